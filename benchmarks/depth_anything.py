@@ -2,6 +2,7 @@
 
 Usage: python -m benchmarks.depth_anything transformers FOLDER
        python -m benchmarks.depth_anything onnx FILE
+       python -m benchmarks.depth_anything published FILE
 
 Yang et al., "Depth Anything V2", 2024; the configuration is that of its small variant in
 transformers: a DINOv2 encoder of width 384 and 12 blocks, a DPT head, 518 pixels a side.
@@ -28,6 +29,12 @@ def save_for_transformers(folder: Path) -> Path:
     """Write the model and its image processor as ``transformers.pipeline`` loads them."""
     answer_of("depth_anything", "transformers", folder)
     return folder
+
+
+def save_as_published(path: Path) -> Path:
+    """Write the network as the ONNX file that the catalogue's adapter takes."""
+    answer_of("depth_anything", "published", path)
+    return path
 
 
 def save_as_onnx(path: Path) -> Path:
@@ -95,19 +102,45 @@ def _to_onnx(path: Path) -> None:
             pixels = image.permute(0, 3, 1, 2).float()
             return self.network((pixels - self.mean) / self.deviation).predicted_depth
 
+    _trace(Wrapped(), torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8), path, "image", "depth")
+    _describe(path)
+
+
+def _to_published(path: Path) -> None:
+    import torch
+
+    network = _network()
+
+    class Answer(torch.nn.Module):
+        """The network with one output."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, pixel_values: "torch.Tensor") -> "torch.Tensor":
+            return self.network(pixel_values).predicted_depth
+
+    _trace(Answer(), torch.zeros(1, 3, SIDE, SIDE), path, "pixel_values", "predicted_depth")
+
+
+def _trace(
+    network: "torch.nn.Module", example: "torch.Tensor", path: Path, given: str, answer: str
+) -> None:
+    import torch
+
     with warnings.catch_warnings():
         # The tracing exporter is older, but its files run a third faster.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Wrapped(),
-            (torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8),),
+            network,
+            (example,),
             str(path),
-            input_names=["image"],
-            output_names=["depth"],
+            input_names=[given],
+            output_names=[answer],
             opset_version=17,
             dynamo=False,
         )
-    _describe(path)
 
 
 def _describe(path: Path) -> None:
@@ -128,5 +161,6 @@ def _describe(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"transformers": _to_transformers, "onnx": _to_onnx}[sys.argv[1]](Path(sys.argv[2]))
+    parts = {"transformers": _to_transformers, "onnx": _to_onnx, "published": _to_published}
+    parts[sys.argv[1]](Path(sys.argv[2]))
     print(json.dumps(None))

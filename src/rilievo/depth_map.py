@@ -68,9 +68,11 @@ class DepthMap:
             raise InputError(f"a depth map has no kind '{self.kind}'; {known}")
         kind = DepthKind(self.kind)
         inside = values if self.valid is None else values[valid]
-        if not np.isfinite(inside).all():
+        # Both are NaN if a value is.
+        low, high = (inside.min(), inside.max()) if inside.size else (1.0, 1.0)
+        if not np.isfinite([low, high]).all():
             raise InputError("a depth map has NaN or infinite values where it is valid")
-        if kind.is_depth and (inside <= 0).any():
+        if kind.is_depth and low <= 0:
             raise InputError(f"a depth map of kind '{kind}' has values that are not positive")
         object.__setattr__(self, "values", read_only(values))
         object.__setattr__(self, "valid", read_only(valid))

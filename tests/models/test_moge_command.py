@@ -58,3 +58,21 @@ def test_a_name_that_is_not_in_the_catalogue_is_one_line(
 ) -> None:
     assert main(["models", "fetch", "moge-2/smal"]) == 2
     assert NAME in capsys.readouterr().err
+
+
+def test_offline_refuses_the_download_in_one_line(
+    mirror: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # so that it is restored
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (64, 48), (90, 255, 90)).save(photo)
+    command = ["predict", str(photo), "-m", NAME, "-o", str(tmp_path / "out")]
+    assert main([*command, "--offline"]) == 2
+    said = capsys.readouterr().err
+    assert "downloads" in said
+    assert len(said.splitlines()) == 1
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert main(command) == 0

@@ -122,11 +122,11 @@ def test_normals_and_confidence_go_with_the_depth() -> None:
     normals = left[:, None, None] * (1 - share) + right[:, None, None] * share
     answer = Inference(depth=ramp(), normals=normals, confidence=0.2 + 0.6 * share)
     sharp = sharpen(answer, photograph(), DepthKind.METRIC)
-    assert sharp.normals is not None
-    assert sharp.confidence is not None
+    assert sharp.enlarge is not None
+    assert answer.confidence is not None
     inner = np.s_[10:-10]
-    assert (np.abs(sharp.normals[0, inner]) > 0.5).mean() > 0.99
-    assert (np.abs(sharp.confidence[inner] - 0.5) > 0.25).mean() > 0.99
+    assert (np.abs(sharp.enlarge(normals)[0, inner]) > 0.5).mean() > 0.99
+    assert (np.abs(sharp.enlarge(answer.confidence[None])[0, inner] - 0.5) > 0.25).mean() > 0.99
 
 
 def test_photographs_that_the_network_sees_whole_and_tiny_ones_stay() -> None:

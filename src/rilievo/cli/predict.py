@@ -27,7 +27,7 @@ from rilievo.predicting.run import predict_files, refined
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     GROUP: ClassVar[str] = "Messages"
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"Video": ("live",)}
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"Video": ("live",), "Model": ("offline",)}
 
     inputs: Annotated[
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|FOLDER|VIDEO")
@@ -46,6 +46,8 @@ class _Arguments:
     camera (0 is the first; Linux), the address of a stream (http, https, rtsp, rtmp, udp, srt;
     always its newest frame), or a video file.
     """
+    offline: bool = False
+    """Refuse downloads of models, as HF_HUB_OFFLINE=1 does."""
     json: bool = False
     """Print a summary as JSON on standard output: counts, failures, notes, model, seconds."""
 
@@ -71,6 +73,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     if given.quiet and given.verbose:
         raise OptionError("--quiet and --verbose do not go together; give one")
+    if given.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # processes that this one starts inherit it
     if given.live is not None:
         return _live(given, given.live)
     if not given.inputs:
@@ -100,7 +104,7 @@ def main(arguments: Sequence[str]) -> int:
 
 # Options that apply to --live; all others would have no effect.
 _OF_LIVE = {
-    *("live", "options", "batch", "quiet"),
+    *("live", "options", "batch", "quiet", "offline"),
     *("quality", "model", "kind", "settings", "yes", "camera", "fov", "flip", "tile", "sharp"),
     *("device", "engine", "precision", "threads", "colour_map", "colour_range"),
 }

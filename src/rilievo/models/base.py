@@ -130,6 +130,10 @@ class Model(ABC):
             ModelError: If the values are not valid for the model's kind of depth.
         """
         check_answer(inference, self.card)
+        return self.finish_checked(inference, photo)
+
+    def finish_checked(self, inference: Inference, photo: Photo) -> Prediction:
+        """Finish an inference that ``check_answer`` has passed."""
         depth = None
         if inference.depth is not None:
             assert self.card.kind is not None, "a model with depth says its kind"
@@ -209,11 +213,32 @@ def resize(field: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Float32
     if field.shape == shape:
         return field
     image = Image.fromarray(np.ascontiguousarray(field))
+    if shape[0] > field.shape[0]:
+        wide = image.resize((shape[1], image.height), Image.Resampling.BILINEAR)
+        return _stretched(np.asarray(wide), shape[0])
     # Converted in bands, because Pillow's export of pixels takes three times their memory.
     resized = np.empty(shape, np.float32)
     for rows in bands(shape):
         resized[rows] = _resized_rows(image, shape, rows)
     return resized
+
+
+def _stretched(field: Float32[np.ndarray, "a w"], height: int) -> Float32[np.ndarray, "h w"]:
+    """Enlarge downwards; in a third of the time that Pillow takes for rows of floats."""
+    last = len(field) - 1
+    position = np.clip((np.arange(height) + 0.5) * len(field) / height - 0.5, 0, last)
+    first = position.astype(np.int64)
+    share = (position - first).astype(np.float32)[:, None]
+    ends = np.searchsorted(first, np.arange(last + 1), side="right").tolist()
+    stretched = np.empty((height, field.shape[1]), np.float32)
+    start = 0
+    with np.errstate(invalid="ignore"):  # infinite values are refused later
+        for row, end in enumerate(ends):
+            band = stretched[start:end]
+            np.multiply(share[start:end], field[min(row + 1, last)] - field[row], out=band)
+            band += field[row]
+            start = end
+    return stretched
 
 
 def unit(

@@ -122,10 +122,12 @@ class Steps:
         """Enlarge bilinearly, except for the pixels at steps."""
         if values.shape[1:] == self.size:
             return values
-        result = np.empty((len(values), *self.size), np.float32)
-        for field, large in zip(values, result, strict=True):
-            large[:] = resize(np.ascontiguousarray(field), self.size)
-            pairs = zip(self.place.corners, self.shares, strict=True)
-            parts = [field.reshape(-1)[index] * share for (index, _), share in pairs]
-            large.reshape(-1)[self.place.flat] = np.add.reduce(parts)
-        return result
+        enlarged = [self._one(field) for field in values]
+        return enlarged[0][None] if len(enlarged) == 1 else np.stack(enlarged)
+
+    def _one(self, field: Field) -> Field:
+        large = resize(np.ascontiguousarray(field), self.size)
+        pairs = zip(self.place.corners, self.shares, strict=True)
+        parts = [field.reshape(-1)[index] * share for (index, _), share in pairs]
+        large.reshape(-1)[self.place.flat] = np.add.reduce(parts)
+        return large

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from rilievo.models.base import Enlarge, Inference, Model, check_answer, resize
+from rilievo.io.bands import bands
+from rilievo.models.base import Inference, Model, check_answer, resize
 from rilievo.models.edges import calm, decide, sides, window
 from rilievo.models.enlarging import JUMP, Field, Place, Stack, Steps, flat
 from rilievo.models.sampling import shrink
@@ -57,7 +58,7 @@ class Sharpened(Model):
             ModelError: If the values are not valid for the model's kind of depth.
         """
         check_answer(inference, self.card)
-        return super().finish(sharpen(inference, photo.pixels, self.card.kind), photo)
+        return self.finish_checked(sharpen(inference, photo.pixels, self.card.kind), photo)
 
 
 def sharpen(
@@ -82,19 +83,42 @@ def sharpen(
     space = _Space.of(depth, inference.valid, kind)
     if space is None:
         return inference
-    given = [space.enter(depth, inference.valid)]
-    given += [] if inference.normals is None else list(inference.normals)
-    given += [] if inference.confidence is None else [inference.confidence]
-    values, enlarge = _sharp(np.stack(_of_size(given, depth.shape)), pixels)
+    guide = _Guide.of(pixels)
+    entered = space.enter(depth, inference.valid)
+    values, ramp = _sharp(entered[None], guide)
+    steps = Steps.of(values[0], ramp, (height, width))
+
+    def enlarge(fields: Stack) -> Stack:
+        """Enlarge fields that follow the depth."""
+        given = [entered, *_of_size(list(fields), entered.shape)]
+        return steps.enlarge(_sharp(np.stack(given), guide)[0][1:])
+
     valid = inference.valid
     return replace(
         inference,
-        depth=space.leave(enlarge(values[:1])[0]),
+        depth=space.leave(steps.enlarge(values)[0]),
         valid=None if valid is None else resize(valid.astype(np.float32), (height, width)) > 0.5,
-        normals=None if inference.normals is None else values[1:4],
-        confidence=None if inference.confidence is None else np.clip(values[-1], 0, 1),
         enlarge=enlarge,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Guide:
+    """The photograph at the size at which pixels are assigned.
+
+    Attributes:
+        photo: Its pixels.
+        colours: The same in 0..1.
+    """
+
+    photo: UInt8[np.ndarray, "a b 3"]
+    colours: Stack
+
+    @classmethod
+    def of(cls, pixels: UInt8[np.ndarray, "h w 3"]) -> "_Guide":
+        """Shrink a photograph."""
+        photo = shrink(pixels, _size_within(pixels.shape[:2], _FINE))
+        return cls(photo=photo, colours=_colours(photo))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +156,15 @@ class _Space:
         return _filled(field, inside)
 
     def leave(self, field: Field) -> Field:
-        """Convert back to depth values."""
-        if self.scale:
-            return field / np.float32(self.scale) + np.float32(self.shift)
-        return np.exp(field + np.float32(self.shift))
+        """Convert back to depth values, written over the field."""
+        for rows in bands(field.shape):
+            band = field[rows]
+            if self.scale:
+                band /= np.float32(self.scale)
+            band += np.float32(self.shift)
+            if not self.scale:
+                np.exp(band, out=band)
+        return field
 
 
 def _filled(field: Field, valid: Bool[np.ndarray, "h w"]) -> Field:
@@ -161,13 +190,11 @@ def _colours(pixels: UInt8[np.ndarray, "h w 3"]) -> Stack:
     return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)).astype(np.float32) / np.float32(255)
 
 
-def _sharp(given: Stack, pixels: UInt8[np.ndarray, "h w 3"]) -> tuple[Stack, Enlarge]:
-    """The values on the fine grid, with ramps decided by the first; and how to enlarge them."""
-    whole = (pixels.shape[0], pixels.shape[1])
-    fine = _size_within(whole, _FINE)
-    photo = shrink(pixels, fine)
+def _sharp(given: Stack, guide: _Guide) -> tuple[Stack, Bool[np.ndarray, "a b"]]:
+    """The values on the fine grid, with ramps decided by the first; and where there are ramps."""
+    fine = guide.photo.shape[:2]
     coarse = _size_within(given.shape[1:], _COARSE)
-    colours = _colours(_boxed(photo, coarse))
+    colours = _colours(_boxed(guide.photo, coarse))
     values = np.stack(_of_size(list(given), coarse))
     fields = sides(values, colours)
     if given.shape[1:] == coarse:
@@ -180,14 +207,12 @@ def _sharp(given: Stack, pixels: UInt8[np.ndarray, "h w 3"]) -> tuple[Stack, Enl
     values = np.stack(_of_size(list(source), fine))
     place = Place.of(fields[0] > 0, fine)
     here = place.flat
-    decided = decide(
-        place.sample(fields), _colours(photo).reshape(3, -1)[:, here], flat(values)[:, here]
-    )
+    decided = decide(place.sample(fields), flat(guide.colours)[:, here], flat(values)[:, here])
     flat(values)[:, here] = decided
     _remove_specks(values)
     ramp = np.zeros(fine, bool)
     ramp.flat[here] = True
-    return values, Steps.of(values[0], ramp, whole).enlarge
+    return values, ramp
 
 
 def _remove_specks(values: Stack) -> None:
