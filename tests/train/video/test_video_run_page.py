@@ -73,7 +73,9 @@ def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> N
     assert "the stride is 3" in page
 
 
-def test_a_run_whose_start_was_kept_warns_and_does_without_pictures_and_curves(tmp_path: Path) -> None:
+def test_a_run_whose_start_was_kept_warns_and_does_without_pictures_and_curves(
+    tmp_path: Path,
+) -> None:
     kept = replace(RECORD, best_step=0, best_error=0.08, kept_start=True)
     (tmp_path / "record.json").write_text(to_json(kept))
     page = write_video_run_page(tmp_path).read_text("utf-8")
