@@ -4,18 +4,16 @@ import json
 import os
 from io import BytesIO
 from pathlib import Path
-from urllib.request import OpenerDirector
 
 import numpy as np
 from PIL import Image
 
 from rilievo.models import load_model
-from rilievo.models.http_answers import Answer
 from rilievo.models.hub_lock import lock_path, read_locked
 from rilievo.models.pipeline_index import read_index, wanted
 from rilievo.models.processors import read_processor
 from rilievo.models.proportions import check_config, read_config
-from rilievo.models.replicate_pictures import addresses, grey_picture
+from rilievo.models.replicate import addresses, grey_picture
 from rilievo.types import Photo
 from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, counts, save
@@ -134,48 +132,22 @@ def _answer(folder: Path) -> None:
 def _read_answer(folder: Path) -> object:
     """A picture and an answer of a service, by what is done with them once they are bytes."""
     body = (folder / "depth.png").read_bytes()
-    picture = grey_picture([Answer(content_type="image/png", body=body)], (36, 48))
+    picture = grey_picture([("image/png", body)], (36, 48))
     return picture, _ask(BytesIO((folder / "answer.json").read_bytes()))
 
 
-class _Opener(OpenerDirector):
-    """Stands for the connection: every request gets the same bytes."""
-
-    def __init__(self, body: BytesIO) -> None:
-        super().__init__()
-        self._body = body
-
-    def open(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, fullurl: object, data: object = None, timeout: float | None = None
-    ) -> "_Response":
-        return _Response(self._body)
-
-
-class _Response:
-    def __init__(self, body: BytesIO) -> None:
-        from email.message import Message
-
-        self.headers, self._body = Message(), body
-        self.headers["Content-Type"] = "application/json"
-
-    def __enter__(self) -> "_Response":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def read(self, most: int) -> bytes:
-        """The body, from its beginning every time."""
-        self._body.seek(0)
-        return self._body.read(most)
-
-
 def _ask(body: BytesIO) -> object:
+    import httpx
+
     from rilievo.models.replicate_service import Patience, Service
 
+    def reply(request: httpx.Request) -> httpx.Response:
+        headers = {"Content-Type": "application/json"}
+        return httpx.Response(200, headers=headers, content=body.getvalue())
+
     patience = Patience(attempts=1, first=0.001, longest=0.001, request=0.1)
-    service = Service("token", "https://api.replicate.com", patience)
-    service._opener = _Opener(body)  # pyright: ignore[reportAttributeAccessIssue]
+    network = httpx.MockTransport(reply)
+    service = Service("token", "https://api.replicate.com", patience, network)
     answer = service.ask("GET", "/v1/predictions/abc")
     return addresses(answer.get("output"), "depth")
 

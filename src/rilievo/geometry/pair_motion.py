@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float64
 
 from rilievo.geometry.pose_refinement import (
     NEAREST,
@@ -17,7 +17,7 @@ from rilievo.geometry.pose_refinement import (
     fit_pose,
     image_errors,
 )
-from rilievo.geometry.tracks import Tracking, Tracks, track_corners
+from rilievo.geometry.tracks import Tracking, Tracks
 from rilievo.geometry.tracks import depth_at as depth_at
 from rilievo.geometry.tracks import rays_at as rays_at
 from rilievo.geometry.transforms import axis_angle_from_rotation
@@ -85,27 +85,6 @@ UNKNOWN = PairMotion(
 """Result where too few corners are found in both frames."""
 
 
-def motion_from_depth(
-    target: UInt8[np.ndarray, "h w"],
-    source: UInt8[np.ndarray, "h w"],
-    depth: Float[np.ndarray, "h w"],
-    K: Float[np.ndarray, "3 3"],
-) -> PairMotion:
-    """Estimate ``source_T_target`` from two grey frames and the depth of the target.
-
-    Args:
-        target: First frame.
-        source: Second frame, of the same size.
-        depth: Depth of the target, in any unit; values that are not finite or not above 0 are
-            unknown.
-        K: Intrinsics of both frames [px].
-
-    Raises:
-        MissingExtraError: If OpenCV is not installed.
-    """
-    return motion_of_tracks(track_corners(target, source, TRACKING), depth, K)
-
-
 def motion_of_tracks(
     tracks: Tracks, depth: Float[np.ndarray, "h w"], K: Float[np.ndarray, "3 3"]
 ) -> PairMotion:
@@ -113,7 +92,8 @@ def motion_of_tracks(
 
     Args:
         tracks: Corners of the target, found again in the source.
-        depth: Depth of the target, as for ``motion_from_depth``.
+        depth: Depth of the target, in any unit; values that are not finite or not above 0 are
+            unknown.
         K: Intrinsics of both frames [px].
 
     Raises:

@@ -5,29 +5,41 @@ affine (or affine inverse) and has steps of 1/255. Only the photograph's pixels 
 else of its file, and they are deleted there afterwards.
 """
 
+import io
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from rilievo.errors import ModelError, OptionError
+import numpy as np
+from jaxtyping import Float32
+from PIL import Image, UnidentifiedImageError
+
+from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.io.limits import MAX_PIXELS
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import AUTO, LoadOptions
-from rilievo.models.http_answers import DoubtfulError, FinalError, StoppedError
 from rilievo.models.paid import PaidModel
-from rilievo.models.replicate_cards import (
-    ReplicateSettings,
-    Version,
-    is_version,
-    parse_version,
+from rilievo.models.replicate_cards import ReplicateSettings, Version, is_version, parse_version
+from rilievo.models.replicate_service import (
+    LARGEST_UPLOAD,
+    DoubtfulError,
+    FinalError,
+    Patience,
+    Service,
+    StoppedError,
+    open_service,
 )
-from rilievo.models.replicate_pictures import addresses, encode, grey_picture
-from rilievo.models.replicate_service import LARGEST_UPLOAD, Patience, Service, open_service
 from rilievo.models.settings import read_settings
 from rilievo.types import Photo
 
+T = TypeVar("T")
 _RUNNING = ("starting", "processing", "queued")
+_ASPECT = 0.03  # largest difference in aspect ratio to the photograph; models round their sizes
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
+_UNKNOWN_TYPES = ("application/octet-stream", "binary/octet-stream")
 UNKNOWN = "unknown"
 """The weights are not on this machine: their hash is unknown, and the version identifies them."""
 
@@ -91,22 +103,22 @@ class ReplicateModel(PaidModel):
             raise
 
     def _predicted(self, content: bytes, photo: Photo) -> Inference:
-        sent = self._service.upload("photograph.png", content, "image/png")
+        files = {"content": ("photograph.png", content, "image/png")}
+        sent = self._service.ask("POST", "/v1/files", files=files)
         try:
-            prediction = self._run(_text(_record(sent, "urls"), "get"))
+            prediction = self._run(_part(_part(sent, "urls", dict), "get", str))
             wanted = addresses(prediction.get("output"), self._options.output)
             answers = [self._service.download(address) for address in wanted]
             return Inference(depth=grey_picture(answers, photo.shape))
-        except StoppedError:
+        except (StoppedError, FinalError):
             raise
         except ModelError as error:
-            if isinstance(error, FinalError):
-                raise
             # Messages may contain text of the service: names of results, servers, types.
             words = self._service.without_token(str(error))
             raise ModelError(f"model '{self.card.name}': {words}") from None
         finally:
-            self._forget(sent)
+            # Delete the photograph there; a failure must not lose the result.
+            self._service.insist("DELETE", f"/v1/files/{_name(sent)}")
 
     def _run(self, address: str) -> Mapping[str, Any]:
         """Run one prediction to its end; it is cancelled on interruption or time-out.
@@ -115,10 +127,10 @@ class ReplicateModel(PaidModel):
             ModelError: If it fails or times out.
         """
         inputs = {**self._options.read_inputs(), self._options.image: address}
-        body = json.dumps({"version": self._version, "input": inputs}).encode()
+        body = {"version": self._version, "input": inputs}
         end = time.monotonic() + self._options.timeout
         try:
-            prediction = self._service.ask("POST", "/v1/predictions", data=body, costs=True)
+            prediction = self._service.ask("POST", "/v1/predictions", json=body, costs=True)
         except DoubtfulError:
             self._calls -= 1
             raise
@@ -136,19 +148,12 @@ class ReplicateModel(PaidModel):
                 pause = min(2 * pause, self._service.patience.poll)
                 prediction = self._service.ask("GET", place)
         except (ModelError, KeyboardInterrupt):
-            self._cancel(place)
+            self._service.insist("POST", f"{place}/cancel")
             raise
         if status != "succeeded":
             said = self._service.said(prediction.get("error") or "no reason given")
             raise ModelError(f"the prediction ended as '{self._service.said(status)}': {said}")
         return prediction
-
-    def _cancel(self, place: str) -> None:
-        self._service.insist("POST", f"{place}/cancel")
-
-    def _forget(self, sent: Mapping[str, Any]) -> None:
-        """Delete the photograph at the service; a failure must not lose the result."""
-        self._service.insist("DELETE", f"/v1/files/{_name(sent)}")
 
 
 def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None) -> ReplicateModel:
@@ -173,31 +178,120 @@ def _version_id(service: Service, version: Version) -> str:
     if version.id is not None:
         found = service.ask("GET", f"{place}/versions/{version.id}")
     else:
-        found = _record(service.ask("GET", place), "latest_version")
-    id = _text(found, "id")
+        found = _part(service.ask("GET", place), "latest_version", dict)
+    id = _part(found, "id", str)
     # It is recorded in every result, so it has to be correct.
     if not is_version(id) or version.id not in (None, id):
         raise ModelError("replicate.com replied with an invalid version, or another one")
     return id
 
 
-def _record(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _part(answer: Mapping[str, Any], name: str, of: type[T]) -> T:
     found = answer.get(name)
-    if not isinstance(found, dict):
-        raise ModelError(f"the reply of replicate.com lacks '{name}'")
-    return found
-
-
-def _text(answer: Mapping[str, Any], name: str) -> str:
-    found = answer.get(name)
-    if not isinstance(found, str) or not found:
+    if not isinstance(found, of) or not found:
         raise ModelError(f"the reply of replicate.com lacks '{name}'")
     return found
 
 
 def _name(answer: Mapping[str, Any]) -> str:
     """Id of an object; it becomes part of a URL, so it has to be a plain word."""
-    found = _text(answer, "id")
+    found = _part(answer, "id", str)
     if not found.replace("-", "").replace("_", "").isalnum() or not found.isascii():
         raise ModelError("replicate.com replied with an invalid id")
     return found
+
+
+def addresses(output: Any, which: str | None) -> Sequence[str]:
+    """URLs of the pictures in a prediction's output (a URL, a list or an object of URLs).
+
+    Raises:
+        ModelError: If there is none, or the one of the name or index ``which`` is missing.
+    """
+    if isinstance(output, str):
+        output = [output]
+    if isinstance(output, list):
+        output = {str(index): each for index, each in enumerate(output)}
+    if not isinstance(output, dict):
+        raise ModelError(f"the result is not a picture but {type(output).__name__}")
+    found = {
+        name: each for name, each in output.items() if isinstance(each, str) and "://" in each[:8]
+    }
+    if which is not None:
+        if which not in found:
+            known = ", ".join(found) or "none"
+            raise ModelError(f"the result has no picture '{which}'; it has {known}")
+        return [found[which]]
+    if not found:
+        raise ModelError("the result has no address of a picture")
+    return list(found.values())
+
+
+def grey_picture(
+    answers: Sequence[tuple[str, bytes]], shape: tuple[int, int]
+) -> Float32[np.ndarray, "h w"]:
+    """Find the one grey picture among some results, and convert it to [0, 1].
+
+    ``answers`` are media types and bytes; ``shape`` is the photograph's (height, width).
+
+    Raises:
+        ModelError: If one of them is not a complete picture, or not exactly one is grey, or its
+            aspect ratio differs from the photograph's.
+    """
+    pictures = [_values(kind, body) for kind, body in answers]
+    grey = [each for each in pictures if each is not None]
+    if len(grey) != 1:
+        raise ModelError(
+            f"{len(grey)} of {len(pictures)} pictures in the result are grey: choose the depth "
+            "with --set output=... (coloured pictures cannot be read)"
+        )
+    height, width = grey[0].shape
+    # Rounding changes the sides of a small picture by at least one pixel.
+    allowed = _ASPECT + 1 / min(height, width)
+    if abs(math.log(height / width) - math.log(shape[0] / shape[1])) > allowed:
+        raise ModelError(
+            f"the result is {width} x {height} pixels, another shape than the photograph's "
+            f"{shape[1]} x {shape[0]}"
+        )
+    return grey[0]
+
+
+def _values(kind: str, body: bytes) -> Float32[np.ndarray, "h w"] | None:
+    """Values of a picture in [0, 1]; None if it has colours."""
+    if not kind.startswith("image/") and kind not in _UNKNOWN_TYPES:
+        raise ModelError(f"the result is {kind}, not a picture")
+    try:
+        with Image.open(io.BytesIO(body), formats=_FORMATS) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            picture.load()
+            return _grey(picture)
+    except UnidentifiedImageError as error:
+        raise ModelError(f"the result is not a picture ({', '.join(_FORMATS)})") from error
+    except Image.DecompressionBombError as error:
+        raise ModelError("the result has so many pixels that it is too large to be one") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ModelError("the result is a picture that is cut short or broken") from error
+
+
+def _grey(picture: Image.Image) -> Float32[np.ndarray, "h w"] | None:
+    if picture.mode in ("I;16", "I;16B", "I;16L", "I"):
+        return np.asarray(picture, np.float32) / np.float32(65535)
+    if picture.mode in ("1", "L", "LA"):
+        return np.asarray(picture.convert("L"), np.float32) / np.float32(255)
+    colours = np.asarray(picture.convert("RGB"))
+    if (np.ptp(colours, axis=-1) > 0).any():
+        return None
+    return colours[..., 0].astype(np.float32) / np.float32(255)
+
+
+def encode(pixels: np.ndarray, name: str, most: int) -> bytes:
+    """Encode a photograph of at most ``most`` bytes: a PNG, without place, time or camera."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    content = file.getvalue()
+    if len(content) > most:
+        raise InputError(
+            f"{name}: is {len(content) / 1e6:.0f} MB as it would be sent, above the "
+            f"{most / 1e6:.0f} MB that replicate.com takes; make it smaller first"
+        )
+    return content

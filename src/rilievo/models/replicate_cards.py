@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.json_record import NotThisRecord, parse_json
@@ -54,8 +54,8 @@ class ReplicateSettings:
         """The model's other inputs."""
         try:
             inputs = parse_json(self.inputs)
-        except NotThisRecord as error:
-            raise OptionError(f"inputs is a JSON object, got '{self.inputs}'") from error
+        except NotThisRecord:
+            inputs = None
         if not isinstance(inputs, dict):
             raise OptionError(f"inputs is a JSON object, got '{self.inputs}'")
         return inputs
@@ -63,28 +63,15 @@ class ReplicateSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One model at replicate.com.
-
-    Attributes:
-        owner: Owner of the model.
-        name: Name of the model.
-        id: Hash of the version, 64 hex digits; None for the latest one.
-    """
+    """One model at replicate.com; ``id`` is its version's hash, None for the latest one."""
 
     owner: str
     name: str
     id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """One row of ``VERSIONS``.
-
-    Attributes:
-        version: Version that is run if the user names none.
-        kind: Kind of depth in its grey picture.
-        summary: One-line description.
-    """
+class _Known(NamedTuple):
+    """The version that is run if the user names none, the kind of its picture, and a summary."""
 
     version: str
     kind: DepthKind
@@ -93,14 +80,14 @@ class _Known:
 
 VERSIONS: Mapping[str, _Known] = {
     "adirik/marigold": _Known(
-        version="1a363593bc4882684fc58042d19db5e13a810e44e02f8d4c32afd1eb30464818",
-        kind=DepthKind.AFFINE,
-        summary="Marigold depth 1.0 as a grey picture, near is dark; a coloured one is left out",
+        "1a363593bc4882684fc58042d19db5e13a810e44e02f8d4c32afd1eb30464818",
+        DepthKind.AFFINE,
+        "Marigold depth 1.0 as a grey picture, near is dark; a coloured one is left out",
     ),
     "cjwbw/midas": _Known(
-        version="a6ba5798f04f80d3b314de0f0a62277f21ab3503c60c84d4817de83c5edfdae0",
-        kind=DepthKind.AFFINE_INVERSE,
-        summary="MiDaS 3 as a grey picture of inverse depth, near is bright",
+        "a6ba5798f04f80d3b314de0f0a62277f21ab3503c60c84d4817de83c5edfdae0",
+        DepthKind.AFFINE_INVERSE,
+        "MiDaS 3 as a grey picture of inverse depth, near is bright",
     ),
 }
 
@@ -164,25 +151,22 @@ def parse_version(name: str) -> Version:
         )
     owner, model, version = match.groups()
     known = VERSIONS.get(f"{owner}/{model}")
-    return Version(
-        owner=owner,
-        name=model,
-        id=version or (None if known is None else known.version),
-    )
+    return Version(owner=owner, name=model, id=version or (known.version if known else None))
 
 
 def _card(name: str, kind: DepthKind, summary: str) -> ModelCard:
+    page = f"https://replicate.com/{name.partition(':')[0]}"
     return ModelCard(
         name=PREFIX + name,
         summary=summary,
         kind=kind,
         normals=False,
-        licence=f"see https://replicate.com/{name.partition(':')[0]}",
+        licence=f"see {page}",
         commercial=None,
         megabytes=None,
         extra=None,
         speed="seconds; every photograph is a paid call",
         loader=LOADER,
-        source=f"https://replicate.com/{name.partition(':')[0]}",
+        source=page,
         settings=SETTINGS,
     )

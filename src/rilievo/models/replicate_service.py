@@ -1,52 +1,41 @@
 """Client of replicate.com's HTTP API: requests, retries, and validation of replies.
 
-It uses only the standard library, so that one place decides which requests carry the token (those
-to the API's own host, over https, never to a URL from a reply), which are repeated (reads always;
-paid requests only if the service states that they were not accepted), and what a message may show.
-Reference: https://replicate.com/docs/reference/http.
+``replicate``'s own client repeats paid requests and bounds no reply, so httpx is used directly. One
+place decides which requests carry the token (those to the API's own host, over https, never to a
+URL from a reply), which are repeated (reads always; paid requests only if the service states that
+they were not accepted), and what a message may show. Reference:
+https://replicate.com/docs/reference/http.
 """
 
-import http.client
 import os
 import random
 import re
-import secrets
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
 
-from rilievo.errors import ModelError
+from rilievo.errors import MissingPackageError, ModelError
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.io.limits import printable
-from rilievo.models.http_answers import (
-    Answer,
-    FinalError,
-    StoppedError,
-    detail,
-    host,
-    is_unsent,
-    lost,
-    read_answer,
-    seconds_asked,
-)
 from rilievo.version import VERSION
+
+if TYPE_CHECKING:
+    import httpx
 
 TOKEN = "REPLICATE_API_TOKEN"
 BASE = "REPLICATE_BASE_URL"
 """Variable with another URL of the API, as in replicate's own client."""
 LARGEST_UPLOAD = 100 * 10**6
-LARGEST_RESULT = 100 * 10**6
+_LARGEST_RESULT = 100 * 10**6
 _LARGEST_ANSWER = 10**7
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 
-_BUSY = 429
 # Statuses by which the service states that a request was not carried out, or failed on the way in.
 # 504 is not among them: behind a gateway's time-out a prediction may be running, and be charged.
-_NOT_TAKEN = (_BUSY, 500, 502, 503)
+_NOT_TAKEN = (429, 500, 502, 503)
 _WORDS = {
     401: f"{TOKEN} is not accepted: is it whole, and not revoked?",
     402: "the account has no credit left: see https://replicate.com/account/billing",
@@ -55,18 +44,24 @@ _WORDS = {
 }
 
 
+class StoppedError(ModelError):
+    """The user interrupted the wait."""
+
+
+class DoubtfulError(ModelError):
+    """A paid request was sent, and it is unknown whether it was accepted."""
+
+
+class FinalError(ModelError):
+    """An error that all photographs would meet: wrong token, account or model."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """Retries and time-outs [s].
 
-    Attributes:
-        attempts: Most attempts of one request.
-        first: Wait before the second attempt; each further wait is twice as long, plus or minus
-            half.
-        longest: Longest single wait, also where the service asks for one.
-        request: Time-out of one reply.
-        poll: Interval between polls of a running prediction; the first are shorter.
-        farewell: Time-out of a reply that nothing depends on.
+    Each wait between ``attempts`` is twice as long as the one before, plus or minus half;
+    ``farewell`` is the time-out of a reply that nothing depends on.
     """
 
     attempts: int = 6
@@ -77,31 +72,39 @@ class Patience:
     farewell: float = 10.0
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Handler that refuses redirects, so that the token is not sent to another server."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
 class Service:
     """Client with a token."""
 
-    def __init__(self, token: str, base: str, patience: Patience) -> None:
-        """Create a client for the owner of ``token``.
+    def __init__(
+        self,
+        token: str,
+        base: str,
+        patience: Patience,
+        transport: "httpx.BaseTransport | None" = None,
+    ) -> None:
+        """Create a client for the owner of ``token``; ``transport`` stands for the network.
 
         Raises:
             ModelError: If the token is not valid, or would be sent unencrypted.
+            MissingPackageError: If httpx is not installed.
         """
+        try:
+            import httpx
+        except ModuleNotFoundError as error:
+            raise MissingPackageError("a model at replicate.com", "httpx") from error
         if not re.fullmatch(r"[\x21-\x7e]+", token):
             raise ModelError(f"{TOKEN} has spaces or other characters that no token has")
-        address = urlsplit(base)
-        self._is_local = address.hostname in ("localhost", "127.0.0.1", "::1")
-        if address.scheme != "https" and not (address.scheme == "http" and self._is_local):
+        self._base = httpx.URL(base.rstrip("/"))
+        if not _is_safe(self._base, local=True):
             raise ModelError(f"{BASE} is an address that begins with https://")
-        self._token, self._base, self.patience = token, base.rstrip("/"), patience
+        self._token, self.patience = token, patience
         self._stopped = threading.Event()
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        self._http = httpx.Client(
+            headers={"User-Agent": f"rilievo/{VERSION}"},
+            timeout=patience.request,
+            transport=transport,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def stop(self) -> None:
         """Interrupt all waits, from another thread."""
@@ -117,41 +120,27 @@ class Service:
             raise StoppedError("stopped while waiting for replicate.com")
 
     def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        data: bytes | None = None,
-        content_type: str = "application/json",
-        costs: bool = False,
+        self, method: str, path: str, *, costs: bool = False, **content: Any
     ) -> Mapping[str, Any]:
-        """Send a request, with retries, and parse the reply as a JSON object.
+        """Send a request with the token, with retries, and parse the reply as a JSON object.
 
         Args:
             method: HTTP method.
             path: Path below the API's URL.
-            data: Body of the request.
-            content_type: Media type of the body.
             costs: Whether the request may be charged, so that it is not repeated when its fate is
                 unknown.
+            content: Body of the request, as httpx takes it (``json`` or ``files``).
 
         Raises:
             ModelError: If there is no reply, or one that the API does not document.
         """
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        if data is not None:
-            headers["Content-Type"] = content_type
-        request = urllib.request.Request(
-            f"{self._base}{path}", data=data, headers=headers, method=method
-        )
-        answer = self._send(request, self._opener, most=_LARGEST_ANSWER, costs=costs)
-        if not answer.body:
-            return {}
+        request = self._request(method, path, **content)
+        kind, body = self._send(request, _LARGEST_ANSWER, costs=costs)
         try:
-            found = parse_json(answer.body)
+            found = parse_json(body or b"{}")
         except NotThisRecord as error:
             raise ModelError(
-                f"replicate.com answered {method} {path} with {self.said(answer.content_type)}, "
+                f"replicate.com answered {method} {path} with {self.said(kind)}, "
                 "expected JSON: is something between here and the service?"
             ) from error
         if not isinstance(found, dict):
@@ -160,75 +149,60 @@ class Service:
 
     def insist(self, method: str, path: str) -> None:
         """Send a request once, also after a stop; failures are ignored."""
-        request = urllib.request.Request(
-            f"{self._base}{path}",
-            headers={"Authorization": f"Bearer {self._token}"},
-            method=method,
-        )
-        with suppress(ModelError, OSError, http.client.HTTPException):
-            try:
-                read_answer(self._opener, request, _LARGEST_ANSWER, self.patience.farewell)
-            except urllib.error.HTTPError as error:
-                error.close()
+        import httpx
 
-    def upload(self, name: str, content: bytes, content_type: str) -> Mapping[str, Any]:
-        """Upload a file for predictions."""
-        mark = secrets.token_hex(16)
-        head = (
-            f'--{mark}\r\nContent-Disposition: form-data; name="content"; filename="{name}"\r\n'
-            f"Content-Type: {content_type}\r\n\r\n"
-        )
-        body = head.encode() + content + f"\r\n--{mark}--\r\n".encode()
-        kind = f"multipart/form-data; boundary={mark}"
-        return self.ask("POST", "/v1/files", data=body, content_type=kind)
+        request = self._request(method, path, timeout=self.patience.farewell)
+        with suppress(httpx.HTTPError):
+            self._http.send(request, stream=True).close()
 
-    def download(self, address: str) -> Answer:
-        """Download a result, without sending the token.
+    def download(self, address: str) -> tuple[str, bytes]:
+        """Download a result, without sending the token; returns its media type and its bytes.
 
         Raises:
             ModelError: If the URL is not valid for a result, or the download is not complete.
         """
-        parts = urlsplit(address)
-        is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_local and self._is_local):
-            raise ModelError("the result is not at an https:// address")
-        request = urllib.request.Request(address)
-        opener = urllib.request.build_opener()
-        return self._send(request, opener, most=LARGEST_RESULT, costs=False)
+        import httpx
 
-    def _send(
-        self,
-        request: urllib.request.Request,
-        opener: urllib.request.OpenerDirector,
-        *,
-        most: int,
-        costs: bool,
-    ) -> Answer:
-        request.add_header("User-Agent", f"rilievo/{VERSION}")
-        attempt = 1
-        while True:
-            if self._stopped.is_set():
-                raise StoppedError("stopped while waiting for replicate.com")
-            last = attempt == self.patience.attempts
+        try:
+            request = self._http.build_request("GET", address)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ModelError("the result is not at an https:// address") from error
+        if not _is_safe(request.url, local=self._base.host in _LOCAL):
+            raise ModelError("the result is not at an https:// address")
+        return self._send(request, _LARGEST_RESULT, costs=False)
+
+    def _request(self, method: str, path: str, **content: Any) -> "httpx.Request":
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        return self._http.build_request(method, f"{self._base}{path}", headers=headers, **content)
+
+    def _send(self, request: "httpx.Request", most: int, *, costs: bool) -> tuple[str, bytes]:
+        import httpx
+
+        for attempt in range(1, self.patience.attempts + 1):
+            self.wait(0)
+            last, asked = attempt == self.patience.attempts, None
             try:
-                return read_answer(opener, request, most, self.patience.request)
-            except urllib.error.HTTPError as error:
-                with error:
-                    again = error.code in _NOT_TAKEN or (error.code >= 500 and not costs)
-                    if not again or last:
-                        raise self._refusal(error, request) from None
-                    pause = self._pause(attempt, error.headers.get("Retry-After"))
-            except (OSError, http.client.HTTPException) as error:
-                doubtful = costs and not is_unsent(error)
+                with closing(self._http.send(request, stream=True)) as found:
+                    body = _whole(found, most)
+            except httpx.HTTPError as error:
+                unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                doubtful = costs and not unsent
                 if doubtful or last:
-                    raise lost(error, request, costs=doubtful) from None
-                pause = self._pause(attempt, None)
-            self.wait(pause)
-            attempt += 1
+                    raise _lost(error, request, doubtful=doubtful) from None
+            else:
+                status = found.status_code
+                if found.is_success:
+                    kind = found.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+                    return kind or "text/plain", body
+                if last or not (status in _NOT_TAKEN or (status >= 500 and not costs)):
+                    raise self._refusal(found, body)
+                asked = found.headers.get("Retry-After")
+            self.wait(self._pause(attempt, asked))
+        raise AssertionError("the last attempt returns or raises")
 
     def _pause(self, attempt: int, asked: str | None) -> float:
         """Delay before the next attempt [s]."""
-        seconds = None if asked is None else seconds_asked(asked)
+        seconds = None if asked is None else _seconds_asked(asked)
         if seconds is None:
             jitter = random.uniform(0.5, 1.5)
             return min(self.patience.longest, self.patience.first * 2 ** (attempt - 1) * jitter)
@@ -239,18 +213,19 @@ class Service:
             )
         return seconds
 
-    def _refusal(
-        self, error: urllib.error.HTTPError, request: urllib.request.Request
-    ) -> ModelError:
+    def _refusal(self, found: "httpx.Response", body: bytes) -> ModelError:
         """Error for an HTTP error status, in one line and without the token."""
-        if 300 <= error.code < 400:
-            return ModelError(f"{host(request)} redirects elsewhere (HTTP {error.code}): refused")
-        words = _WORDS.get(error.code) if request.has_header("Authorization") else None
-        if words is not None:
-            return FinalError(f"replicate.com: {words} (HTTP {error.code})")
-        words = detail(error)
+        status, host = found.status_code, found.request.url.host
+        if 300 <= status < 400:
+            return ModelError(f"{host} redirects elsewhere (HTTP {status}): refused")
+        if status in _WORDS and "Authorization" in found.request.headers:
+            return FinalError(f"replicate.com: {_WORDS[status]} (HTTP {status})")
+        try:
+            words = " ".join(str(parse_json(body)["detail"]).split())
+        except (ValueError, KeyError, TypeError):
+            words = ""  # an HTML error page
         said = f": {self.said(words)}" if words else ""
-        return ModelError(f"{host(request)} answered with HTTP {error.code}{said}")
+        return ModelError(f"{host} answered with HTTP {status}{said}")
 
     def without_token(self, text: str) -> str:
         """Remove the token from a text; names of servers contain it in lower case."""
@@ -262,7 +237,7 @@ class Service:
         It is shortened only after the token has been removed, because half a token is a secret too.
         """
         lines = self.without_token(str(text)).strip().splitlines() or ["nothing"]
-        return printable(lines[0])[:200]
+        return lines[0][:200]
 
 
 def open_service(patience: Patience | None = None) -> Service:
@@ -276,3 +251,46 @@ def open_service(patience: Patience | None = None) -> Service:
         raise ModelError(f"set {TOKEN} to your token of https://replicate.com/account/api-tokens")
     base = os.environ.get(BASE) or "https://api.replicate.com"
     return Service(token, base, patience or Patience())
+
+
+def _is_safe(url: "httpx.URL", *, local: bool) -> bool:
+    """Whether a URL is https, or, where ``local``, http of this machine (a server of tests)."""
+    return url.scheme == "https" or (local and url.scheme == "http" and url.host in _LOCAL)
+
+
+def _whole(found: "httpx.Response", most: int) -> bytes:
+    """Body of a response; httpx raises where it is shorter than its header states."""
+    body = bytearray()
+    for part in found.iter_bytes():
+        body += part
+        if len(body) > most:
+            raise ModelError(f"{found.url.host} replied with more than {most / 1e6:.0f} MB")
+    return bytes(body)
+
+
+def _lost(error: "httpx.HTTPError", request: "httpx.Request", *, doubtful: bool) -> ModelError:
+    """Error for a missing response; only the host is shown, because results' URLs are secret."""
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        why = "did not answer in time"
+    elif isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+        why = "broke off the connection during its reply"
+    else:
+        why = f"cannot be reached ({type(error).__name__})"
+    if not doubtful:
+        return ModelError(f"{request.url.host} {why}")
+    why += "; the call may have been accepted and charged: see your predictions there"
+    return DoubtfulError(f"{request.url.host} {why}")
+
+
+def _seconds_asked(asked: str) -> float | None:
+    """Delay that ``Retry-After`` asks for [s], in seconds or as a date; None if it is neither."""
+    if asked.strip().isdigit():
+        return float(asked)
+    try:
+        until = parsedate_to_datetime(asked)
+    except ValueError:
+        return None
+    until = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())

@@ -1,11 +1,11 @@
 """Probes: small dense networks that read depth and normals from a backbone's features."""
 
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from rilievo.errors import OptionError, suggest
 from rilievo.networks.probes.base import Probe as Probe
+from rilievo.networks.probes.dpt import DptProbe, LightProbe
 from rilievo.networks.probes.enlarge import Enlargement
 from rilievo.networks.probes.heads import DepthHead as DepthHead
 from rilievo.networks.probes.heads import DepthReading as DepthReading
@@ -13,19 +13,20 @@ from rilievo.networks.probes.heads import Directions as Directions
 from rilievo.networks.probes.heads import NormalsHead as NormalsHead
 from rilievo.networks.probes.heads import NormalsReading as NormalsReading
 from rilievo.networks.probes.logits import Logits as Logits
+from rilievo.networks.probes.original import BatchNormProbe, LinearProbe, MultiscaleProbe
 from rilievo.networks.probes.original import load_original as load_original
 
 Preset = Literal["default", "probe3d", "probe3d-old"]
 """Method of enlarging maps and laying them over the image: geometrically right ("default"), that
 of Probe3D's program ("probe3d"), or that of the paper's numbers ("probe3d-old")."""
 
-# A new kind is one class and one line here: its module and its name in that module.
-PROBES: Mapping[str, tuple[str, str]] = {
-    "dpt": ("dpt", "DptProbe"),
-    "multiscale": ("original", "MultiscaleProbe"),
-    "linear": ("original", "LinearProbe"),
-    "bnhead": ("original", "BatchNormProbe"),
-    "light": ("dpt", "LightProbe"),
+# A new kind is one class and one line here.
+PROBES: Mapping[str, Callable[..., Probe]] = {
+    "dpt": DptProbe,
+    "multiscale": MultiscaleProbe,
+    "linear": LinearProbe,
+    "bnhead": BatchNormProbe,
+    "light": LightProbe,
 }
 
 
@@ -66,11 +67,11 @@ def make_probe(
     taken = {"linear": {"kernel"}, "bnhead": set[str]()}.get(kind, {"hidden", "kernel"})
     if excess := given.keys() - taken:
         raise OptionError(f"a {kind} probe has no {sorted(excess)[0]}: leave it out")
-    module, name = PROBES[kind]
-    made = getattr(import_module(f"rilievo.networks.probes.{module}"), name)
     enlargement = _enlargement(kind, preset)
     crop = preset == "default"
-    return made(channels, token_channels, outputs, enlargement=enlargement, crop=crop, **given)
+    return PROBES[kind](
+        channels, token_channels, outputs, enlargement=enlargement, crop=crop, **given
+    )
 
 
 def _enlargement(kind: str, preset: Preset) -> Enlargement:
