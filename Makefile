@@ -66,6 +66,7 @@ format: $(VENV)/test
 # The documentation as a site in site/, to be served or opened from disk; a broken link ends it.
 docs: $(VENV)/core
 	$(BIN)/pip install --quiet --group docs
+	$(BIN)/python tools/write_guide_tables.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	$(BIN)/rilievo page --output site/demo
 	@echo "Documentation: site/index.html"

@@ -28,7 +28,7 @@ from rilievo.datasets.folder_layout import (
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from write_guide_tables import TABLES, renewed  # noqa: E402
+from write_guide_tables import REGION, TABLES  # noqa: E402
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -123,12 +123,15 @@ def test_the_readmes_commands_of_evaluation_work(lab: Path) -> None:
     assert (lab / "comparison.html").exists()
 
 
-def test_the_guides_tables_are_those_of_the_program() -> None:
+def test_the_guides_tables_say_what_the_program_says() -> None:
+    """A row that is new is written by ``make docs``; none may be wrong or stale."""
     shown = set()
     for path in ROOT.glob("docs/*.md"):
-        text = path.read_text(encoding="utf-8")
-        assert renewed(text) == text, f"{path.name}: run python tools/write_guide_tables.py"
-        shown |= set(re.findall(r"<!-- table (\w+) -->", text))
+        for _, name, rows, _ in REGION.findall(path.read_text(encoding="utf-8")):
+            assert rows
+            true = set(TABLES[name]().splitlines())
+            assert set(rows.splitlines()) <= true, f"{path}: python tools/write_guide_tables.py"
+            shown.add(name)
     assert shown == set(TABLES)
 
 

@@ -2,8 +2,8 @@
 
     python tools/write_guide_tables.py
 
-A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``; a test sees that none is out of
-date.
+A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``. ``make docs`` writes them, and a
+test sees that no row is out of date.
 """
 
 import re
@@ -27,7 +27,7 @@ from rilievo.metrics.order import ORDER_METRICS
 from rilievo.metrics.stability import STABILITY_METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"
-_REGION = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+REGION = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _BETTER = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 
 
@@ -92,7 +92,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 def renewed(text: str) -> str:
     """A guide with its tables made anew."""
-    return _REGION.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", text)
+    return REGION.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[4]}", text)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

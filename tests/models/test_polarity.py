@@ -59,7 +59,7 @@ def test_a_kind_is_doubted_where_near_and_far_are_turned_round(
 def adopted(folder: Path, kind: str) -> Path:
     """A file of another program, wrapped: brightness, which is nearness on no picture."""
     source = write_inverse_depth(folder / "theirs.onnx", side=64)
-    options = ExportOptions(kind=kind, mean="0,0,0", std="1,1,1")
+    options = ExportOptions(kind=kind, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     written = export_model(source, folder / f"{kind}.onnx", options)
     assert written.doubt is None or "--kind" in written.doubt
     return written.path

@@ -54,7 +54,7 @@ class Output:
     package: str | None = None
 
 
-# A new format is one file in formats and one line here.
+# A new format is one file in formats and one line here; docs/outputs.md may describe it.
 _OUTPUTS: Mapping[str, Output] = {
     "colour": Output(
         suffix=".depth.png",
