@@ -114,7 +114,7 @@ def test_a_result_survives_reload_and_is_sent_to_somebody(
     page.reload()
     visitor.wait("cat")
     assert page.url == first
-    assert page.locator("#history a").count() == 2
+    assert page.locator("#history-results a").count() == 2
     other = Visitor(browser, server, first.removeprefix(server.address))
     other.wait("cat")
     assert other.posted() == []
@@ -133,9 +133,9 @@ def test_a_known_length_makes_metres_of_the_files(
     with page.expect_download() as download:
         page.click("a[data-save=npz]")
     download.value.save_as(tmp_path / "cat.npz")
-    arrays = np.load(tmp_path / "cat.npz")
-    assert arrays["kind"].item() == "metric"
-    assert arrays["depth"].shape == (300, 451)
+    with np.load(tmp_path / "cat.npz") as arrays:
+        assert arrays["kind"].item() == "metric"
+        assert arrays["depth"].shape == (300, 451)
 
 
 def test_several_photographs_have_one_address_and_one_zip(
@@ -204,7 +204,9 @@ def test_on_a_phone_the_camera_is_first_and_all_can_be_hit(
     phone.give(photographs[0])
     page = phone.page
     assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
-    camera, choose = (page.locator(each).bounding_box() for each in ("#camera-start", ".first >> nth=0"))
+    camera, choose = (
+        page.locator(each).bounding_box() for each in ("#camera-start", ".first >> nth=0")
+    )
     assert (camera["y"], camera["x"]) < (choose["y"], choose["x"])
     for each in page.locator("button:visible, a:visible, select:visible, label:visible").all():
         box = each.bounding_box()
