@@ -1,4 +1,4 @@
-"""``rilievo serve`` as a process of its own."""
+"""``rilievo serve``, or ``rilievo app``, as a process of its own."""
 
 import os
 import queue
@@ -27,6 +27,11 @@ class ServeProcess:
     """Lines that it has written so far."""
 
     @property
+    def address(self) -> str:
+        """Address of the server."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
     def folders(self) -> list[Path]:
         """Folders of servers in its place for temporary files."""
         return sorted(self.temporary.glob("rilievo-serve-*"))
@@ -38,9 +43,10 @@ class ServeProcess:
 
 
 @contextmanager
-def serve_process(temporary: Path, *options: str) -> Iterator[ServeProcess]:
+def serve_process(temporary: Path, *options: str, app: bool = False) -> Iterator[ServeProcess]:
     """Serve the tiny model until the block ends."""
-    command = [sys.executable, "-c", _PROGRAM, "serve", "--port", "0", "-m", "rilievo/tiny"]
+    start = ("-m", "rilievo", "app") if app else ("-c", _PROGRAM, "serve")
+    command = [sys.executable, *start, "--port", "0", "-m", "rilievo/tiny"]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     with subprocess.Popen(
         [*command, *options],
@@ -61,7 +67,7 @@ def serve_process(temporary: Path, *options: str) -> Iterator[ServeProcess]:
 def _port(output: IO[str], log: list[str]) -> int:
     said: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(output, said, log), daemon=True).start()
-    while (line := said.get(timeout=_PATIENCE)) and not line.startswith("serving: "):
+    while (line := said.get(timeout=_PATIENCE)) and not line.startswith(("serving: ", "the app: ")):
         continue
     assert line, f"the server did not start: {''.join(log)}"
     return int(line.partition(";")[0].rstrip("/").rpartition(":")[2])

@@ -1,6 +1,7 @@
 """Results of photographs: shown, kept at an address, taken home as files."""
 
 import json
+import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from photographs_with_depth import gdepth
 from rilievo.app.photographs import example_names
 from rilievo.app.store import Entry
 from rilievo.io.output_table import OUTPUTS
+from rilievo.serve import files
 from rilievo.views.browser.app_parts import EXAMPLES, FILES
 from served import check_refused, picture
 from served_app import App, served_app
@@ -116,6 +119,13 @@ def test_no_path_of_the_server_is_readable(app: App, path: str) -> None:
     check_refused(app.client.get(path), 404, "no such address")
 
 
+@pytest.mark.parametrize("path", ["/depth/", "/depth/r/one", "/depth/index.html", "/"])
+def test_a_proxy_s_path_may_be_there_or_cut_off(tmp_path: Path, path: str) -> None:
+    with served_app(tmp_path, root_path="/depth") as app:
+        found = TestClient(app.client.app, base_url="http://127.0.0.1", root_path="/depth")
+        assert "the page" in found.get(path).text
+
+
 def test_every_address_of_a_result_shows_the_page_which_no_other_site_can_frame(app: App) -> None:
     for path in ("/", f"/r/{'A' * 22}", "/r/one,two", "/index.html"):
         answer = app.client.get(path)
@@ -161,6 +171,28 @@ def test_every_request_for_one_result_gets_its_own_bytes(app: App) -> None:
         assert [content == alone[name] for name, content in zip(asked, found, strict=True)] == [
             True
         ] * 60
+
+
+def test_one_visitor_s_large_files_do_not_hold_up_a_photograph(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, begun, save = threading.Event(), threading.Event(), files.save
+
+    def held(prediction: object, stem: Path, names: list[str], *rest: object, **more: object):
+        begun.set()
+        assert release.wait(60)
+        return save(prediction, stem, names, *rest, **more)
+
+    monkeypatch.setattr(files, "save", held)
+    id = app.give()
+    with ThreadPoolExecutor(6) as visitors:
+        zips = [visitors.submit(app.files, id, "save=all") for _ in range(6)]
+        assert begun.wait(60)
+        assert app.give() in app.folders
+        assert not any(each.done() for each in zips)
+        release.set()
+        assert {each.result(60).status_code for each in zips} == {200}
+    assert list(app.server.folder.iterdir()) == []
 
 
 def test_a_result_in_use_is_not_deleted_under_its_user(app: App) -> None:

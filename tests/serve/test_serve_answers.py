@@ -136,6 +136,21 @@ def test_heavy_requests_do_not_hold_up_light_ones(
         assert {each.result(60).status_code for each in heavy} == {200}
 
 
+def test_a_file_of_few_bytes_and_many_pixels_takes_a_heavy_place(server: Served) -> None:
+    model = server.model
+    model.gate.clear()
+    large = picture(100, (2500, 2000))
+    assert len(large) < 100_000
+    with ThreadPoolExecutor(3) as clients:
+        post = server.client.post
+        held = [clients.submit(post, "/v1/predict", content=large) for _ in range(3)]
+        assert model.begun.wait(60)
+        # One client has one heavy place: its others wait, and all the light places are free.
+        assert (server.service.heavy.working, server.service.light.working) == (1, 0)
+        model.gate.set()
+        assert {each.result(60).status_code for each in held} == {200}
+
+
 def test_all_leaves_out_what_the_model_does_not_give(server: Served) -> None:
     answer = server.client.post("/v1/predict?save=all", content=picture())
     with zipfile.ZipFile(BytesIO(answer.content)) as packed:

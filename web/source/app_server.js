@@ -73,9 +73,7 @@ export function serverOf({ say, show, predict }) {
   async function present(id) {
     const about = await told(`app/results/${id}`);
     if (about.kind === "video") return videos.follow(id);
-    const result = await show({ again: id, name: about.name }, () => view(id));
-    if (result && known(result.madeBy.model)) models.value = PREFIX + result.madeBy.model;
-    return result;
+    return show({ again: id, name: about.name }, () => view(id));
   }
 
   // What the address names: results, or else the first example.
@@ -120,6 +118,7 @@ export function serverOf({ say, show, predict }) {
       videos.hide();
       document.body.classList.toggle("from-server", Boolean(result.id));
       if (result.id) link(result);
+      if (result.id && known(result.madeBy.model)) models.value = PREFIX + result.madeBy.model;
     },
     // Takes what a photograph alone is not; says whether it did.
     take(files) {

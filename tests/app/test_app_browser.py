@@ -1,0 +1,265 @@
+"""The page of the app in a real browser, in front of a server process."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from browser import chromium
+from clips import Clip, numbered, write_clip
+from serve_process import ServeProcess, serve_process
+
+CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+WIDE = {"width": 1440, "height": 900}
+SOON = 90_000
+OFFER = ("--offer", "rilievo/small", "--max-megabytes", "2", "--max-megapixels", "3")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
+    with serve_process(tmp_path_factory.mktemp("server"), *OFFER, app=True) as process:
+        yield process
+    assert process.folders == []
+    assert "Traceback" not in "".join(process.log)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium(*CAMERA) as found:
+        yield found
+
+
+class Visitor:
+    """A visitor with the page open, and everything that it asked for and complained of."""
+
+    def __init__(self, browser: Any, server: ServeProcess, path: str = "", **options: Any) -> None:
+        self.context = browser.new_context(**{"viewport": WIDE, **options}, reduced_motion="reduce")
+        self.context.set_default_timeout(SOON)
+        self.page = self.context.new_page()
+        self.asked: list[Any] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda each: self.asked.append(each))
+        self.page.on("pageerror", lambda each: self.complaints.append(str(each)))
+        self.page.goto(server.address + path)
+
+    def wait(self, name: str) -> None:
+        """Wait for the result of a photograph."""
+        self.page.locator("#result-title", has_text=name).wait_for()
+        self.page.locator("#state", has_text="one").wait_for()
+
+    def give(self, *paths: Path) -> None:
+        """Choose photographs, and wait for the last one's result."""
+        self.page.set_input_files("#photo-file", paths)
+        self.wait(paths[-1].stem)
+
+    @property
+    def facts(self) -> Any:
+        return self.page.locator("#facts")
+
+    def posted(self) -> list[str]:
+        return [each.url for each in self.asked if each.method == "POST"]
+
+
+@pytest.fixture
+def visitor(browser: Any, server: ServeProcess) -> Iterator[Visitor]:
+    visitor = Visitor(browser, server)
+    visitor.wait("coffee")
+    yield visitor
+    visitor.context.close()
+    assert visitor.complaints == []
+    own = (server.address, "blob:", "data:")
+    assert [each.url for each in visitor.asked if not each.url.startswith(own)] == []
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> list[Path]:
+    pictures = {"cat": data.chelsea(), "rocket": data.rocket()}
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.jpg")
+    return [tmp_path / f"{name}.jpg" for name in pictures]
+
+
+def test_the_first_screen_shows_a_finished_example_and_six_others(visitor: Visitor) -> None:
+    page = visitor.page
+    for selector in ("#photo", "#depth", "#normals", "#surface"):
+        box = page.locator(selector).bounding_box()
+        assert box["y"] + box["height"] <= WIDE["height"], selector
+        assert box["width"] > 300
+    thumbnails = "[...document.querySelectorAll('#examples img')].map(each => each.naturalWidth)"
+    assert len(page.evaluate(thumbnails)) == 6
+    assert min(page.evaluate(thumbnails)) > 300
+    page.get_by_title("A cat").click()
+    visitor.wait("cat")
+    assert not page.locator("#history").is_visible(), "examples are no results of the visitor"
+
+
+def test_a_result_survives_reload_and_is_sent_to_somebody(
+    browser: Any, server: ServeProcess, visitor: Visitor, photographs: list[Path]
+) -> None:
+    page = visitor.page
+    visitor.give(photographs[0])
+    first = page.url
+    assert "/r/" in first
+    page.select_option("#model", "server:rilievo/small")
+    page.wait_for_url(lambda url: url != first)
+    visitor.facts.get_by_text("rilievo/small", exact=True).wait_for()
+    page.go_back()
+    visitor.facts.get_by_text("rilievo/tiny", exact=True).wait_for()
+    assert page.input_value("#model") == "server:rilievo/tiny"
+    page.reload()
+    visitor.wait("cat")
+    assert page.url == first
+    assert page.locator("#history-results a").count() == 2
+    other = Visitor(browser, server, first.removeprefix(server.address))
+    other.wait("cat")
+    assert other.posted() == []
+    other.context.close()
+
+
+def test_a_known_length_makes_metres_of_the_files(
+    visitor: Visitor, photographs: list[Path], tmp_path: Path
+) -> None:
+    page = visitor.page
+    visitor.give(photographs[0])
+    page.click("#add-line")
+    field = page.locator("#lines input").first
+    field.fill("0,46")
+    field.press("Enter")
+    with page.expect_download() as download:
+        page.click("a[data-save=npz]")
+    download.value.save_as(tmp_path / "cat.npz")
+    with np.load(tmp_path / "cat.npz") as arrays:
+        assert arrays["kind"].item() == "metric"
+        assert arrays["depth"].shape == (300, 451)
+
+
+def test_several_photographs_have_one_address_and_one_zip(
+    visitor: Visitor, photographs: list[Path], tmp_path: Path
+) -> None:
+    page = visitor.page
+    visitor.give(*photographs)
+    page.locator("#state", has_text="2 of 2").wait_for()
+    assert page.url.count(",") == 1
+    with page.expect_download() as download:
+        page.click("#history-zip")
+    download.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as packed:
+        assert {"cat.glb", "rocket.glb"} <= {*packed.namelist()}
+    page.reload()
+    visitor.wait("cat")
+    assert page.locator("#history [aria-current]").count() == 2
+
+
+def test_with_a_model_of_this_browser_nothing_is_sent(
+    visitor: Visitor, photographs: list[Path]
+) -> None:
+    page = visitor.page
+    before = len(visitor.posted())
+    page.select_option("#model", "rilievo/tiny")
+    visitor.facts.get_by_text("in this browser").wait_for()
+    visitor.give(photographs[1])
+    assert len(visitor.posted()) == before
+    assert "nothing was uploaded" in page.locator("#state").inner_text()
+    assert page.locator("button[data-output=glb]").is_visible()
+    assert not page.locator("a[data-save=glb]").is_visible()
+
+
+def test_what_cannot_be_answered_is_one_line(
+    visitor: Visitor, photographs: list[Path], tmp_path: Path
+) -> None:
+    page = visitor.page
+    broken, huge = tmp_path / "<b>broken.jpg", tmp_path / "huge.png"
+    broken.write_bytes(photographs[0].read_bytes()[:900])
+    huge.write_bytes(bytes(2_500_000))
+    many = tmp_path / "many.png"
+    Image.new("L", (2000, 2000)).save(many)
+    for path, words in (
+        (broken, "is cut short"),
+        (huge, "this server takes at most 2 MB"),
+        (many, "above the limit of 3.0 million"),
+    ):
+        page.set_input_files("#photo-file", path)
+        fault = page.locator("#state.fault", has_text=words)
+        fault.wait_for()
+        assert fault.inner_text().count(path.name) == 1
+        assert fault.inner_text().count("\n") == 0
+    assert page.locator("#state b").count() == 0
+    page.goto(f"{page.url.partition('/r/')[0].rstrip('/')}/r/{'A' * 22}")
+    page.locator("#state.fault", has_text="not here any more").wait_for()
+    page.get_by_title("A rocket").click()
+    visitor.wait("rocket")
+
+
+def test_on_a_phone_the_camera_is_first_and_all_can_be_hit(
+    browser: Any, server: ServeProcess, photographs: list[Path]
+) -> None:
+    size = {"width": 360, "height": 740}
+    phone = Visitor(browser, server, viewport=size, is_mobile=True, has_touch=True)
+    phone.wait("coffee")
+    phone.give(photographs[0])
+    page = phone.page
+    assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
+    camera, choose = (
+        page.locator(each).bounding_box() for each in ("#camera-start", ".first >> nth=0")
+    )
+    assert (camera["y"], camera["x"]) < (choose["y"], choose["x"])
+    for each in page.locator("button:visible, a:visible, select:visible, label:visible").all():
+        box = each.bounding_box()
+        assert min(box["height"], box["width"]) >= 24, each.inner_text()
+    assert phone.complaints == []
+    phone.context.close()
+
+
+def test_a_video_is_made_and_keeps_its_address(visitor: Visitor, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "walk.mp4", Clip(pictures=numbered(8)))
+    page = visitor.page
+    page.set_input_files("#photo-file", clip)
+    page.get_by_role("link", name="walk.depth.mp4").wait_for()
+    page.wait_for_function("document.querySelector('#video-made').videoWidth === 128")
+    assert not page.locator("#result").is_visible()
+    page.reload()
+    page.get_by_role("link", name="walk.depth.mp4").wait_for()
+    page.get_by_title("A cup of coffee").click()
+    visitor.wait("coffee")
+    assert page.locator("#result").is_visible()
+    assert not page.locator("#video-result").is_visible()
+
+
+@pytest.mark.slow
+def test_a_video_is_stopped_and_leaves_nothing(
+    visitor: Visitor, server: ServeProcess, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "long.mp4", Clip(pictures=numbered(400, (480, 640))))
+    page, results = visitor.page, server.folders[0] / "results"
+    before = {*results.iterdir()}
+    page.set_input_files("#photo-file", clip)
+    page.locator("#state", has_text="% done").wait_for()
+    page.click("#video-stop")
+    page.locator("#state", has_text="stopped").wait_for()
+    assert {*results.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_a_photograph_comes_from_the_camera_and_the_clipboard(visitor: Visitor) -> None:
+    page = visitor.page
+    page.click("#camera-start")
+    page.locator("#rate", has_text="frames a second").wait_for()
+    page.click("#camera-take")
+    visitor.wait("camera")
+    visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(
+        """async () => {
+            const canvas = document.createElement('canvas');
+            [canvas.width, canvas.height] = [300, 200];
+            canvas.getContext('2d').fillRect(50, 50, 100, 100);
+            const file = await new Promise(done => canvas.toBlob(done, 'image/png'));
+            await navigator.clipboard.write([new ClipboardItem({'image/png': file})]);
+        }"""
+    )
+    page.keyboard.press("Control+V")
+    visitor.wait("image")
