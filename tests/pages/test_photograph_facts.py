@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from predictions import prediction
-from rilievo.pages.photograph_facts import facts_of
 from rilievo.io.sidecar import describe
+from rilievo.pages.photograph_facts import facts_of
 from rilievo.types import Calibration
 
 

@@ -72,7 +72,9 @@ class Page(HTMLParser):
 class Rooms:
     """Pictures of walls two metres off, which are predicted at 2.5 metres; counts what is read."""
 
-    def __init__(self, *, kind: DepthKind | None = DepthKind.METRIC, broken: str | None = None) -> None:
+    def __init__(
+        self, *, kind: DepthKind | None = DepthKind.METRIC, broken: str | None = None
+    ) -> None:
         self.kind, self.broken, self.read = kind, broken, []
 
     def photo(self, id: str) -> np.ndarray:

@@ -16,8 +16,8 @@ from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.verification import verify
-from rilievo.views.report import write_gallery
 from rilievo.views.options import SourceOptions
+from rilievo.views.report import write_gallery
 from toy_dataset import write_toy
 
 

@@ -24,7 +24,9 @@ _MOST_DOTS = 3000
 
 def standing(comparison: Comparison, column: Column) -> Chart:
     """Every row's value with its interval, published ones hollow."""
-    cells = [(row, row.cells[column.metric]) for row in comparison.rows if column.metric in row.cells]
+    cells = [
+        (row, row.cells[column.metric]) for row in comparison.rows if column.metric in row.cells
+    ]
     marks = [
         Mark(name=row.name, value=cell.value, low=cell.low, high=cell.high, hollow=row.is_published)
         for row, cell in cells

@@ -89,7 +89,10 @@ def _items(
     places = [column.ids.index(each.id) for each in disagreed] or range(len(column.ids))
     for place in places[:MOST_SHOWN]:
         id = column.ids[place]
-        numbers = [(name, quantity(each[place], column.unit)) for name, each in zip(names, values, strict=True)]
+        numbers = [
+            (name, quantity(each[place], column.unit))
+            for name, each in zip(names, values, strict=True)
+        ]
         spread = max(each[place] for each in values) - min(each[place] for each in values)
         panels, fault = [], None
         try:

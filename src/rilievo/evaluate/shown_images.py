@@ -37,9 +37,7 @@ def usual_error(evaluations: Sequence[Evaluation]) -> float:
     return error_end([each.median for each in summaries if each.metric == "abs_rel"])
 
 
-def _item(
-    evaluation: Evaluation, pictures: Pictures, score: Score, rank: int, images: int
-) -> Item:
+def _item(evaluation: Evaluation, pictures: Pictures, score: Score, rank: int, images: int) -> Item:
     panels, fault, id = [], None, score.id
     try:
         truth = pictures.truth(id)

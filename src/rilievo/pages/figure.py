@@ -118,10 +118,7 @@ def _picture(
 def _legends(figure: Any, rows: Sequence[Sequence[Panel]], top: float) -> None:
     """One bar for each palette that the pictures use, side by side."""
     legends = {
-        panel.legend.ramp: panel.legend
-        for row in rows
-        for panel in row
-        if panel.legend is not None
+        panel.legend.ramp: panel.legend for row in rows for panel in row if panel.legend is not None
     }
     wide = (_WIDTH - 2 * _MARGIN) / max(2, len(legends)) - 0.2
     for place, (ramp, legend) in enumerate(legends.items()):

@@ -103,7 +103,9 @@ def _write(path: Path, page: Iterator[str]) -> None:
 
 
 def _surface(relief: Relief, job: WriteJob) -> str:
-    return "".join(each.text for each in surface_parts(relief, f"Surface of {job.about.source.file} in 3-D"))
+    return "".join(
+        each.text for each in surface_parts(relief, f"Surface of {job.about.source.file} in 3-D")
+    )
 
 
 def _measuring(prediction: Prediction) -> str:
@@ -148,15 +150,15 @@ def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Pictur
             values=depth.values[rows, columns], kind=depth.kind, valid=depth.valid[rows, columns]
         )
         limits = picture_range(depth, options)
-        pixels = colourise(
-            small, colour_map=options.colour_map, limits=limits, what=options.draw
-        )
+        pixels = colourise(small, colour_map=options.colour_map, limits=limits, what=options.draw)
         bright = "near" if options.draw is Drawn.INVERSE_DEPTH else "far"
         words = f"Depth in colours of the map {options.colour_map}; its last colour is {bright}"
         yield _map("Depth", words, "depth", pixels)
     if prediction.normals is not None:
         pixels = normals_picture(np.ascontiguousarray(prediction.normals[:, rows, columns]))
-        words = "Directions of surfaces in colours: a wall seen head-on is light blue, a floor green"
+        words = (
+            "Directions of surfaces in colours: a wall seen head-on is light blue, a floor green"
+        )
         yield _map("Surface normals", words, "normals", pixels)
     if prediction.confidence is not None:
         grey = np.rint(prediction.confidence[rows, columns] * np.float32(255)).astype(np.uint8)

@@ -247,7 +247,9 @@ def _angle_panel(
         title=f"{model}, error of normals",
         words=f"Angle between true normals and {model}'s, from 0° to {_WORST_ANGLE:.0f}° and more",
         pixels=_numbers(angle, known, limits, ANGLE_COLOURS),
-        legend=Legend(ramp="angle", marks=("0°", f"{_WORST_ANGLE / 2:g}°", f"{_WORST_ANGLE:.0f}°+")),
+        legend=Legend(
+            ramp="angle", marks=("0°", f"{_WORST_ANGLE / 2:g}°", f"{_WORST_ANGLE:.0f}°+")
+        ),
         model=model,
     )
 

@@ -48,7 +48,9 @@ def pictures_of(
 def figures_of(items: Sequence[Item]) -> Iterator[tuple[str, list[list[Panel]]]]:
     """Rows of figures: depth, normals and kappa, each where some picture is of it."""
     parts = {
-        "depth": lambda panel: panel.legend is not None and panel.legend.ramp in ("depth", "signed"),
+        "depth": lambda panel: (
+            panel.legend is not None and panel.legend.ramp in ("depth", "signed")
+        ),
         "normals": lambda panel: "normals" in panel.title,
         "kappa": lambda panel: panel.title.endswith(KAPPA),
     }

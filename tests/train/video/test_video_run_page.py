@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.train.video.run_page import positions, write_video_run_page
 from rilievo.io.json_record import to_json
 from rilievo.train.video.motion_files import write_motions
 from rilievo.train.video.records import VideoRecord
+from rilievo.train.video.run_page import positions, write_video_run_page
 from rilievo.train.video.targets import Place
 
 RECORD = VideoRecord(
@@ -72,7 +72,9 @@ def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> N
     assert "the stride is 3" in page
 
 
-def test_a_run_whose_start_was_kept_warns_and_does_without_pictures_and_curves(tmp_path: Path) -> None:
+def test_a_run_whose_start_was_kept_warns_and_does_without_pictures_and_curves(
+    tmp_path: Path,
+) -> None:
     kept = replace(RECORD, best_step=0, best_error=0.08, kept_start=True)
     (tmp_path / "record.json").write_text(to_json(kept))
     page = write_video_run_page(tmp_path).read_text("utf-8")
