@@ -38,5 +38,5 @@ def latex_text(text: str) -> str:
 
 
 def latex_command(text: str, name: str) -> str:
-    """Wrap LaTeX in a command: ``\\textbf{text}``."""
+    """Wrap LaTeX in a command, as ``textbf``."""
     return f"\\{name}{{{text}}}"
