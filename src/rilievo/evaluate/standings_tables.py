@@ -4,23 +4,19 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from rilievo.evaluate import wording
 from rilievo.evaluate.badness import badness
 from rilievo.evaluate.comparison import Column
-from rilievo.evaluate.comparison_tables import (
-    check_ending,
-    md_cell,
-    md_row,
-    md_text,
-    tex_text,
-)
+from rilievo.evaluate.comparison_tables import check_ending
 from rilievo.evaluate.standings import Event, Standing, Standings
 from rilievo.evaluate.standings_page import write_leaderboard
 from rilievo.evaluate.table import cell_text
-from rilievo.evaluate.wording import ARROWS, NOTHING, column_head, head, number
-from rilievo.io.atomic import remove, replacing
+from rilievo.evaluate.wording import NOTHING
+from rilievo.io.atomic import remove
 from rilievo.io.checksums import beside, write_beside
-from rilievo.io.limits import printable
+from rilievo.pages.document import text_of, write_text
 
 _CSV_HEADER = (
     "model",
@@ -58,12 +54,7 @@ def write_standings(standings: Standings, path: Path) -> None:
     if ending == ".html":
         write_leaderboard(standings, path)
     else:
-        with (
-            replacing(path) as part,
-            # Names of models may be files' names, which may be no Unicode.
-            part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
-        ):
-            file.write(_TEXTS[ending](standings))
+        write_text(path, _TEXTS[ending](standings))
     write_beside(path)
 
 
@@ -91,20 +82,7 @@ def rank_text(model: Standing) -> str:
 
 def markdown(standings: Standings) -> str:
     """One wide table, and the notes."""
-    columns = list(columns_of(standings))
-    ranked = has_ranks(standings)
-    header = ["model", *(["mean rank"] if ranked else [])]
-    header += [
-        md_text(f"{event.label}: {column_head(column.label, column.unit, column.better)}")
-        for event, column in columns
-    ]
-    lines = [md_row(header), md_row(["---", *("---:" for _ in header[1:])])]
-    for model in standings.models:
-        cells = [md_text(printable(model.name)), *([rank_text(model)] if ranked else [])]
-        cells += [md_cell(event.cell(model.name, column.metric)) for event, column in columns]
-        lines.append(md_row(cells))
-    lines += ["", *(f"- {md_text(note)}" for note in standings.notes)]
-    return "\n".join(lines).rstrip() + "\n"
+    return text_of("standings.md", **_content(standings))
 
 
 def comma_separated(standings: Standings) -> str:
@@ -132,47 +110,31 @@ def comma_separated(standings: Standings) -> str:
 
 def latex(standings: Standings) -> str:
     """A table for ``booktabs`` as papers print it: benchmarks side by side, best in bold."""
-    columns = list(columns_of(standings))
-    ranked = has_ranks(standings)
-    groups, rules, at = [], [], 2
+    rules, at = [], 2
     for event in standings.events:
         width = len(event.comparison.columns)
-        groups.append(f"\\multicolumn{{{width}}}{{c}}{{{tex_text(event.label)}}}")
-        rules.append(f"\\cmidrule(lr){{{at}-{at + width - 1}}}")
+        rules.append(f"{at}-{at + width - 1}")
         at += width
-    heads = [
-        tex_text(head(column.label, column.unit) + ARROWS[column.better]) for _, column in columns
-    ]
-    last = ["Rank$\\downarrow$"] if ranked else []
-    lines = [
-        "% Needs \\usepackage{booktabs}.",
-        "\\begin{table}",
-        "\\centering",
-        "\\caption{Best in bold, second underlined, by the numbers alone"
-        + ("; mean rank over " + str(len(standings.shared)) + " benchmarks.}" if ranked else ".}"),
-        f"\\begin{{tabular}}{{l{'r' * (len(columns) + len(last))}}}",
-        "\\toprule",
-        " & ".join(["", *groups, *([""] if ranked else [])]) + " \\\\",
-        " ".join(rules),
-        " & ".join(["Model", *heads, *last]) + " \\\\",
-        "\\midrule",
-    ]
-    marks = {(event.label, column.metric): _marks(event, column) for event, column in columns}
-    for model in standings.models:
-        cells = [tex_text(printable(model.name))]
-        for event, column in columns:
-            cell = event.cell(model.name, column.metric)
-            mark = marks[event.label, column.metric].get(model.name, "{}")
-            cells.append("--" if cell is None else mark.replace("{}", number(cell.value)))
-        cells += ["--" if model.mean_rank is None else f"{model.mean_rank:.2f}"] if ranked else []
-        lines.append(" & ".join(cells) + " \\\\")
-    lines += ["\\bottomrule", "\\end{tabular}", "", "\\smallskip", "\\footnotesize"]
-    lines += [f"{tex_text(printable(note))}\\\\" for note in standings.notes]
-    return "\n".join([*lines, "\\end{table}", ""])
+    marks = {
+        (event.label, column.metric): _marks(event, column)
+        for event, column in columns_of(standings)
+    }
+    return text_of("standings.tex", **_content(standings), rules=rules, marks=marks)
+
+
+def _content(standings: Standings) -> dict[str, Any]:
+    """What both tables show."""
+    return {
+        "words": wording,
+        "standings": standings,
+        "columns": list(columns_of(standings)),
+        "ranked": has_ranks(standings),
+        "rank_text": rank_text,
+    }
 
 
 def _marks(event: Event, column: Column) -> Mapping[str, str]:
-    """LaTeX marks of the best and the second number of a column; one alone is neither."""
+    """LaTeX commands of the best and the second number of a column; one alone is neither."""
     rows = event.comparison.runs
     values = {
         row.name: badness(row.cells[column.metric].value, column.better)
@@ -182,9 +144,9 @@ def _marks(event: Event, column: Column) -> Mapping[str, str]:
     if len(values) < 2:
         return {}
     first, *others = sorted(set(values.values()))
-    marks = {name: "\\textbf{{}}" for name, value in values.items() if value == first}
+    marks = {name: "textbf" for name, value in values.items() if value == first}
     if others and len(marks) == 1:
-        marks |= {name: "\\underline{{}}" for name, value in values.items() if value == others[0]}
+        marks |= {name: "underline" for name, value in values.items() if value == others[0]}
     return marks
 
 

@@ -1,1 +1,1 @@
-"""Every page of HTML: one template engine, one style sheet, one script, one way to draw pictures."""
+"""Every page of HTML, from one template engine, one style sheet and one script."""

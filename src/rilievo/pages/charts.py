@@ -102,7 +102,7 @@ def drawing(
     Raises:
         MissingExtraError: If matplotlib is not installed.
     """
-    with needing("charts", "evaluate"):
+    with needing("a chart", "evaluate"):
         import matplotlib
         from matplotlib.figure import Figure
     # The user's own style has no say here, and is back afterwards.

@@ -15,6 +15,7 @@ from rilievo.io.atomic import replacing
 from rilievo.io.limits import printable
 from rilievo.io.palette import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.pages.pictures import gradient
+from rilievo.pages.plain_text import latex_command, latex_text, markdown_text
 from rilievo.version import VERSION
 
 if TYPE_CHECKING:
@@ -73,6 +74,25 @@ def pieces(
     return filled.generate(policy=policy, style=style, scripts=texts, **content)
 
 
+def text_of(template: str, **content: Any) -> str:
+    """Fill a template of Markdown or LaTeX, whose text is escaped by its filters."""
+    return _environment().get_template(template).render(**content).strip() + "\n"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a table in one go.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    with (
+        replacing(path) as part,
+        # Names of models may be files' names, which may be no Unicode.
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        file.write(text)
+
+
 def asset(name: str) -> str:
     """Text of a script, style or licence that pages embed."""
     return (_FOLDER / name).read_text("utf-8")
@@ -86,11 +106,12 @@ def _environment() -> "Environment":
 
     environment = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
-        autoescape=True,
+        autoescape=lambda name: name is not None and name.endswith(".html"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(md=markdown_text, tex=latex_text, command=latex_command)
     environment.globals.update(version=VERSION, printable=printable, count="{:,}".format)
     return environment
 

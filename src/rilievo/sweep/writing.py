@@ -3,7 +3,9 @@
 import csv
 import io
 from collections.abc import Sequence
+from typing import Any
 
+from rilievo.pages.document import text_of
 from rilievo.sweep.table import PUBLISHED, Column, Row, Score, Table
 
 NOT_THERE = "-"
@@ -11,28 +13,18 @@ NOT_THERE = "-"
 
 def markdown(table: Table) -> str:
     """Format as Markdown, with the sources of published rows below."""
-    header = heads_of(table)
-    lines = [f"# {table.title}", "", _line(header), _line(["---"] * len(header))]
-    lines += [_line(cells_of(row, table.columns)) for row in table.rows]
-    return "\n".join([*lines, "", *notes_of(table), ""])
+    return text_of("sweep.md", table=table, **_content(table), notes=notes_of(table))
 
 
 def latex(table: Table) -> str:
     """Format as LaTeX, for the package booktabs."""
-    header = heads_of(table)
-    lines = [
-        rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
-        r"\toprule",
-        " & ".join(map(_tex, header)) + r" \\",
-        r"\midrule",
-    ]
-    was_published = False
-    for row in table.rows:
-        if (row.probe == PUBLISHED) and not was_published:
-            lines.append(r"\midrule")
-            was_published = True
-        lines.append(" & ".join(map(_tex, cells_of(row, table.columns))) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    return text_of("sweep.tex", **_content(table))
+
+
+def _content(table: Table) -> dict[str, Any]:
+    ours = [cells_of(row, table.columns) for row in table.rows if row.probe != PUBLISHED]
+    theirs = [cells_of(row, table.columns) for row in table.rows if row.probe == PUBLISHED]
+    return {"heads": heads_of(table), "ours": ours, "theirs": theirs}
 
 
 def comma_separated(table: Table) -> str:
@@ -116,24 +108,3 @@ def notes_of(table: Table) -> list[str]:
     sources = sorted({row.source for row in table.rows if row.source is not None})
     notes += [f"- {each}" for row in table.rows for each in row.gaps]
     return [*notes, *(f"'{PUBLISHED}': {source}." for source in sources)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(each.replace('|', chr(92) + '|') for each in cells)} |"
-
-
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "±": r"$\pm$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "δ": r"$\delta$",
-    "°": r"$^\circ$",
-    "<": r"$<$",
-    "²": r"$^2$",
-    **{each: f"\\{each}" for each in "&%_#${}"},
-}
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(each, each) for each in text)

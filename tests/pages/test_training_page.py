@@ -1,0 +1,33 @@
+"""Page of any training run, from tables and JSON written by hand."""
+
+from pathlib import Path
+
+from rilievo.pages.training import write_training_page
+
+LOG = "step,epoch,loss,depth_loss,learning_rate\n10,1,{},0.5,0.1\n20,2,0.4,0.25,0.1\n"
+VALIDATION = "step,set,abs_rel,angle\n10,a,0.3,nan\n20,a,0.2,nan\n10,b,0.4,nan\n20,b,0.1,nan\n"
+
+
+def test_curves_configuration_and_doubts_are_shown(tmp_path: Path) -> None:
+    # The steps to 10 were done twice, since the run was killed: the second time counts.
+    (tmp_path / "log.csv").write_text(LOG.format(99) + LOG.format(0.8).split("\n", 1)[1])
+    (tmp_path / "validation.csv").write_text(VALIDATION)
+    (tmp_path / "config.json").write_text('{"losses": {"smooth": 0.125}, "name": "<b>"}')
+    path = write_training_page(
+        tmp_path, kind="Training", verdict="It fell.", counts="20 steps", doubts=("<i> flat",)
+    )
+    page = path.read_text("utf-8")
+    # Losses in one chart, AbsRel of both sets in another; a constant and what is no number in none.
+    assert page.count("<svg") == 2
+    assert "loss: 0.8 at first, 0.4 at last" in page
+    assert "abs rel: 0.3 at first, 0.2 at last" in page
+    assert "<dt>losses.smooth</dt><dd>0.125</dd>" in page
+    assert "&lt;b&gt;" in page
+    assert "&lt;i&gt; flat" in page
+    assert "https:" not in page
+
+
+def test_a_folder_with_nothing_but_weights_has_a_page_too(tmp_path: Path) -> None:
+    page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="").read_text()
+    assert "Done." in page
+    assert "<svg" not in page
