@@ -18,11 +18,16 @@ export function renew() {
   life = new AbortController();
 }
 `;
+const SHAPES = ["relief.js", "planes.js", "faces.js", "contour.js", "backing.js"];
 const MODULES = {
-  relief: { scripts: ["relief.js", "planes.js"], exports: "export { cross, dot, leastSquares, quantile, triangles };" },
+  relief: {
+    scripts: SHAPES,
+    exports: "export { behindEdges, contoured, cross, dot, facesOf, flyingOf, leastSquares, less, onRay, pixelOf, pointOf, "
+      + "quantile, steepest, triangles };",
+  },
   viewer: {
-    scripts: ["ogl.js", "relief.js", "viewer.js", "steering.js", "planes.js", "ruler.js", "sheet.js", "lines.js", "pair.js"],
-    exports: `export { enliven, made, part, slide };${RENEW}`,
+    scripts: ["ogl.js", ...SHAPES, "viewer.js", "steering.js", "ruler.js", "sheet.js", "lines.js", "pair.js"],
+    exports: `export { BACKING, enliven, made, part, slide };${RENEW}`,
   },
 };
 const shared = {

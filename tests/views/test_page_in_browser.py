@@ -10,6 +10,7 @@ import pytest
 import trimesh
 from PIL import Image
 from plyfile import PlyData
+from scipy.spatial import cKDTree
 from skimage import data
 
 import rilievo
@@ -108,8 +109,9 @@ def test_depth_of_a_jpeg_is_nearly_that_of_python(
     assert np.mean(np.abs(depth / expected - 1) < 1e-2) > 0.99
 
 
+@pytest.mark.parametrize("backing", [0, 0.1])
 def test_points_and_mesh_are_those_of_python(
-    visitor: Visitor, photographs: Path, tmp_path: Path
+    visitor: Visitor, photographs: Path, tmp_path: Path, backing: float
 ) -> None:
     visitor.give(photographs / "person.png")
     expected = by_python(photographs / "person.png")
@@ -130,8 +132,16 @@ def test_points_and_mesh_are_those_of_python(
         np.testing.assert_allclose(rows["z"], cloud.points[:, 2], rtol=1e-3)
         np.testing.assert_array_equal(rows["red"], cloud.colours[:, 0])  # type: ignore[index]
         np.testing.assert_allclose(rows["ny"], cloud.normals[:, 1], atol=1e-2)
+    visitor.page.locator("#backing").set_checked(backing > 0)
     surface = mesh(
-        depth.values, K.K, depth.valid, normals=expected.normals, cut=cut, flatness=0.004
+        depth.values,
+        K.K,
+        depth.valid,
+        normals=expected.normals,
+        cut=cut,
+        flatness=0.004,
+        smooth=True,
+        backing=backing,
     )
     scene = trimesh.load(visitor.save("glb", tmp_path))
     [shape] = scene.geometry.values()  # type: ignore[union-attr]
@@ -141,6 +151,14 @@ def test_points_and_mesh_are_those_of_python(
     points = surface.points * np.array([1, -1, -1])
     np.testing.assert_allclose(low, points.min(axis=0), rtol=1e-2)
     np.testing.assert_allclose(high, points.max(axis=0), rtol=1e-2)
+    # Rims are moved, and the layer behind them is made, as in Python.
+    far, _ = cKDTree(shape.vertices).query(points)
+    assert np.mean(far > 1e-3 * surface.points[:, 2]) < 2e-3
+    assert shape.area == pytest.approx(area_of(points, surface.triangles), rel=1e-2)
+
+
+def area_of(points: np.ndarray, triangles: np.ndarray) -> float:
+    return float(trimesh.Trimesh(points, triangles, process=False).area)
 
 
 def test_a_known_length_gives_the_metres_of_python_in_files_too(
