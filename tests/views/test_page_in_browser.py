@@ -18,6 +18,7 @@ from browser import chromium
 from rilievo.calibration import KnownLength
 from rilievo.geometry.surface import mesh, point_cloud
 from rilievo.io.readback import read_prediction
+from rilievo.io.stereo import StereoOptions, stereo_picture
 from rilievo.io.writing import SaveOptions
 from rilievo.types import Prediction
 from rilievo.views.browser.folder import write_page
@@ -155,6 +156,23 @@ def test_points_and_mesh_are_those_of_python(
     far, _ = cKDTree(shape.vertices).query(points)
     assert np.mean(far > 1e-3 * surface.points[:, 2]) < 2e-3
     assert shape.area == pytest.approx(area_of(points, surface.triangles), rel=1e-2)
+
+
+@pytest.mark.parametrize(("output", "layout"), [("side", "side-by-side"), ("anaglyph", "anaglyph")])
+def test_stereo_pictures_are_those_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path, output: str, layout: str
+) -> None:
+    visitor.give(photographs / "person.png")
+    expected = by_python(photographs / "person.png")
+    assert expected.photo is not None
+    picture = stereo_picture(
+        expected.photo.pixels, expected.depth, StereoOptions(layout=layout)
+    ).astype(int)
+    with Image.open(visitor.save(output, tmp_path)) as image:
+        found = np.asarray(image.convert("RGB")).astype(int)
+    assert found.shape == picture.shape
+    # Depth differs in its last digits, so some pixels fall one column beside.
+    assert np.mean(np.abs(found - picture) > 3) < 0.01
 
 
 def area_of(points: np.ndarray, triangles: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import { ply } from "./ply.js";
 import { png16 } from "./png16.js";
 import { inMetres, predict } from "./prediction.js";
 import { isDepth, networkSize } from "./preparation.js";
+import { stereo } from "./stereo.js";
 import { CUT, meshOf, stepFor } from "./surface.js";
 
 const PHOTO_SIDE = 2048, TEXTURE_SIDE = 4096, SURFACE_POINTS = 150_000;
@@ -69,6 +70,7 @@ async function save({ output, metres, backing }) {
   const prediction = inMetres(latest, metres);
   if (output === "png16") return png16(prediction);
   if (output === "ply") return ply(prediction);
+  if (output === "side" || output === "anaglyph") return stereo(prediction, output);
   return glb(prediction, await jpegOf(prediction.photo, TEXTURE_SIDE), backing);
 }
 

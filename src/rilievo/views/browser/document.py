@@ -23,6 +23,8 @@ _DOWNLOADS = (
     ("png16", "Depth, PNG of 16 bits"),
     ("ply", "Points, PLY"),
     ("glb", "Mesh, GLB"),
+    ("side", "Stereo, side by side"),
+    ("anaglyph", "Stereo, red and cyan"),
 )
 
 
@@ -196,7 +198,7 @@ def _downloads() -> Iterator[Markup]:
             words,
             type="button",
             data_output=output,
-            data_needs=None if output == "png16" else "surface",
+            data_needs="surface" if output in ("ply", "glb") else None,
         )
         for output, words in _DOWNLOADS
     )
