@@ -375,3 +375,20 @@ def test_it_works_offline_after_the_first_visit(
     guest.page.select_option("#model", "rilievo/small")
     guest.page.locator("#state.fault", has_text="cannot be reached").wait_for()
     context.close()
+
+
+@pytest.mark.slow
+def test_webgpu_answers_as_in_python_where_it_is_asked_for(
+    address: str, photographs: Path, tmp_path: Path
+) -> None:
+    software = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+    with chromium(*software, "--enable-features=Vulkan", "--use-vulkan=swiftshader") as browser:
+        context = browser.new_context(reduced_motion="reduce")
+        guest = Visitor(context, f"{address}?gpu=1")
+        if not guest.page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
+            pytest.skip("this Chromium has no WebGPU in software")
+        guest.give(photographs / "person.png")
+        assert "device webgpu" in guest.page.locator("#facts").inner_text()
+        depth, _ = guest.depth(tmp_path)
+        check_depth(depth, by_python(photographs / "person.png").depth.values, sharp=True)
+        assert not [each for each in guest.complaints if "provider" in each]
