@@ -18,11 +18,16 @@ export function renew() {
   life = new AbortController();
 }
 `;
+const SHAPES = ["relief.js", "planes.js", "faces.js", "contour.js", "backing.js"];
 const MODULES = {
-  relief: { scripts: ["relief.js", "planes.js"], exports: "export { cross, dot, leastSquares, quantile, triangles };" },
+  relief: {
+    scripts: SHAPES,
+    exports: "export { behindEdges, contoured, cross, dot, facesOf, flyingOf, leastSquares, less, onRay, pixelOf, pointOf, "
+      + "quantile, steepest, triangles };",
+  },
   viewer: {
-    scripts: ["ogl.js", "relief.js", "viewer.js", "steering.js", "planes.js", "ruler.js", "sheet.js", "lines.js", "pair.js"],
-    exports: `export { enliven, made, part, slide };${RENEW}`,
+    scripts: ["ogl.js", ...SHAPES, "viewer.js", "steering.js", "ruler.js", "sheet.js", "lines.js", "pair.js"],
+    exports: `export { BACKING, enliven, made, part, slide };${RENEW}`,
   },
 };
 const shared = {
@@ -39,14 +44,18 @@ const shared = {
 
 await rm(here(BUILT), { recursive: true, force: true });
 await mkdir(here(BUILT), { recursive: true });
-await build({
-  entryPoints: { app: here("source/main.js"), worker: here("source/worker.js") }, outdir: here(BUILT),
-  bundle: true, minify: true, format: "esm", target: "es2022", legalComments: "none", charset: "utf8", plugins: [shared],
-});
-await copyFile(here(`${RUNTIME}.mjs`), here(`${BUILT}ort.mjs`));
-const packed = gzipSync(await readFile(here(`${RUNTIME}.wasm`)), { level: 9 });
-packed[9] = 255; // the system that packed it makes no difference
-await writeFile(here(`${BUILT}ort.wasm.gz`), packed);
+const usual = { outdir: here(BUILT), bundle: true, minify: true, format: "esm", target: "es2022", legalComments: "none",
+  charset: "utf8", plugins: [shared] };
+await build({ ...usual, entryPoints: { app: here("source/main.js") } });
+// The worker with the runtime for WebAssembly alone, and with that which knows WebGPU too.
+for (const [worker, runtime, kind, library] of [["worker", "ort", "", "wasm"], ["worker-gpu", "ort-gpu", ".jspi", "jspi"]]) {
+  await build({ ...usual, entryPoints: { [worker]: here("source/worker.js") }, define: { RUNTIME: `"${runtime}"` },
+    alias: { ort: here(`node_modules/onnxruntime-web/dist/ort.${library}.min.mjs`) } });
+  await copyFile(here(`${RUNTIME}${kind}.mjs`), here(`${BUILT}${runtime}.mjs`));
+  const packed = gzipSync(await readFile(here(`${RUNTIME}${kind}.wasm`)), { level: 9 });
+  packed[9] = 255; // the system that packed it makes no difference
+  await writeFile(here(`${BUILT}${runtime}.wasm.gz`), packed);
+}
 
 // By these sums a test sees that what is built is built of what lies here.
 const own = (await readdir(here("source"))).map((name) => `web/source/${name}`);

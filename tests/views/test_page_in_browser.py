@@ -10,6 +10,7 @@ import pytest
 import trimesh
 from PIL import Image
 from plyfile import PlyData
+from scipy.spatial import cKDTree
 from skimage import data
 
 import rilievo
@@ -17,6 +18,7 @@ from browser import chromium
 from rilievo.calibration import KnownLength
 from rilievo.geometry.surface import mesh, point_cloud
 from rilievo.io.readback import read_prediction
+from rilievo.io.stereo import StereoOptions, stereo_picture
 from rilievo.io.writing import SaveOptions
 from rilievo.types import Prediction
 from rilievo.views.browser.folder import write_page
@@ -108,8 +110,9 @@ def test_depth_of_a_jpeg_is_nearly_that_of_python(
     assert np.mean(np.abs(depth / expected - 1) < 1e-2) > 0.99
 
 
+@pytest.mark.parametrize("backing", [0, 0.1])
 def test_points_and_mesh_are_those_of_python(
-    visitor: Visitor, photographs: Path, tmp_path: Path
+    visitor: Visitor, photographs: Path, tmp_path: Path, backing: float
 ) -> None:
     visitor.give(photographs / "person.png")
     expected = by_python(photographs / "person.png")
@@ -130,8 +133,16 @@ def test_points_and_mesh_are_those_of_python(
         np.testing.assert_allclose(rows["z"], cloud.points[:, 2], rtol=1e-3)
         np.testing.assert_array_equal(rows["red"], cloud.colours[:, 0])  # type: ignore[index]
         np.testing.assert_allclose(rows["ny"], cloud.normals[:, 1], atol=1e-2)
+    visitor.page.locator("#backing").set_checked(backing > 0)
     surface = mesh(
-        depth.values, K.K, depth.valid, normals=expected.normals, cut=cut, flatness=0.004
+        depth.values,
+        K.K,
+        depth.valid,
+        normals=expected.normals,
+        cut=cut,
+        flatness=0.004,
+        smooth=True,
+        backing=backing,
     )
     scene = trimesh.load(visitor.save("glb", tmp_path))
     [shape] = scene.geometry.values()  # type: ignore[union-attr]
@@ -141,6 +152,31 @@ def test_points_and_mesh_are_those_of_python(
     points = surface.points * np.array([1, -1, -1])
     np.testing.assert_allclose(low, points.min(axis=0), rtol=1e-2)
     np.testing.assert_allclose(high, points.max(axis=0), rtol=1e-2)
+    # Rims are moved, and the layer behind them is made, as in Python.
+    far, _ = cKDTree(shape.vertices).query(points)
+    assert np.mean(far > 1e-3 * surface.points[:, 2]) < 2e-3
+    assert shape.area == pytest.approx(area_of(points, surface.triangles), rel=1e-2)
+
+
+@pytest.mark.parametrize(("output", "layout"), [("side", "side-by-side"), ("anaglyph", "anaglyph")])
+def test_stereo_pictures_are_those_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path, output: str, layout: str
+) -> None:
+    visitor.give(photographs / "person.png")
+    expected = by_python(photographs / "person.png")
+    assert expected.photo is not None
+    picture = stereo_picture(
+        expected.photo.pixels, expected.depth, StereoOptions(layout=layout)
+    ).astype(int)
+    with Image.open(visitor.save(output, tmp_path)) as image:
+        found = np.asarray(image.convert("RGB")).astype(int)
+    assert found.shape == picture.shape
+    # Depth differs in its last digits, so some pixels fall one column beside.
+    assert np.mean(np.abs(found - picture) > 3) < 0.01
+
+
+def area_of(points: np.ndarray, triangles: np.ndarray) -> float:
+    return float(trimesh.Trimesh(points, triangles, process=False).area)
 
 
 def test_a_known_length_gives_the_metres_of_python_in_files_too(
@@ -339,3 +375,20 @@ def test_it_works_offline_after_the_first_visit(
     guest.page.select_option("#model", "rilievo/small")
     guest.page.locator("#state.fault", has_text="cannot be reached").wait_for()
     context.close()
+
+
+@pytest.mark.slow
+def test_webgpu_answers_as_in_python_where_it_is_asked_for(
+    address: str, photographs: Path, tmp_path: Path
+) -> None:
+    software = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+    with chromium(*software, "--enable-features=Vulkan", "--use-vulkan=swiftshader") as browser:
+        context = browser.new_context(reduced_motion="reduce")
+        guest = Visitor(context, f"{address}?gpu=1")
+        if not guest.page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
+            pytest.skip("this Chromium has no WebGPU in software")
+        guest.give(photographs / "person.png")
+        assert "device webgpu" in guest.page.locator("#facts").inner_text()
+        depth, _ = guest.depth(tmp_path)
+        check_depth(depth, by_python(photographs / "person.png").depth.values, sharp=True)
+        assert not [each for each in guest.complaints if "provider" in each]

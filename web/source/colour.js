@@ -6,7 +6,7 @@ const SAMPLES = 1 << 16, NEAREST = 1e-30, CONSTANT = 1e-6, LEAST_SPAN = 1.5, MAP
 const INVALID = [128, 128, 128];
 
 // The number that is drawn for one of depth: near is bright.
-const drawn = (kind) => {
+export const drawn = (kind) => {
   if (isDepth(kind)) return (value) => 1 / Math.max(value, NEAREST);
   return kind === "affine_inverse" ? (value) => value : (value) => -value;
 };

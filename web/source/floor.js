@@ -1,7 +1,7 @@
 // The visible floor of a photograph: rilievo.calibration.floor, which explains it.
 
-import { cross, dot, leastSquares, quantile, triangles } from "relief";
-import { facesOf, pointOf, vertexNormals } from "./surface.js";
+import { cross, dot, facesOf, leastSquares, pointOf, quantile, triangles } from "relief";
+import { CUT, vertexNormals } from "./surface.js";
 
 const GRID_PIXELS = 40_000, TOLERANCE = 0.05, LEAST_TOLERANCE = 1e-5, LEAST_AREA = 0.03, MOST_BELOW = 0.05, BELOW = 1.15;
 const MOST_ROUGHNESS = 10, NEAREST = 0.4, MOST_UNEVEN = 0.25, FAR_BELOW = 1.5, TRIALS = 500, TILT = 35; // degrees
@@ -40,7 +40,7 @@ function facingUp({ depth, valid, height, width, camera, normalsAt }) {
   }
   const grid = { rows, columns, firstRow: 0, firstColumn: 0, step, z, valid: seen, camera };
   const along = (count) => Array.from({ length: count }, (_, at) => at * step);
-  const field = normalsAt?.(along(rows), along(columns)) ?? vertexNormals(grid, triangles(facesOf(grid), grid));
+  const field = normalsAt?.(along(rows), along(columns)) ?? vertexNormals(grid, triangles(facesOf(grid, CUT), grid));
   const points = [], normals = [], scene = [];
   for (let at = 0; at < z.length; at++) {
     if (!seen[at]) continue;

@@ -1,101 +1,99 @@
-// A mesh that wears the photograph as binary glTF 2.0, as rilievo.io.formats.glb writes it, but for
-// the smooth rims.
+// A mesh that wears the photograph as binary glTF 2.0, as rilievo.io.formats.glb writes it.
 
-import { triangles } from "relief";
+import { behindEdges, contoured, facesOf, onRay, pixelOf, pointOf, triangles } from "relief";
 import { about, bytes, MOST_POINTS, stem, surfaceFacts } from "./facts.js";
 import { merged } from "./flat.js";
-import { meshOf, pixelOf, pointOf, stepFor } from "./surface.js";
+import { CUT, meshOf, stepFor, vertexNormals } from "./surface.js";
 
 const AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z";
-const ARRAY_BUFFER = 34962, ELEMENT_ARRAY_BUFFER = 34963;
-const BYTE = 5120, UNSIGNED_SHORT = 5123, UNSIGNED_INT = 5125, FLOAT = 5126;
-const LAST = 65535, COARSEST = 5e-4, FLATNESS = 0.004;
+const ARRAY_BUFFER = 34962, ELEMENT_ARRAY_BUFFER = 34963, UNSIGNED_SHORT = 5123, UNSIGNED_INT = 5125, FLOAT = 5126;
+const LAST = 65535, FLATNESS = 0.004;
 
-// Vertices that belong to a triangle, and the triangles by their numbers.
-function verticesOf(prediction, step) {
-  const { lattice, faces } = meshOf(prediction, step), flat = merged(lattice, faces, FLATNESS);
-  const rest = triangles(flat.faces, lattice), index = new Uint32Array(rest.length + flat.index.length);
-  index.set(rest);
-  index.set(flat.index, rest.length);
-  if (!index.length) throw new Error("nothing is left of the surface");
-  const given = prediction.normalsOn(lattice, faces);
-  const number = new Int32Array(lattice.z.length).fill(-1), used = [];
-  for (const at of index) if (number[at] < 0) { number[at] = used.length; used.push(at); }
-  const points = new Float32Array(3 * used.length), normals = new Int8Array(4 * used.length);
-  const places = new Float32Array(2 * used.length);
-  used.forEach((at, each) => {
-    const [u, v] = pixelOf(lattice, at);
-    places.set([(u + 0.5) / prediction.width, (v + 0.5) / prediction.height], 2 * each);
-    pointOf(lattice, at).forEach((value, axis) => {
-      const sign = axis ? -1 : 1;
-      points[3 * each + axis] = sign * value;
-      normals[4 * each + axis] = Math.round(127 * sign * given[3 * at + axis]);
-    });
-  });
-  return { count: used.length, points, normals, places, index: index.map((at) => number[at]) };
-}
-
-// Positions as integers, with the node that brings them to their places, where a step of them is
-// not seen near the camera; else as floats.
-function positionsOf(points, pitch) {
-  const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity], count = points.length / 3;
-  points.forEach((value, at) => {
-    low[at % 3] = Math.min(low[at % 3], value);
-    high[at % 3] = Math.max(high[at % 3], value);
-  });
-  const scale = Math.max(...high.map((each, axis) => each - low[axis])) / LAST, accessor = { count, type: "VEC3" };
-  if (!(scale > 0 && scale <= Math.min(COARSEST, pitch / 4) * -high[2])) {
-    return { node: {}, part: { data: points, stride: 12, accessor: { ...accessor, componentType: FLOAT, min: low, max: high } } };
+// Points, normals and places in the picture, three, three and two numbers a vertex, and triangles.
+function joined(layers, { width, height }) {
+  const mesh = { points: [], normals: [], places: [], index: [] };
+  for (const { lattice, index, normals, place } of layers) {
+    const number = new Int32Array(lattice.z.length).fill(-1);
+    for (const at of index) {
+      if (number[at] < 0) {
+        const { pixel, point } = place(at);
+        number[at] = mesh.points.length / 3;
+        mesh.points.push(point[0], -point[1], -point[2]);
+        mesh.normals.push(normals[3 * at], -normals[3 * at + 1], -normals[3 * at + 2]);
+        mesh.places.push((pixel[0] + 0.5) / width, (pixel[1] + 0.5) / height);
+      }
+      mesh.index.push(number[at]);
+    }
   }
-  const steps = new Uint16Array(4 * count), least = [LAST, LAST, LAST], most = [0, 0, 0];
-  points.forEach((value, at) => {
-    const axis = at % 3, step = Math.max(0, Math.min(LAST, Math.round((value - low[axis]) / scale)));
-    steps[4 * Math.floor(at / 3) + axis] = step;
-    least[axis] = Math.min(least[axis], step);
-    most[axis] = Math.max(most[axis], step);
-  });
-  return { node: { translation: low, scale: [scale, scale, scale] },
-    part: { data: steps, stride: 8, accessor: { ...accessor, componentType: UNSIGNED_SHORT, min: least, max: most } } };
+  return mesh;
 }
 
-// `texture` is the photograph as the bytes of a JPEG file, and its width.
-export function glb(prediction, texture) {
-  const step = stepFor(prediction, MOST_POINTS), { camera } = prediction;
-  const { count, points, normals, places, index } = verticesOf(prediction, step);
+// The surface with smooth rims, and what far parts of it would show behind near ones.
+function layersOf(prediction, step, backing) {
+  const { lattice, faces } = meshOf(prediction, step), flat = merged(lattice, faces, FLATNESS);
+  const index = [...triangles(flat.faces, lattice), ...flat.index];
+  if (!index.length) throw new Error("nothing is left of the surface");
+  const rims = new Map(contoured(lattice, faces, index, CUT).map((each) => [each.at, each]));
+  const place = (at) => {
+    const rim = rims.get(at), [u, v] = pixelOf(lattice, at);
+    if (!rim) return { pixel: [u, v], point: pointOf(lattice, at) };
+    const pixel = [u + rim.across * step, v + rim.down * step];
+    return { pixel, point: onRay(lattice.camera, pixel, rim.z) };
+  };
+  const front = { lattice, index, normals: prediction.normalsOn(lattice, faces), place };
+  if (!backing) return [front];
+  const layer = behindEdges(lattice, CUT, Math.ceil(backing * lattice.columns)), behind = layer.lattice;
+  const more = triangles(facesOf(behind, CUT), behind);
+  return [front, { lattice: behind, index: more, normals: vertexNormals(behind, more),
+    place: (at) => ({ pixel: pixelOf(behind, layer.source[at]), point: pointOf(behind, at) }) }];
+}
+
+// `texture` is the photograph as the bytes of a JPEG file, and its width; `backing` the share of the
+// width by which far surfaces go on behind near ones.
+export function glb(prediction, texture, backing = 0) {
+  const step = stepFor(prediction, MOST_POINTS);
+  const { points, normals, places, index } = joined(layersOf(prediction, step, backing), prediction), count = points.length / 3;
   const facts = surfaceFacts(prediction, "glb", "mesh of the surface", AXES,
-    { pixel_step: step, points: count, triangles: index.length / 3, texture_width: texture.width }, ".glb");
-  const { node, part } = positionsOf(points, step / camera.fx), short = count <= LAST;
-  const parts = [part,
-    { data: normals, stride: 4, accessor: { componentType: BYTE, count, type: "VEC3", normalized: true } },
-    { data: places, stride: 8, accessor: { componentType: FLOAT, count, type: "VEC2" } },
-    { data: short ? Uint16Array.from(index) : index, target: ELEMENT_ARRAY_BUFFER,
+    { pixel_step: step, points: count, triangles: index.length / 3, texture_width: texture.width, ...(backing ? { backing } : {}) }, ".glb");
+  const vectors = (data, type, more = {}) => ({ data: Float32Array.from(data), accessor: { componentType: FLOAT, count, type, ...more } });
+  const short = count <= LAST;
+  const parts = [vectors(points, "VEC3", bounds(points)), vectors(normals, "VEC3"), vectors(places, "VEC2"),
+    { data: (short ? Uint16Array : Uint32Array).from(index), target: ELEMENT_ARRAY_BUFFER,
       accessor: { componentType: short ? UNSIGNED_SHORT : UNSIGNED_INT, count: index.length, type: "SCALAR" } },
     { data: texture.bytes }];
-  const document = documentOf(prediction, about(prediction, facts), parts, node);
-  return { name: facts.file, blob: packed(parts, document) };
+  return { name: facts.file, blob: packed(parts, documentOf(prediction, about(prediction, facts), parts)) };
+}
+
+// The least and the largest numbers of points, as they are stored.
+function bounds(points) {
+  const min = [Infinity, Infinity, Infinity], max = [-Infinity, -Infinity, -Infinity];
+  points.forEach((value, at) => {
+    min[at % 3] = Math.min(min[at % 3], Math.fround(value));
+    max[at % 3] = Math.max(max[at % 3], Math.fround(value));
+  });
+  return { min, max };
 }
 
 function viewsOf(parts) {
   let length = 0;
-  const views = parts.map(({ data, stride, target, accessor }) => {
+  const views = parts.map(({ data, target, accessor }) => {
     const view = { buffer: 0, byteOffset: length, byteLength: data.byteLength };
     length += 4 * Math.ceil(data.byteLength / 4);
-    if (stride) view.byteStride = stride;
     return accessor ? { ...view, target: target ?? ARRAY_BUFFER } : view;
   });
   return { views, length };
 }
 
-function documentOf({ name, width, height, camera }, told, parts, node) {
+function documentOf({ name, width, height, camera }, told, parts) {
   const { views, length } = viewsOf(parts);
   const accessors = parts.flatMap(({ accessor }, view) => (accessor ? [{ bufferView: view, ...accessor }] : []));
   const clamp = { magFilter: 9729, minFilter: 9987, wrapS: 33071, wrapT: 33071 };
   const surface = { metallicFactor: 0, roughnessFactor: 1, baseColorTexture: { index: 0 } };
   return {
     asset: { version: "2.0", generator: "rilievo", extras: { rilievo: told } },
-    extensionsUsed: ["KHR_materials_unlit", "KHR_mesh_quantization"], extensionsRequired: ["KHR_mesh_quantization"],
+    extensionsUsed: ["KHR_materials_unlit"],
     scene: 0, scenes: [{ nodes: [0, 1] }],
-    nodes: [{ mesh: 0, name: stem(name), ...node }, { camera: 0, name: "photograph" }],
+    nodes: [{ mesh: 0, name: stem(name) }, { camera: 0, name: "photograph" }],
     cameras: [{ type: "perspective", perspective: { aspectRatio: (width * camera.fy) / (height * camera.fx),
       yfov: 2 * Math.atan(height / (2 * camera.fy)), znear: 0.01 } }],
     meshes: [{ primitives: [{ attributes: { POSITION: 0, NORMAL: 1, TEXCOORD_0: 2 }, indices: 3, material: 0 }] }],

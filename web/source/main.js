@@ -1,6 +1,6 @@
 // The page: photographs come in by file, drop, paste or camera, and results are shown.
 
-import { made, part } from "viewer";
+import { BACKING, made, part } from "viewer";
 import { serverOf } from "./app_server.js";
 import { startCamera } from "./live.js";
 import { showPictures, showRest } from "./result.js";
@@ -89,7 +89,7 @@ const server = serverOf({ say, show, predict });
 async function save(output, metres) {
   say("The file is written …");
   try {
-    const { name, blob } = await ask("save", { output, metres }), address = URL.createObjectURL(blob);
+    const { name, blob } = await ask("save", { output, metres, backing: part("backing")?.checked ? BACKING : 0 }), address = URL.createObjectURL(blob);
     made("a", { href: address, download: name }).click();
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
     say(`${name}: ${(blob.size / 1e6).toFixed(1)} MB`);

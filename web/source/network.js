@@ -1,12 +1,11 @@
 // One network, run by ONNX Runtime in WebAssembly.
 
-import * as ort from "../node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
+import * as ort from "ort";
 import { metadataOf } from "./onnx_file.js";
 import { answer, factsOf, prepared } from "./preparation.js";
 import { publishedAs } from "./published.js";
 
 const MOST_THREADS = 4;
-const PROVIDERS = ["wasm"];
 
 // The bytes of a file beside the page; `tell` hears how many of them are there.
 export async function fetched(address, tell = () => {}) {
@@ -38,8 +37,8 @@ let ready = null;
 // The runtime lies compressed beside the page, so that a host that compresses nothing will do.
 function prepare() {
   ready ??= (async () => {
-    ort.env.wasm.wasmBinary = await unpacked(await fetched("ort.wasm.gz"));
-    ort.env.wasm.wasmPaths = { mjs: new URL("ort.mjs", self.location.href).href };
+    ort.env.wasm.wasmBinary = await unpacked(await fetched(`${RUNTIME}.wasm.gz`));
+    ort.env.wasm.wasmPaths = { mjs: new URL(`${RUNTIME}.mjs`, self.location.href).href };
     ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
     ort.env.logLevel = "error";
   })();
@@ -72,7 +71,10 @@ export async function openNetwork(bytes, known = {}) {
   await prepare();
   // Only pages of a safe origin may compute it.
   const sum = known.sha256 ?? (crypto.subtle ? hex(await crypto.subtle.digest("SHA-256", bytes)) : "not known");
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: PROVIDERS, logSeverityLevel: 3 });
+  // RUNTIME is a word that the build puts there.
+  const isGpu = RUNTIME === "ort-gpu" && Boolean(await navigator.gpu?.requestAdapter());
+  const providers = isGpu ? ["webgpu", "wasm"] : ["wasm"];
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: providers, logSeverityLevel: 3 });
   try {
     const network = facts ? ownAs(facts, session) : publishedAs(session) ?? factsOf(metadata);
     const outputsOf = async (photo) => {
@@ -85,7 +87,7 @@ export async function openNetwork(bytes, known = {}) {
     if (facts) await outputsOf({ height: 480, width: 640, values: new Uint8ClampedArray(4 * 480 * 640).fill(128) });
     const named = facts ? {} : { name: known.name ?? network.facts.name, licence: known.licence ?? network.facts.licence };
     return {
-      facts: { ...network.facts, ...named }, sha256: sum, threads: ort.env.wasm.numThreads,
+      facts: { ...network.facts, ...named }, sha256: sum, device: isGpu ? "webgpu" : "cpu", threads: ort.env.wasm.numThreads,
       // What it answers for a photograph { height, width, values, camera }, at its own size.
       infer: async (photo) => network.read(await outputsOf(photo), photo),
       close: () => session.release(),

@@ -48,7 +48,7 @@ function embedded(values, box, height, width) {
 function madeBy(network, { sharp, trim }, version) {
   const { name, licence, settings: own, rule, area, height, width, multiple, resampling, precision } = network.facts;
   const sizing = `${rule} ${height ? `${height}x${width}` : area} /${multiple}`;
-  const settings = { engine: ENGINE, precision: "fp32", device: "cpu", ...((precision ?? "fp32") === "fp32" ? {} : { weights: precision }),
+  const settings = { engine: ENGINE, precision: "fp32", device: network.device, ...((precision ?? "fp32") === "fp32" ? {} : { weights: precision }),
     ...(own ?? (rule === "area" ? { area } : { sizing, resampling })), ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}) };
   return { model: name, weights_sha256: network.sha256, licence, settings, version };
 }

@@ -1,6 +1,6 @@
 // Points and triangles of a depth map, torn at edges: rilievo.geometry.lattice and .surface.
 
-import { cross, dot } from "relief";
+import { cross, dot, facesOf, flyingOf, less, pointOf, steepest } from "relief";
 import { closed, withoutSpecks } from "./patches.js";
 
 export const CUT = { grazing: 3, jump: 0.08, specks: 2e-4 }; // degrees, share, share
@@ -18,8 +18,7 @@ export function stepFor({ height, width }, most) {
   return step;
 }
 
-// Every `step`-th pixel: { rows, columns, firstRow, firstColumn, step, z, valid, camera }, z being 1
-// where there is no depth.
+// The lattice of every `step`-th pixel.
 export function latticeOf({ depth, valid, height, width, camera }, step) {
   const down = places(height, step), across = places(width, step);
   const z = new Float32Array(down.count * across.count), seen = new Uint8Array(z.length).fill(1);
@@ -32,48 +31,6 @@ export function latticeOf({ depth, valid, height, width, camera }, step) {
   }
   return { rows: down.count, columns: across.count, firstRow: down.first, firstColumn: across.first,
     step, z, valid: seen, camera, height, width };
-}
-
-// Pixel (u, v) of the photograph that a point of the lattice stands for.
-export const pixelOf = (lattice, at) => [lattice.firstColumn + (at % lattice.columns) * lattice.step,
-  lattice.firstRow + Math.floor(at / lattice.columns) * lattice.step];
-
-export function pointOf(lattice, at) {
-  const [u, v] = pixelOf(lattice, at), { fx, fy, cx, cy } = lattice.camera, z = lattice.z[at];
-  return [((u - cx) / fx) * z, ((v - cy) / fy) * z, z];
-}
-
-const less = (p, q) => [p[0] - q[0], p[1] - q[1], p[2] - q[2]];
-
-function isSeen(p, q, r, cut) {
-  const near = Math.min(p[2], q[2], r[2]), far = Math.max(p[2], q[2], r[2]);
-  if (far > near * (1 + cut.jump)) return false;
-  const normal = cross(less(q, p), less(r, p));
-  return -dot(normal, p) > Math.sqrt(dot(normal, normal) * dot(p, p)) * Math.sin((cut.grazing * Math.PI) / 180);
-}
-
-// One byte for every four neighbours a b / c d: 1 where they are split from a to d, plus 2 and 4
-// where their left and right triangle is there.
-export function facesOf(lattice, cut = CUT) {
-  const { rows, columns, valid } = lattice, faces = new Uint8Array((rows - 1) * (columns - 1));
-  const line = (row) => Array.from({ length: columns }, (_, column) => pointOf(lattice, row * columns + column));
-  let upper = line(0);
-  for (let row = 0, to = 0; row < rows - 1; row++) {
-    const lower = line(row + 1);
-    for (let column = 0; column < columns - 1; column++, to++) {
-      const at = row * columns + column;
-      const [a, b, c, d] = [upper[column], upper[column + 1], lower[column], lower[column + 1]];
-      const [va, vb, vc, vd] = [valid[at], valid[at + 1], valid[at + columns], valid[at + columns + 1]];
-      const even = Math.abs(a[2] - d[2]) <= Math.abs(b[2] - c[2]);
-      // If one corner is missing, take the split that keeps the triangle of the other three.
-      const falling = va && vd && (even || !(vb && vc));
-      const first = va && vc && (falling ? vd : vb) && isSeen(a, c, falling ? d : b, cut);
-      const second = vb && vd && (falling ? va : vc) && isSeen(b, falling ? a : c, d, cut);
-      faces[to] = (falling ? 1 : 0) + (first ? 2 : 0) + (second ? 4 : 0);
-    }
-    upper = lower;
-  }
-  return faces;
 }
 
 // Whether a triangle joins a point to the next of its row, and to the one under it.
@@ -101,27 +58,12 @@ export function meshOf(prediction, step, cut = CUT) {
   return { lattice: mended, faces: facesOf(mended, cut) };
 }
 
-// Largest step between neighbours relative to the nearer: that of a surface at the grazing angle.
-function steepest(focal, cut) {
-  return Math.min(cut.jump, 1 / (focal * Math.tan((cut.grazing * Math.PI) / 180)));
-}
-
 // The points of a cloud: `valid` of a lattice without pixels on a ramp between a near and a far
 // surface, and without specks.
 export function cloudOf(prediction, step, cut = CUT) {
   const lattice = latticeOf(prediction, step), { z, columns, rows, camera } = lattice;
   const reach = { down: steepest(camera.fy / step, cut), across: steepest(camera.fx / step, cut) };
-  const valid = lattice.valid.slice();
-  const ramps = (at, pitch, share) => {
-    const [before, here, after] = [z[at - pitch], z[at], z[at + pitch]], factor = 1 + share;
-    if (!lattice.valid[at - pitch] || !lattice.valid[at] || !lattice.valid[at + pitch]) return false;
-    return (here > before * factor && after > here * factor) || (before > here * factor && here > after * factor);
-  };
-  for (let at = 0; at < z.length; at++) {
-    const row = Math.floor(at / columns), column = at % columns;
-    if ((row > 0 && row < rows - 1 && ramps(at, columns, reach.down))
-      || (column > 0 && column < columns - 1 && ramps(at, 1, reach.across))) valid[at] = 0;
-  }
+  const flying = flyingOf(lattice, cut), valid = lattice.valid.map((each, at) => (flying[at] ? 0 : each));
   const close = (pitch, share) => (at) =>
     Math.max(z[at], z[at + pitch]) <= Math.min(z[at], z[at + pitch]) * (1 + share);
   const kept = withoutSpecks({ valid, columns }, cut.specks, close(1, reach.across), close(columns, reach.down));

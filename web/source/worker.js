@@ -12,7 +12,8 @@ import { ply } from "./ply.js";
 import { png16 } from "./png16.js";
 import { inMetres, predict } from "./prediction.js";
 import { isDepth, networkSize } from "./preparation.js";
-import { meshOf, stepFor } from "./surface.js";
+import { stereo } from "./stereo.js";
+import { CUT, meshOf, stepFor } from "./surface.js";
 
 const PHOTO_SIDE = 2048, TEXTURE_SIDE = 4096, SURFACE_POINTS = 150_000;
 const CALM = 0.15; // share of a new frame's range in that of the colours, which flicker otherwise
@@ -33,7 +34,7 @@ function surfaceOf(prediction) {
   if (!faces.some((each) => each & 6)) return null;
   const { fx, fy, cx, cy } = prediction.camera;
   const form = { rows: lattice.rows, columns: lattice.columns, first_row: lattice.firstRow,
-    first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, fx, fy, cx, cy };
+    first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, fx, fy, cx, cy, ...CUT };
   return {
     form: prediction.inWhole?.(form) ?? form,
     floor: floorOf(prediction),
@@ -79,11 +80,12 @@ async function frame({ bitmap }) {
   return { depth: await bitmapOf(depthPicture(seen, range, table, gridOf(seen))) };
 }
 
-async function save({ output, metres }) {
+async function save({ output, metres, backing }) {
   const prediction = inMetres(latest, metres);
   if (output === "png16") return png16(prediction);
   if (output === "ply") return ply(prediction);
-  return glb(prediction, await jpegOf(prediction.photo, TEXTURE_SIDE));
+  if (output === "side" || output === "anaglyph") return stereo(prediction, output);
+  return glb(prediction, await jpegOf(prediction.photo, TEXTURE_SIDE), backing);
 }
 
 function begin({ colours, version: own }) {

@@ -1,6 +1,8 @@
 // Questions to the worker, each with its answer.
 
-const worker = new Worker("worker.js", { type: "module" }), waiting = new Map();
+// WebGPU is asked for in the address, ?gpu=1; its runtime needs a browser that can suspend WebAssembly.
+const isGpu = new URLSearchParams(location.search).get("gpu") === "1" && "Suspending" in WebAssembly;
+const worker = new Worker(isGpu ? "worker-gpu.js" : "worker.js", { type: "module" }), waiting = new Map();
 let count = 0, broken = null;
 
 function breakDown(event) {

@@ -11,9 +11,12 @@ from rilievo.io.page.relief import Relief
 SURFACE_SCRIPTS = (
     "ogl.js",
     "relief.js",
+    "planes.js",
+    "faces.js",
+    "contour.js",
+    "backing.js",
     "viewer.js",
     "steering.js",
-    "planes.js",
     "ruler.js",
     "sheet.js",
     "lines.js",

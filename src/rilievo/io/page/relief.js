@@ -19,18 +19,26 @@ function unpack(bytes, form) {
   return { depth, faces: bytes.subarray(2 * count) };
 }
 
-function vertices(depth, form, unit) {
-  const position = new Float32Array(3 * depth.length), uv = new Float32Array(2 * depth.length);
-  depth.forEach((z, at) => {
-    const u = form.first_column + (at % form.columns) * form.step;
-    const v = form.first_row + Math.floor(at / form.columns) * form.step;
-    position[3 * at] = ((u - form.cx) / form.fx) * z / unit;
-    position[3 * at + 1] = -((v - form.cy) / form.fy) * z / unit;
-    position[3 * at + 2] = -z / unit;
+// The lattice that depth and form describe.
+const latticeFrom = (depth, form) => ({ rows: form.rows, columns: form.columns, firstRow: form.first_row,
+  firstColumn: form.first_column, step: form.step, z: depth.map((z) => z || 1),
+  valid: Uint8Array.from(depth, (z) => (z ? 1 : 0)), camera: form });
+
+// Points and their places in the photograph; `rims` are those that were moved, and `source` the
+// points from which others take their colour.
+function vertices(lattice, { width, height }, unit, rims = [], source = null) {
+  const position = new Float32Array(3 * lattice.z.length), uv = new Float32Array(2 * lattice.z.length);
+  const put = (at, [u, v], z, [left, top] = [u, v]) => {
+    const [x, y] = onRay(lattice.camera, [u, v], z / unit);
+    position.set([x, -y, -z / unit], 3 * at);
     // The texture's (0, 0) is the outer corner of the bottom-left pixel, ours a pixel's centre.
-    uv[2 * at] = (u + 0.5) / form.width;
-    uv[2 * at + 1] = 1 - (v + 0.5) / form.height;
-  });
+    uv.set([(left + 0.5) / width, 1 - (top + 0.5) / height], 2 * at);
+  };
+  lattice.z.forEach((z, at) => put(at, pixelOf(lattice, at), z, source ? pixelOf(lattice, source[at]) : undefined));
+  for (const { at, across, down, z } of rims) {
+    const [u, v] = pixelOf(lattice, at);
+    put(at, [u + across * lattice.step, v + down * lattice.step], z);
+  }
   return { position, uv };
 }
 

@@ -35,6 +35,8 @@ class ReliefForm:
         cy: Principal point cy of K [px].
         nearest: Natural logarithm of the depth with code 1; code 0 means no depth.
         spacing: Difference in the logarithm between neighbouring codes.
+        jump: Limit of the surface, as ``Cut.jump``.
+        grazing: Limit of the surface, as ``Cut.grazing``.
     """
 
     rows: int
@@ -50,6 +52,8 @@ class ReliefForm:
     cy: float
     nearest: float
     spacing: float
+    jump: float
+    grazing: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +114,7 @@ def pack_relief(
     first, second = (side.any(axis=0) for side in (faces.first, faces.second))
     corners = faces.falling + np.uint8(2) * first + np.uint8(4) * second
     return Relief(
-        form=_form(lattice, K, depth.shape, nearest, spacing),
+        form=_form(lattice, K, depth.shape, cut, (nearest, spacing)),
         data=zlib.compress(_differences(codes) + corners.astype(np.uint8).tobytes()),
         points=int(used.sum()),
         triangles=len(triangles),
@@ -121,8 +125,8 @@ def _form(
     lattice: Lattice,
     K: Float64[np.ndarray, "3 3"],
     shape: tuple[int, ...],
-    nearest: float,
-    spacing: float,
+    cut: Cut,
+    codes: tuple[float, float],
 ) -> ReliefForm:
     (rows, columns), (height, width) = lattice.valid.shape, shape
     return ReliefForm(
@@ -137,8 +141,10 @@ def _form(
         fy=float(K[1, 1]),
         cx=float(K[0, 2]),
         cy=float(K[1, 2]),
-        nearest=nearest,
-        spacing=spacing,
+        nearest=codes[0],
+        spacing=codes[1],
+        jump=cut.jump,
+        grazing=cut.grazing,
     )
 
 

@@ -44,17 +44,27 @@ const texture = (gl, image) => image
 function model(gl, data, form) {
   const { Geometry, Mesh, Program } = OGL;
   const index = triangles(data.faces, form), used = corners(index, data.depth.length);
+  const lattice = latticeFrom(data.depth, form), rims = contoured(lattice, data.faces, index, form);
   const logarithm = used.reduce((sum, at) => sum + Math.log(data.depth[at]), 0) / used.length;
-  const unit = Math.exp(logarithm), { position, uv } = vertices(data.depth, form, unit);
+  const unit = Math.exp(logarithm), { position, uv } = vertices(lattice, form, unit, rims);
   const photo = part("photo"), normals = part("normals");
   const uniforms = { picture: { value: texture(gl, photo) }, normals: { value: texture(gl, normals) },
     known: { value: normals ? 1 : 0 }, shape: { value: photo ? 0 : 1 }, size: { value: 2 } };
-  const program = new Program(gl, { vertex: VERTEX, fragment: FRAGMENT, uniforms, cullFace: false });
-  const attributes = { position: { size: 3, data: position }, uv: { size: 2, data: uv } };
-  const made = (numbers, mode) =>
-    new Mesh(gl, { geometry: new Geometry(gl, { ...attributes, index: { data: numbers } }), program, mode,
+  const drawn = (numbers, mode, points, own = uniforms) => {
+    const program = new Program(gl, { vertex: VERTEX, fragment: FRAGMENT, uniforms: own, cullFace: false });
+    const attributes = { position: { size: 3, data: points.position }, uv: { size: 2, data: points.uv } };
+    return new Mesh(gl, { geometry: new Geometry(gl, { ...attributes, index: { data: numbers } }), program, mode,
       frustumCulled: false });
-  return { uniforms, used, position, unit, surface: made(index, gl.TRIANGLES), points: made(used, gl.POINTS) };
+  };
+  return { uniforms, used, position, unit, surface: drawn(index, gl.TRIANGLES, { position, uv }),
+    points: drawn(used, gl.POINTS, { position, uv }),
+    // What far surfaces would show behind near ones; the model's normals are not those there.
+    backing() {
+      const layer = behindEdges(lattice, form, Math.ceil(BACKING * form.columns));
+      const behind = triangles(facesOf(layer.lattice, form), form), { shape, picture, size } = uniforms;
+      return drawn(behind, gl.TRIANGLES, vertices(layer.lattice, form, unit, [], layer.source),
+        { shape, picture, size, normals: uniforms.normals, known: { value: 0 } });
+    } };
 }
 
 // How far what is there reaches from the middle of the photograph's camera, across and up.
@@ -76,6 +86,7 @@ const angle = ({ across, up }, aspect) =>
 const turned = (right, up) =>
   [Math.sin(right) * Math.cos(up), Math.sin(up), Math.cos(right) * Math.cos(up)];
 
+const BACKING = 0.1; // share of the width, as in rilievo predict --backing 0.1
 const FREE = 1.5, HELD = (40 * Math.PI) / 180, SWAY = (8 * Math.PI) / 180;
 const PERIOD = 10, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
 
@@ -85,7 +96,7 @@ function view(canvas, data, form) {
   const { gl } = renderer, { signal } = life, shown = model(gl, data, form), bounds = reach(shown.position, shown.used);
   const camera = new OGL.Camera(gl, { near: 0.01, far: 1000, fov: 45 });
   let until = 0, drawing = false, dots = false, before = "", began = null, frames = 0, orbit, most;
-  let halfWidth = 0, halfHeight = 0, drew = () => {};
+  let halfWidth = 0, halfHeight = 0, drew = () => {}, layer = null, isBacked = false;
   // The library knows its limits only when it begins.
   function hold(limit) {
     const target = orbit ? orbit.target : new camera.position.constructor(0, 0, -1);
@@ -112,6 +123,7 @@ function view(canvas, data, form) {
     }
     orbit.update();
     renderer.render({ scene: dots ? shown.points : shown.surface, camera });
+    if (isBacked && !dots) renderer.render({ scene: layer, camera, clear: false });
     drew();
     const now = [...camera.position, ...orbit.target].map((each) => each.toFixed(5)).join();
     drawing = now !== before || performance.now() < until || began !== null && sways;
@@ -200,6 +212,11 @@ function view(canvas, data, form) {
     whenDrawn(act) { drew = act; },
     get orbit() { return orbit; },
     still() { began = null; },
+    back(chosen) {
+      if (chosen) layer ??= shown.backing();
+      isBacked = chosen;
+      wake();
+    },
     look(name) {
       dots = name === "points";
       shown.uniforms.shape.value = name === "shape" || !part("photo") ? 1 : 0;
@@ -210,15 +227,16 @@ function view(canvas, data, form) {
 }
 
 function switches(canvas, controls, shown) {
-  const label = document.createElement("label"), free = document.createElement("input");
-  free.type = "checkbox";
-  free.id = "free";
-  free.addEventListener("change", () => {
-    shown.hold(free.checked ? FREE : HELD);
+  const choice = (id, words, act) => {
+    const box = made("input", { type: "checkbox", id });
+    box.addEventListener("change", () => act(box.checked));
+    controls.append(made("label", {}, box, words));
+  };
+  choice("free", "Turn freely", (isFree) => {
+    shown.hold(isFree ? FREE : HELD);
     shown.turn(0, 0);
   });
-  label.append(free, "Turn freely");
-  controls.append(label);
+  choice("backing", "Fill behind edges", shown.back);
   if (!document.fullscreenEnabled) return;
   const button = document.createElement("button");
   button.type = "button";

@@ -31,6 +31,8 @@ _DOWNLOADS = (
     ("png16", "Depth, PNG of 16 bits"),
     ("ply", "Points, PLY"),
     ("glb", "Mesh, GLB"),
+    ("side", "Stereo, side by side"),
+    ("anaglyph", "Stereo, red and cyan"),
 )
 
 
@@ -239,7 +241,7 @@ def _downloads() -> Iterator[Markup]:
             words,
             type="button",
             data_output=output,
-            data_needs=None if output == "png16" else "surface",
+            data_needs="surface" if output in ("ply", "glb") else None,
         )
         for output, words in _DOWNLOADS
     )

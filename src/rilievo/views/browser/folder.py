@@ -44,7 +44,9 @@ USUAL = ("rilievo/tiny", "rilievo/small")
 _PUBLISHED = (MogeModel, DepthProModel)
 """Adapters of networks that the page feeds and reads as they do."""
 
-_BUILT = ("app.js", "worker.js", "ort.mjs", "ort.wasm.gz")
+_GPU = ("worker-gpu.js", "ort-gpu.mjs", "ort-gpu.wasm.gz")
+"""Files for ?gpu=1 alone."""
+_BUILT = ("app.js", "worker.js", "ort.mjs", "ort.wasm.gz", *_GPU)
 _MANIFEST = {
     "name": "rilievo: depth and surface of a photograph",
     "short_name": "rilievo",
@@ -197,7 +199,8 @@ def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
     every = sorted(each for each in folder.rglob("*") if each.is_file())
     for each in every:
         digest.update(f"{each.relative_to(folder).as_posix()} {sha256(each)}\n".encode())
-    names = [each.name for each in sorted(folder.iterdir()) if each.is_file()]
+    files = [each.name for each in sorted(folder.iterdir()) if each.is_file()]
+    names = [each for each in files if each not in _GPU]
     first = ["./", *names, models[0].file]
     head = f"const VERSION = {json.dumps(digest.hexdigest()[:16])};\n"
     head += f"const FILES = {json.dumps(first)};\n"

@@ -1,0 +1,62 @@
+"use strict";
+// Points of every so many-th pixel and the triangles between them: rilievo.geometry.lattice.
+//
+// A lattice is { rows, columns, firstRow, firstColumn, step, z, valid, camera }, z being 1 where there
+// is no depth.
+
+// Pixel (u, v) of the photograph that a point of the lattice stands for.
+const pixelOf = (lattice, at) => [lattice.firstColumn + (at % lattice.columns) * lattice.step,
+  lattice.firstRow + Math.floor(at / lattice.columns) * lattice.step];
+
+const onRay = ({ fx, fy, cx, cy }, [u, v], z) => [((u - cx) / fx) * z, ((v - cy) / fy) * z, z];
+const pointOf = (lattice, at) => onRay(lattice.camera, pixelOf(lattice, at), lattice.z[at]);
+const less = (p, q) => [p[0] - q[0], p[1] - q[1], p[2] - q[2]];
+
+function isSeen(p, q, r, cut) {
+  const near = Math.min(p[2], q[2], r[2]), far = Math.max(p[2], q[2], r[2]);
+  if (far > near * (1 + cut.jump)) return false;
+  const normal = cross(less(q, p), less(r, p));
+  return -dot(normal, p) > Math.sqrt(dot(normal, normal) * dot(p, p)) * Math.sin((cut.grazing * Math.PI) / 180);
+}
+
+// One byte for every four neighbours a b / c d: 1 where they are split from a to d, plus 2 and 4
+// where their left and right triangle is there.
+function facesOf(lattice, cut) {
+  const { rows, columns, valid } = lattice, faces = new Uint8Array((rows - 1) * (columns - 1));
+  const line = (row) => Array.from({ length: columns }, (_, column) => pointOf(lattice, row * columns + column));
+  let upper = line(0);
+  for (let row = 0, to = 0; row < rows - 1; row++) {
+    const lower = line(row + 1);
+    for (let column = 0; column < columns - 1; column++, to++) {
+      const at = row * columns + column;
+      const [a, b, c, d] = [upper[column], upper[column + 1], lower[column], lower[column + 1]];
+      const [va, vb, vc, vd] = [valid[at], valid[at + 1], valid[at + columns], valid[at + columns + 1]];
+      const even = Math.abs(a[2] - d[2]) <= Math.abs(b[2] - c[2]);
+      // If one corner is missing, take the split that keeps the triangle of the other three.
+      const falling = va && vd && (even || !(vb && vc));
+      const first = va && vc && (falling ? vd : vb) && isSeen(a, c, falling ? d : b, cut);
+      const second = vb && vd && (falling ? va : vc) && isSeen(b, falling ? a : c, d, cut);
+      faces[to] = (falling ? 1 : 0) + (first ? 2 : 0) + (second ? 4 : 0);
+    }
+    upper = lower;
+  }
+  return faces;
+}
+
+// Largest step between neighbours relative to the nearer: that of a surface at the grazing angle.
+const steepest = (focal, cut) => Math.min(cut.jump, 1 / (focal * Math.tan((cut.grazing * Math.PI) / 180)));
+
+// One for points on a ramp between a near and a far surface: rilievo.geometry.surface.flying_pixels.
+function flyingOf({ rows, columns, z, valid, camera, step }, cut) {
+  const share = { down: 1 + steepest(camera.fy / step, cut), across: 1 + steepest(camera.fx / step, cut) };
+  const ramps = (at, pitch, factor) => {
+    const [before, here, after] = [z[at - pitch], z[at], z[at + pitch]];
+    if (!valid[at - pitch] || !valid[at] || !valid[at + pitch]) return false;
+    return (here > before * factor && after > here * factor) || (before > here * factor && here > after * factor);
+  };
+  return z.map((_, at) => {
+    const row = Math.floor(at / columns), column = at % columns;
+    return (row > 0 && row < rows - 1 && ramps(at, columns, share.down))
+      || (column > 0 && column < columns - 1 && ramps(at, 1, share.across)) ? 1 : 0;
+  });
+}
