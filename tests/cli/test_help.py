@@ -19,11 +19,6 @@ from rilievo.train.video.options import VideoOptions
 WITHOUT_PARSER = {"train"}
 TRAINING = ["train model", "train video"]
 EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER), *TRAINING, "models fetch"]
-    *sorted(COMMANDS.keys() - WITHOUT_PARSER),
-    "train model",
-    "train video",
-    "models fetch",
-]
 
 
 @dataclass(frozen=True, kw_only=True)
