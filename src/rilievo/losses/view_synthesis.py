@@ -169,7 +169,7 @@ def _scale(scene: Scene, place: int, given: tuple[int, Tensor]) -> _Found:
             for name, term in TERMS.items()
             if weights[name] and term.of_scale and (value := term.of_scale(here, at)) is not None
         }
-        total = torch.stack([*terms.values()]).sum()
+        total = sum(terms.values(), sigmoid.new_zeros(()))
         detached = {name: value.detach() for name, value in terms.items()}
         explanation = None if place else at.explanation.detached()
         depth = at.depth.detach()

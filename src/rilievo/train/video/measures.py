@@ -46,14 +46,14 @@ def measure(result: BatchResult) -> dict[str, Float[Tensor, ""]]:
     loss, finest = result.loss, result.sigmoids[0]
     zero = torch.zeros_like(loss.total)
     terms = dict(loss.terms)
-    photometric, smoothness = terms.pop("photometric"), terms.pop("smoothness", zero)
+    photometric, smoothness = terms.pop("photometric", zero), terms.pop("smoothness", zero)
     log_depth = loss.depth.log().flatten(1)
     motions = torch.stack(result.motions)
     ends = (finest < _ENDS) | (finest > 1 - _ENDS)
     return {
         "photometric": photometric,
         "smoothness": smoothness,
-        "extra": torch.stack([*terms.values(), zero]).sum(),
+        "extra": sum(terms.values(), zero),
         "warp_error": loss.warped_error.mean(),
         "identity_error": loss.still_error.mean(),
         "masked": 1 - loss.automask.float().mean(),
