@@ -1,5 +1,6 @@
 """One augmented sample of three frames, from JPEG and from the cache, and the plain way to it."""
 
+import copy
 import random
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 from rilievo.train.video.config import VideoAugmentation, VideoData
 from rilievo.train.video.frames import KeptFrames, open_frames
+from rilievo.train.video.reading import read_frame
 
 MOST_MS = 30.0
 NATIVE, SIZE = (375, 1242), (192, 640)
@@ -31,10 +33,10 @@ def run(settings: Settings) -> Report:
     data = VideoData(
         roots=(str(paths[0].parent),), fov=80.0, least_motion=0, stride=1, held_out=0.0
     )
-    direct, kept = (
-        open_frames(data, size=SIZE, offsets=OFFSETS, cache=cache).training
-        for cache in (None, settings.work / "cache")
-    )
+    opened = open_frames(data, size=SIZE, offsets=OFFSETS, cache=settings.work / "cache")
+    kept, sequence = opened.training, opened.sequences[0].sequence
+    direct = copy.copy(kept)
+    direct.frame_of = lambda place: read_frame(sequence, place.frame, SIZE, None)
     _ours(kept)()  # the kernels are compiled
     torch.set_num_threads(1)
     sides = {

@@ -116,7 +116,7 @@ def test_hints_draw_depth_where_they_explain_the_pictures_better() -> None:
             options=options,
             generator=None,
         )
-        return found.total.item(), found.extras.get("hints", torch.zeros(()))
+        return found.total.item(), found.terms.get("hints", torch.zeros(()))
 
     without, _ = run(3.0, OPTIONS)
     total, hinted = run(3.0, options)

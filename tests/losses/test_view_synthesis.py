@@ -12,6 +12,7 @@ from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.losses.explanation import explain
 from rilievo.losses.frames import frames_of
 from rilievo.losses.video_options import Scales, VideoLosses
+from rilievo.losses.video_terms import TERMS
 from rilievo.losses.view_synthesis import VideoLoss, video_loss
 from rilievo.losses.views import Views
 from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
@@ -200,12 +201,46 @@ def test_known_motion_keeps_its_unit() -> None:
     assert torch.equal(loss_in(views, batch.answers(), motion, multiplied=True).total, plain)
 
 
-def test_terms_add_up_to_the_total() -> None:
-    found = loss_of_batch(Batch(1))
-    weights = [1e-3 / 2**scale for scale in range(4)]
-    terms = zip(found.photometric, weights, found.smoothness, strict=True)
-    expected = sum((p + w * s).item() for p, w, s in terms) / 4
-    assert found.total.item() == pytest.approx(expected, abs=1e-12)
+def with_everything(batch: Batch) -> tuple[Views, dict[str, tuple[Tensor, ...]]]:
+    """Views and predictions that every term can be computed from."""
+    views, random = batch.views(), torch.Generator().manual_seed(0)
+    shape, sigmoids = (2, HEIGHT, WIDTH), batch.answers()
+    views = replace(
+        views,
+        source_T_target=(None, batch.source_T_target()[1]),
+        travelled=torch.tensor([[1.0, torch.nan], [2.0, torch.nan]], dtype=torch.float64),
+        hints=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
+        prior=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
+    )
+    return views, {"masks": batch.mask(), "source_sigmoids": (sigmoids[0] / 2, sigmoids[0] / 3)}
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_each_term_is_learned_with_its_weight_and_they_add_up_to_the_total(name: str) -> None:
+    batch = Batch(1)
+    views, predicted = with_everything(batch)
+    options = VideoLosses(smoothness=0.0, automask=False)
+    weight = TERMS[name].weight
+    kind = type(getattr(options, weight)) if weight else None
+
+    def found(value: float) -> tuple[VideoLoss, list[Tensor]]:
+        inputs = [each.requires_grad_() for each in (*batch.answers(), *batch.source_T_target())]
+        chosen = (
+            options if weight is None or kind is None else replace(options, **{weight: kind(value)})
+        )
+        loss = loss_in(views, tuple(inputs[:4]), tuple(inputs[4:]), chosen, **predicted)
+        total = torch.stack([*loss.terms.values()]).sum()
+        assert loss.total.item() == pytest.approx(total.item(), abs=1e-12)
+        return loss, inputs
+
+    loss, inputs = found(0.5)
+    assert loss.terms[name] > 0
+    if kind is float:
+        assert found(1.0)[0].terms[name].item() == pytest.approx(2 * loss.terms[name].item())
+    without = found(0.0)[0]
+    assert (name in without.terms) == (weight is None)
+    loss.total.backward()
+    assert any(each.grad is not None and each.grad.abs().max() > 0 for each in inputs)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from rilievo.train.probe.probe_task import ProbeState
 from rilievo.train.video.video_task import VideoState
 
 STATE = VideoState(
-    step=4, skipped=("a: b",), best_error=0.25, best_step=3, logs={"log.csv": "step\n4\n"}
+    step=4, warned=("a",), best_error=0.25, best_step=3, logs={"log.csv": "step\n4\n"}
 )
 SUMS = {"best/weights.safetensors": FileSum(bytes=1, sha256="0" * 64)}
 
@@ -78,7 +78,7 @@ LIES: dict[str, Callable[[dict[str, Any]], object]] = {
             "{",
             '{"step": {}}',
             '{"seconds": "1"}',
-            '{"skipped": 3}',
+            '{"warned": 3}',
             '{"logs": ["a"]}',
             '{"logs": {"log.csv": 1}}',
             '{"sums": {"../../.bashrc": {"bytes": 1, "sha256": "' + 64 * "0" + '"}}}',
@@ -123,6 +123,14 @@ def test_a_checkpoint_that_would_run_code_runs_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no checkpoint"):
         load(path)
     assert not marker.exists()
+
+
+def test_a_checkpoint_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    save(path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match="is no checkpoint"):
+        load(path)
 
 
 def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:

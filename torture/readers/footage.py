@@ -83,10 +83,10 @@ def _read_motion(folder: Path) -> object:
 
 def _record(folder: Path) -> None:
     facts: dict[str, object] = dict.fromkeys(
-        ("targets", "held_out", "passed_over", "depth_parameters", "pose_parameters", "steps"), 3
+        ("targets", "held_out", "depth_parameters", "pose_parameters", "steps"), 3
     )
     facts |= {"processes": 1, "epochs": 1.5, "seconds": 2.5, "loss": 0.25, "best_error": None}
-    facts |= {"passed_over_lines": ["a: still"], "notes": [], "sequences": [], "warnings": ["x"]}
+    facts |= {"notes": [], "sequences": [], "warnings": ["x"]}
     facts |= {"device": "cpu", "torch_version": "2", "version": "1", "focal_factors": [1.0, 1.1]}
     difference = {"field": "epochs", "value": "1", "default": "20"}
     (folder / "record.json").write_text(json.dumps(facts | {"differences": [difference]}))
@@ -114,7 +114,7 @@ def _checkpoint(folder: Path) -> None:
     from rilievo.train.engine.checkpoint import save_checkpoint
     from rilievo.train.video.state import VideoState
 
-    state = VideoState(step=3, skipped=("a",))
+    state = VideoState(step=3, warned=("a",))
     save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint=_PRINT)
 
 
@@ -130,7 +130,7 @@ def _read_checkpoint(folder: Path) -> object:
     assert isinstance(optimizer, Optimizer)
     optimizer.step()
     # What the loop does with them: whoever goes on needs numbers.
-    return state.step + 1, state.seconds + 1.0, (state.best_error or 0) < 1.0, sorted(state.skipped)
+    return state.step + 1, state.seconds + 1.0, (state.best_error or 0) < 1.0, sorted(state.warned)
 
 
 def _official(folder: Path) -> None:

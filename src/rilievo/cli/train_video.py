@@ -117,8 +117,6 @@ def _say_end(run: Path, record: "VideoRecord") -> None:
                 f"against the true depth beside them: AbsRel {record.abs_rel:.3f} scaled by the "
                 f"median, {record.constant_abs_rel:.3f} of a constant"
             )
-        for line in record.passed_over_lines[:5]:
-            print(f"passed over: {line}")
         for doubt in record.doubts:
             print(f"warning: {doubt}")
         if record.doubts:

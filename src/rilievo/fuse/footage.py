@@ -15,10 +15,9 @@ from rilievo.io.limits import printable
 from rilievo.odometry.frames import seconds_of
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
-from rilievo.train.video.reading import at_size
+from rilievo.train.video.reading import at_size, frame_or_reason, how_straight
 from rilievo.train.video.sequences import FrameSequence
 from rilievo.train.video.sources import list_sequences
-from rilievo.train.video.stores import FileFrames, frame_or_reason, how_straight
 from rilievo.train.video.trajectory import AUTO
 from rilievo.types import Camera, CameraSource
 
@@ -99,10 +98,10 @@ class Footage:
         if self._sequence.video is not None:
             yield from self._of_video(self._sequence.video, stride)
             return
-        frames = FileFrames(self._sequence, self.shape)
+        how = how_straight(self._sequence)
         for index in range(0, self.count, stride):
             file = self._sequence.files[index]
-            found = frame_or_reason(frames, index)
+            found = frame_or_reason(self._sequence, index, self.shape, how)
             key = FrameKey(index=index, name=file.name, seconds=seconds_of(file, index))
             if isinstance(found, str):
                 yield FuseFrame(key=key, problem=found)

@@ -1,6 +1,6 @@
 """Options of the losses on video; needs no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from math import isfinite
 from typing import ClassVar
@@ -67,10 +67,10 @@ class VideoLosses:
     def __post_init__(self) -> None:
         if not 0 <= self.ssim <= 1:
             raise OptionError(f"the share of SSIM is 0 to 1, got {self.ssim}")
-        for name in ("smoothness", "consistency", "velocity", "anchor"):
-            weight = getattr(self, name)
-            if not (weight >= 0 and isfinite(weight)):
-                raise OptionError(f"the weight of {name} is 0 or more, got {weight}")
+        for field in fields(self):
+            weight = getattr(self, field.name)
+            if isinstance(weight, float) and not (weight >= 0 and isfinite(weight)):
+                raise OptionError(f"the weight of {field.name} is 0 or more, got {weight}")
         if self.predictive_mask and self.automask:
             raise OptionError(
                 "a predictive mask and the automask would both leave pixels out: turn one off, "

@@ -7,20 +7,20 @@ output a loss and images for display.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rilievo.errors import InputError
-from rilievo.losses.anchor import anchor_loss
-from rilievo.losses.consistency import consistency_loss, depth_disagreement, velocity_loss
-from rilievo.losses.explanation import explain
+from rilievo.losses.consistency import consistency_loss, depth_disagreement
+from rilievo.losses.explanation import Explanation, explain
 from rilievo.losses.frames import Frames, frames_of
+from rilievo.losses.immediate import immediately
 from rilievo.losses.reprojection import warp
-from rilievo.losses.scale_terms import DepthRange, Scene, Term, term_of
 from rilievo.losses.video_options import Scales, VideoLosses
+from rilievo.losses.video_scene import Agreement, AtScale, DepthRange, Scene, resized
+from rilievo.losses.video_terms import TERMS
 from rilievo.losses.views import Views
 
 
@@ -29,12 +29,8 @@ class VideoLoss:
     """The loss, its terms, and images for display; only ``total`` has a gradient.
 
     Attributes:
-        total: Mean over scales of photometric error, weighted smoothness, hints and mask, plus
-            the weighted extras that do not belong to a scale.
-        photometric: Mean of the photometric error that counts, at each scale.
-        smoothness: Smoothness at each scale, before its weight.
-        extras: Further terms by name, before their weights: consistency, velocity, anchor, hints,
-            mask.
+        total: Sum of the terms.
+        terms: Weighted terms that count, by their name in ``TERMS``.
         depth: Depth from the finest scale, at the size of the comparison.
         warped: Each source as the target's camera would see it, at the finest scale.
         automask: Pixels that warped sources explain better than unmoved ones.
@@ -43,9 +39,7 @@ class VideoLoss:
     """
 
     total: Float[Tensor, ""]
-    photometric: tuple[Float[Tensor, ""], ...]
-    smoothness: tuple[Float[Tensor, ""], ...]
-    extras: Mapping[str, Float[Tensor, ""]]
+    terms: Mapping[str, Float[Tensor, ""]]
     depth: Float[Tensor, "b h w"]
     warped: tuple[Float[Tensor, "b 3 h w"], ...]
     automask: Bool[Tensor, "b h w"]
@@ -89,49 +83,48 @@ def video_loss(
     Raises:
         InputError: If an option needs an input that is missing.
     """
-    _check(views, masks, source_sigmoids, options)
+    if options.scales is Scales.NATIVE and views.source_pyramids is None:
+        raise InputError(
+            "native scales compare sources at coarser sizes too, and these frames have none: open "
+            "them with source_pyramids"
+        )
     with torch.autocast(views.target.device.type, enabled=False):
-        full = frames_of(views, options, generator)
         scene = Scene(
             views=views,
             motion=source_T_target,
             options=options,
             generator=generator,
             depths=DepthRange(min_depth=min_depth, max_depth=max_depth),
-            full=full,
-            hint_error=_hint_error(views, full, options),
+            full=frames_of(views, options, generator),
+            sigmoid=sigmoids[0],
+            masks=masks if options.predictive_mask else None,
+            source_sigmoids=source_sigmoids,
             multiplied=multiplied,
         )
-        extras = _velocity(scene, sigmoids[0]) | _anchor(scene, sigmoids[0])
-        if source_sigmoids is not None and options.needs_source_depth:
-            agreement = _agreement(scene, sigmoids[0], source_sigmoids)
-            extras["consistency"] = agreement.consistency
-            scene = replace(scene, trust=agreement.trust)
-        every = masks or (None,) * len(sigmoids)
-        terms = [
-            term_of(scene, scale, sigmoid, mask, pictured=scale == scales[0])
-            for scale, sigmoid, mask in zip(scales, sigmoids, every, strict=True)
-        ]
-        return _sum_up(scene, terms, extras)
+        for term in TERMS.values():
+            if term.weight_in(options) and (missing := term.lacks(scene)) is not None:
+                raise InputError(missing)
+        scene = replace(scene, hint_error=_hint_error(scene), agreement=_agreement(scene))
+        found = [_scale(scene, *each) for each in enumerate(zip(scales, sigmoids, strict=True))]
+        return _sum_up(scene, found)
 
 
-def _sum_up(scene: Scene, terms: list[Term], extras: dict[str, Tensor]) -> VideoLoss:
-    options, finest = scene.options, terms[0].seen
-    assert finest is not None, "the first scale is pictured"
-    total = torch.stack([term.cost for term in terms]).mean()
-    for name in ("consistency", "velocity", "anchor"):
-        weight = getattr(options, name)
-        if name in extras:
-            total = total + weight * extras[name]
-    for name in ("hints", "mask"):
-        found = [value for term in terms if (value := getattr(term, name)) is not None]
-        if found:
-            extras[name] = torch.stack(found).mean()
+def _sum_up(scene: Scene, found: list["_Found"]) -> VideoLoss:
+    """Add the terms of a batch to the means of those of its scales."""
+    total = torch.stack([each.cost for each in found]).mean()
+    terms = {
+        name: torch.stack([each.terms[name] for each in found]).mean() for name in found[0].terms
+    }
+    for name, term in TERMS.items():
+        weight = term.weight_in(scene.options)
+        if weight and term.of_batch and (value := term.of_batch(scene)) is not None:
+            total = total + weight * value
+            terms[name] = weight * value.detach()
+    finest = found[0]
+    assert finest.explanation is not None, "the first scale is kept"
     return VideoLoss(
         total=total,
-        photometric=tuple(term.photometric for term in terms),
-        smoothness=tuple(term.smoothness for term in terms),
-        extras={name: value.detach() for name, value in extras.items()},
+        terms=terms,
         depth=finest.depth,
         warped=finest.explanation.images,
         automask=finest.explanation.moved,
@@ -140,81 +133,101 @@ def _sum_up(scene: Scene, terms: list[Term], extras: dict[str, Tensor]) -> Video
     )
 
 
-def _velocity(scene: Scene, sigmoid: Tensor) -> dict[str, Tensor]:
-    """Compute the velocity term of predicted motion; empty if there is none."""
-    travelled = scene.views.travelled
-    predicted = [k for k, known in enumerate(scene.views.source_T_target) if known is None]
-    if not scene.options.velocity or travelled is None or not predicted:
-        return {}
-    known = scene.motion_at(scene.depth(sigmoid))
-    motion = torch.stack([known[k] for k in predicted], dim=1)
-    return {"velocity": velocity_loss(motion, travelled[:, predicted])}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Cost of one scale; all else is detached.
+
+    Attributes:
+        cost: Sum of its weighted terms.
+        terms: Weighted terms.
+        depth: Depth.
+        explanation: Warped sources; None but for the finest scale, to save memory.
+    """
+
+    cost: Tensor
+    terms: dict[str, Tensor]
+    depth: Tensor
+    explanation: Explanation | None
 
 
-def _anchor(scene: Scene, sigmoid: Tensor) -> dict[str, Tensor]:
-    """Compute the difference from the prior's depth; empty where it does not count."""
-    prior = scene.views.prior
-    if not scene.options.anchor or prior is None:
-        return {}
-    return {"anchor": anchor_loss(scene.depth(sigmoid), prior)}
+def _scale(scene: Scene, place: int, given: tuple[int, Tensor]) -> _Found:
+    """Compute the terms of one scale and their gradient at once, so that scales do not add memory.
+
+    Gradients reach the sigmoid, the mask, the motion and the intrinsics.
+    """
+    scale, sigmoid = given
+    frames, sources = scene.frames(scale), len(scene.motion)
+    kept: list[_Found] = []
+
+    def cost(sigmoid: Tensor, K: Tensor, *others: Tensor) -> Tensor:
+        here = replace(scene, motion=others[:sources])
+        mask = others[sources] if others[sources:] else None
+        at = _at_scale(here, replace(frames, K=K), scale, sigmoid, mask)
+        weights = {name: term.weight_in(scene.options) for name, term in TERMS.items()}
+        terms = {
+            name: weights[name] * value
+            for name, term in TERMS.items()
+            if weights[name] and term.of_scale and (value := term.of_scale(here, at)) is not None
+        }
+        total = sum(terms.values(), sigmoid.new_zeros(()))
+        detached = {name: value.detach() for name, value in terms.items()}
+        explanation = None if place else at.explanation.detached()
+        depth = at.depth.detach()
+        kept.append(_Found(cost=total, terms=detached, depth=depth, explanation=explanation))
+        return total
+
+    masks = () if scene.masks is None else (scene.masks[place],)
+    value = immediately(cost, sigmoid, frames.K, *scene.motion, *masks)
+    return replace(kept[0], cost=value)
 
 
-class _Agreement(NamedTuple):
-    """Trust in each pixel of each source, in 0..1, and the mean disagreement."""
+def _at_scale(
+    scene: Scene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None
+) -> AtScale:
+    sigmoid = sigmoid.to(scene.views.target.dtype)
+    depth = scene.depths.depth(sigmoid, frames.size)
+    mask = None if mask is None else resized(mask.to(sigmoid.dtype), frames.size)
+    trust = None
+    if scene.agreement is not None and scene.options.motion_mask:
+        trust = scene.agreement.trust
+    explanation = explain(
+        frames, depth, scene.motion_at(depth), scene.options, masks=mask, trust=trust
+    )
+    return AtScale(
+        scale=scale,
+        frames=frames,
+        sigmoid=sigmoid,
+        depth=depth,
+        mask=mask,
+        explanation=explanation,
+    )
 
-    trust: Tensor | None
-    consistency: Tensor
 
-
-def _agreement(scene: Scene, sigmoid: Tensor, sources: tuple[Tensor, ...]) -> _Agreement:
+def _agreement(scene: Scene) -> Agreement | None:
+    """Compare the depth of the target with that of its sources, where an option asks for it."""
+    if not scene.options.needs_source_depth:
+        return None
+    if scene.source_sigmoids is None:
+        raise InputError("consistency and the motion mask need disparities of the sources too")
     full, trusts, losses = scene.full, [], []
-    depth = scene.depth(sigmoid)
-    for source, T in zip(sources, scene.motion_at(depth), strict=True):
-        known = scene.depth(source)
-        seen = warp(known[:, None], depth, full.K, T)
+    depth = scene.depth(scene.sigmoid)
+    for source, T in zip(scene.source_sigmoids, scene.motion_at(depth), strict=True):
+        seen = warp(scene.depth(source)[:, None], depth, full.K, T)
         apart = depth_disagreement(seen)
         counted = seen.in_view if full.valid is None else seen.in_view & full.valid
         losses.append(consistency_loss(apart, counted))
         trusts.append(1 - apart.detach())
-    trust = torch.stack(trusts, dim=1) if scene.options.motion_mask else None
-    return _Agreement(trust=trust, consistency=torch.stack(losses).mean())
+    return Agreement(trust=torch.stack(trusts, dim=1), consistency=torch.stack(losses).mean())
 
 
-def _hint_error(views: Views, full: Frames, options: VideoLosses) -> Tensor | None:
+def _hint_error(scene: Scene) -> Tensor | None:
     """Photometric error of hints, for the best source with known motion, whose unit hints have."""
-    if not options.hints or views.hints is None:
+    views, full = scene.views, scene.full
+    if not scene.options.hints or views.hints is None:
         return None
     known = [k for k, T in enumerate(views.source_T_target) if T is not None]
     sources = replace(full, sources=tuple(full.sources[k] for k in known))
     motion = tuple(T for T in views.source_T_target if T is not None)
     depth = torch.where(views.hints > 0, views.hints, 1.0)
     with torch.no_grad():
-        return explain(sources, depth, motion, options).warped_error
-
-
-def _check(
-    views: Views,
-    masks: tuple[Tensor, ...] | None,
-    source_sigmoids: tuple[Tensor, ...] | None,
-    options: VideoLosses,
-) -> None:
-    if options.predictive_mask and masks is None:
-        raise InputError(
-            "a predictive mask needs a network with a mask head: set mask in the blueprint"
-        )
-    if options.scales is Scales.NATIVE and views.source_pyramids is None:
-        raise InputError(
-            "native scales compare sources at coarser sizes too, and these frames have none: open "
-            "them with source_pyramids"
-        )
-    if options.needs_source_depth and source_sigmoids is None:
-        raise InputError("consistency and the motion mask need disparities of the sources too")
-    if options.velocity and views.travelled is None:
-        raise InputError(
-            "velocity needs distances between frames, and these have none: give poses, or leave "
-            "velocity at 0"
-        )
-    if options.hints and views.hints is None:
-        raise InputError("these frames have no depth hints: train on stereo pairs, or leave hints")
-    if options.hints and all(T is None for T in views.source_T_target):
-        raise InputError("depth hints need a source with known motion, such as the other eye")
+        return explain(sources, depth, motion, scene.options).warped_error

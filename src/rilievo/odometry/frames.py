@@ -13,9 +13,8 @@ from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.frames import open_video
 from rilievo.io.limits import printable
 from rilievo.train.video.config import SourceKind, VideoData
-from rilievo.train.video.reading import at_size
+from rilievo.train.video.reading import at_size, frame_or_reason, how_straight
 from rilievo.train.video.sources import list_sequences
-from rilievo.train.video.stores import FileFrames, frame_or_reason, how_straight
 from rilievo.train.video.trajectory import poses_in
 
 
@@ -106,10 +105,10 @@ class ClipFrames:
         if self._sequence.video is not None:
             yield from self._of_video(self._sequence.video, size, stride)
             return
-        frames = FileFrames(self._sequence, size)
-        for index in range(0, frames.count, stride):
+        how = how_straight(self._sequence)
+        for index in range(0, len(self._sequence.files), stride):
             file = self._sequence.files[index]
-            found = frame_or_reason(frames, index)
+            found = frame_or_reason(self._sequence, index, size, how)
             broken = isinstance(found, str)
             yield ClipFrame(
                 index=index,

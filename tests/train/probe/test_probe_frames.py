@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from probed_scenes import SIZE, scenes, small_config
 from rilievo.errors import InputError, OptionError
-from rilievo.train.probe.augment import cropped, mirrored, recoloured, variant
+from rilievo.train.probe.augment import cropped, mirrored, variant
 from rilievo.train.probe.batches import epoch_order, sources_of, steps_an_epoch
 from rilievo.train.probe.config import Augmentation, DataChoice
 from rilievo.train.probe.frames import Frame, open_frames
@@ -33,27 +33,6 @@ def test_a_mirror_turns_normals_round_and_twice_is_nothing() -> None:
     np.testing.assert_array_equal(once.normals[1:, :, 0], frame.normals[1:, :, -1])
     np.testing.assert_array_equal(twice.image, frame.image)
     np.testing.assert_array_equal(twice.normals, frame.normals)
-
-
-def test_colours_that_are_not_changed_stay() -> None:
-    image = a_frame().image
-    same = recoloured(image, np.ones(3), 0.0, np.array([0, 1, 2]))
-    np.testing.assert_array_equal(same, image)
-
-
-def test_half_the_brightness_and_half_the_contrast_worked_out_by_hand() -> None:
-    image = np.array([[[100, 100, 100], [200, 200, 200]]], np.uint8)
-    dark = recoloured(image, np.array([0.5, 1, 1]), 0.0, np.array([0]))
-    np.testing.assert_array_equal(dark[0, :, 0], [50, 100])
-    flat = recoloured(image, np.array([1, 0.5, 1]), 0.0, np.array([1]))
-    np.testing.assert_array_equal(flat[0, :, 0], [125, 175])
-
-
-def test_a_third_of_the_circle_of_colours_makes_green_of_red() -> None:
-    red = np.full((2, 2, 3), [255, 0, 0], np.uint8)
-    turned = recoloured(red, np.ones(3), 1 / 3, np.array([3]))
-    assert (turned[..., 1] > 250).all()
-    assert (turned[..., 0] < 10).all()
 
 
 def test_a_crop_keeps_pixels_and_their_truth_together() -> None:

@@ -19,7 +19,7 @@ from rilievo.train.probe.presets import (
     overridden,
     preset_config,
 )
-from rilievo.train.probe.schedule import rate_factor
+from rilievo.train.probe.probe_task import rate_factor
 
 
 def of_preset(name: str) -> ProbeConfig:

@@ -63,7 +63,7 @@ def test_a_start_that_is_refused_leaves_nothing_behind(root: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [1, 2, 5])
+@pytest.mark.parametrize("stop", [1, 5])
 @pytest.mark.parametrize("rate", [0.0, 1e-3])
 def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     root: Path, tmp_path: Path, stop: int, rate: float
@@ -76,22 +76,6 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     assert train_probe(config, tmp_path / "cut", RunOptions(device="cpu", stop_at=stop)) is None
     assert not (tmp_path / "cut/weights.safetensors").exists()
     assert same(whole, weights(config, tmp_path / "cut", RunOptions(device="cpu", resume=True)))
-
-
-@pytest.mark.slow
-def test_a_run_killed_between_checkpoints_repeats_the_steps_since(
-    root: Path, tmp_path: Path
-) -> None:
-    config = replace(small_config(root), checkpoint_steps=2)
-    whole = weights(config, tmp_path / "whole")
-    train_probe(config, tmp_path / "cut", RunOptions(device="cpu", stop_at=4))
-    saved = (tmp_path / "cut/checkpoint.pt").read_bytes()
-    train_probe(config, tmp_path / "cut", RunOptions(device="cpu", resume=True, stop_at=5))
-    (tmp_path / "cut/checkpoint.pt").write_bytes(saved)
-    assert same(whole, weights(config, tmp_path / "cut", RunOptions(device="cpu", resume=True)))
-    names = ("log.csv", "validation.csv")
-    for name in names:
-        assert (tmp_path / "cut" / name).exists() == (tmp_path / "whole" / name).exists()
 
 
 @pytest.mark.slow
@@ -240,14 +224,6 @@ def test_a_checkpoint_without_content_says_what_to_do(root: Path, tmp_path: Path
     train_probe(small_config(root), tmp_path, RunOptions(device="cpu", stop_at=2))
     (tmp_path / "checkpoint.pt").write_bytes(b"")
     with pytest.raises(InputError, match=r"checkpoint\.pt: has no content.* train anew"):
-        train_probe(small_config(root), tmp_path, RunOptions(device="cpu", resume=True))
-
-
-def test_a_checkpoint_that_is_cut_off_is_refused(root: Path, tmp_path: Path) -> None:
-    train_probe(small_config(root), tmp_path, RunOptions(device="cpu", stop_at=2))
-    path = tmp_path / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(InputError, match="is no checkpoint"):
         train_probe(small_config(root), tmp_path, RunOptions(device="cpu", resume=True))
 
 

@@ -8,15 +8,15 @@ from PIL import Image
 
 from clips import Clip, numbered, write_clip
 from footage import view, write_frames
-from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.train.video import cache as cache_module
-from rilievo.train.video.cache import cached
+from rilievo.errors import InputError, OutputError
+from rilievo.io.frames import open_video
+from rilievo.train.video import reading
 from rilievo.train.video.cache_files import cache_files
 from rilievo.train.video.config import VideoData
-from rilievo.train.video.reading import OddSizeError, at_size, pyramid_of
+from rilievo.train.video.frame_store import open_store
+from rilievo.train.video.reading import OddSizeError, at_size, frame_or_reason, pyramid_of
 from rilievo.train.video.sequences import FrameSequence
 from rilievo.train.video.sources import list_sequences
-from rilievo.train.video.stores import FileFrames, HeldFrames
 
 SIZE = (32, 64)
 
@@ -34,13 +34,11 @@ def shrunk(image: Image.Image) -> np.ndarray:
 def test_frames_are_those_of_the_files_shrunk_as_published(tmp_path: Path) -> None:
     paths = write_frames(tmp_path / "clip", [0, 3, 6], pattern="{}.jpg")
     sequence = sequence_of(tmp_path / "clip")
-    kept = cached(sequence, SIZE, tmp_path / "cache")
-    direct = FileFrames(sequence, SIZE)
+    kept = open_store(sequence, SIZE, tmp_path / "cache")
     for index, path in enumerate(paths):
         with Image.open(path) as image:
             expected = shrunk(image.convert("RGB"))
         np.testing.assert_array_equal(kept.frame(index), expected)
-        np.testing.assert_array_equal(direct.frame(index), expected)
 
 
 def test_mirroring_after_shrinking_is_mirroring_before_it() -> None:
@@ -64,9 +62,9 @@ def test_each_level_of_the_pyramid_is_made_from_the_one_before() -> None:
 def test_a_second_run_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_frames(tmp_path / "clip", [0, 3, 6])
     sequence = sequence_of(tmp_path / "clip")
-    first = cached(sequence, SIZE, tmp_path / "cache")
-    monkeypatch.setattr(cache_module, "read_frame", None)
-    second = cached(sequence, SIZE, tmp_path / "cache")
+    first = open_store(sequence, SIZE, tmp_path / "cache")
+    monkeypatch.setattr(reading, "read_frame", None)
+    second = open_store(sequence, SIZE, tmp_path / "cache")
     np.testing.assert_array_equal(first.frame(2), second.frame(2))
 
 
@@ -75,8 +73,8 @@ def test_a_cache_that_was_left_half_done_is_finished(
 ) -> None:
     write_frames(tmp_path / "clip", list(range(0, 60, 3)))
     sequence = sequence_of(tmp_path / "clip")
-    whole = cached(sequence, SIZE, tmp_path / "whole")
-    read, asked = cache_module.read_frame, []
+    whole = open_store(sequence, SIZE, tmp_path / "whole")
+    read, asked = reading.read_frame, []
 
     def dies(sequence: FrameSequence, index: int, *more: object) -> np.ndarray:
         asked.append(index)
@@ -84,14 +82,14 @@ def test_a_cache_that_was_left_half_done_is_finished(
             raise KeyboardInterrupt
         return read(sequence, index, *more)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(cache_module, "read_frame", dies)
+    monkeypatch.setattr(reading, "read_frame", dies)
     with pytest.raises(KeyboardInterrupt):
-        cached(sequence, SIZE, tmp_path / "cache")
+        open_store(sequence, SIZE, tmp_path / "cache")
     asked.clear()
     monkeypatch.setattr(
-        cache_module, "read_frame", lambda *given: (asked.append(given[1]), read(*given))[1]
+        reading, "read_frame", lambda *given: (asked.append(given[1]), read(*given))[1]
     )
-    found = cached(sequence, SIZE, tmp_path / "cache")
+    found = open_store(sequence, SIZE, tmp_path / "cache")
     assert sorted(asked) == list(range(11, 20))
     for index in range(20):
         np.testing.assert_array_equal(found.frame(index), whole.frame(index))
@@ -102,14 +100,14 @@ def test_frames_that_nobody_needs_are_not_decoded(
 ) -> None:
     write_frames(tmp_path / "clip", list(range(0, 30, 3)))
     sequence = sequence_of(tmp_path / "clip")
-    read, asked = cache_module.read_frame, []
+    read, asked = reading.read_frame, []
     monkeypatch.setattr(
-        cache_module, "read_frame", lambda *given: (asked.append(given[1]), read(*given))[1]
+        reading, "read_frame", lambda *given: (asked.append(given[1]), read(*given))[1]
     )
-    cached(sequence, SIZE, tmp_path / "cache", wanted=[2, 7])
+    open_store(sequence, SIZE, tmp_path / "cache", wanted=[2, 7])
     assert sorted(asked) == [2, 7]
     asked.clear()
-    found = cached(sequence, SIZE, tmp_path / "cache", wanted=[2, 5])
+    found = open_store(sequence, SIZE, tmp_path / "cache", wanted=[2, 5])
     assert asked == [5]
     with Image.open(sequence.files[7]) as image:
         np.testing.assert_array_equal(found.frame(7), shrunk(image))
@@ -123,7 +121,7 @@ def test_changed_footage_or_another_size_gets_another_cache(tmp_path: Path) -> N
     assert cache_files(sequence, SIZE, folder).frames == before
     Image.fromarray(view(50)).save(first)
     assert cache_files(sequence, SIZE, folder).frames != before
-    kept = cached(sequence, SIZE, folder)
+    kept = open_store(sequence, SIZE, folder)
     np.testing.assert_array_equal(kept.frame(0), at_size(view(50), SIZE, None))
 
 
@@ -132,7 +130,7 @@ def test_a_broken_frame_is_known_and_remembered(tmp_path: Path) -> None:
     paths[1].write_bytes(paths[1].read_bytes()[:500])
     sequence = sequence_of(tmp_path / "clip")
     for _ in range(2):
-        found = cached(sequence, SIZE, tmp_path / "cache")
+        found = open_store(sequence, SIZE, tmp_path / "cache")
         assert list(found.broken) == [1]
         with pytest.raises(InputError, match=r"1\.jpg: .*cut short|1\.jpg: .*damaged"):
             found.frame(1)
@@ -144,9 +142,9 @@ def test_frames_of_two_sizes_are_refused_with_their_names(tmp_path: Path) -> Non
     sequence = sequence_of(tmp_path / "clip")
     says = r"000002\.png: is 80x64, but 000000\.png and the other frames are 96x64"
     with pytest.raises(OddSizeError, match=says):
-        cached(sequence, SIZE, tmp_path / "cache")
+        open_store(sequence, SIZE, tmp_path / "cache")
     with pytest.raises(OddSizeError, match=says):
-        FileFrames(sequence, SIZE).frame(2)
+        frame_or_reason(sequence, 2, SIZE, None)
 
 
 def test_a_disk_without_room_is_said_before_anything_is_written(
@@ -156,13 +154,13 @@ def test_a_disk_without_room_is_said_before_anything_is_written(
     free = shutil.disk_usage(tmp_path)._replace(free=10_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
     with pytest.raises(OutputError, match=r"cache of 3 frames of 64x32 takes .* are free"):
-        cached(sequence_of(tmp_path / "clip"), SIZE, tmp_path / "cache")
+        open_store(sequence_of(tmp_path / "clip"), SIZE, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_cache_goes_to_another_process_without_its_frames(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", [0, 3, 6])
-    kept = cached(sequence_of(tmp_path / "clip"), SIZE, tmp_path / "cache")
+    kept = open_store(sequence_of(tmp_path / "clip"), SIZE, tmp_path / "cache")
     expected = kept.frame(1)
     sent = pickle.dumps(kept)
     assert len(sent) < 1000
@@ -178,35 +176,24 @@ def test_a_lens_is_taken_out_before_the_cache(tmp_path: Path) -> None:
     [bent], straight = list_sequences(data), sequence_of(tmp_path / "clip")
     folder = tmp_path / "cache"
     assert cache_files(bent, SIZE, folder).frames != cache_files(straight, SIZE, folder).frames
-    difference = cached(bent, SIZE, folder).frame(0).astype(int) - at_size(view(0), SIZE, None)
+    difference = open_store(bent, SIZE, folder).frame(0).astype(int) - at_size(view(0), SIZE, None)
     # The middle stays where it is; towards the corners the lens moved things by pixels.
     assert np.abs(difference[14:18, 30:34]).mean() < 8
     assert np.abs(difference).mean() > 8
 
 
-def test_a_video_is_kept_and_held_alike(tmp_path: Path) -> None:
+def test_a_video_is_decoded_once(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, Clip(pictures=numbered(5)))
-    sequence = sequence_of(path)
-    held = HeldFrames(sequence, SIZE, None)
-    told: list[int] = []
-    kept = cached(
+    sequence, told = sequence_of(path), []
+    kept = open_store(
         sequence, SIZE, tmp_path / "cache", progress=lambda _, done, __: told.append(done)
     )
-    assert kept.count == held.count == 5
+    assert kept.count == 5
     assert told == [1, 2, 3, 4, 5]
-    again = cached(sequence, SIZE, tmp_path / "cache", progress=lambda *_: told.append(-1))
+    again = open_store(sequence, SIZE, tmp_path / "cache", progress=lambda *_: told.append(-1))
     assert told[-1] == 5
-    for index in range(5):
-        np.testing.assert_array_equal(kept.frame(index), held.frame(index))
-        np.testing.assert_array_equal(again.frame(index), held.frame(index))
-
-
-def test_a_video_too_long_to_hold_asks_for_a_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "clip.mp4"
-    write_clip(path, Clip(pictures=numbered(5)))
-    monkeypatch.setattr("rilievo.train.video.stores._MOST_HELD", 3 * 32 * 64 * 3)
-    with pytest.raises(OptionError, match="give a folder for a cache"):
-        HeldFrames(sequence_of(path), SIZE, None)
+    for index, frame in enumerate(open_video(path)):
+        expected = at_size(frame.photo.pixels, SIZE, None)
+        np.testing.assert_array_equal(kept.frame(index), expected)
+        np.testing.assert_array_equal(again.frame(index), expected)

@@ -21,8 +21,6 @@ def test_doubts_name_the_numbers_that_say_it(
     record = VideoRecord(
         targets=9,
         held_out=2,
-        passed_over=0,
-        passed_over_lines=(),
         notes=(),
         depth_parameters=1,
         pose_parameters=1,

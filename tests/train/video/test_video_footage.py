@@ -17,7 +17,7 @@ PAN = list(range(0, 60, 3))
 def opened(root: Path, cache: Path | None = None, **said: object) -> VideoFrames:
     settings = {"roots": (str(root),), "fov": 60.0, "least_motion": 0.2, "stride": 1, **said}
     data = VideoData(**settings)  # pyright: ignore[reportArgumentType]
-    return open_frames(data, size=SIZE, offsets=(-1, 1), cache=cache)
+    return open_frames(data, size=SIZE, offsets=(-1, 1), cache=cache or root.with_name("kept"))
 
 
 def test_still_frames_cuts_and_broken_ones_are_counted(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_real_footage_of_a_car_loses_what_stands_still(data_folder: Path, tmp_pa
     for index in range(500, 590):
         (links / f"{index}.jpg").symlink_to(source / f"{index:06d}.jpg")
     data = VideoData(roots=(str(links),), camera=(241.674, 246.285, 204.168, 59.001))
-    frames = open_frames(data, size=(128, 416), offsets=(-1, 1), cache=None)
+    frames = open_frames(data, size=(128, 416), offsets=(-1, 1), cache=tmp_path / "kept")
     kept = {int(id.rpartition("/")[2]) for id in frames.training.ids}
     assert len([index for index in range(536, 565) if index not in kept]) >= 15
     assert set(range(505, 530)) <= kept
@@ -104,7 +104,7 @@ def test_real_clips_of_a_hand_open_as_they_lie(
     name: str, count: int, stride: int, data_folder: Path
 ) -> None:
     data = VideoData(roots=(str(data_folder / name),), poses="auto")
-    frames = open_frames(data, size=(128, 160), offsets=(-1, 1), cache=None)
+    frames = open_frames(data, size=(128, 160), offsets=(-1, 1), cache=tmp_path / "kept")
     assert frames.sequences[0].frames.count == count
     assert abs(frames.sequences[0].stride - stride) <= 2
     views = frames.training.views_of(0, rng=RNG(0))

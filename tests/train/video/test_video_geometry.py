@@ -23,13 +23,12 @@ from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.depth import depth_of
 from rilievo.networks.video.networks import make_networks
 from rilievo.train.video.config import VideoConfig, VideoData
-from rilievo.train.video.embedded_start import start_from_embedded
 from rilievo.train.video.frames import open_frames
 from rilievo.train.video.motion_files import latest_motions, read_motions, write_motions
 from rilievo.train.video.pair_motions import in_one_scale, judge
 from rilievo.train.video.presets import preset_config
 from rilievo.train.video.records import video_folder
-from rilievo.train.video.run import train_video
+from rilievo.train.video.run import start_from_embedded, train_video
 from rilievo.train.video.targets import Place, Target
 from sliding_walls import SIZE, write_walls
 from video_runs import CPU, same, weights_of

@@ -57,7 +57,7 @@ def test_hints_of_footage_turn_with_a_mirrored_sample(tmp_path: Path) -> None:
     data = VideoData(
         kind=SourceKind.KITTI_ODOMETRY, roots=(str(write_stereo_walls(tmp_path)),), stereo=True
     )
-    frames = open_frames(data, size=SIZE, offsets=(-1, 1), cache=None, hints=True)
+    frames = open_frames(data, size=SIZE, offsets=(-1, 1), cache=tmp_path / "kept", hints=True)
     views = frames.training.views_of(0, rng=np.random.default_rng(0))
     assert views.hints is not None
     assert share_right(views.hints) > 0.9
@@ -86,4 +86,4 @@ def test_hints_without_a_second_eye_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="two eyes: set stereo"):
         replace(config, losses=VideoLosses(hints=True))
     with pytest.raises(OptionError, match="two eyes: set stereo"):
-        open_frames(config.data, size=SIZE, offsets=(-1, 1), cache=None, hints=True)
+        open_frames(config.data, size=SIZE, offsets=(-1, 1), cache=tmp_path / "kept", hints=True)

@@ -32,7 +32,11 @@ def test_the_loss_of_faithful_is_the_published_one_at_every_scale(
     """``--v1_multiscale`` (native) or not, with the pose network that scales its translation."""
     config, native = published(write_walls(tmp_path / "walls"), scales), scales is Scales.NATIVE
     frames = open_frames(
-        config.data, size=SIZE, offsets=(-1, 1), cache=None, source_pyramids=native
+        config.data,
+        size=SIZE,
+        offsets=(-1, 1),
+        cache=tmp_path / "kept",
+        source_pyramids=native,
     ).training
     one = frames.views_of(2, rng=np.random.default_rng(0))
     pyramids = [pyramid_of_bytes(frame) for frame in one.frames]

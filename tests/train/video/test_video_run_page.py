@@ -15,8 +15,6 @@ from rilievo.train.video.targets import Place
 RECORD = VideoRecord(
     targets=40,
     held_out=4,
-    passed_over=0,
-    passed_over_lines=(),
     notes=("the stride is 3",),
     depth_parameters=1,
     pose_parameters=0,

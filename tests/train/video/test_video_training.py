@@ -1,8 +1,7 @@
 """Training on video: what comes out is a function of the configuration alone."""
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, suppress
+from collections.abc import Iterator
+from contextlib import redirect_stderr
 from copy import deepcopy
 from csv import DictReader
 from dataclasses import replace
@@ -22,7 +21,6 @@ from rilievo.models import load_model
 from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.engine import loop
-from rilievo.train.engine.folder import RunFolder
 from rilievo.train.engine.loop import random_of
 from rilievo.train.video import collapse
 from rilievo.train.video.config import VideoAugmentation, VideoLosses, VideoRunOptions
@@ -227,52 +225,6 @@ def test_a_folder_of_something_else_is_left_alone(walls: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_broken_checkpoint_is_refused_in_a_line(walls: Path, tmp_path: Path) -> None:
-    train_video(small_config(walls), tmp_path, replace(CPU, stop_at=1))
-    path = tmp_path / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:999])
-    with pytest.raises(InputError, match="is no checkpoint") as caught:
-        train_video(small_config(walls), tmp_path, GO_ON)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "damage", [lambda data: b"", lambda data: data[:99], lambda data: bytes(99)]
-)
-def test_weights_that_a_power_cut_took_are_written_again_or_said(
-    walls: Path, tmp_path: Path, damage: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "finish", lambda *_, **__: None)
-        with suppress(InputError):
-            train_video(small_config(walls), tmp_path, CPU)
-    weights, checkpoint = tmp_path / "weights.safetensors", tmp_path / "checkpoint.pt"
-    content, state = weights.read_bytes(), checkpoint.read_bytes()
-    weights.write_bytes(damage(content))
-    assert train_video(small_config(walls), tmp_path, GO_ON) is not None
-    assert weights.read_bytes() == content
-    assert not checkpoint.exists()
-    weights.write_bytes(damage(content))
-    with pytest.raises(
-        InputError, match=r"weights\.safetensors: .*record\.json away to train anew"
-    ):
-        train_video(small_config(walls), tmp_path, GO_ON)
-    checkpoint.write_bytes(state)
-    train_video(small_config(walls), tmp_path, GO_ON)
-    assert weights.read_bytes() == content
-
-
-@pytest.mark.slow
-def test_a_folder_of_frames_spelled_otherwise_is_the_same_run(
-    walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train_video(small_config(walls), tmp_path, VideoRunOptions(device="cpu", stop_at=2))
-    monkeypatch.chdir(walls.parent)
-    assert train_video(small_config(Path(walls.name)), tmp_path, GO_ON) is not None
-
-
-@pytest.mark.slow
 def test_a_checkpoint_of_another_number_of_processes_is_refused(
     walls: Path, tmp_path: Path
 ) -> None:
@@ -300,35 +252,6 @@ def test_a_run_that_learns_nothing_is_warned_of_on_the_screen_and_in_its_folder(
     assert record is not None
     assert record.warnings == ("step 5: try",)
     assert (tmp_path / "warnings.csv").read_text() == "step,kind,text\n5,any,try\n"
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file may grow beyond ``size`` bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.slow
-def test_on_a_full_disk_the_last_good_checkpoint_survives(
-    walls: Path, whole: Path, tmp_path: Path
-) -> None:
-    config = small_config(walls)
-    train_video(config, tmp_path, replace(CPU, stop_at=2))
-    kept = {name: (tmp_path / name).read_bytes() for name in ("checkpoint.pt", "config.json")}
-    with largest_file(5_000_000), pytest.raises(OutputError) as caught:
-        train_video(config, tmp_path, replace(GO_ON, stop_at=3))
-    assert "checkpoint.pt" in str(caught.value) or "weights" in str(caught.value)
-    assert "choose another folder" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert all((tmp_path / name).read_bytes() == kept[name] for name in kept)
-    assert not list(tmp_path.glob(".*rilievo-part"))
-    train_video(config, tmp_path, GO_ON)
-    assert same(weights_of(tmp_path), weights_of(whole))
 
 
 def test_a_loss_that_is_no_number_ends_the_run_in_a_line(

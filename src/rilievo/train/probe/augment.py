@@ -7,15 +7,12 @@ same versions, and features of frozen versions can be cached.
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
 
 from rilievo.train.probe.config import Augmentation
 from rilievo.train.probe.frames import Frame
 
 _STRENGTH = 0.2
 _LEAST_AREA = 0.5
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, number: int) -> Frame:
@@ -37,37 +34,20 @@ def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, numbe
     order, area = random.permutation(4), random.uniform(_LEAST_AREA, 1)
     down, across = random.random(2)
     if jitters < options.jitter:
-        frame = replace(frame, image=recoloured(frame.image, factors, float(hue), order))
+        from rilievo.train.colour import ColourChange, changed
+
+        brightness, contrast, saturation = factors.tolist()
+        change = ColourChange(
+            order=tuple(order.tolist()),
+            brightness=brightness,
+            contrast=contrast,
+            saturation=saturation,
+            hue=float(hue),
+        )
+        frame = replace(frame, image=changed(frame.image, change))
     if crops < options.crop:
         frame = cropped(frame, side=float(np.sqrt(area)), at=(float(down), float(across)))
     return mirrored(frame) if flips < options.flip else frame
-
-
-def recoloured(
-    image: UInt8[np.ndarray, "h w 3"], factors: np.ndarray, hue: float, order: np.ndarray
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Scale brightness, contrast and saturation and rotate the hue, in a given order.
-
-    Args:
-        image: RGB.
-        factors: Factors of brightness, contrast and saturation.
-        hue: Rotation of the hue, as a share of a full turn, in [-0.5, 0.5].
-        order: Order of the changes: 0 brightness, 1 contrast, 2 saturation, 3 hue.
-    """
-    pixels = image.astype(np.float32)
-    for step in order:
-        if step == 0:
-            pixels = pixels * np.float32(factors[0])
-        elif step == 1:
-            mean = np.float32((pixels @ _LUMA).mean())
-            pixels = mean + (pixels - mean) * np.float32(factors[1])
-        elif step == 2:
-            grey = (pixels @ _LUMA)[..., None]
-            pixels = grey + (pixels - grey) * np.float32(factors[2])
-        else:
-            pixels = _hue_turned(np.clip(pixels, 0, 255), hue)
-        pixels = np.clip(pixels, 0, 255)
-    return pixels.round().astype(np.uint8)
 
 
 def cropped(frame: Frame, *, side: float, at: tuple[float, float]) -> Frame:
@@ -99,10 +79,3 @@ def _window(length: int, side: float, at: float) -> np.ndarray:
     size = max(1, round(length * side))
     start = round((length - size) * at)
     return start + ((np.arange(length) + 0.5) * size / length).astype(int)
-
-
-def _hue_turned(pixels: np.ndarray, hue: float) -> np.ndarray:
-    parts = Image.fromarray(pixels.round().astype(np.uint8)).convert("HSV").split()
-    turned = np.asarray(parts[0]) + np.uint8(round(hue * 256) % 256)
-    image = Image.merge("HSV", (Image.fromarray(turned), *parts[1:]))
-    return np.asarray(image.convert("RGB"), dtype=np.float32)

@@ -1,5 +1,6 @@
 """Training of a probe, or of a whole network, as a task of the engine."""
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,11 @@ from rilievo.train.engine.journal import VALIDATIONS, Journal
 from rilievo.train.engine.task import Task, parameter_groups
 from rilievo.train.probe.batches import changed_frame, collate, sources_of, steps_an_epoch
 from rilievo.train.probe.cache import FeatureCache
-from rilievo.train.probe.config import ProbeConfig
+from rilievo.train.probe.config import ProbeConfig, Schedule
 from rilievo.train.probe.frames import TrainingFrames
 from rilievo.train.probe.learner import Learner
 from rilievo.train.probe.presets import differences
 from rilievo.train.probe.records import ConstantCheck, TrainingRecord
-from rilievo.train.probe.schedule import rate_factor
 from rilievo.train.probe.validation import Scores, constant_check, validate
 from rilievo.train.progress import Progress
 from rilievo.version import VERSION
@@ -167,6 +167,29 @@ class ProbeTask(Task[ProbeState]):
         scores = self._scores or validate(self.learner, frames, self._fabric, most=most)
         images = min(len(frames), most or len(frames))
         return constant_check(scores, images=images, held_out=most is None)
+
+
+def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
+    """Return the learning rate of a step, as a share of its peak.
+
+    It rises linearly from ``start_factor`` over ``warm_up`` epochs and then falls to
+    ``final_factor``: with r from 0 to 1 over what remains, by (1 + cos πr) / 2, or by cos(πr / 2),
+    which is Probe3D's schedule and stays high for long.
+
+    Args:
+        config: Configuration of the run.
+        step: Number of the step, from 0.
+        epoch_steps: Steps per epoch.
+    """
+    warm_up, total = config.warm_up * epoch_steps, config.epochs * epoch_steps
+    if step < warm_up:
+        return config.start_factor + (1 - config.start_factor) * step / warm_up
+    progress = min(1.0, (step - warm_up) / max(total - warm_up, 1.0))
+    if config.schedule is Schedule.QUARTER_COSINE:
+        share = math.cos(0.5 * math.pi * progress)
+    else:
+        share = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.final_factor + (1 - config.final_factor) * share
 
 
 def _count(network: nn.Module) -> int:

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from rilievo.geometry.intrinsics import flip_K
+from rilievo.train.colour import ColourChange, changed
 from rilievo.train.video.batches import OneViews
-from rilievo.train.video.colour import ColourChange, changed
 from rilievo.train.video.config import VideoAugmentation
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)

@@ -55,15 +55,12 @@ class Batch:
         epoch: Number of the epoch, from 0.
         views: Frames.
         ids: Ids of the targets.
-        skipped: One line for each target that was replaced by another because a frame of it is
-            broken.
     """
 
     step: int
     epoch: int
     views: Views
     ids: tuple[str, ...]
-    skipped: tuple[str, ...] = ()
 
 
 def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:

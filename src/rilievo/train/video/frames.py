@@ -13,9 +13,9 @@ from rilievo.errors import InputError, OptionError
 from rilievo.io.atomic import replacing
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
-from rilievo.train.video.cache import CachedFrames, cached
 from rilievo.train.video.cache_files import cache_files, motion_file, taken_bytes
 from rilievo.train.video.config import VideoData
+from rilievo.train.video.frame_store import FrameStore, Progress, open_store
 from rilievo.train.video.kept import KeptFrames as KeptFrames
 from rilievo.train.video.kept import OpenSequence
 from rilievo.train.video.kept import VideoFrames as VideoFrames
@@ -24,13 +24,6 @@ from rilievo.train.video.opening import Opening, said_of_motion, training_K, val
 from rilievo.train.video.outcome import parted_frames
 from rilievo.train.video.sequences import FrameSequence
 from rilievo.train.video.sources import list_sequences
-from rilievo.train.video.stores import (
-    FileFrames,
-    Frames,
-    HeldFrames,
-    Progress,
-    frame_or_reason,
-)
 from rilievo.train.video.targets import OTHER_EYE, Found, Neighbours, Place
 from rilievo.train.video.trajectory import poses_in
 
@@ -43,7 +36,7 @@ def open_frames(
     *,
     size: tuple[int, int],
     offsets: tuple[int, ...],
-    cache: Path | None,
+    cache: Path,
     progress: Progress | None = None,
     hints: bool = False,
     source_pyramids: bool = False,
@@ -57,8 +50,7 @@ def open_frames(
         data: Footage and its use.
         size: (height, width) to train at.
         offsets: Offsets of the sources in time, in strides.
-        cache: Folder to keep decoded frames in; None decodes each frame whenever it is needed
-            (a video is held in memory).
+        cache: Folder to keep decoded frames in.
         progress: Called for every frame that is decoded now.
         hints: Whether the stereo pair of every target is matched, for depth hints.
         source_pyramids: Whether sources are resized to the coarser scales too, to be compared
@@ -133,14 +125,10 @@ def _is_measured(sequence: FrameSequence, data: VideoData) -> bool:
     return data.least_motion > 0 or (data.stride or sequence.stride) is None
 
 
-def _store(opening: Opening, sequence: FrameSequence, needed: Sequence[int] | None) -> Frames:
-    if opening.cache is not None:
-        return cached(
-            sequence, opening.size, opening.cache, wanted=needed, progress=opening.progress
-        )
-    if sequence.video is not None:
-        return HeldFrames(sequence, opening.size, opening.progress)
-    return FileFrames(sequence, opening.size)
+def _store(opening: Opening, sequence: FrameSequence, needed: Sequence[int] | None) -> FrameStore:
+    return open_store(
+        sequence, opening.size, opening.cache, wanted=needed, progress=opening.progress
+    )
 
 
 def _needed(found: Sequence[Found], sequence: int) -> list[int]:
@@ -156,7 +144,7 @@ def _needed(found: Sequence[Found], sequence: int) -> list[int]:
     )
 
 
-def _counted(sequence: FrameSequence, frames: Frames | None) -> FrameSequence:
+def _counted(sequence: FrameSequence, frames: FrameStore | None) -> FrameSequence:
     """Add the numbers and poses of frames to a video; other sequences stay as they are."""
     if sequence.video is None or frames is None:
         return sequence
@@ -165,7 +153,7 @@ def _counted(sequence: FrameSequence, frames: Frames | None) -> FrameSequence:
     return replace(sequence, numbers=tuple(range(frames.count)), poses=poses)
 
 
-def _look(opening: Opening, place: int, sequence: FrameSequence, frames: Frames | None) -> int:
+def _look(opening: Opening, place: int, sequence: FrameSequence, frames: FrameStore | None) -> int:
     """Find the runs of consecutive frames of a sequence and return its stride."""
     asked = opening.data.stride or sequence.stride
     if frames is None or not _is_measured(sequence, opening.data):
@@ -180,11 +168,9 @@ def _look(opening: Opening, place: int, sequence: FrameSequence, frames: Frames 
     return stride
 
 
-def _moving(opening: Opening, place: int, sequence: FrameSequence, frames: Frames) -> Moving:
+def _moving(opening: Opening, place: int, sequence: FrameSequence, frames: FrameStore) -> Moving:
     """Measure the motion of a sequence, or read it from the cache if it was measured before."""
     K, least = training_K(opening, sequence), opening.data.least_motion
-    if opening.cache is None:
-        return _measured(opening, place, sequence, frames)
     path = motion_file(cache_files(sequence, opening.size, opening.cache), K, least)
     for index, why in frames.broken.items():
         _pass_over(opening, Place(place, index), why)
@@ -210,7 +196,7 @@ def _remembered(path: Path, sequence: FrameSequence) -> Moving | None:
     return moving if in_order and is_motion and there.issuperset(places) else None
 
 
-def _measured(opening: Opening, place: int, sequence: FrameSequence, frames: Frames) -> Moving:
+def _measured(opening: Opening, place: int, sequence: FrameSequence, frames: FrameStore) -> Moving:
     K, least = training_K(opening, sequence), opening.data.least_motion
     parts = [
         find_moving(_readable(opening, place, frames, run), K, least=least)
@@ -236,14 +222,13 @@ def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
 
 
 def _readable(
-    opening: Opening, place: int, frames: Frames, indices: Sequence[int]
+    opening: Opening, place: int, frames: FrameStore, indices: Sequence[int]
 ) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
     for index in indices:
-        found = frame_or_reason(frames, index)
-        if isinstance(found, str):
-            _pass_over(opening, Place(place, index), found)
-        else:
-            yield index, found
+        try:
+            yield index, frames.frame(index)
+        except InputError as error:
+            _pass_over(opening, Place(place, index), str(error))
 
 
 def _pass_over(opening: Opening, place: Place, why: str) -> None:
@@ -253,17 +238,18 @@ def _pass_over(opening: Opening, place: Place, why: str) -> None:
             opening.notes.append(f"passed over: {why}")
 
 
-def _say_totals(opening: Opening, stores: Iterable[Frames]) -> None:
+def _say_totals(opening: Opening, stores: Iterable[FrameStore]) -> None:
     if len(opening.gone) > _NAMED:
         opening.notes.append(f"passed over: {len(opening.gone) - _NAMED:,} more broken frames")
-    if opening.cache is not None:
-        taken = sum(taken_bytes(each.path) for each in stores if isinstance(each, CachedFrames))
-        opening.notes.append(
-            f"{printable(opening.cache)}: decoded frames take {taken / 1e6:,.1f} MB there"
-        )
+    taken = sum(taken_bytes(each.path) for each in stores)
+    opening.notes.append(
+        f"{printable(opening.cache)}: decoded frames take {taken / 1e6:,.1f} MB there"
+    )
 
 
-def _opened(opening: Opening, sequence: FrameSequence, frames: Frames, stride: int) -> OpenSequence:
+def _opened(
+    opening: Opening, sequence: FrameSequence, frames: FrameStore, stride: int
+) -> OpenSequence:
     if sequence.camera.note is not None and not opening.data.published_camera:
         opening.notes.append(sequence.camera.note)
     eye = sequence.other_eye

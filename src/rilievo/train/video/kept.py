@@ -13,10 +13,10 @@ from rilievo.train.video.augment import augmented
 from rilievo.train.video.batches import OneViews
 from rilievo.train.video.beside import depth_beside
 from rilievo.train.video.config import VideoAugmentation
+from rilievo.train.video.frame_store import FrameStore
 from rilievo.train.video.hints import stereo_hint
 from rilievo.train.video.reading import pyramid_of
 from rilievo.train.video.sequences import FrameSequence
-from rilievo.train.video.stores import Frames
 from rilievo.train.video.targets import OTHER_EYE, Place, Target
 from rilievo.train.video.truth import Truth
 
@@ -36,7 +36,7 @@ class OpenSequence:
     """
 
     sequence: FrameSequence
-    frames: Frames
+    frames: FrameStore
     K: Float64[np.ndarray, "3 3"]
     valid: Bool[np.ndarray, "h w"] | None = None
     shift: float | None = None
@@ -150,11 +150,7 @@ class KeptFrames:
         rng: np.random.Generator,
         augmentation: VideoAugmentation | None = None,
     ) -> OneViews:
-        """Return one target with its sources; the same state of ``rng`` gives the same result.
-
-        Raises:
-            InputError: If one of its frames is broken.
-        """
+        """Return one target with its sources; the same state of ``rng`` gives the same result."""
         target = self.targets[index]
         opened = self._sequences[target.place.sequence]
         frames = np.stack([self.frame_of(place) for place in target.places])

@@ -51,7 +51,7 @@ class Learner(nn.Module):
         noise = torch.Generator(batch.views.target.device)
         noise.manual_seed(self.config.seed * 1_000_003 + batch.step)
         result = self.explain(views=batch.views, generator=noise)
-        return {"loss": result.loss.total, **measure(result, self.config)}
+        return {"loss": result.loss.total, **measure(result)}
 
     def explain(self, *, views: Views, generator: torch.Generator | None) -> BatchResult:
         """Predict depth and motion of a batch, and compute their loss.

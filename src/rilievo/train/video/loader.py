@@ -7,7 +7,6 @@ Threads suffice: Pillow and the compiled kernels release the GIL.
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,25 +17,9 @@ from rilievo.errors import InputError, OptionError
 from rilievo.train.video.batches import Batch, OneViews, collate
 from rilievo.train.video.config import VideoAugmentation
 from rilievo.train.video.frames import KeptFrames
-from rilievo.train.video.reading import OddSizeError
 
 AHEAD = 2
 """Number of batches that are prefetched while one is used."""
-
-_TRIES = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Draw:
-    """One target of a batch.
-
-    Attributes:
-        views: Frames of the target.
-        skipped: One line for each target that it replaces.
-    """
-
-    views: OneViews
-    skipped: tuple[str, ...]
 
 
 def batches(
@@ -53,7 +36,7 @@ def batches(
     """Yield batches without end, numbered through all epochs.
 
     Every epoch goes through all targets in an order of its own; a remainder that does not fill a
-    batch is left out. A target with a broken frame is replaced by a random one.
+    batch is left out.
 
     Args:
         frames: Targets to draw from.
@@ -68,8 +51,7 @@ def batches(
 
     Raises:
         OptionError: If a number is out of range.
-        InputError: If there are fewer targets than a batch has, hardly any can be read, or frames
-            of a sequence differ in size.
+        InputError: If there are fewer targets than a batch has.
     """
     if min(batch_size, stride) < 1 or min(workers, start_step) < 0:
         raise OptionError(
@@ -88,7 +70,7 @@ def _numbered(
     plan: "_Plan", start: int, stride: int, workers: int, device: torch.device | str
 ) -> Generator[Batch, None, None]:
     pool = ThreadPoolExecutor(workers, "frames") if workers else None
-    waiting: deque[list[Future[_Draw]]] = deque()
+    waiting: deque[list[Future[OneViews]]] = deque()
     step = start
     try:
         while True:
@@ -121,35 +103,20 @@ class _Plan:
         self.augmentation = augmentation
         self.epoch_batches = len(frames) // batch_size
 
-    def draw(self, step: int, slot: int) -> _Draw:
-        """Read one target of a batch, or a random one if its frames cannot be read."""
+    def draw(self, step: int, slot: int) -> OneViews:
+        """Read one target of a batch."""
         epoch, place = divmod(step, self.epoch_batches)
         order = _order(len(self.frames), self.seed, epoch)
-        skipped: list[str] = []
-        for attempt in range(_TRIES):
-            rng = np.random.default_rng([self.seed, step, slot, attempt])
-            index = int(order[place * self.batch_size + slot])
-            if attempt:
-                index = int(rng.integers(len(self.frames)))
-            try:
-                views = self.frames.views_of(index, rng=rng, augmentation=self.augmentation)
-            except OddSizeError:
-                raise
-            except InputError as error:
-                skipped.append(f"{self.frames.ids[index]}: {error}")
-                continue
-            return _Draw(views=views, skipped=tuple(skipped))
-        raise InputError(
-            f"{_TRIES} targets one after another could not be read, the last: {skipped[-1]}"
-        )
+        index = int(order[place * self.batch_size + slot])
+        rng = np.random.default_rng([self.seed, step, slot])
+        return self.frames.views_of(index, rng=rng, augmentation=self.augmentation)
 
-    def batch(self, step: int, draws: list[_Draw], device: torch.device | str) -> Batch:
+    def batch(self, step: int, views: list[OneViews], device: torch.device | str) -> Batch:
         return Batch(
             step=step,
             epoch=step // self.epoch_batches,
-            views=collate([each.views for each in draws], device),
-            ids=tuple(each.views.id for each in draws),
-            skipped=tuple(line for each in draws for line in each.skipped),
+            views=collate(views, device),
+            ids=tuple(each.id for each in views),
         )
 
 

@@ -6,10 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rilievo.losses.scale_terms import MASK_WEIGHT
 from rilievo.losses.view_synthesis import VideoLoss
 from rilievo.losses.views import Views
-from rilievo.train.video.config import VideoConfig
 
 _ENDS = 0.01
 
@@ -32,7 +30,7 @@ class BatchResult:
 
 
 @torch.no_grad()
-def measure(result: BatchResult, config: VideoConfig) -> dict[str, Float[Tensor, ""]]:
+def measure(result: BatchResult) -> dict[str, Float[Tensor, ""]]:
     """Compute the numbers of a batch, whose means over steps are columns of the log.
 
     Returns:
@@ -46,19 +44,16 @@ def measure(result: BatchResult, config: VideoConfig) -> dict[str, Float[Tensor,
         mean angle [degrees].
     """
     loss, finest = result.loss, result.sigmoids[0]
-    photometric = torch.stack(loss.photometric).mean()
-    scales = zip(loss.smoothness, config.blueprint.scales, strict=True)
-    smoothness = torch.stack([each / 2**scale for each, scale in scales]).mean()
+    zero = torch.zeros_like(loss.total)
+    terms = dict(loss.terms)
+    photometric, smoothness = terms.pop("photometric", zero), terms.pop("smoothness", zero)
     log_depth = loss.depth.log().flatten(1)
     motions = torch.stack(result.motions)
     ends = (finest < _ENDS) | (finest > 1 - _ENDS)
-    weights = {name: getattr(config.losses, name) for name in ("consistency", "velocity", "anchor")}
-    weights |= {"mask": MASK_WEIGHT, "hints": 1.0}
-    extras = [weights[name] * value for name, value in loss.extras.items()]
     return {
         "photometric": photometric,
-        "smoothness": config.losses.smoothness * smoothness,
-        "extra": torch.stack([*extras, photometric.new_zeros(())]).sum(),
+        "smoothness": smoothness,
+        "extra": sum(terms.values(), zero),
         "warp_error": loss.warped_error.mean(),
         "identity_error": loss.still_error.mean(),
         "masked": 1 - loss.automask.float().mean(),

@@ -12,10 +12,11 @@ from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.limits import printable
 from rilievo.train.video.config import VideoData
+from rilievo.train.video.frame_store import Progress
 from rilievo.train.video.lens import shrunk_mask
 from rilievo.train.video.motion import LARGEST_STRIDE, Moving
+from rilievo.train.video.reading import how_straight
 from rilievo.train.video.sequences import FrameSequence
-from rilievo.train.video.stores import Progress, how_straight
 from rilievo.train.video.targets import Place
 
 _PUBLISHED = (0.58, 1.92, 0.5, 0.5)
@@ -33,7 +34,7 @@ class Opening:
         data: Footage that was requested.
         size: Training size (height, width).
         offsets: Offsets of the sources in time; 0 is the other camera of a stereo pair.
-        cache: Folder of the cache; None without one.
+        cache: Folder of decoded frames.
         progress: Called for every frame that is decoded.
         hints: Whether stereo pairs are matched for depth hints.
         source_pyramids: Whether sources are resized to the coarser scales too.
@@ -46,7 +47,7 @@ class Opening:
     data: VideoData
     size: tuple[int, int]
     offsets: tuple[int, ...]
-    cache: Path | None
+    cache: Path
     progress: Progress | None
     hints: bool = False
     source_pyramids: bool = False

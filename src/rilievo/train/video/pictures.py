@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from rilievo.errors import InputError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.colour import colourise
 from rilievo.io.png import write_png
@@ -28,10 +27,8 @@ def save_pictures(
 ) -> Path | None:
     """Write a picture of the first held-out target, or of the first training target without any.
 
-    A target with a broken frame gets no picture.
-
     Returns:
-        The file; None where none was written.
+        The file; None in other processes than the first.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -39,10 +36,7 @@ def save_pictures(
     if not fabric.is_global_zero:
         return None
     shown = frames.held_out if len(frames.held_out) else frames.training
-    try:
-        one = shown.views_of(0, rng=np.random.default_rng(0))
-    except InputError:
-        return None
+    one = shown.views_of(0, rng=np.random.default_rng(0))
     views = collate([one], fabric.device)
     learner.eval()
     with fabric.autocast():

@@ -11,7 +11,7 @@ from rilievo.io.decode import decode
 from rilievo.io.exif import exif_facts
 from rilievo.io.limits import MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.pixels import upright_pixels
-from rilievo.train.video.lens import Straightening, straight
+from rilievo.train.video.lens import Straightening, straight, straightening
 from rilievo.train.video.sequences import FrameSequence
 
 PYRAMID_SCALES = 3
@@ -42,6 +42,30 @@ def read_frame(
             "their own"
         )
     return at_size(image, size, how)
+
+
+def frame_or_reason(
+    sequence: FrameSequence, index: int, size: tuple[int, int], how: Straightening | None
+) -> UInt8[np.ndarray, "h w 3"] | str:
+    """Read one frame, or return one line on why it cannot be read.
+
+    Raises:
+        OddSizeError: If the frame is not of the size of the others.
+    """
+    try:
+        return read_frame(sequence, index, size, how)
+    except OddSizeError:
+        raise
+    except InputError as error:
+        return str(error)
+
+
+def how_straight(sequence: FrameSequence) -> Straightening | None:
+    """Return the map that undistorts the frames of a sequence; None without distortion."""
+    lens = sequence.camera.lens
+    if lens is None:
+        return None
+    return straightening(lens, sequence.camera.camera.K, sequence.shape)
 
 
 def at_size(

@@ -35,8 +35,6 @@ class VideoRecord:
     Attributes:
         targets: Number of targets to train on.
         held_out: Number of targets held out for validation.
-        passed_over: Number of targets that were skipped because of a broken frame.
-        passed_over_lines: Ids and errors of the first of them.
         notes: Notes on the data and on the weights to start from.
         depth_parameters: Number of weights of the depth network.
         pose_parameters: Number of weights of the pose network, without a shared encoder.
@@ -71,8 +69,6 @@ class VideoRecord:
 
     targets: int
     held_out: int
-    passed_over: int
-    passed_over_lines: tuple[str, ...]
     notes: tuple[str, ...]
     depth_parameters: int
     pose_parameters: int

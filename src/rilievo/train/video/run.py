@@ -8,20 +8,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import RilievoError
+from rilievo.errors import OptionError, RilievoError, needing
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.json_record import to_json
+from rilievo.models.onnx import embedded_file
 from rilievo.models.video_run import CONFIG, WEIGHTS
+from rilievo.networks.small import SmallNet
 from rilievo.networks.video.blueprint import PoseKind
+from rilievo.networks.video.embedded import EMBEDDED, take_weights
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.train.differences import with_whole_paths
 from rilievo.train.engine.devices import make_fabric
 from rilievo.train.engine.folder import CHECKPOINT
 from rilievo.train.engine.loop import Engine
 from rilievo.train.progress import Decoding
+from rilievo.train.unfold import read_exported
 from rilievo.train.video.config import Scales, VideoConfig, VideoRunOptions
 from rilievo.train.video.defaults import EMBEDDED_STARTS
-from rilievo.train.video.embedded_start import start_from_embedded
 from rilievo.train.video.frames import VideoFrames, all_offsets, open_frames
 from rilievo.train.video.guide import Guide
 from rilievo.train.video.learner import Learner
@@ -178,3 +181,23 @@ def _nothing_left(run: Path, *, speaks: bool) -> Iterator[None]:
                 with suppress(OSError):
                     run.rmdir()
         raise
+
+
+def start_from_embedded(networks: VideoNetworks, name: str) -> None:
+    """Fill the depth network with the weights of ``rilievo/small`` or ``rilievo/tiny``.
+
+    Raises:
+        OptionError: If the networks have another encoder.
+        MissingExtraError: If the package onnx is not installed.
+    """
+    encoder = name.partition("/")[2]
+    if networks.blueprint.encoder != encoder:
+        raise OptionError(
+            f"a start from '{name}' needs the encoder '{encoder}', got "
+            f"'{networks.blueprint.encoder}'"
+        )
+    whole = SmallNet(EMBEDDED[encoder])
+    with needing(f"a start from '{name}'", "train"):
+        import onnx  # noqa: F401
+    read_exported(whole, embedded_file(name))
+    take_weights(networks.depth.encoder, networks.depth.decoder, whole)

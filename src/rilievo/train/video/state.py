@@ -16,7 +16,6 @@ class VideoState(RunState):
     """Counts of a run on video.
 
     Attributes:
-        skipped: One line for each target that was skipped.
         best_error: Least error on the held-out targets; None before the first validation.
         best_step: Step that had this error.
         warned: Kinds of warnings that were given.
@@ -28,7 +27,6 @@ class VideoState(RunState):
         ValueError: If a checksum is none, or of another file.
     """
 
-    skipped: tuple[str, ...] = ()
     best_error: float | None = None
     best_step: int = 0
     warned: tuple[str, ...] = ()

@@ -16,8 +16,6 @@ from rilievo.train.video.schedule import Course
 from rilievo.train.video.state import VideoState
 from rilievo.version import VERSION
 
-_LISTED = 20
-
 
 @torch.no_grad()
 def summarise(
@@ -38,8 +36,6 @@ def summarise(
     return VideoRecord(
         targets=len(frames.training),
         held_out=len(frames.held_out),
-        passed_over=len(state.skipped),
-        passed_over_lines=tuple(sorted(state.skipped)[:_LISTED]),
         notes=(*frames.notes, *learner.networks.notes),
         depth_parameters=_count(learner.networks.depth),
         pose_parameters=_pose_parameters(learner.networks),

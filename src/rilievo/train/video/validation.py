@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from rilievo.errors import InputError
 from rilievo.train.video.batches import collate
 from rilievo.train.video.frames import KeptFrames
 from rilievo.train.video.learner import Learner
@@ -39,23 +38,18 @@ class Scores(NamedTuple):
 
 
 @torch.no_grad()
-def validate(learner: Learner, frames: KeptFrames, fabric: Any, skipped: set[str]) -> Scores:
+def validate(learner: Learner, frames: KeptFrames, fabric: Any) -> Scores:
     """Score the networks on whole targets, one at a time; each process takes its share.
 
     Args:
         learner: Learner with the networks.
         frames: Targets to score on.
         fabric: Fabric that the networks run on.
-        skipped: Set that gets a line for each target with a broken frame.
     """
     learner.eval()
     sums, counts = np.zeros(_NUMBERS), np.zeros(_NUMBERS)
     for index in range(fabric.global_rank, len(frames), fabric.world_size):
-        try:
-            one = frames.views_of(index, rng=np.random.default_rng(0))
-        except InputError as error:
-            skipped.add(f"{frames.ids[index]}: {error}")
-            continue
+        one = frames.views_of(index, rng=np.random.default_rng(0))
         views = collate([one], fabric.device)
         with fabric.autocast():
             result = learner.explain(views=views, generator=None)

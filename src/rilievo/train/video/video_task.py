@@ -4,7 +4,6 @@ import math
 import shutil
 import time
 from collections.abc import Generator, Mapping
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,9 +113,9 @@ class VideoTask(Task[VideoState]):
             self.validate(log, progress)
 
     def batches(self) -> Generator[Batch, None, None]:
-        """Yield the batches of this process: each number belongs to one process."""
+        """Return the batches of this process: each number belongs to one process."""
         fabric, config = self._fabric, self._config
-        found = batches(
+        return batches(
             self._frames.training,
             seed=config.seed,
             batch_size=config.batch_size,
@@ -126,14 +125,6 @@ class VideoTask(Task[VideoState]):
             augmentation=config.augmentation,
             device=fabric.device,
         )
-        with closing(found):
-            for batch in found:
-                self._skip(set(batch.skipped))
-                yield batch
-
-    def _skip(self, lines: set[str]) -> None:
-        if lines - set(self.state.skipped):
-            self.state.skipped = tuple(sorted({*self.state.skipped, *lines}))
 
     def rate(self) -> float:
         """Learning rate of the current step, as a share of its peak."""
@@ -188,9 +179,7 @@ class VideoTask(Task[VideoState]):
         held_out = self._frames.held_out
         if not len(held_out):
             return
-        skipped: set[str] = set()
-        scores = validate(self.learner, held_out, self._fabric, skipped)
-        self._skip(skipped)
+        scores = validate(self.learner, held_out, self._fabric)
         error = scores.warp_error if math.isnan(corner_error) else corner_error
         row = {"step": state.step, **self.place(), **scores._asdict()}
         log.add(VALIDATIONS, {**row, "corner_error": corner_error})

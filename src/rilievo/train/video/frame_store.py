@@ -1,4 +1,4 @@
-"""Cache of decoded frames: a file of bytes for each sequence, which is mapped into memory.
+"""Store of decoded frames: a file of bytes for each sequence, which is mapped into memory.
 
 ``NAME-KEY.frames`` has the frames one after the other, ``NAME-KEY.sums`` a record for each: whether
 it is decoded or broken, and its checksum. The key is a hash of the names, sizes and times of the
@@ -8,8 +8,9 @@ power. Frames that are not needed are holes in the file and take no space.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,26 @@ from rilievo.train.video.cache_files import (
     stored_records,
     write_about,
 )
-from rilievo.train.video.reading import OddSizeError, at_size, read_frame
+from rilievo.train.video.reading import at_size, frame_or_reason, how_straight
 from rilievo.train.video.sequences import FrameSequence
-from rilievo.train.video.stores import Progress, how_straight
 
 _GROUP = 64
 """Frames that are synced together; a kill costs these at most."""
 
+Progress = Callable[[str, int, int], None]
+"""Callback with the id of a sequence, the number of its frames that are done, and their total."""
 
-class CachedFrames:
-    """Frames of a cache; after pickling to another process, that process maps the file itself."""
+
+class FrameStore:
+    """Frames of one sequence; after pickling to another process, that process maps the file itself.
+
+    Attributes:
+        path: File of the frames.
+        count: Number of frames, broken ones included.
+        size: (height, width) of the frames.
+        broken: Reasons of the frames that are known to be broken, by index.
+        fault: Fault of a video, one line; None without.
+    """
 
     def __init__(
         self,
@@ -74,14 +85,14 @@ class CachedFrames:
         return np.asarray(self._map[index])
 
 
-def cached(
+def open_store(
     sequence: FrameSequence,
     size: tuple[int, int],
     folder: Path,
     *,
     wanted: Sequence[int] | None = None,
     progress: Progress | None = None,
-) -> CachedFrames:
+) -> FrameStore:
     """Return the frames of a sequence from its cache, after decoding those that are missing.
 
     Args:
@@ -115,7 +126,7 @@ def _of_files(
     files: CacheFiles,
     wanted: Sequence[int] | None,
     progress: Progress | None,
-) -> CachedFrames:
+) -> FrameStore:
     count = len(sequence.files)
     needed = range(count) if wanted is None else sorted(set(wanted))
     records, bytes_each = stored_records(files, count, size), size[0] * size[1] * 3
@@ -124,7 +135,7 @@ def _of_files(
     done = there | (broken.keys() & set(needed))
     is_described = stored_about(files) is not None
     if len(done) == len(needed) and is_described:
-        return CachedFrames(files.frames, count=count, size=size, broken=broken, fault=None)
+        return FrameStore(files.frames, count=count, size=size, broken=broken, fault=None)
     if there and not is_described:
         # They were perhaps on their way when the power failed.
         done -= set(damaged_frames(files.frames, records, sorted(there), bytes_each))
@@ -138,12 +149,12 @@ def _of_files(
                     progress(sequence.id, len(done) + place, len(needed))
         broken = {**broken, **writer.broken}
     write_about(files, sequence, size, count, broken, None)
-    return CachedFrames(files.frames, count=count, size=size, broken=broken, fault=None)
+    return FrameStore(files.frames, count=count, size=size, broken=broken, fault=None)
 
 
 def _of_video(
     sequence: FrameSequence, size: tuple[int, int], files: CacheFiles, progress: Progress | None
-) -> CachedFrames:
+) -> FrameStore:
     """Decode a video from its beginning, since its frames depend on those before them."""
     about = stored_about(files)
     if about is None or not has_length(files, int(about["count"]), size):
@@ -159,9 +170,9 @@ def _of_video(
                     progress(sequence.id, count, max(count, reader.frame_estimate or 0))
             writer.set_length(count)
         write_about(files, sequence, size, count, {}, reader.fault)
-        return CachedFrames(files.frames, count=count, size=size, broken={}, fault=reader.fault)
+        return FrameStore(files.frames, count=count, size=size, broken={}, fault=reader.fault)
     count, fault = int(about["count"]), about["fault"]
-    return CachedFrames(files.frames, count=count, size=size, broken={}, fault=fault)
+    return FrameStore(files.frames, count=count, size=size, broken={}, fault=fault)
 
 
 class _Writer:
@@ -222,16 +233,7 @@ def _decoded(
     sequence: FrameSequence, size: tuple[int, int], indices: Sequence[int]
 ) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"] | str]]:
     """Yield frames in order, a few of them decoded in parallel: Pillow releases the GIL."""
-    how = how_straight(sequence)
-
-    def read(index: int) -> UInt8[np.ndarray, "h w 3"] | str:
-        try:
-            return read_frame(sequence, index, size, how)
-        except OddSizeError:
-            raise
-        except InputError as error:
-            return str(error)
-
+    read = partial(frame_or_reason, sequence, size=size, how=how_straight(sequence))
     threads = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
         left = iter(indices)

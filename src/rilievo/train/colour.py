@@ -17,7 +17,7 @@ from rilievo.io.compiled import compiled
 try:
     import numba  # noqa: F401
 except ImportError as missing:
-    raise MissingExtraError("training on video", "train") from missing
+    raise MissingExtraError("training", "train") from missing
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
