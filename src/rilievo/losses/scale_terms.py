@@ -161,7 +161,7 @@ def _term(scene: Scene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tenso
     photometric = frames.mean(explanation.error)
     smoothness = edge_aware_smoothness(sigmoid, views.pyramid[scale])
     explanation, hints, entropy = explanation.detached(), None, None
-    cost = photometric + options.smoothness / 2**scale * smoothness
+    cost = options.photometric * photometric + options.smoothness / 2**scale * smoothness
     if views.hints is not None and scene.hint_error is not None:
         hints = frames.mean(hint_loss(depth, explanation.error, views.hints, scene.hint_error))
         cost = cost + hints

@@ -24,6 +24,8 @@ class VideoLosses:
         OptionError: If a number is out of range, or two options contradict each other.
     """
 
+    photometric: float = 1.0
+    """Weight of the photometric error."""
     ssim: float = 0.85
     """Share of SSIM in the photometric error; the rest is L1. 0 leaves SSIM out."""
     smoothness: float = 1e-3
@@ -58,11 +60,13 @@ class VideoLosses:
     anchor: float = 0.0
     """Weight of the difference from the prior's depth, up to one factor an image: the mean of
     |log depth - log prior|."""
+    corners: float = 0.0
+    """Weight of the same difference from the depth of tracked corners by triangulation."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ssim <= 1:
             raise OptionError(f"the share of SSIM is 0 to 1, got {self.ssim}")
-        for name in ("smoothness", "consistency", "velocity", "anchor"):
+        for name in ("photometric", "smoothness", "consistency", "velocity", "anchor", "corners"):
             weight = getattr(self, name)
             if not (weight >= 0 and isfinite(weight)):
                 raise OptionError(f"the weight of {name} is 0 or more, got {weight}")

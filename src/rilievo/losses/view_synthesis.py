@@ -33,8 +33,8 @@ class VideoLoss:
             the weighted extras that do not belong to a scale.
         photometric: Mean of the photometric error that counts, at each scale.
         smoothness: Smoothness at each scale, before its weight.
-        extras: Further terms by name, before their weights: consistency, velocity, anchor, hints,
-            mask.
+        extras: Further terms by name, before their weights: consistency, velocity, anchor, corners,
+            hints, mask.
         depth: Depth from the finest scale, at the size of the comparison.
         warped: Each source as the target's camera would see it, at the finest scale.
         automask: Pixels that warped sources explain better than unmoved ones.
@@ -102,7 +102,7 @@ def video_loss(
             hint_error=_hint_error(views, full, options),
             multiplied=multiplied,
         )
-        extras = _velocity(scene, sigmoids[0]) | _anchor(scene, sigmoids[0])
+        extras = _velocity(scene, sigmoids[0]) | _towards_known(scene, sigmoids[0])
         if source_sigmoids is not None and options.needs_source_depth:
             agreement = _agreement(scene, sigmoids[0], source_sigmoids)
             extras["consistency"] = agreement.consistency
@@ -119,7 +119,7 @@ def _sum_up(scene: Scene, terms: list[Term], extras: dict[str, Tensor]) -> Video
     options, finest = scene.options, terms[0].seen
     assert finest is not None, "the first scale is pictured"
     total = torch.stack([term.cost for term in terms]).mean()
-    for name in ("consistency", "velocity", "anchor"):
+    for name in ("consistency", "velocity", "anchor", "corners"):
         weight = getattr(options, name)
         if name in extras:
             total = total + weight * extras[name]
@@ -151,12 +151,15 @@ def _velocity(scene: Scene, sigmoid: Tensor) -> dict[str, Tensor]:
     return {"velocity": velocity_loss(motion, travelled[:, predicted])}
 
 
-def _anchor(scene: Scene, sigmoid: Tensor) -> dict[str, Tensor]:
-    """Compute the difference from the prior's depth; empty where it does not count."""
-    prior = scene.views.prior
-    if not scene.options.anchor or prior is None:
-        return {}
-    return {"anchor": anchor_loss(scene.depth(sigmoid), prior)}
+def _towards_known(scene: Scene, sigmoid: Tensor) -> dict[str, Tensor]:
+    """Compute the differences from the prior's depth and that of corners, where they count."""
+    views, options = scene.views, scene.options
+    known = {"anchor": (options.anchor, views.prior), "corners": (options.corners, views.corners)}
+    return {
+        name: anchor_loss(scene.depth(sigmoid), depth)
+        for name, (weight, depth) in known.items()
+        if weight and depth is not None
+    }
 
 
 class _Agreement(NamedTuple):

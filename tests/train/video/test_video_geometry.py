@@ -24,7 +24,12 @@ from rilievo.networks.video.networks import make_networks
 from rilievo.train.video.config import VideoConfig, VideoData
 from rilievo.train.video.embedded_start import start_from_embedded
 from rilievo.train.video.frames import open_frames
-from rilievo.train.video.motion_files import latest_motions, read_motions, write_motions
+from rilievo.train.video.motion_files import (
+    latest_motions,
+    read_corners,
+    read_motions,
+    write_motions,
+)
 from rilievo.train.video.options import VideoOptions
 from rilievo.train.video.pair_motions import in_one_scale, judge
 from rilievo.train.video.presets import preset_config
@@ -294,7 +299,11 @@ def test_motions_of_neighbours_get_one_length() -> None:
 
 def test_stored_motions_come_back_and_broken_ones_are_refused(tmp_path: Path) -> None:
     motions = {(place(1), place(2)): pair(3.0).source_T_target}
-    write_motions(tmp_path / "motions" / "0000001.npz", motions)
+    corners = {place(1): np.array([[3.0, 4.0, 2.5]]), place(5): np.ones((2, 3))}
+    write_motions(tmp_path / "motions" / "0000001.npz", motions, corners)
+    seen = read_corners(tmp_path / "motions" / "0000001.npz")
+    assert list(seen) == list(corners)
+    assert all(np.array_equal(seen[each], corners[each]) for each in corners)
     back = read_motions(tmp_path / "motions" / "0000001.npz")
     assert list(back) == list(motions)
     np.testing.assert_array_equal(back[place(1), place(2)], motions[place(1), place(2)])

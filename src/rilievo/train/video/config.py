@@ -220,8 +220,9 @@ class VideoConfig:
             )
         if self.pose_warm_up and (known or not self.blueprint.pose.is_network):
             raise OptionError("pose_warm_up teaches a pose network: choose one (pose)")
-        if self.losses.anchor and not geometry:
-            raise OptionError("losses.anchor goes with motion by geometry: set pose to geometry")
+        for name in ("anchor", "corners"):
+            if getattr(self.losses, name) and not geometry:
+                raise OptionError(f"losses.{name} goes with motion by geometry: set pose to it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ class StepRow:
         epoch: Passes through the targets, fractions included.
         learning_rate: Learning rate of the last step.
         loss: Loss that is minimised.
-        photometric: Photometric part of the loss, mean over the scales.
+        photometric: Photometric part of the loss, mean over the scales, weighted.
         smoothness: Smoothness part of the loss, mean over the scales, weighted.
         extra: Parts of the loss that are off by default, weighted.
         warp_error: Photometric error of the sources warped to the target by depth and motion.

@@ -43,13 +43,14 @@ def measure(explained: Explained, config: VideoConfig) -> Float[Tensor, "numbers
     log_depth = loss.depth.log().flatten(1)
     motions = torch.stack(explained.motions)
     ends = (finest < _ENDS) | (finest > 1 - _ENDS)
-    weights = {name: getattr(config.losses, name) for name in ("consistency", "velocity", "anchor")}
+    names = ("consistency", "velocity", "anchor", "corners")
+    weights = {name: getattr(config.losses, name) for name in names}
     weights |= {"mask": MASK_WEIGHT, "hints": 1.0}
     extras = [weights[name] * value for name, value in loss.extras.items()]
     return torch.stack(
         Measures(
             loss=loss.total.detach(),
-            photometric=photometric,
+            photometric=config.losses.photometric * photometric,
             smoothness=config.losses.smoothness * smoothness,
             extra=torch.stack([*extras, photometric.new_zeros(())]).sum(),
             warp_error=loss.warped_error.mean(),
