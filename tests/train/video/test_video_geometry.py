@@ -191,6 +191,27 @@ def test_a_camera_that_turns_on_the_spot_is_refused(tmp_path: Path) -> None:
         train_video(clip_config(tmp_path, data=data), tmp_path / "run", CPU)
 
 
+def test_a_crowd_that_fills_the_picture_is_refused(tmp_path: Path) -> None:
+    """Twelve tiles, each of which moves its own way."""
+    rng = np.random.default_rng(3)
+    ways = rng.uniform(-2.5, 2.5, (12, 2))
+    coarse = rng.integers(0, 256, (12, 24, 24, 3), dtype=np.uint8)
+    tiles = [Image.fromarray(each).resize((96, 96), Image.Resampling.BICUBIC) for each in coarse]
+    crowd = tmp_path / "crowd"
+    crowd.mkdir()
+    for k in range(14):
+        frame = Image.new("RGB", (96, 64))
+        for place, (tile, way) in enumerate(zip(tiles, ways, strict=True)):
+            x, y = np.round(36 + k * way).astype(int).tolist()
+            part = tile.crop((x, y, x + 24, y + 21))
+            frame.paste(part, (24 * (place % 4), 21 * (place // 4)))
+        frame.save(crowd / f"{k:06d}.png")
+    data = VideoData(roots=(str(crowd),), stride=1, fov=62)
+    with pytest.raises(InputError, match=r"motion is found for \d+ of \d+ frames only"):
+        train_video(clip_config(crowd, data=data), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_pairs_across_a_cut_teach_nothing(tmp_path: Path) -> None:
     clip = tmp_path / "clip"
