@@ -93,6 +93,12 @@ def test_a_run_by_geometry_is_a_model_that_fits_no_worse_than_its_start(whole: P
     assert record.best_error is not None
     assert record.best_error <= record.start_error
     assert record.kept_start == (record.best_step == 0)
+    blueprint = VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
+    start = make_networks(blueprint, offsets=(-1, 1), seed=0)
+    start_from_embedded(start, "rilievo/tiny")
+    learned = weights_of(whole)
+    frozen = {name: value for name, value in start.state_dict().items() if "encoder" in name}
+    assert same({name: learned[name] for name in frozen}, frozen)
     assert same(weights_of(whole), weights_of(whole / "best"))
     found = load_model(whole)(np.zeros((96, 200, 3), np.uint8))
     assert found.depth.values.shape == (96, 200)

@@ -104,6 +104,8 @@ class VideoConfig:
     start: str | None = None
     """Weights to start from: rilievo/small or rilievo/tiny, the folder of a run or of an official
     checkpoint, or 'imagenet' for the encoders; None for random weights."""
+    freeze_encoder: bool = False
+    """Whether the encoder of the depth network keeps the weights that it starts from."""
     prior: str | None = None
     """Model whose depth of the targets gives the first motion by geometry and is kept near by
     ``losses.anchor``; None takes the depth that the run starts from."""

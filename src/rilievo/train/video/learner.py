@@ -80,6 +80,7 @@ class Learner(nn.Module):
         super().__init__()
         self.networks, self.config = networks, config
         self.camera = LearnedCamera() if config.data.learn_camera else None
+        networks.depth.encoder.requires_grad_(not config.freeze_encoder)
 
     def forward(self, asked: Callable[["Learner"], Answer]) -> Answer:
         """Call ``asked`` with this module, such as its method ``answer``.
