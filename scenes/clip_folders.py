@@ -144,7 +144,7 @@ def described(clip: Clip, scale: float) -> str:
         'image: "images/{id}.png"\n'
         "depth:\n"
         '  file: "depth/{id}.png"\n'
-        f"  scale: {scale}\n"
+        f"  scale: {np.format_float_positional(scale)}\n"
         f"  sky: [{SKY}]\n"
         "camera:\n"
         "  file: intrinsics.txt\n"

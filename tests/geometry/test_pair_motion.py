@@ -79,6 +79,20 @@ def test_depth_that_is_wrong_by_a_third_leaves_the_direction() -> None:
     assert np.linalg.norm(found.source_T_target[:3, 3]) == pytest.approx(0.32, rel=0.2)
 
 
+def test_triangulated_corners_tell_the_error_of_the_depth() -> None:
+    """Depth is wrong by a factor of 1.5 in the left half, and in another unit."""
+    tracks = tracks_of(relief(), motion((0.01, -0.02, 0.005), (0.3, 0.05, -0.1)))
+    assert motion_of_tracks(tracks, 7 * relief(), K).depth_error < 0.01
+    wrong = 7 * relief()
+    wrong[:, : SHAPE[1] // 2] *= 1.5
+    found = motion_of_tracks(tracks, wrong, K)
+    assert 0.12 < found.depth_error < 0.25
+    assert found.judges > 100
+    true = depth_at(relief(), found.corners.places)
+    ratio = found.corners.depth / true
+    assert np.abs(ratio / np.median(ratio) - 1).max() < 0.1
+
+
 def test_corners_that_move_by_themselves_are_outliers() -> None:
     T = motion((0.01, 0.02, 0), (0.2, 0, 0.1))
     found = motion_of_tracks(tracks_of(relief(), T, noise=0.05, moved=60), relief(), K)

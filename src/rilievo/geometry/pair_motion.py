@@ -28,10 +28,27 @@ _FEWEST = 20
 """Smallest number of corners that a motion is estimated from."""
 _BROADEST = 30.0
 """Standard error of the direction [degrees] from which the direction counts as unknown."""
-_PARALLAX = 2.0
-"""Smallest parallax [px] of a corner that is triangulated: a tenth of its depth is uncertain."""
-_TRIANGULATED = 10
+_PARALLAX = 1.0
+"""Smallest parallax [px] of a corner that is triangulated: a fifth of its depth is uncertain."""
+_GOOD_PARALLAX = 2.0
+"""Smallest parallax [px] of a corner that depth is judged by."""
+_FEWEST_JUDGES = 10
 """Smallest number of triangulated corners that depth is compared with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triangulated:
+    """Corners of the first frame whose depth follows from their displacement and the motion.
+
+    Attributes:
+        places: Positions (x, y) in the first frame [px].
+        depth: Depth, in the unit of the motion.
+        parallax: Displacement that the rotation does not explain [px].
+    """
+
+    places: Float64[np.ndarray, "n 2"]
+    depth: Float64[np.ndarray, "n"]
+    parallax: Float64[np.ndarray, "n"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +64,10 @@ class PairMotion:
         parallax: Median displacement of the inliers that the rotation does not explain [px].
         direction_error: Standard error of the translation's direction [degrees], at most 90. It
             follows from the spread of the corners, not from errors of depth that they share.
-        depth_error: AbsRel of the given depth, scaled by the median, at corners that are
-            triangulated with this motion, each error at most 1. NaN where too few are.
-        triangulated: Number of these corners.
+        corners: Corners that are triangulated with this motion.
+        depth_error: AbsRel of the given depth, scaled by the median, at those of the corners with
+            enough parallax, each error at most 1. NaN where they are too few.
+        judges: Number of the corners that ``depth_error`` is the mean over.
     """
 
     source_T_target: Float64[np.ndarray, "4 4"]
@@ -58,8 +76,9 @@ class PairMotion:
     error: float
     parallax: float
     direction_error: float
+    corners: Triangulated
     depth_error: float
-    triangulated: int
+    judges: int
 
     @property
     def known(self) -> bool:
@@ -79,8 +98,9 @@ UNKNOWN = PairMotion(
     error=math.nan,
     parallax=math.nan,
     direction_error=90.0,
+    corners=Triangulated(places=np.zeros((0, 2)), depth=np.zeros(0), parallax=np.zeros(0)),
     depth_error=math.nan,
-    triangulated=0,
+    judges=0,
 )
 """Result where too few corners are found in both frames."""
 
@@ -154,7 +174,9 @@ def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
     T[:3, :3], T[:3, 3] = fit.R, fit.t * unit
     if not good.any():
         return UNKNOWN
-    errors = _depth_errors(corners, fit)
+    seen = _triangulated(corners, fit)
+    kept = np.isfinite(seen.depth)
+    errors = _depth_errors(corners.points[:, 2] / seen.depth, seen.parallax)
     turned = rays_at(_positions(corners.points @ fit.R.T, corners.K), corners.K)
     ends = rays_at(corners.ends, corners.K)
     left = (ends - turned)[:, :2] * corners.K[[0, 1], [0, 1]]
@@ -165,13 +187,16 @@ def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
         error=float(np.median(np.linalg.norm(across_lines(found), axis=1)[good])),
         parallax=float(np.median(np.linalg.norm(left, axis=1)[good])),
         direction_error=_direction_error(fit),
+        corners=Triangulated(
+            places=seen.places[kept], depth=seen.depth[kept] * unit, parallax=seen.parallax[kept]
+        ),
         depth_error=float(errors.mean()) if len(errors) else math.nan,
-        triangulated=len(errors),
+        judges=len(errors),
     )
 
 
-def _depth_errors(corners: Corners, fit: Fit) -> Float64[np.ndarray, "n"]:
-    """Relative errors of depth at the corners that lie on their epipolar lines, at most 1.
+def _triangulated(corners: Corners, fit: Fit) -> Triangulated:
+    """Triangulate all corners, in the unit of ``corners``; NaN off their epipolar lines.
 
     The direction of the translation hardly depends on the given depth, see ``fit_pose``, so that
     depth that is wrong cannot excuse itself by motion.
@@ -182,14 +207,26 @@ def _depth_errors(corners: Corners, fit: Fit) -> Float64[np.ndarray, "n"]:
     left = (ends * directions[:, 2:] - directions)[:, :2]
     right = (fit.t - ends * fit.t[2])[:, :2]
     z = (left * right).sum(axis=1) / np.maximum((left**2).sum(axis=1), 1e-12)
+    focal = corners.K[0, 0]
     across = np.abs(left[:, 0] * right[:, 1] - left[:, 1] * right[:, 0])
-    pixels = corners.K[0, 0] * across / np.maximum(np.linalg.norm(right, axis=1), 1e-12)
-    good = (corners.K[0, 0] * np.linalg.norm(left, axis=1) > _PARALLAX) & (z > 0)
-    good &= pixels < OUTLIER * PIXEL
-    if good.sum() < _TRIANGULATED:
+    pixels = focal * across / np.maximum(np.linalg.norm(right, axis=1), 1e-12)
+    parallax = focal * np.linalg.norm(left, axis=1)
+    good = (parallax > _PARALLAX) & (z > 0) & (pixels < OUTLIER * PIXEL)
+    return Triangulated(
+        places=_positions(corners.points, corners.K),
+        depth=np.where(good, z, np.nan),
+        parallax=parallax,
+    )
+
+
+def _depth_errors(
+    ratio: Float64[np.ndarray, "n"], parallax: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "m"]:
+    """Relative errors of given depth over triangulated depth, up to a factor, at most 1 each."""
+    judged = ratio[np.isfinite(ratio) & (parallax > _GOOD_PARALLAX)]
+    if len(judged) < _FEWEST_JUDGES:
         return np.zeros(0)
-    ratio = corners.points[good, 2] / z[good]
-    return np.minimum(np.abs(ratio / np.median(ratio) - 1), 1)
+    return np.minimum(np.abs(judged / np.median(judged) - 1), 1)
 
 
 def _positions(

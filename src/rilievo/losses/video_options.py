@@ -27,6 +27,8 @@ class VideoLosses:
 
     GROUP: ClassVar[str] = "Losses"
 
+    photometric: float = 1.0
+    """Weight of the photometric error."""
     ssim: float = 0.85
     """Share of SSIM in the photometric error; the rest is L1. 0 leaves SSIM out."""
     smoothness: float = 1e-3
@@ -63,6 +65,8 @@ class VideoLosses:
     anchor: float = 0.0
     """Weight of the difference from the prior's depth, up to one factor an image: the mean of
     |log depth - log prior|; 0.05 with preset clip."""
+    corners: float = 0.0
+    """Weight of the same difference from the depth of tracked corners by triangulation."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ssim <= 1:

@@ -34,7 +34,7 @@ class Term:
         lacks: Function that returns what is missing, as the line of an error; None if nothing is.
     """
 
-    weight: str | None
+    weight: str
     factor: float = 1.0
     of_batch: Callable[[Scene], Tensor | None] | None = None
     of_scale: Callable[[Scene, AtScale], Tensor | None] | None = None
@@ -42,7 +42,7 @@ class Term:
 
     def weight_in(self, options: VideoLosses) -> float:
         """Weight of the term; 0 where it is off."""
-        return self.factor * (1.0 if self.weight is None else float(getattr(options, self.weight)))
+        return self.factor * float(getattr(options, self.weight))
 
 
 def _photometric(scene: Scene, at: AtScale) -> Tensor:
@@ -86,6 +86,11 @@ def _anchor(scene: Scene) -> Tensor | None:
     return None if prior is None else anchor_loss(scene.depth(scene.sigmoid), prior)
 
 
+def _corners(scene: Scene) -> Tensor | None:
+    corners = scene.views.corners
+    return None if corners is None else anchor_loss(scene.depth(scene.sigmoid), corners)
+
+
 def _lacks_mask(scene: Scene) -> str | None:
     if scene.masks is not None:
         return None
@@ -110,12 +115,13 @@ def _lacks_hints(scene: Scene) -> str | None:
 
 
 TERMS: Mapping[str, Term] = {
-    "photometric": Term(weight=None, of_scale=_photometric),
+    "photometric": Term(weight="photometric", of_scale=_photometric),
     "smoothness": Term(weight="smoothness", of_scale=_smoothness),
     "mask": Term(weight="predictive_mask", factor=0.2, of_scale=_mask, lacks=_lacks_mask),
     "hints": Term(weight="hints", of_scale=_hints, lacks=_lacks_hints),
     "consistency": Term(weight="consistency", of_batch=_consistency),
     "velocity": Term(weight="velocity", of_batch=_velocity, lacks=_lacks_distances),
     "anchor": Term(weight="anchor", of_batch=_anchor),
+    "corners": Term(weight="corners", of_batch=_corners),
 }
 """Terms by name, under which ``VideoLoss`` has their weighted values."""

@@ -32,6 +32,8 @@ class Views:
             better than the prediction; not positive where there is none. None without hints.
         prior: Depth of the target in any unit that learned depth is kept near; not positive where
             it is unknown. None without.
+        corners: Depth of tracked corners by triangulation, in any unit; not positive elsewhere.
+            None without.
     """
 
     target: Float[Tensor, "b 3 h w"]
@@ -47,3 +49,4 @@ class Views:
     valid: Bool[Tensor, "b h w"] | None = None
     hints: Float[Tensor, "b h w"] | None = None
     prior: Float[Tensor, "b h w"] | None = None
+    corners: Float[Tensor, "b h w"] | None = None

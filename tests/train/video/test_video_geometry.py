@@ -24,7 +24,12 @@ from rilievo.networks.video.depth import depth_of
 from rilievo.networks.video.networks import make_networks
 from rilievo.train.video.config import VideoConfig, VideoData
 from rilievo.train.video.frames import open_frames
-from rilievo.train.video.motion_files import latest_motions, read_motions, write_motions
+from rilievo.train.video.motion_files import (
+    latest_motions,
+    read_corners,
+    read_motions,
+    write_motions,
+)
 from rilievo.train.video.pair_motions import in_one_scale, judge
 from rilievo.train.video.presets import preset_config
 from rilievo.train.video.records import video_folder
@@ -87,6 +92,12 @@ def test_a_run_by_geometry_is_a_model_that_fits_no_worse_than_its_start(whole: P
     assert record.best_error is not None
     assert record.best_error <= record.start_error
     assert record.kept_start == (record.best_step == 0)
+    blueprint = VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
+    start = make_networks(blueprint, offsets=(-1, 1), seed=0)
+    start_from_embedded(start, "rilievo/tiny")
+    learned = weights_of(whole)
+    frozen = {name: value for name, value in start.state_dict().items() if "encoder" in name}
+    assert same({name: learned[name] for name in frozen}, frozen)
     assert same(weights_of(whole), weights_of(whole / "best"))
     found = load_model(whole)(np.zeros((96, 200, 3), np.uint8))
     assert found.depth.values.shape == (96, 200)
@@ -183,6 +194,27 @@ def test_a_camera_that_turns_on_the_spot_is_refused(tmp_path: Path) -> None:
     data = VideoData(roots=(str(turning(tmp_path / "turning")),), stride=1, fov=62)
     with pytest.raises(InputError, match=r"motion is found for \d+ of \d+ frames only"):
         train_video(clip_config(tmp_path, data=data), tmp_path / "run", CPU)
+
+
+def test_a_crowd_that_fills_the_picture_is_refused(tmp_path: Path) -> None:
+    """Twelve tiles, each of which moves its own way."""
+    rng = np.random.default_rng(3)
+    ways = rng.uniform(-2.5, 2.5, (12, 2))
+    coarse = rng.integers(0, 256, (12, 24, 24, 3), dtype=np.uint8)
+    tiles = [Image.fromarray(each).resize((96, 96), Image.Resampling.BICUBIC) for each in coarse]
+    crowd = tmp_path / "crowd"
+    crowd.mkdir()
+    for k in range(14):
+        frame = Image.new("RGB", (96, 64))
+        for place, (tile, way) in enumerate(zip(tiles, ways, strict=True)):
+            x, y = np.round(36 + k * way).astype(int).tolist()
+            part = tile.crop((x, y, x + 24, y + 21))
+            frame.paste(part, (24 * (place % 4), 21 * (place // 4)))
+        frame.save(crowd / f"{k:06d}.png")
+    data = VideoData(roots=(str(crowd),), stride=1, fov=62)
+    with pytest.raises(InputError, match=r"motion is found for \d+ of \d+ frames only"):
+        train_video(clip_config(crowd, data=data), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
@@ -295,7 +327,11 @@ def test_motions_of_neighbours_get_one_length() -> None:
 
 def test_stored_motions_come_back_and_broken_ones_are_refused(tmp_path: Path) -> None:
     motions = {(place(1), place(2)): pair(3.0).source_T_target}
-    write_motions(tmp_path / "motions" / "0000001.npz", motions)
+    corners = {place(1): np.array([[3.0, 4.0, 2.5]]), place(5): np.ones((2, 3))}
+    write_motions(tmp_path / "motions" / "0000001.npz", motions, corners)
+    seen = read_corners(tmp_path / "motions" / "0000001.npz")
+    assert list(seen) == list(corners)
+    assert all(np.array_equal(seen[each], corners[each]) for each in corners)
     back = read_motions(tmp_path / "motions" / "0000001.npz")
     assert list(back) == list(motions)
     np.testing.assert_array_equal(back[place(1), place(2)], motions[place(1), place(2)])

@@ -59,7 +59,7 @@ def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> N
     (run / "validation.csv").write_text("step,corner_error\n0,0.08\n10,0.05\n20,0.06\n")
     for step in (0, 10):
         Image.new("RGB", (32, 5 * 16)).save(run / "pictures" / f"step-{step:07d}.png")
-    write_motions(run / "motions" / "training.npz", straight([0, 1, 2]))
+    write_motions(run / "motions" / "training.npz", straight([0, 1, 2]), {})
     page = write_video_run_page(run).read_text("utf-8")
     assert "0.0800 at the start" in page
     assert "0.0500 at step 10" in page

@@ -68,6 +68,7 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
         valid=None if views.valid is None else np.ascontiguousarray(views.valid[:, ::-1]),
         hints=None if views.hints is None else np.ascontiguousarray(views.hints[:, ::-1]),
         prior=None if views.prior is None else np.ascontiguousarray(views.prior[:, ::-1]),
+        corners=None if views.corners is None else np.ascontiguousarray(views.corners[:, ::-1]),
     )
 
 

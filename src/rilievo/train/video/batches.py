@@ -31,6 +31,7 @@ class OneViews:
         hints: Depth of the target by stereo matching, in the unit of known motion, 0 where there
             is none; None where hints are off.
         prior: Depth of the target by another network, in any unit; None without.
+        corners: Depth of the target's triangulated corners, in any unit, 0 elsewhere; None without.
     """
 
     id: str
@@ -44,6 +45,7 @@ class OneViews:
     valid: Bool[np.ndarray, "h w"] | None = None
     hints: Float32[np.ndarray, "h w"] | None = None
     prior: Float32[np.ndarray, "h w"] | None = None
+    corners: Float32[np.ndarray, "h w"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,7 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
         valid=_valid(views, device),
         hints=_maps([each.hints for each in views], device),
         prior=_maps([each.prior for each in views], device),
+        corners=_maps([each.corners for each in views], device),
     )
 
 

@@ -139,6 +139,8 @@ class VideoConfig:
     prior: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
     """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
     default the weights that the run starts from."""
+    freeze_encoder: bool = False
+    """Whether the encoder of the depth network keeps the weights that it starts from."""
     losses: VideoLosses = field(default_factory=VideoLosses)
     augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
     offsets: tuple[int, ...] = (-1, 1)
@@ -266,8 +268,9 @@ class VideoConfig:
             )
         if self.pose_warm_up and (known or not self.blueprint.pose.is_network):
             raise OptionError("pose_warm_up teaches a pose network: choose one (pose)")
-        if self.losses.anchor and not geometry:
-            raise OptionError("losses.anchor goes with motion by geometry: set pose to geometry")
+        for name in ("anchor", "corners"):
+            if getattr(self.losses, name) and not geometry:
+                raise OptionError(f"losses.{name} goes with motion by geometry: set pose to it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,13 @@ from rilievo.train.video.config import VideoConfig
 from rilievo.train.video.fov_check import fov_notes
 from rilievo.train.video.kept import KeptFrames, VideoFrames
 from rilievo.train.video.learner import Learner
-from rilievo.train.video.motion_files import FIRST, FOLDER, Motions, read_motions, write_motions
+from rilievo.train.video.motion_files import (
+    FIRST,
+    FOLDER,
+    read_corners,
+    read_motions,
+    write_motions,
+)
 from rilievo.train.video.pair_motions import (
     Judged,
     corner_error,
@@ -98,7 +104,7 @@ class Guide:
         """Return the frames with the last motions that were estimated up to a step."""
         steps = sorted(int(path.stem) for path in (self._run / FOLDER).glob("[0-9]*.npz"))
         before = [each for each in steps if 0 < each <= step]
-        return _with(frames, read_motions(self._path(before[-1]))) if before else frames
+        return _with(frames, self._path(before[-1])) if before else frames
 
     def again(self, frames: VideoFrames, step: int) -> VideoFrames:
         """Return the frames with motions by the depth learned so far.
@@ -108,9 +114,9 @@ class Guide:
         if self._fabric.is_global_zero:
             found = find_motions(frames.training, self._learned(frames.training), self._progress)
             judged = judge(frames.training.targets, found)
-            write_motions(self._path(step), in_one_scale(judged.motions))
+            write_motions(self._path(step), in_one_scale(judged.motions), judged.corners)
         self._fabric.barrier()
-        return _with(frames, read_motions(self._path(step)))
+        return _with(frames, self._path(step))
 
     def on_held_out(self, frames: VideoFrames) -> tuple[VideoFrames, float]:
         """Judge the depth learned so far on the held-out targets.
@@ -145,8 +151,8 @@ class Guide:
             self._note(name, part, judged)
             if name == FIRST:
                 self.notes += fov_notes(part, prior)
-            write_motions(path, in_one_scale(judged.motions))
-        kept = part.with_motion(read_motions(path), prior)
+            write_motions(path, in_one_scale(judged.motions), judged.corners)
+        kept = part.with_motion(read_motions(path), prior, read_corners(path))
         if name != FIRST:
             self._check_judges(part, len(kept))
         return kept
@@ -200,9 +206,10 @@ class Guide:
         return self._run / FOLDER / f"{step:07d}.npz"
 
 
-def _with(frames: VideoFrames, motions: Motions) -> VideoFrames:
-    """Give the targets newer motions."""
-    return replace(frames, training=frames.training.with_newer_motion(motions))
+def _with(frames: VideoFrames, path: Path) -> VideoFrames:
+    """Give the targets newer motions and corners."""
+    newer = frames.training.with_newer_motion(read_motions(path), read_corners(path))
+    return replace(frames, training=newer)
 
 
 def _too_few(part: KeptFrames, judged: Judged, kept: int) -> InputError:

@@ -88,6 +88,7 @@ class KeptFrames:
         self._shrunk = 1 + len(offsets) if source_pyramids else 1
         self._given: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]] | None = None
         self._prior: DepthOf | None = None
+        self._corners: Mapping[Place, Float64[np.ndarray, "n 3"]] = {}
         self.ids = tuple(self._id(target.place) for target in self.targets)
 
     def __len__(self) -> int:
@@ -97,6 +98,7 @@ class KeptFrames:
         self,
         motions: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]],
         prior: "DepthOf | None" = None,
+        corners: Mapping[Place, Float64[np.ndarray, "n 3"]] | None = None,
     ) -> "KeptFrames":
         """Return the targets whose motion to all sources is given; it replaces any other motion.
 
@@ -104,6 +106,8 @@ class KeptFrames:
             motions: ``source_T_target`` by the places of target and source.
             prior: Depth of the targets to keep learned depth near; None for the one that was given
                 before.
+            corners: Triangulated corners of targets (x [px], y [px], depth up to a factor); those
+                that were given before stay where there are no newer ones.
         """
         changed = copy.copy(self)
         changed.targets = tuple(
@@ -113,13 +117,16 @@ class KeptFrames:
         )
         changed.ids = tuple(self._id(target.place) for target in changed.targets)
         changed._given, changed._prior = motions, prior or self._prior
+        changed._corners = {**self._corners, **(corners or {})}
         return changed
 
     def with_newer_motion(
-        self, motions: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]]
+        self,
+        motions: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]],
+        corners: Mapping[Place, Float64[np.ndarray, "n 3"]],
     ) -> "KeptFrames":
         """Return the same targets; pairs without a newer motion keep the one before."""
-        return self.with_motion({**(self._given or {}), **motions})
+        return self.with_motion({**(self._given or {}), **motions}, corners=corners)
 
     def some(self, count: int, *, together: int = 1) -> "KeptFrames":
         """Return ``count`` targets at most, in blocks of ``together``, spread over all."""
@@ -168,6 +175,7 @@ class KeptFrames:
             valid=opened.valid,
             hints=self._hint(opened, frames) if self._hints else None,
             prior=None if self._prior is None else self._prior.of(target.place),
+            corners=self._corner_map(target.place, frames[0].shape) if self._corners else None,
         )
         return views if augmentation is None else augmented(views, augmentation, rng)
 
@@ -185,6 +193,14 @@ class KeptFrames:
             depth=depth_beside(file) if file is not None and is_straight else None,
             source_T_target=self._known_motion(target),
         )
+
+    def _corner_map(self, place: Place, shape: tuple[int, ...]) -> Float32[np.ndarray, "h w"]:
+        """Depth of the target's triangulated corners, 0 elsewhere."""
+        found = np.zeros(shape[:2], np.float32)
+        corners = self._corners.get(place, np.zeros((0, 3)))
+        column, row = corners[:, :2].round().astype(int).T
+        found[row.clip(0, shape[0] - 1), column.clip(0, shape[1] - 1)] = corners[:, 2]
+        return found
 
     def _id(self, place: Place) -> str:
         sequence = self._sequences[place.sequence].sequence

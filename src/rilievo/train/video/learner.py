@@ -44,6 +44,7 @@ class Learner(nn.Module):
         super().__init__()
         self.networks, self.config = networks, config
         self.camera = LearnedCamera() if config.data.learn_camera else None
+        networks.depth.encoder.requires_grad_(not config.freeze_encoder)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the loss of a batch, and the numbers of ``measure``."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from rilievo.geometry.clip_motion import chained_log_scales
-from rilievo.geometry.pair_motion import TRACKING, PairMotion, motion_of_tracks
+from rilievo.geometry.pair_motion import TRACKING, PairMotion, Triangulated, motion_of_tracks
 from rilievo.geometry.tracks import grey, track_corners
 from rilievo.train.video.kept import KeptFrames
 from rilievo.train.video.targets import Place, Target
@@ -32,6 +32,7 @@ class Judged:
 
     Attributes:
         motions: ``source_T_target`` of each pair of the kept targets.
+        corners: Corners of each of them (x [px], y [px], depth up to a factor).
         lost: Number of targets left out because too few corners agree on a motion: blank walls,
             blur, or much that moves by itself.
         turning: Number left out because the camera turns or stands, but does not travel.
@@ -39,6 +40,7 @@ class Judged:
     """
 
     motions: Mapping[Pair, Float64[np.ndarray, "4 4"]]
+    corners: Mapping[Place, Float64[np.ndarray, "n 3"]]
     lost: int
     turning: int
     odd: int
@@ -74,9 +76,9 @@ def find_motions(
 
 def corner_error(found: Iterable[PairMotion]) -> float:
     """Mean error of depth at the triangulated corners of all pairs; NaN without any."""
-    pairs = [each for each in found if each.triangulated]
-    corners = sum(each.triangulated for each in pairs)
-    errors = sum(each.depth_error * each.triangulated for each in pairs)
+    pairs = [each for each in found if each.judges]
+    corners = sum(each.judges for each in pairs)
+    errors = sum(each.depth_error * each.judges for each in pairs)
     return errors / corners if corners else math.nan
 
 
@@ -86,15 +88,33 @@ def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged
     middle = float(np.median(lengths)) if lengths else math.nan
     counts: Counter[str] = Counter()
     motions: dict[Pair, Float64[np.ndarray, "4 4"]] = {}
+    corners: dict[Place, Float64[np.ndarray, "n 3"]] = {}
     for target in targets:
         pairs = {(target.place, source): found[target.place, source] for source in target.sources}
         why = _doubt(list(pairs.values()), middle)
         counts[why] += 1
         if not why:
             motions |= {pair: each.source_T_target for pair, each in pairs.items()}
+            corners[target.place] = _merged([each.corners for each in pairs.values()])
     return Judged(
-        motions=motions, lost=counts["lost"], turning=counts["turning"], odd=counts["odd"]
+        motions=motions,
+        corners=corners,
+        lost=counts["lost"],
+        turning=counts["turning"],
+        odd=counts["odd"],
     )
+
+
+def _merged(seen: Sequence[Triangulated]) -> Float64[np.ndarray, "n 3"]:
+    """Corners of one target from all its sources; more parallax weighs more."""
+    every = np.concatenate([each.places for each in seen])
+    logs = np.log(np.concatenate([each.depth for each in seen]))
+    weights = np.concatenate([each.parallax for each in seen]) ** 2
+    # Corners of a target are at the same places for all its sources.
+    places, which = np.unique(every.round(3), axis=0, return_inverse=True)
+    total = np.bincount(which.ravel(), weights, len(places))
+    depth = np.exp(np.bincount(which.ravel(), weights * logs, len(places)) / total)
+    return np.concatenate([places, depth[:, None]], axis=1)
 
 
 def in_one_scale(

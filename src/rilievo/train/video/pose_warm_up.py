@@ -38,6 +38,7 @@ def warm_up_pose(learner: Learner, frames: KeptFrames, config: VideoConfig, fabr
     networks.eval()
     networks.pose.train()
     # The shared encoder belongs to depth, which stays as it is.
+    learned = [each for each in networks.depth.parameters() if each.requires_grad]
     networks.depth.requires_grad_(False)
     optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE)
     given = batches(
@@ -56,7 +57,8 @@ def warm_up_pose(learner: Learner, frames: KeptFrames, config: VideoConfig, fabr
         optimizer.zero_grad()
         seen = (step + 1) * config.batch_size
         progress("warm-up of the pose network", seen, steps * config.batch_size)
-    networks.depth.requires_grad_(True)
+    for each in learned:
+        each.requires_grad_(True)
 
 
 def _difference(learner: Learner, batch: Batch) -> Float[Tensor, ""]:
