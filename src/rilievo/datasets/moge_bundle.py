@@ -12,8 +12,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
-from rilievo.datasets.files import find_entry, found_in, text_lines
+from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.files import found_in, text_lines
 from rilievo.datasets.moge_files import read_intrinsics, read_log_depth, read_segmentation
 from rilievo.datasets.moge_view import (
     View,
@@ -22,6 +22,7 @@ from rilievo.datasets.moge_view import (
     view_of,
     view_photo,
 )
+from rilievo.datasets.photo_files import Listed
 from rilievo.errors import InputError
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
@@ -77,7 +78,7 @@ class _Entry:
     meta: Path
 
 
-class MogeBundle(Dataset):
+class MogeBundle(Listed[_Entry]):
     """Folders of an image, its depth, camera and objects; the split is the set."""
 
     card: ClassVar[DatasetCard] = DatasetCard(
@@ -125,19 +126,17 @@ class MogeBundle(Dataset):
             )
             for line in text_lines(folder / INDEX)
         }
-        chosen = listing(found, request)
-        self._entries = chosen.entries
-        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+        self._choose(found, request.list_file)
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph in its view."""
-        entry = find_entry(self._entries, id, self.request.root)
+        entry = self._entry(id)
         photo = read_photo(entry.image, own_depth=False).pixels
         return view_photo(self._view(entry, (photo.shape[0], photo.shape[1])), photo)
 
     def truth(self, id: str) -> Truth:
         """Depth, camera and objects in the view."""
-        entry = find_entry(self._entries, id, self.request.root)
+        entry = self._entry(id)
         stored = read_log_depth(entry.depth)
         view = self._view(entry, (stored.shape[0], stored.shape[1]))
         depth, valid = view_depth(view, stored, np.isfinite(stored))
