@@ -10,8 +10,7 @@ from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.models.torch_model import Network, TorchModel
 from rilievo.models.video_run import VideoSettings
 from rilievo.networks.video.blueprint import VideoBlueprint
-from rilievo.networks.video.depth import DepthNet, scaled_disparity
-from rilievo.networks.video.embedded import EMBEDDED
+from rilievo.networks.video.depth import EMBEDDED, DepthNet, scaled_disparity
 
 _MULTIPLE = 32
 _BORDER = 0.05

@@ -48,7 +48,7 @@ def stream(
         OptionError: If two arguments contradict each other.
         MissingExtraError: If PyAV is not installed.
     """
-    from rilievo.io.live import live_frames
+    from rilievo.io.video import live_frames
 
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")

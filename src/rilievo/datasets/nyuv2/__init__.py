@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from rilievo.datasets.base import Dataset, DatasetCard, Request, checked_ids
 from rilievo.datasets.files import found_in
-from rilievo.datasets.nyuv2.image_folders import LabelledImages, SyncFolders
+from rilievo.datasets.nyuv2.image_folders import LabelledImages, RawDump, SyncFolders, find_dump
 from rilievo.datasets.nyuv2.labelled_mat import LabelledMat
 from rilievo.datasets.nyuv2.layout import DepthTruth, Layout, NormalsTruth
 from rilievo.datasets.nyuv2.normals_files import find_normals
@@ -20,7 +20,6 @@ from rilievo.datasets.nyuv2.normals_layouts import (
     find_geonet,
 )
 from rilievo.datasets.nyuv2.pairs import carries_sync_names, find_pairs, find_sync
-from rilievo.datasets.nyuv2.raw_dump import RawDump, find_dump
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.limits import printable

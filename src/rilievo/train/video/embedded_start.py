@@ -3,7 +3,7 @@
 from rilievo.errors import OptionError, needing
 from rilievo.models.onnx import embedded_file
 from rilievo.networks.small import SmallNet
-from rilievo.networks.video.embedded import EMBEDDED, take_weights
+from rilievo.networks.video.depth import EMBEDDED, take_weights
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.unfold import read_exported
 
