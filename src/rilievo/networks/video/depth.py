@@ -1,8 +1,8 @@
 """The depth network: disparity of one frame at several scales, and depth from disparity.
 
-The embedded one is ``SmallNet`` without normals and confidence, so that a run can start from the weights of
-``rilievo/small`` and ``rilievo/tiny``. Batch normalisations keep their statistics: a run on one
-clip has too few different frames to measure new ones.
+The embedded one is ``SmallNet`` without normals and confidence, so that a run can start from the
+weights of ``rilievo/small`` and ``rilievo/tiny``. Batch normalisations keep their statistics: a run
+on one clip has too few different frames to measure new ones.
 """
 
 from collections.abc import Mapping
