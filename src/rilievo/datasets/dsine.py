@@ -14,9 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.datasets.base import DatasetCard, Request
-from rilievo.datasets.files import found_in, walk
+from rilievo.datasets.files import found_in, read_pickle, walk
 from rilievo.datasets.photo_files import PhotoFiles
-from rilievo.datasets.safe_pickle import read_pickle
 from rilievo.errors import InputError
 from rilievo.io.numbers import read_numbers
 from rilievo.types import Camera, Truth

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Shaped
 
 from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
-from rilievo.datasets.files import found_in, text_lines
+from rilievo.datasets.files import expected_path, files_by_id, found_in, text_lines
 from rilievo.datasets.folder_layout import (
     FILE_NAME,
     SPLITS,
@@ -21,7 +21,6 @@ from rilievo.datasets.folder_layout import (
     read_layout,
 )
 from rilievo.datasets.intrinsics_file import pinhole_K, read_K
-from rilievo.datasets.patterns import expected_path, files_by_id
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.stored_normals import normals_of_stored
 from rilievo.errors import InputError, OptionError

@@ -11,7 +11,7 @@ from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.quality import model_of
 from rilievo.predicting.focal import with_camera
-from rilievo.predicting.given import CameraLike, read_camera
+from rilievo.predicting.images import CameraLike, read_camera
 from rilievo.predicting.run import refined
 from rilievo.types import Photo, Prediction
 

@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from rilievo.errors import InputError
-from rilievo.io.checksums import read_checksums
+from rilievo.io.checksums import content_fault, is_blank, is_torn, read_checksums
 from rilievo.io.limits import printable
-from rilievo.io.marks import is_torn
-from rilievo.io.sums import content_fault, is_blank
 
 CHECKPOINT = "checkpoint.pt"
 

@@ -16,9 +16,9 @@ from rilievo.networks.backbones.facts import Layer as Layer
 from rilievo.networks.backbones.facts import Normalisation as Normalisation
 from rilievo.networks.backbones.facts import Preset as Preset
 from rilievo.networks.backbones.own import OwnBackbone as OwnBackbone
-from rilievo.networks.backbones.padding import Padding as Padding
 from rilievo.networks.backbones.weights import EXTRA, load_weights, seeded
 from rilievo.networks.backbones.weights import weights_sha256 as weights_sha256
+from rilievo.networks.features import Padding as Padding
 from rilievo.outside import is_place, load_outside
 
 _KINDS: Mapping[str, str] = {

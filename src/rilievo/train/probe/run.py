@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 
 from rilievo.errors import OptionError, OutputError, needing
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
-from rilievo.io.checksums import write_checksums
+from rilievo.io.checksums import is_torn, write_checksums
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
-from rilievo.io.marks import is_torn
 from rilievo.models.probe_run import CONFIG, WEIGHTS, is_run
 from rilievo.train.differences import differing_options, with_whole_paths
 from rilievo.train.finished import is_finished

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rilievo.io.atomic import replacing
-from rilievo.io.sums import sum_of
+from rilievo.io.checksums import sum_of
 from rilievo.models.video_run import WEIGHTS
 from rilievo.train.progress import Progress, listed
 from rilievo.train.video.batches import Batch

@@ -10,11 +10,10 @@ from typing import Any
 
 from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
-from rilievo.io.checksums import write_checksums
+from rilievo.io.checksums import is_torn, write_checksums
 from rilievo.io.facts import FileSum
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
-from rilievo.io.marks import is_torn
 from rilievo.models.video_run import CONFIG, WEIGHTS, is_video_run
 from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks, make_networks
