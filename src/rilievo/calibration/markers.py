@@ -1,4 +1,4 @@
-"""Printed markers in a photograph: AprilTags of family 36h11, found by OpenCV (extra ``markers``), and pages to print them.
+"""Printed markers: AprilTags of family 36h11, found by OpenCV (extra ``markers``), and their pages.
 
 Edwin Olson, "AprilTag: a robust and flexible visual fiducial system", ICRA 2011. The four corners
 of a square of known size give its distance if the focal length is known; several squares at

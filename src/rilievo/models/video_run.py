@@ -80,7 +80,7 @@ def video_run_card(folder: Path) -> ModelCard:
         megabytes=weights.stat().st_size / 1e6,
         extra="train",
         speed="not measured",
-        loader="rilievo.models.video:load",
+        loader="rilievo.models.video_network:load",
         source=str(folder),
         settings="rilievo.models.video_run:VideoSettings",
     )
