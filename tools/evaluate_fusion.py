@@ -22,7 +22,7 @@ from rilievo.fuse.surface import fuse_views
 from rilievo.fuse.view import View
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.formats.coloured_mesh import ColouredMesh
-from rilievo.metrics.points import cloud_accuracy, cloud_completeness, cloud_f_score
+from rilievo.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Model
 from rilievo.models.sampling import shrink

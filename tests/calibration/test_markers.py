@@ -12,8 +12,7 @@ import rilievo
 from fixed_depth import FixedDepth
 from lens_boxes import turned
 from predictions import prediction
-from rilievo.calibration.marker_page import write_page
-from rilievo.calibration.markers import find_markers, focal_of, points_of
+from rilievo.calibration.markers import find_markers, focal_of, points_of, write_page
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
 from rilievo.geometry.intrinsics import K_from_focal

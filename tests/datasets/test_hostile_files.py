@@ -9,9 +9,9 @@ import pytest
 
 from rilievo.datasets import open_dataset
 from rilievo.datasets.colmap import read_images
+from rilievo.datasets.files import read_gzip_pickle
 from rilievo.datasets.kitti_calibration import read_camera
 from rilievo.datasets.mat_file import MatSlices, read_mat
-from rilievo.datasets.safe_pickle import read_gzip_pickle
 from rilievo.errors import InputError
 from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.foreign import open_foreign

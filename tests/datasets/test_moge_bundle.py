@@ -13,8 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from moge_bundle_lookalike import LABELS, intrinsics, scene, write_bundle, write_log_depth
 from rilievo.datasets import moge_bundle, open_dataset
-from rilievo.datasets.moge_bundle import SETS, BundleSet
-from rilievo.datasets.moge_files import read_log_depth
+from rilievo.datasets.moge_bundle import SETS, BundleSet, read_log_depth
 from rilievo.errors import InputError, OptionError
 
 RAW = (48, 70)

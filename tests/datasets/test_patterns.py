@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.datasets import DATASETS, open_dataset
-from rilievo.datasets.patterns import files_by_id
+from rilievo.datasets.files import files_by_id
 from rilievo.errors import InputError
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.datasets.kitti_calibration import image_from_laser, read_camera
-from rilievo.datasets.velodyne import (
+from rilievo.datasets.kitti_raw import (
     PROJECTIONS,
     project_monodepth2,
     project_nearest,

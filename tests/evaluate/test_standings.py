@@ -15,10 +15,9 @@ from scipy.stats import rankdata
 from evaluations import METRICS, evaluation, in_folder, random_errors
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluate.mean_ranks import mean_ranks
 from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.run_groups import Run, find_runs, is_several
-from rilievo.evaluate.standings import Standings, standings
+from rilievo.evaluate.standings import Standings, mean_ranks, standings
 from rilievo.evaluate.standings_tables import (
     comma_separated,
     latex,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rilievo.errors import InputError, OptionError
 from rilievo.metrics import DEPTH_METRICS, DepthPair, measure
-from rilievo.metrics.points import cloud_accuracy, cloud_completeness, cloud_f_score
+from rilievo.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.types import Camera
 
 seeds = st.integers(0, 2**32 - 1)

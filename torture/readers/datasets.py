@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.datasets import open_dataset
-from rilievo.datasets.safe_pickle import read_gzip_pickle
+from rilievo.datasets.files import read_gzip_pickle
 from rilievo.train.shards import read_shard
 from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, counts, metres, save

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.datasets.kitti_raw import project_monodepth2, project_nearest, read_velodyne
 from rilievo.datasets.mat5 import Mat5File
 from rilievo.datasets.mat_file import MatSlices, read_mat
-from rilievo.datasets.velodyne import project_monodepth2, project_nearest, read_velodyne
 from rilievo.io.numbers import read_numbers
 from torture.reader import Reader
 from torture.readers.pictures import colours, counts, metres, save

@@ -1,4 +1,8 @@
-"""Worker processes on this machine; a process that dies is replaced and its inputs retried."""
+"""Worker processes on this machine; a process that dies is replaced and its inputs retried.
+
+``ProcessPoolExecutor`` ends all of its processes when one dies (``BrokenProcessPool``), and every
+one loads a model; so the processes are kept here, one by one.
+"""
 
 import multiprocessing
 import os

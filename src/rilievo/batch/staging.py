@@ -16,8 +16,8 @@ from pathlib import Path
 from rilievo.batch.addresses import Remote, address_of, remote
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import make_folder
+from rilievo.io.checksums import is_torn
 from rilievo.io.limits import printable
-from rilievo.io.marks import is_torn
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.ownership import Claim, pending_path
 from rilievo.io.placement import Placement, place_one

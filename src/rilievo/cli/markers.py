@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from rilievo.calibration.marker_page import write_page
+from rilievo.calibration.markers import write_page
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError

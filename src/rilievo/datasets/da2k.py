@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
-from rilievo.datasets.files import find_entry, found_in
+from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.files import found_in
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
 from rilievo.io.json_record import parse_json
 from rilievo.io.limits import read_text
-from rilievo.io.photo import read_photo
 from rilievo.types import OrderedPoints, Truth
 
 ANNOTATIONS = "annotations.json"
@@ -39,7 +39,7 @@ class _Entry:
     farther: Int64[np.ndarray, "n 2"]
 
 
-class Da2k(Dataset):
+class Da2k(PhotoFiles[_Entry]):
     """Photographs with pairs of points; a split is a scenario, or all of them."""
 
     card: ClassVar[DatasetCard] = DatasetCard(
@@ -74,14 +74,7 @@ class Da2k(Dataset):
             for name, pairs in _annotations(path).items()
             if request.split == "all" or request.split in Path(name).parts
         }
-        chosen = listing(found, request)
-        self._entries = chosen.entries
-        self.ids, self.absent = tuple(chosen.entries), chosen.absent
-
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph."""
-        entry = find_entry(self._entries, id, self.request.root)
-        return read_photo(entry.image, own_depth=False).pixels
+        self._choose(found, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Pairs of points.
@@ -89,7 +82,7 @@ class Da2k(Dataset):
         Raises:
             InputError: If the photograph is broken, or a point lies outside it.
         """
-        entry = find_entry(self._entries, id, self.request.root)
+        entry = self._entry(id)
         height, width, _ = self.image(id).shape
         for points in (entry.nearer, entry.farther):
             if (points < 0).any() or (points >= [height, width]).any():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from rilievo.datasets.base import DatasetCard, Request, listing
+from rilievo.datasets.base import DatasetCard, Request
 from rilievo.datasets.files import found_in, walk
 from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.datasets.photo_files import PhotoFiles
@@ -88,9 +88,7 @@ class Diode(PhotoFiles[_View]):
         found: dict[str, _View] = {}
         for each in places:
             found |= _views(folder, each, with_normals=request.variant == "normals")
-        chosen = listing(found, request)
-        self._files = chosen.entries
-        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+        self._choose(found, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Depth where the mask is 1, and normals in the variant ``normals``."""

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped, UInt8
+from jaxtyping import Bool, Float32, Shaped
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
-from rilievo.datasets.files import find_entry, found_in, walk
-from rilievo.datasets.safe_pickle import read_pickle
+from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.files import found_in, read_pickle, walk
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
 from rilievo.io.numbers import read_numbers
-from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
 _FOLDER = "dsine_eval"
@@ -47,7 +46,7 @@ class _Form:
     read: Callable[[Path, tuple[int, int]], tuple[np.ndarray, np.ndarray]]
 
 
-class Dsine(Dataset):
+class Dsine(PhotoFiles[_Entry]):
     """Folders of NAME_img, NAME_normal and NAME_intrins.npy; a split is a set."""
 
     card: ClassVar[DatasetCard] = DatasetCard(
@@ -87,18 +86,11 @@ class Dsine(Dataset):
         }
         if not found:
             raise InputError(f"{folder}: holds no NAME_img.png or .jpg")
-        chosen = listing(found, request)
-        self._entries = chosen.entries
-        self.ids, self.absent = tuple(chosen.entries), chosen.absent
-
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph."""
-        entry = find_entry(self._entries, id, self.request.root)
-        return read_photo(entry.image, own_depth=False).pixels
+        self._choose(found, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Normals towards the camera, and the camera."""
-        entry = find_entry(self._entries, id, self.request.root)
+        entry = self._entry(id)
         height, width, _ = self.image(id).shape
         away, valid = self._form.read(entry.normals, (height, width))
         if away.shape != (height, width, 3):

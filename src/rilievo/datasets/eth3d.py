@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
+from rilievo.datasets.base import DatasetCard, Request
 from rilievo.datasets.colmap import ColmapCamera, ColmapImage, read_cameras, read_images
-from rilievo.datasets.files import find_entry, found_in, names_in
+from rilievo.datasets.files import found_in, names_in
+from rilievo.datasets.photo_files import Listed
 from rilievo.errors import InputError
 from rilievo.io.decode import decode
 from rilievo.io.limits import MAX_PIXELS, check_regular, printable, reason
@@ -30,7 +31,7 @@ class _View:
     pose: Float64[np.ndarray, "4 4"]
 
 
-class Eth3d(Dataset):
+class Eth3d(Listed[_View]):
     """ETH3D high-resolution multi-view, training set: the part with public depth."""
 
     card = DatasetCard(
@@ -66,13 +67,11 @@ class Eth3d(Dataset):
                 f"ground_truth_depth/, as ETH3D's do; it holds {found_in(request.root)}"
             )
         found = {id: view for folder in folders for id, view in _views(folder).items()}
-        chosen = listing(found, request)
-        self._views = chosen.entries
-        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+        self._choose(found, request.list_file)
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph without EXIF rotation, as depth and K are for the sensor's orientation."""
-        path = self._view(id).image
+        path = self._entry(id).image
         size_bytes, name = check_regular(path), printable(path)
         try:
             with path.open("rb") as file:
@@ -83,7 +82,7 @@ class Eth3d(Dataset):
 
     def truth(self, id: str) -> Truth:
         """Depth of the laser scans, K and the pose in the scene."""
-        view = self._view(id)
+        view = self._entry(id)
         depth = _read_raw(view.depth, view.camera)
         valid = np.isfinite(depth) & (depth > 0)
         return Truth(
@@ -94,9 +93,6 @@ class Eth3d(Dataset):
             world_T_cam=view.pose,
             scene=id.rpartition("/")[0],
         )
-
-    def _view(self, id: str) -> _View:
-        return find_entry(self._views, id, self.request.root)
 
 
 def _scene_folders(root: Path) -> list[Path]:

@@ -1,10 +1,14 @@
-"""Helpers for loaders: folders, lines of text, stored depth maps."""
+"""Helpers for loaders: folders, patterns, lines of text, stored depth maps, pickled arrays."""
 
+import gzip
 import os
-from collections.abc import Iterator, Mapping
+import pickle
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt
@@ -161,3 +165,117 @@ def unit_doubt(middle: float) -> str | None:
     if middle > FARTHEST:
         return TOO_FAR
     return TOO_NEAR if middle < NEAREST else None
+
+
+def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
+    """Find every file below a folder that matches a pattern; returns them by id, sorted.
+
+    Args:
+        folder: Folder to search.
+        pattern: Path with ``{id}``, which matches any text and may include subfolders; ``*``
+            matches any text without "/". Hidden files never match; links are followed.
+
+    Raises:
+        InputError: If two files have the same id, or a folder cannot be read.
+    """
+    fits = _expression(pattern)
+    head = pattern.split("{id}")[0].split("*")[0]
+    start = folder / head[: head.rfind("/") + 1]
+    found: dict[str, Path] = {}
+    for place, folders, names in walk(start, links=True):
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and not _leads_back(place, name)
+        ]
+        for name in names:
+            path = Path(place, name)
+            match = fits.fullmatch(path.relative_to(folder).as_posix())
+            if match is None or name.startswith("."):
+                continue
+            if match["id"] in found:
+                raise InputError(
+                    f"{path} and {found[match['id']].name} both fit '{pattern}' with the id "
+                    f"'{match['id']}': say more in the pattern"
+                )
+            found[match["id"]] = path
+    return dict(sorted(found.items()))
+
+
+def _leads_back(place: str, name: str) -> bool:
+    """Whether a folder is a link to one of its ancestors, which would be an endless cycle."""
+    path = os.path.join(place, name)
+    if not os.path.islink(path):
+        return False
+    target, here = os.path.realpath(path), os.path.realpath(place)
+    return os.path.commonpath([target, here]) == target
+
+
+def expected_path(folder: Path, pattern: str, id: str) -> Path:
+    """Path where the file of an id would be."""
+    return folder / PurePosixPath(pattern.replace("{id}", id))
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    pieces = []
+    named = False
+    for piece in re.split(r"(\{id\}|\*)", pattern.removeprefix("./")):
+        if piece == "{id}":
+            pieces.append("(?P=id)" if named else "(?P<id>.+)")
+            named = True
+        else:
+            pieces.append("[^/]*" if piece == "*" else re.escape(piece))
+    # Names may contain line breaks.
+    return re.compile("".join(pieces), re.DOTALL)
+
+
+# Names that numpy 1 and 2 use to rebuild arrays, scalars and dtypes, and that old protocols use
+# for bytes. Dictionaries, lists, tuples, texts and numbers need none.
+_ALLOWED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+    *(
+        (f"numpy.{core}.multiarray", name)
+        for core in ("core", "_core")
+        for name in ("_reconstruct", "scalar")
+    ),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
+        return super().find_class(module.replace("numpy.core.", "numpy._core."), name)
+
+
+def read_gzip_pickle(path: Path) -> Any:
+    """Read a gzip-compressed pickle of arrays and plain containers of them.
+
+    Raises:
+        InputError: If the file is broken, or refers to any other class or function.
+    """
+    return _read(path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"))
+
+
+def read_pickle(path: Path) -> Any:
+    """Read a pickle of arrays and plain containers of them.
+
+    Raises:
+        InputError: If the file is broken, or refers to any other class or function.
+    """
+    return _read(path, "pickle", lambda: path.open("rb"))
+
+
+def _read(path: Path, what: str, opened: Callable[[], Any]) -> Any:
+    check_regular(path)
+    broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
+    broken += (ArithmeticError, RuntimeError, zlib.error)
+    try:
+        with opened() as file:
+            # Pickles of Python 2 hold bytes that are not ASCII.
+            return _ArraysOnly(file, encoding="latin1").load()
+    except MemoryError as error:
+        raise InputError(f"{path}: there is not enough memory to unpack it") from error
+    except (*broken, pickle.UnpicklingError) as error:
+        raise InputError(f"{path}: is no whole {what} of arrays ({reason(error)})") from error

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float32, Float64, Shaped
 
 from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
-from rilievo.datasets.files import found_in, text_lines
+from rilievo.datasets.files import expected_path, files_by_id, found_in, text_lines
 from rilievo.datasets.folder_layout import (
     FILE_NAME,
     SPLITS,
@@ -16,16 +16,15 @@ from rilievo.datasets.folder_layout import (
     DepthLayout,
     FolderLayout,
     NormalsLayout,
+    StoredKind,
     described_folder,
     read_layout,
 )
 from rilievo.datasets.intrinsics_file import pinhole_K, read_K
-from rilievo.datasets.patterns import expected_path, files_by_id
 from rilievo.datasets.photo_files import PhotoFiles
-from rilievo.datasets.stored_depth import depth_of_stored, sky_of_stored
 from rilievo.datasets.stored_normals import normals_of_stored
 from rilievo.errors import InputError, OptionError
-from rilievo.geometry.intrinsics import resize_K
+from rilievo.geometry.intrinsics import rays, resize_K
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.types import Camera, Truth
@@ -230,3 +229,56 @@ def _both(
     if mask.shape != valid.shape:
         raise InputError(f"{path}: the mask is {mask.shape}, depth and normals {valid.shape}")
     return valid & mask
+
+
+def depth_of_stored(
+    stored: Shaped[np.ndarray, "h w"],
+    layout: DepthLayout,
+    K: Float64[np.ndarray, "3 3"] | None,
+    path: Path,
+) -> tuple[Float32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Convert stored numbers to depth [m], zero where unknown, and a mask of known pixels.
+
+    Args:
+        stored: Numbers as stored in the file.
+        layout: Description of the numbers.
+        K: Intrinsics at this size [px]; required for distance and disparity.
+        path: Path for error messages.
+
+    Raises:
+        InputError: If the file has 8 bits and no scale is given: it is then most likely a picture
+            of depth, not a measurement.
+    """
+    if stored.dtype == np.uint8 and layout.scale is None:
+        raise InputError(
+            f"{path}: has 8 bits, which are mostly a picture of depth; if they are depth, say "
+            "their scale in the YAML"
+        )
+    known = np.isfinite(stored) & ~np.isin(stored, layout.invalid) & ~sky_of_stored(stored, layout)
+    values = np.where(known, stored, 1).astype(np.float64) * _scale(stored, layout) + layout.offset
+    if layout.kind is StoredKind.DISPARITY:
+        assert K is not None, "a layout is checked when it is read"
+        assert layout.baseline is not None, "the same"
+        known &= values > 0
+        values = K[0, 0] * layout.baseline / np.where(known, values, 1)
+    elif layout.kind is StoredKind.DISTANCE:
+        assert K is not None, "a layout is checked when it is read"
+        values = values / np.linalg.norm(rays(K, *stored.shape), axis=0)
+    known &= (values > 0) & (values >= layout.min_depth)
+    most = np.finfo(np.float32).max if layout.max_depth is None else layout.max_depth
+    known &= values <= most
+    return np.where(known, values, 0).astype(np.float32), known
+
+
+def sky_of_stored(
+    stored: Shaped[np.ndarray, "h w"], layout: DepthLayout
+) -> Bool[np.ndarray, "h w"]:
+    """Mask of pixels whose stored numbers mean that there is no surface."""
+    return np.isin(stored, layout.sky)
+
+
+def _scale(stored: np.ndarray, layout: DepthLayout) -> float:
+    if layout.scale is not None:
+        return layout.scale
+    millimetres = stored.dtype.kind in "ui" and layout.kind is not StoredKind.DISPARITY
+    return 0.001 if millimetres else 1.0

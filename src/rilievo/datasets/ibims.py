@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped, UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request, checked_ids, listing
-from rilievo.datasets.files import find_entry, found_in, names_in, text_lines
+from rilievo.datasets.base import DatasetCard, Request, checked_ids
+from rilievo.datasets.files import found_in, names_in, text_lines
 from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.mat_file import read_mat
+from rilievo.datasets.photo_files import Listed
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map
@@ -39,7 +40,7 @@ class _Mat:
     file: Path
 
 
-class Ibims(Dataset):
+class Ibims(Listed[_Raw | _Mat]):
     """The core set of iBims-1, as pictures or as MATLAB files."""
 
     card = DatasetCard(
@@ -76,9 +77,7 @@ class Ibims(Dataset):
                 f"{request.root}: expected {_RAW}/ with rgb/ and depth/, or {_MAT}/ with MATLAB "
                 f"files, found {found_in(request.root)}"
             )
-        chosen = listing(found, request)
-        self._entries = chosen.entries
-        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+        self._choose(found, request.list_file)
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph."""
@@ -114,9 +113,6 @@ class Ibims(Dataset):
             depth_valid=valid,
             camera=Camera(K=K),
         )
-
-    def _entry(self, id: str) -> _Raw | _Mat:
-        return find_entry(self._entries, id, self.request.root)
 
 
 class _Record:

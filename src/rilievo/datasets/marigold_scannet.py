@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
-from rilievo.datasets.files import find_entry, found_in, read_counts, text_lines
+from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.files import found_in, read_counts, text_lines
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
-from rilievo.io.photo import read_photo
 from rilievo.types import Truth
 
 LIST = "scannet_val_sampled_list_800_1.txt"
@@ -24,7 +23,7 @@ class _Entry:
     depth: Path
 
 
-class MarigoldScannet(Dataset):
+class MarigoldScannet(PhotoFiles[_Entry]):
     """Frames of ScanNet's validation set, in the order of Marigold's list."""
 
     card: ClassVar[DatasetCard] = DatasetCard(
@@ -60,19 +59,11 @@ class MarigoldScannet(Dataset):
                 raise InputError(f"{path}: '{line.text}' is no photograph with its depth")
             id = Path(words[0]).with_suffix("").as_posix()
             found[id] = _Entry(image=request.root / words[0], depth=request.root / words[1])
-        whole = Request(root=request.root, split=request.split, variant=request.variant)
-        chosen = listing(found, whole)
-        self._entries = chosen.entries
-        self.ids, self.absent = tuple(chosen.entries), chosen.absent
-
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph."""
-        entry = find_entry(self._entries, id, self.request.root)
-        return read_photo(entry.image, own_depth=False).pixels
+        self._choose(found, None)
 
     def truth(self, id: str) -> Truth:
         """Depth of the sensor."""
-        entry = find_entry(self._entries, id, self.request.root)
+        entry = self._entry(id)
         stored = read_counts(entry.depth)
         depth = (stored / 1000).astype(np.float32)
         # Frames are named by their scene's folder where they have one.

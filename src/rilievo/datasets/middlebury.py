@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.datasets.base import DatasetCard, Request, listing
+from rilievo.datasets.base import DatasetCard, Request
 from rilievo.datasets.files import found_in, text_lines, walk
 from rilievo.datasets.intrinsics_file import camera_of
 from rilievo.datasets.photo_files import PhotoFiles
@@ -75,9 +75,7 @@ class Middlebury(PhotoFiles[_Scene]):
                 f"{request.root}: no folder below holds im0.png and calib.txt, which a scene of "
                 f"Middlebury 2014 does; it holds {found_in(request.root)}"
             )
-        chosen = listing(found, request)
-        self._files = chosen.entries
-        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+        self._choose(found, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Depth of the left camera: f · baseline / (disparity + doffs)."""

@@ -4,17 +4,19 @@ Images are shown in the view of ``rilievo.datasets.moge_view``, and depth beyond
 the nearest percentile does not count, as in MoGe's program.
 """
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt, UInt8
+from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
-from rilievo.datasets.files import find_entry, found_in, text_lines
-from rilievo.datasets.moge_files import read_intrinsics, read_log_depth, read_segmentation
+from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.files import found_in, text_lines
 from rilievo.datasets.moge_view import (
     View,
     view_depth,
@@ -22,7 +24,12 @@ from rilievo.datasets.moge_view import (
     view_of,
     view_photo,
 )
+from rilievo.datasets.photo_files import Listed
 from rilievo.errors import InputError
+from rilievo.io.decode import told_in_one_line
+from rilievo.io.json_record import parse_json
+from rilievo.io.limits import check_regular, printable, read_text
+from rilievo.io.numbers import read_map
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
@@ -77,7 +84,7 @@ class _Entry:
     meta: Path
 
 
-class MogeBundle(Dataset):
+class MogeBundle(Listed[_Entry]):
     """Folders of an image, its depth, camera and objects; the split is the set."""
 
     card: ClassVar[DatasetCard] = DatasetCard(
@@ -125,19 +132,17 @@ class MogeBundle(Dataset):
             )
             for line in text_lines(folder / INDEX)
         }
-        chosen = listing(found, request)
-        self._entries = chosen.entries
-        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+        self._choose(found, request.list_file)
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph in its view."""
-        entry = find_entry(self._entries, id, self.request.root)
+        entry = self._entry(id)
         photo = read_photo(entry.image, own_depth=False).pixels
         return view_photo(self._view(entry, (photo.shape[0], photo.shape[1])), photo)
 
     def truth(self, id: str) -> Truth:
         """Depth, camera and objects in the view."""
-        entry = find_entry(self._entries, id, self.request.root)
+        entry = self._entry(id)
         stored = read_log_depth(entry.depth)
         view = self._view(entry, (stored.shape[0], stored.shape[1]))
         depth, valid = view_depth(view, stored, np.isfinite(stored))
@@ -179,3 +184,110 @@ class MogeBundle(Dataset):
         for place, number in enumerate(kept, start=1):
             objects[seen == number] = place
         return objects
+
+
+UNKNOWN, INFINITE = 0, 65535
+"""Stored numbers that are no depth: nothing is known, and nothing is there (sky)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segmentation:
+    """Objects of an image.
+
+    Attributes:
+        mask: Number of the object of each pixel.
+        labels: Name of an object to its number; numbers without a name are none.
+    """
+
+    mask: UInt[np.ndarray, "h w"]
+    labels: Mapping[str, int]
+
+
+def read_log_depth(path: Path) -> Float32[np.ndarray, "h w"]:
+    """Depth of a 16-bit PNG that holds its logarithm; NaN where unknown, infinite for sky.
+
+    Numbers from 1 to 65534 run from the text ``near`` of the file to ``far``, evenly in the
+    logarithm; a text ``unit``, which older files have, is a factor.
+
+    Raises:
+        InputError: If the file is broken, or its texts are missing or no such numbers.
+    """
+    stored = _sixteen_bits(path)
+    texts = _texts(path)
+    near, far = (_positive(texts, name, path) for name in ("near", "far"))
+    unit = _positive(texts, "unit", path) if "unit" in texts else 1.0
+    share = (stored.astype(np.float64) - 1) / (INFINITE - 2)
+    depth = (unit * near ** (1 - share) * far**share).astype(np.float32)
+    depth[stored == UNKNOWN] = np.nan
+    depth[stored == INFINITE] = np.inf
+    return depth
+
+
+def read_segmentation(path: Path) -> Segmentation:
+    """Objects of a PNG whose text ``labels`` names them.
+
+    Raises:
+        InputError: If the file is broken, or the text is no object of whole numbers.
+    """
+    stored = read_map(path)
+    if stored.dtype.kind != "u":
+        raise InputError(f"{path}: holds {stored.dtype}, expected whole numbers")
+    text = _texts(path).get("labels", "{}")
+    try:
+        labels = parse_json(text)
+    except ValueError as error:
+        raise InputError(f"{path}: its labels are no JSON: {error}") from error
+    if not isinstance(labels, dict) or not all(type(each) is int for each in labels.values()):
+        raise InputError(f"{path}: its labels are no names with whole numbers")
+    return Segmentation(mask=stored, labels=labels)
+
+
+def read_intrinsics(path: Path) -> Float64[np.ndarray, "3 3"]:
+    """Intrinsics of ``meta.json`` in shares of the image's sides, its centre at (0.5, 0.5).
+
+    Raises:
+        InputError: If the file is broken or holds no such intrinsics.
+    """
+    try:
+        meta = parse_json(read_text(path))
+        rows = meta["intrinsics"] if isinstance(meta, dict) else None
+        found = np.array(rows, np.float64)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: has no intrinsics: {error}") from error
+    if found.shape != (3, 3) or not np.isfinite(found).all() or not (found[0, 0] and found[1, 1]):
+        raise InputError(
+            f"{path}: its intrinsics are no finite 3x3 matrix with focal lengths: "
+            f"{json.dumps(rows)[:200]}"
+        )
+    return found
+
+
+def _sixteen_bits(path: Path) -> UInt[np.ndarray, "h w"]:
+    stored = read_map(path)
+    if stored.dtype != np.uint16:
+        raise InputError(f"{path}: holds {stored.dtype}, expected 16-bit PNG")
+    return stored
+
+
+def _texts(path: Path) -> Mapping[str, str]:
+    """Text fields of a PNG."""
+    check_regular(path)
+    with (
+        told_in_one_line(printable(path), "PNG file"),
+        path.open("rb") as stream,
+        PngImageFile(stream) as image,
+    ):
+        return {str(name): each for name, each in image.info.items() if isinstance(each, str)}
+
+
+def _positive(texts: Mapping[str, str], name: str, path: Path) -> float:
+    try:
+        value = float(texts[name])
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{path}: has no number '{name}' in its text; MoGe's bundle codes depth by 'near' and "
+            "'far' there"
+        ) from error
+    if not (value > 0 and math.isfinite(value)):
+        raise InputError(f"{path}: its '{name}' is {value:g}, expected above zero")
+    return value

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
-from rilievo.datasets.base import Absent, Dataset, DatasetCard, Request, listing
-from rilievo.datasets.files import find_entry, found_in, names_in
+from rilievo.datasets.base import Absent, DatasetCard, Request
+from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.navi_crop import ObjectCrop, object_crop
+from rilievo.datasets.photo_files import Listed
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
 from rilievo.geometry.normals import normals_from_depth
@@ -89,7 +90,7 @@ class _View:
     annotation: _Annotation
 
 
-class Navi(Dataset):
+class Navi(Listed[_View]):
     """NAVI, versions 1.0 and 1.5."""
 
     card = DatasetCard(
@@ -135,13 +136,12 @@ class Navi(Dataset):
             unlisted += _unlisted(scene, views, request.root)
         if request.list_file is None:
             found = dict(list(found.items())[:: split.step])
-        chosen = listing(found, request)
-        self._views = chosen.entries
-        self.ids, self.absent = tuple(chosen.entries), (*chosen.absent, *unlisted)
+        self._choose(found, request.list_file)
+        self.absent += tuple(unlisted)
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph, upright; for variants ``-crop`` the crop around the object."""
-        view = self._view(id)
+        view = self._entry(id)
         pixels = read_photo(view.image, own_depth=False).pixels
         if not self.request.variant.endswith("-crop"):
             return pixels
@@ -152,11 +152,11 @@ class Navi(Dataset):
 
     def photo_file(self, id: str) -> Path | None:
         """The photograph's own file; None for variants ``-crop``."""
-        return None if self.request.variant.endswith("-crop") else self._view(id).image
+        return None if self.request.variant.endswith("-crop") else self._entry(id).image
 
     def truth(self, id: str) -> Truth:
         """Depth of the object [m], or relative depth, and K; normals in ``normals-crop``."""
-        view = self._view(id)
+        view = self._entry(id)
         whole = _read_depth(view)
         nearest = whole[whole > 0].min(initial=np.inf)
         depth, K = whole, _K(view, whole.shape)
@@ -180,9 +180,6 @@ class Navi(Dataset):
             camera=Camera(K=K),
             scene=id.partition("/")[0],
         )
-
-    def _view(self, id: str) -> _View:
-        return find_entry(self._views, id, self.request.root)
 
 
 def _scenes(root: Path, split: _Split) -> list[Path]:

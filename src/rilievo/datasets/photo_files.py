@@ -1,17 +1,75 @@
-"""The base of datasets in which every photograph is a file of its own."""
+"""The bases of datasets that are lists of files, and of those whose photographs are files."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.datasets.base import Absent, Dataset, Request
-from rilievo.datasets.files import find_entry
+from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.files import find_entry, text_lines
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
+
+Entry = TypeVar("Entry")
+
+
+class Listed(Dataset, Generic[Entry]):
+    """A dataset with a record of files for each image; ``__init__`` sets ``_files`` by id."""
+
+    _files: Mapping[str, Entry]
+
+    @abstractmethod
+    def __init__(self, request: Request) -> None:
+        """Find the files.
+
+        Raises:
+            InputError: If the root does not hold this dataset.
+        """
+
+    def _entry(self, id: str) -> Entry:
+        """Look up the files of one image.
+
+        Raises:
+            InputError: If the dataset has no such id.
+        """
+        return find_entry(self._files, id, self.request.root)
+
+    def _choose(self, found: Mapping[str, Entry], list_file: Path | None) -> None:
+        """Set ``_files``, ``ids`` and ``absent``: the split's order, or that of the user's list.
+
+        Args:
+            found: Records with paths in some fields, by id, in the split's order.
+            list_file: File with one id per line, which replaces the split's list.
+
+        Raises:
+            InputError: If the list cannot be read, or has an id twice.
+        """
+        asked, where = tuple(found), printable(self.request.root)
+        if list_file is not None:
+            where = printable(list_file)
+            asked = tuple(line.text for line in text_lines(list_file))
+        present: dict[str, Entry] = {}
+        absent: list[Absent] = []
+        for id in checked_ids(asked, where):
+            if id not in found:
+                absent.append(Absent(id=id, reason=f"named in {where}, not found"))
+            elif (missing := _missing(found[id])) is not None:
+                absent.append(Absent(id=id, reason=f"there is no {printable(missing)}"))
+            else:
+                present[id] = found[id]
+        self._files, self.ids, self.absent = present, tuple(present), tuple(absent)
+
+
+def _missing(entry: Any) -> Path | None:
+    for each in fields(entry):
+        path = getattr(entry, each.name)
+        if isinstance(path, Path) and not path.is_file():
+            return path
+    return None
 
 
 @runtime_checkable
@@ -25,22 +83,8 @@ class _HasImage(Protocol):
 Files = TypeVar("Files", bound=_HasImage)
 
 
-class PhotoFiles(Dataset, Generic[Files]):
-    """A dataset whose photographs are files.
-
-    A loader also sets ``_files`` in ``__init__``: the files of every id in ``ids``, one of them the
-    photograph, ``image``.
-    """
-
-    _files: Mapping[str, Files]
-
-    @abstractmethod
-    def __init__(self, request: Request) -> None:
-        """Find the files.
-
-        Raises:
-            InputError: If the root does not hold this dataset.
-        """
+class PhotoFiles(Listed[Files]):
+    """A dataset whose photographs are files: the field ``image`` of its records."""
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph, upright, RGB.
@@ -53,14 +97,6 @@ class PhotoFiles(Dataset, Generic[Files]):
     def photo_file(self, id: str) -> Path | None:
         """The photograph's own file."""
         return self._entry(id).image
-
-    def _entry(self, id: str) -> Files:
-        """Look up the files of one image.
-
-        Raises:
-            InputError: If the dataset has no such id.
-        """
-        return find_entry(self._files, id, self.request.root)
 
     def _keep_present(
         self,

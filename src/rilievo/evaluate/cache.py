@@ -18,11 +18,11 @@ from rilievo.datasets.files import names_in
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluate.answers import Answer
 from rilievo.io.atomic import is_part, make_folder, replacing, sweep_parts
+from rilievo.io.checksums import is_blank
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import check_regular, printable, reason, retry_miscounted
 from rilievo.io.numbers import array_of
 from rilievo.io.readback import BROKEN_FILE
-from rilievo.io.sums import is_blank
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction, Setting
 
 FORMAT = "rilievo-predictions/1"

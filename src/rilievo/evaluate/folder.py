@@ -14,10 +14,9 @@ from rilievo.evaluate.report import write_report
 from rilievo.evaluate.sources import PREDICTIONS
 from rilievo.evaluate.table import FILE_NAME, read_evaluation, write_csv, write_parquet
 from rilievo.io.atomic import make_folder, remove, replacing, sweep_parts, unwritable
-from rilievo.io.checksums import CHECKSUMS, write_checksums
+from rilievo.io.checksums import CHECKSUMS, is_torn, write_checksums
 from rilievo.io.durable import sync_tree
 from rilievo.io.json_record import to_json
-from rilievo.io.marks import is_torn
 from rilievo.types import MadeBy
 from rilievo.version import VERSION
 

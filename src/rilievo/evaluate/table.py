@@ -9,9 +9,9 @@ from pathlib import Path
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.evaluate.records import Evaluation, Score
 from rilievo.io.atomic import replacing
+from rilievo.io.checksums import is_torn
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import MAX_BYTES, check_regular, printable, reason
-from rilievo.io.marks import is_torn
 
 FORMAT = "rilievo-evaluation/1"
 FILE_NAME = "evaluation.json"

@@ -18,10 +18,10 @@ from rilievo.fuse.poses import PoseFile, read_poses
 from rilievo.fuse.surface import FusedSurface, fuse_views, gltf_R_world
 from rilievo.fuse.sweep import opencv
 from rilievo.io.atomic import make_folder, remove, replacing
+from rilievo.io.checksums import is_marked
 from rilievo.io.formats.coloured_mesh import SUFFIXES, write_coloured_glb, write_coloured_ply
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
-from rilievo.io.marks import is_marked
 from rilievo.models.quality import model_of
 from rilievo.train.video.trajectory import AUTO
 from rilievo.types import DepthKind

@@ -4,6 +4,9 @@ Used for folders that form one result: a training run, an evaluation, the tables
 report. A table or page of a single file has such a JSON beside it, ``NAME.checksums.json``.
 """
 
+import hashlib
+import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +14,8 @@ from pathlib import Path
 from rilievo.errors import InputError
 from rilievo.io.atomic import replacing, unwritable
 from rilievo.io.facts import FileSum
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import read_text
-from rilievo.io.marks import is_torn
-from rilievo.io.sums import sums_of
+from rilievo.io.json_record import NotThisRecord, from_json, parse_json, to_json
+from rilievo.io.limits import read_text, reason
 
 CHECKSUMS = "checksums.json"
 FORMAT = "rilievo-checksums/1"
@@ -91,3 +92,135 @@ def _write(path: Path, names: Iterable[str], known: Mapping[str, FileSum]) -> No
         raise unwritable(path.parent, error) from error
     with replacing(path) as part:
         part.write_text(to_json(_Checksums(files=sums), indent=1) + "\n", encoding="utf-8")
+
+
+_LOOKED_AT = 1 << 16
+"""Number of bytes searched at each end of a file."""
+_MARKS = (b"rilievo", "rilievo".encode("utf-32-le"), b"about.npy")
+_FIRST = {
+    ".depth.npy": b"\x93NUMPY",
+    ".normals.npy": b"\x93NUMPY",
+    ".depth.mp4": b"\0\0\0",
+    ".normals.mp4": b"\0\0\0",
+    ".depth.mkv": b"\x1aE\xdf\xa3",
+    ".normals.mkv": b"\x1aE\xdf\xa3",
+    ".depth16.mkv": b"\x1aE\xdf\xa3",
+}
+"""First bytes of files that carry no mark, by their suffix, which only rilievo gives."""
+_FIRST_BYTES = re.compile(rb'\{\s*"format": "rilievo')
+
+
+def is_torn(record: Path) -> bool:
+    """Whether a JSON file was written by rilievo and damaged by a power cut.
+
+    Such a file is empty, has zeros alone, or begins as ours do and is not valid JSON.
+    """
+    if is_blank(record):
+        return True
+    head, _ = _ends(record)
+    if not _FIRST_BYTES.match(head):
+        return False
+    try:
+        parse_json(record.read_bytes())
+    except NotThisRecord:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a file, whole or truncated, was written by rilievo, or is empty.
+
+    Raises:
+        OSError: If a folder cannot be read.
+    """
+    if path.is_dir():
+        names = [each.name for each in path.iterdir()]
+        return path.suffix == ".frames" and all(name[:6].isdecimal() for name in names)
+    head, tail = _ends(path)
+    if any(mark in end for end in (head, tail) for mark in _MARKS):
+        return True
+    if any(path.name.endswith(name) and head.startswith(_FIRST[name]) for name in _FIRST):
+        return True
+    is_cut_archive = path.suffix == ".npz" and head[:2] == b"PK" and not zipfile.is_zipfile(path)
+    return is_cut_archive or is_blank(path)
+
+
+def _ends(path: Path) -> tuple[bytes, bytes]:
+    try:
+        if not path.is_file():
+            return b"", b""
+        with path.open("rb") as file:
+            head = file.read(_LOOKED_AT)
+            file.seek(max(0, path.stat().st_size - _LOOKED_AT))
+            return head, file.read()
+    except OSError:
+        return b"", b""
+
+
+EMPTY, MISSING = "is empty (0 bytes)", "is missing"
+
+
+def sum_of(path: Path) -> FileSum:
+    """Compute size and SHA-256 of one file.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return FileSum(bytes=file.tell(), sha256=digest.hexdigest())
+
+
+def sums_of(folder: Path, names: Iterable[str]) -> dict[str, FileSum]:
+    """Compute size and SHA-256 of files of a folder, by name; missing files are left out.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    return {name: sum_of(folder / name) for name in names if (folder / name).is_file()}
+
+
+def size_fault(folder: Path, sums: Mapping[str, FileSum]) -> str | None:
+    """Describe the first file whose size differs from what was written; None if there is none."""
+    for name, expected in sums.items():
+        fault = _size_fault(folder / name, expected)
+        if fault is not None:
+            return f"{name} {fault}"
+    return None
+
+
+def content_fault(path: Path, expected: FileSum) -> str | None:
+    """Describe how a file differs in size or SHA-256 from what was written; None if it does not."""
+    fault = _size_fault(path, expected)
+    if fault is not None:
+        return fault
+    try:
+        found = sum_of(path)
+    except OSError as error:
+        return f"cannot be read ({reason(error)})"
+    return None if found == expected else "differs from what was written (sha256)"
+
+
+def is_blank(path: Path) -> bool:
+    """Whether a file has 0 bytes or only zeros, as after a power cut."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return not any(any(block) for block in iter(lambda: file.read(1 << 20), b""))
+    except OSError:
+        return False
+
+
+def _size_fault(path: Path, expected: FileSum) -> str | None:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return MISSING
+    if not path.is_file():
+        return "is not a regular file"
+    if size == expected.bytes:
+        return None
+    return EMPTY if not size else f"has {size:,} bytes, {expected.bytes:,} were written"

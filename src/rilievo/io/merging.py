@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, OutputError
+from rilievo.io.checksums import EMPTY, size_fault
 from rilievo.io.facts import FileFacts, Sidecar
 from rilievo.io.json_record import to_json
 from rilievo.io.sidecar import read_sidecar, sidecar_path
-from rilievo.io.sums import EMPTY, size_fault
 from rilievo.types import MadeBy, Setting
 
 MEND = "--overwrite (overwrite=True) makes it anew, or take another --output"

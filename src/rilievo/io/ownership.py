@@ -16,10 +16,10 @@ from pathlib import Path
 
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import remove, replacing
+from rilievo.io.checksums import is_marked, is_torn
 from rilievo.io.facts import FORMAT
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import read_text
-from rilievo.io.marks import is_marked, is_torn
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import read_sidecar, sidecar_path
 

@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
-from rilievo.io.checksums import CHECKSUMS, beside, read_sums
+from rilievo.io.checksums import (
+    CHECKSUMS,
+    EMPTY,
+    MISSING,
+    beside,
+    content_fault,
+    is_blank,
+    is_marked,
+    is_torn,
+    read_sums,
+    sum_of,
+)
 from rilievo.io.facts import FORMAT, FileSum, Sidecar
 from rilievo.io.feature_file import ENDING, features_fault
 from rilievo.io.frame_file import ENDING as FRAMES
@@ -17,10 +28,8 @@ from rilievo.io.frame_file import FORMAT as FRAMES_FORMAT
 from rilievo.io.frame_file import about_path, frames_fault
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import printable, read_text, reason
-from rilievo.io.marks import is_marked, is_torn
 from rilievo.io.onnx_sum import has_sum, onnx_fault
 from rilievo.io.sidecar import SUFFIX, read_sidecar
-from rilievo.io.sums import EMPTY, MISSING, content_fault, is_blank, sum_of
 
 _CONVERTED = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")
 _ARCHIVES = ("fingerprint.json", "shard-")

@@ -60,7 +60,6 @@ def _card(
         licence="Apache-2.0",
         commercial=True,
         megabytes=megabytes,
-        extra=None,
         speed=speed,
         loader=loader,
         source=source,

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, needing
 from rilievo.models import diffusion_cards, monodepth2, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
@@ -75,9 +76,15 @@ def find(asked: Asked) -> Found:
 
 
 def loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
-    """Import the loader that a card names."""
+    """Import the loader that a card names.
+
+    Raises:
+        MissingExtraError: If a loader of rilievo needs a package that is not installed.
+    """
     module, _, function = card.loader.partition(":")
-    return getattr(import_module(module), function)
+    ours = module.startswith("rilievo.")
+    with needing(f"model '{card.name}'", card.extra or "train") if ours else nullcontext():
+        return getattr(import_module(module), function)
 
 
 def _onnx_file(asked: Asked) -> Found | None:

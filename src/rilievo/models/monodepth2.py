@@ -34,10 +34,8 @@ def family_card() -> ModelCard:
         summary=f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}, "
         "which are not fetched",
         kind=DepthKind.UP_TO_SCALE,
-        normals=False,
         licence=_LICENCE,
         commercial=False,
-        megabytes=None,
         extra="train",
         speed="fast: about 0.1 s",
         loader="rilievo.models.monodepth2:load",
@@ -60,7 +58,6 @@ def folder_card(folder: Path) -> ModelCard:
         name=str(folder),
         summary=f"Monodepth2, learned from {'stereo pairs' if stereo else 'video alone'}",
         kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
-        normals=False,
         licence=_LICENCE,
         commercial=False,
         megabytes=size / 1e6,

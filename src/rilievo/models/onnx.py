@@ -270,9 +270,6 @@ def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
         normals="normals" in outputs,
         confidence="confidence" in outputs,
         licence=facts.licence,
-        commercial=None,
         megabytes=path.stat().st_size / 1e6,
-        extra=None,
-        speed="not measured",
         loader="rilievo.models.onnx:load",
     )

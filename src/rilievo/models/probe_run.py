@@ -81,10 +81,8 @@ def run_card(folder: Path) -> ModelCard:
         normals=task.has_normals,
         confidence=task.has_normals and blueprint.uncertainty,
         licence="that of the backbone and of the data it was trained on",
-        commercial=None,
         megabytes=weights.stat().st_size / 1e6,
         extra="train",
-        speed="not measured",
         loader="rilievo.models.probe:load",
         source=str(folder),
     )

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.models.messages import first_line
 
 _CPU = "CPUExecutionProvider"
 # The provider of each device, and the package that contains it. Without such hardware, only cpu and
@@ -92,3 +91,16 @@ def _check_provider(provider: str, device: str) -> None:
             f"device '{device}' is not available: ONNX Runtime could not load "
             f"{_PROVIDERS[kind][0]}; install the libraries it needs, or use --device cpu"
         )
+
+
+def first_line(error: Exception) -> str:
+    """The first informative line of a library's message, shortened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # OpenVINO begins with a position in its own source.
+    lines = [line for line in lines if not line.startswith("Exception from")] or lines
+    lines = lines or [type(error).__name__]
+    # ONNX Runtime repeats the path, which may be longer than the limit.
+    lines[0] = lines[0].rpartition(" failed:")[2] if "Load model from " in lines[0] else lines[0]
+    # transformers states the place in the first line and the cause in the second.
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return text[:200]

@@ -1,5 +1,8 @@
 """A depth network trained on video, as an exportable ``Network``."""
 
+import hashlib
+from pathlib import Path
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -7,11 +10,13 @@ from torch import Tensor
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.models.settings import read_settings
 from rilievo.models.torch_model import Network, TorchModel
-from rilievo.models.video_run import VideoSettings
+from rilievo.models.video_run import WEIGHTS, VideoSettings, read_video_run
 from rilievo.networks.video.blueprint import VideoBlueprint
-from rilievo.networks.video.depth import DepthNet, scaled_disparity
-from rilievo.networks.video.embedded import EMBEDDED
+from rilievo.networks.video.depth import EMBEDDED, DepthNet, scaled_disparity
+from rilievo.networks.video.official import fitting
+from rilievo.networks.video.start import read_run_weights
 
 _MULTIPLE = 32
 _BORDER = 0.05
@@ -120,4 +125,27 @@ def video_model(
             "unit": blueprint.unit,
             "post_process": settings.post_process,
         },
+    )
+
+
+def load(card: ModelCard, options: LoadOptions) -> TorchModel:
+    """Load a run (``ModelCard.loader``).
+
+    Raises:
+        ModelError: If the folder is broken.
+        OptionError: If the device, engine, precision or a setting is not available.
+    """
+    assert card.source is not None, "the card of a run has its folder"
+    settings = read_settings(VideoSettings, options.settings, card.name)
+    path = Path(card.source) / WEIGHTS
+    blueprint = read_video_run(path.parent).blueprint
+    depth = DepthNet(blueprint)
+    depth.load_state_dict(fitting(depth, read_run_weights(path), path, "depth."))
+    return video_model(
+        card,
+        blueprint,
+        depth,
+        options,
+        settings,
+        weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )

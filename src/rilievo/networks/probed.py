@@ -20,9 +20,9 @@ from rilievo.networks.probes import (
     Probe,
     make_probe,
 )
+from rilievo.networks.probes.base import enlarged, placed
 from rilievo.networks.probes.expectation import expectation
 from rilievo.networks.probes.heads import bin_centres
-from rilievo.networks.probes.logits import enlarged, placed
 
 
 class Answer(NamedTuple):

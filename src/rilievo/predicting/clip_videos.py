@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
+from rilievo.io.checksums import sum_of
 from rilievo.io.colour import ColourRange, Drawn, colourise, normals_picture, range_of
 from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts
 from rilievo.io.formats.colour import colour_facts
@@ -11,7 +12,6 @@ from rilievo.io.formats.png16 import coding_of, encode
 from rilievo.io.formats.stereo import holds, stereo_range
 from rilievo.io.placement import Placement
 from rilievo.io.stereo import stereo_picture, stereo_size
-from rilievo.io.sums import sum_of
 from rilievo.io.video_format import Coding
 from rilievo.io.video_writer import VideoWriter, writing_part
 from rilievo.io.writing import SaveOptions

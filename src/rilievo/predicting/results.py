@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.io.atomic import discard
+from rilievo.io.checksums import is_torn
 from rilievo.io.limits import printable, reason
-from rilievo.io.marks import is_torn
 from rilievo.io.merging import MEND, fault_of, told_apart
 from rilievo.io.output_table import OUTPUTS, Need, Output
 from rilievo.io.outputs import check_outputs, parts_of, write_parts

@@ -11,7 +11,7 @@ from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.quality import model_of
 from rilievo.predicting.focal import with_camera
-from rilievo.predicting.given import CameraLike, read_camera
+from rilievo.predicting.images import CameraLike, read_camera
 from rilievo.predicting.run import refined
 from rilievo.types import Photo, Prediction
 
@@ -48,7 +48,7 @@ def stream(
         OptionError: If two arguments contradict each other.
         MissingExtraError: If PyAV is not installed.
     """
-    from rilievo.io.live import live_frames
+    from rilievo.io.video import live_frames
 
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")

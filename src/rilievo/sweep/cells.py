@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rilievo.errors import InputError
 from rilievo.io.atomic import replacing
+from rilievo.io.checksums import is_torn
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import read_text
-from rilievo.io.marks import is_torn
 from rilievo.sweep.config import BackboneEntry, TestChoice
 from rilievo.sweep.results import FORMAT, Cell
 from rilievo.train.probe.config import ProbeConfig

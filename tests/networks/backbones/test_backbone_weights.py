@@ -16,7 +16,7 @@ import tiny_pipelines
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.networks.backbones import Backbone, Padding, make_backbone, weights_sha256
 from rilievo.networks.backbones.facts import spread_layers
-from rilievo.networks.backbones.padding import padded_size, place
+from rilievo.networks.features import padded_size, place
 from tiny_backbones import Means, save_model
 
 SIDES = st.integers(1, 700)

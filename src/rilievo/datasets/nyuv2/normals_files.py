@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from rilievo.datasets.files import read_gzip_pickle
 from rilievo.datasets.mat_file import MatSlices
 from rilievo.datasets.nyuv2.layout import SIZE, K, NormalsTruth
-from rilievo.datasets.safe_pickle import read_gzip_pickle
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import rays
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, UInt8, UInt16
 
-from rilievo.io.formats.gltf import Part, chunk_of, corners, vectors, write_glb
+from rilievo.io.formats.glb import Part, chunk_of, corners, vectors, write_glb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,7 @@ from rilievo.models.base import Model
 from rilievo.models.catalogue.entry import RemoteFile
 from rilievo.models.catalogue.verified import check, remember
 from rilievo.models.conversion.agreement import check_limits, compare_answers, example_photo
-from rilievo.models.conversion.choice import INT8
-from rilievo.models.conversion.store import FP32, folder
+from rilievo.models.conversion.store import FP32, INT8, folder
 from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions
 from rilievo.models.hub_lock import sha256
 from rilievo.version import VERSION

@@ -13,7 +13,7 @@ from rilievo.models.catalogue.eight_bits import open_int8
 from rilievo.models.catalogue.entry import Entry
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.catalogue.verified import check
-from rilievo.models.conversion.choice import INT8
+from rilievo.models.conversion.store import INT8
 from rilievo.models.engines import LoadOptions
 from rilievo.models.trial import open_faster
 

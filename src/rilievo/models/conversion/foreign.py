@@ -195,12 +195,7 @@ def _card(path: Path, said: Statement) -> ModelCard:
         name=said.name or path.stem,
         summary=f"the network in {path.name}",
         kind=said.kind,
-        normals=False,
         licence=said.licence,
-        commercial=None,
-        megabytes=None,
-        extra=None,
-        speed="not measured",
         loader="rilievo.models.onnx:load",
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.models.engines import INPUT
-from rilievo.models.messages import first_line
+from rilievo.models.providers import first_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

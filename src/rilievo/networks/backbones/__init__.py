@@ -1,12 +1,120 @@
 """Networks whose features are probed, all behind one call: ``make_backbone``."""
 
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
+from rilievo.io.limits import reason
 from rilievo.networks.backbones.base import Backbone as Backbone
 from rilievo.networks.backbones.base import Looked as Looked
+from rilievo.networks.backbones.base import Request
+from rilievo.networks.backbones.facts import NORMALISATIONS, from_text
 from rilievo.networks.backbones.facts import Facts as Facts
 from rilievo.networks.backbones.facts import Layer as Layer
 from rilievo.networks.backbones.facts import Normalisation as Normalisation
 from rilievo.networks.backbones.facts import Preset as Preset
-from rilievo.networks.backbones.making import make_backbone as make_backbone
 from rilievo.networks.backbones.own import OwnBackbone as OwnBackbone
-from rilievo.networks.backbones.padding import Padding as Padding
+from rilievo.networks.backbones.weights import EXTRA, load_weights, seeded
 from rilievo.networks.backbones.weights import weights_sha256 as weights_sha256
+from rilievo.networks.features import Padding as Padding
+from rilievo.outside import is_place, load_outside
+
+_KINDS: Mapping[str, str] = {
+    "timm/": "timm",
+    "hf/": "transformers",
+    "diffusers/": "diffusion",
+    "mobilenetv2": "mobilenet",
+}
+_NEEDS: Mapping[str, str] = {"timm/": "timm", "hf/": "transformers"}
+
+
+def make_backbone(
+    name: str,
+    *,
+    layers: Sequence[int] | None = None,
+    tokens: bool | None = None,
+    pretrained: bool | Path = True,
+    preset: str = "default",
+    normalisation: str | None = None,
+    seed: int = 0,
+    timestep: int = 1,
+) -> Backbone:
+    """Make a frozen backbone in evaluation mode.
+
+    Args:
+        name: ``timm/MODEL``; ``hf/ORG/NAME`` or ``hf/FOLDER`` of transformers; ``diffusers/...``,
+            a Stable Diffusion; ``mobilenetv2``; or ``package.module:Class``, an ``OwnBackbone``.
+        layers: Layers taken, from 0, shallow to deep; negative ones count from the last. None for
+            four evenly spread, or the last four of a pyramid.
+        tokens: Whether each layer's class token is taken (``dense-cls``); None to take it from
+            models called DINO, as Probe3D does.
+        pretrained: True for published weights, the path of a file of weights, or False for random
+            ones.
+        preset: ``default``, or ``probe3d`` (``facts.Preset``).
+        normalisation: ``imagenet``, ``half``, ``clip`` or ``none`` instead of its own.
+        seed: Seed of random weights, and of the noise of a diffusion model.
+        timestep: Timestep of a diffusion model's noise.
+
+    Raises:
+        OptionError: If the name is unknown, or layers or tokens are asked for that do not exist.
+        ModelError: If it has no spatial features, or its weights are not available or incomplete.
+        MissingExtraError: If a package that it needs is not installed.
+    """
+    if normalisation is not None and normalisation not in NORMALISATIONS:
+        raise OptionError(f"no normalisation '{normalisation}'; known: {', '.join(NORMALISATIONS)}")
+    request = Request(
+        name=name,
+        pretrained=pretrained,
+        layers=None if layers is None else tuple(layers),
+        tokens=tokens,
+        preset=from_text(preset),
+        normalisation=NORMALISATIONS[normalisation] if normalisation is not None else None,
+        seed=seed,
+        timestep=timestep,
+    )
+    return _loader(name)(request).requires_grad_(False).eval()
+
+
+def _loader(name: str) -> Callable[[Request], Backbone]:
+    if is_place(name):
+        return _own
+    kind = next((each for each in _KINDS if name.startswith(each)), None)
+    if kind is None or (kind == "mobilenetv2" and name != kind) or name == kind != "mobilenetv2":
+        raise _unknown(name)
+    try:
+        import_module(_NEEDS.get(kind, "torch"))
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"backbone '{name}'", EXTRA) from error
+    return import_module(f"rilievo.networks.backbones.{_KINDS[kind]}").load
+
+
+def _unknown(name: str) -> OptionError:
+    try:
+        from rilievo.networks.backbones.timm import unknown
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"backbone '{name}'", EXTRA) from error
+    return unknown(name)
+
+
+def _own(request: Request) -> Backbone:
+    kind: Any = load_outside(request.name, "backbone")
+    try:
+        with seeded(request.seed):
+            made = kind()
+    except RilievoError:
+        raise
+    except Exception as error:  # user code may raise anything
+        raise ModelError(
+            f"backbone '{request.name}' cannot be made: {type(error).__name__}: {reason(error)}"
+        ) from error
+    if not isinstance(made, OwnBackbone):
+        raise ModelError(
+            f"backbone '{request.name}' is a {type(made).__name__}; expected a class derived from "
+            f"{OwnBackbone.__module__}.OwnBackbone"
+        )
+    made.take(layers=request.layers, tokens=request.tokens, normalisation=request.normalisation)
+    if isinstance(request.pretrained, Path):
+        load_weights(made, request.pretrained)
+    return made

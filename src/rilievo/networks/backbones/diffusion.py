@@ -29,8 +29,8 @@ from rilievo.networks.backbones.facts import (
     no_tokens,
     spread_layers,
 )
-from rilievo.networks.backbones.padding import Padding
 from rilievo.networks.backbones.weights import check_whole, seeded, why_not_fetched
+from rilievo.networks.features import Padding
 
 PREFIX = "diffusers/"
 _EXTRA = "models"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.limits import reason
-from rilievo.networks.backbones.padding import Padding
+from rilievo.networks.features import Padding
 
 Colour = tuple[float, float, float]
 

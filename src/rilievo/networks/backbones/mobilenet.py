@@ -16,8 +16,8 @@ from rilievo.networks.backbones.facts import (
     no_tokens,
     spread_layers,
 )
-from rilievo.networks.backbones.padding import Padding
 from rilievo.networks.backbones.weights import load_weights, seeded
+from rilievo.networks.features import Padding
 from rilievo.networks.mobilenet_v2 import CHANNELS, MobileNetV2, load_published
 
 NAME = "mobilenetv2"

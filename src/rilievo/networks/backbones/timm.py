@@ -23,8 +23,8 @@ from rilievo.networks.backbones.facts import (
     no_tokens,
     spread_layers,
 )
-from rilievo.networks.backbones.padding import Padding
 from rilievo.networks.backbones.weights import load_weights, seeded, why_not_fetched
+from rilievo.networks.features import Padding
 
 PREFIX = "timm/"
 # Options by which families of timm take any size; a family refuses those that are not its own.

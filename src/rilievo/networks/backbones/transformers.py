@@ -41,13 +41,13 @@ from rilievo.networks.backbones.families import (
     recompute_positions,
     run_body,
 )
-from rilievo.networks.backbones.padding import Padding
 from rilievo.networks.backbones.weights import (
     check_whole,
     load_weights,
     seeded,
     why_not_fetched,
 )
+from rilievo.networks.features import Padding
 from rilievo.networks.quiet import quiet
 
 PREFIX = "hf/"

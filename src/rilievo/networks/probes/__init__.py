@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from rilievo.errors import OptionError, suggest
+from rilievo.networks.probes.base import Logits as Logits
 from rilievo.networks.probes.base import Probe as Probe
 from rilievo.networks.probes.dpt import DptProbe, LightProbe
 from rilievo.networks.probes.enlarge import Enlargement
@@ -12,7 +13,6 @@ from rilievo.networks.probes.heads import DepthReading as DepthReading
 from rilievo.networks.probes.heads import Directions as Directions
 from rilievo.networks.probes.heads import NormalsHead as NormalsHead
 from rilievo.networks.probes.heads import NormalsReading as NormalsReading
-from rilievo.networks.probes.logits import Logits as Logits
 from rilievo.networks.probes.original import BatchNormProbe, LinearProbe, MultiscaleProbe
 from rilievo.networks.probes.original import load_original as load_original
 

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.networks.probes.base import Logits, enlarged, placed
 from rilievo.networks.probes.expectation import Normalisation, Reading, expected_depth
-from rilievo.networks.probes.logits import Logits, enlarged, placed
 
 _LEAST_KAPPA = 0.01
 

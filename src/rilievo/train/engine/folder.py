@@ -7,12 +7,10 @@ from typing import Generic, TypeVar
 
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
-from rilievo.io.checksums import read_checksums, write_checksums
+from rilievo.io.checksums import content_fault, is_blank, is_torn, read_checksums, write_checksums
 from rilievo.io.facts import FileSum
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
-from rilievo.io.marks import is_torn
-from rilievo.io.sums import content_fault, is_blank
 from rilievo.models.probe_run import CONFIG, WEIGHTS
 from rilievo.train.differences import differing_options, with_whole_paths
 from rilievo.train.engine.journal import LOGS

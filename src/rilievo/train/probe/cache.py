@@ -21,13 +21,12 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
+from rilievo.io.checksums import is_blank
 from rilievo.io.feature_file import ENDING
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable, read_text
-from rilievo.io.sums import is_blank
 from rilievo.networks.backbones import Backbone, Facts, weights_sha256
-from rilievo.networks.backbones.padding import padded_size, place
-from rilievo.networks.features import Features
+from rilievo.networks.features import Features, padded_size, place
 from rilievo.train.probe.stored_features import (
     VERSION,
     Layout,

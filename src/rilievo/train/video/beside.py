@@ -11,8 +11,8 @@ from rilievo.datasets.base import Dataset
 from rilievo.datasets.files import read_counts
 from rilievo.datasets.folder_layout import FILE_NAME
 from rilievo.datasets.kitti_calibration import image_from_laser, read_camera
+from rilievo.datasets.kitti_raw import project_nearest, read_velodyne
 from rilievo.datasets.seven_scenes import register
-from rilievo.datasets.velodyne import project_nearest, read_velodyne
 from rilievo.errors import RilievoError
 
 _SEVEN_SCENES = (480, 640)

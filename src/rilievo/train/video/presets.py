@@ -22,7 +22,7 @@ from rilievo.train.video.config import (
     VideoData,
     VideoLosses,
 )
-from rilievo.train.video.footage_defaults import EMBEDDED_STARTS
+from rilievo.train.video.defaults import EMBEDDED_STARTS
 
 PRESETS = ("default", "faithful", "clip")
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rilievo.io.atomic import replacing
-from rilievo.io.sums import sum_of
+from rilievo.io.checksums import sum_of
 from rilievo.models.video_run import WEIGHTS
 from rilievo.train.engine.checkpoint import save_weights
 from rilievo.train.engine.devices import Devices
