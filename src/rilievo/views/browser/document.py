@@ -12,10 +12,10 @@ from rilievo.version import VERSION
 from rilievo.views.browser.app_parts import (
     EXAMPLES,
     examples,
+    history_parts,
     server_files,
     statement,
     video_choices,
-    history_parts,
 )
 
 GENERATOR = "rilievo page"
