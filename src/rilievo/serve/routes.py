@@ -72,10 +72,12 @@ def application(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        tidying = asyncio.create_task(service.tidy())
         try:
             async with nullcontext() if extension is None else extension.running():
                 yield
         finally:
+            tidying.cancel()
             await service.close()
 
     app = Starlette(
