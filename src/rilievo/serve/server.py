@@ -55,9 +55,8 @@ def serve(
     _keep_quiet()
     tokens = options.tokens()
     with _listening(options) as listener, own_folder() as folder:
-        app = _application(options, folder, tokens, extend)
         config = uvicorn.Config(
-            app,
+            _application(options, folder, tokens, extend),
             http=ImpatientProtocol,
             ws="websockets-sansio",
             ws_max_size=options.max_bytes,
