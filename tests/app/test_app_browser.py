@@ -93,6 +93,9 @@ def test_the_first_screen_shows_a_finished_example_and_six_others(visitor: Visit
     thumbnails = "[...document.querySelectorAll('#examples img')].map(each => each.naturalWidth)"
     assert len(page.evaluate(thumbnails)) == 6
     assert min(page.evaluate(thumbnails)) > 300
+    nameless = ":is(input, select):not(label *, [aria-label], [hidden]), img:not([alt])"
+    assert page.evaluate(f"document.querySelectorAll('{nameless}').length") == 0
+    assert page.evaluate("document.querySelectorAll('canvas:not([aria-label])').length") == 0
     page.get_by_title("A cat").click()
     visitor.wait("cat")
     assert not page.locator("#history").is_visible(), "examples are no results of the visitor"

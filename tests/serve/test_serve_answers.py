@@ -1,6 +1,7 @@
 """Answers of the HTTP interface: what ``rilievo.predict`` says, in every form."""
 
 import json
+import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -157,6 +158,16 @@ def test_all_leaves_out_what_the_model_does_not_give(server: Served) -> None:
         names = packed.namelist()
     assert {"image.glb", "image.html", "image.npz"} <= set(names)
     assert "image.normals.png" not in names
+
+
+def test_files_of_an_answer_are_not_synced_to_the_disk(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[object] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    assert server.client.post("/v1/predict?save=npz,colour", content=picture()).status_code == 200
+    assert synced == []
 
 
 def test_a_large_file_is_sent_in_pieces_and_removed(server: Served) -> None:

@@ -17,6 +17,8 @@ from published_graphs import write_inverse_depth
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models.listing import find_card
+from rilievo.views.browser.app_parts import EXAMPLES
+from rilievo.views.browser.document import AppSettings
 from rilievo.views.browser.folder import write_page
 
 __all__ = ["catalogue"]
@@ -70,6 +72,20 @@ def test_the_page_names_no_other_host(site: Path) -> None:
     index = (site / "index.html").read_text("utf-8")
     for address in re.findall(r'(?:src|href)="([^"]+)"', index):
         assert (site / address).is_file()
+
+
+def test_with_a_server_behind_it_the_page_has_examples_and_nothing_for_offline(
+    tmp_path: Path,
+) -> None:
+    app = AppSettings(base="/depth/", models=[], keep_minutes=60, max_bytes=1)
+    folder = write_page(tmp_path / "site", app=app).folder
+    index = (folder / "index.html").read_text("utf-8")
+    assert '<base href="/depth/">' in index
+    assert settings(folder)["app"]["examples"] == EXAMPLES
+    assert {each.stem for each in folder.glob("examples/*")} == {*EXAMPLES}
+    assert not re.search(r"https?:|//[a-z]", index)
+    assert not (folder / "sw.js").exists()
+    assert "webmanifest" not in index
 
 
 def test_a_second_page_replaces_the_first_and_nothing_else_is_replaced(

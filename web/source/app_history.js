@@ -21,7 +21,7 @@ function keep(results) {
   }
 }
 
-export function forget(id) {
+function forget(id) {
   keep(kept().filter((each) => each.id !== id));
 }
 
@@ -89,6 +89,10 @@ export function historyOf({ say, open }) {
   draw();
   return {
     ids, address,
+    forget(id) {
+      forget(id);
+      draw();
+    },
     add(result) {
       keep([result, ...kept().filter(({ id }) => id !== result.id)]);
       address([result.id]);

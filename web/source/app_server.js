@@ -3,7 +3,7 @@
 import { made, part } from "viewer";
 import { metresNow } from "./result.js";
 import { settings } from "./settings.js";
-import { forget, historyOf } from "./app_history.js";
+import { historyOf } from "./app_history.js";
 import { isVideo, videosOf } from "./app_video.js";
 import { ask } from "./working.js";
 
@@ -86,7 +86,7 @@ export function serverOf({ say, show, predict }) {
         await predict({ example, name });
       }
     } catch (error) {
-      if (error.status === 404) forget(ids[0]);
+      if (error.status === 404) results.forget(ids[0]);
       say(error.message, true);
     }
   }

@@ -59,6 +59,9 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        root = scope.get("root_path", "")
+        if root and scope["path"].startswith(f"{root}{root}/"):  # no proxy has cut it off
+            scope = {**scope, "path": scope["path"].removeprefix(root)}
         body, send = Body(receive), self._watched(scope, send)
         try:
             self.check(scope)

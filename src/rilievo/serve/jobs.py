@@ -54,6 +54,13 @@ class Jobs:
         """
         self._time_limit = time_limit
         self._tasks: set[asyncio.Task[object]] = set()
+        self.begun = 0
+        """Number of requests whose work has begun so far."""
+
+    @property
+    def at_work(self) -> int:
+        """Number of requests whose work has not ended."""
+        return len(self._tasks)
 
     async def finish(self) -> None:
         """Wait for the work to end."""
@@ -111,6 +118,7 @@ class Jobs:
         self, turns: Turns, job: Job, work: Callable[[Job], Awaitable[T]]
     ) -> "asyncio.Task[T]":
         task = asyncio.create_task(_placed(turns, job, work))
+        self.begun += 1
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda ended: job.upload.close())

@@ -70,16 +70,10 @@ def application(
         *(() if extension is None else extension.routes()),
     ]
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        try:
-            async with nullcontext() if extension is None else extension.running():
-                yield
-        finally:
-            await service.close()
-
     app = Starlette(
-        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unknown_route}
+        routes=routes,
+        lifespan=lambda app: _running(service, extension),
+        exception_handlers={HTTPException: _unknown_route},
     )
     app.router.redirect_slashes = False
     guarded: ASGIApp = Guard(
@@ -98,6 +92,17 @@ def application(
         allow_headers=["Authorization", "Content-Type"],
         expose_headers=["X-Depth-Kind", "X-Remarks", "Retry-After"],
     )
+
+
+@asynccontextmanager
+async def _running(service: Service, extension: Extension | None) -> AsyncIterator[None]:
+    tidying = asyncio.create_task(service.tidy())
+    try:
+        async with nullcontext() if extension is None else extension.running():
+            yield
+    finally:
+        tidying.cancel()
+        await service.close()
 
 
 Endpoint = Callable[[Service, Request], Awaitable[Response]]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import OutputError, needing
 from rilievo.io.limits import reason
+from rilievo.serve.memory import share_arenas
 from rilievo.serve.options import ServeOptions
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ def serve(
         from rilievo.serve.connections import ImpatientProtocol
         from rilievo.serve.folders import own_folder
 
+    share_arenas()
     _keep_quiet()
     tokens = options.tokens()
     with _listening(options) as listener, own_folder() as folder:
-        app = _application(options, folder, tokens, extend)
         config = uvicorn.Config(
-            app,
+            _application(options, folder, tokens, extend),
             http=ImpatientProtocol,
             ws="websockets-sansio",
             ws_max_size=options.max_bytes,

@@ -15,6 +15,7 @@ from rilievo.serve.fetching import fetch_public
 from rilievo.serve.files import SURFACES, Written, at_most, estimated_bytes, write
 from rilievo.serve.folders import Folders
 from rilievo.serve.jobs import Job, Jobs
+from rilievo.serve.memory import give_back
 from rilievo.serve.metrics import Metrics
 from rilievo.serve.networks import Networks
 from rilievo.serve.offered import Offered
@@ -32,6 +33,7 @@ _HEAVY_PIXELS = 4_000_000
 _HEAVY_PLACES = 2
 """One at work, and one that is read or inferred meanwhile; each may take a gigabyte of memory."""
 _FETCHES = 8
+_IDLE_SECONDS = 1.0
 _SPARE = 2
 """Places that one client alone never gets."""
 
@@ -80,6 +82,15 @@ class Service:
         self.streams: Counter[str] = Counter()
         """Open streams of each client."""
         self._watch()
+
+    async def tidy(self) -> None:
+        """Hand memory back whenever requests have come to an end, until cancelled."""
+        seen = 0
+        while True:
+            await asyncio.sleep(_IDLE_SECONDS)
+            if self.jobs.begun > seen and not self.jobs.at_work:
+                seen = self.jobs.begun
+                await self.in_worker(give_back)
 
     async def close(self) -> None:
         """Refuse what waits, and finish what runs."""
