@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_report import Rooms
 
 from browser import Opened, chromium
 from evaluations import evaluation
 from rilievo.evaluate.report import write_report
-from test_report import Rooms
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,10 @@ def panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
     summaries = [each for column in items.columns for each in column.summaries]
     end = error_end([each.median for each in summaries if each.metric == "abs_rel"])
     yield photo_panel(item.photo)
-    yield from truth_panels(item.truth)
+    columns = items.columns
+    depth = not columns or any(column.kind is not None for column in columns)
+    normals = not columns or any(column.normals for column in columns)
+    yield from truth_panels(item.truth, depth=depth, normals=normals)
     for each in item.shown:
         if each.seen is not None:
             seen, label = each.seen, each.column.label
