@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report import Rooms
 
 from browser import Opened, chromium
 from evaluations import evaluation
+from pictured_rooms import Rooms
 from rilievo.evaluate.report import write_report
 
 

@@ -1,15 +1,10 @@
 """``rilievo train``, with a subcommand for each kind of training."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
-from rilievo.errors import MissingExtraError, OptionError, suggest
-
-if TYPE_CHECKING:
-    from rilievo.train.probe.records import TrainingRecord
+from rilievo.errors import OptionError, suggest
 
 KINDS: Mapping[str, str] = {
     "probe": "a probe on a frozen backbone, for depth, normals or both",
@@ -51,10 +46,11 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     )
     config = given.config
     from rilievo.train.probe.run import train_probe
+    from rilievo.train.probe.run_page import page_line
 
     record = train_probe(config, given.output, given.run_options)
     assert record is not None, "nothing stops it before its end"
-    page = _page(given.output, record)
+    page = page_line(given.output, record)
     with printing():
         print(
             f"{given.output}: {record.steps} steps on {record.images} images, "
@@ -71,21 +67,3 @@ def _train(name: str, arguments: Sequence[str]) -> int:
         if record.doubts:
             print("next: more epochs, another learning rate or more images; exit code 1")
     return 1 if record.doubts else 0
-
-
-def _page(run: Path, record: "TrainingRecord") -> str:
-    """Write the page of a finished run, and say where; the run is whole without its page."""
-    from rilievo.pages.training import write_training_page
-
-    try:
-        page = write_training_page(
-            run,
-            kind="Training",
-            verdict=f"The loss of the last epoch is {record.loss:.4g}.",
-            counts=f"{record.steps:,} steps on {record.images:,} images, {record.held_out:,} held "
-            f"out, {record.cpu_seconds:.0f} CPU seconds on {record.device}",
-            doubts=record.doubts,
-        )
-    except MissingExtraError as missing:
-        return f"note: {missing}"
-    return f"page: {page}"
