@@ -9,6 +9,7 @@ from test_report import Rooms
 
 from browser import Opened, chromium
 from evaluations import evaluation
+from pictured_rooms import Rooms
 from rilievo.evaluate.report import write_report
 
 

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from evaluations import METRICS, evaluation
-from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.errors import InputError, OutputError
+from pictured_rooms import Rooms
+from rilievo.depth_map import DepthKind
+from rilievo.errors import OutputError
 from rilievo.evaluate import report
 from rilievo.evaluate.records import Evaluation, RangeError, Unscored
 from rilievo.evaluate.report import write_report
@@ -21,7 +22,6 @@ from rilievo.evaluate.shown_images import ranked, shown_images
 from rilievo.metrics.depth import DEPTH_METRICS
 from rilievo.metrics.metric import Better
 from rilievo.pages.pictures import error_end
-from rilievo.types import Truth
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 ANGLES = (("mean", "mean", "°", Better.LOWER),)
@@ -67,47 +67,6 @@ class Page(HTMLParser):
     @property
     def words(self) -> str:
         return " ".join(" ".join(self.text).split())
-
-
-class Rooms:
-    """Pictures of walls two metres off, which are predicted at 2.5 metres; counts what is read."""
-
-    def __init__(
-        self, *, kind: DepthKind | None = DepthKind.METRIC, broken: str | None = None
-    ) -> None:
-        self.kind, self.broken, self.read = kind, broken, []
-
-    def photo(self, id: str) -> np.ndarray:
-        self.read.append(id)
-        if id == self.broken:
-            raise InputError(f"{id}.png: is cut short")
-        return np.full((40, 60, 3), 90, np.uint8)
-
-    def depth(self, id: str) -> DepthMap | None:
-        if self.kind is None:
-            return None
-        return DepthMap(values=np.full((40, 60), 2.5, np.float32), kind=self.kind)
-
-    def normals(self, id: str) -> np.ndarray | None:
-        if self.kind is not None:
-            return None
-        field = np.zeros((3, 40, 60), np.float32)
-        field[0], field[2, :, 30:] = 1, -1
-        field[0, :, 30:] = 0
-        return field
-
-    def truth(self, id: str) -> Truth:
-        valid = np.ones((40, 60), bool)
-        valid[:4] = False
-        normals = np.zeros((3, 40, 60), np.float32)
-        normals[2] = -1
-        if self.kind is None:
-            return Truth(id=id, normals=normals, normals_valid=valid)
-        return Truth(
-            id=id,
-            depth=np.where(valid, np.float32(2), np.float32(np.nan)),
-            depth_valid=valid,
-        )
 
 
 def _written(made: Evaluation, path: Path, pictures: Rooms | None = None) -> Page:

@@ -69,6 +69,8 @@ def test_what_a_first_visit_needs_is_there_and_small(site: Path) -> None:
 def test_the_page_names_no_other_host(site: Path) -> None:
     for name in ("index.html", "page.css", "sw.js", "page.webmanifest"):
         assert not re.search(r"https?:|//[a-z]", (site / name).read_text("utf-8")), name
+    # Colours that the rules name, of the style sheet that all pages share.
+    assert "--accent:" in (site / "page.css").read_text("utf-8")
     index = (site / "index.html").read_text("utf-8")
     for address in re.findall(r'(?:src|href)="([^"]+)"', index):
         assert (site / address).is_file()

@@ -1,6 +1,7 @@
 """Targets of views, and their names."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.errors import InputError, OptionError
 from rilievo.types import DepthKind
 from rilievo.views.options import SourceOptions
+from rilievo.views.runs import open_run
 from rilievo.views.targets import open_targets
 from toy_dataset import write_toy
 
@@ -199,3 +201,14 @@ def test_options_out_of_range_are_refused() -> None:
     ):
         with pytest.raises(OptionError, match=words):
             SourceOptions(**given)
+
+
+def test_an_evaluation_of_a_generated_dataset_names_no_root(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    run = copied(runs[0], tmp_path / "run")
+    facts = json.loads((run / "evaluation.json").read_text())
+    command = re.sub(r" --root \S+", "", facts["command"])
+    assert command != facts["command"]
+    changed(run, command=command)
+    assert open_run(run, Path(facts["data"]["root"])).evaluation.command == command

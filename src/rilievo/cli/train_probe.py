@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import tyro
 
 from rilievo.cli.parsing import given_fields, parse
 from rilievo.cli.streams import printing
-from rilievo.errors import MissingExtraError
 from rilievo.train.probe.config import ProbeConfig, RunOptions
 from rilievo.train.probe.presets import (
     SUPERVISED,
@@ -17,9 +16,6 @@ from rilievo.train.probe.presets import (
     probe_config,
     supervised_config,
 )
-
-if TYPE_CHECKING:
-    from rilievo.train.probe.records import TrainingRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +80,11 @@ def main(name: str, arguments: Sequence[str]) -> int:
     """
     given, config = read(name, arguments)
     from rilievo.train.probe.run import train_probe
+    from rilievo.train.probe.run_page import page_line
 
     record = train_probe(config, given.output, given.run)
     assert record is not None, "nothing stops it before its end"
-    page = _page(given.output, record)
+    page = page_line(given.output, record)
     with printing():
         print(
             f"{given.output}: {record.steps} steps on {record.images} images, "
@@ -104,21 +101,3 @@ def main(name: str, arguments: Sequence[str]) -> int:
         if record.doubts:
             print("next: more epochs, another learning rate or more images; exit code 1")
     return 1 if record.doubts else 0
-
-
-def _page(run: Path, record: "TrainingRecord") -> str:
-    """Write the page of a finished run, and say where; the run is whole without its page."""
-    from rilievo.pages.training import write_training_page
-
-    try:
-        page = write_training_page(
-            run,
-            kind="Training",
-            verdict=f"The loss of the last epoch is {record.loss:.4g}.",
-            counts=f"{record.steps:,} steps on {record.images:,} images, {record.held_out:,} held "
-            f"out, {record.cpu_seconds:.0f} CPU seconds on {record.device}",
-            doubts=record.doubts,
-        )
-    except MissingExtraError as missing:
-        return f"note: {missing}"
-    return f"page: {page}"

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     assert record is not None, "nothing stops it before its end"
     if is_first_process():
         _say_end(given.output, record)
-        _write_page(given.output)
+        _write_page(given.output, record)
     return 1 if record.doubts else 0
 
 
@@ -86,12 +86,12 @@ def _say_plan(config: VideoConfig) -> None:
             print(f"{each.field} is {each.value}, in 'default' {each.default}{why}")
 
 
-def _write_page(run: Path) -> None:
+def _write_page(run: Path, record: "VideoRecord") -> None:
     from rilievo.train.video.run_page import write_video_run_page
 
     with printing():
         try:
-            print(f"page: {write_video_run_page(run)}")
+            print(f"page: {write_video_run_page(run, record)}")
         except MissingExtraError as missing:
             # The run is whole without its page.
             print(f"note: {missing}")

@@ -98,7 +98,9 @@ def _items(
         try:
             first = pictures[names[0]]
             truth = first.truth(id)
-            panels = [photo_panel(first.photo(id)), *truth_panels(truth)]
+            on_normals = first.depth(id) is None
+            panels = [photo_panel(first.photo(id))]
+            panels += truth_panels(truth, depth=not on_normals, normals=on_normals)
             for name in names:
                 one = pictures[name]
                 panels += answer_panels(name, one.depth(id), one.normals(id), truth, end)

@@ -42,7 +42,9 @@ def _item(evaluation: Evaluation, pictures: Pictures, score: Score, rank: int, i
     try:
         truth = pictures.truth(id)
         end = usual_error([evaluation])
-        panels = [photo_panel(pictures.photo(id)), *truth_panels(truth)]
+        on_normals = evaluation.task == "normals"
+        panels = [photo_panel(pictures.photo(id))]
+        panels += truth_panels(truth, depth=not on_normals, normals=on_normals)
         panels += answer_panels(PREDICTION, pictures.depth(id), pictures.normals(id), truth, end)
     except RilievoError as error:
         panels, fault = [], str(error)

@@ -1,22 +1,24 @@
-"""Standings as Markdown, CSV and LaTeX, and written by the ending of their file."""
+"""Standings as Markdown, CSV, LaTeX or a leaderboard, by the ending of their file."""
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rilievo.evaluate import wording
 from rilievo.evaluate.badness import badness
 from rilievo.evaluate.comparison import Column
 from rilievo.evaluate.comparison_tables import check_ending
 from rilievo.evaluate.standings import Event, Standing, Standings
-from rilievo.evaluate.standings_page import write_leaderboard
 from rilievo.evaluate.table import cell_text
 from rilievo.evaluate.wording import NOTHING
 from rilievo.io.atomic import remove
 from rilievo.io.checksums import beside, write_beside
-from rilievo.pages.document import text_of, write_text
+from rilievo.pages.charts import Chart, Mark, intervals
+from rilievo.pages.document import text_of, write_page, write_text
 
 _CSV_HEADER = (
     "model",
@@ -148,6 +150,47 @@ def _marks(event: Event, column: Column) -> Mapping[str, str]:
     if others and len(marks) == 1:
         marks |= {name: "underline" for name, value in values.items() if value == others[0]}
     return marks
+
+
+def write_leaderboard(standings: Standings, path: Path) -> None:
+    """Write standings as one page that loads nothing from elsewhere.
+
+    It links to the reports of the runs, by the way from its own folder to theirs.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        OutputError: If the file cannot be written.
+    """
+    links = {
+        event.label: {
+            name: quote(os.path.relpath(report, path.parent)).replace("\\", "/")
+            for name, report in event.reports.items()
+        }
+        for event in standings.events
+    }
+    write_page(
+        path,
+        "leaderboard.html",
+        standings=standings,
+        words=wording,
+        has_ranks=has_ranks(standings),
+        chart=_chart(standings) if has_ranks(standings) else None,
+        links=links,
+    )
+
+
+def _chart(standings: Standings) -> Chart:
+    """Mean ranks with their intervals, the best on top."""
+    marks = [
+        Mark(name=each.name, value=each.mean_rank, low=each.low, high=each.high)
+        for each in standings.models
+        if each.mean_rank is not None
+    ]
+    caption = (
+        f"Mean rank over {len(standings.shared)} benchmarks, 1 for the best; lines: 95 % "
+        "intervals, by drawing images anew"
+    )
+    return intervals(marks, "mean rank", caption)
 
 
 _TEXTS: Mapping[str, Callable[[Standings], str]] = {

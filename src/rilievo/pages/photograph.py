@@ -26,13 +26,22 @@ from rilievo.io.page.relief import Relief, pack_relief
 from rilievo.io.writing import SaveOptions, WriteJob
 from rilievo.measure.terms import terms_of
 from rilievo.pages.document import pieces
-from rilievo.pages.photograph_facts import facts_of, statement
 from rilievo.pages.pictures import uri
-from rilievo.types import DepthMap, Photo, Prediction
+from rilievo.types import CameraSource, DepthMap, Photo, Prediction
 
 MOST_POINTS = 250_000
 """Most points of a surface on a page, so that telephones turn it smoothly."""
 
+_SOURCES = {
+    CameraSource.GIVEN: "given",
+    CameraSource.FOV: "from the field of view that was given",
+    CameraSource.EXIF_35MM: "EXIF, 35 mm equivalent focal length",
+    CameraSource.EXIF_SENSOR: "EXIF, focal length and sensor",
+    CameraSource.PREDICTED: "estimated by the model",
+    CameraSource.MARKERS: "from printed markers",
+    CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
+    CameraSource.ASSUMED: "assumed, and may be far off",
+}
 _PHOTO_SIDE, _MAP_SIDE = 2048, 1024
 _PHOTO_QUALITY, _MAP_QUALITY = 88, 90
 
@@ -82,8 +91,8 @@ def write(job: WriteJob) -> FileFacts:
         own_style=f"{asset('page.css')}:root {{ --ramp: {ramp}; }}\n",
         inline_styles=False,
         about=job.about,
-        statement=statement(job.about),
-        facts_of=list(facts_of(job.about, surface)),
+        facts=surface,
+        sources=_SOURCES,
         json=job.about.alone(facts).replace("<", "\\u003c"),
         main=pictures[: sum(each.id in ("photo", "depth") for each in pictures)],
         others=[each for each in pictures if each.id not in ("photo", "depth")],

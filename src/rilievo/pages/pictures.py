@@ -148,12 +148,22 @@ def error_end(medians: list[float]) -> float:
     return next((end for end in _ERROR_ENDS if end >= 3 * max(medians)), _ERROR_ENDS[-1])
 
 
-def truth_panels(truth: Truth | None) -> Iterator[Panel]:
-    """True depth and true normals, as far as they are known."""
+def truth_panels(
+    truth: Truth | None, *, depth: bool = True, normals: bool = True
+) -> Iterator[Panel]:
+    """True depth and true normals, as far as they are known.
+
+    Args:
+        truth: Ground truth of the image.
+        depth: Whether depth is shown at all.
+        normals: Whether normals are.
+    """
     true = _true_depth(truth)
-    if true is not None and true.valid.any():
+    if depth and true is not None and true.valid.any():
         yield depth_panel(TRUE_DEPTH, true)
-    if truth is not None and truth.normals is not None and truth.normals_valid is not None:
+    if truth is None or truth.normals is None or truth.normals_valid is None:
+        return
+    if normals:
         yield _normals_panel(TRUE_NORMALS, truth.normals, truth.normals_valid, None)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, OutputError, RilievoError
+from rilievo.evaluate import wording
 from rilievo.io.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.checksums import CHECKSUMS, write_beside, write_checksums
 from rilievo.io.checksums import beside as checksum_of
@@ -130,6 +131,9 @@ def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Ite
         filters=[("", "every image"), *((each.key, each.label) for each in known)],
         titles=titles,
         choices=[(each, each) for each in titles],
+        known=known,
+        split=items.images.split,
+        words=wording,
         cards=cards,
         failed=failed,
     )

@@ -57,19 +57,17 @@ class Card:
     """One image on the page.
 
     Attributes:
-        name: Name of the image.
+        item: The image.
         order: Its place in the dataset.
         figures: Its pictures.
         values: Numbers to sort by, by their keys.
-        facts: All its numbers, by their names.
         notes: Notes on it.
     """
 
-    name: str
+    item: ViewItem
     order: int
     figures: tuple[Figure, ...]
     values: Mapping[str, float]
-    facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
 
 
@@ -96,7 +94,10 @@ def panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
     summaries = [each for column in items.columns for each in column.summaries]
     end = error_end([each.median for each in summaries if each.metric == "abs_rel"])
     yield photo_panel(item.photo)
-    yield from truth_panels(item.truth)
+    columns = items.columns
+    depth = not columns or any(column.kind is not None for column in columns)
+    normals = not columns or any(column.normals for column in columns)
+    yield from truth_panels(item.truth, depth=depth, normals=normals)
     for each in item.shown:
         if each.seen is not None:
             seen, label = each.seen, each.column.label
@@ -118,7 +119,6 @@ def card_of(
     Raises:
         OutputError: If a picture cannot be written.
     """
-    values = dict(_values(known, item))
     columns = {column.label: column for column in items.columns}
     figures = [
         Figure(
@@ -130,14 +130,10 @@ def card_of(
         for place, panel in enumerate(panels_of(items, item))
     ]
     return Card(
-        name=item.id,
+        item=item,
         order=order,
         figures=tuple(figures),
-        values=values,
-        facts=(
-            *_facts(items, item),
-            *((each.label, number(values[each.key])) for each in known if each.key in values),
-        ),
+        values=dict(_values(known, item)),
         notes=tuple(notes_of(item)),
     )
 
@@ -165,17 +161,6 @@ def _address(panel: Panel, name: str, beside: Path | None) -> str:
     with replacing(path) as part:
         part.write_bytes(panel.jpeg())
     return f"{PICTURES}/{name}.jpg"
-
-
-def _facts(items: ViewItems, item: ViewItem) -> Iterator[tuple[str, str]]:
-    height, width, _ = item.photo.shape
-    yield "size", f"{width} × {height} px"
-    if items.images.split is not None:
-        yield "split", items.images.split
-    if item.camera is not None:
-        K = item.camera.K
-        yield "fx, fy", f"{K[0, 0]:.1f}, {K[1, 1]:.1f} px"
-        yield "cx, cy", f"{K[0, 2]:.1f}, {K[1, 2]:.1f} px"
 
 
 def _values(known: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:

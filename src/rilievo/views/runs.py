@@ -30,7 +30,7 @@ class _Command:
     """Command line of ``rilievo evaluate``, as the evaluation records it."""
 
     benchmark: str
-    root: str
+    root: str | None = None
     model: str | None = None
     options: Annotated[EvaluateOptions, tyro.conf.arg(name="")]
 

@@ -60,7 +60,7 @@ def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> N
     for step in (0, 10):
         Image.new("RGB", (32, 5 * 16)).save(run / "pictures" / f"step-{step:07d}.png")
     write_motions(run / "motions" / "training.npz", straight([0, 1, 2]), {})
-    page = write_video_run_page(run).read_text("utf-8")
+    page = write_video_run_page(run, RECORD).read_text("utf-8")
     assert "0.0800 at the start" in page
     assert "0.0500 at step 10" in page
     # The frame, and depth at both steps; the error and the trajectory.
@@ -76,7 +76,7 @@ def test_a_run_whose_start_was_kept_warns_and_does_without_pictures_and_curves(
 ) -> None:
     kept = replace(RECORD, best_step=0, best_error=0.08, kept_start=True)
     (tmp_path / "record.json").write_text(to_json(kept))
-    page = write_video_run_page(tmp_path).read_text("utf-8")
+    page = write_video_run_page(tmp_path, kept).read_text("utf-8")
     assert "0.0800" in page
     assert "Mind this" in page
     assert "<img" not in page

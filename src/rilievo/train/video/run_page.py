@@ -9,18 +9,16 @@ from rilievo.geometry.transforms import invert
 from rilievo.pages.charts import ACCENT, MUTED, Chart, drawing
 from rilievo.pages.training import write_training_page
 from rilievo.train.video.motion_files import Motions, latest_motions
-from rilievo.train.video.records import VideoRecord, video_folder
+from rilievo.train.video.records import VideoRecord
 
 
-def write_video_run_page(run: Path) -> Path:
+def write_video_run_page(run: Path, record: VideoRecord) -> Path:
     """Write ``page.html`` into the folder of a finished run, and return its path.
 
     Raises:
-        InputError: If the run's record is broken.
         MissingExtraError: If matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
-    record = video_folder(run).read_record()
     trajectory = _trajectory(positions(latest_motions(run)))
     return write_training_page(
         run,
