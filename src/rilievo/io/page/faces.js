@@ -23,15 +23,16 @@ function isSeen(p, q, r, cut) {
 // One where there is a step between a point and the one that many numbers on, which the slopes on
 // both sides do not explain.
 function stepsAlong({ rows, columns, z, valid }, pitch, cut) {
-  const length = pitch === 1 ? columns : rows, found = new Uint8Array(z.length);
-  const rise = (at) => 1 / z[at + pitch] - 1 / z[at], isKnown = (at) => valid[at] && valid[at + pitch];
+  const across = pitch === 1, length = across ? columns : rows, found = new Uint8Array(z.length);
+  const inverse = Float64Array.from(z, (each) => 1 / each), limit = UNEXPLAINED * cut.jump;
   for (let at = 0; at < z.length; at++) {
-    const place = pitch === 1 ? at % columns : Math.floor(at / columns), beside = [];
+    const place = across ? at % columns : Math.floor(at / columns), here = inverse[at], next = inverse[at + pitch];
     if (place === length - 1) continue;
-    if (place > 0 && isKnown(at - pitch)) beside.push(rise(at - pitch));
-    if (place < length - 2 && isKnown(at + pitch)) beside.push(rise(at + pitch));
-    const own = rise(at), beyond = beside.length ? Math.max(own - Math.max(...beside), Math.min(...beside) - own) : 0;
-    if (beyond > UNEXPLAINED * cut.jump * Math.min(1 / z[at], 1 / z[at + pitch])) found[at] = 1;
+    const before = place > 0 && valid[at - pitch] && valid[at], after = place < length - 2 && valid[at + pitch] && valid[at + 2 * pitch];
+    if (!before && !after) continue;
+    const one = before ? here - inverse[at - pitch] : inverse[at + 2 * pitch] - next;
+    const other = after ? inverse[at + 2 * pitch] - next : one, rise = next - here;
+    if (Math.max(rise - Math.max(one, other), Math.min(one, other) - rise) > limit * Math.min(here, next)) found[at] = 1;
   }
   return found;
 }
