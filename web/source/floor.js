@@ -64,9 +64,11 @@ function share(points, m, least) {
 // The plane m·p = 1 by least squares over the points on it, within three deviations of its own.
 function refined(start, points) {
   let m = start, tolerance = TOLERANCE;
-  const inside = () => points.filter((_, at) => Math.abs(along(points, m, at - (at % 3)) - 1) < tolerance);
   for (let round = 0; round < 10; round++) {
-    const chosen = inside();
+    const chosen = [];
+    for (let at = 0; at < points.length; at += 3) {
+      if (Math.abs(along(points, m, at) - 1) < tolerance) chosen.push(points[at], points[at + 1], points[at + 2]);
+    }
     m = leastSquares(chosen, new Float64Array(chosen.length / 3).fill(1));
     const misses = Array.from({ length: chosen.length / 3 }, (_, at) => Math.abs(along(chosen, m, 3 * at) - 1));
     tolerance = Math.min(TOLERANCE, Math.max(3 * 1.4826 * quantile(misses, 0.5), LEAST_TOLERANCE));

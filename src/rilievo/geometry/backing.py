@@ -53,7 +53,11 @@ def behind_edges(
     layer = np.zeros(z.size, np.float32)
     seed = np.full(z.size, -1)
     front = _far_ends(z, (height, width), factor)
-    layer[front], seed[front] = z[front], front
+    # One more point of the far side, since a smooth rim leaves a gap before its end.
+    source, target = _steps(front, (height, width))
+    ring = target[(z[target] < z[source] * factor) & (z[source] < z[target] * factor)]
+    for begin in (ring, front):
+        layer[begin], seed[begin] = z[begin], begin
     rounds: list[np.ndarray] = []
     for _ in range(reach):
         source, target = _steps(front, (height, width))

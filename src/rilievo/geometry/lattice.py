@@ -10,6 +10,10 @@ from rilievo.errors import OptionError
 from rilievo.geometry.intrinsics import unproject
 
 
+_UNEXPLAINED = 0.25
+"""Share of ``Cut.jump`` that a step may be larger than the slopes on both of its sides."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
     """Limits at which a surface is torn, because there is an edge and no surface."""
@@ -17,7 +21,9 @@ class Cut:
     grazing: float = 3.0
     """Least angle [degrees] between a surface and the ray that sees it."""
     jump: float = 0.08
-    """Largest step of depth between neighbours, relative to the nearer one."""
+    """Largest step of depth between neighbours, relative to the nearer one. A quarter of it is
+    enough where the surfaces on both sides do not slope that way: a slant is kept, a step is not.
+    """
     specks: float = 0.0
     """Largest share of all points of a loose patch to remove and a hole to close; 0: neither."""
 
@@ -109,6 +115,7 @@ def faces_of(lattice: Lattice, cut: Cut) -> Faces:
     points = lattice.points / unit
     a, b, c, d = (_corner(points, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
     va, vb, vc, vd = (_corner(valid, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    beside, below = _steps(points[2], valid, cut)
     falling = np.abs(a[2] - d[2]) <= np.abs(b[2] - c[2])
     # If one corner is missing, take the split that keeps the triangle of the other three.
     falling = np.where(va & vd, falling | ~(vb & vc), False)
@@ -116,12 +123,41 @@ def faces_of(lattice: Lattice, cut: Cut) -> Faces:
     first, second = _cross(c - a, q - a), _cross(s - b, d - b)
     first *= _seen(first, (a, c, q), cut) & va & vc & np.where(falling, vd, vb)
     second *= _seen(second, (b, s, d), cut) & vb & vd & np.where(falling, va, vc)
+    first *= ~(below[:, :-1] | np.where(falling, beside[1:], beside[:-1]))
+    second *= ~(below[:, 1:] | np.where(falling, beside[:-1], beside[1:]))
     return Faces(falling=falling, first=first, second=second)
 
 
 def _corner(field: np.ndarray, row: int, column: int) -> np.ndarray:
     height, width = field.shape[-2:]
     return field[..., row : height - 1 + row, column : width - 1 + column]
+
+
+def _steps(
+    z: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], cut: Cut
+) -> tuple[Bool[np.ndarray, "h v"], Bool[np.ndarray, "g w"]]:
+    """Whether there is a step to the next point of a row, and to the point below.
+
+    On a plane 1/z is linear in the image, so it changes as much as on either side. On a curved
+    surface it changes by a number between the two; what is outside of them is a step.
+    """
+    inverse = 1 / z
+    return _steps_along(inverse, valid, cut), _steps_along(inverse.T, valid.T, cut).T
+
+
+def _steps_along(
+    inverse: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], cut: Cut
+) -> Bool[np.ndarray, "h v"]:
+    rise = np.diff(inverse, axis=1)
+    known = valid[:, 1:] & valid[:, :-1]
+    least, most = np.full_like(rise, np.inf), np.full_like(rise, -np.inf)
+    low, high = np.where(known, rise, least), np.where(known, rise, most)
+    least[:, 1:], most[:, 1:] = low[:, :-1], high[:, :-1]
+    least[:, :-1] = np.minimum(least[:, :-1], low[:, 1:])
+    most[:, :-1] = np.maximum(most[:, :-1], high[:, 1:])
+    # Alone between two holes, a pair has nothing to be judged by.
+    beyond = np.where(most < least, 0, np.maximum(rise - most, least - rise))
+    return beyond > _UNEXPLAINED * cut.jump * np.minimum(inverse[:, 1:], inverse[:, :-1])
 
 
 def _cross(

@@ -171,7 +171,7 @@ def test_heights_areas_and_angles_are_those_of_python(
 
 
 def check(page: Any, what: str, expected: Measurement) -> None:
-    assert re.sub(", not flat$", "", readings(page)[-1]).removeprefix(f"{what} ") == str(expected)
+    assert re.sub(", not flat$", "", readings(page)[-1]).removeprefix(f"{what}: ") == str(expected)
     assert (", not flat" in readings(page)[-1]) == any("flat" in each for each in expected.remarks)
 
 

@@ -37,6 +37,8 @@ function behindEdges(lattice, cut, reach) {
   const layer = new Float32Array(z.length), seed = new Int32Array(z.length).fill(-1), grown = [];
   steps(numbers, lattice, (at, to) => { if (z[at] < Infinity && z[to] * factor < z[at]) [layer[at], seed[at]] = [z[at], at]; });
   let front = numbers.filter((at) => seed[at] >= 0);
+  // One more point of the far side, since a smooth rim leaves a gap before its end.
+  steps(front, lattice, (at, to) => { if (z[to] < z[at] * factor && z[at] < z[to] * factor) [layer[to], seed[to]] = [z[to], to]; });
   for (let round = 0; round < reach && front.length; round++) {
     const found = new Map();
     steps(front, lattice, (at, to) => {

@@ -44,8 +44,8 @@ function contoured(lattice, faces, index, cut) {
   }
   const touched = [];
   for (let at = 0; at < index.length; at += 3) {
-    const corners = [index[at], index[at + 1], index[at + 2]];
-    if (corners.some((each) => number[each] >= 0)) touched.push(corners);
+    const a = index[at], b = index[at + 1], c = index[at + 2];
+    if (number[a] >= 0 || number[b] >= 0 || number[c] >= 0) touched.push([a, b, c]);
   }
   keepSides(touched, columns, number, moved);
   const depths = onPlanes(lattice, touched, number, rim, moved, cut);

@@ -10,6 +10,7 @@ const pixelOf = (lattice, at) => [lattice.firstColumn + (at % lattice.columns) *
 
 const onRay = ({ fx, fy, cx, cy }, [u, v], z) => [((u - cx) / fx) * z, ((v - cy) / fy) * z, z];
 const pointOf = (lattice, at) => onRay(lattice.camera, pixelOf(lattice, at), lattice.z[at]);
+const UNEXPLAINED = 0.25;
 const less = (p, q) => [p[0] - q[0], p[1] - q[1], p[2] - q[2]];
 
 function isSeen(p, q, r, cut) {
@@ -19,11 +20,29 @@ function isSeen(p, q, r, cut) {
   return -dot(normal, p) > Math.sqrt(dot(normal, normal) * dot(p, p)) * Math.sin((cut.grazing * Math.PI) / 180);
 }
 
+// One where there is a step between a point and the one that many numbers on, which the slopes on
+// both sides do not explain.
+function stepsAlong({ rows, columns, z, valid }, pitch, cut) {
+  const across = pitch === 1, length = across ? columns : rows, found = new Uint8Array(z.length);
+  const inverse = Float64Array.from(z, (each) => 1 / each), limit = UNEXPLAINED * cut.jump;
+  for (let at = 0; at < z.length; at++) {
+    const place = across ? at % columns : Math.floor(at / columns), here = inverse[at], next = inverse[at + pitch];
+    if (place === length - 1) continue;
+    const before = place > 0 && valid[at - pitch] && valid[at], after = place < length - 2 && valid[at + pitch] && valid[at + 2 * pitch];
+    if (!before && !after) continue;
+    const one = before ? here - inverse[at - pitch] : inverse[at + 2 * pitch] - next;
+    const other = after ? inverse[at + 2 * pitch] - next : one, rise = next - here;
+    if (Math.max(rise - Math.max(one, other), Math.min(one, other) - rise) > limit * Math.min(here, next)) found[at] = 1;
+  }
+  return found;
+}
+
 // One byte for every four neighbours a b / c d: 1 where they are split from a to d, plus 2 and 4
 // where their left and right triangle is there.
 function facesOf(lattice, cut) {
   const { rows, columns, valid } = lattice, faces = new Uint8Array((rows - 1) * (columns - 1));
   const line = (row) => Array.from({ length: columns }, (_, column) => pointOf(lattice, row * columns + column));
+  const beside = stepsAlong(lattice, 1, cut), below = stepsAlong(lattice, columns, cut);
   let upper = line(0);
   for (let row = 0, to = 0; row < rows - 1; row++) {
     const lower = line(row + 1);
@@ -34,8 +53,9 @@ function facesOf(lattice, cut) {
       const even = Math.abs(a[2] - d[2]) <= Math.abs(b[2] - c[2]);
       // If one corner is missing, take the split that keeps the triangle of the other three.
       const falling = va && vd && (even || !(vb && vc));
-      const first = va && vc && (falling ? vd : vb) && isSeen(a, c, falling ? d : b, cut);
-      const second = vb && vd && (falling ? va : vc) && isSeen(b, falling ? a : c, d, cut);
+      const [above, under] = falling ? [at, at + columns] : [at + columns, at];
+      const first = va && vc && (falling ? vd : vb) && !below[at] && !beside[under] && isSeen(a, c, falling ? d : b, cut);
+      const second = vb && vd && (falling ? va : vc) && !below[at + 1] && !beside[above] && isSeen(b, falling ? a : c, d, cut);
       faces[to] = (falling ? 1 : 0) + (first ? 2 : 0) + (second ? 4 : 0);
     }
     upper = lower;

@@ -4,7 +4,7 @@
 const MOST_STEPS = 100; // that can be undone
 const BEGIN = { // places of a new thing, as shares of the photograph
   length: [[0.35, 0.5], [0.65, 0.5]], height: [[0.2, 0.4]], angle: [[0.3, 0.5], [0.7, 0.5]],
-  area: [[0.55, 0.3], [0.8, 0.3], [0.8, 0.48], [0.55, 0.48]],
+  area: [[0.62, 0.16], [0.87, 0.16], [0.87, 0.34], [0.62, 0.34]],
 };
 
 // Metres as people type them, or null of an empty text.
@@ -110,8 +110,8 @@ function measuring(depth, form, terms) {
     }
     [...list.children].forEach((each, at) => {
       const metres = each.querySelector("input"), value = things[at].metres ? String(things[at].metres) : "";
-      const { what } = things[at], isPlain = what === "length" || what === "angle";
-      each.querySelector("output").value = isPlain ? measured.texts[at] : `${what} ${measured.texts[at]}`;
+      const { what } = things[at];
+      each.querySelector("output").value = what === "length" ? measured.texts[at] : `${what}: ${measured.texts[at]}`;
       if (!metres) return;
       if (metres.defaultValue !== value || metres.getAttribute("aria-invalid") === "true") {
         metres.value = metres.defaultValue = value;

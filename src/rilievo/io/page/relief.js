@@ -28,17 +28,22 @@ const latticeFrom = (depth, form) => ({ rows: form.rows, columns: form.columns, 
 // points from which others take their colour.
 function vertices(lattice, { width, height }, unit, rims = [], source = null) {
   const position = new Float32Array(3 * lattice.z.length), uv = new Float32Array(2 * lattice.z.length);
-  const put = (at, [u, v], z, [left, top] = [u, v]) => {
-    const [x, y] = onRay(lattice.camera, [u, v], z / unit);
-    position.set([x, -y, -z / unit], 3 * at);
+  const { columns, firstRow, firstColumn, step, camera: { fx, fy, cx, cy } } = lattice;
+  const put = (at, u, v, depth, left = u, top = v) => {
+    const z = depth / unit;
+    position[3 * at] = ((u - cx) / fx) * z;
+    position[3 * at + 1] = -((v - cy) / fy) * z;
+    position[3 * at + 2] = -z;
     // The texture's (0, 0) is the outer corner of the bottom-left pixel, ours a pixel's centre.
-    uv.set([(left + 0.5) / width, 1 - (top + 0.5) / height], 2 * at);
+    uv[2 * at] = (left + 0.5) / width;
+    uv[2 * at + 1] = 1 - (top + 0.5) / height;
   };
-  lattice.z.forEach((z, at) => put(at, pixelOf(lattice, at), z, source ? pixelOf(lattice, source[at]) : undefined));
-  for (const { at, across, down, z } of rims) {
-    const [u, v] = pixelOf(lattice, at);
-    put(at, [u + across * lattice.step, v + down * lattice.step], z);
+  const column = (at) => firstColumn + (at % columns) * step, row = (at) => firstRow + Math.floor(at / columns) * step;
+  for (let at = 0; at < lattice.z.length; at++) {
+    const from = source ? source[at] : at;
+    put(at, column(at), row(at), lattice.z[at], column(from), row(from));
   }
+  for (const { at, across, down, z } of rims) put(at, column(at) + across * step, row(at) + down * step, z);
   return { position, uv };
 }
 

@@ -147,7 +147,7 @@ function ruler(depth, form, terms) {
       if (at === known) return `${Number(metres.toPrecision(4))} m, known`;
       if (metric || !each.power) return text(each, factor, fact ? terms.known_length : terms.own, places);
       const { what } = things[at], isRatio = at && what === "length" && things[0].what === what && !found[0].fault;
-      return isRatio ? `${Number((each.value / found[0].value).toPrecision(3))} × line 1` : `${what} not known`;
+      return isRatio ? `${Number((each.value / found[0].value).toPrecision(3))} × line 1` : what === "length" ? "length not known" : "not known";
     });
     return { factor, metric, known, texts, depths: found.map((each) => each.depths), feet: found.map(({ foot }) => foot &&
       { place: [(form.fx * foot[0]) / foot[2] + form.cx, (form.fy * foot[1]) / foot[2] + form.cy], z: foot[2] }) };
