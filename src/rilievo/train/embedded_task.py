@@ -100,7 +100,7 @@ def train(
     return task.average
 
 
-class EmbeddedTask(Task[EmbeddedState]):
+class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):
     """Training of an embedded model by a recipe.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,10 @@ from rilievo.train.engine.checkpoint import Part, State
 from rilievo.train.engine.journal import Journal
 from rilievo.train.progress import Progress
 
+Network = TypeVar("Network", bound=nn.Module)
 
-class Task(ABC, Generic[State]):
+
+class Task(ABC, Generic[State, Network]):
     """One kind of training: a network, its batches, losses and validation.
 
     Attributes:
@@ -31,7 +33,7 @@ class Task(ABC, Generic[State]):
         less_memory: Help where memory is too small.
     """
 
-    learner: nn.Module
+    learner: Network
     optimizer: Optimizer
     state: State
     images: int
