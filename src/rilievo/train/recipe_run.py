@@ -75,4 +75,5 @@ def _run(recipe: Recipe, frames: Frames, options: RecipeOptions) -> None:
         provenance=provenance_of(options.recipe, photographs=options.real is not None),
         device=options.device,
         devices=options.devices,
+        tensorboard=options.tensorboard,
     )

@@ -29,8 +29,8 @@ class Task(ABC, Generic[State, Network]):
         clip_norm: Largest norm of a step's gradient; None for no limit.
         steps: Number of steps of the run; None where they are not known.
         checkpoint_steps: Steps between checkpoints.
-        advice: Help for a value that is not finite.
-        less_memory: Help where memory is too small.
+        advice: What helps against values that are not finite.
+        less_memory: What memory is too small for, and what helps.
     """
 
     learner: Network
@@ -43,7 +43,7 @@ class Task(ABC, Generic[State, Network]):
     steps: int | None = None
     checkpoint_steps: int = 500
     advice: str = "lower the learning rate, or choose fp32"
-    less_memory: str = "take a smaller batch"
+    less_memory: str = "a step: take a smaller batch"
 
     @abstractmethod
     def batches(self) -> Generator[Any, None, None]:
