@@ -32,6 +32,13 @@ def test_an_input_that_is_not_used_gets_zeros() -> None:
     assert y.grad.tolist() == [0, 0, 0]
 
 
+def test_a_constant_gives_zeros() -> None:
+    x = torch.rand(3, requires_grad=True)
+    immediately(lambda x: torch.ones(()), x).backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, 0, 0]
+
+
 def test_nothing_but_a_gradient_waits_for_the_backward_pass() -> None:
     x = torch.rand(3, requires_grad=True)
     value = immediately(lambda x: x.repeat(100).exp().sin().sum(), x)

@@ -229,7 +229,7 @@ def test_each_term_is_learned_with_its_weight_and_they_add_up_to_the_total(name:
             options if weight is None or kind is None else replace(options, **{weight: kind(value)})
         )
         loss = loss_in(views, tuple(inputs[:4]), tuple(inputs[4:]), chosen, **predicted)
-        total = torch.stack([*loss.terms.values()]).sum()
+        total = sum(loss.terms.values(), torch.zeros((), dtype=torch.float64))
         assert loss.total.item() == pytest.approx(total.item(), abs=1e-12)
         return loss, inputs
 

@@ -91,6 +91,29 @@ def test_a_run_killed_in_its_first_phase_goes_on_there(shards: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("recipes")
+def test_a_device_that_is_not_there_is_refused_and_leaves_no_folder(
+    shards: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(OptionError, match="cuda"):
+        train_recipe(RecipeOptions(recipe="first", shards=shards, output=run, device="cuda:77"))
+    assert not run.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("recipes")
+def test_a_recipe_runs_in_full_precision_too_and_nearly_the_same(
+    shards: Path, tmp_path: Path
+) -> None:
+    for precision in ("fp32", "bf16"):
+        main("first", shards=shards, output=tmp_path / precision, precision=precision)
+    full, half = (read_average(tmp_path / each) for each in ("fp32", "bf16"))
+    name = f"{ENCODER}linearbottleneck.0.conv0.weight"
+    assert not torch.equal(full[name], half[name])
+    torch.testing.assert_close(full[name], half[name], rtol=0, atol=0.02)
+
+
+@pytest.mark.usefixtures("recipes")
 def test_a_folder_that_holds_no_run_cannot_be_started_from(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing.*no checkpoint of a run to start from"):
         main("wider", shards=shards, output=tmp_path / "run", start=tmp_path / "nothing")

@@ -16,6 +16,8 @@ from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, save
 
 if TYPE_CHECKING:
+    import torch
+
     from rilievo.networks.video.networks import VideoNetworks
     from rilievo.train.engine.checkpoint import Part
     from rilievo.train.video.config import VideoConfig, VideoData

@@ -39,6 +39,8 @@ class _Immediately(Function):
         by = [leaf for leaf in leaves if leaf.requires_grad]
         if by and value.requires_grad:
             ctx.save_for_backward(*torch.autograd.grad(value, by, materialize_grads=True))
+        else:  # a constant
+            ctx.save_for_backward(*(torch.zeros_like(each) for each in by))
         return value.detach()
 
     @staticmethod

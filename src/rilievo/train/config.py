@@ -127,5 +127,7 @@ class RecipeOptions:
     """Precision of the network: bf16 (the recipes' own), fp32, or fp16 on a GPU."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of torch threads, if not the recipe's."""
+    tensorboard: bool = False
+    """Write events for TensorBoard beside the CSV."""
     resume: bool = False
     """Continue the run in the folder."""

@@ -66,6 +66,7 @@ def train(
     provenance: Provenance = PROVENANCES["small"],
     device: str = "auto",
     devices: int = 1,
+    tensorboard: bool = False,
     stop_at: int | None = None,
 ) -> SmallNet:
     """Train ``network`` and return its averaged weights.
@@ -82,6 +83,7 @@ def train(
         provenance: Provenance to write into ``small.onnx``.
         device: Device: auto, cpu, cuda or cuda:N.
         devices: Processes on this machine, one per device; torchrun sets it by itself.
+        tensorboard: Whether to write events for TensorBoard beside the CSV.
         stop_at: Step to stop after, with a checkpoint, as if killed then; None for the end.
 
     Raises:
@@ -96,11 +98,12 @@ def train(
     task = EmbeddedTask(config, network, frames, run, fabric, provenance)
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     fingerprint = hashlib.sha256(repr(shapes).encode()).hexdigest()
-    Engine(task, run, fabric=fabric, fingerprint=fingerprint).go(stop_at=stop_at)
+    engine = Engine(task, run, fabric=fabric, fingerprint=fingerprint)
+    engine.go(tensorboard=tensorboard, stop_at=stop_at)
     return task.average
 
 
-class EmbeddedTask(Task[EmbeddedState]):
+class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):
     """Training of an embedded model by a recipe.
 
     Attributes:

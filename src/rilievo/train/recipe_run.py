@@ -52,9 +52,10 @@ def train_recipe(options: RecipeOptions) -> None:
 
 
 def _run(recipe: Recipe, frames: Frames, options: RecipeOptions) -> None:
-    changes = {"threads": options.threads, "precision": options.precision}
     config = replace(
-        recipe.config, **{name: value for name, value in changes.items() if value is not None}
+        recipe.config,
+        threads=options.threads or recipe.config.threads,
+        precision=options.precision or recipe.config.precision,
     )
     torch.manual_seed(config.seed)
     network, start = SmallNet(recipe.widths), options.start
@@ -74,4 +75,5 @@ def _run(recipe: Recipe, frames: Frames, options: RecipeOptions) -> None:
         provenance=provenance_of(options.recipe, photographs=options.real is not None),
         device=options.device,
         devices=options.devices,
+        tensorboard=options.tensorboard,
     )

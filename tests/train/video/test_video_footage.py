@@ -101,7 +101,7 @@ def test_real_footage_of_a_car_loses_what_stands_still(data_folder: Path, tmp_pa
     ("name", "count", "stride"), [("7scenes_redkitchen", 80, 3), ("tum_fr1_desk_9", 9, 1)]
 )
 def test_real_clips_of_a_hand_open_as_they_lie(
-    name: str, count: int, stride: int, data_folder: Path
+    name: str, count: int, stride: int, data_folder: Path, tmp_path: Path
 ) -> None:
     data = VideoData(roots=(str(data_folder / name),), poses="auto")
     frames = open_frames(data, size=(128, 160), offsets=(-1, 1), cache=tmp_path / "kept")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from footage import write_frames
 from rilievo.errors import InputError, RilievoError
-from rilievo.train.video.cache_files import CacheFiles, said_broken, stored_about
+from rilievo.train.video.cache_files import CacheFiles
 from rilievo.train.video.calibration import read_calibration
 from rilievo.train.video.config import SourceKind, VideoData
 from rilievo.train.video.frames import open_frames
@@ -60,14 +60,15 @@ def test_a_device_in_the_place_of_a_record_is_not_read_for_ever(tmp_path: Path) 
 def test_what_a_cache_says_wrongly_of_itself_counts_as_nothing(
     tmp_path: Path, change: dict[str, object]
 ) -> None:
-    files = CacheFiles(frames=tmp_path / "f", sums=tmp_path / "s", about=tmp_path / "a")
+    files = CacheFiles(tmp_path / "f.frames")
     files.frames.touch()
     about = {"format": "rilievo-frames/2", "count": 3, "broken": {"1": "cut"}, "fault": None}
     files.about.write_text(json.dumps(about))
-    assert said_broken(files) == {1: "cut"}
+    found = files.read_about()
+    assert found is not None
+    assert found.broken == {"1": "cut"}
     files.about.write_text(json.dumps(about | change))
-    assert stored_about(files) is None
-    assert said_broken(files) == {}
+    assert files.read_about() is None
 
 
 @pytest.mark.parametrize(

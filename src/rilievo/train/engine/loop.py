@@ -23,7 +23,7 @@ STEPS_A_ROW = 25
 class Engine(Generic[State]):
     """Run in progress."""
 
-    def __init__(self, task: Task[State], run: Path, *, fabric: Any, fingerprint: str) -> None:
+    def __init__(self, task: Task[State, Any], run: Path, *, fabric: Any, fingerprint: str) -> None:
         """Prepare a run.
 
         Args:
@@ -122,9 +122,10 @@ class Engine(Generic[State]):
                 fabric.no_backward_sync(self._stepped, enabled=waits),
             ):
                 losses = self._stepped(batch)
-                loss = losses["loss"]
-                check_finite("loss", loss)
-                fabric.backward(loss / task.accumulate)
+                total = losses["loss"]
+                check_finite("loss", total)
+                fabric.backward(total / task.accumulate)
+                loss = total.detach()
             self._losses.append({name: value.detach() for name, value in losses.items()})
         if loss is not None:
             if task.clip_norm is not None:
@@ -139,7 +140,7 @@ class Engine(Generic[State]):
         state.step += 1
         state.seconds += time.perf_counter() - start
         state.cpu_seconds += time.process_time() - cpu
-        return None if loss is None else loss.detach()
+        return loss
 
     def _write_row(self, log: Journal, progress: Progress) -> None:
         """Add the means over the steps since the last row, over all processes."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,10 @@ from rilievo.train.engine.checkpoint import Part, State
 from rilievo.train.engine.journal import Journal
 from rilievo.train.progress import Progress
 
+Network = TypeVar("Network", bound=nn.Module)
 
-class Task(ABC, Generic[State]):
+
+class Task(ABC, Generic[State, Network]):
     """One kind of training: a network, its batches, losses and validation.
 
     Attributes:
@@ -27,11 +29,11 @@ class Task(ABC, Generic[State]):
         clip_norm: Largest norm of a step's gradient; None for no limit.
         steps: Number of steps of the run; None where they are not known.
         checkpoint_steps: Steps between checkpoints.
-        advice: Help for a value that is not finite.
-        less_memory: Help where memory is too small.
+        advice: What helps against values that are not finite.
+        less_memory: What memory is too small for, and what helps.
     """
 
-    learner: nn.Module
+    learner: Network
     optimizer: Optimizer
     state: State
     images: int
@@ -41,7 +43,7 @@ class Task(ABC, Generic[State]):
     steps: int | None = None
     checkpoint_steps: int = 500
     advice: str = "lower the learning rate, or choose fp32"
-    less_memory: str = "take a smaller batch"
+    less_memory: str = "a step: take a smaller batch"
 
     @abstractmethod
     def batches(self) -> Generator[Any, None, None]:

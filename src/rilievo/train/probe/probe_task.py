@@ -45,7 +45,7 @@ class ProbeState(RunState):
     epoch_losses: int = 0
 
 
-class ProbeTask(Task[ProbeState]):
+class ProbeTask(Task[ProbeState, Learner]):
     """Training of a probe, or of a whole network."""
 
     def __init__(
@@ -59,7 +59,7 @@ class ProbeTask(Task[ProbeState]):
         self._config, self._fabric, self._frames = config, fabric, frames
         probe = make_chosen_probe(config.blueprint, backbone, seed=config.seed)
         self.learner = Learner(Probed(config.blueprint, backbone, probe), config, cache)
-        groups = [(probe, config.learning_rate)]
+        groups: list[tuple[nn.Module, float]] = [(probe, config.learning_rate)]
         if self.learner.is_tuned:
             groups.insert(0, (backbone, config.backbone_rate))
         self.optimizer = torch.optim.AdamW(

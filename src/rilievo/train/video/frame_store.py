@@ -8,8 +8,9 @@ power. Frames that are not needed are holes in the file and take no space.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,17 +24,7 @@ from rilievo.io.atomic import make_folder, unwritable
 from rilievo.io.durable import sync_open_file
 from rilievo.io.frame_file import BROKEN, RECORD, THERE, damaged_frames, record
 from rilievo.io.frames import open_video
-from rilievo.train.video.cache_files import (
-    CacheFiles,
-    cache_files,
-    check_places,
-    check_room,
-    has_length,
-    said_broken,
-    stored_about,
-    stored_records,
-    write_about,
-)
+from rilievo.train.video.cache_files import About, CacheFiles, cache_files
 from rilievo.train.video.reading import at_size, frame_or_reason, how_straight
 from rilievo.train.video.sequences import FrameSequence
 
@@ -50,22 +41,14 @@ class FrameStore:
     Attributes:
         path: File of the frames.
         count: Number of frames, broken ones included.
-        size: (height, width) of the frames.
-        broken: Reasons of the frames that are known to be broken, by index.
+        broken: Reasons of the frames that are broken, by index.
         fault: Fault of a video, one line; None without.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        count: int,
-        size: tuple[int, int],
-        broken: Mapping[int, str],
-        fault: str | None,
-    ) -> None:
-        self.path, self.count, self.size = path, count, size
-        self.broken, self.fault = broken, fault
+    def __init__(self, path: Path, about: About) -> None:
+        self.path, self.count, self._size = path, about.count, about.size
+        self.broken = {int(index): why for index, why in about.broken.items()}
+        self.fault = about.fault
         self._map: np.ndarray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -80,7 +63,7 @@ class FrameStore:
         if index in self.broken:
             raise InputError(self.broken[index])
         if self._map is None:
-            shape = (self.count, *self.size, 3)
+            shape = (self.count, *self._size, 3)
             self._map = np.memmap(self.path, np.uint8, mode="r", shape=shape)
         return np.asarray(self._map[index])
 
@@ -109,11 +92,13 @@ def open_store(
     """
     make_folder(folder)
     files = cache_files(sequence, size, folder)
-    check_places(files)
+    files.check_places()
     try:
         if sequence.video is not None:
-            return _of_video(sequence, size, files, progress)
-        return _of_files(sequence, size, files, wanted, progress)
+            about = _of_video(sequence, sequence.video, size, files, progress)
+        else:
+            about = _of_files(sequence, size, files, wanted, progress)
+        return FrameStore(files.frames, about)
     except RilievoError:
         raise
     except OSError as error:
@@ -126,53 +111,55 @@ def _of_files(
     files: CacheFiles,
     wanted: Sequence[int] | None,
     progress: Progress | None,
-) -> FrameStore:
-    count = len(sequence.files)
+) -> About:
+    count, before = len(sequence.files), files.read_about()
     needed = range(count) if wanted is None else sorted(set(wanted))
-    records, bytes_each = stored_records(files, count, size), size[0] * size[1] * 3
-    broken = said_broken(files)
+    records, bytes_each = files.records(count, size), size[0] * size[1] * 3
+    about = before or About(sequence=sequence.id, size=size, count=count)
     there = {index for index in needed if records[index]["state"] == THERE}
-    done = there | (broken.keys() & set(needed))
-    is_described = stored_about(files) is not None
-    if len(done) == len(needed) and is_described:
-        return FrameStore(files.frames, count=count, size=size, broken=broken, fault=None)
-    if there and not is_described:
+    done = there | {index for index in needed if str(index) in about.broken}
+    if len(done) == len(needed) and before is not None:
+        return before
+    if there and before is None:
         # They were perhaps on their way when the power failed.
         done -= set(damaged_frames(files.frames, records, sorted(there), bytes_each))
     missing = [index for index in needed if index not in done]
     if missing:
-        check_room(files.frames, len(missing), size)
+        files.check_room(len(missing), size)
         with _Writer(files, count, bytes_each) as writer:
             for place, (index, found) in enumerate(_decoded(sequence, size, missing), 1):
                 writer.put(index, found)
                 if progress is not None:
                     progress(sequence.id, len(done) + place, len(needed))
-        broken = {**broken, **writer.broken}
-    write_about(files, sequence, size, count, broken, None)
-    return FrameStore(files.frames, count=count, size=size, broken=broken, fault=None)
+        about = replace(about, broken={**about.broken, **writer.broken})
+    files.write_about(about)
+    return about
 
 
 def _of_video(
-    sequence: FrameSequence, size: tuple[int, int], files: CacheFiles, progress: Progress | None
-) -> FrameStore:
+    sequence: FrameSequence,
+    video: Path,
+    size: tuple[int, int],
+    files: CacheFiles,
+    progress: Progress | None,
+) -> About:
     """Decode a video from its beginning, since its frames depend on those before them."""
-    about = stored_about(files)
-    if about is None or not has_length(files, int(about["count"]), size):
-        assert sequence.video is not None, "of a video"
-        reader, how = open_video(sequence.video), how_straight(sequence)
-        check_room(files.frames, reader.frame_estimate or 0, size)
-        count = 0
-        with _Writer(files, 0, size[0] * size[1] * 3) as writer:
-            for frame in reader:
-                writer.put(count, at_size(frame.photo.pixels, size, how))
-                count += 1
-                if progress is not None:
-                    progress(sequence.id, count, max(count, reader.frame_estimate or 0))
-            writer.set_length(count)
-        write_about(files, sequence, size, count, {}, reader.fault)
-        return FrameStore(files.frames, count=count, size=size, broken={}, fault=reader.fault)
-    count, fault = int(about["count"]), about["fault"]
-    return FrameStore(files.frames, count=count, size=size, broken={}, fault=fault)
+    about = files.read_about()
+    if about is not None and files.has_length(about.count, size):
+        return about
+    reader, how = open_video(video), how_straight(sequence)
+    files.check_room(reader.frame_estimate or 0, size)
+    count = 0
+    with _Writer(files, 0, size[0] * size[1] * 3) as writer:
+        for frame in reader:
+            writer.put(count, at_size(frame.photo.pixels, size, how))
+            count += 1
+            if progress is not None:
+                progress(sequence.id, count, max(count, reader.frame_estimate or 0))
+        writer.set_length(count)
+    about = About(sequence=sequence.id, size=size, count=count, fault=reader.fault)
+    files.write_about(about)
+    return about
 
 
 class _Writer:
@@ -181,7 +168,7 @@ class _Writer:
     def __init__(self, files: CacheFiles, count: int, bytes_each: int) -> None:
         self._files, self._bytes, self._count = files, bytes_each, count
         self._records: dict[int, bytes] = {}
-        self.broken: dict[int, str] = {}
+        self.broken: dict[str, str] = {}
 
     def __enter__(self) -> "_Writer":
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
@@ -206,7 +193,7 @@ class _Writer:
 
     def put(self, index: int, found: UInt8[np.ndarray, "h w 3"] | str) -> None:
         if isinstance(found, str):
-            self.broken[index] = found
+            self.broken[str(index)] = found
             self._records[index] = record(BROKEN, b"")
         else:
             pixels = np.ascontiguousarray(found).tobytes()

@@ -13,7 +13,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.io.atomic import replacing
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
-from rilievo.train.video.cache_files import cache_files, motion_file, taken_bytes
+from rilievo.train.video.cache_files import cache_files, taken_bytes
 from rilievo.train.video.config import VideoData
 from rilievo.train.video.frame_store import FrameStore, Progress, open_store
 from rilievo.train.video.kept import KeptFrames as KeptFrames
@@ -171,7 +171,7 @@ def _look(opening: Opening, place: int, sequence: FrameSequence, frames: FrameSt
 def _moving(opening: Opening, place: int, sequence: FrameSequence, frames: FrameStore) -> Moving:
     """Measure the motion of a sequence, or read it from the cache if it was measured before."""
     K, least = training_K(opening, sequence), opening.data.least_motion
-    path = motion_file(cache_files(sequence, opening.size, opening.cache), K, least)
+    path = cache_files(sequence, opening.size, opening.cache).motion_file(K, least)
     for index, why in frames.broken.items():
         _pass_over(opening, Place(place, index), why)
     remembered = _remembered(path, sequence)

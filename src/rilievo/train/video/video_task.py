@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rilievo.io.atomic import replacing
 from rilievo.io.checksums import sum_of
@@ -38,7 +38,7 @@ _CLEARLY = 0.02
 """Share by which the error of a run has to be below that of its start to replace it."""
 
 
-class VideoTask(Task[VideoState]):
+class VideoTask(Task[VideoState, Learner]):
     """Training of depth and motion on video."""
 
     def __init__(
@@ -58,7 +58,7 @@ class VideoTask(Task[VideoState]):
         self._frames, self._guide, self._began = frames, guide, began
         self._workers, self._watch = workers, Watch()
         self.learner = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        groups = [(learner.networks, config.learning_rate)]
+        groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
         if learner.camera is not None:
             groups.insert(0, (learner.camera, config.camera_rate))
         self.optimizer = torch.optim.Adam(
