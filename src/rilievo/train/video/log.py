@@ -1,6 +1,5 @@
 """Log rows that a run on video writes."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +70,6 @@ class ValidationRow:
     translation_angle: float
     rotation_error: float
     corner_error: float
-
-    @property
-    def judged(self) -> float:
-        """Error that decides between the weights of a run."""
-        return self.warp_error if math.isnan(self.corner_error) else self.corner_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

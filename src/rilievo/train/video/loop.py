@@ -272,11 +272,12 @@ class Loop:
             step=state.step, epoch=epoch, corner_error=corner_error, **scores._asdict()
         )
         log.add(row)
+        error = row.warp_error if self._guide is None else corner_error
         if self._config.keep_best:
-            progress.say(f"held out: error {row.judged:.4f} at step {state.step}")
+            progress.say(f"held out: error {error:.4f} at step {state.step}")
         state.stale += 1
-        if self._is_better(row.judged):
-            state.best_error, state.best_step, state.stale = row.judged, state.step, 0
+        if self._is_better(error):
+            state.best_error, state.best_step, state.stale = error, state.step, 0
             if self._fabric.is_global_zero:
                 save_weights(self._learner.networks, self._run / BEST / WEIGHTS)
                 self._note_sum(self._run / BEST / WEIGHTS)
