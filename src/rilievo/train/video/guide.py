@@ -5,6 +5,7 @@ estimated again with the depth learned so far. Each estimate is stored in the ru
 a resumed run goes on with the same.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -151,6 +152,8 @@ class Guide:
             self._note(name, part, judged)
             if name == FIRST:
                 self.notes += fov_notes(part, prior)
+            elif math.isnan(corner_error(found[pair] for pair in judged.motions)):
+                raise _nothing_judges(part)
             write_motions(path, in_one_scale(judged.motions), judged.corners)
         kept = part.with_motion(read_motions(path), prior, read_corners(path))
         if name != FIRST:
@@ -160,11 +163,7 @@ class Guide:
     def _check_judges(self, part: KeptFrames, kept: int) -> None:
         """Say, or refuse, where too few held-out targets are left to judge a run by."""
         if not kept:
-            raise InputError(
-                f"{printable(part.ids[0])} and after: none of the {len(part):,} held-out targets "
-                "has a motion that can be trusted, so nothing could judge the run: take a larger "
-                "--held-out, or cut the end of the footage off"
-            )
+            raise _nothing_judges(part)
         if kept < _FEW_JUDGES:
             self.notes += (
                 f"only {kept} held-out targets judge the run, which is little: film longer, or "
@@ -210,6 +209,14 @@ def _with(frames: VideoFrames, path: Path) -> VideoFrames:
     """Give the targets newer motions and corners."""
     newer = frames.training.with_newer_motion(read_motions(path), read_corners(path))
     return replace(frames, training=newer)
+
+
+def _nothing_judges(part: KeptFrames) -> InputError:
+    return InputError(
+        f"{printable(part.ids[0])} and after: none of the {len(part):,} held-out targets has a "
+        "motion that can be trusted and enough parallax, so nothing could judge the run: take a "
+        "larger --held-out, or cut the end of the footage off"
+    )
 
 
 def _too_few(part: KeptFrames, judged: Judged, kept: int) -> InputError:

@@ -128,7 +128,7 @@ def _refining(plain: VideoConfig) -> VideoConfig:
     return replace(
         plain,
         losses=VideoLosses(photometric=0.0, smoothness=0.0, anchor=0.2, corners=0.5),
-        learning_rate=2e-4,
+        learning_rate=4e-4,
         freeze_encoder=True,
         cosine=True,
         warm_up=50,

@@ -180,7 +180,7 @@ class VideoTask(Task[VideoState, Learner]):
         if not len(held_out):
             return
         scores = validate(self.learner, held_out, self._fabric)
-        error = scores.warp_error if math.isnan(corner_error) else corner_error
+        error = scores.warp_error if self._guide is None else corner_error
         row = {"step": state.step, **self.place(), **scores._asdict()}
         log.add(VALIDATIONS, {**row, "corner_error": corner_error})
         if self._config.keep_best:
