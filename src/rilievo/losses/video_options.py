@@ -28,7 +28,7 @@ class VideoLosses:
     GROUP: ClassVar[str] = "Losses"
 
     photometric: float = 1.0
-    """Weight of the photometric error."""
+    """Weight of the photometric error; 0 with preset clip."""
     ssim: float = 0.85
     """Share of SSIM in the photometric error; the rest is L1. 0 leaves SSIM out."""
     smoothness: float = 1e-3
@@ -64,9 +64,10 @@ class VideoLosses:
     al. 2019)."""
     anchor: float = 0.0
     """Weight of the difference from the prior's depth, up to one factor an image: the mean of
-    |log depth - log prior|; 0.05 with preset clip."""
+    |log depth - log prior|; 0.2 with preset clip."""
     corners: float = 0.0
-    """Weight of the same difference from the depth of tracked corners by triangulation."""
+    """Weight of the same difference from the depth of tracked corners by triangulation;
+    0.5 with preset clip."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ssim <= 1:

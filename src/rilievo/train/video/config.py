@@ -70,7 +70,7 @@ class VideoData:
     """Frames between neighbours; by default chosen from the measured motion."""
     parallax: float = 2.0
     """Median parallax between neighbours that the stride is chosen for [px at a width of 640].
-    Motion by geometry allows for more than a pose network: 5 with preset clip."""
+    Motion by geometry allows for more than a pose network: 4 with preset clip."""
     least_motion: float = 1.0
     """Median motion [px at the training size] below which a frame is skipped as static."""
     held_out: float = 0.05
@@ -140,7 +140,8 @@ class VideoConfig:
     """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
     default the weights that the run starts from."""
     freeze_encoder: bool = False
-    """Whether the encoder of the depth network keeps the weights that it starts from."""
+    """Whether the encoder of the depth network keeps the weights that it starts from, as with
+    preset clip."""
     losses: VideoLosses = field(default_factory=VideoLosses)
     augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
     offsets: tuple[int, ...] = (-1, 1)
@@ -153,10 +154,10 @@ class VideoConfig:
     steps: int | None = None
     """Number of steps, in place of epochs."""
     validations: int | None = None
-    """Number of validations, evenly over the run; by default one after every epoch, and 10 with
+    """Number of validations, evenly over the run; by default one after every epoch, and 6 with
     preset clip."""
     patience: int | None = None
-    """Validations without a smaller error after which the run ends early; 5 with preset clip."""
+    """Validations without a smaller error after which the run ends early; 4 with preset clip."""
     keep_best: bool = False
     """Whether the run's weights are those with the least error on the held-out targets, of which
     those of the start count too, as with preset clip; otherwise the last."""
@@ -165,7 +166,7 @@ class VideoConfig:
     geometry finds on the depth of the start or of the prior."""
     motion_again: tuple[float, ...] = ()
     """Shares of the steps after which motion by geometry is estimated again, with the depth learned
-    so far; 0.25,0.5 with preset clip."""
+    so far; 0.25,0.4 with preset clip."""
     batch_size: int = 12
     """Targets per forward pass on each device; 4 with preset clip."""
     accumulate: int = 1

@@ -7,16 +7,13 @@ from pathlib import Path
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError
-from rilievo.models.embedded_cards import SMALL, TINY
 from rilievo.models.video_run import is_video_run, read_video_run
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.train.differences import with_given
 from rilievo.train.video.config import VideoConfig, VideoData, VideoRunOptions
-from rilievo.train.video.presets import preset_config
+from rilievo.train.video.presets import EMBEDDED_STARTS, preset_config
 from rilievo.train.video.sources import list_sequences
 
-EMBEDDED_STARTS = (SMALL, TINY)
-"""Embedded models whose weights a run can start from."""
 EMBEDDED_ENCODERS = tuple(name.partition("/")[2] for name in EMBEDDED_STARTS)
 """Encoders of these models."""
 

@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rilievo.train.engine.loop import random_of
 from rilievo.train.progress import Decoding
 from rilievo.train.video.batches import Batch
 from rilievo.train.video.config import VideoConfig
 from rilievo.train.video.kept import KeptFrames
-from rilievo.train.video.learner import Learner, random_of
+from rilievo.train.video.learner import Learner
 from rilievo.train.video.loader import batches
 from rilievo.train.video.measures import angle_of
 

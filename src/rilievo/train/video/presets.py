@@ -22,8 +22,9 @@ from rilievo.train.video.config import (
     VideoData,
     VideoLosses,
 )
-from rilievo.train.video.defaults import EMBEDDED_STARTS
 
+EMBEDDED_STARTS = (SMALL, TINY)
+"""Embedded models whose weights a run can start from."""
 PRESETS = ("default", "faithful", "clip")
 
 _KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)

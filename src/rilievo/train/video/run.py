@@ -24,12 +24,12 @@ from rilievo.train.engine.loop import Engine
 from rilievo.train.progress import Decoding
 from rilievo.train.unfold import read_exported
 from rilievo.train.video.config import Scales, VideoConfig, VideoRunOptions
-from rilievo.train.video.defaults import EMBEDDED_STARTS
 from rilievo.train.video.frames import VideoFrames, all_offsets, open_frames
 from rilievo.train.video.guide import Guide
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.motion_files import FOLDER as MOTIONS
 from rilievo.train.video.pose_warm_up import warm_up_pose
+from rilievo.train.video.presets import EMBEDDED_STARTS
 from rilievo.train.video.records import VideoRecord, video_folder
 from rilievo.train.video.sources import list_sequences
 from rilievo.train.video.video_task import BEST, VideoTask, devices_of
