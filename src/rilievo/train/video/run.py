@@ -15,7 +15,7 @@ from rilievo.models.onnx import embedded_file
 from rilievo.models.video_run import CONFIG, WEIGHTS
 from rilievo.networks.small import SmallNet
 from rilievo.networks.video.blueprint import PoseKind
-from rilievo.networks.video.embedded import EMBEDDED, take_weights
+from rilievo.networks.video.depth import EMBEDDED, take_weights
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.train.differences import with_whole_paths
 from rilievo.train.engine.devices import make_fabric
