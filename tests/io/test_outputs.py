@@ -207,7 +207,8 @@ def test_a_failure_while_writing_changes_nothing(
         raise OSError(28, "No space left on device")
 
     module, function = OUTPUTS[name].writer.split(":")
-    monkeypatch.setattr(import_module(f"rilievo.io.formats.{module}"), function, fail)
+    place = module if "." in module else f"rilievo.io.formats.{module}"
+    monkeypatch.setattr(import_module(place), function, fail)
     others = [other for other in OUTPUTS if other != name]
     with pytest.raises(OutputError) as caught:
         save(prediction(DepthKind.UP_TO_SCALE), tmp_path / "photo", [*others, name], OVERWRITE)

@@ -211,6 +211,7 @@ def with_everything(batch: Batch) -> tuple[Views, dict[str, tuple[Tensor, ...]]]
         travelled=torch.tensor([[1.0, torch.nan], [2.0, torch.nan]], dtype=torch.float64),
         hints=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
         prior=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
+        corners=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
     )
     return views, {"masks": batch.mask(), "source_sigmoids": (sigmoids[0] / 2, sigmoids[0] / 3)}
 

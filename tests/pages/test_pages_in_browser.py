@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report import Rooms
 
 from browser import Opened, chromium
 from evaluations import evaluation

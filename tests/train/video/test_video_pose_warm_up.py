@@ -13,9 +13,8 @@ from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.networks import make_networks
 from rilievo.odometry.motion import load_motion
 from rilievo.train.video.config import VideoAugmentation, VideoConfig, VideoData
-from rilievo.train.video.embedded_start import start_from_embedded
 from rilievo.train.video.presets import preset_config
-from rilievo.train.video.run import train_video
+from rilievo.train.video.run import start_from_embedded, train_video
 from sliding_walls import SIZE, write_walls
 from video_runs import CPU, weights_of
 

@@ -95,8 +95,7 @@ def _start_error(run: Path) -> float | None:
     rows = rows_of(run, VALIDATIONS)
     if not rows:
         return None
-    judged = float(rows[0]["corner_error"])
-    return float(rows[0]["warp_error"]) if math.isnan(judged) else judged
+    return float(rows[0].get("corner_error", rows[0]["warp_error"]))
 
 
 def _pose_parameters(networks: VideoNetworks) -> int:

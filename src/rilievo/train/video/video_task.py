@@ -182,7 +182,9 @@ class VideoTask(Task[VideoState, Learner]):
         scores = validate(self.learner, held_out, self._fabric)
         error = scores.warp_error if self._guide is None else corner_error
         row = {"step": state.step, **self.place(), **scores._asdict()}
-        log.add(VALIDATIONS, {**row, "corner_error": corner_error})
+        if self._guide is not None:
+            row["corner_error"] = corner_error
+        log.add(VALIDATIONS, row)
         if self._config.keep_best:
             progress.say(f"held out: error {error:.4f} at step {state.step}")
         state.stale += 1
