@@ -16,7 +16,7 @@ from PIL import Image
 
 from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.models import load_model
-from rilievo.models.conversion import choice, store
+from rilievo.models.conversion import store
 from rilievo.models.conversion.agreement import picture
 from rilievo.models.onnx import OnnxModel
 from rilievo.models.torch_model import TorchModel
@@ -30,7 +30,7 @@ PHOTO = picture((120, 90))
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(choice, "may_have_cuda", lambda: False)
+    monkeypatch.setattr(store, "may_have_cuda", lambda: False)
     return tmp_path / "cache" / "converted"
 
 
@@ -225,9 +225,9 @@ def test_a_killed_conversion_leaves_nothing_that_counts(
 def test_the_usual_engine_follows_from_device_and_precision(
     device: str, precision: str, cuda: bool, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "may_have_cuda", lambda: cuda)
-    options = choice.LoadOptions(device=device, precision=precision)
-    found = choice.chosen(options, "model 'x'")
+    monkeypatch.setattr(store, "may_have_cuda", lambda: cuda)
+    options = store.LoadOptions(device=device, precision=precision)
+    found = store.chosen(options, "model 'x'")
     assert found.options.engine == engine
     assert found.usual
 

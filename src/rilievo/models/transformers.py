@@ -15,8 +15,7 @@ from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoints import check_tensors, tensor_report
-from rilievo.models.conversion.choice import chosen
-from rilievo.models.conversion.store import Origin, open_origin
+from rilievo.models.conversion.store import Origin, chosen, open_origin
 from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.prepared import PreparedModel
