@@ -39,7 +39,7 @@ class AppOptions(ServeOptions):
     }
 
     token_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Not taken: a page sends no token. Put it behind a proxy that asks for a password, or take
+    """Refused, as a page sends no token: put it behind a proxy that asks for a password, or take
     'rilievo serve'."""
     port: int = 7860
     """Port of the page; 0 takes a free one."""
