@@ -17,7 +17,7 @@ import rilievo
 from predictions import prediction
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.writing import SaveOptions
-from rilievo.serve import files
+from rilievo.serve import files, service
 from rilievo.serve.files import estimated_bytes
 from rilievo.types import DepthKind, DepthMap, Photo
 from served import Served, picture, served
@@ -150,6 +150,18 @@ def test_a_file_of_few_bytes_and_many_pixels_takes_a_heavy_place(server: Served)
         assert (server.service.heavy.working, server.service.light.working) == (1, 0)
         model.gate.set()
         assert {each.result(60).status_code for each in held} == {200}
+
+
+def test_memory_is_handed_back_when_requests_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back = threading.Event()
+    monkeypatch.setattr(service, "_TIDY_SECONDS", 0.01)
+    monkeypatch.setattr(service, "give_back", given_back.set)
+    with served(tmp_path) as server:
+        assert not given_back.wait(0.1), "nothing was asked"
+        server.client.post("/v1/predict", content=picture())
+        assert given_back.wait(60)
 
 
 def test_all_leaves_out_what_the_model_does_not_give(server: Served) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import tyro
@@ -25,8 +26,8 @@ class AppOptions(ServeOptions):
     """
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        **{name: names for name, names in ServeOptions.GROUPS.items() if name != "Limits"},
-        "Address": ("open", *ServeOptions.GROUPS["Address"]),
+        **ServeOptions.GROUPS,
+        "Address": (*ServeOptions.GROUPS["Address"], "open"),
         "Limits": (
             *ServeOptions.GROUPS["Limits"],
             "max_seconds",
@@ -37,6 +38,9 @@ class AppOptions(ServeOptions):
         ),
     }
 
+    token_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Refused, as a page sends no token: put it behind a proxy that asks for a password, or take
+    'rilievo serve'."""
     port: int = 7860
     """Port of the page; 0 takes a free one."""
     open: bool = False

@@ -92,7 +92,7 @@ class ServeOptions(EngineOptions):
     download_seconds: float | int = 600.0
     """Time in which a client must have taken an answer."""
     streams: int = 8
-    """WebSocket streams that may be open at the same time."""
+    """WebSocket streams that may be open at the same time; one client has at most half."""
     disk_megabytes: float | int = 5000.0
     """Most that requests and results take on disk together; one client has at most half."""
 

@@ -33,7 +33,8 @@ _HEAVY_PIXELS = 4_000_000
 _HEAVY_PLACES = 2
 """One at work, and one that is read or inferred meanwhile; each may take a gigabyte of memory."""
 _FETCHES = 8
-_IDLE_SECONDS = 1.0
+_TIDY_SECONDS = 1.0
+_TIDY_REQUESTS = 50
 _SPARE = 2
 """Places that one client alone never gets."""
 
@@ -84,11 +85,12 @@ class Service:
         self._watch()
 
     async def tidy(self) -> None:
-        """Hand memory back whenever requests have come to an end, until cancelled."""
+        """Hand memory back after every so many requests, and when all are done, until cancelled."""
         seen = 0
         while True:
-            await asyncio.sleep(_IDLE_SECONDS)
-            if self.jobs.begun > seen and not self.jobs.at_work:
+            await asyncio.sleep(_TIDY_SECONDS)
+            new = self.jobs.begun - seen
+            if new >= _TIDY_REQUESTS or (new and not self.jobs.at_work):
                 seen = self.jobs.begun
                 await self.in_worker(give_back)
 
