@@ -112,7 +112,8 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.filters.update(md=markdown_text, tex=latex_text, command=latex_command)
-    environment.globals.update(version=VERSION, printable=printable, count="{:,}".format)
+    names: dict[str, Any] = {"version": VERSION, "printable": printable, "count": "{:,}".format}
+    environment.globals.update(names)
     return environment
 
 
