@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.io.colour import ColourRange, Drawn, colourise
+from rilievo.io.colour import ColourRange, Drawn, check_colour_map, colour_table
 from rilievo.io.facts import ColourFacts
 from rilievo.io.formats.colour import colour_facts, picture_range
 from rilievo.io.writing import SaveOptions
@@ -34,9 +34,6 @@ class Bar:
 def colour_bar(depth: DepthMap, options: SaveOptions) -> Bar:
     """Colour bar of a depth map; it has labels only where values are depths."""
     limits = picture_range(depth, options)
-    ramp = DepthMap(values=np.linspace(0, 1, _STOPS, dtype=np.float32)[None], kind=DepthKind.AFFINE)
-    whole = ColourRange(low=0.0, high=1.0)
-    colours = colourise(ramp, colour_map=options.colour_map, limits=whole, what=Drawn.DEPTH)[0]
     flat = "dark red" if options.colour_map == "grey" else "grey"
     ends = ("far", "near") if options.draw is Drawn.INVERSE_DEPTH else ("near", "far")
     numbered = depth.is_depth and limits.low > 0
@@ -48,11 +45,18 @@ def colour_bar(depth: DepthMap, options: SaveOptions) -> Bar:
     caption = captions.get(depth.kind, "without labels, because the values are not depth")
     return Bar(
         facts=colour_facts(depth.kind, limits, options),
-        colours=tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist()),
+        colours=colours_of(options.colour_map),
         ticks=_ticks(limits, options.draw, unit) if numbered else ends,
         caption=f"{ends[0]} on the left, {ends[1]} on the right; {caption}"
         + (f"; {flat} where there is no depth" if not depth.valid.all() else ""),
     )
+
+
+def colours_of(colour_map: str, steps: int = _STOPS) -> tuple[str, ...]:
+    """Colours of a map at even distances, from the first to the last, as CSS writes them."""
+    table = colour_table(check_colour_map(colour_map))
+    places = np.linspace(0, len(table) - 1, steps).round().astype(int)
+    return tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in table[places].tolist())
 
 
 def _ticks(limits: ColourRange, what: Drawn, unit: str) -> tuple[str, ...]:

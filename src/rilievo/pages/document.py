@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.io.atomic import replacing
+from rilievo.io.legend import colours_of
 from rilievo.io.limits import printable
 from rilievo.io.palette import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
-from rilievo.pages.pictures import gradient
 from rilievo.pages.plain_text import latex_command, latex_text, markdown_text
 from rilievo.version import VERSION
 
@@ -112,7 +112,8 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.filters.update(md=markdown_text, tex=latex_text, command=latex_command)
-    environment.globals.update(version=VERSION, printable=printable, count="{:,}".format)
+    names: dict[str, Any] = {"version": VERSION, "printable": printable, "count": "{:,}".format}
+    environment.globals.update(names)
     return environment
 
 
@@ -120,8 +121,11 @@ def _environment() -> "Environment":
 def _colours() -> str:
     """Colour maps as variables of the style."""
     maps = {"depth": DEPTH_COLOURS, "signed": SIGNED_COLOURS, "angle": ANGLE_COLOURS}
-    ramps = " ".join(f"--{name}-ramp: {gradient(each)};" for name, each in maps.items())
-    return f":root {{ {ramps} }}\n"
+    ramps = (
+        f"--{name}-ramp: linear-gradient(to right, {', '.join(colours_of(each))});"
+        for name, each in maps.items()
+    )
+    return f":root {{ {' '.join(ramps)} }}\n"
 
 
 def _digest(text: str) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 
 from rilievo.errors import OptionError, needing
 from rilievo.io.atomic import replacing
+from rilievo.io.legend import colours_of
 from rilievo.io.limits import printable
 from rilievo.io.palette import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.pages.charts import short
-from rilievo.pages.pictures import Panel, colours_of
+from rilievo.pages.pictures import Panel
 
 SUFFIXES = (".pdf", ".svg", ".png")
 

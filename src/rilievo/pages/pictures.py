@@ -289,16 +289,3 @@ def _numbers(
     # Numbers without a place in space, which are drawn as they are.
     numbers = DepthMap(values=small.values[0], kind=DepthKind.AFFINE, valid=small.valid)
     return colourise(numbers, colour_map=colour_map, limits=limits, what=Drawn.DEPTH)
-
-
-def colours_of(colour_map: str, steps: int = 17) -> tuple[str, ...]:
-    """Colours of a map at even distances, as CSS and matplotlib write them."""
-    ramp = DepthMap(values=np.linspace(0, 1, steps, dtype=np.float32)[None], kind=DepthKind.AFFINE)
-    limits = ColourRange(low=0.0, high=1.0)
-    colours = colourise(ramp, colour_map=colour_map, limits=limits, what=Drawn.DEPTH)[0]
-    return tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist())
-
-
-def gradient(colour_map: str) -> str:
-    """A colour map as a background of CSS, from the first colour to the last."""
-    return f"linear-gradient(to right, {', '.join(colours_of(colour_map))})"
