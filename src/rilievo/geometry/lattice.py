@@ -9,7 +9,6 @@ from jaxtyping import Bool, Float32, Float64, Int32
 from rilievo.errors import OptionError
 from rilievo.geometry.pinhole import unproject
 
-
 _UNEXPLAINED = 0.25
 """Share of ``Cut.jump`` that a step may be larger than the slopes on both of its sides."""
 
