@@ -10,6 +10,7 @@ from rilievo.calibration.record import facts
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error
+from rilievo.measure.terms import terms_of
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Prediction
 from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
 
@@ -47,6 +48,20 @@ def test_the_method_of_a_prediction_is_the_same() -> None:
     corners = [(20, 20), (140, 20), (140, 100)]
     assert given.measure(*corners) == area(given, corners)
     assert room().measure((80, 30)) == height(room(), (80, 30))
+
+
+def test_pages_know_the_floor_and_which_focal_lengths_are_guessed() -> None:
+    terms = terms_of(room())
+    assert terms.floor is not None
+    assert terms.floor.height == pytest.approx(1.5, rel=1e-2)
+    assert terms.floor.normal == pytest.approx((0, -1, 0), abs=1e-2)
+    assert terms_of(metric(plane_depth())).floor is None
+    own = {
+        source: terms_of(room().but(camera=Camera(K=CAMERA.K, source=source))).own
+        for source in CameraSource
+    }
+    assert own[CameraSource.VANISHING_POINTS] == own[CameraSource.ASSUMED]
+    assert own[CameraSource.ASSUMED] >= own[CameraSource.EXIF_35MM]
 
 
 def test_an_area_is_that_of_the_triangles_it_is_made_of() -> None:

@@ -377,6 +377,40 @@ def test_it_works_offline_after_the_first_visit(
     context.close()
 
 
+FULL = 'Cache.prototype.put = () => Promise.reject(new DOMException("", "QuotaExceededError"));'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_full", [False, True])
+def test_models_are_kept_where_there_is_room_and_answered_where_there_is_none(
+    visitor: Visitor, tmp_path: Path, *, is_full: bool
+) -> None:
+    write_page(tmp_path / "site")
+    script = tmp_path / "site/sw.js"
+    script.write_text(f"{FULL if is_full else ''}\n{script.read_text('utf-8')}", "utf-8")
+    (tmp_path / "site/note.txt").write_text("no part of the page")
+    with hosted(tmp_path / "site") as address:
+        context = visitor.context.browser.new_context(reduced_motion="reduce")
+        guest = Visitor(context, address)
+        guest.page.locator("html[data-offline]").wait_for()
+        guest.page.reload()
+        guest.wait_until_ready()
+        guest.page.select_option("#model", "rilievo/small")
+        guest.page.locator("#state", has_text="The network is ready.").wait_for()
+        kept = guest.page.evaluate(
+            """async () => {
+                await fetch("note.txt");
+                const [name] = await caches.keys(), cache = await caches.open(name);
+                return (await cache.keys()).map((each) => each.url.split("/").at(-1));
+            }"""
+        )
+        assert any(each.startswith("rilievo-small") for each in kept) == (not is_full)
+        assert any(each.startswith("rilievo-tiny") for each in kept)
+        assert "note.txt" not in kept
+        assert guest.complaints == []
+        context.close()
+
+
 @pytest.mark.slow
 def test_webgpu_answers_as_in_python_where_it_is_asked_for(
     address: str, photographs: Path, tmp_path: Path

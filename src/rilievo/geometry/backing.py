@@ -1,9 +1,9 @@
 """A second layer of a surface, which continues the far side of an edge behind the near side.
 
-It is made up: no camera saw what lies there. The layer begins at the points on the far side of a
-tear and goes on at their depth, as far as the near side covers it, in the colours of the photograph
-mirrored at the edge. From the photograph's own camera it is seen only on the ramps of soft edges,
-where the surface itself is cut away.
+It is made up: no camera saw what lies there. The layer begins at the last two points on the far
+side of a tear and goes on at their depth, as far as the near side covers it, in the colours of the
+photograph mirrored at the edge. From the photograph's own camera it is seen only on the ramps of
+soft edges, where the surface itself is cut away.
 """
 
 from dataclasses import dataclass, replace

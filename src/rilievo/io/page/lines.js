@@ -71,7 +71,7 @@ function measuring(depth, form, terms) {
     return found;
   }
   function known(at) {
-    const metres = made("input", { type: "text", inputMode: "decimal", size: 8, autocomplete: "off" });
+    const metres = made("input", { type: "text", inputMode: "decimal", size: 10, autocomplete: "off", placeholder: "0.46 or a4" });
     metres.setAttribute("list", "things");
     metres.addEventListener("change", () => {
       const found = typed(metres.value, terms);
