@@ -1,6 +1,8 @@
 """The loss of a batch of video: against its description computed by other means, and its laws."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
+from rilievo.losses import view_synthesis
 from rilievo.losses.explanation import explain
 from rilievo.losses.frames import frames_of
 from rilievo.losses.video_options import Scales, VideoLosses
-from rilievo.losses.video_terms import TERMS
+from rilievo.losses.video_terms import TERMS, Term
 from rilievo.losses.view_synthesis import VideoLoss, video_loss
 from rilievo.losses.views import Views
 from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
@@ -242,6 +245,29 @@ def test_each_term_is_learned_with_its_weight_and_they_add_up_to_the_total(name:
     assert (name in without.terms) == (weight is None)
     loss.total.backward()
     assert any(each.grad is not None and each.grad.abs().max() > 0 for each in inputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreLosses(VideoLosses):
+    """Options with the weight of the guide's term."""
+
+    curvature: float = 0.5
+
+
+def test_the_term_of_the_guide_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    section = Path("docs/extending.md").read_text().partition("## A loss of training on video")[2]
+    code, row = section.split("```python")[1].split("```")[0], section.split("```\n")[2]
+    names: dict[str, Any] = {"Term": Term}
+    exec(code, names)
+    added = eval("{" + row + "}", names)
+    batch = Batch(1)
+    plain = loss_of_batch(batch)
+    monkeypatch.setattr(view_synthesis, "TERMS", {**TERMS, **added})
+    sigmoids = tuple(each.requires_grad_() for each in batch.answers())
+    motion = batch.source_T_target()
+    found = loss_in(batch.views(), sigmoids, motion, MoreLosses(in_front=False))
+    assert found.terms["curvature"] > 0
+    assert (found.total - plain.total).item() == pytest.approx(found.terms["curvature"].item())
 
 
 @pytest.mark.slow

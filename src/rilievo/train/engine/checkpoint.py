@@ -85,13 +85,13 @@ def load_checkpoint(
     check_regular(path)
     try:
         entries = torch.load(path, map_location="cpu", weights_only=True)
-        written_by = entries["fingerprint"]
+        written_by = entries.get("fingerprint")
     except Exception as error:  # torch.load raises whatever its unpickler does
         raise InputError(f"{printable(path)}: is no checkpoint: {reason(error)}") from error
     if written_by != fingerprint:
         raise InputError(
-            f"{printable(path)}: was written with another configuration or another number of "
-            "processes: go on with as many, or train into another folder"
+            f"{printable(path)}: was written with another configuration, version or number of "
+            "processes: go on with the same, or train into another folder"
         )
     try:
         state = from_json(kind, entries["state"])

@@ -2,12 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.errors import InputError, OptionError
 from rilievo.io.atomic import replacing
@@ -72,7 +69,7 @@ def open_frames(
     )
     sequences = list_sequences(data)
     stores = {
-        place: _store(opening, sequence, None)
+        place: _store(opening, place, sequence, None)
         for place, sequence in enumerate(sequences)
         if _is_gone_through(sequence, data)
     }
@@ -87,9 +84,7 @@ def open_frames(
     ]
     for place, sequence in enumerate(sequences):
         if place not in stores:
-            stores[place] = _store(opening, sequence, _needed(found, place))
-            for index, why in stores[place].broken.items():
-                _pass_over(opening, Place(place, index), why)
+            stores[place] = _store(opening, place, sequence, _needed(found, place))
     _say_totals(opening, stores.values())
     opened = [
         _opened(opening, sequence, stores[place], strides[place])
@@ -125,10 +120,18 @@ def _is_measured(sequence: FrameSequence, data: VideoData) -> bool:
     return data.least_motion > 0 or (data.stride or sequence.stride) is None
 
 
-def _store(opening: Opening, sequence: FrameSequence, needed: Sequence[int] | None) -> FrameStore:
-    return open_store(
+def _store(
+    opening: Opening, place: int, sequence: FrameSequence, needed: Sequence[int] | None
+) -> FrameStore:
+    """Decode the frames of a sequence, and note those that are broken."""
+    store = open_store(
         sequence, opening.size, opening.cache, wanted=needed, progress=opening.progress
     )
+    for index, why in store.broken.items():
+        opening.gone.add(Place(place, index))
+        if len(opening.gone) <= _NAMED:
+            opening.notes.append(f"passed over: {why}")
+    return store
 
 
 def _needed(found: Sequence[Found], sequence: int) -> list[int]:
@@ -161,23 +164,35 @@ def _look(opening: Opening, place: int, sequence: FrameSequence, frames: FrameSt
         return asked or 1
     if frames.fault is not None:
         opening.notes.append(frames.fault)
-    moving = _moving(opening, place, sequence, frames)
+    moving = _moving(opening, sequence, frames)
     opening.moving[place], opening.runs[place] = moving, moving.runs
     stride = asked or stride_for(moving.parallax, opening.size[1], opening.data.parallax)
     opening.notes.extend(said_of_motion(sequence, moving, stride, frames.count, opening.size[1]))
     return stride
 
 
-def _moving(opening: Opening, place: int, sequence: FrameSequence, frames: FrameStore) -> Moving:
+def _moving(opening: Opening, sequence: FrameSequence, frames: FrameStore) -> Moving:
     """Measure the motion of a sequence, or read it from the cache if it was measured before."""
     K, least = training_K(opening, sequence), opening.data.least_motion
     path = cache_files(sequence, opening.size, opening.cache).motion_file(K, least)
-    for index, why in frames.broken.items():
-        _pass_over(opening, Place(place, index), why)
     remembered = _remembered(path, sequence)
     if remembered is not None:
         return remembered
-    moving = _measured(opening, place, sequence, frames)
+    parts = [
+        find_moving(
+            ((index, frames.frame(index)) for index in run if index not in frames.broken),
+            K,
+            least=least,
+        )
+        for run in _unbroken(sequence.numbers)
+    ]
+    moving = Moving(
+        runs=tuple(run for each in parts for run in each.runs),
+        parallaxes=tuple(parallax for each in parts for parallax in each.parallaxes),
+        still=sum(each.still for each in parts),
+        cuts=sum(each.cuts for each in parts),
+        largest=max((each.largest for each in parts), default=0.0),
+    )
     with replacing(path) as part:
         part.write_text(to_json(moving), encoding="utf-8")
     return moving
@@ -196,21 +211,6 @@ def _remembered(path: Path, sequence: FrameSequence) -> Moving | None:
     return moving if in_order and is_motion and there.issuperset(places) else None
 
 
-def _measured(opening: Opening, place: int, sequence: FrameSequence, frames: FrameStore) -> Moving:
-    K, least = training_K(opening, sequence), opening.data.least_motion
-    parts = [
-        find_moving(_readable(opening, place, frames, run), K, least=least)
-        for run in _unbroken(sequence.numbers)
-    ]
-    return Moving(
-        runs=tuple(run for each in parts for run in each.runs),
-        parallaxes=tuple(parallax for each in parts for parallax in each.parallaxes),
-        still=sum(each.still for each in parts),
-        cuts=sum(each.cuts for each in parts),
-        largest=max((each.largest for each in parts), default=0.0),
-    )
-
-
 def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
     """Group the indices of frames whose numbers are consecutive."""
     runs: list[list[int]] = []
@@ -219,23 +219,6 @@ def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
             runs.append([])
         runs[-1].append(index)
     return runs
-
-
-def _readable(
-    opening: Opening, place: int, frames: FrameStore, indices: Sequence[int]
-) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
-    for index in indices:
-        try:
-            yield index, frames.frame(index)
-        except InputError as error:
-            _pass_over(opening, Place(place, index), str(error))
-
-
-def _pass_over(opening: Opening, place: Place, why: str) -> None:
-    if place not in opening.gone:
-        opening.gone.add(place)
-        if len(opening.gone) <= _NAMED:
-            opening.notes.append(f"passed over: {why}")
 
 
 def _say_totals(opening: Opening, stores: Iterable[FrameStore]) -> None:

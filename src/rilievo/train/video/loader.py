@@ -4,16 +4,18 @@ So a killed run resumes with the batches that it would have seen, whatever the n
 Threads suffice: Pillow and the compiled kernels release the GIL.
 """
 
+import itertools
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 
-from rilievo.errors import InputError, OptionError
+from rilievo.errors import InputError
 from rilievo.train.video.batches import Batch, OneViews, collate
 from rilievo.train.video.config import VideoAugmentation
 from rilievo.train.video.frames import KeptFrames
@@ -50,74 +52,48 @@ def batches(
         device: Device of the tensors.
 
     Raises:
-        OptionError: If a number is out of range.
         InputError: If there are fewer targets than a batch has.
     """
-    if min(batch_size, stride) < 1 or min(workers, start_step) < 0:
-        raise OptionError(
-            f"batch_size is at least 1 and workers at least 0, got {batch_size} and {workers}"
-        )
     if len(frames) < batch_size:
         raise InputError(
             f"{len(frames)} targets are fewer than a batch of {batch_size}: take a smaller batch, "
             "or more footage"
         )
-    plan = _Plan(frames, seed=seed, batch_size=batch_size, augmentation=augmentation)
-    return _numbered(plan, start_step, stride, workers, device)
+    epoch_batches = len(frames) // batch_size
+
+    def draw(step: int, slot: int) -> OneViews:
+        epoch, place = divmod(step, epoch_batches)
+        index = int(_order(len(frames), seed, epoch)[place * batch_size + slot])
+        rng = np.random.default_rng([seed, step, slot])
+        return frames.views_of(index, rng=rng, augmentation=augmentation)
+
+    with closing(_numbered(draw, batch_size, start_step, stride, workers)) as drawn:
+        for step, views in drawn:
+            yield Batch(
+                step=step,
+                epoch=step // epoch_batches,
+                views=collate(views, device),
+                ids=tuple(each.id for each in views),
+            )
 
 
 def _numbered(
-    plan: "_Plan", start: int, stride: int, workers: int, device: torch.device | str
-) -> Generator[Batch, None, None]:
-    pool = ThreadPoolExecutor(workers, "frames") if workers else None
-    waiting: deque[list[Future[OneViews]]] = deque()
-    step = start
-    try:
-        while True:
-            while pool is not None and len(waiting) <= AHEAD:
-                number = step + stride * len(waiting)
-                waiting.append([pool.submit(plan.draw, number, k) for k in range(plan.batch_size)])
-            if pool is None:
-                draws = [plan.draw(step, slot) for slot in range(plan.batch_size)]
-            else:
-                draws = [each.result() for each in waiting.popleft()]
-            yield plan.batch(step, draws, device)
-            step += stride
-    finally:
-        if pool is not None:
+    draw: Callable[[int, int], OneViews], size: int, start: int, stride: int, workers: int
+) -> Generator[tuple[int, list[OneViews]], None, None]:
+    """Yield the number and the targets of each batch, prefetched by threads if there are any."""
+    if not workers:
+        for step in itertools.count(start, stride):
+            yield step, [draw(step, slot) for slot in range(size)]
+    with ThreadPoolExecutor(workers, "frames") as pool:
+        waiting: deque[list[Future[OneViews]]] = deque()
+        try:
+            for step in itertools.count(start, stride):
+                while len(waiting) <= AHEAD:
+                    ahead = step + stride * len(waiting)
+                    waiting.append([pool.submit(draw, ahead, slot) for slot in range(size)])
+                yield step, [each.result() for each in waiting.popleft()]
+        finally:
             pool.shutdown(cancel_futures=True)
-
-
-class _Plan:
-    """Choice of the targets of each batch."""
-
-    def __init__(
-        self,
-        frames: KeptFrames,
-        *,
-        seed: int,
-        batch_size: int,
-        augmentation: VideoAugmentation | None,
-    ) -> None:
-        self.frames, self.seed, self.batch_size = frames, seed, batch_size
-        self.augmentation = augmentation
-        self.epoch_batches = len(frames) // batch_size
-
-    def draw(self, step: int, slot: int) -> OneViews:
-        """Read one target of a batch."""
-        epoch, place = divmod(step, self.epoch_batches)
-        order = _order(len(self.frames), self.seed, epoch)
-        index = int(order[place * self.batch_size + slot])
-        rng = np.random.default_rng([self.seed, step, slot])
-        return self.frames.views_of(index, rng=rng, augmentation=self.augmentation)
-
-    def batch(self, step: int, views: list[OneViews], device: torch.device | str) -> Batch:
-        return Batch(
-            step=step,
-            epoch=step // self.epoch_batches,
-            views=collate(views, device),
-            ids=tuple(each.id for each in views),
-        )
 
 
 @lru_cache(maxsize=4)
