@@ -4,7 +4,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from rilievo.io.atomic import replacing
 from rilievo.io.sums import sum_of
 from rilievo.models.video_run import WEIGHTS
 from rilievo.train.progress import Progress, listed
+from rilievo.train.video.averaging import averaged, weights_of
 from rilievo.train.video.batches import Batch
 from rilievo.train.video.checkpoint import (
     CHECKPOINT,
@@ -81,6 +82,7 @@ class Loop:
         self._stepped, self._optimizer = fabric.setup(learner, optimizer)
         scaler = fabric.strategy.precision
         self.state = RunState(learner=learner, optimizer=optimizer, scaler=scaler)
+        self._start = weights_of(learner.networks) if config.start_share else {}
         self._watch = Watch(said=self.state.warned)
         self._measured: list[Tensor] = []
         self._row_began = 0.0
@@ -168,7 +170,8 @@ class Loop:
             with replacing(self._run / WEIGHTS) as part:
                 shutil.copyfile(best, part)
             return
-        save_weights(self._learner.networks, self._run / WEIGHTS)
+        with self._averaged():
+            save_weights(self._learner.networks, self._run / WEIGHTS)
 
     def record(self) -> VideoRecord:
         """Return the record of the run."""
@@ -254,6 +257,14 @@ class Loop:
             progress.say(f"warning: step {warning.step}: {warning.text}")
 
     def _validate(self, log: Log, progress: Progress) -> None:
+        with self._averaged():
+            self._judge(log, progress)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Networks with the weights that are kept of those learned so far."""
+        return averaged(self._learner.networks, self._start, self._config.start_share)
+
+    def _judge(self, log: Log, progress: Progress) -> None:
         state = self.state
         corner_error = math.nan
         if self._guide is not None and len(self._frames.held_out):
