@@ -158,6 +158,9 @@ class VideoConfig:
     preset clip."""
     patience: int | None = None
     """Validations without a smaller error after which the run ends early; 4 with preset clip."""
+    start_share: float = 0.0
+    """Share of the start in the weights that are validated and kept: learned weights are averaged
+    with those of the start (Wortsman et al., CVPR 2022)."""
     keep_best: bool = False
     """Whether the run's weights are those with the least error on the held-out targets, of which
     those of the start count too, as with preset clip; otherwise the last."""
@@ -199,6 +202,8 @@ class VideoConfig:
                 raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
         if self.steps is not None and self.steps < 1:
             raise OptionError(f"steps are 1 or more, got {self.steps}")
+        if not 0 <= self.start_share < 1:
+            raise OptionError(f"start_share is 0 to 1, less than 1, got {self.start_share}")
         if not 0 < self.data.parallax < float("inf"):
             raise OptionError(f"parallax is above 0, got {self.data.parallax}")
         for name in ("validations", "patience"):
@@ -269,6 +274,8 @@ class VideoConfig:
             )
         if self.pose_warm_up and (known or not self.blueprint.pose.is_network):
             raise OptionError("pose_warm_up teaches a pose network: choose one (pose)")
+        if self.start_share and not geometry:
+            raise OptionError("start_share goes with motion by geometry: set pose to it")
         for name in ("anchor", "corners"):
             if getattr(self.losses, name) and not geometry:
                 raise OptionError(f"losses.{name} goes with motion by geometry: set pose to it")

@@ -4,6 +4,7 @@ import math
 import shutil
 import time
 from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from rilievo.train.engine.devices import Devices
 from rilievo.train.engine.journal import VALIDATIONS, WARNINGS, Journal
 from rilievo.train.engine.task import Task, parameter_groups
 from rilievo.train.progress import Progress, listed
+from rilievo.train.video.averaging import averaged, weights_of
 from rilievo.train.video.batches import Batch
 from rilievo.train.video.collapse import Watch
 from rilievo.train.video.config import VideoConfig, VideoRunOptions
@@ -65,6 +67,7 @@ class VideoTask(Task[VideoState, Learner]):
             parameter_groups(*groups), weight_decay=config.weight_decay
         )
         self.state = VideoState()
+        self._start = weights_of(learner.networks) if config.start_share else {}
         self._course = Course.of(config, len(frames.training), processes=fabric.world_size)
         self.images, self.seed = self._course.images, config.seed
         self.accumulate, self.clip_norm = config.accumulate, config.clip_norm
@@ -167,6 +170,14 @@ class VideoTask(Task[VideoState, Learner]):
 
     def validate(self, log: Journal, progress: Progress) -> None:
         """Draw a picture, score the targets that are held out and keep the best weights."""
+        with self._averaged():
+            self._judge(log, progress)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Networks with the weights that are kept of those learned so far."""
+        return averaged(self.learner.networks, self._start, self._config.start_share)
+
+    def _judge(self, log: Journal, progress: Progress) -> None:
         state, first = self.state, self._fabric.is_global_zero
         corner_error = math.nan
         if self._guide is not None and len(self._frames.held_out):
@@ -208,7 +219,8 @@ class VideoTask(Task[VideoState, Learner]):
 
     def saved(self) -> None:
         """Write the weights after the state: a run resumes from the state, which has them too."""
-        save_weights(self.learner.networks, self._run / WEIGHTS)
+        with self._averaged():
+            save_weights(self.learner.networks, self._run / WEIGHTS)
 
     def write_weights(self) -> None:
         """Write the learned weights: a run that is resumed at its end may have lost them."""
