@@ -206,8 +206,8 @@ def test_a_failure_while_writing_changes_nothing(
     def fail(job: object) -> None:
         raise OSError(28, "No space left on device")
 
-    module, function = OUTPUTS[name].writer.split(":")
-    monkeypatch.setattr(import_module(f"rilievo.io.formats.{module}"), function, fail)
+    writer = load(OUTPUTS[name].writer)
+    monkeypatch.setattr(import_module(writer.__module__), writer.__name__, fail)
     others = [other for other in OUTPUTS if other != name]
     with pytest.raises(OutputError) as caught:
         save(prediction(DepthKind.UP_TO_SCALE), tmp_path / "photo", [*others, name], OVERWRITE)
