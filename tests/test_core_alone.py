@@ -59,6 +59,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "serve": ("serve", "serve"),
     "view": ("view out --photos set/images", "view"),
     "report": ("report out --photos set/images", None),
+    "report --paper": ("report out --photos set/images --paper figure.pdf", "evaluate"),
     "completion": ("completion bash", None),
 }
 # The input fails, since other inputs of the same call may be photographs.

@@ -76,7 +76,7 @@ def test_a_name_that_is_asked_twice_is_written_once(tmp_path: Path) -> None:
     ("names", "words"),
     [
         (["color"], "no output 'color'; did you mean 'colour'"),
-        ([], "no outputs are named; known: "),
+        ([], "no outputs are named; known: colour, png16"),
     ],
 )
 def test_unknown_names_are_refused(tmp_path: Path, names: list[str], words: str) -> None:
@@ -206,9 +206,8 @@ def test_a_failure_while_writing_changes_nothing(
     def fail(job: object) -> None:
         raise OSError(28, "No space left on device")
 
-    module, function = OUTPUTS[name].writer.split(":")
-    place = module if "." in module else f"rilievo.io.formats.{module}"
-    monkeypatch.setattr(import_module(place), function, fail)
+    writer = load(OUTPUTS[name].writer)
+    monkeypatch.setattr(import_module(writer.__module__), writer.__name__, fail)
     others = [other for other in OUTPUTS if other != name]
     with pytest.raises(OutputError) as caught:
         save(prediction(DepthKind.UP_TO_SCALE), tmp_path / "photo", [*others, name], OVERWRITE)

@@ -64,8 +64,15 @@ def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path
     assert sum("Absent" in each.reason for each in swept.failures) == 2
     names = {path.name for path in swept.files}
     assert {"table.md", "table.csv", "table.tex"} <= names
-    assert {"depth-delta1-cost.svg", "normals-mean-layers.png"} <= names
-    assert {"pictures-both-depth.png", "pictures-both-kappa.png"} <= names
+    assert {"depth-delta1-cost.svg", "normals-mean-layers.svg"} <= names
+    assert {"pictures-both-depth.pdf", "pictures-both-normals.pdf"} <= names
+    assert (out / "pictures-both-kappa.pdf").read_bytes().startswith(b"%PDF")
+    page = (out / "page.html").read_text("utf-8")
+    # Photograph, truth of both kinds, depth and normals with their errors, and kappa, twice.
+    assert page.count("<img") == 2 * 8
+    assert page.count("<svg") == 4
+    assert "probed_scenes:Small (random), layer 1 alone" in page
+    assert "https:" not in page
     text = (out / "table.md").read_text()
     assert "probed_scenes:Small (random), layer 1 alone" in text
     assert "Passed over:" in text
