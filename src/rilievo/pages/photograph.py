@@ -5,6 +5,7 @@ every page carries the library: bundled for the same few classes, it has a ninth
 three.js.
 """
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from rilievo.io.formats.colour import picture_range
 from rilievo.io.jpeg import jpeg_bytes
 from rilievo.io.json_record import to_json
 from rilievo.io.legend import colour_bar
-from rilievo.io.page.parts import SURFACE_SCRIPTS, asset, measure_parts, surface_parts
+from rilievo.io.page.parts import SURFACE_SCRIPTS, asset
 from rilievo.io.page.relief import Relief, pack_relief
 from rilievo.io.writing import SaveOptions, WriteJob
 from rilievo.measure.terms import terms_of
@@ -93,13 +94,14 @@ def write(job: WriteJob) -> FileFacts:
         about=job.about,
         facts=surface,
         sources=_SOURCES,
-        json=job.about.alone(facts).replace("<", "\\u003c"),
+        json=job.about.alone(facts),
         main=pictures[: sum(each.id in ("photo", "depth") for each in pictures)],
         others=[each for each in pictures if each.id not in ("photo", "depth")],
         bar=bar,
         missing=missing,
-        surface=None if relief is None else _surface(relief, job),
-        measuring=None if relief is None else _measuring(prediction),
+        form=None if relief is None else to_json(relief.form),
+        data_of=None if relief is None else base64.b64encode(relief.data).decode("ascii"),
+        terms=None if relief is None else to_json(terms_of(prediction)),
         licence=asset("ogl.LICENSE"),
     )
     _write(job.path, page)
@@ -109,16 +111,6 @@ def write(job: WriteJob) -> FileFacts:
 def _write(path: Path, page: Iterator[str]) -> None:
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(page)
-
-
-def _surface(relief: Relief, job: WriteJob) -> str:
-    return "".join(
-        each.text for each in surface_parts(relief, f"Surface of {job.about.source.file} in 3-D")
-    )
-
-
-def _measuring(prediction: Prediction) -> str:
-    return "".join(each.text for each in measure_parts(to_json(terms_of(prediction))))
 
 
 def _surface_facts(relief: Relief, options: SaveOptions) -> SurfaceFacts:
