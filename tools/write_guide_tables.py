@@ -2,7 +2,7 @@
 
     python tools/write_guide_tables.py
 
-A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``. ``make docs`` writes them, and a
+A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``. ``make docs`` writes them; a
 test sees that no row is out of date.
 """
 
