@@ -91,7 +91,8 @@ def with_given(usual: Config, asked: object, given: Collection[str], prefix: str
         given: Fields to take, a dot between a record and a field in it: ``losses.depth``.
         prefix: Path of these records in the configuration; "" or it ends in a dot.
     """
-    assert is_dataclass(usual) and not isinstance(usual, type), "a configuration is a record"
+    assert is_dataclass(usual), "a configuration is a record"
+    assert not isinstance(usual, type), "and not the class of one"
     changes = {}
     for each in fields(usual):
         own, other, path = getattr(usual, each.name), getattr(asked, each.name), prefix + each.name
