@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rilievo.calibration import KnownLength, calibrate
+from rilievo.calibration.ranges import KNOWN_LENGTHS, base_of, weight_of
 from rilievo.calibration.record import facts
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.measure import Measurement, angle, area, height, length
@@ -132,12 +133,13 @@ def test_what_cannot_be_measured_is_refused(
         metric(np.full(SIZE, 3.0)).measure(*points)
 
 
-def known_here(camera: Camera = CAMERA) -> Prediction:
+def known_here(camera: Camera = CAMERA, confidence: float | None = None) -> Prediction:
     ends = KnownLength(u1=30, v1=100, u2=60, v2=100, metres=length_on((30, 100), (60, 100)))
     given = prediction(map_of(plane_depth(), DepthKind.UP_TO_SCALE), camera)
     fitted = calibrate(given.depth, [ends], camera=camera)
     calibrated = Prediction(
         depth_or_none=fitted.depth,
+        confidence=None if confidence is None else np.full(SIZE, confidence, np.float32),
         camera=camera,
         calibration=facts(fitted, [str(ends)]),
         made_by=MADE_BY,
@@ -163,6 +165,19 @@ def test_ranges_widen_where_the_focal_length_is_assumed() -> None:
     narrow, wide = (length(each, (30, 20), (90, 60)) for each in (sure, unsure))
     assert wide.high / wide.low > narrow.high / narrow.low
     assert any("focal" in remark for remark in wide.remarks)
+
+
+def test_ranges_widen_where_the_model_is_less_confident() -> None:
+    widths = []
+    for confidence in (0.95, 0.6):
+        given = known_here(confidence=confidence)
+        found = length(given, (30, 20), (90, 60))
+        widths.append(found.high / found.low)
+        terms = terms_of(given)
+        assert terms.known_length - base_of("length", KNOWN_LENGTHS) == pytest.approx(
+            weight_of("length", "doubt") * (1 - confidence)
+        )
+    assert widths[0] < widths[1]
 
 
 def test_a_calibration_says_the_error_to_expect() -> None:

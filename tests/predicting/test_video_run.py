@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -81,6 +82,18 @@ def test_the_user_names_camera_and_known_point(tmp_path: Path, make_network: Mak
     assert sidecar.depth.kind is DepthKind.METRIC
     assert sidecar.calibration is not None
     assert sidecar.calibration.asked == ("64,70,2",)
+
+
+def test_one_known_point_scales_a_whole_clip(tmp_path: Path, make_network: MakeNetwork) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(3)))
+    run(make_network(), tmp_path / "free", clip, save="npy")
+    run(make_network(), tmp_path / "known", clip, save="npy", known=("64,70,2",))
+    factors = [
+        np.load(tmp_path / "known" / place) / np.load(tmp_path / "free" / place)
+        for place in (f"clip.frames/{frame:06}.depth.npy" for frame in range(3))
+    ]
+    assert np.ptp(factors) < 1e-4 * np.mean(factors)
+    assert np.load(tmp_path / "known/clip.frames/000000.depth.npy")[70, 64] == pytest.approx(2)
 
 
 def test_a_known_point_outside_fails_the_video_alone(

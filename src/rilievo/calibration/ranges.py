@@ -2,7 +2,8 @@
 
 The error bound that holds for eight measurements in ten is modelled as
 
-    exp(base + far * share + along * share + deeper * log ratio + fact_along * share + assumed)
+    exp(base + far * share + along * share + deeper * log ratio + fact_along * share + assumed
+        + doubt * share)
 
 with a base for each method of calibration. Base and weights are fitted by
 ``tools/calibrate_ranges.py`` on frames of several cameras, predicted by the embedded model; its
@@ -19,7 +20,11 @@ from importlib.resources import files
 
 COVERAGE = 0.8
 """Share of measurements whose truth lies within the range."""
-FEATURES = ("far", "along", "deeper", "fact_along", "assumed")
+FEATURES = ("far", "along", "deeper", "fact_along", "assumed", "doubt")
+USUAL_DOUBT = 0.27
+"""Doubt of a photograph whose model gives no confidence: the mean of those it was fitted on."""
+MOST_DOUBT = 0.45
+"""Largest doubt of those photographs; more counts as this."""
 KNOWN_LENGTHS = "known lengths"
 """``Calibration.method`` of metres that come from lengths."""
 
@@ -36,6 +41,8 @@ class Circumstances:
         deeper: Absolute logarithm of the ratio between its depth and the depth of the fact.
         fact_along: Share of the known length that points away from the camera; 0 for a point.
         assumed: Whether the focal length is assumed.
+        doubt: 1 minus the confidence that nine tenths of the photograph exceed; at most
+            ``MOST_DOUBT``.
     """
 
     method: str
@@ -44,6 +51,7 @@ class Circumstances:
     deeper: float = 0.0
     fact_along: float = 0.0
     assumed: bool = False
+    doubt: float = USUAL_DOUBT
 
 
 def expected_error(what: str, given: Circumstances) -> float:

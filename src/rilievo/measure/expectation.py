@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.calibration.lengths import Known, KnownPoint, parse_known
-from rilievo.calibration.ranges import Circumstances, expected_error
+from rilievo.calibration.ranges import MOST_DOUBT, USUAL_DOUBT, Circumstances, expected_error
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.errors import RilievoError
 from rilievo.types import Camera, CameraSource, Prediction
@@ -18,6 +18,7 @@ Place = tuple[float, float, float, float]
 
 UNKNOWN_FAR = 0.5
 """Distance, in widths of the photograph, that is assumed if nothing in the picture was known."""
+_DOUBT_PIXELS = 4_000
 
 
 def expected_of_line(
@@ -86,10 +87,12 @@ def circumstances_at(
     """
     camera, method = prediction.camera, method_of(prediction)
     assert camera is not None, "every finished prediction has a camera"
-    assumed = is_assumed(camera)
+    assumed, doubt = is_assumed(camera), doubt_of(prediction)
     facts = known_places(prediction) if facts is None else facts
     if not facts:
-        return Circumstances(method=method, far=UNKNOWN_FAR, along=along, assumed=assumed)
+        return Circumstances(
+            method=method, far=UNKNOWN_FAR, along=along, assumed=assumed, doubt=doubt
+        )
     K = camera.K
     u, v = K[0, 0] * at[0] / at[2] + K[0, 2], K[1, 1] * at[1] / at[2] + K[1, 2]
     far, _, z, fact_along = min(
@@ -103,7 +106,18 @@ def circumstances_at(
         deeper=abs(math.log(float(at[2]) / z)),
         fact_along=fact_along,
         assumed=assumed,
+        doubt=doubt,
     )
+
+
+def doubt_of(prediction: Prediction) -> float:
+    """Doubt of a photograph, in ``Circumstances.doubt``."""
+    confidence = prediction.confidence
+    if confidence is None:
+        return USUAL_DOUBT
+    step = max(1, math.isqrt(confidence.size // _DOUBT_PIXELS))
+    few = confidence[::step, ::step][prediction.depth.valid[::step, ::step]]
+    return min(MOST_DOUBT, 1 - float(np.quantile(few, 0.1))) if few.size else USUAL_DOUBT
 
 
 def is_assumed(camera: Camera) -> bool:

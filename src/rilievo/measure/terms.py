@@ -17,6 +17,7 @@ from rilievo.errors import CalibrationError
 from rilievo.measure.expectation import (
     UNKNOWN_FAR,
     Place,
+    doubt_of,
     is_assumed,
     known_places,
     method_of,
@@ -89,6 +90,7 @@ def terms_of(prediction: Prediction) -> Terms:
     """Parameters for a prediction with depth and a camera."""
     assert prediction.camera is not None, "every finished prediction has a camera"
     more = weight_of("length", "assumed") * is_assumed(prediction.camera)
+    more += weight_of("length", "doubt") * doubt_of(prediction)
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
         own=base_of("length", method_of(prediction)) + more,
