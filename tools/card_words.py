@@ -62,8 +62,8 @@ somebody."""
 _ACCURACY = """\
 Accuracy on images that were never trained on, by `tools/evaluate_default_model.py`, each row under
 the benchmark that it names (`rilievo benchmarks NAME`). Depth is brought to metres by one factor an
-image, where medians agree; "aligned" fits a factor and a shift to the truth by least squares instead, as
-Marigold's evaluation does and as most tables of others do.
+image, where medians agree; "aligned" fits a factor and a shift to the truth by least squares
+instead, as Marigold's evaluation does and as most tables of others do.
 The NYU frames are every seventh of the official test set, with 8-bit in-painted depth: not the
 official benchmark. Their photographs have a white frame: `nyuv2-eigen-filled` shows it to the
 model and scores what lies inside, as the literature does; `-unframed` cuts it off before. Normals
@@ -71,8 +71,9 @@ of NYU are planes fitted to its depth, whose own noise is several degrees. The b
 training set too, in a frame beside these, and the NYU training frames were trained on, or the
 training was judged by them: these rows are no test. The frames of 7-Scenes show one view of one
 kitchen and count as hardly more than one frame: other views of it come out worse (the same
-sequence further on, 31 frames, gave the first version of `rilievo/small` 0.176 / 0.690). "row prior" never
-looks: it is the mean depth and normal of each image row of NYU's training frames."""
+sequence further on, 31 frames, gave the first version of `rilievo/small` 0.176 / 0.690).
+"row prior" never looks: it is the mean depth and normal of each image row of NYU's training
+frames."""
 
 
 def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None) -> str:
@@ -159,8 +160,8 @@ def _published() -> str:
                 cells = found.setdefault(row.model, [row.source])
                 cells.append(f"{row.values['abs_rel']:.3f} / {row.values['delta1']:.3f}")
     lines = [
-        "Published figures of other small networks, AbsRel / δ1, aligned, on the whole official test "
-        "sets (more\nframes than above, and raw depth: they compare roughly):",
+        "Published figures of other small networks, AbsRel / δ1, aligned, on the whole official "
+        "test sets (more\nframes than above, and raw depth: they compare roughly):",
         "",
         "| network | NYU, `marigold-nyuv2` | KITTI, `marigold-kitti` | source |",
         "|---|---|---|---|",
