@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from examination import Column, Judged, Part
-from sureness import Calibration, Interval
+from sureness import Calibration, CameraCalibration, Interval
 
 from rilievo.errors import InputError
 from rilievo.evaluate.summaries import Tallied
@@ -24,10 +24,9 @@ class Row:
         frames: Number of images.
         abs_rel: AbsRel as the benchmark aligns: by one factor an image, for depth up to scale.
         delta1: δ1 with the same alignment.
-        frames_log: Number of images with a fit of scale and power in log depth; images have none if
-            near and far are mostly confused.
-        abs_rel_log: AbsRel after that fit; None if no image has one.
-        delta1_log: δ1 after that fit; None if no image has one.
+        frames_aligned: Number of images with a fit of scale and shift by least squares.
+        abs_rel_aligned: AbsRel after that fit; None if no image has one.
+        delta1_aligned: δ1 after that fit; None if no image has one.
         normals_mean: Mean angle by the benchmark ``normals`` [degrees]; None if the set has none,
             and in all but the last row of a set.
         normals_within_30: Share of pixels within 30 degrees, by the same benchmark.
@@ -39,9 +38,9 @@ class Row:
     frames: int
     abs_rel: float
     delta1: float
-    frames_log: int = 0
-    abs_rel_log: float | None = None
-    delta1_log: float | None = None
+    frames_aligned: int = 0
+    abs_rel_aligned: float | None = None
+    delta1_aligned: float | None = None
     normals_mean: float | None = None
     normals_within_30: float | None = None
 
@@ -67,7 +66,13 @@ def read_scores(path: Path) -> Scores:
     """Read scores that ``Scores.write`` wrote."""
     entries = json.loads(path.read_text(encoding="utf-8"))
     calibrations = [
-        Calibration(**{**each, "intervals": tuple(Interval(**part) for part in each["intervals"])})
+        Calibration(
+            **{
+                **each,
+                "intervals": tuple(Interval(**part) for part in each["intervals"]),
+                "cameras": tuple(CameraCalibration(**part) for part in each["cameras"]),
+            }
+        )
         for each in entries["calibrations"]
     ]
     return Scores(
@@ -100,7 +105,7 @@ def rows_of(
     for (model, part), reason in reasons.items():
         column = parts[part].column.name.lower()
         sys.stderr.write(f"{title}, {names[model]}, {column}: {reason}\n")
-        if not tallied[model, part].scores and parts[part].column is not Column.LOG:
+        if not tallied[model, part].scores and parts[part].column is not Column.ALIGNED:
             raise InputError(f"{title}, {names[model]}: no frame has a score: {reason}")
     firsts = [number for number, part in enumerate(parts) if part.column is Column.PLAIN]
     return [
@@ -113,7 +118,7 @@ def rows_of(
 def _row(
     model: str, title: str, parts: Sequence[Part], first: int, tallied: Mapping[int, Tallied]
 ) -> Row:
-    plain, log = _values(tallied[first]), _values(tallied[first + 1])
+    plain, fitted = _values(tallied[first]), _values(tallied[first + 1])
     rest = parts[first + 2 :]
     normals = {}
     if rest and rest[0].column is Column.NORMALS:
@@ -125,9 +130,9 @@ def _row(
         frames=len(tallied[first].scores),
         abs_rel=plain["abs_rel"],
         delta1=plain["delta1"],
-        frames_log=len(tallied[first + 1].scores),
-        abs_rel_log=log.get("abs_rel"),
-        delta1_log=log.get("delta1"),
+        frames_aligned=len(tallied[first + 1].scores),
+        abs_rel_aligned=fitted.get("abs_rel"),
+        delta1_aligned=fitted.get("delta1"),
         normals_mean=normals.get("mean"),
         normals_within_30=normals.get("within_30"),
     )
@@ -143,17 +148,16 @@ def _values(tallied: Tallied) -> Mapping[str, float]:
 def table(rows: Sequence[Row]) -> str:
     """Format the rows as Markdown."""
     lines = [
-        "| set | benchmark | model | frames | AbsRel / δ1 | the same, log-affine "
-        "| normals, < 30° |",
+        "| set | benchmark | model | frames | AbsRel / δ1 | the same, aligned | normals, < 30° |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         normals = fitted = "–"
         if row.normals_mean is not None and row.normals_within_30 is not None:
             normals = f"{row.normals_mean:.1f}°, {row.normals_within_30:.0%}"
-        if row.abs_rel_log is not None and row.delta1_log is not None:
-            fitted = f"{row.abs_rel_log:.3f} / {row.delta1_log:.3f}"
-            fitted += f" ({row.frames_log})" if row.frames_log < row.frames else ""
+        if row.abs_rel_aligned is not None and row.delta1_aligned is not None:
+            fitted = f"{row.abs_rel_aligned:.3f} / {row.delta1_aligned:.3f}"
+            fitted += f" ({row.frames_aligned})" if row.frames_aligned < row.frames else ""
         lines.append(
             f"| {row.set} | `{row.benchmark}` | {row.model} | {row.frames} "
             f"| {row.abs_rel:.3f} / {row.delta1:.3f} | {fitted} | {normals} |"

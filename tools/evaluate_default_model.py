@@ -87,7 +87,7 @@ def examine(contest: Contest, sets: Mapping[str, RealSet], *, workers: int) -> S
         RilievoError: If a set or a model is not there, or a model has no score on a set.
     """
     names = [model.card.name for model in contest.load()]
-    rows, sure = list[Row](), list[Judged]()
+    rows, sure = list[Row](), dict[str, list[Judged]]()
     # Forked processes would inherit the locks of ONNX Runtime's threads.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _open, (contest,)) as pool:
@@ -97,17 +97,21 @@ def examine(contest: Contest, sets: Mapping[str, RealSet], *, workers: int) -> S
         for name, parts in opened.items():
             judged = [each for _ in ids_of(parts) for each in next(answers)]
             rows += rows_of(names, sets[name].title, parts, judged)
-            sure += [each for each in judged if each.sureness is not None]
+            sure.setdefault(sets[name].label, []).extend(judged)
             sys.stderr.write(f"{name}\n")
     return Scores(rows=tuple(rows), calibrations=calibrations(names, sure))
 
 
-def calibrations(names: Sequence[str], judged: Sequence[Judged]) -> tuple[Calibration, ...]:
-    """Calibration of every model that predicts a confidence, over all frames."""
-    kept: dict[int, list[FrameSureness]] = {}
-    for each in judged:
-        if each.sureness is not None:
-            kept.setdefault(each.model, []).append(each.sureness)
+def calibrations(
+    names: Sequence[str], judged: Mapping[str, Sequence[Judged]]
+) -> tuple[Calibration, ...]:
+    """Calibration of every model that predicts a confidence, over all frames, given by camera."""
+    kept: dict[int, dict[str, list[FrameSureness]]] = {}
+    for camera, frames in judged.items():
+        for each in frames:
+            if each.sureness is not None:
+                cameras = kept.setdefault(each.model, {})
+                cameras.setdefault(camera, []).append(each.sureness)
     return tuple(calibration(names[model], kept[model]) for model in sorted(kept))
 
 

@@ -32,14 +32,14 @@ class Column(Enum):
 
     PLAIN = auto()
     """Depth, with the benchmark's alignment."""
-    LOG = auto()
-    """Depth, after a fit of scale and power."""
+    ALIGNED = auto()
+    """Depth, after a fit of scale and shift by least squares, as Marigold's evaluation does it."""
     NORMALS = auto()
 
 
 _METRICS: Mapping[Column, tuple[str, ...]] = {
     Column.PLAIN: ("abs_rel", "delta1"),
-    Column.LOG: ("abs_rel", "delta1"),
+    Column.ALIGNED: ("abs_rel", "delta1"),
     Column.NORMALS: ("mean", "within_30"),
 }
 
@@ -52,14 +52,14 @@ class Part:
         benchmark: Name of the benchmark, before it was modified.
         column: Columns of the row that it fills.
         plan: Benchmark and dataset as ``rilievo evaluate`` resolves them.
-        takes: Ids that it scores.
+        takes: Ids that it scores, in order.
         sure: Whether confidence is compared with the errors of this benchmark.
     """
 
     benchmark: str
     column: Column
     plan: Plan
-    takes: frozenset[str]
+    takes: tuple[str, ...]
     sure: bool = False
 
 
@@ -83,47 +83,49 @@ class Judged:
 
 
 def parts_of(real: RealSet, data: Path) -> tuple[Part, ...]:
-    """Parts that score a set; a row's plain depth comes before its fit in log depth.
+    """Parts that score a set; a row's plain depth comes before its fit of two numbers.
 
     Raises:
         RilievoError: If the set is not there.
     """
     options = EvaluateOptions(dataset=real.dataset, split=real.split, variant=real.variant)
-    root, parts = real.root(data), list[Part]()
+    parts = list[Part]()
     chosen = [find_benchmark(each) if isinstance(each, str) else each for each in real.benchmarks]
     for benchmark in chosen:
-        sure = real.photographs and benchmark is chosen[-1]
-        parts.append(_part(benchmark, Column.PLAIN, root, options, sure=sure))
-        parts.append(_part(benchmark, Column.LOG, root, replace(options, align="log")))
+        sure = real.photographs and not real.trained and benchmark is chosen[-1]
+        parts.append(_part(real, benchmark, Column.PLAIN, data, options, sure=sure))
+        fitted = replace(options, align="scale_shift")
+        parts.append(_part(real, benchmark, Column.ALIGNED, data, fitted))
     if real.normals is not None:
         asked = real.normals_benchmark
         benchmark = find_benchmark(asked) if isinstance(asked, str) else asked
         here = replace(options, variant=real.normals)
-        parts.append(_part(benchmark, Column.NORMALS, root, here))
+        parts.append(_part(real, benchmark, Column.NORMALS, data, here))
     return tuple(parts)
 
 
 def _part(
+    real: RealSet,
     benchmark: Benchmark,
     column: Column,
-    root: Path,
+    data: Path,
     options: EvaluateOptions,
     *,
     sure: bool = False,
 ) -> Part:
-    plan = make_plan(replace(benchmark, metrics=_METRICS[column]), root, options)
+    plan = make_plan(replace(benchmark, metrics=_METRICS[column]), real.root(data), options)
     return Part(
         benchmark=benchmark.name,
         column=column,
         plan=plan,
-        takes=frozenset(plan.ids),
+        takes=real.thinned(plan.ids),
         sure=sure,
     )
 
 
 def ids_of(parts: Iterable[Part]) -> tuple[str, ...]:
     """Ids of all frames of a set, each once."""
-    return tuple(dict.fromkeys(id for part in parts for id in part.plan.ids))
+    return tuple(dict.fromkeys(id for part in parts for id in part.takes))
 
 
 def judge(models: Sequence[Model], parts: Sequence[Part], id: str) -> list[Judged]:

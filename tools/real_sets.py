@@ -1,12 +1,14 @@
 """Frames with measured depth that the embedded models were not trained on, and their benchmarks."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rilievo.evaluate.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluate.benchmarks import find_benchmark
 
+_HELD_OUT = 60
+"""Frames at the end of NYU's training list that no training sees."""
 _YAMLS = Path(__file__).parent / "real"
 
 
@@ -26,8 +28,9 @@ class RealSet:
         normals_benchmark: Benchmark of normals.
         photographs: Whether they are photographs; rendered pictures say nothing about calibration.
         framed: Whether they have NYU's white frame.
-        trained: Whether networks were trained on the same rooms, so that scores say nothing about
-            others.
+        trained: Whether networks were trained on the same rooms, or chosen by them, so that scores
+            say nothing about others.
+        takes: Frames that are scored, by their places in the list.
     """
 
     title: str
@@ -41,11 +44,16 @@ class RealSet:
     photographs: bool = True
     framed: bool = False
     trained: bool = False
+    takes: slice = field(default_factory=lambda: slice(None))
 
     @property
     def label(self) -> str:
         """The title up to its first comma."""
         return self.title.partition(",")[0]
+
+    def thinned(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """The frames that are scored, of all in order."""
+        return tuple(ids[self.takes])
 
     def root(self, data: Path) -> Path:
         """Folder of the set."""
@@ -59,6 +67,20 @@ def without_frame(name: str) -> Benchmark:
         name=f"{name}-unframed",
         input_crop=InputCrop.NYU_EIGEN,
         crop=Crop.NONE,
+    )
+
+
+def _nyu_train(said: str, takes: slice) -> RealSet:
+    return RealSet(
+        title=f"NYU Depth V2, {len(range(795)[takes])} training frames {said}",
+        dataset="nyuv2",
+        place="nyuv2_labeled_8bit",
+        split="train",
+        variant="filled",
+        benchmarks=(without_frame("nyuv2-eigen-filled"),),
+        framed=True,
+        trained=True,
+        takes=takes,
     )
 
 
@@ -85,10 +107,13 @@ REAL_SETS: Mapping[str, RealSet] = {
         framed=True,
         trained=True,
     ),
+    "nyu-kept": _nyu_train("kept out of training and validated by", slice(-_HELD_OUT, None, 2)),
+    "nyu-seen": _nyu_train("trained on", slice(0, -_HELD_OUT, 25)),
     "7scenes": RealSet(
-        title="7-Scenes, one view of a kitchen",
+        title="7-Scenes, one view of a kitchen, every eighth of 80 frames",
         dataset="seven-scenes",
         place="7scenes_redkitchen",
+        takes=slice(None, None, 8),
     ),
     "sunrgbd": RealSet(
         title="SUN RGB-D, a Kinect frame",

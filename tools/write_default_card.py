@@ -28,7 +28,7 @@ _FOLDER = _ROOT / "src" / "rilievo" / "models" / "default"
 _REGION = re.compile(r"(<!-- embedded models -->\n).*?(<!-- end -->)", re.DOTALL)
 _COLUMNS = (
     ("NYU Depth V2, 94 frames", "nyuv2-eigen-filled"),
-    ("7-Scenes, 80", "depth"),
+    ("7-Scenes, one view", "depth"),
     ("KITTI, 3", "kitti-eigen-improved"),
 )
 

@@ -84,9 +84,9 @@ def row_of(model: str, abs_rel: float, *, set: str = "rooms", frames: int = 3) -
         frames=frames,
         abs_rel=abs_rel,
         delta1=0.9,
-        frames_log=2,
-        abs_rel_log=0.05,
-        delta1_log=0.95,
+        frames_aligned=2,
+        abs_rel_aligned=0.05,
+        delta1_aligned=0.95,
     )
 
 
@@ -102,11 +102,16 @@ def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path
         calibrations=(
             calibration(
                 "rilievo/small-int8",
-                [
-                    FrameSureness(
-                        pixels=np.array([1.0]), said=np.array([0.8]), right=np.array([0.7])
-                    )
-                ],
+                {
+                    "Kinect": [
+                        FrameSureness(
+                            pixels=np.array([0.1, 0.9]),
+                            said=np.array([0.04, 0.76]),
+                            right=np.array([0.02, 0.68]),
+                            ause=0.03,
+                        )
+                    ]
+                },
             ),
         ),
     )
@@ -116,6 +121,8 @@ def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path
     assert "2.50 million parameters in int8, 3.0 MB (3000000 bytes), Apache-2.0" in text
     assert "4.2 ms on two cores" in text
     assert "it is 0.80 in the mean, and 0.70 of the pixels are right" in text
+    assert "| Kinect | 1 | 0.80 | 0.70 | 10% | 0.20 | 0.030 |" in text
+    assert "| PyDNet | 0.114 / 0.871 | 0.129 / 0.849 |" in text
     # Three frames at 0.1 more, one at none.
     assert "AbsRel 0.1000 becomes 0.1750 (+0.0750), δ1 0.9000 becomes 0.9000 (+0.0000)" in text
     own = "| rooms | `depth` | rilievo/small-int8 | 3 | 0.200 / 0.900 | 0.050 / 0.950 (2) | – |"
@@ -125,7 +132,7 @@ def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path
 
 
 def test_the_table_of_readme_is_made_of_the_same_rows() -> None:
-    kitchen = row_of("rilievo/small-int8", 0.2, set="7-Scenes, one view of a kitchen", frames=80)
+    kitchen = row_of("rilievo/small-int8", 0.2, set="7-Scenes, one view of a kitchen", frames=10)
     made = overview([FACTS], [kitchen], {"rilievo/small-int8": 4.25})
     assert "| `rilievo/small-int8` | 3.0 MB | 2.50 M, int8 | Apache-2.0 | 4.2 ms | – | " in made
     assert "| 0.200 / 0.900 |" in made

@@ -53,6 +53,15 @@ class NyuFrames:
         return len(self._frames)
 
 
+def held_out_frames(folder: Path) -> list[Frame]:
+    """Read the frames alone that ``NyuFrames`` holds out.
+
+    Raises:
+        InputError: If the folder lacks the list or a frame.
+    """
+    return [_read(folder, name) for name in _training_names(folder)[-_HELD_OUT:]]
+
+
 def plane_normals(
     depth: Float32[np.ndarray, "h w"], *, window: int = _WINDOW
 ) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:

@@ -1,0 +1,267 @@
+"""Recalibration of an embedded model's confidence: ``python -m rilievo.train.recalibrate``.
+
+A network learns the expected error of its depth mostly from frames that it was trained on, and
+there its errors are small. Where the slopes of its depth disagree with the normals that it predicts
+beside, it is wrong more often than it says. Four numbers make one confidence of both: logistic
+regression of "right within a factor of 1.25" on photographs with measured depth that it was not
+trained on. They become part of the ONNX file; depth and normals stay as they are.
+"""
+
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tyro
+from jaxtyping import Bool, Float, Float64
+from PIL import Image
+from torch import Tensor, nn
+
+from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.io.atomic import replacing
+from rilievo.io.exif import ASSUMED_FOV
+from rilievo.io.limits import printable
+from rilievo.io.onnx_sum import KEY, append_sum
+from rilievo.models.conversion.compression import set_metadata
+from rilievo.models.engines import LoadOptions
+from rilievo.models.onnx import OnnxModel
+from rilievo.networks.small import MULTIPLE, double
+from rilievo.train.frames import Frame
+from rilievo.train.nyu_frames import held_out_frames
+
+RECALIBRATED = "rilievo.confidence"
+"""Entry of a file's metadata that has the four numbers."""
+_OUTPUTS = ("depth", "normals", "confidence")
+_WINDOW = 9
+_LEAST = 0.005
+_NEAR = np.log(1.25)
+_PIXELS_A_FRAME = 2000
+
+
+class Recalibration(nn.Module):
+    """Confidence of both: what the network says, and how far its depth and normals agree."""
+
+    weights: Tensor
+
+    def __init__(self, weights: Sequence[float] = (1.0, 0.0, 0.0, 0.0)) -> None:
+        """Take the factors of the three evidences, and the constant."""
+        super().__init__()
+        self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32))
+
+    def evidence(
+        self,
+        depth: Float[Tensor, "b h w"],
+        normals: Float[Tensor, "b 3 h w"],
+        confidence: Float[Tensor, "b h w"],
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Return log odds of the confidence, and logs of disagreement nearby and on the whole."""
+        angle = disagreement(depth, normals)[:, None]
+        pad = _WINDOW // 2
+        near = F.avg_pool2d(angle, _WINDOW, 1, pad, count_include_pad=False)
+        whole = angle.mean(dim=(2, 3), keepdim=True).expand_as(near)
+        said = confidence.clamp(0.01, 0.999)
+        odds = torch.log(said / (1 - said))[:, None]
+        return torch.cat([odds, double(torch.log(torch.cat([near, whole], 1) + _LEAST))], dim=1)
+
+    def forward(
+        self,
+        depth: Float[Tensor, "b h w"],
+        normals: Float[Tensor, "b 3 h w"],
+        confidence: Float[Tensor, "b h w"],
+    ) -> Float[Tensor, "b h w"]:
+        """Return the chance that depth is right within a factor of 1.25."""
+        factors, constant = self.weights[:3].view(1, 3, 1, 1), self.weights[3]
+        evidence = self.evidence(depth, normals, confidence)
+        return torch.sigmoid((evidence * factors).sum(dim=1) + constant)
+
+
+def disagreement(
+    depth: Float[Tensor, "b h w"], normals: Float[Tensor, "b 3 h w"]
+) -> Float[Tensor, "b h2 w2"]:
+    """1 − cos between predicted normals and those of the depth, at half the size.
+
+    Depth is seen through the camera that is assumed for photographs without tags.
+
+    Args:
+        depth: Depth, up to scale; the sides are even.
+        normals: Unit normals towards the camera.
+    """
+    height, width = depth.shape[1], depth.shape[2]
+    longer = torch.maximum(torch.as_tensor(height), torch.as_tensor(width))
+    focal = longer / (2 * np.tan(np.radians(ASSUMED_FOV) / 2))
+    logs = F.pad(torch.log(depth[:, None, ::2, ::2]), (1, 1, 1, 1), mode="replicate")
+    # Pixels of the half-size grid lie two apart, and a central difference spans two of them.
+    across = focal * (logs[:, 0, 1:-1, 2:] - logs[:, 0, 1:-1, :-2]) / 4
+    down = focal * (logs[:, 0, 2:, 1:-1] - logs[:, 0, :-2, 1:-1]) / 4
+    columns = (torch.arange(0, width, 2, device=depth.device) - (width - 1) / 2) / focal
+    rows = (torch.arange(0, height, 2, device=depth.device) - (height - 1) / 2) / focal
+    ahead = -1 - columns * across - rows[:, None] * down
+    mine = torch.stack([across, down, ahead], dim=1)
+    return 1 - (F.normalize(mine, dim=1) * normals[:, :, ::2, ::2]).sum(dim=1)
+
+
+class Sampled(NamedTuple):
+    """Pixels of the frames: their evidence, and whether depth is right there."""
+
+    evidence: Float64[np.ndarray, "n 3"]
+    right: Bool[np.ndarray, "n"]
+
+
+def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[np.ndarray, "4"]:
+    """Write a network with its confidence calibrated on frames.
+
+    Args:
+        source: ONNX file that ``export_small`` or ``quantise_small`` wrote.
+        target: File to write; may be ``source``.
+        frames: Photographs with measured depth that it was not trained on.
+
+    Returns:
+        The four numbers.
+
+    Raises:
+        OptionError: If the file has been recalibrated already.
+        InputError: If it is no embedded network, or all pixels of the frames are right, or none.
+        OutputError: If the file cannot be written.
+    """
+    model = OnnxModel(source, LoadOptions(device="cpu", threads=1))
+    if RECALIBRATED in model.metadata:
+        raise OptionError(f"{printable(source)}: recalibrated already; give the file before that")
+    sampled = list(_sampled(source, int(model.metadata.get("rilievo.area", 0)), frames))
+    weights = fit_logistic(
+        np.concatenate([each.evidence for each in sampled]),
+        np.concatenate([each.right for each in sampled]),
+    )
+    told = {key: value for key, value in model.metadata.items() if key != KEY}
+    with replacing(target) as part:
+        _append(source, part, Recalibration([float(each) for each in weights]))
+        numbers = " ".join(f"{each:.4f}" for each in weights)
+        set_metadata(part, {**told, RECALIBRATED: numbers})
+        append_sum(part)
+    return weights
+
+
+def fit_logistic(
+    evidence: Float64[np.ndarray, "n k"], right: Bool[np.ndarray, "n"]
+) -> Float64[np.ndarray, "k1"]:
+    """Factors and constant of a logistic regression, by Newton's method.
+
+    Raises:
+        InputError: If all are right, or none is.
+    """
+    if right.all() or not right.any():
+        raise InputError("confidence cannot be calibrated: all pixels are right, or none is")
+    inputs = np.concatenate([evidence, np.ones((len(evidence), 1))], axis=1)
+    weights = np.zeros(inputs.shape[1])
+    small = 1e-6 * len(inputs) * np.eye(len(weights))
+    for _ in range(30):
+        chance = 1 / (1 + np.exp(-inputs @ weights))
+        slope = inputs.T @ (right - chance) - small @ weights
+        bend = (inputs * (chance * (1 - chance))[:, None]).T @ inputs + small
+        weights += np.linalg.solve(bend, slope)
+    return weights
+
+
+def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampled]:
+    """Run the network on the frames, at the size of its area."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
+    if tuple(each.name for each in session.get_outputs()) != _OUTPUTS or not area:
+        raise InputError(f"{printable(source)}: no embedded network, with {', '.join(_OUTPUTS)}")
+    random, judge = np.random.default_rng(0), Recalibration()
+    for frame in frames:
+        image = Image.fromarray(frame.image)
+        scale = (area / (image.width * image.height)) ** 0.5
+        width, height = (
+            max(1, round(side * scale / MULTIPLE)) * MULTIPLE
+            for side in (image.width, image.height)
+        )
+        pixels = np.asarray(image.resize((width, height), Image.Resampling.BOX))[None]
+        depth, normals, said = map(torch.from_numpy, session.run(None, {"image": pixels}))
+        rows = (np.arange(height) + 0.5) * image.height // height
+        columns = (np.arange(width) + 0.5) * image.width // width
+        place = np.ix_(rows.astype(int), columns.astype(int))
+        valid = frame.valid[place] & ~frame.sky[place]
+        off = (torch.log(depth)[0].numpy() - frame.log_depth[place])[valid]
+        if not off.size:
+            continue
+        chosen = random.choice(off.size, min(off.size, _PIXELS_A_FRAME), replace=False)
+        evidence = judge.evidence(depth, normals, said)[0].numpy()[:, valid]
+        right = np.abs(off - np.median(off)) < _NEAR
+        yield Sampled(evidence.T[chosen].astype(np.float64), right[chosen])
+
+
+def _append(source: Path, target: Path, judge: Recalibration) -> None:
+    """Join the recalibration to the network in one graph."""
+    import onnx
+
+    network, maps = onnx.load(str(source)), {0: "batch", 1: "height", 2: "width"}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # constants that the exporter does not fold
+        path = Path(folder) / "judge.onnx"
+        torch.onnx.export(
+            judge.eval(),
+            (torch.ones(1, 64, 96), torch.ones(1, 3, 64, 96), torch.full((1, 64, 96), 0.5)),
+            str(path),
+            input_names=list(_OUTPUTS),
+            output_names=["new"],
+            dynamic_axes={
+                "normals": {0: "batch", 2: "height", 3: "width"},
+                **dict.fromkeys(("depth", "confidence", "new"), maps),
+            },
+            opset_version=network.opset_import[0].version,
+            dynamo=False,
+        )
+        tail = onnx.compose.add_prefix(onnx.load(str(path)), "sure/")
+    tail.ir_version = network.ir_version
+    joined = onnx.compose.merge_models(
+        network,
+        tail,
+        io_map=[(name, f"sure/{name}") for name in _OUTPUTS],
+        outputs=["depth", "normals", "sure/new"],
+    )
+    _rename(joined.graph, {"confidence": "sure/said", "sure/new": "confidence"})
+    onnx.checker.check_model(joined)
+    onnx.save(joined, str(target))
+
+
+def _rename(graph: object, names: dict[str, str]) -> None:
+    for node in graph.node:  # pyright: ignore[reportAttributeAccessIssue]
+        node.input[:] = [names.get(each, each) for each in node.input]
+        node.output[:] = [names.get(each, each) for each in node.output]
+    for each in graph.output:  # pyright: ignore[reportAttributeAccessIssue]
+        each.name = names.get(each.name, each.name)
+
+
+def main(
+    source: tyro.conf.Positional[Path],
+    *,
+    real: Path,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+) -> None:
+    """Write an embedded network with its confidence calibrated.
+
+    Args:
+        source: Network, as a run or ``rilievo.train.int8`` writes it.
+        real: Folder of NYU Depth V2's labelled frames; the training frames that are kept out of
+            training are taken.
+        output: File to write.
+    """
+    weights = recalibrate(source, output, held_out_frames(real))
+    sys.stdout.write(
+        f"{printable(output)}: log odds of the confidence count {weights[0]:.2f}, disagreement "
+        f"nearby {weights[1]:.2f}, on the whole {weights[2]:.2f}\n"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main)
+    except RilievoError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)

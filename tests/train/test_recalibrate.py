@@ -1,0 +1,87 @@
+"""Confidence calibrated on frames that a network was not trained on."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from rilievo.errors import InputError, OptionError
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.io.exif import assumed_camera
+from rilievo.io.onnx_sum import onnx_fault
+from rilievo.networks.small import TINY, SmallNet
+from rilievo.train.export import export_small
+from rilievo.train.frames import Frame
+from rilievo.train.recalibrate import Recalibration, disagreement, fit_logistic, recalibrate
+
+
+def frames(count: int) -> list[Frame]:
+    """Noise, whose depth no network can know."""
+    random = np.random.default_rng(3)
+    made = []
+    for _ in range(count):
+        made.append(
+            Frame(
+                image=random.integers(0, 256, (48, 64, 3), np.uint8),
+                log_depth=random.normal(0, 0.3, (48, 64)).astype(np.float32),
+                valid=np.ones((48, 64), bool),
+                sky=np.zeros((48, 64), bool),
+                normals=np.zeros((3, 48, 64), np.int8),
+                normals_valid=np.zeros((48, 64), bool),
+                camera=(60.0, 60.0, 31.5, 23.5),
+            )
+        )
+    return made
+
+
+def convolutions(path: Path) -> int:
+    return sum(node.op_type == "Conv" for node in onnx.load(str(path)).graph.node)
+
+
+def test_a_surface_agrees_with_its_own_normals_and_not_with_turned_ones() -> None:
+    rows, columns = np.mgrid[:96, :64]
+    depth = 2 + 0.3 * np.sin(rows / 20) + columns / 60
+    camera = assumed_camera(depth.shape)
+    normals, _ = normals_from_depth(depth, camera.K, np.ones(depth.shape, bool), window=3)
+    given = torch.from_numpy(depth)[None].float()
+    inner = (slice(None), slice(2, -2), slice(2, -2))
+    assert disagreement(given, torch.from_numpy(normals)[None].float())[inner].max() < 1e-3
+    turned = torch.from_numpy(normals * [[[-1]], [[1]], [[1]]])[None].float()
+    assert disagreement(given, turned)[inner].mean() > 0.05
+
+
+def test_a_regression_finds_the_chances_that_made_its_answers() -> None:
+    random = np.random.default_rng(0)
+    evidence = random.normal(size=(20000, 2))
+    chance = 1 / (1 + np.exp(-(evidence @ [1.5, -0.5] + 0.3)))
+    found = fit_logistic(evidence, random.random(20000) < chance)
+    np.testing.assert_allclose(found, [1.5, -0.5, 0.3], atol=0.08)
+    with pytest.raises(InputError, match="all pixels are right, or none"):
+        fit_logistic(evidence, np.ones(20000, bool))
+
+
+def test_the_file_s_confidence_alone_changes_and_becomes_the_share_that_is_right(
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(1)
+    network, before, after = SmallNet(TINY).eval(), tmp_path / "a.onnx", tmp_path / "b.onnx"
+    export_small(network, before)
+    weights = recalibrate(before, after, frames(3))
+    assert onnx_fault(after) is None
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 64, 3), np.uint8)
+    old, new = (
+        onnxruntime.InferenceSession(str(path)).run(None, {"image": pixels})
+        for path in (before, after)
+    )
+    np.testing.assert_array_equal(old[0], new[0])
+    np.testing.assert_array_equal(old[1], new[1])
+    judge = Recalibration([float(each) for each in weights])
+    np.testing.assert_allclose(judge(*map(torch.from_numpy, old)), new[2], rtol=1e-3, atol=1e-4)
+    assert abs(float(new[2].mean()) - 0.54) < 0.1  # normal errors of 0.3 within log 1.25
+    with pytest.raises(OptionError, match="recalibrated already"):
+        recalibrate(after, tmp_path / "c.onnx", frames(1))
+    # Further training reads the convolutions of a file in order: none was added.
+    assert convolutions(before) == convolutions(after)
