@@ -59,8 +59,7 @@ class Terms:
 
 def terms_of(prediction: Prediction) -> Terms:
     """Parameters for a prediction with depth and a camera."""
-    camera = prediction.camera
-    assert camera is not None, "every finished prediction has a camera"
+    camera = prediction.known_camera
     more = weight_of("length", "assumed") * (camera.source is CameraSource.ASSUMED)
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,

@@ -22,7 +22,7 @@ from rilievo.io.facts import FileFacts, SurfaceFacts
 from rilievo.io.formats.gltf import Part, chunk_of, corners, vectors, write_glb
 from rilievo.io.limits import printable
 from rilievo.io.writing import WriteJob
-from rilievo.types import Photo
+from rilievo.types import Camera, DepthMap, Photo
 
 AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z"
 
@@ -32,17 +32,17 @@ _FLATNESS = 0.004
 _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write the mesh, with the photograph as its texture where there is one.
 
     Raises:
         InputError: If no triangle is left.
     """
-    depth, options, photo = job.depth, job.options, job.prediction.photo
+    options, photo = job.options, job.prediction.photo
     step = surface_step(depth.shape, options.surface_points)
     surface = mesh(
         depth.depth(),
-        job.camera.K,
+        camera.K,
         job.surface_pixels,
         normals=job.prediction.normals,
         step=step,
@@ -81,7 +81,7 @@ def write(job: WriteJob) -> FileFacts:
     document = _document(
         parts,
         about,
-        _camera(job.camera.K, depth.shape),
+        _camera(camera.K, depth.shape),
         with_texture=texture is not None,
     )
     write_glb(job.path, parts, document)
