@@ -30,14 +30,10 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from write_guide_tables import REGION, TABLES  # noqa: E402
 
-from sliding_walls import write_walls  # noqa: E402
-
-HAS_TERMS = (Path(rilievo.__file__).parent / "losses" / "video_terms.py").exists()
 GOES_OVER_TABLES = (
     "tests/io/test_outputs.py",
     "tests/io/test_outputs_guide.py",
     "tests/metrics/test_depth_metrics.py",
-    "tests/losses/test_view_synthesis.py",
     "tests/cli/test_help.py",
     "tests/test_evaluation_documents.py::test_the_guides_tables_say_what_the_program_says",
 )
@@ -203,13 +199,6 @@ def extended(folder: Path) -> Path:
     [output], [line] = section("An output")
     (package / "io" / "formats" / "grid.py").write_text(output, encoding="utf-8")
     insert(package / "io/output_table.py", "_OUTPUTS: Mapping[str, Output] = {\n", line)
-    if HAS_TERMS:
-        [loss], [line, weight] = section("A loss")
-        terms = package / "losses" / "video_terms.py"
-        insert(terms, "TERMS: Mapping[str, Term] = {\n", line)
-        insert(terms, "from rilievo.losses.video_scene import AtScale, Scene\n", f"\n\n{loss}")
-        options = package / "losses" / "video_options.py"
-        insert(options, '    GROUP: ClassVar[str] = "Losses"\n', f"\n{weight}")
     [model, *_], _ = section("A model")
     (folder / "lab_depth.py").write_text(model, encoding="utf-8")
     return folder
@@ -242,9 +231,7 @@ def test_additions_of_the_guide_break_no_test_of_a_table(copy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_an_output_and_a_loss_are_added_as_the_guide_says(
-    copy: Path, tmp_path: Path
-) -> None:
+def test_a_model_and_an_output_are_added_as_the_guide_says(copy: Path, tmp_path: Path) -> None:
     Image.new("RGB", (64, 48), "gray").save(tmp_path / "photo.jpg")
     words = "rilievo predict photo.jpg --model lab_depth:load --save grid -o out"
     done = in_copy(copy, words.split(), tmp_path)
@@ -252,14 +239,6 @@ def test_a_model_an_output_and_a_loss_are_added_as_the_guide_says(
     rows = np.loadtxt(tmp_path / "out" / "photo.depth.txt")
     assert rows.shape == (48, 64)
     assert rows[0, 0] > rows[-1, 0]
-    if not HAS_TERMS:
-        pytest.skip("the losses on video are no table yet")
-    write_walls(tmp_path / "walls")
-    words = "rilievo train video walls -o run --camera 80,80,47.5,31.5 --encoder timm/test_resnet"
-    words += " --pose cnn --start scratch --size 64,96 --batch-size 2 --steps 1 --stride 1"
-    done = in_copy(copy, f"{words} --device cpu --losses.bends 0.5".split(), tmp_path)
-    assert done.returncode in (0, 1), done.stderr
-    assert '"bends": 0.5' in (tmp_path / "run" / "config.json").read_text()
 
 
 @pytest.mark.slow
