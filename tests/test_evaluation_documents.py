@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -29,6 +29,14 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 from write_guide_tables import REGION, TABLES  # noqa: E402
+
+GOES_OVER_TABLES = (
+    "tests/io/test_outputs.py",
+    "tests/io/test_outputs_guide.py",
+    "tests/metrics/test_depth_metrics.py",
+    "tests/cli/test_help.py",
+    "tests/test_evaluation_documents.py::test_the_guides_tables_say_what_the_program_says",
+)
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -159,31 +167,84 @@ def insert(path: Path, below: str, line: str) -> None:
     path.write_text(text.replace(below, below + line), encoding="utf-8")
 
 
+def section(title: str) -> tuple[list[str], list[str]]:
+    """Programs, and lines of tables, in a section of the guide to extending."""
+    [text] = re.findall(
+        rf"^## {title}\n(.*?)(?=^## |\Z)", text_of("docs/extending.md"), re.M | re.S
+    )
+    found = BLOCK.findall(text)
+    rows = [code for language, code in found if language == "" and not code.startswith("rilievo")]
+    return [code for language, code in found if language == "python"], rows
+
+
 def extended(folder: Path) -> Path:
-    """A copy of rilievo, changed as the guide to extending says."""
+    """A copy of rilievo, changed as the guide to extending says: two files an addition."""
     package = folder / "rilievo"
     shutil.copytree(
         Path(rilievo.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
     )
-    # The part on models has a test of its own: tests/models/test_outside_models.py.
-    found = BLOCK.findall(text_of("docs/extending.md").partition("## A model")[0])
-    dataset, metric, outside, benchmark = (code for language, code in found if language == "python")
-    lines = [code for language, code in found if language == "" and not code.startswith("rilievo")]
-    tables = package / "evaluate" / "benchmarks"
+    [dataset], [line] = section("A dataset")
     (package / "datasets" / "scans.py").write_text(dataset, encoding="utf-8")
-    insert(package / "datasets/__init__.py", "_DATASETS: Mapping[str, str] = {\n", lines[0])
+    insert(package / "datasets/__init__.py", "_DATASETS: Mapping[str, str] = {\n", line)
+    [metric, outside], [line] = section("A metric")
     depth = package / "metrics" / "depth.py"
-    insert(depth, "_METRICS: tuple[Metric[DepthPair], ...] = (\n", lines[1])
+    insert(depth, "_METRICS: tuple[Metric[DepthPair], ...] = (\n", line)
     insert(depth, "from rilievo.alignment.lines import dot\n", f"\n\n{metric}")
     (folder / "lab_metrics.py").write_text(outside, encoding="utf-8")
+    [benchmark], [line] = section("A benchmark")
+    tables = package / "evaluate" / "benchmarks"
     generic = tables / "generic.py"
     generic.write_text(f"{generic.read_text(encoding='utf-8')}\n{benchmark}", encoding="utf-8")
-    insert(tables / "__init__.py", "_BENCHMARKS = (\n", lines[2])
+    insert(tables / "__init__.py", "_BENCHMARKS = (\n", line)
+    [output], [line] = section("An output")
+    (package / "io" / "formats" / "grid.py").write_text(output, encoding="utf-8")
+    insert(package / "io/output_table.py", "_OUTPUTS: Mapping[str, Output] = {\n", line)
+    [model, *_], _ = section("A model")
+    (folder / "lab_depth.py").write_text(model, encoding="utf-8")
     return folder
 
 
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return extended(tmp_path_factory.mktemp("changed"))
+
+
+def in_copy(copy: Path, words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python's modules with the changed copy in place of rilievo."""
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (copy, ROOT)))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.slow
-def test_a_dataset_a_metric_and_a_benchmark_are_added_as_the_guide_says(tmp_path: Path) -> None:
+def test_additions_of_the_guide_break_no_test_of_a_table(copy: Path) -> None:
+    """Tests that go over the tables go over the additions too."""
+    words = f"pytest -v -p no:randomly -p no:cacheprovider --basetemp {copy / 'tests'} -m"
+    done = in_copy(copy, [*words.split(), "not slow", *GOES_OVER_TABLES], ROOT)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "[grid]" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_model_and_an_output_are_added_as_the_guide_says(copy: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), "gray").save(tmp_path / "photo.jpg")
+    words = "rilievo predict photo.jpg --model lab_depth:load --save grid -o out"
+    done = in_copy(copy, words.split(), tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = np.loadtxt(tmp_path / "out" / "photo.depth.txt")
+    assert rows.shape == (48, 64)
+    assert rows[0, 0] > rows[-1, 0]
+
+
+@pytest.mark.slow
+def test_a_dataset_a_metric_and_a_benchmark_are_added_as_the_guide_says(
+    copy: Path, tmp_path: Path
+) -> None:
     scans = tmp_path / "scans"
     scans.mkdir()
     (scans / "test.txt").write_text("a\nb\n")
@@ -191,17 +252,9 @@ def test_a_dataset_a_metric_and_a_benchmark_are_added_as_the_guide_says(tmp_path
     for name in ("a", "b"):
         Image.new("RGB", (64, 48), "gray").save(scans / f"{name}.jpg")
         np.save(scans / f"{name}.npy", depth.astype(np.uint16))
-    package = extended(tmp_path / "changed")
     shown = (line for _, code in blocks("docs/extending.md") for line in commands(code))
     [command] = [line for line in shown if line.startswith("rilievo evaluate")]
-    done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(package)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = in_copy(copy, shlex.split(command), tmp_path)
     assert done.returncode == 0, done.stderr
     assert (
         "rilievo/small (up_to_scale, after one factor an image, fitted to its truth) on scans"

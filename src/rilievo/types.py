@@ -273,6 +273,17 @@ class Prediction(DeferredParts, PredictionMethods):
             )
         return self.depth_or_none
 
+    @property
+    def known_camera(self) -> Camera:
+        """Camera of the image, which every prediction of a photograph has.
+
+        Raises:
+            InputError: If it is not known; ``camera`` is None then.
+        """
+        if self.camera is None:
+            raise InputError("this prediction has no camera: predict again with camera= or fov=")
+        return self.camera
+
     def _parts(self) -> list[str]:
         """Names of the parts besides depth."""
         return [name for name in ("normals", "confidence") if self.has(name)]

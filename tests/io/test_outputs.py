@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from rilievo.errors import (
     OutputError,
 )
 from rilievo.io import outputs
-from rilievo.io.outputs import OUTPUTS, Need, SaveOptions, load, save
+from rilievo.io.output_table import load
+from rilievo.io.outputs import OUTPUTS, Need, SaveOptions, save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
 from rilievo.types import Calibration, DepthKind
@@ -63,6 +65,7 @@ def test_every_line_of_the_table_is_true(name: str) -> None:
     output = OUTPUTS[name]
     for place in (output.writer, output.reader, output.embedded):
         assert place is None or callable(load(place))
+    assert [*signature(load(output.writer)).parameters] == ["job", *output.needs]
     assert bool(output.reader) == bool(output.gives)
     assert (output.extra is None) == (output.package is None)
     assert "\n" not in output.summary
@@ -203,7 +206,7 @@ def test_a_failure_while_writing_changes_nothing(
     save(prediction(), tmp_path / "photo", tuple(OUTPUTS))
     before = tree(tmp_path)
 
-    def fail(job: object) -> None:
+    def fail(job: object, *parts: object) -> None:
         raise OSError(28, "No space left on device")
 
     writer = load(OUTPUTS[name].writer)

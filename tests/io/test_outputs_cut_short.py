@@ -10,7 +10,8 @@ import pytest
 
 from predictions import prediction
 from rilievo.io.atomic import sweep_parts
-from rilievo.io.outputs import OUTPUTS, SaveOptions, load, save
+from rilievo.io.output_table import load
+from rilievo.io.outputs import OUTPUTS, SaveOptions, save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
 

@@ -39,8 +39,8 @@ NO_CARD = print
 class Ours(Rendered):
     pass
 
-def write(job):
-    job.path.write_text(" ".join(map(str, job.depth.values.shape)))
+def write(job, depth):
+    job.path.write_text(" ".join(map(str, depth.values.shape)))
     return FileFacts(file=job.file, output=job.output, holds="shape")
 
 SHAPE = Output(suffix=".shape.txt", summary="height and width", needs=(Need.DEPTH,), writer=write)
@@ -112,6 +112,8 @@ def test_everything_else_is_found_by_its_installed_name(site: Path) -> None:
     assert find_metric(Task.DEPTH, "close").name == "close"
     assert main(["predict", "photo.jpg", "--save", "shape", "-o", "shapes"]) == 0
     assert Path("shapes/photo.shape.txt").read_text() == "120 160"
+    assert main(["predict", "photo.jpg", "--save", "colour,lab_others:SHAPE", "-o", "here"]) == 0
+    assert {path.name for path in Path("here").iterdir()} >= {"photo.depth.png", "photo.shape.txt"}
     assert main(["predict", "photo.jpg", "--save", "all", "-o", "all"]) == 0
     assert not Path("all/photo.shape.txt").exists()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from rilievo.errors import InputError, MissingPackageError, OptionError
+from rilievo.errors import MissingPackageError, OptionError
 from rilievo.geometry import surface as surfaces
 from rilievo.geometry.surface import Mesh, PointCloud, surface_step
 from rilievo.io.colour import colourise
@@ -17,7 +17,7 @@ from rilievo.io.formats.colour import picture_range
 from rilievo.io.formats.panel import panel_picture
 from rilievo.io.outputs import save
 from rilievo.io.writing import SaveOptions
-from rilievo.types import Camera, Prediction
+from rilievo.types import Prediction
 
 _FRAME_HEIGHT = 520  # px, of a page in a notebook
 _PANEL_HEIGHT = 480  # px, of a picture in a notebook
@@ -83,7 +83,7 @@ def points(prediction: Prediction, step: int | None = None) -> PointCloud:
     options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
     return surfaces.point_cloud(
         depth.depth(),
-        _camera(prediction).K,
+        prediction.known_camera.K,
         depth.valid,
         colours=None if photo is None else photo.pixels,
         normals=prediction.normals,
@@ -101,7 +101,7 @@ def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
     options, depth = SaveOptions(), prediction.depth
     return surfaces.mesh(
         depth.depth(),
-        _camera(prediction).K,
+        prediction.known_camera.K,
         depth.valid,
         normals=prediction.normals,
         step=_step(prediction, options, step),
@@ -148,12 +148,6 @@ def _package(name: str, method: str) -> Any:
         if error.name != name:
             raise
         raise MissingPackageError(f"{method}()", name) from error
-
-
-def _camera(prediction: Prediction) -> Camera:
-    if prediction.camera is None:
-        raise InputError("this prediction has no camera; a surface needs one")
-    return prediction.camera
 
 
 def _step(prediction: Prediction, options: SaveOptions, step: int | None) -> int:

@@ -29,8 +29,9 @@ class Output:
         summary: One line for help texts.
         needs: Parts of the prediction that are required.
         takes: Parts that are also stored, where the prediction has them.
-        writer: Function from ``WriteJob`` to ``FileFacts``, as ``module:function``, by default in
-            ``rilievo.io.formats``; for outputs of other packages the function itself.
+        writer: Function from a ``WriteJob`` and the parts in ``needs``, in their order, to
+            ``FileFacts``, as ``module:function``, by default in ``rilievo.io.formats``; for outputs
+            of other packages the function itself.
         reader: Function that reads values back as ``Stored``, as ``module:function``; None for
             pictures and surfaces.
         gives: Parts that can be read back.

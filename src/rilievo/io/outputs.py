@@ -9,11 +9,11 @@ from rilievo.errors import MissingExtraError, OptionError
 from rilievo.io.atomic import make_folder
 from rilievo.io.checksums import sum_of
 from rilievo.io.merging import agreeing, merged
-from rilievo.io.output_table import OUTPUTS, Need, load
+from rilievo.io.output_table import OUTPUTS, Need
 from rilievo.io.ownership import check_claim
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
-from rilievo.io.writing import SaveOptions, WriteJob
+from rilievo.io.writing import SaveOptions, WriteJob, write_file
 from rilievo.types import Prediction, Setting
 
 
@@ -91,7 +91,7 @@ def write_parts(
                 options=options,
                 about=about,
             )
-            said = load(OUTPUTS[name].writer)(job)
+            said = write_file(job)
             found = sum_of(job.path)
             facts.append(replace(said, bytes=found.bytes, sha256=found.sha256))
         write_sidecar(json_part, merged(about, tuple(facts), before, claim.earlier))

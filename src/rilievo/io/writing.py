@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -12,9 +13,10 @@ from rilievo.geometry.lattice import Cut
 from rilievo.io.colour import Drawn, check_colour_map
 from rilievo.io.dropping import parse_drop, surface_pixels
 from rilievo.io.facts import DepthFacts, FileFacts, Sidecar
+from rilievo.io.output_table import OUTPUTS, load
 from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.io.stereo import StereoOptions
-from rilievo.types import Camera, DepthMap, Prediction
+from rilievo.types import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,21 +104,10 @@ class WriteJob:
     about: Sidecar
 
     @property
-    def depth(self) -> DepthMap:
-        """Depth map of the prediction; only for outputs that need one."""
-        return self.prediction.depth
-
-    @property
     def depth_facts(self) -> DepthFacts:
         """Description of the depth map."""
         assert self.about.depth is not None, "described from the same prediction"
         return self.about.depth
-
-    @property
-    def camera(self) -> Camera:
-        """Camera of the prediction; only for outputs that need one."""
-        assert self.prediction.camera is not None, "save checks what an output needs"
-        return self.prediction.camera
 
     @property
     def surface_pixels(self) -> Bool[np.ndarray, "h w"]:
@@ -134,3 +125,16 @@ class WriteJob:
             offset=0.0,
             invalid="nan",
         )
+
+
+def write_file(job: WriteJob) -> FileFacts:
+    """Write a file with the writer of its output, which is given the parts that it needs."""
+    return load(OUTPUTS[job.output].writer)(job, *needed_parts(job.prediction, job.output))
+
+
+def needed_parts(prediction: Prediction, output: str) -> tuple[Any, ...]:
+    """Parts of a prediction that an output needs, in the order of its row in ``OUTPUTS``.
+
+    ``check_parts`` of ``rilievo.io.outputs`` refuses predictions that lack one.
+    """
+    return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)

@@ -55,8 +55,7 @@ def expected_of_depth(prediction: Prediction, places: int = 7) -> float:
         prediction: Prediction in metres, with its camera.
         places: Number of places along each side of the grid.
     """
-    depth, camera = prediction.depth, prediction.camera
-    assert camera is not None, "every finished prediction has a camera"
+    depth, camera = prediction.depth, prediction.known_camera
     height, width = depth.shape
     errors, facts = [], known_places(prediction)
     for v in np.linspace(0.5, height - 1.5, places):
@@ -85,8 +84,7 @@ def circumstances_at(
         facts: Result of ``known_places`` for the prediction, to reuse for many points; computed if
             None.
     """
-    camera, method = prediction.camera, method_of(prediction)
-    assert camera is not None, "every finished prediction has a camera"
+    camera, method = prediction.known_camera, method_of(prediction)
     assumed, doubt = is_assumed(camera), doubt_of(prediction)
     facts = known_places(prediction) if facts is None else facts
     if not facts:
@@ -150,12 +148,12 @@ def known_places(prediction: Prediction) -> list[Place]:
 
 
 def _place(prediction: Prediction, known: Known) -> Place:
-    assert prediction.camera is not None, "every finished prediction has a camera"
     if isinstance(known, KnownPoint):
         return float(known.u), float(known.v), float(known.metres), 0.0
     ends = Pixel(known.u1, known.v1, ""), Pixel(known.u2, known.v2, "")
     depths = values_at_ends(prediction.depth, *ends)
-    first, second = (ray(prediction.camera, at) * z for at, z in zip(ends, depths, strict=True))
+    camera = prediction.known_camera
+    first, second = (ray(camera, at) * z for at, z in zip(ends, depths, strict=True))
     deep = abs(float(np.linalg.norm(first)) - float(np.linalg.norm(second)))
     along = min(1.0, deep / float(np.linalg.norm(second - first)))
     return (known.u1 + known.u2) / 2, (known.v1 + known.v2) / 2, sum(depths) / 2, along

@@ -117,7 +117,7 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
         CalibrationError: If a point has no depth, or too little around it.
     """
     prediction.depth.depth()
-    camera = _camera(prediction)
+    camera = prediction.known_camera
     normals = []
     misses = []
     for at in _pixels((first, second)):
@@ -150,13 +150,7 @@ def _metric(prediction: Prediction) -> Camera:
             f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one known "
             "length or distance (--known-length U1,V1,U2,V2,METRES or --known U,V,METRES)"
         )
-    return _camera(prediction)
-
-
-def _camera(prediction: Prediction) -> Camera:
-    if prediction.camera is None:
-        raise CalibrationError("this prediction has no camera, so nothing can be measured")
-    return prediction.camera
+    return prediction.known_camera
 
 
 def _pixels(points: Sequence[Point]) -> list[Pixel]:
@@ -215,7 +209,7 @@ def _plane(
     Raises:
         CalibrationError: If the mask has too few pixels with depth.
     """
-    depth, camera = prediction.depth, _camera(prediction)
+    depth, camera = prediction.depth, prediction.known_camera
     inside = mask & depth.valid
     if inside.sum() < _LEAST_PATCH:
         raise CalibrationError(

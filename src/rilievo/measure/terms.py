@@ -88,8 +88,7 @@ class Terms:
 
 def terms_of(prediction: Prediction) -> Terms:
     """Parameters for a prediction with depth and a camera."""
-    assert prediction.camera is not None, "every finished prediction has a camera"
-    more = weight_of("length", "assumed") * is_assumed(prediction.camera)
+    more = weight_of("length", "assumed") * is_assumed(prediction.known_camera)
     more += weight_of("length", "doubt") * doubt_of(prediction)
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,

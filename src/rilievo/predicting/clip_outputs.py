@@ -13,11 +13,11 @@ from jaxtyping import UInt8, UInt16
 from rilievo.io.checksums import sum_of
 from rilievo.io.colour import ColourRange, Drawn, drawn, widened
 from rilievo.io.facts import FileFacts, FileSum
-from rilievo.io.output_table import OUTPUTS, Need, load
+from rilievo.io.output_table import OUTPUTS, Need
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import describe
 from rilievo.io.video_format import Coding, SoundSource, VideoFormat
-from rilievo.io.writing import SaveOptions, WriteJob
+from rilievo.io.writing import SaveOptions, WriteJob, write_file
 from rilievo.types import DepthKind, DepthMap, Prediction
 
 _FRAMES = 1024
@@ -177,7 +177,7 @@ class FolderSink(Sink):
             if is_empty and Need.CAMERA in OUTPUTS[output].needs:
                 continue  # no pixel has depth (only sky, say), so there is no surface to write
             name = f"{index:06d}{OUTPUTS[output].suffix}"
-            self._facts[output][name] = load(OUTPUTS[output].writer)(
+            self._facts[output][name] = write_file(
                 WriteJob(
                     path=self._part / name,
                     file=name,

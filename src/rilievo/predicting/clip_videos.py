@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
+import numpy as np
+from jaxtyping import Float32
+
 from rilievo.io.checksums import sum_of
 from rilievo.io.colour import ColourRange, Drawn, colourise, normals_picture, range_of
 from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts
@@ -14,7 +17,7 @@ from rilievo.io.placement import Placement
 from rilievo.io.stereo import stereo_picture, stereo_size
 from rilievo.io.video_format import Coding
 from rilievo.io.video_writer import VideoWriter, writing_part
-from rilievo.io.writing import SaveOptions
+from rilievo.io.writing import SaveOptions, needed_parts
 from rilievo.predicting.clip_outputs import (
     AS_NUMBERS,
     AS_PICTURES,
@@ -24,14 +27,14 @@ from rilievo.predicting.clip_outputs import (
     Rendered,
     Sink,
 )
-from rilievo.types import Prediction
+from rilievo.types import DepthMap, Photo, Prediction
 
 
 class VideoSink(Sink):
     """A video whose frames are drawn from the predictions."""
 
     def __init__(
-        self, writer: VideoWriter, facts: FileFacts, draw: Callable[[Prediction], Rendered]
+        self, writer: VideoWriter, facts: FileFacts, draw: Callable[..., Rendered]
     ) -> None:
         """Draw into an open video."""
         self._writer, self._facts, self._draw = writer, facts, draw
@@ -43,7 +46,7 @@ class VideoSink(Sink):
 
     def render(self, prediction: Prediction, index: int) -> Rendered:
         """Draw a frame."""
-        return self._draw(prediction)
+        return self._draw(*needed_parts(prediction, self._facts.output))
 
     def write(self, rendered: Rendered, ticks: int) -> None:
         """Encode the next frame."""
@@ -88,10 +91,8 @@ def _colour(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     assert form.extent is not None, "outputs that need depth are refused before"
     limits, options = _limits(form.extent, form.options), form.options
 
-    def draw(prediction: Prediction) -> Rendered:
-        return colourise(
-            prediction.depth, colour_map=options.colour_map, limits=limits, what=options.draw
-        )
+    def draw(depth: DepthMap) -> Rendered:
+        return colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
 
     facts = FileFacts(
         file=name,
@@ -103,9 +104,8 @@ def _colour(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
 
 
 def _normals(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
-    def draw(prediction: Prediction) -> Rendered:
-        assert prediction.normals is not None, "outputs that need normals are refused before"
-        return normals_picture(prediction.normals)
+    def draw(normals: Float32[np.ndarray, "3 h w"]) -> Rendered:
+        return normals_picture(normals)
 
     facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=PICTURE_AXES)
     return VideoSink(writer, facts, draw)
@@ -117,9 +117,8 @@ def _stereo(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     asked = stereo_range(form.extent.kind, form.options)
     drawn = form.extent.colours if form.options.draw is Drawn.INVERSE_DEPTH else None
 
-    def draw(prediction: Prediction) -> Rendered:
-        assert prediction.photo is not None, "outputs that need the photograph are refused before"
-        return stereo_picture(prediction.photo.pixels, prediction.depth, options, asked or drawn)
+    def draw(depth: DepthMap, photo: Photo) -> Rendered:
+        return stereo_picture(photo.pixels, depth, options, asked or drawn)
 
     facts = FileFacts(file=name, output="stereo", holds=holds(options))
     return VideoSink(writer, facts, draw)
@@ -137,8 +136,8 @@ def _numbers(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     kind = form.extent.kind
     coding = coding_of(kind, form.extent.low, form.extent.high or 1.0)
 
-    def draw(prediction: Prediction) -> Rendered:
-        return encode(prediction.depth, coding)
+    def draw(depth: DepthMap) -> Rendered:
+        return encode(depth, coding)
 
     facts = FileFacts(
         file=name,

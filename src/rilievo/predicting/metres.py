@@ -112,9 +112,8 @@ def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metre
     """
     from rilievo.calibration.markers import find_markers, focal_of, points_of
 
-    camera, photo = prediction.camera, prediction.photo
+    camera, photo = prediction.known_camera, prediction.photo
     assert photo is not None, "a prediction that has just been made has its photograph"
-    assert camera is not None, "every finished prediction has a camera"
     markers = find_markers(photo.pixels)
     if camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS):
         K = camera.K.copy()
@@ -156,10 +155,9 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         asked = tuple(map(str, known))
     else:
         assert metres.camera_height is not None, "checked above"
-        assert prediction.camera is not None, "every finished prediction has a camera"
         fitted = calibrate_height(
             prediction.depth,
-            prediction.camera,
+            prediction.known_camera,
             metres.camera_height,
             normals=prediction.normals,
         )
@@ -190,9 +188,8 @@ def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Predic
     whose = f"its own depth ({own.source}) is not used"
     if own.metres is None:
         return prediction, f"{whose}: {own.unused}"
-    assert prediction.camera is not None, "every finished prediction has a camera"
     try:
-        points = of_own_depth(own, prediction.shape, prediction.camera)
+        points = of_own_depth(own, prediction.shape, prediction.known_camera)
         metric, fitted = with_metres(prediction, Metres(sparse=points, method=OWN_DEPTH))
     except CalibrationError as error:
         return prediction, f"{whose}: {error}"

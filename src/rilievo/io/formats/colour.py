@@ -21,9 +21,9 @@ _DRAWS = {
 }
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the picture; near is bright unless the options say otherwise."""
-    depth, options = job.depth, job.options
+    options = job.options
     limits = picture_range(depth, options)
     picture = colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
     facts = FileFacts(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.io.bands import bands
@@ -12,10 +13,8 @@ from rilievo.io.stored import Stored, opened
 from rilievo.io.writing import WriteJob
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, confidence: Float32[np.ndarray, "h w"]) -> FileFacts:
     """Write 255 times the confidence."""
-    confidence = job.prediction.confidence
-    assert confidence is not None, "save checks what an output needs"
     facts = FileFacts(
         file=job.file,
         output=job.output,

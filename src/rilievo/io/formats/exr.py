@@ -11,15 +11,15 @@ from rilievo.errors import MissingExtraError
 from rilievo.io.facts import FileFacts
 from rilievo.io.stored import Stored, from_nan, with_nan
 from rilievo.io.writing import WriteJob
+from rilievo.types import DepthMap
 
 KEY = "rilievo"
 _CHECKSUM = "crc32"
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the values into channel Z, or Y for affine kinds; NaN where invalid."""
     OpenEXR = _package()
-    depth = job.depth
     channel = "Z" if depth.is_depth else "Y"
     facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
     values = np.ascontiguousarray(with_nan(depth.values, depth.valid))

@@ -23,7 +23,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.surface import Mesh, mesh, surface_step
 from rilievo.io.facts import FileFacts, SurfaceFacts
 from rilievo.io.writing import WriteJob
-from rilievo.types import Photo
+from rilievo.types import Camera, DepthMap, Photo
 
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126
@@ -127,17 +127,17 @@ _FLATNESS = 0.004
 _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write the mesh, with the photograph as its texture where there is one.
 
     Raises:
         InputError: If no triangle is left.
     """
-    depth, options, photo = job.depth, job.options, job.prediction.photo
+    options, photo = job.options, job.prediction.photo
     step = surface_step(depth.shape, options.surface_points)
     surface = mesh(
         depth.depth(),
-        job.camera.K,
+        camera.K,
         job.surface_pixels,
         normals=job.prediction.normals,
         step=step,
@@ -174,7 +174,7 @@ def write(job: WriteJob) -> FileFacts:
     document = _document(
         parts,
         about,
-        _camera(job.camera.K, depth.shape),
+        _camera(camera.K, depth.shape),
         with_texture=texture is not None,
     )
     write_glb(job.path, parts, document)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.io.colour import normals_picture
@@ -12,10 +13,8 @@ from rilievo.io.stored import Stored, opened
 from rilievo.io.writing import WriteJob
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, normals: Float32[np.ndarray, "3 h w"]) -> FileFacts:
     """Write the picture."""
-    normals = job.prediction.normals
-    assert normals is not None, "save checks what an output needs"
     facts = FileFacts(
         file=job.file, output=job.output, holds="picture of normals", axes=PICTURE_AXES
     )

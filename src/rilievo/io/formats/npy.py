@@ -3,17 +3,19 @@
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 
 from rilievo.io.facts import OUR_AXES, FileFacts
 from rilievo.io.limits import retry_miscounted
 from rilievo.io.stored import Stored, from_nan, with_nan
 from rilievo.io.writing import WriteJob
+from rilievo.types import DepthMap
 
 
-def write_depth(job: WriteJob) -> FileFacts:
+def write_depth(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the values, (h, w), NaN where invalid."""
     with job.path.open("wb") as file:
-        np.save(file, with_nan(job.depth.values, job.depth.valid), allow_pickle=False)
+        np.save(file, with_nan(depth.values, depth.valid), allow_pickle=False)
     return job.float_depth_facts(job.depth_facts.meaning)
 
 
@@ -22,10 +24,8 @@ def read_depth(path: Path, facts: FileFacts) -> Stored:
     return from_nan(_load(path))
 
 
-def write_normals(job: WriteJob) -> FileFacts:
+def write_normals(job: WriteJob, normals: Float32[np.ndarray, "3 h w"]) -> FileFacts:
     """Write the normals, (h, w, 3), in our axes."""
-    normals = job.prediction.normals
-    assert normals is not None, "save checks what an output needs"
     with job.path.open("wb") as file:
         np.save(file, np.ascontiguousarray(np.moveaxis(normals, 0, 2)), allow_pickle=False)
     return FileFacts(file=job.file, output=job.output, holds="normals", axes=OUR_AXES)

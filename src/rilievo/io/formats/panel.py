@@ -42,9 +42,9 @@ class _Sizes:
         return self.margin // 2 + 3 * self.line + self.margin
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the panel."""
-    bar = colour_bar(job.depth, job.options)
+    bar = colour_bar(depth, job.options)
     facts = FileFacts(
         file=job.file,
         output=job.output,

@@ -15,12 +15,13 @@ from rilievo.errors import InputError
 from rilievo.geometry.surface import PointCloud, point_cloud, surface_step
 from rilievo.io.facts import OUR_AXES, FileFacts, SurfaceFacts
 from rilievo.io.writing import WriteJob
+from rilievo.types import Camera, DepthMap
 
 _LONGEST = 200
 """Characters of a comment."""
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write the points, without flying points at depth edges.
 
     Raises:
@@ -28,11 +29,11 @@ def write(job: WriteJob) -> FileFacts:
     """
     from plyfile import PlyData, PlyElement
 
-    depth, options, photo = job.depth, job.options, job.prediction.photo
+    options, photo = job.options, job.prediction.photo
     step = surface_step(depth.shape, options.surface_points)
     cloud = point_cloud(
         depth.depth(),
-        job.camera.K,
+        camera.K,
         job.surface_pixels,
         colours=None if photo is None else photo.pixels,
         normals=job.prediction.normals,

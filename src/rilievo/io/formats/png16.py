@@ -62,9 +62,9 @@ def encode(depth: DepthMap, coding: Coding) -> UInt16[np.ndarray, "h w"]:
     return stored
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the map."""
-    depth, about = job.depth, job.depth_facts
+    about = job.depth_facts
     low, high = about.minimum, about.maximum
     coding = coding_of(depth.kind, 1.0 if low is None else low, 1.0 if high is None else high)
     facts = FileFacts(

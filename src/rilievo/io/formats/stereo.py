@@ -5,15 +5,14 @@ from rilievo.io.facts import FileFacts
 from rilievo.io.png import write_png
 from rilievo.io.stereo import StereoOptions, stereo_picture
 from rilievo.io.writing import SaveOptions, WriteJob
-from rilievo.types import DepthKind
+from rilievo.types import DepthKind, DepthMap, Photo
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     """Write the pair."""
-    photo, options = job.prediction.photo, job.options
-    assert photo is not None, "save checks what an output needs"
-    limits = stereo_range(job.depth.kind, options)
-    picture = stereo_picture(photo.pixels, job.depth, options.stereo, limits)
+    options = job.options
+    limits = stereo_range(depth.kind, options)
+    picture = stereo_picture(photo.pixels, depth, options.stereo, limits)
     facts = FileFacts(file=job.file, output=job.output, holds=holds(options.stereo))
     write_png(job.path, picture, {"Software": "rilievo", "rilievo": job.about.alone(facts)})
     return facts

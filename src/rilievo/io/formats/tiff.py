@@ -9,14 +9,15 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from rilievo.io.facts import FileFacts
 from rilievo.io.stored import Stored, from_nan, opened, with_nan
 from rilievo.io.writing import WriteJob
+from rilievo.types import DepthMap
 
 _IMAGE_DESCRIPTION = 270
 _SOFTWARE = 305
 
 
-def write(job: WriteJob) -> FileFacts:
+def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the values, NaN where invalid, with the JSON as the image description."""
-    depth, facts = job.depth, job.float_depth_facts(job.depth_facts.meaning)
+    facts = job.float_depth_facts(job.depth_facts.meaning)
     tags = ImageFileDirectory_v2()
     tags[_IMAGE_DESCRIPTION] = job.about.alone(facts)
     tags[_SOFTWARE] = "rilievo"
