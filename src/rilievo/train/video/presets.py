@@ -121,13 +121,13 @@ def _can_teach_pose(config: VideoConfig) -> bool:
 def _refining(plain: VideoConfig) -> VideoConfig:
     """Return the numbers of ``clip``: minutes of training from weights that are nearly right.
 
-    Depth follows triangulated corners, and the start elsewhere. The photometric error counts
-    little: alone, it pulls plain roads and walls to the scale of the motion before the rest
+    Depth follows the photometric error and triangulated corners, and the start elsewhere. Without
+    the corners, plain roads and walls are pulled to the scale of the motion before the rest
     follows.
     """
     return replace(
         plain,
-        losses=VideoLosses(photometric=0.3, anchor=0.2, corners=0.5),
+        losses=VideoLosses(anchor=0.2, corners=0.5),
         learning_rate=2e-4,
         start_share=0.5,
         cosine=True,
