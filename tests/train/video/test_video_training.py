@@ -124,7 +124,8 @@ def test_tables_and_pictures_are_there_to_look_at(whole: Path) -> None:
     assert [row.split(",")[0] for row in rows] == ["6"]
     validation = (whole / "validation.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in validation[1:]] == ["3", "6"]
-    assert "nan" not in validation[-1]
+    # Corners are triangulated where motion is by geometry alone.
+    assert "nan" not in validation[-1].rpartition(",")[0]
     with Image.open(whole / "pictures/step-0000006.png") as picture:
         assert picture.size == (96, 5 * 64)
 

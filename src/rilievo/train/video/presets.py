@@ -123,17 +123,17 @@ def _can_teach_pose(config: VideoConfig) -> bool:
 def _refining(plain: VideoConfig) -> VideoConfig:
     """Return the numbers of ``clip``: minutes of training from weights that are nearly right.
 
-    Depth follows triangulated corners, and the start elsewhere. The photometric error is measured
-    but not trained on: it pulled plain roads and walls to the scale of the motion before the rest
-    followed. The encoder is frozen, since few frames of one place would spoil it for others.
+    Depth follows the photometric error and triangulated corners, and the start elsewhere. Without
+    the corners, plain roads and walls are pulled to the scale of the motion before the rest
+    follows.
     """
     return replace(
         plain,
-        losses=VideoLosses(photometric=0.0, smoothness=0.0, anchor=0.2, corners=0.5),
-        learning_rate=4e-4,
-        freeze_encoder=True,
+        losses=VideoLosses(anchor=0.2, corners=0.5),
+        learning_rate=2e-4,
+        start_share=0.5,
         cosine=True,
-        warm_up=50,
+        warm_up=20,
         clip_norm=10.0,
         minutes=10.0,
         validations=6,
