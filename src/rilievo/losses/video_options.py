@@ -28,7 +28,7 @@ class VideoLosses:
     GROUP: ClassVar[str] = "Losses"
 
     photometric: float = 1.0
-    """Weight of the photometric error; 0 with preset clip."""
+    """Weight of the photometric error."""
     ssim: float = 0.85
     """Share of SSIM in the photometric error; the rest is L1. 0 leaves SSIM out."""
     smoothness: float = 1e-3

@@ -140,8 +140,7 @@ class VideoConfig:
     """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
     default the weights that the run starts from."""
     freeze_encoder: bool = False
-    """Whether the encoder of the depth network keeps the weights that it starts from, as with
-    preset clip."""
+    """Whether the encoder of the depth network keeps the weights that it starts from."""
     losses: VideoLosses = field(default_factory=VideoLosses)
     augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
     offsets: tuple[int, ...] = (-1, 1)
@@ -160,7 +159,7 @@ class VideoConfig:
     """Validations without a smaller error after which the run ends early; 4 with preset clip."""
     start_share: float = 0.0
     """Share of the start in the weights that are validated and kept: learned weights are averaged
-    with those of the start (Wortsman et al., CVPR 2022)."""
+    with those of the start (Wortsman et al., CVPR 2022); 0.5 with preset clip."""
     keep_best: bool = False
     """Whether the run's weights are those with the least error on the held-out targets, of which
     those of the start count too, as with preset clip; otherwise the last."""
@@ -169,7 +168,7 @@ class VideoConfig:
     geometry finds on the depth of the start or of the prior."""
     motion_again: tuple[float, ...] = ()
     """Shares of the steps after which motion by geometry is estimated again, with the depth learned
-    so far; 0.25,0.4 with preset clip."""
+    so far; 0.5 with preset clip."""
     batch_size: int = 12
     """Targets per forward pass on each device; 4 with preset clip."""
     accumulate: int = 1
@@ -179,7 +178,7 @@ class VideoConfig:
     milestones: Annotated[tuple[int, ...], tyro.conf.arg(metavar="EPOCH,...")] = (15,)
     """Epochs after which the learning rate falls to a tenth."""
     warm_up: int = 0
-    """Steps over which the learning rate rises from zero; 200 with preset default, 50 with clip."""
+    """Steps over which the learning rate rises from zero; 200 with preset default, 20 with clip."""
     cosine: bool = False
     """Whether the learning rate falls along half a cosine to nothing, in place of milestones, as
     with preset clip."""
