@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from jaxtyping import Float32, UInt8
+from PIL import Image
 
 import rilievo
 from rilievo.models.base import Inference, resize
@@ -58,6 +59,17 @@ def test_a_larger_photograph_has_the_step_too_and_no_depth_between() -> None:
     assert between.mean() < 0.001
     edge = np.argmax(inner > 2.5, axis=1) + 8
     assert np.abs(edge - 4 * EDGE).max() <= 4
+
+
+def test_a_small_answer_keeps_what_is_narrower_than_a_window_of_its_pixels() -> None:
+    """Boards eight pixels wide at four depths, in an answer a third as large as 192x256."""
+    board = np.tile(np.arange(256) // 8 % 4, (192, 1))
+    colours = np.array([[180, 70, 60], [60, 130, 70], [60, 70, 190], [200, 200, 60]], np.uint8)
+    true = np.array([2, 4, 2.6, 5], np.float32)[board]
+    given = Image.fromarray(true).resize((85, 64), Image.Resampling.BOX)
+    depth = depth_of(Inference(depth=np.asarray(given)), pixels=colours[board])
+    inner = np.s_[20:-20, 20:-20]
+    assert np.abs(depth / true - 1)[inner].mean() < 0.06
 
 
 def test_constant_depth_stays_constant() -> None:

@@ -22,6 +22,8 @@ from rilievo.types import DepthKind, Photo, Prediction
 
 _COARSE = 72_000
 """Number of pixels of the grid on which sides are searched."""
+_LARGEST_FACTOR = 3
+"""Largest factor by which a small answer is enlarged first: windows would span whole objects."""
 _FINE = 400_000
 """Most pixels that are assigned one by one."""
 _PASSES = 3
@@ -181,6 +183,15 @@ def _of_size(fields: Sequence[Field], size: tuple[int, int]) -> list[Field]:
     return [resize(np.ascontiguousarray(field), size) for field in fields]
 
 
+def _size_of_search(size: tuple[int, ...], fine: tuple[int, int]) -> tuple[int, int]:
+    """Size of the grid on which sides are searched."""
+    height, width = size
+    enlarged = min(_LARGEST_FACTOR, int((_COARSE / (height * width)) ** 0.5))
+    if enlarged < 2:
+        return _size_within(size, _COARSE)
+    return min(enlarged * height, fine[0]), min(enlarged * width, fine[1])
+
+
 def _size_within(size: tuple[int, ...], most: int) -> tuple[int, int]:
     factor = min(1.0, (most / (size[0] * size[1])) ** 0.5)
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
@@ -193,7 +204,9 @@ def _colours(pixels: UInt8[np.ndarray, "h w 3"]) -> Stack:
 def _sharp(given: Stack, guide: _Guide) -> tuple[Stack, Bool[np.ndarray, "a b"]]:
     """The values on the fine grid, with ramps decided by the first; and where there are ramps."""
     fine = guide.photo.shape[:2]
-    coarse = _size_within(given.shape[1:], _COARSE)
+    coarse = _size_of_search(given.shape[1:], fine)
+    if coarse[0] > given.shape[1]:
+        given = np.stack(_of_size(list(given), coarse))
     colours = _colours(_boxed(guide.photo, coarse))
     values = np.stack(_of_size(list(given), coarse))
     fields = sides(values, colours)
