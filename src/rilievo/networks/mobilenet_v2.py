@@ -20,7 +20,7 @@ from rilievo.io.numbers import array_of
 from rilievo.io.readback import BROKEN_FILE
 
 _PREFIX = "mobilenetv20_features_"
-_BATCH_NORM_NAMES = {
+BATCH_NORM_NAMES = {
     "weight": "gamma",
     "bias": "beta",
     "running_mean": "running_mean",
@@ -100,7 +100,7 @@ def published_name(parameter: str) -> str:
     """Gluon's name of an entry of ``MobileNetV2().state_dict()``."""
     *modules, layer, leaf = parameter.split(".")
     if layer.startswith("batchnorm"):
-        leaf = _BATCH_NORM_NAMES[leaf]
+        leaf = BATCH_NORM_NAMES[leaf]
     scope = "".join(modules) + "_" if modules else ""
     return f"{_PREFIX}{scope}{layer}_{leaf}"
 

@@ -1,4 +1,4 @@
-"""The embedded model's network: MobileNetV2 and a light U-Net decoder.
+"""The embedded model's network: an ImageNet encoder and a light U-Net decoder.
 
 The decoder (5×5 depthwise convolutions, a global context at the coarsest level) ends at half the
 image's resolution. The last doubling of depth is a convex combination of 3×3 neighbours with
@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from rilievo.networks.mobilenet_v2 import DepthwiseConv, MobileNetV2
+from rilievo.networks.resnet_v2 import ResNet50V2
 
 MULTIPLE = 32
 """Number that both sides of an input image are multiples of."""
@@ -33,18 +34,19 @@ class Widths:
     """Size of a network.
 
     Attributes:
-        blocks: Number of encoder blocks that are kept; 17 (all) end at 1/32 of the image, 13 at
-            1/16.
+        blocks: Number of MobileNetV2's blocks that are kept; 17 (all) end at 1/32 of the image, 13
+            at 1/16. None for ResNet50 v2, which ends at 1/16, as the encoder.
         decoder: Channels at every size that the encoder gives, the coarsest first.
     """
 
-    blocks: int
+    blocks: int | None
     decoder: tuple[int, ...]
 
 
 NARROW = Widths(blocks=17, decoder=(256, 160, 112, 64, 32))
 SMALL = Widths(blocks=17, decoder=(384, 224, 160, 80, 32))
 TINY = Widths(blocks=13, decoder=(128, 80, 48, 24))
+BASE = Widths(blocks=None, decoder=(512, 320, 192, 64))
 
 
 class Surface(NamedTuple):
@@ -186,7 +188,7 @@ class SmallNet(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("deviation", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1) * 255)
-        self.encoder = MobileNetV2(blocks=widths.blocks)
+        self.encoder = ResNet50V2() if widths.blocks is None else MobileNetV2(blocks=widths.blocks)
         stem, *fine, coarsest = self.encoder.channels
         self.context = Context(coarsest, widths.decoder[0])
         last = len(fine) - 1

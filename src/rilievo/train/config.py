@@ -102,16 +102,17 @@ class RecipeOptions:
     """Options of training an embedded model."""
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
-    """Recipe: small, small-further, tiny, small-rendered, distilled, or small-first, which small
-    starts from."""
+    """Recipe: small, small-further, tiny, small-rendered, base, distilled, or small-first, which
+    small starts from."""
     shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Folder of rendered shards, or of such folders; shards added during the run are used too."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
     """Folder of the run."""
     real: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder of NYU Depth V2's labelled frames; without it only rendered frames are used."""
-    encoder: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """ImageNet weights of MobileNetV2 (.npz, Gluon's names) to start from."""
+    encoder: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
+    """ImageNet weights of MobileNetV2 (.npz, Gluon's names) to start from; for base the folder of
+    ResNet50 v2's."""
     start: Annotated[Path | None, tyro.conf.arg(metavar="RUN|FILE")] = None
     """Folder of the run to start from, for a recipe that starts from another; or, for any, an ONNX
     file of the same network, such as weights/small-further.onnx."""

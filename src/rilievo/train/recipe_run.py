@@ -6,6 +6,7 @@ import torch
 
 from rilievo.errors import OptionError, suggest
 from rilievo.networks.mobilenet_v2 import load_published
+from rilievo.networks.resnet_v2 import ResNet50V2, load_published_resnet
 from rilievo.networks.small import SmallNet
 from rilievo.train.config import RecipeOptions
 from rilievo.train.embedded_task import Frames, first_batches, train
@@ -65,7 +66,10 @@ def _run(recipe: Recipe, frames: Frames, options: RecipeOptions) -> None:
     elif start is not None:
         start_from(network, start, takes=recipe.takes)
     elif options.encoder is not None:
-        load_published(network.encoder, options.encoder)
+        if isinstance(network.encoder, ResNet50V2):
+            load_published_resnet(network.encoder, options.encoder)
+        else:
+            load_published(network.encoder, options.encoder)
     train(
         config,
         network,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rilievo.networks.small import NARROW, SMALL, TINY, Widths
+from rilievo.networks.small import BASE, NARROW, SMALL, TINY, Widths
 from rilievo.train.config import Stage, TrainConfig
 
 ENCODER = "encoder."
@@ -173,6 +173,31 @@ def small_rendered(*, minutes: float | None = 62.0, steps: int | None = None) ->
     return Recipe(config=config, photographs=False)
 
 
+def base(*, minutes: float | None = 90.0, steps: int | None = None) -> Recipe:
+    """Teacher of the small networks: ResNet50 v2 as the encoder, 12 million parameters.
+
+    Command::
+
+        rilievo train model base --shards shards --real NYU --encoder FOLDER -o run-base
+
+    Time is that of a GPU; no run to the end is known yet.
+    """
+    config = TrainConfig(
+        minutes=minutes,
+        steps=steps,
+        learning_rate=6e-4,
+        encoder_factor=0.2,
+        average_decay=0.999,
+        outdoors=0.3,
+        stages=(
+            Stage(until=0.3, area=24576, real=0.2),
+            Stage(until=1.0, area=49152, real=0.25),
+        ),
+        seed=7,
+    )
+    return Recipe(config=config, widths=BASE)
+
+
 def distilled(*, minutes: float | None = 30.0, steps: int | None = None) -> Recipe:
     """Tiny network that learns from another model's predictions for your own photographs.
 
@@ -201,5 +226,6 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "small-further": small_further,
     "tiny": tiny,
     "small-rendered": small_rendered,
+    "base": base,
     "distilled": distilled,
 }

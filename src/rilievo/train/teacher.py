@@ -27,6 +27,7 @@ from rilievo.io.photo import read_photo
 from rilievo.io.signatures import PHOTO_SUFFIXES
 from rilievo.models import load_model
 from rilievo.models.base import Model
+from rilievo.models.refinement import FlipAveraged
 from rilievo.train.progress import Progress
 from rilievo.train.shards import KINDS
 from rilievo.types import CameraSource, DepthKind, Photo, Prediction
@@ -182,6 +183,7 @@ def main(
     *,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     size: tuple[int, int] = (192, 256),
+    flip: bool = False,
 ) -> None:
     """Write a model's predictions for photographs as shards to train on.
 
@@ -190,13 +192,16 @@ def main(
         photos: Folder of photographs; those in its subfolders are used too.
         output: Folder to write the shards to; it holds none yet.
         size: Height and width of a frame in pixels.
+        flip: Average with the prediction for the mirror image.
     """
     if min(size) < 1:
         raise OptionError(f"a size is height and width, got {size}")
     found = sorted(path for path in photos.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
     if not found:
         raise InputError(f"{printable(photos)}: no folder with photographs")
-    taken, failures = write_lessons(load_model(model), found, output, size)
+    loaded = load_model(model)
+    teacher = FlipAveraged(loaded) if flip else loaded
+    taken, failures = write_lessons(teacher, found, output, size)
     for failure in failures:
         sys.stderr.write(f"{failure}\n")
     sys.stdout.write(f"{output}: {taken} photographs, {len(failures)} passed over\n")
