@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from default_scores import Row, Scores, table
 from file_facts import FileFacts
@@ -176,9 +177,9 @@ def _published() -> str:
 
 def ranges() -> str:
     """Expected errors of metres, in a table made from the learned ranges."""
-    near = {"far": 0.1, "deeper": 0.0}
-    away = {"far": 0.5, "deeper": math.log(1.5)}
-    unsure = near | {"doubt": 0.4}
+    near = Circumstances(method="", far=0.1)
+    unsure = replace(near, doubt=0.4)
+    away = replace(near, far=0.5, deeper=math.log(1.5))
     lines = [
         *_EXPECTED.splitlines(),
         "",
@@ -187,7 +188,7 @@ def ranges() -> str:
     ]
     for words, method in _METHODS:
         shares = [
-            math.expm1(expected_error(what, Circumstances(method=method, **place)))
+            math.expm1(expected_error(what, replace(place, method=method)))
             for what in ("length", "depth")
             for place in (near, unsure, away)
         ]

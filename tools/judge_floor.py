@@ -57,8 +57,9 @@ def main() -> None:
     for name, samples in (("every third", raw), ("scans", scans), ("annotated", annotated)):
         errors = [error(sample, model) for sample in samples]
         found = [each for each in errors if each is not None]
-        print(f"{name}: floor of {len(found)} of {len(errors)} frames; median errors against the "
-              f"laser: {np.round(found, 2).tolist()}")  # fmt: skip
+        print(f"{name}: floor of {len(found)} of {len(errors)} frames")
+        if not np.isnan(found).any():
+            print(f"  median errors against the laser: {np.round(found, 2).tolist()}")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ WINDOW_RADIUS = 2
 # of an object, where depth already changes to the background.
 LINE_SAMPLES = 33
 LINE_ENDS = 0.06
-# A line lies on a straight surface if nine tenths of its samples fit within this share. With 0.05,
-# lengths of random pairs on real frames err by 2 % more (tools/calibrate_ranges.py).
+# A line lies on a straight surface if nine tenths of its samples fit within this share; with a
+# larger one, bent surfaces count as straight, and lengths on real frames err more.
 LINE_MISS = 0.03
 LINE_LEAST_PIXELS = 8.0
 
