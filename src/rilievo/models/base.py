@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsIndex, cast, overload
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int
 from PIL import Image
 
 from rilievo.errors import ModelError
@@ -212,10 +212,9 @@ def resize(field: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Float32
     """Resize bilinearly with half-pixel centres; nothing overshoots, so depth stays positive."""
     if field.shape == shape:
         return field
+    if shape[0] > field.shape[0] and shape[1] > field.shape[1]:
+        return _stretched(_widened(field, shape[1]), shape[0])
     image = Image.fromarray(np.ascontiguousarray(field))
-    if shape[0] > field.shape[0]:
-        wide = image.resize((shape[1], image.height), Image.Resampling.BILINEAR)
-        return _stretched(np.asarray(wide), shape[0])
     # Converted in bands, because Pillow's export of pixels takes three times their memory.
     resized = np.empty(shape, np.float32)
     for rows in bands(shape):
@@ -223,22 +222,37 @@ def resize(field: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Float32
     return resized
 
 
+def _widened(field: Float32[np.ndarray, "a b"], width: int) -> Float32[np.ndarray, "a w"]:
+    """Enlarge sideways."""
+    first, share = _places(field.shape[1], width)
+    with np.errstate(invalid="ignore"):  # infinite values are refused later
+        wide = np.diff(field, axis=1, append=field[:, -1:]).take(first, axis=1)
+        wide *= share
+        wide += field.take(first, axis=1)
+    return wide
+
+
 def _stretched(field: Float32[np.ndarray, "a w"], height: int) -> Float32[np.ndarray, "h w"]:
     """Enlarge downwards; in a third of the time that Pillow takes for rows of floats."""
     last = len(field) - 1
-    position = np.clip((np.arange(height) + 0.5) * len(field) / height - 0.5, 0, last)
-    first = position.astype(np.int64)
-    share = (position - first).astype(np.float32)[:, None]
+    first, share = _places(len(field), height)
     ends = np.searchsorted(first, np.arange(last + 1), side="right").tolist()
     stretched = np.empty((height, field.shape[1]), np.float32)
     start = 0
-    with np.errstate(invalid="ignore"):  # infinite values are refused later
+    with np.errstate(invalid="ignore"):
         for row, end in enumerate(ends):
             band = stretched[start:end]
-            np.multiply(share[start:end], field[min(row + 1, last)] - field[row], out=band)
+            np.multiply(share[start:end, None], field[min(row + 1, last)] - field[row], out=band)
             band += field[row]
             start = end
     return stretched
+
+
+def _places(length: int, count: int) -> tuple[Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
+    """Pixel before each of ``count`` places along a line, and the share of the next one."""
+    position = np.clip((np.arange(count) + 0.5) * length / count - 0.5, 0, length - 1)
+    first = position.astype(np.int64)
+    return first, (position - first).astype(np.float32)
 
 
 def unit(

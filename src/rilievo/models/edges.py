@@ -12,7 +12,7 @@ log-odds of the ratio of the two depths.
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Shaped
 
 Field = Float32[np.ndarray, "h w"]
 
@@ -98,13 +98,15 @@ def calm(field: Field, gate: Field) -> Field:
 
 
 def window(
-    field: Field, join: Callable[[np.ndarray, np.ndarray], np.ndarray], reach: int = REACH
-) -> Field:
+    field: Shaped[np.ndarray, "*c h w"],
+    join: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    reach: int = REACH,
+) -> Shaped[np.ndarray, "*c h w"]:
     """Least, largest or sum of the pixels at most ``reach`` away; borders are repeated."""
     count = 2 * reach + 1
-    for axis in (0, 1):
+    for axis in (-2, -1):
         length = field.shape[axis]
-        part = np.moveaxis(np.pad(field, _margins(axis, reach), mode="edge"), axis, 0)
+        part = _padded(np.moveaxis(field, axis, 0), reach)
         total, start, size = None, 0, 1
         while True:
             # The windows, with power-of-two lengths, that make up the whole.
@@ -121,12 +123,22 @@ def window(
     return field
 
 
-def _margins(axis: int, reach: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    return ((reach, reach), (0, 0)) if axis == 0 else ((0, 0), (reach, reach))
+def _padded(
+    lines: Shaped[np.ndarray, "n *other"], reach: int
+) -> Shaped[np.ndarray, "padded *other"]:
+    """Repeat the first and the last line; in a fraction of the time of ``np.pad``."""
+    count = len(lines)
+    padded = np.empty_like(lines, shape=(count + 2 * reach, *lines.shape[1:]))
+    padded[:reach], padded[reach : reach + count], padded[reach + count :] = (
+        lines[0],
+        lines,
+        lines[-1],
+    )
+    return padded
 
 
 def _binomial(field: Field, axis: int) -> Field:
-    part = np.moveaxis(np.pad(field, _margins(axis, 1), mode="edge"), axis, 0)
+    part = _padded(np.moveaxis(field, axis, 0), 1)
     return np.moveaxis((part[:-2] + part[2:]) / 4 + part[1:-1] / 2, 0, axis)
 
 
@@ -136,9 +148,12 @@ def _side(
     """Variance and mean of the colours, and mean values, of the pixels with small ``share``."""
     weight = np.clip((np.float32(_NEAR) - share) / np.float32(_NEAR - 0.05), 0, 1)
     power = np.einsum("chw,chw->hw", colours, colours)
-    total = window(weight, np.add) + _TINY
-    mean = np.stack([window(weight * each, np.add) / total for each in colours])
-    spread = window(weight * power, np.add) / total - np.einsum("chw,chw->hw", mean, mean)
+    sums = window(
+        weight * np.concatenate([np.ones_like(share)[None], power[None], colours, values]), np.add
+    )
+    total = sums[0] + _TINY
+    mean = sums[2:5] / total
+    spread = sums[1] / total - np.einsum("chw,chw->hw", mean, mean)
     # Values stay as they are where no pixel is on this side.
-    kept = [(window(weight * each, np.add) + _TINY * each) / total for each in values]
-    return np.concatenate([np.maximum(spread, 0)[None] / 3, mean, np.stack(kept)])
+    kept = (sums[5:] + _TINY * values) / total
+    return np.concatenate([np.maximum(spread, 0)[None] / 3, mean, kept])

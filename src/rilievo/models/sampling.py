@@ -12,6 +12,9 @@ from rilievo.io.pixels import STRIP_PIXELS
 GAP = 3.0
 """Least factor that is left for the triangle filter after a box filter."""
 
+SPARSE = 1.8
+"""Least factor that is left for the triangle filter after pixels were left out."""
+
 
 class Grid(StrEnum):
     """Alignment of the pixel grids of a small and a large picture."""
@@ -31,6 +34,21 @@ def shrink(pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[n
     image = Image.fromarray(_reduce(pixels, down, across))
     # The last boxes may extend beyond the photograph.
     box = (0.0, 0.0, width / across, height / down)
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
+
+
+def shrink_roughly(
+    pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "a b 3"]:
+    """Resize a large photograph from a regular part of its pixels, in a fifth of the time."""
+    height, width, _ = pixels.shape
+    step = max(1, int(min(height / size[0], width / size[1]) / SPARSE))
+    if step == 1:
+        return shrink(pixels, size)
+    rows, columns = (np.arange(step // 2, length, step) for length in (height, width))
+    picked = pixels[rows].take(columns, axis=1)
+    image = Image.fromarray(picked)
+    box = (0.0, 0.0, min(width / step, columns.size), min(height / step, rows.size))
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
 
 

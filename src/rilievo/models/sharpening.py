@@ -16,7 +16,7 @@ from rilievo.io.bands import bands
 from rilievo.models.base import Inference, Model, check_answer, resize
 from rilievo.models.edges import calm, decide, sides, window
 from rilievo.models.enlarging import JUMP, Field, Place, Stack, Steps, flat
-from rilievo.models.sampling import shrink
+from rilievo.models.sampling import shrink_roughly
 from rilievo.models.speeds import infer_timed
 from rilievo.types import DepthKind, Photo, Prediction
 
@@ -98,7 +98,7 @@ def sharpen(
     valid = inference.valid
     return replace(
         inference,
-        depth=space.leave(steps.enlarge(values)[0]),
+        depth=steps.enlarge(space.leave(values[0])[None])[0],
         valid=None if valid is None else resize(valid.astype(np.float32), (height, width)) > 0.5,
         enlarge=enlarge,
     )
@@ -119,7 +119,7 @@ class _Guide:
     @classmethod
     def of(cls, pixels: UInt8[np.ndarray, "h w 3"]) -> "_Guide":
         """Shrink a photograph."""
-        photo = shrink(pixels, _size_within(pixels.shape[:2], _FINE))
+        photo = shrink_roughly(pixels, _size_within(pixels.shape[:2], _FINE))
         return cls(photo=photo, colours=_colours(photo))
 
 
