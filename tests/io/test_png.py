@@ -45,6 +45,19 @@ def test_a_picture_of_many_bands_is_whole(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
+def test_a_palette_gives_the_colours_of_its_rows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    palette, levels = (
+        rng.integers(0, 256, (256, 3), np.uint8),
+        rng.integers(0, 256, (9, 7), np.uint8),
+    )
+    write_png(tmp_path / "a.png", levels, {}, palette=palette)
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), palette[levels])
+    theirs = cv2.imread(str(tmp_path / "a.png"))
+    np.testing.assert_array_equal(theirs[..., ::-1], palette[levels])
+
+
 def test_text_inside_is_read_before_the_pixels(tmp_path: Path) -> None:
     text = {"Software": "rilievo", "rilievo": '{"file": "Küche.jpg"}'}
     write_png(tmp_path / "a.png", np.zeros((2, 2), np.uint16), text)

@@ -178,6 +178,16 @@ def colourise(
     return picture
 
 
+def colour_levels(
+    depth: DepthMap, limits: ColourRange, what: Drawn = Drawn.INVERSE_DEPTH
+) -> UInt8[np.ndarray, "h w"]:
+    """Row of the colour table for each pixel of a map without invalid pixels."""
+    levels = np.empty(depth.shape, np.uint8)
+    for rows in bands(depth.shape):
+        levels[rows] = _levels(_drawn(depth.values[rows], depth.kind, what), limits)
+    return levels
+
+
 def invalid_colour(colour_map: str) -> tuple[int, int, int]:
     """RGB colour of invalid pixels, which the colour map does not contain."""
     return (160, 32, 32) if colour_map == "grey" else (128, 128, 128)

@@ -17,6 +17,7 @@ from jaxtyping import UInt8, UInt16
 from rilievo.io.bands import bands
 
 _COLOUR_TYPES = {1: 0, 3: 2}
+_INDEXED = 3
 _UP = 2
 
 
@@ -24,6 +25,8 @@ def write_png(
     path: Path,
     pixels: UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w"],
     text: Mapping[str, str],
+    *,
+    palette: UInt8[np.ndarray, "256 3"] | None = None,
 ) -> None:
     """Write an 8-bit grey (h, w) or RGB (h, w, 3) picture, or a 16-bit grey one.
 
@@ -32,6 +35,7 @@ def write_png(
         pixels: Grey or RGB pixels.
         text: Keywords (Latin-1, 1 to 79 characters) and their texts, stored in UTF-8 before the
             pixels.
+        palette: RGB colours that 8-bit numbers (h, w) stand for; None if they are grey levels.
 
     Raises:
         OSError: If the system refuses.
@@ -39,12 +43,15 @@ def write_png(
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     bits = pixels.dtype.itemsize * 8
-    header = struct.pack(">IIBBBBB", width, height, bits, _COLOUR_TYPES[channels], 0, 0, 0)
+    colour_type = _COLOUR_TYPES[channels] if palette is None else _INDEXED
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     with path.open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         _chunk(file, b"IHDR", header)
         for keyword, words in text.items():
             _chunk(file, b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + words.encode())
+        if palette is not None:
+            _chunk(file, b"PLTE", palette.tobytes())
         _write_pixels(file, pixels)
         _chunk(file, b"IEND", b"")
 

@@ -174,7 +174,8 @@ def test_a_colour_picture_says_its_range_and_takes_one(tmp_path: Path) -> None:
     assert facts.colour.draws == "1/depth"
     assert (facts.colour.low, facts.colour.high) == (0.25, 1.0)
     with Image.open(path) as image:
-        grey = np.asarray(image)[..., 0].astype(float)
+        assert image.mode == "P"
+        grey = np.asarray(image.convert("RGB"))[..., 0].astype(float)
     expected = (1 / values_of(DepthKind.METRIC) - 0.25) / 0.75 * 256
     np.testing.assert_allclose(grey, np.clip(expected, 0, 255), atol=1.01)
 

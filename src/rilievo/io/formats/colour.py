@@ -1,9 +1,12 @@
-"""Depth as a colour picture: 8-bit RGB PNG."""
+"""Depth as a colour picture: 8-bit PNG, with a palette where every pixel is valid."""
 
 from rilievo.io.colour import (
     ColourRange,
     Drawn,
+    check_colour_map,
+    colour_levels,
     colour_range,
+    colour_table,
     colourise,
     invalid_colour,
     range_of,
@@ -25,14 +28,19 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the picture; near is bright unless the options say otherwise."""
     options = job.options
     limits = picture_range(depth, options)
-    picture = colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
     facts = FileFacts(
         file=job.file,
         output=job.output,
         holds="picture of depth",
         colour=colour_facts(depth.kind, limits, options),
     )
-    write_png(job.path, picture, {"Software": "rilievo", "rilievo": job.about.alone(facts)})
+    text = {"Software": "rilievo", "rilievo": job.about.alone(facts)}
+    if depth.valid.all():
+        palette = colour_table(check_colour_map(options.colour_map))
+        write_png(job.path, colour_levels(depth, limits, options.draw), text, palette=palette)
+    else:  # their colour is not among the 256
+        picture = colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
+        write_png(job.path, picture, text)
     return facts
 
 
