@@ -65,8 +65,8 @@ _ACCURACY = """\
 Accuracy on images that were never trained on, by `tools/evaluate_default_model.py`, each row under
 the benchmark that it names (`rilievo benchmarks NAME`). Depth is brought to metres by one factor an
 image, where medians agree; "aligned" fits a factor and a shift to the truth by least squares
-instead, as Marigold's evaluation does and as most tables of others do; images have no such fit where
-near is taken for far on the whole (in brackets: how many have one).
+instead, as Marigold's evaluation does and as most tables of others do; images have no such
+fit where near is taken for far on the whole (in brackets: how many have one).
 The NYU frames are every seventh of the official test set, with 8-bit in-painted depth: not the
 official benchmark. Their photographs have a white frame: `nyuv2-eigen-filled` shows it to the
 model and scores what lies inside, as the literature does; `-unframed` cuts it off before. Normals
