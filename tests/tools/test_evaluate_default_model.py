@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +201,8 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
     contest = Contest(models=("rilievo/small", "rilievo/small"), prior=prior, data=tmp_path)
     with pytest.raises(OptionError, match="call themselves the same: rilievo/small, rilievo/sma"):
         contest.load()
+
+
+def test_thinned_sets_are_scored_on_the_frames_that_they_take(tmp_path: Path) -> None:
+    real = replace(walls(write_frames(tmp_path / "walls")), takes=slice(1, None))
+    assert ids_of(parts_of(real, Path())) == ("2",)

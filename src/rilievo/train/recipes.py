@@ -189,6 +189,7 @@ def base(*, minutes: float | None = 90.0, steps: int | None = None) -> Recipe:
         encoder_factor=0.2,
         average_decay=0.999,
         outdoors=0.3,
+        checkpoint_minutes=1.0,
         stages=(
             Stage(until=0.3, area=24576, real=0.2),
             Stage(until=1.0, area=49152, real=0.25),
