@@ -35,6 +35,7 @@ class SmallEncoder(Encoder):
 
     def __init__(self, widths: Widths) -> None:
         super().__init__()
+        assert widths.blocks is not None, "the embedded networks are of MobileNetV2"
         self.encoder = MobileNetV2(blocks=widths.blocks)
         whole = SmallNet(widths)
         self.register_buffer("mean", whole.mean / 255, persistent=False)
