@@ -109,6 +109,18 @@ def test_openvino_is_taken_where_it_is_faster_and_agrees(
     assert (engine_of(again), clock.now) == (engine, spent)
 
 
+def test_a_network_that_the_picture_does_not_fit_runs_with_the_reference(
+    network: Path, clock: Clock, timed: Callable[..., Load], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("Got invalid dimensions for input: image")
+
+    monkeypatch.setattr(trial, "_run", refuse)
+    load = timed({"onnxruntime": 1.0, "openvino": 0.5}, 0.0)
+    model = trial.open_faster(load, network, LoadOptions(), "0", clock=clock)
+    assert engine_of(model) == "onnxruntime"
+
+
 def test_a_choice_counts_for_its_file_threads_and_settings_alone(
     network: Path, clock: Clock, timed: Callable[..., Load], tmp_path: Path
 ) -> None:

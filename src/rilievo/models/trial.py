@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
-from rilievo.errors import OutputError, RilievoError
+from rilievo.errors import OutputError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.models.base import Inference, Model
 from rilievo.models.conversion.agreement import compare_answers, example_photo
@@ -121,11 +121,14 @@ def _trial(
     load: Callable[[LoadOptions], Model], options: LoadOptions, clock: Callable[[], float]
 ) -> Trial:
     # One after the other, so that memory holds one model at a time.
-    reference = _run(load, replace(options, engine=REFERENCE), clock)
+    try:
+        reference = _run(load, replace(options, engine=REFERENCE), clock)
+    except Exception:  # what is wrong is said by the prediction, of the user's own photograph
+        return Trial(engine=REFERENCE)
     try:
         rival = _run(load, replace(options, engine=RIVAL), clock)
         difference = compare_answers(reference.answer, rival.answer).most
-    except RilievoError:
+    except Exception:
         return Trial(engine=REFERENCE, reference_seconds=reference.seconds)
     faster = rival.seconds <= _GAIN * reference.seconds
     return Trial(
@@ -215,6 +218,8 @@ def _write(place: Path, trial: Trial) -> None:
 
 
 def _words(trial: Trial) -> str:
+    if trial.reference_seconds is None:
+        return f"{REFERENCE}, because the trial's picture does not fit this network"
     if trial.rival_seconds is None:
         return f"{REFERENCE}, because {RIVAL} cannot run this network"
     return (
