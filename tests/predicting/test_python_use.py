@@ -239,7 +239,9 @@ def test_depth_in_colours_is_what_save_writes(
 ) -> None:
     [path, _] = prediction.save(tmp_path / "cat")
     with Image.open(path) as written:
-        np.testing.assert_array_equal(np.asarray(prediction.colour()), np.asarray(written.convert("RGB")))
+        np.testing.assert_array_equal(
+            np.asarray(prediction.colour()), np.asarray(written.convert("RGB"))
+        )
     with pytest.raises(rilievo.OptionError, match="viridis"):
         prediction.colour("viridys")
 
