@@ -33,6 +33,11 @@ def test_a_file_is_loaded_and_says_what_it_is(make_network: MakeNetwork) -> None
     assert len(model.weights_sha256) == 64
 
 
+def test_a_folder_with_one_onnx_file_is_that_model(make_network: MakeNetwork) -> None:
+    path = make_network()
+    assert load_model(path.parent).card.name == load_model(path).card.name
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_the_answer_is_the_networks_at_the_photographs_size(

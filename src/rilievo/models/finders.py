@@ -167,7 +167,11 @@ def _folder(asked: Asked) -> Found | None:
     # Unlike Path.is_dir, this takes names that the system refuses, such as long ones, as missing.
     if not os.path.isdir(asked.name):
         return None
-    return Found(card=_folder_card(Path(asked.name).resolve(), asked.kind))
+    folder = Path(asked.name)
+    exported = () if (folder / "config.json").exists() else tuple(folder.glob("*.onnx"))
+    if len(exported) == 1:  # as of a recipe
+        return Found(card=None, load=lambda options: _open_onnx(exported[0], options))
+    return Found(card=_folder_card(folder.resolve(), asked.kind))
 
 
 def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
