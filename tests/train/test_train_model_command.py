@@ -9,7 +9,7 @@ import torch
 
 from rilievo import cli
 from rilievo.cli.options_of import options_of
-from rilievo.errors import InputError, OptionError
+from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.networks.small import NARROW, SMALL, TINY
 from rilievo.train import recipe_run
 from rilievo.train.config import RecipeOptions, Stage, TrainConfig
@@ -111,6 +111,47 @@ def test_a_recipe_runs_in_full_precision_too_and_nearly_the_same(
     name = f"{ENCODER}linearbottleneck.0.conv0.weight"
     assert not torch.equal(full[name], half[name])
     torch.testing.assert_close(full[name], half[name], rtol=0, atol=0.02)
+
+
+@pytest.mark.usefixtures("recipes")
+def test_faults_of_options_are_found_before_the_frames_are_read(tmp_path: Path) -> None:
+    other, missing = tmp_path / "other", tmp_path / "no shards"
+    other.mkdir()
+    (other / "config.json").write_text("{}")
+    file = tmp_path / "wide-first"
+    file.touch()
+    for fault, options in (
+        ("is not ours", {"output": other}),
+        ("is not ours", {"output": file}),
+        ("wide-first: is not ours", {"recipe": "wider", "output": tmp_path / "wide"}),
+        ("fp8", {"precision": "fp8"}),
+        ("gone.onnx: no ONNX file", {"start": tmp_path / "gone.onnx"}),
+    ):
+        given: dict[str, Any] = {"recipe": "first", "output": tmp_path / "run", **options}
+        with pytest.raises(RilievoError, match=fault):
+            main(shards=missing, **given)
+    with pytest.raises(OptionError, match="no device"):
+        train_recipe(
+            RecipeOptions(recipe="first", shards=missing, output=tmp_path / "run", device="foo")
+        )
+
+
+@pytest.mark.usefixtures("recipes")
+def test_what_is_begun_anew_first_or_from_chance_is_said(
+    shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "run"
+    monkeypatch.setattr(recipe_run, "train", lambda *given, **options: None)
+    monkeypatch.setattr(recipe_run, "start_from", lambda *given, **options: None)
+    main("wider", shards=shards, output=run, resume=True)
+    said = capsys.readouterr().err
+    assert "run has no checkpoint" in said
+    assert "first first, for" in said
+    assert "first starts from random weights" in said
+    assert "wider starts from random weights" not in said
 
 
 @pytest.mark.usefixtures("recipes")

@@ -115,7 +115,7 @@ class RecipeOptions:
     ResNet50 v2's."""
     start: Annotated[Path | None, tyro.conf.arg(metavar="RUN|FILE")] = None
     """Folder of the run to start from, for a recipe that starts from another; or, for any, an ONNX
-    file of the same network, such as weights/small-further.onnx."""
+    file of the same network, such as the small.onnx of a run."""
     minutes: float | None = None
     """Minutes of training, if not the recipe's; a run before it keeps its own."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None

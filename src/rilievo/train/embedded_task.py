@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import OutputError
 from rilievo.io.atomic import replacing
+from rilievo.models.probe_run import CONFIG
 from rilievo.networks.small import SmallNet
 from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
 from rilievo.train.confidence import learn_confidence
@@ -22,7 +23,7 @@ from rilievo.train.embedded_learner import EmbeddedLearner
 from rilievo.train.engine.checkpoint import Part, RunState
 from rilievo.train.engine.devices import Devices, make_fabric
 from rilievo.train.engine.folder import CHECKPOINT
-from rilievo.train.engine.journal import VALIDATIONS, Journal
+from rilievo.train.engine.journal import LOGS, VALIDATIONS, Journal
 from rilievo.train.engine.loop import Engine
 from rilievo.train.engine.task import Task
 from rilievo.train.export import PROVENANCES, Provenance, export_small
@@ -34,6 +35,7 @@ from rilievo.train.validate import validate
 
 _STEPS_A_SCAN = 25
 _MEASURED = 4
+_FILES = frozenset({CHECKPOINT, *LOGS, "tensorboard"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +89,9 @@ def train(
         stop_at: Step to stop after, with a checkpoint, as if killed then; None for the end.
 
     Raises:
-        OutputError: If ``run`` holds a run already and ``resume`` is off.
+        OutputError: If ``run`` holds a run already and ``resume`` is off, or is not ours.
     """
-    if (run / CHECKPOINT).exists() and not resume:
-        raise OutputError(f"{run}: holds a run already; go on with --resume or choose another")
+    check_folder(run, resume=resume)
     torch.set_num_threads(config.threads)
     chosen = Devices(device=device, count=devices, precision=config.precision, partly=True)
     fabric = make_fabric(chosen)
@@ -101,6 +102,20 @@ def train(
     engine = Engine(task, run, fabric=fabric, fingerprint=fingerprint)
     engine.go(tensorboard=tensorboard, stop_at=stop_at)
     return task.average
+
+
+def check_folder(run: Path, *, resume: bool) -> None:
+    """Check that a folder is new, empty or that of a run by a recipe.
+
+    Raises:
+        OutputError: If it holds a run and ``resume`` is off, or something else.
+    """
+    if (run / CHECKPOINT).exists() and not resume:
+        raise OutputError(f"{run}: holds a run already; go on with --resume or choose another")
+    found = {each.name for each in run.iterdir()} if run.is_dir() else set[str]()
+    is_other = CONFIG in found or (found and found.isdisjoint(_FILES))
+    if is_other or (run.exists() and not run.is_dir()):
+        raise OutputError(f"{run}: is not ours: choose another folder")
 
 
 class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):

@@ -94,7 +94,7 @@ class Progress:
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
         elif self._shown:
-            _say(text)
+            say(text)
 
     def _rate(self, seconds: float, share: float) -> list[str]:
         """Images per second and the time left, from what this process has done."""
@@ -121,7 +121,7 @@ class Decoding:
         if not self._redraws:
             if self._clock() - self._told >= _SECONDS_A_LINE:
                 self._told = self._clock()
-                _say(text)
+                say(text)
         elif done == total or done % _FRAMES_A_WORD == 0:
             ending = "\n" if done == total else ""
             with suppress(OSError):
@@ -137,7 +137,8 @@ def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
     return (*notes[:_NOTES], f"... and {left} more, in record.json at the end", *notes[-_NOTES:])
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a line on standard error."""
     # A closed standard error is no reason to end a run.
     if sys.stderr is not None:
         with suppress(OSError):

@@ -4,14 +4,19 @@ from dataclasses import replace
 
 import torch
 
-from rilievo.errors import OptionError, suggest
+from rilievo.errors import InputError, OptionError, suggest
+from rilievo.io.limits import printable
+from rilievo.models.torch_model import find_device
 from rilievo.networks.mobilenet_v2 import load_published
 from rilievo.networks.resnet_v2 import ResNet50V2, load_published_resnet
 from rilievo.networks.small import SmallNet
 from rilievo.train.config import RecipeOptions
-from rilievo.train.embedded_task import Frames, first_batches, train
+from rilievo.train.embedded_task import Frames, check_folder, first_batches, train
+from rilievo.train.engine.devices import is_first_process
+from rilievo.train.engine.folder import CHECKPOINT
 from rilievo.train.export import provenance_of
 from rilievo.train.nyu_frames import NyuFrames
+from rilievo.train.progress import say
 from rilievo.train.recipes import RECIPES, Recipe
 from rilievo.train.shards import ShardPool
 from rilievo.train.start import start_from
@@ -33,6 +38,7 @@ def train_recipe(options: RecipeOptions) -> None:
         raise OptionError(f"no recipe '{recipe}'; {suggest(recipe, RECIPES)}")
     given = {"minutes": options.minutes, "steps": options.steps}
     chosen = RECIPES[recipe](**given if any(each is not None for each in given.values()) else {})
+    chosen = _configured(chosen, options)
     if options.real is not None and not chosen.photographs:
         raise OptionError(f"recipe '{recipe}' learns from shards alone; leave --real out")
     is_exported = start is not None and start.suffix == ".onnx"
@@ -41,23 +47,48 @@ def train_recipe(options: RecipeOptions) -> None:
             f"recipe '{recipe}' starts from no run; leave --start out, or name an ONNX file of its "
             "network"
         )
+    # Before the frames, which take long to read.
+    find_device(options.device)
+    check_folder(options.output, resume=options.resume)
+    if start is not None and not (place := start if is_exported else start / CHECKPOINT).is_file():
+        kind = "ONNX file" if is_exported else "checkpoint of a run"
+        raise InputError(f"{printable(place)}: no {kind} to start from: there is no such file")
+    if options.resume and not (options.output / CHECKPOINT).exists():
+        _say(f"note: {printable(options.output)} has no checkpoint to go on from: begins anew")
+    before = None
+    if chosen.first is not None and start is None:
+        start = options.output.with_name(f"{options.output.name}-{chosen.first}")
+        check_folder(start, resume=True)
+        before = replace(options, recipe=chosen.first, output=start, start=None, resume=True)
     frames = Frames(
         rendered=ShardPool(options.shards, outdoors=chosen.config.outdoors),
         real=None if options.real is None else NyuFrames(options.real),
     )
-    if chosen.first is not None and start is None:
-        start = options.output.with_name(f"{options.output.name}-{chosen.first}")
-        before = replace(options, recipe=chosen.first, output=start, start=None, resume=True)
-        _run(RECIPES[chosen.first](), frames, before)
+    if before is not None:
+        first = _configured(RECIPES[before.recipe](), options)
+        length = f"{first.config.minutes or 0:.0f} minutes"
+        _say(f"first {before.recipe}, for {length} in all, in {printable(before.output)}")
+        _run(first, frames, before)
+        _say(f"now {recipe}, in {printable(options.output)}")
     _run(chosen, frames, replace(options, start=start))
 
 
-def _run(recipe: Recipe, frames: Frames, options: RecipeOptions) -> None:
+def _configured(recipe: Recipe, options: RecipeOptions) -> Recipe:
     config = replace(
         recipe.config,
         threads=options.threads or recipe.config.threads,
         precision=options.precision or recipe.config.precision,
     )
+    return replace(recipe, config=config)
+
+
+def _say(text: str) -> None:
+    if is_first_process():
+        say(text)
+
+
+def _run(recipe: Recipe, frames: Frames, options: RecipeOptions) -> None:
+    config = recipe.config
     torch.manual_seed(config.seed)
     network, start = SmallNet(recipe.widths), options.start
     if start is not None and start.suffix == ".onnx":
@@ -70,6 +101,8 @@ def _run(recipe: Recipe, frames: Frames, options: RecipeOptions) -> None:
             load_published_resnet(network.encoder, options.encoder)
         else:
             load_published(network.encoder, options.encoder)
+    if start is None and options.encoder is None and not (options.output / CHECKPOINT).exists():
+        _say(f"note: {options.recipe} starts from random weights: --encoder was not given")
     train(
         config,
         network,
