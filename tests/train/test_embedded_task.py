@@ -12,7 +12,13 @@ from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.networks.small import TINY, SmallNet
 from rilievo.train import embedded_task
 from rilievo.train.config import Stage, TrainConfig
-from rilievo.train.embedded_task import Frames, learning_rate_factor, train, update_average
+from rilievo.train.embedded_task import (
+    EmbeddedTask,
+    Frames,
+    learning_rate_factor,
+    train,
+    update_average,
+)
 from rilievo.train.engine import loop
 from rilievo.train.export import Deployed, export_small
 from rilievo.train.recipes import RECIPES
@@ -101,6 +107,24 @@ def test_a_run_is_not_resumed_by_another_recipe(shards: Path, tmp_path: Path) ->
     train(toy(1), SmallNet(TINY), frames, tmp_path / "run")
     with pytest.raises(InputError, match=r"written with another configuration"):
         run(toy(2), shards, tmp_path / "run", resume=True)
+
+
+def test_a_run_that_is_stopped_says_which_step_is_kept(
+    shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = toy(4)
+    run(config, shards, tmp_path / "run", stop_at=1)
+
+    def stop(*given: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EmbeddedTask, "after_step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, shards, tmp_path / "run", resume=True)
+    assert "stopped at step 2; the last checkpoint is of step 1" in capsys.readouterr().err
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(shards: Path, tmp_path: Path) -> None:

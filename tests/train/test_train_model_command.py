@@ -137,7 +137,7 @@ def test_faults_of_options_are_found_before_the_frames_are_read(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("recipes")
-def test_what_is_begun_anew_first_or_from_chance_is_said(
+def test_what_begins_anew_first_or_from_chance_is_said_and_the_run_gets_its_page(
     shards: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -146,7 +146,10 @@ def test_what_is_begun_anew_first_or_from_chance_is_said(
     run = tmp_path / "run"
     monkeypatch.setattr(recipe_run, "train", lambda *given, **options: None)
     monkeypatch.setattr(recipe_run, "start_from", lambda *given, **options: None)
+    run.mkdir()
+    (run / "log.csv").write_text("step,images,loss\n1,2,0.5\n2,4,0.25\n")
     main("wider", shards=shards, output=run, resume=True)
+    assert "2 steps on 4 images" in (run / "page.html").read_text("utf-8")
     said = capsys.readouterr().err
     assert "run has no checkpoint" in said
     assert "first first, for" in said

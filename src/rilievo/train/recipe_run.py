@@ -1,19 +1,22 @@
 """Training of an embedded model by the name of a recipe."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 
-from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.io.limits import printable
 from rilievo.models.torch_model import find_device
 from rilievo.networks.mobilenet_v2 import load_published
 from rilievo.networks.resnet_v2 import ResNet50V2, load_published_resnet
 from rilievo.networks.small import SmallNet
+from rilievo.pages.training import write_training_page
 from rilievo.train.config import RecipeOptions
 from rilievo.train.embedded_task import Frames, check_folder, first_batches, train
 from rilievo.train.engine.devices import is_first_process
 from rilievo.train.engine.folder import CHECKPOINT
+from rilievo.train.engine.journal import STEPS, rows_of
 from rilievo.train.export import provenance_of
 from rilievo.train.nyu_frames import NyuFrames
 from rilievo.train.progress import say
@@ -47,19 +50,16 @@ def train_recipe(options: RecipeOptions) -> None:
             f"recipe '{recipe}' starts from no run; leave --start out, or name an ONNX file of its "
             "network"
         )
-    # Before the frames, which take long to read.
-    find_device(options.device)
-    check_folder(options.output, resume=options.resume)
-    if start is not None and not (place := start if is_exported else start / CHECKPOINT).is_file():
-        kind = "ONNX file" if is_exported else "checkpoint of a run"
-        raise InputError(f"{printable(place)}: no {kind} to start from: there is no such file")
-    if options.resume and not (options.output / CHECKPOINT).exists():
-        _say(f"note: {printable(options.output)} has no checkpoint to go on from: begins anew")
+    _check(options)
     before = None
     if chosen.first is not None and start is None:
         start = options.output.with_name(f"{options.output.name}-{chosen.first}")
-        check_folder(start, resume=True)
         before = replace(options, recipe=chosen.first, output=start, start=None, resume=True)
+        check_folder(start, resume=True)
+    if options.resume and not any(
+        (each.output / CHECKPOINT).exists() for each in (options, before) if each is not None
+    ):
+        _say(f"note: {printable(options.output)} has no checkpoint to go on from: begins anew")
     frames = Frames(
         rendered=ShardPool(options.shards, outdoors=chosen.config.outdoors),
         real=None if options.real is None else NyuFrames(options.real),
@@ -71,6 +71,19 @@ def train_recipe(options: RecipeOptions) -> None:
         _run(first, frames, before)
         _say(f"now {recipe}, in {printable(options.output)}")
     _run(chosen, frames, replace(options, start=start))
+
+
+def _check(options: RecipeOptions) -> None:
+    """Check device, folder and start, before the frames, which take long to read."""
+    find_device(options.device)
+    check_folder(options.output, resume=options.resume)
+    if (start := options.start) is None:
+        return
+    is_exported = start.suffix == ".onnx"
+    path = start if is_exported else start / CHECKPOINT
+    if not path.is_file():
+        kind = "ONNX file" if is_exported else "checkpoint of a run"
+        raise InputError(f"{printable(path)}: no {kind} to start from: there is no such file")
 
 
 def _configured(recipe: Recipe, options: RecipeOptions) -> Recipe:
@@ -114,3 +127,19 @@ def _run(recipe: Recipe, frames: Frames, options: RecipeOptions) -> None:
         devices=options.devices,
         tensorboard=options.tensorboard,
     )
+    if is_first_process() and (rows := rows_of(options.output, STEPS)):
+        say(_page_line(options, rows[-1]))
+
+
+def _page_line(options: RecipeOptions, last: Mapping[str, str]) -> str:
+    """Write the page of a finished run, and tell where; the run is whole without its page."""
+    try:
+        page = write_training_page(
+            options.output,
+            kind=f"Training of {options.recipe}",
+            verdict=f"The last loss is {float(last['loss']):.4g}.",
+            counts=f"{int(last['step']):,} steps on {int(last['images']):,} images",
+        )
+    except MissingExtraError as missing:
+        return f"note: {missing}"
+    return f"page: {page}"

@@ -6,7 +6,7 @@ import pytest
 
 from rilievo.errors import OptionError
 from rilievo.losses.video_options import VideoLosses
-from rilievo.networks.video.blueprint import VideoBlueprint
+from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.train.video.config import SourceKind, VideoAugmentation, VideoConfig, VideoData
 from rilievo.train.video.presets import REASONS, differences, overridden, preset_config
 
@@ -52,6 +52,14 @@ def test_every_difference_of_faithful_has_its_reason_and_every_reason_is_a_diffe
     assert {each.field for each in found} == set(REASONS) - {"pose_warm_up"}
     assert all(each.reason == REASONS[each.field] for each in found)
     assert differences(preset_config(CONFIG)) == ()
+
+
+def test_the_reasons_of_faithful_are_not_given_for_clip() -> None:
+    blueprint = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY)
+    clip = replace(CONFIG, preset="clip", start="rilievo/small", blueprint=blueprint)
+    found = differences(preset_config(clip))
+    assert {each.field for each in found} & REASONS.keys()
+    assert not any(each.reason for each in found)
 
 
 def test_a_camera_that_the_user_gives_is_kept_by_faithful_too() -> None:

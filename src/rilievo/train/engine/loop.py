@@ -37,7 +37,7 @@ class Engine(Generic[State]):
         self._stepped: Any
         self._stepped, self._optimizer = fabric.setup(task.learner, task.optimizer)
         self._losses: list[dict[str, Tensor]] = []
-        self._row_began = 0.0
+        self._row_began, self._saved_at = 0.0, 0
 
     def go(
         self, *, tensorboard: bool = False, stop_at: int | None = None, shown: bool = True
@@ -95,6 +95,10 @@ class Engine(Generic[State]):
                         return False
                 if task.end(log, progress):
                     self._save(log)
+            except KeyboardInterrupt:
+                kept = f"the last checkpoint is of step {self._saved_at}"
+                progress.say(f"stopped at step {state.step}; {kept}")
+                raise
             finally:
                 batches.close()
         return True
@@ -173,7 +177,7 @@ class Engine(Generic[State]):
         if path.exists():
             kind, print_ = type(task.state), self._fingerprint
             task.state = load_checkpoint(path, kind, self._parts, fingerprint=print_)
-        self._row_began = task.state.seconds
+        self._row_began, self._saved_at = task.state.seconds, task.state.step
         self._fabric.barrier()
 
     def _save(self, log: Journal) -> None:
@@ -186,6 +190,7 @@ class Engine(Generic[State]):
             path = self._run / CHECKPOINT
             save_checkpoint(path, task.state, self._parts, fingerprint=self._fingerprint)
             task.saved()
+        self._saved_at = task.state.step
         self._fabric.barrier()
 
     @contextmanager

@@ -171,7 +171,7 @@ def differences(config: VideoConfig) -> tuple[Difference, ...]:
         config,
         usual=preset_config(replace(config, preset="default", data=_measured(config.data))),
         named=preset_config(config),
-        reasons=REASONS,
+        reasons=REASONS if config.preset == "faithful" else {},
     )
     return tuple(
         each for each in found if each.field in REASONS or not each.field.startswith("blueprint.")
