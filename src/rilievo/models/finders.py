@@ -168,7 +168,8 @@ def _folder(asked: Asked) -> Found | None:
     if not os.path.isdir(asked.name):
         return None
     folder = Path(asked.name)
-    exported = () if (folder / "config.json").exists() else tuple(folder.glob("*.onnx"))
+    is_other = is_official(folder) or (folder / "config.json").exists()
+    exported = () if is_other else tuple(folder.glob("*.onnx"))
     if len(exported) == 1:  # as of a recipe
         return Found(card=None, load=lambda options: _open_onnx(exported[0], options))
     return Found(card=_folder_card(folder.resolve(), asked.kind))
