@@ -86,6 +86,8 @@ class Store:
             Refusal: If there is none.
         """
         entry = self._entries.get(id)
+        if entry is None and _ID.fullmatch(id) is None:
+            raise Refusal(404, "no result has such an id: 'id' of an answer names a result")
         if entry is None:
             raise Refusal(
                 404,

@@ -115,6 +115,8 @@ def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS
 
 def reason(error: BaseException) -> str:
     """First line of an exception's message, to append to ours."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not text in UTF-8"
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     lines = said.strip().splitlines()
     return printable(lines[0])[:160] if lines else type(error).__name__

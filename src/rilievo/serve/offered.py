@@ -37,9 +37,9 @@ class Offered:
         if not asked:
             return next(iter(self.names.values()))
         if asked not in self.names:
-            raise Refusal(
-                404, f"this server has no model '{asked[:80]}'; {suggest(asked[:80], self.names)}"
-            )
+            near = suggest(asked[:80], self.names)
+            hint = near if near.startswith("did") else "/v1/models lists them"
+            raise Refusal(404, f"this server has no model '{asked[:80]}'; {hint}")
         return self.names[asked]
 
     def shown(self, asked: str) -> str:

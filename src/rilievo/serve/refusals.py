@@ -10,6 +10,7 @@ from rilievo.errors import (
     CalibrationError,
     InputError,
     MissingExtraError,
+    ModelDownloadError,
     ModelError,
     NoDepthError,
     OptionError,
@@ -80,6 +81,9 @@ def refusal_of(error: Exception) -> Refusal:
         if isinstance(error, OutputError):
             return Refusal(507, "the server cannot write the result: tell who runs it")
         return Refusal(500, "a defect of the server, which has written it down")
+    if isinstance(error, ModelDownloadError):
+        trace(error)
+        return Refusal(503, "the model cannot be downloaded now: take another, or try again later")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
     return Refusal(status, in_request_words(str(error)))
 
