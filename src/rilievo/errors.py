@@ -59,10 +59,6 @@ class ModelError(RilievoError, ValueError):
     """A model is unknown, its file is broken, or it cannot do what was asked."""
 
 
-class ModelDownloadError(ModelError):
-    """The files of a model cannot be downloaded now."""
-
-
 class UnknownCameraError(ModelError):
     """A model needs the focal length, and neither the photograph nor the user states it."""
 

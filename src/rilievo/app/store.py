@@ -3,6 +3,7 @@
 Everything here runs in the thread of the event loop.
 """
 
+import re
 import secrets
 import shutil
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from rilievo.serve.folders import Disk
 from rilievo.serve.refusals import Refusal
+
+_ID = re.compile(r"[\w-]{22}", re.ASCII)
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

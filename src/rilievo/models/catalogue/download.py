@@ -110,7 +110,7 @@ def _fetched(entry: Entry, file: RemoteFile) -> Path:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise ModelDownloadError(f"model '{entry.name}': {failure(error, entry)}") from error
+        raise ModelError(f"model '{entry.name}': {failure(error, entry)}") from error
 
 
 def _slug(file: RemoteFile) -> str:

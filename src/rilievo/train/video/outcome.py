@@ -87,8 +87,8 @@ def _nothing(
     if still and still >= kept:
         largest = max(each.largest for each in moving)
         return InputError(
-            f"{name}: the camera stands still: {still:,} of {still + kept:,} frames move by less "
-            f"than --least-motion ({opening.data.least_motion:g} px), the most by {largest:.2f} px; "
+            f"{name}: the camera stands still: {still:,} of {still + kept:,} frames move less than "
+            f"--least-motion ({opening.data.least_motion:g} px), the most by {largest:.2f} px; "
             "depth is learned from a camera that travels"
         )
     frames = sum(each.frames.count for each in opened)
