@@ -10,6 +10,7 @@ precedence.
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -17,11 +18,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from rilievo.errors import OptionError, suggest
+from rilievo.errors import OptionError, one_line, suggest
 
 T = TypeVar("T")
 
 _PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_TOPS: set[str] = set()
+"""Names of the outermost packages from which objects were loaded."""
 _FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
 
 
@@ -47,6 +50,7 @@ def load_outside(place: str, what: str) -> object:
     if module.endswith(".py"):
         module = _beside(Path(module), what, place)
     top = module.partition(".")[0]
+    _TOPS.add(top)
     try:
         _search_working_folder(top)
         return getattr(import_module(module), name)
@@ -55,8 +59,22 @@ def load_outside(place: str, what: str) -> object:
         if error.name == top:
             hint = f"; looked where Python finds modules and in the working folder, {os.getcwd()}"
         raise OptionError(f"no {what} '{place}': {error}{hint}") from error
-    except (ImportError, AttributeError, ValueError) as error:
+    # Modules of other people may raise any exception.
+    except Exception as error:
         raise OptionError(f"no {what} '{place}': {error}") from error
+
+
+def own_fault(error: BaseException) -> str | None:
+    """Describe an exception with the last line of other packages' code that it passed through.
+
+    Returns:
+        Class, message, file and line; None if it passed through rilievo's code alone.
+    """
+    for frame, line in reversed([*traceback.walk_tb(error.__traceback__)]):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in _TOPS:
+            place = f"{Path(frame.f_code.co_filename).name}, line {line}"
+            return f"{type(error).__name__}: {one_line(str(error))} ({place})"
+    return None
 
 
 def names_offered(what: str) -> tuple[str, ...]:
@@ -82,6 +100,7 @@ def load_offered(name: str, what: str) -> object | None:
     from importlib.metadata import entry_points
 
     for point in entry_points(group=f"rilievo.{what}s", name=name):
+        _TOPS.add(point.value.partition(":")[0].partition(".")[0])
         try:
             return point.load()
         # Modules of other packages may raise any exception.

@@ -64,7 +64,7 @@ def test_the_whole_text_of_a_small_command(monkeypatch: pytest.MonkeyPatch) -> N
         "\n"
         "More:\n"
         "      --size N            How large.\n"
-        "      --no-loud           Say it loudly. [default: yes]\n"
+        "      --no-loud           Turn off: say it loudly. [default: on]\n"
         "\n"
         "Options:\n"
         "      --way in|out        Where to. [default: in]\n"
@@ -160,6 +160,7 @@ def test_examples_are_understood(
         ("predict a.jpg -o", "--output is given without FOLDER"),
         ("predict a.jpg --sharp x", "--sharp is on or off, got 'x'"),
         ("predict a.jpg --tile x", "--tile is a whole number, got 'x'"),
+        ("serve --port abc", "--port is a whole number, got 'abc'"),
         ("predict a.jpg --fov wide", "--fov is a number, got 'wide'"),
         ("check nyuv2 a b", "one argument too many: 'b'"),
         ("export", "missing: NAME|FOLDER|ORG/NAME|FILE.onnx, --output FILE.onnx"),
@@ -176,3 +177,13 @@ def test_what_is_not_understood_is_one_line(
     assert err.startswith(f"rilievo: {said}")
     assert len(err.splitlines()) == 1
     assert " --help' lists the options" in err
+
+
+def test_switches_that_are_on_say_that_their_option_turns_them_off(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "video", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--losses.no-minimum Turn off: whether" in said
+    assert "``" not in said

@@ -13,7 +13,7 @@ import skimage.data
 import rilievo
 from odd_pictures import ODD, PHOTOGRAPHS, UNKNOWABLE
 from rilievo.cli import main
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
 from rilievo.models.card import read_details
@@ -189,3 +189,14 @@ def test_an_unknown_name_is_answered_in_three_lines_of_a_terminal(name: str, nea
     for words in ("'rilievo models --all'", "--kind KIND", "package.module:load", "extending.md"):
         assert words in said
     assert len(f"rilievo: {said}") <= 3 * 80
+
+
+def test_faults_name_what_was_given_and_no_path_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="^empty: "):
+        load_model("empty")
+    with pytest.raises(OptionError, match="^model 'rilievo/small' "):
+        load_model("rilievo/small", engine="torch")

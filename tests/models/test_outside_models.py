@@ -20,6 +20,8 @@ from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.outside import OutsideModel, found_outside, outside_model
+from rilievo.serve.offered import offered
+from rilievo.serve.options import ServeOptions
 from rilievo.types import DepthKind
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -31,6 +33,8 @@ from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.io.facts import FileFacts
 from rilievo.io.output_table import Need, Output
 from rilievo.metrics.depth import DEPTH_METRICS
+from rilievo.models.outside import outside_model
+from lab_depth import CARD
 
 BENCHMARK = BENCHMARKS["depth"]
 CLOSE = replace(DEPTH_METRICS["abs_rel"], name="close")
@@ -39,11 +43,21 @@ NO_CARD = print
 class Ours(Rendered):
     pass
 
+@outside_model(CARD)
+def bad_load(options):
+    raise ZeroDivisionError("at loading")
+
+@outside_model(CARD)
+def bad_answer(options):
+    return lambda photo: 1 / 0
+
 def write(job, depth):
     job.path.write_text(" ".join(map(str, depth.values.shape)))
     return FileFacts(file=job.file, output=job.output, holds="shape")
 
 SHAPE = Output(suffix=".shape.txt", summary="height and width", needs=(Need.DEPTH,), writer=write)
+BAD = replace(SHAPE, writer=lambda job, depth: 1 / 0)
+NONE = replace(SHAPE, writer=lambda job, depth: None)
 """
 POINTS = """
 [rilievo.models]
@@ -131,6 +145,33 @@ def test_everything_else_is_found_by_its_installed_name(site: Path) -> None:
 def test_what_is_no_model_is_refused_in_one_line(site: Path, name: str, words: str) -> None:
     with pytest.raises(OptionError, match=words):
         load_model(name)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-m", "lab_others:bad_load"], ["ZeroDivisionError: at loading", "lab_others.py, line"]),
+        (["-m", "lab_others:bad_answer"], ["ZeroDivisionError", "lab_others.py, line"]),
+        (["--save", "lab_others:BAD"], ["ZeroDivisionError", "lab_others.py, line"]),
+        (["--save", "lab_others:NONE"], ["NoneType", "FileFacts"]),
+    ],
+)
+def test_a_fault_of_the_users_code_is_said_to_be_there(
+    site: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: list[str]
+) -> None:
+    assert main(["predict", "photo.jpg", "-m", "lab_depth:load", "-o", "out", *options]) > 0
+    said = capsys.readouterr().err
+    assert all(word in said for word in words)
+    assert "defect of rilievo" not in said
+
+
+def test_commands_and_servers_take_a_model_by_its_place(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "lab_depth:load"]) == 0
+    assert "lab_depth:load" in capsys.readouterr().out
+    found = offered(ServeOptions(model="lab_depth:load"))
+    assert found.load(found.named("")).card.name == found.shown("") == "lab_depth:load"
 
 
 def card(kind: DepthKind | None = DepthKind.METRIC) -> ModelCard:

@@ -92,3 +92,19 @@ def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> Non
         port = taken.getsockname()[1]
         assert main(["serve", "--port", str(port), "-m", "rilievo/tiny"]) == 2
     assert f"--port {port} cannot be listened at" in capsys.readouterr().err
+
+
+def test_an_unknown_host_is_told_without_advising_another_port(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import socket
+
+    def create_server(address: tuple[str, int], **options: object) -> None:
+        raise socket.gaierror(-2, f"Name not known (while attempting to bind on address {address})")
+
+    monkeypatch.setattr(socket, "create_server", create_server)
+    assert main(["serve", "--host", "no.such.host", "--port", "0"]) == 2
+    said = capsys.readouterr().err
+    assert "--host no.such.host" in said
+    assert "port" not in said
+    assert "bind" not in said

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 
-from rilievo.errors import OutputError, UnknownCameraError
+from rilievo.errors import ModelError, OutputError, UnknownCameraError
+from rilievo.serve.refusals import refusal_of
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
 
@@ -231,3 +233,11 @@ def test_a_request_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
         server.model.gate.set()
     assert server.files() == []
     assert server.disk.taken == 0
+
+
+def test_a_model_that_cannot_be_downloaded_is_a_refusal_for_now() -> None:
+    error = ModelError("model 'm': host cannot be reached ([Errno -2] Name not known)")
+    error.__cause__ = URLError("[Errno -2] Name not known")
+    refused = refusal_of(error)
+    assert refused.status == 503
+    assert "Errno" not in refused.line

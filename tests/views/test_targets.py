@@ -181,6 +181,7 @@ def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Pa
         ([], none, "nothing to show"),
         (["nyuv3"], none, "is neither a folder"),
         ([results], none, "where are the photographs"),
+        ([tmp_path / "empty"], none, "holds no results"),
         ([tmp_path / "empty"], SourceOptions(photos=photos), "holds no results"),
         (runs, SourceOptions(dataset="toy"), "evaluations know their dataset"),
         (["nyuv2"], SourceOptions(dataset="tum"), "one dataset at a time"),

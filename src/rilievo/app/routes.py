@@ -177,7 +177,9 @@ class Site:
         return file_answer(result, written, self.service.options.download_seconds)
 
     async def _zip(self, request: Request) -> Response:
-        ids = request.query_params.get("ids", "").split(",")
+        ids = [id for id in request.query_params.get("ids", "").split(",") if id]
+        if not ids:
+            raise Refusal(400, "ids names the results of the zip, with commas between")
         outputs = output_names(request.query_params.get("save", "png16"))
         if len(ids) > MOST_AT_ONCE:
             raise Refusal(400, f"a zip holds at most {MOST_AT_ONCE} results, got {len(ids)}")

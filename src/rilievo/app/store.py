@@ -3,6 +3,7 @@
 Everything here runs in the thread of the event loop.
 """
 
+import re
 import secrets
 import shutil
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from rilievo.serve.folders import Disk
 from rilievo.serve.refusals import Refusal
+
+_ID = re.compile(r"[\w-]{22}", re.ASCII)
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -86,6 +89,8 @@ class Store:
             Refusal: If there is none.
         """
         entry = self._entries.get(id)
+        if entry is None and _ID.fullmatch(id) is None:
+            raise Refusal(404, "no result has such an id: 'id' of an answer names a result")
         if entry is None:
             raise Refusal(
                 404,

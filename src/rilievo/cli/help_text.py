@@ -44,10 +44,12 @@ def _place(option: OptionFacts) -> str:
 
 def _entries(options: Sequence[OptionFacts], width: int) -> Iterator[str]:
     for option in options:
-        text = option.help
+        text, default = option.help.replace("``", "'"), option.default
+        if option.opposite and default:  # its flag is --no-..., and its text is of the opposite
+            text, default = f"Turn off: {text[:1].lower()}{text[1:]}", "on"
         notes = [
             "required" if option.required and option.flags else "",
-            f"default: {option.default}" if option.default else "",
+            f"default: {default}" if default else "",
         ]
         said = "; ".join(note for note in notes if note)
         yield from _entry(_head(option), f"{text} [{said}]" if said else text, width)

@@ -68,7 +68,7 @@ def _choice(said: str, options: Sequence[OptionFacts]) -> str | None:
 
 def _wrong_type(said: str, options: Sequence[OptionFacts]) -> str | None:
     option = _of(re.match(r"Error parsing (\S+): ", said), options)
-    got = re.search(r"\['(.*?)'[\],]", said)
+    got = re.search(r"(?:\[|: )'(.*?)'(?:[\],]|$)", said)
     if option is None or got is None:
         return None
     return f"{_label(option)} is {option.takes}, got '{got[1]}'"

@@ -239,7 +239,7 @@ def matched(
         f"{folder}: none of its {len(paths)} files fits an image; expected "
         f"{expected} and the like"
         + (f", found {listed(paths, folder)}" if paths else "")
-        + "; --pattern says how files are named"
+        + "; 'rilievo evaluate' takes --pattern, which says how files are named"
     )
 
 

@@ -89,6 +89,12 @@ def read_text(path: Path) -> str:
         raise InputError(f"{name}: is not UTF-8 text (byte {error.start})") from error
 
 
+def as_typed(path: Path) -> str:
+    """Printable path, relative to the working folder if it lies inside."""
+    here = Path.cwd()
+    return printable(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse images that are too small to show a scene, or too large for memory.
 
@@ -115,6 +121,8 @@ def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS
 
 def reason(error: BaseException) -> str:
     """First line of an exception's message, to append to ours."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not text in UTF-8"
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     lines = said.strip().splitlines()
     return printable(lines[0])[:160] if lines else type(error).__name__

@@ -129,7 +129,13 @@ class WriteJob:
 
 def write_file(job: WriteJob) -> FileFacts:
     """Write a file with the writer of its output, which is given the parts that it needs."""
-    return load(OUTPUTS[job.output].writer)(job, *needed_parts(job.prediction, job.output))
+    facts = load(OUTPUTS[job.output].writer)(job, *needed_parts(job.prediction, job.output))
+    if not isinstance(facts, FileFacts):
+        raise OptionError(
+            f"output '{job.output}': its writer returned a {type(facts).__name__}; expected "
+            "FileFacts (rilievo.io.facts)"
+        )
+    return facts
 
 
 def needed_parts(prediction: Prediction, output: str) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import ModelError, needing
+from rilievo.io.limits import as_typed
 from rilievo.models import diffusion_cards, monodepth2, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
@@ -179,14 +180,15 @@ def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
     if is_official(folder):
         return monodepth2.folder_card(folder)
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: not a checkpoint: the folder has no config.json")
+        raise ModelError(f"{as_typed(folder)}: not a checkpoint: the folder has no config.json")
     if is_run(folder):
         return run_card(folder)
     if is_video_run(folder):
         return video_run_card(folder)
     if kind is None:
         raise ModelError(
-            f"{folder}: give the kind of its depth with --kind (kind=): {', '.join(DepthKind)}"
+            f"{as_typed(folder)}: give the kind of its depth with --kind (kind=): "
+            f"{', '.join(DepthKind)}"
         )
     return unlisted_card(str(folder), kind, local=True)
 

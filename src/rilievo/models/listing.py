@@ -9,7 +9,7 @@ from rilievo.models import diffusion_cards, embedded_cards, monodepth2, replicat
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.checkpoints import KINDS, checkpoint_card, listed_cards
-from rilievo.outside import OpenTable
+from rilievo.outside import OpenTable, is_place
 
 DEFAULT_MODEL = embedded_cards.SMALL
 _GUIDE = "docs/extending.md"
@@ -28,7 +28,7 @@ def _outside(found: object, name: str) -> ModelCard:
     card = getattr(found, "card", None)
     if not isinstance(card, ModelCard):
         raise OptionError(
-            f"model '{name}' of an installed package has no card: "
+            f"model '{name}' has no card: "
             "give its function one with @rilievo.models.outside.outside_model(card)"
         )
     return replace(card, name=name)
@@ -38,7 +38,7 @@ MODELS: OpenTable[ModelCard] = OpenTable({card.name: card for card in _CARDS}, "
 
 
 def find_card(name: str) -> ModelCard:
-    """Find the card of a model by its name, or by its repository on the hub.
+    """Find the card of a model by its name, its repository on the hub, or its ``module:load``.
 
     Raises:
         ModelError: If there is no such model; the message suggests similar names.
@@ -49,9 +49,9 @@ def find_card(name: str) -> ModelCard:
         return diffusion_cards.repository_card(name)
     if name == monodepth2.NAME:
         return monodepth2.family_card()
-    if name not in MODELS:
+    if name not in MODELS and not is_place(name):
         raise unknown(name)
-    return MODELS[name]
+    return MODELS.find(name)
 
 
 def unknown(name: str) -> ModelError:

@@ -115,7 +115,8 @@ class OnnxModel(PreparedModel):
         Raises:
             ModelError: If it cannot be read, or does not have the format of this module.
         """
-        options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
+        what = f"{path}: an ONNX file" if card is None else f"model '{card.name}'"
+        options = checked(options, engines=ONNX_ENGINES, what=what)
         if card is None:
             _check_whole(path)
         self.weights_sha256 = weights_sha256 or sha256(path)

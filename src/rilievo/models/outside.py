@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.errors import ModelError, OptionError
+from rilievo.errors import ModelError, OptionError, RilievoError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.finders import Found
 from rilievo.models.hub_lock import sha256
+from rilievo.outside import own_fault
 from rilievo.types import Photo, Setting
 
 Answer = Callable[[Photo], Inference]
@@ -124,7 +125,13 @@ def found_outside(thing: object, name: str) -> Found:
 
 
 def _loaded(load: Callable[..., Any], card: ModelCard, options: LoadOptions) -> Model:
-    made = load(options)
+    try:
+        made = load(options)
+    except (RilievoError, MemoryError):
+        raise
+    except Exception as error:
+        fault = own_fault(error) or repr(error)
+        raise ModelError(f"model '{card.name}' cannot be loaded: {fault}") from error
     if isinstance(made, Model):
         return made
     if not callable(made):

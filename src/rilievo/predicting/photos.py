@@ -13,6 +13,7 @@ from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.io.limits import printable, reason
 from rilievo.io.placement import Placement, place
 from rilievo.models.base import Inference, Model
+from rilievo.outside import own_fault
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.stages import PLACE
 from rilievo.predicting.summary import Tally
@@ -293,6 +294,9 @@ def one_line(job: Job, error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"{name}: too little memory for this photograph: make it smaller"
     if not isinstance(error, RilievoError):
+        theirs = own_fault(error)
+        if theirs is not None:
+            return f"{name}: a fault in code of your own: {theirs}"
         what = f"{type(error).__name__}: {reason(error)}"
         return f"{name}: a defect of rilievo, please report it ({what})"
     message = printable(str(error))

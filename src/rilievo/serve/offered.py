@@ -10,6 +10,7 @@ from rilievo.models import MODELS, find_card, replicate_cards
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.paid import PaidModel
+from rilievo.outside import is_place
 from rilievo.serve.options import ServeOptions
 from rilievo.serve.refusals import Refusal
 
@@ -36,9 +37,9 @@ class Offered:
         if not asked:
             return next(iter(self.names.values()))
         if asked not in self.names:
-            raise Refusal(
-                404, f"this server has no model '{asked[:80]}'; {suggest(asked[:80], self.names)}"
-            )
+            near = suggest(asked[:80], self.names)
+            hint = near if near.startswith("did") else "/v1/models lists them"
+            raise Refusal(404, f"this server has no model '{asked[:80]}'; {hint}")
         return self.names[asked]
 
     def shown(self, asked: str) -> str:
@@ -83,7 +84,7 @@ def offered(options: ServeOptions) -> Offered:
     for name in options.offered:
         if name in paid or name.startswith("replicate:"):
             raise _paid(name)
-        shown = name if name in MODELS.own else PurePath(name).stem
+        shown = name if name in MODELS.own or is_place(name) else PurePath(name).stem
         if shown in names:
             raise ModelError(f"two models would be called '{shown}': rename one of the files")
         if not os.path.exists(name):

@@ -4,7 +4,9 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
+from http.client import HTTPException
 from types import TracebackType
+from urllib.error import URLError
 
 from rilievo.errors import (
     CalibrationError,
@@ -21,6 +23,8 @@ from rilievo.errors import (
 
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
 _MOST_TRACES = 100
+_DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)
+"""Causes of a model that cannot be downloaded."""
 
 
 class Refusal(Exception):
@@ -80,6 +84,9 @@ def refusal_of(error: Exception) -> Refusal:
         if isinstance(error, OutputError):
             return Refusal(507, "the server cannot write the result: tell who runs it")
         return Refusal(500, "a defect of the server, which has written it down")
+    if isinstance(error, ModelError) and isinstance(error.__cause__, _DOWNLOADING):
+        trace(error)
+        return Refusal(503, "the model cannot be downloaded now: take another, or try again later")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
     return Refusal(status, in_request_words(str(error)))
 

@@ -1,5 +1,6 @@
 """The server: made, run by uvicorn, and tidied up at the end."""
 
+import errno
 import logging
 import socket
 import warnings
@@ -107,9 +108,15 @@ def _listening(options: ServeOptions) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
+        why = reason(error).partition(" (while ")[0]
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise OutputError(
+                f"--host {options.host} cannot be listened at ({why}): take an address of this "
+                "machine, or 0.0.0.0 for all"
+            ) from error
         raise OutputError(
-            f"--host {options.host} --port {options.port} cannot be listened at "
-            f"({reason(error)}): take another port, or 0 for a free one"
+            f"--host {options.host} --port {options.port} cannot be listened at ({why}): "
+            "take another port, or 0 for a free one"
         ) from error
     with listener:
         yield listener

@@ -139,12 +139,12 @@ def _of_dataset(dataset: Dataset, folders: Sequence[Path], options: SourceOption
 
 
 def _of_folders(folders: Sequence[Path], options: SourceOptions) -> ViewItems:
+    ids = list(dict.fromkeys(id for folder in folders for id in ids_of(folder)))
     if options.photos is None:
         raise OptionError(
             "where are the photographs? --photos FOLDER is the folder that was predicted, or "
             "--dataset NAME --root FOLDER the dataset"
         )
-    ids = list(dict.fromkeys(id for folder in folders for id in ids_of(folder)))
     files = photos_of(ids, folders, options.photos)
     return _items(
         name=printable(options.photos.resolve().name),

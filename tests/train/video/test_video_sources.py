@@ -297,7 +297,7 @@ def test_snippets_of_cityscapes_end_at_gaps_and_have_their_own_camera(tmp_path: 
         ({"stereo": True}, "stereo is known for"),
         ({"temporal": False}, "no source but the other eye"),
         ({"follow_poses": True}, "follow_poses needs poses"),
-        ({"roots": ("nowhere",)}, "neither photographs nor videos, found no such folder"),
+        ({"roots": ("nowhere",)}, "no such file or folder"),
         ({"kind": SourceKind.KITTI_RAW, "roots": ("nowhere",)}, "is no KITTI raw"),
         ({"kind": SourceKind.KITTI_RAW, "roots": ("a", "b")}, "one folder, but 2 are named"),
         ({"kind": SourceKind.KITTI_RAW, "poses": "auto"}, "poses of kitti-raw are not read"),

@@ -65,7 +65,7 @@ class VideoData:
     """Distance between the two cameras, in the depth's unit; by default the calibration's [m]. The
     published program uses 0.1 for KITTI's 0.54 m."""
     temporal: bool = True
-    """Whether neighbours in time are sources; without them (--no-temporal), stereo alone."""
+    """Whether neighbours in time are sources; without them, stereo alone."""
     stride: int | None = None
     """Frames between neighbours; by default chosen from the measured motion."""
     parallax: float = 2.0

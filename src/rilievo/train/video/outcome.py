@@ -87,8 +87,8 @@ def _nothing(
     if still and still >= kept:
         largest = max(each.largest for each in moving)
         return InputError(
-            f"{name}: the camera stands still: {still:,} of {still + kept:,} frames move by less "
-            f"than least_motion ({opening.data.least_motion:g} px), the most by {largest:.2f} px; "
+            f"{name}: the camera stands still: {still:,} of {still + kept:,} frames move less than "
+            f"--least-motion ({opening.data.least_motion:g} px), the most by {largest:.2f} px; "
             "depth is learned from a camera that travels"
         )
     frames = sum(each.frames.count for each in opened)
@@ -96,6 +96,6 @@ def _nothing(
     return InputError(
         f"{name}: no target is left of {frames:,} frames: {sum(each.lonely for each in found):,} "
         f"have no neighbour on each side ({cuts} cuts, {len(opening.gone)} broken frames, offsets "
-        f"{','.join(map(str, opening.offsets))}); give more footage, or a smaller stride or "
-        "held_out"
+        f"{','.join(map(str, opening.offsets))}); give more footage, or a smaller --stride "
+        "or --held-out"
     )

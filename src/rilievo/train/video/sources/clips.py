@@ -5,6 +5,7 @@ A folder may have its frames directly, or in a subfolder that is called ``rgb``,
 are recognised by their names and left out.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from pathlib import Path
 
 from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.tum_sequence import camera_of
-from rilievo.errors import InputError
+from rilievo.errors import InputError, MissingFileError
 from rilievo.io.frames import VIDEO_SUFFIXES, is_video, natural_order, open_video
-from rilievo.io.limits import printable
+from rilievo.io.limits import as_typed, printable
 from rilievo.io.signatures import PHOTO_SUFFIXES
 from rilievo.train.video.calibration import Calibration, read_calibration
 from rilievo.train.video.camera import choose_camera
@@ -62,10 +63,12 @@ def sequences(data: VideoData) -> list[FrameSequence]:
     """
     found: list[FrameSequence] = []
     for number, root in enumerate(map(Path, data.roots)):
+        if not os.path.lexists(root):
+            raise MissingFileError(f"{as_typed(root)}: no such file or folder")
         places = list(_places(root, _name(root), 0))
         if not places:
             raise InputError(
-                f"{printable(root)}: has neither photographs nor videos, found {found_in(root)}"
+                f"{as_typed(root)}: has neither photographs nor videos, found {found_in(root)}"
             )
         repeats = sum(_name(Path(each)) == _name(root) for each in data.roots[:number])
         mark = f"~{repeats + 1}" if repeats else ""
