@@ -196,7 +196,7 @@ def test_faults_name_what_was_given_and_no_path_of_the_machine(
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match="^empty: "):
+    with pytest.raises(ModelError, match=r"^empty: "):
         load_model("empty")
-    with pytest.raises(OptionError, match="^model 'rilievo/small' "):
+    with pytest.raises(OptionError, match=r"^model 'rilievo/small' "):
         load_model("rilievo/small", engine="torch")
