@@ -71,7 +71,8 @@ def own_fault(error: BaseException) -> str | None:
         Class, message, file and line; None if it passed through rilievo's code alone.
     """
     for frame, line in reversed([*traceback.walk_tb(error.__traceback__)]):
-        if str(frame.f_globals.get("__name__")).partition(".")[0] in _TOPS:
+        top = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if top in _TOPS and top != "rilievo":
             place = f"{Path(frame.f_code.co_filename).name}, line {line}"
             return f"{type(error).__name__}: {one_line(str(error))} ({place})"
     return None
