@@ -160,19 +160,19 @@ def test_a_defect_is_told_once_to_the_operator_and_never_to_the_client(
     server: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*arguments: object, **options: object) -> None:
-        raise ZeroDivisionError("in /root/secret")
+        raise ZeroDivisionError("in /nowhere/secret")
 
     monkeypatch.setattr("rilievo.serve.service.read_image", broken)
     for _ in range(3):
         check_refused(server.client.post("/v1/predict", content=picture()), 500, "a defect")
-    assert capsys.readouterr().err.count("ZeroDivisionError: in /root/secret") == 1
+    assert capsys.readouterr().err.count("ZeroDivisionError: in /nowhere/secret") == 1
 
 
 def test_a_full_disk_is_told_without_its_place(
     server: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*arguments: object, **options: object) -> None:
-        raise OutputError("/tmp/secret/a.npz: the disk is full")
+        raise OutputError("/nowhere/secret/a.npz: the disk is full")
 
     monkeypatch.setattr("rilievo.serve.files.save", full)
     answer = server.client.post("/v1/predict?save=npz", content=picture())

@@ -125,7 +125,7 @@ def latex(standings: Standings) -> str:
 
 
 def _content(standings: Standings) -> dict[str, Any]:
-    """What both tables show."""
+    """Facts that both tables show."""
     return {
         "words": wording,
         "standings": standings,

@@ -1,4 +1,4 @@
-"""What the terms of the loss on video are computed from."""
+"""Inputs of the terms of the loss on video."""
 
 from dataclasses import dataclass
 

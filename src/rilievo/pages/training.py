@@ -43,8 +43,8 @@ def write_training_page(
 
     Args:
         run: Folder of the run.
-        kind: What was trained, for the heading.
-        verdict: What came of it, in a sentence.
+        kind: Kind of training, for the heading.
+        verdict: Result, in a sentence.
         counts: Numbers of steps, images and the like.
         doubts: Reasons to think that nothing was learned.
         notes: Notes on data and weights.

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Where the time of a run went.
+    """Time that each stage of a run took.
 
     Attributes:
         model: Name of the model and all settings that it ran with; empty if none ran.
@@ -59,7 +59,7 @@ class Stages:
 
     @property
     def spent(self) -> Spent:
-        """What was measured so far."""
+        """Times measured so far."""
         with self._lock:
             return Spent(
                 model=self._model, answers=dict(self._answers), seconds=dict(self._seconds)

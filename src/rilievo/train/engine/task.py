@@ -1,4 +1,4 @@
-"""What a kind of training gives to the engine."""
+"""Interface of a kind of training to the engine."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
@@ -29,8 +29,8 @@ class Task(ABC, Generic[State, Network]):
         clip_norm: Largest norm of a step's gradient; None for no limit.
         steps: Number of steps of the run; None where they are not known.
         checkpoint_steps: Steps between checkpoints.
-        advice: What helps against values that are not finite.
-        less_memory: What memory is too small for, and what helps.
+        advice: Remedy for values that are not finite.
+        less_memory: Step that memory is too small for, and the remedy.
     """
 
     learner: Network

@@ -1,4 +1,4 @@
-"""What the page offers where a server is behind it."""
+"""Parts of the page that a server behind it adds."""
 
 from collections.abc import Mapping
 
@@ -35,4 +35,4 @@ VIDEOS = (
     ("normals", "normals"),
     ("png16", "depth as 16-bit numbers"),
 )
-"""What can be made of a video, the first unless others are chosen."""
+"""Outputs of a video, the first unless others are chosen."""

@@ -49,7 +49,7 @@ class PageModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppSettings:
-    """What the page knows of the server behind it.
+    """Facts of the server behind the page.
 
     Attributes:
         base: Path of the page on its host, which addresses of results begin with.

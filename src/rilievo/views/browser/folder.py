@@ -85,7 +85,7 @@ def write_page(
         output: The folder; an older page of ours there is replaced.
         models: Networks besides ``USUAL``: ONNX files that say what they are, or names of such, of
             MoGe-2 or of Depth Pro.
-        app: What the page knows of the server behind it, if there is one.
+        app: Facts of the server behind the page, if there is one.
 
     Raises:
         OptionError: If a model is not one ONNX file with depth, or two files say the same name.
