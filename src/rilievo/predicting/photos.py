@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from rilievo.errors import InputError, OutputError, RilievoError
-from rilievo.io.limits import printable, reason
+from rilievo.errors import OutputError
 from rilievo.io.placement import Placement, place
 from rilievo.models.base import Inference, Model
-from rilievo.outside import own_fault
+from rilievo.predicting.failures import fail
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.stages import PLACE
 from rilievo.predicting.summary import Tally
@@ -279,26 +278,3 @@ def _answer(
         fail(job, error, tally)
         return []
     return [(job, photo, answer)]
-
-
-def fail(job: Job, error: Exception, tally: Tally) -> None:
-    """Count one input as failed and report why; even a defect of rilievo does not end the run."""
-    if not isinstance(error, RilievoError | MemoryError):
-        tally.trace(error)
-    tally.failed(one_line(job, error))
-
-
-def one_line(job: Job, error: Exception) -> str:
-    """Message about a failure, on one line, which begins with the input's name."""
-    name = printable(job.source)
-    if isinstance(error, MemoryError):
-        return f"{name}: too little memory for this photograph: make it smaller"
-    if not isinstance(error, RilievoError):
-        theirs = own_fault(error)
-        if theirs is not None:
-            return f"{name}: a fault in code of your own: {theirs}"
-        what = f"{type(error).__name__}: {reason(error)}"
-        return f"{name}: a defect of rilievo, please report it ({what})"
-    message = printable(str(error))
-    named = isinstance(error, InputError) and message.startswith(name)
-    return message if named else f"{name}: {message}"

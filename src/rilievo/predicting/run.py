@@ -13,10 +13,11 @@ from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.sharpening import Sharpened
 from rilievo.models.trimming import Trimmed
 from rilievo.predicting.consent import agree_to_pay
+from rilievo.predicting.failures import fail
 from rilievo.predicting.focal import VanishingCamera
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photos import fail, predict_photos
+from rilievo.predicting.photos import predict_photos
 from rilievo.predicting.results import Results
 from rilievo.predicting.stages import FINISH, LOAD, READ, Stages
 from rilievo.predicting.summary import Summary, Tally
