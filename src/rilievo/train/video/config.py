@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Annotated, ClassVar
 
 import tyro
@@ -12,72 +11,10 @@ from rilievo.losses.video_options import Scales as Scales
 from rilievo.losses.video_options import VideoLosses as VideoLosses
 from rilievo.models.video_run import FORMAT
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.train.video.footage import SourceKind as SourceKind
+from rilievo.train.video.footage import VideoData as VideoData
 
 PRECISIONS = ("fp32", "bf16", "fp16")
-
-
-class SourceKind(StrEnum):
-    """Layout of frames on disk."""
-
-    FRAMES = "frames"
-    """Videos, folders of frames, or a folder of these."""
-    KITTI_RAW = "kitti-raw"
-    KITTI_ODOMETRY = "kitti-odometry"
-    CITYSCAPES = "cityscapes"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoData:
-    """Frames that a run trains on."""
-
-    GROUP: ClassVar[str] = "Footage"
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "Camera": ("camera", "camera_file", "fov", "published_camera", "learn_camera", "baseline")
-    }
-
-    roots: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO|FOLDER")]
-    """Videos, folders of frames or folders of these; for a named dataset, its one folder."""
-    kind: SourceKind = SourceKind.FRAMES
-    """Layout of the frames on disk."""
-    split: str | None = None
-    """List of targets, or a name that the dataset knows (sequences of odometry: 00,01,...)."""
-    camera: Annotated[
-        tuple[float, float, float, float] | None, tyro.conf.arg(metavar="FX,FY,CX,CY")
-    ] = None
-    """Intrinsics [px] at the frames' own size; pixel centres at whole numbers."""
-    camera_file: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
-    """File of intrinsics (and lens distortion): YAML, or a matrix as text."""
-    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
-    """Horizontal field of view, where nothing better is known."""
-    published_camera: bool = False
-    """Whether all frames have the one K of the published program: fx is 0.58 of the width, fy 1.92
-    of the height, and the principal point half of each."""
-    learn_camera: bool = False
-    """Whether the focal lengths are refined while training."""
-    poses: Annotated[str | None, tyro.conf.arg(metavar="FILE|auto")] = None
-    """Known poses: a KITTI or TUM file, or 'auto' for the file beside the frames. Validation is
-    scored against them, and --losses.velocity 0.05 learns metres from them."""
-    follow_poses: bool = False
-    """Whether known motion replaces that of the pose network; depth is in metres then."""
-    stereo: bool = False
-    """Whether the other camera of the stereo pair is a source too."""
-    baseline: float | None = None
-    """Distance between the two cameras, in the depth's unit; by default the calibration's [m]. The
-    published program uses 0.1 for KITTI's 0.54 m."""
-    temporal: bool = True
-    """Whether neighbours in time are sources; without them, stereo alone."""
-    stride: int | None = None
-    """Frames between neighbours; by default chosen from the measured motion."""
-    parallax: float = 2.0
-    """Median parallax between neighbours that the stride is chosen for [px at a width of 640].
-    Motion by geometry allows for more than a pose network: 4 with preset clip."""
-    least_motion: float = 1.0
-    """Median motion [px at the training size] below which a frame is skipped as static."""
-    held_out: float = 0.05
-    """Share of the targets held out for validation: the last of every sequence; 0.1 with preset
-    clip."""
-    limit: int | None = None
-    """Number of training targets to use, from the first; by default all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
