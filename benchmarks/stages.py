@@ -17,9 +17,10 @@ from rilievo.io.outputs import save
 from rilievo.io.photo import read_photo
 from rilievo.io.png import write_png
 from rilievo.io.writing import SaveOptions
-from rilievo.models.base import Inference, Model, resize
+from rilievo.models.base import Inference, Model
 from rilievo.models.engines import LoadOptions, open_session
 from rilievo.models.onnx import OnnxModel, read_facts
+from rilievo.models.resizing import resize
 from rilievo.types import Photo, Prediction
 
 

@@ -22,7 +22,8 @@ from PIL import Image
 
 from rilievo.geometry.lattice import Cut
 from rilievo.geometry.surface import Mesh, mesh
-from rilievo.models.base import Inference, resize
+from rilievo.models.base import Inference
+from rilievo.models.resizing import resize
 from rilievo.models.sharpening import sharpen
 from rilievo.types import DepthKind, Sample
 from scenes import make_textures, render, scikit_image_photographs

@@ -8,8 +8,9 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 import rilievo
-from rilievo.models.base import Inference, resize
+from rilievo.models.base import Inference
 from rilievo.models.refinement import Tiled
+from rilievo.models.resizing import resize
 from rilievo.models.sharpening import Sharpened, sharpen
 from rilievo.predicting.run import refined
 from rilievo.types import DepthKind, Photo

@@ -14,7 +14,8 @@ from PIL import Image
 from rilievo.errors import InputError, OutputError
 from rilievo.losses.taught_depth import taught_depth_loss
 from rilievo.models import load_model
-from rilievo.models.base import Inference, Model, resize
+from rilievo.models.base import Inference, Model
+from rilievo.models.resizing import resize
 from rilievo.networks.small import TINY, SmallNet
 from rilievo.train.batches import collate
 from rilievo.train.config import Stage, TrainConfig

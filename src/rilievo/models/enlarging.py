@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from rilievo.models.base import resize
 from rilievo.models.edges import window
+from rilievo.models.resizing import resize
 
 JUMP = 0.04
 """Least step between neighbours that is kept sharp."""

@@ -15,8 +15,9 @@ from jaxtyping import Float32, Shaped
 
 from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.models.base import Inference, Model, resize
+from rilievo.models.base import Inference, Model
 from rilievo.models.preparation import Preparation
+from rilievo.models.resizing import resize
 from rilievo.types import Camera, CameraSource, Photo
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]

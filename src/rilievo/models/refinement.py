@@ -13,7 +13,8 @@ from PIL import Image
 
 from rilievo.errors import OptionError
 from rilievo.geometry.intrinsics import crop_K, flip_K
-from rilievo.models.base import Inference, Model, resize
+from rilievo.models.base import Inference, Model
+from rilievo.models.resizing import resize
 from rilievo.types import DepthKind, Photo
 
 Field = Float32[np.ndarray, "h w"]

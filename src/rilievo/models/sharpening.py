@@ -13,9 +13,10 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from rilievo.io.bands import bands
-from rilievo.models.base import Inference, Model, check_answer, resize
+from rilievo.models.base import Inference, Model, check_answer
 from rilievo.models.edges import calm, decide, sides, window
 from rilievo.models.enlarging import JUMP, Field, Place, Stack, Steps, flat
+from rilievo.models.resizing import resize
 from rilievo.models.sampling import shrink_roughly
 from rilievo.models.speeds import infer_timed
 from rilievo.types import DepthKind, Photo, Prediction
