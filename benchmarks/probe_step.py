@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.plain_probe import PlainProbe
-from rilievo.losses.probe3d import probe3d_depth_loss
+from rilievo.losses.supervised import log_gradient_loss, scale_invariant_loss
 from rilievo.networks.features import Box, Features
 from rilievo.networks.probes import DepthHead, DepthReading, Probe, load_original, make_probe
 
@@ -48,7 +48,8 @@ def _main(side: str, batch: int, path: Path) -> dict[str, float]:
             depth = plain(maps, tokens, SIDE)
         else:
             depth = head(probe.logits(features), (SIDE, SIDE))
-    loss = probe3d_depth_loss(depth, true, true > 0)
+    loss = 10 * scale_invariant_loss(depth, true, true > 0)
+    loss = loss + 0.5 * log_gradient_loss(depth, true, true > 0)
     loss.backward()
     cpu = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rilievo.losses.frames import Views
 from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.view_synthesis import video_loss
-from rilievo.losses.views import Views
 from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.networks import make_networks
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rilievo.losses.views import Views
+from rilievo.losses.frames import Views
 
 HEIGHT, WIDTH = 24, 40
 FOCAL = 40.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rilievo.losses.agreement import agreement_loss, normals_of_log_depth
+from rilievo.losses.normals import agreement_loss, normals_of_log_depth
 
 CAMERA = torch.tensor([[60.0, 55.0, 30.0, 22.0]], dtype=torch.float64)
 

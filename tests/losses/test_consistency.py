@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from rilievo.losses.consistency import consistency_loss, depth_disagreement, velocity_loss
+from rilievo.losses.frames import Views
 from rilievo.losses.reprojection import warp
 from rilievo.losses.video_options import VideoLosses
+from rilievo.losses.video_terms import consistency_loss, depth_disagreement, velocity_loss
 from rilievo.losses.view_synthesis import video_loss
-from rilievo.losses.views import Views
 from walls import HEIGHT, WIDTH, wall_views
 
 K = torch.tensor([[[30.0, 0, 8], [0, 30.0, 6], [0, 0, 1]]], dtype=torch.float64)

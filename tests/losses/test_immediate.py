@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rilievo.losses.immediate import immediately
+from rilievo.losses.view_synthesis import immediately
 
 
 def test_value_and_gradients_are_those_of_the_plain_computation() -> None:

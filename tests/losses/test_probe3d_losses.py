@@ -4,13 +4,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from plain_probe3d import plain_gradient, plain_scale_invariant
 from rilievo.errors import InputError
-from rilievo.losses.probe3d import log_gradient_loss, probe3d_depth_loss, scale_invariant_loss
+from rilievo.losses.supervised import GradientForm, log_gradient_loss, scale_invariant_loss
 
 
 def depths(seed: int, batch: int = 3) -> tuple[Tensor, Tensor, Tensor]:
@@ -21,23 +19,16 @@ def depths(seed: int, batch: int = 3) -> tuple[Tensor, Tensor, Tensor]:
     return predicted.requires_grad_(), true, torch.rand(shape, generator=generator) > 0.3
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_values_and_gradients_are_those_of_loops_over_pixels(old: bool) -> None:
+@pytest.mark.parametrize("form", ["head", "old"])
+def test_values_and_gradients_are_those_of_loops_over_pixels(form: GradientForm) -> None:
     predicted, true, valid = depths(0)
-    ours = probe3d_depth_loss(predicted, true, valid, gradient="old" if old else "head")
-    counted = valid & (true <= 10)
-    plain = 10 * plain_scale_invariant(predicted, true, counted)
-    plain = plain + 0.5 * plain_gradient(predicted, true, counted, old=old)
+    ours = 10 * scale_invariant_loss(predicted, true, valid)
+    ours = ours + 0.5 * log_gradient_loss(predicted, true, valid, form=form)
+    plain = 10 * plain_scale_invariant(predicted, true, valid)
+    plain = plain + 0.5 * plain_gradient(predicted, true, valid, old=form == "old")
     torch.testing.assert_close(ours, plain, rtol=0, atol=1e-9)
     gradients = [torch.autograd.grad(loss, predicted)[0] for loss in (ours, plain)]
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-9)
-
-
-def test_the_target_is_left_as_it_was() -> None:
-    predicted, true, valid = depths(1)
-    before = true.clone()
-    probe3d_depth_loss(predicted, true, valid)
-    torch.testing.assert_close(true, before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -51,35 +42,11 @@ def test_a_common_factor_counts_by_the_root_of_what_is_not_forgiven() -> None:
     assert loss.item() == pytest.approx(math.sqrt(0.15) * math.log(2))
 
 
-@given(factor=st.floats(0.2, 5), seed=st.integers(0, 99))
-def test_full_weight_forgives_any_factor_of_depth(factor: float, seed: int) -> None:
-    predicted, true, valid = depths(seed)
-    scaled = (predicted + 0.001) * factor - 0.001 + 0  # the offset scales along
-    losses = [
-        scale_invariant_loss(x, true, valid, weight=1.0, pooled=False) for x in (predicted, scaled)
-    ]
-    torch.testing.assert_close(*losses, rtol=1e-9, atol=1e-9)
-
-
-def test_images_apart_are_averaged_and_those_without_truth_left_out() -> None:
-    predicted, true, valid = depths(3)
-    valid[1] = False
-    apart = [
-        plain_scale_invariant(predicted[i : i + 1], true[i : i + 1], valid[i : i + 1])
-        for i in (0, 2)
-    ]
-    loss = scale_invariant_loss(predicted, true, valid, pooled=False)
-    torch.testing.assert_close(loss, torch.stack(apart).mean())
-
-
-@pytest.mark.parametrize("pooled", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_an_exact_prediction_has_loss_zero_and_finite_gradients(
-    pooled: bool, dtype: torch.dtype
-) -> None:
+def test_an_exact_prediction_has_loss_zero_and_finite_gradients(dtype: torch.dtype) -> None:
     true = (torch.rand(2, 8, 9, generator=torch.Generator().manual_seed(4)) + 1).to(dtype)
     predicted = true.clone().requires_grad_()
-    loss = scale_invariant_loss(predicted, true, true > 0, pooled=pooled)
+    loss = scale_invariant_loss(predicted, true, true > 0)
     (loss + log_gradient_loss(predicted, true, true > 0)).backward()
     assert loss.item() == 0
     assert predicted.grad is not None
@@ -92,7 +59,8 @@ def test_gradients_are_finite_for_a_constant_and_where_nothing_is_read() -> None
     predicted[~valid] = -1.0  # its logarithm would be NaN
     true[~valid] = 0.0
     predicted.requires_grad_()
-    probe3d_depth_loss(predicted, true, valid).backward()
+    loss = scale_invariant_loss(predicted, true, valid)
+    (loss + log_gradient_loss(predicted, true, valid)).backward()
     assert predicted.grad is not None
     assert torch.isfinite(predicted.grad).all()
     assert (predicted.grad[~valid] == 0).all()
@@ -101,4 +69,4 @@ def test_gradients_are_finite_for_a_constant_and_where_nothing_is_read() -> None
 def test_a_batch_without_ground_truth_is_refused() -> None:
     predicted, true, valid = depths(6)
     with pytest.raises(InputError, match="without a valid pixel"):
-        probe3d_depth_loss(predicted, true + 10, valid)
+        scale_invariant_loss(predicted, true, ~valid & valid)

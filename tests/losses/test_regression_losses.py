@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rilievo.errors import InputError
-from rilievo.losses.bins import bins_chamfer_loss
-from rilievo.losses.regression import berhu_loss, l1_loss, mse_loss
+from rilievo.losses.supervised import berhu_loss, bins_chamfer_loss, l1_loss, mse_loss
 
 TRUE = torch.tensor([[[1.0, 2.0, 3.0, 4.0]]], dtype=torch.float64)
 PREDICTED = torch.tensor([[[1.1, 2.0, 2.5, 99.0]]], dtype=torch.float64)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.losses.smoothness import edge_aware_smoothness
+from rilievo.losses.video_terms import edge_aware_smoothness
 from video_loss_by_hand import smoothness_of
 
 

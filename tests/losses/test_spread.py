@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from rilievo.losses.spread import confidence_of, spread_loss
+from rilievo.losses.depth import confidence_of, spread_loss
 
 VALID = torch.ones(1, 4, 6, dtype=torch.bool)
 

@@ -7,11 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from rilievo.losses.explanation import Explanation, explain
-from rilievo.losses.frames import frames_of
+from rilievo.losses.frames import Explanation, Views, explain, frames_of
 from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.view_synthesis import video_loss
-from rilievo.losses.views import Views
 from scenes import Kind, make_textures, render_clip
 from walls import HEIGHT, WIDTH, wall_views
 

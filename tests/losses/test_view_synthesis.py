@@ -12,12 +12,10 @@ from torch import Tensor
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.losses import view_synthesis
-from rilievo.losses.explanation import explain
-from rilievo.losses.frames import frames_of
+from rilievo.losses.frames import Views, explain, frames_of
 from rilievo.losses.video_options import Scales, VideoLosses
 from rilievo.losses.video_terms import TERMS, Term
 from rilievo.losses.view_synthesis import VideoLoss, video_loss
-from rilievo.losses.views import Views
 from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
 
 HEIGHT, WIDTH = 16, 24

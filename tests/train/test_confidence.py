@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rilievo.losses.spread import confidence_of
+from rilievo.losses.depth import confidence_of
 from rilievo.networks.small import TINY, SmallNet
 from rilievo.train.batches import Batch
 from rilievo.train.blind import blinded

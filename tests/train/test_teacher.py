@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from rilievo.errors import InputError, OutputError
-from rilievo.losses.taught_depth import taught_depth_loss
+from rilievo.losses.depth import taught_depth_loss
 from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
 from rilievo.models.resizing import resize

@@ -1,65 +1,40 @@
-"""Losses of log depth that ignore one unknown factor per image.
+"""Losses of predicted log depth against a teacher's depth of any kind, and of its expected error.
 
-D. Eigen et al., "Depth Map Prediction from a Single Image using a Multi-Scale Deep Network",
-NIPS 2014, introduced the scale-invariant error; R. Ranftl et al., "Towards Robust Monocular Depth
-Estimation", TPAMI 2022, the gradient term over scales.
+``sign`` is the kind: 0 for log depth up to a shift, 1 for depth and -1 for inverse depth, both up
+to a positive factor and a shift. The latter two are compared as in R. Ranftl et al., "Towards
+Robust Monocular Depth Estimation", TPAMI 2022, which also has the gradient term over scales: each
+side minus its median, divided by its mean absolute deviation, in every image.
 """
+
+import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 _SMALLEST_SPREAD = 1e-2  # keeps the square root's gradient finite where the prediction is exact
-
-
-def log_depth_loss(
-    predicted: Float[Tensor, "b h w"],
-    true: Float[Tensor, "b h w"],
-    valid: Bool[Tensor, "b h w"],
-    *,
-    spread_weight: float = 0.3,
-    gradient_weight: float = 0.5,
-    scales: int = 4,
-) -> Float[Tensor, ""]:
-    """Mean |e| + 0.3 std(e) + 0.5 Σ mean |∇e|; e is the log-depth error minus its image mean.
-
-    Images without a valid pixel count as zero.
-
-    Args:
-        predicted: Predicted log depth.
-        true: True log depth; read only where ``valid``.
-        valid: Pixels that have ground truth.
-        spread_weight: Weight of the standard deviation.
-        gradient_weight: Weight of the gradients.
-        scales: Number of sizes, 1, 1/2, 1/4 …, at which gradients are taken.
-    """
-    error = centred_error(predicted, true, valid)
-    return error_size(
-        error, valid, spread_weight=spread_weight, gradient_weight=gradient_weight, scales=scales
-    ).mean()
+_NEAR = math.log(1.25)
+_LEAST_DEVIATION = 1e-2
+"""Least mean absolute deviation of a prediction, relative to its mean: a flat prediction at the
+beginning of training would have an infinite gradient."""
+_FARTHEST_FIT = 20.0
+"""Largest ratio of the prediction's mean to a fitted teacher's number for a pixel to count."""
 
 
 def error_size(
-    error: Float[Tensor, "b h w"],
-    valid: Bool[Tensor, "b h w"],
-    *,
-    spread_weight: float = 0.3,
-    gradient_weight: float = 0.5,
-    scales: int = 4,
+    error: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"], *, scales: int = 4
 ) -> Float[Tensor, "b"]:
-    """Mean |e| + 0.3 std(e) + 0.5 Σ mean |∇e| of each image; as in ``log_depth_loss``.
+    """Mean |e| + 0.3 std(e) + 0.5 Σ mean |∇e| of each image; 0 without a valid pixel.
 
     Args:
         error: Centred error in any unit; zero where pixels are not valid.
         valid: Pixels that have ground truth.
-        spread_weight: Weight of the standard deviation.
-        gradient_weight: Weight of the gradients.
         scales: Number of sizes, 1, 1/2, 1/4 …, at which gradients are taken.
     """
-    absolute = _mean(error.abs(), valid)
-    spread = (_mean(error.square(), valid) + _SMALLEST_SPREAD**2).sqrt() - _SMALLEST_SPREAD
-    gradient = gradient_error(error, valid, scales=scales)
-    return absolute + spread_weight * spread + gradient_weight * gradient
+    absolute = mean_of(error.abs(), valid)
+    spread = (mean_of(error.square(), valid) + _SMALLEST_SPREAD**2).sqrt() - _SMALLEST_SPREAD
+    return absolute + 0.3 * spread + 0.5 * gradient_error(error, valid, scales=scales)
 
 
 def centred_error(
@@ -69,7 +44,7 @@ def centred_error(
 ) -> Float[Tensor, "b h w"]:
     """Predicted minus true, minus its mean over the image's valid pixels; zero elsewhere."""
     error = torch.where(valid, predicted - true, 0.0)
-    return torch.where(valid, error - _mean(error, valid)[:, None, None], 0.0)
+    return torch.where(valid, error - mean_of(error, valid)[:, None, None], 0.0)
 
 
 def gradient_error(
@@ -83,12 +58,131 @@ def gradient_error(
     for _ in range(scales):
         across = (error[:, :, 1:] - error[:, :, :-1]).abs()
         down = (error[:, 1:, :] - error[:, :-1, :]).abs()
-        total = total + _mean(across, valid[:, :, 1:] & valid[:, :, :-1])
-        total = total + _mean(down, valid[:, 1:, :] & valid[:, :-1, :])
+        total = total + mean_of(across, valid[:, :, 1:] & valid[:, :, :-1])
+        total = total + mean_of(down, valid[:, 1:, :] & valid[:, :-1, :])
         error, valid = error[:, ::2, ::2], valid[:, ::2, ::2]
     return total
 
 
-def _mean(values: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b"]:
+def mean_of(values: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b"]:
+    """Mean over the valid pixels of each image; zero where there are none."""
     count = valid.sum(dim=(1, 2)).clamp(min=1)
     return (values * valid).sum(dim=(1, 2)) / count
+
+
+def spread_loss(
+    log_spread: Float[Tensor, "b h w"],
+    error: Float[Tensor, "b h w"],
+    valid: Bool[Tensor, "b h w"],
+) -> Float[Tensor, "b"]:
+    """Mean negative log likelihood of log depth errors under Laplace's distribution, minus ln 2.
+
+    A. Kendall and Y. Gal, "What Uncertainties Do We Need in Bayesian Deep Learning for Computer
+    Vision?", NIPS 2017. The error is detached: only the spread is learned from it.
+
+    Args:
+        log_spread: Natural logarithm of the expected error.
+        error: Predicted minus true log depth, with each image's shift removed.
+        valid: Pixels that have ground truth.
+    """
+    return mean_of(error.detach().abs() * torch.exp(-log_spread) + log_spread, valid)
+
+
+def confidence_of(log_spread: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
+    """Probability that depth, once aligned to the true scale, is right within a factor of 1.25."""
+    return 1 - torch.exp(-_NEAR * torch.exp(-log_spread))
+
+
+class LogError(NamedTuple):
+    """Differences of log depth.
+
+    Attributes:
+        error: Predicted minus teacher's log depth; zero where pixels do not count.
+        counted: Pixels that count, where the fitted teacher's numbers are a depth.
+    """
+
+    error: Float[Tensor, "b h w"]
+    counted: Bool[Tensor, "b h w"]
+
+
+def taught_depth_loss(
+    log_depth: Float[Tensor, "b h w"],
+    taught: Float[Tensor, "b h w"],
+    valid: Bool[Tensor, "b h w"],
+    sign: Float[Tensor, "b"],
+) -> Float[Tensor, ""]:
+    """``error_size`` of the prediction against a teacher, in the space of the teacher's kind.
+
+    It does not depend on a factor of predicted depth, nor on the factor or shift that the teacher's
+    kind leaves open.
+
+    Args:
+        log_depth: Predicted log depth.
+        taught: Teacher's log depth, depth or inverse depth; read only where ``valid``.
+        valid: Pixels for which the teacher has a number.
+        sign: Kind of each image's ``taught``: 0, 1 or -1.
+    """
+    error = centred_error(log_depth, taught, valid)
+    if sign.any():
+        both = affine_error(log_depth, taught, valid, sign)
+        error = torch.where((sign == 0)[:, None, None], error, both)
+    return error_size(error, valid).mean()
+
+
+def affine_error(
+    log_depth: Float[Tensor, "b h w"],
+    taught: Float[Tensor, "b h w"],
+    valid: Bool[Tensor, "b h w"],
+    sign: Float[Tensor, "b"],
+) -> Float[Tensor, "b h w"]:
+    """Predicted minus teacher's depth (sign 1) or inverse depth (-1), both normalised.
+
+    It is zero where pixels are not valid, and where the one is a positive factor times the other
+    plus a shift.
+    """
+    zero = torch.zeros_like(taught)
+    predicted = torch.exp(sign[:, None, None] * centred_error(log_depth, zero, valid))
+    ours = _normalised(predicted, valid, _LEAST_DEVIATION)
+    theirs = _normalised(taught, valid, torch.finfo(taught.dtype).tiny)
+    return torch.where(valid, ours - theirs, zero)
+
+
+@torch.no_grad()
+def log_error(
+    log_depth: Float[Tensor, "b h w"],
+    taught: Float[Tensor, "b h w"],
+    valid: Bool[Tensor, "b h w"],
+    sign: Float[Tensor, "b"],
+) -> LogError:
+    """Differences of log depth after fitting the factor and shift that the teacher leaves open.
+
+    Log depth is fitted by its mean, depth and inverse depth by least squares to the prediction's.
+    The latter two count where the fit is positive and not too small compared with its mean.
+    """
+    error = centred_error(log_depth, taught, valid)
+    if not sign.any():
+        return LogError(error=error, counted=valid)
+    zero = torch.zeros_like(taught)
+    predicted = torch.exp(sign[:, None, None] * centred_error(log_depth, zero, valid))
+    y = torch.where(valid, taught, zero)
+    mean_y, mean_p = mean_of(y, valid), mean_of(predicted, valid)
+    off_y, off_p = y - mean_y[:, None, None], predicted - mean_p[:, None, None]
+    spread = (off_y.square() * valid).sum(dim=(1, 2))
+    factor = (off_y * off_p * valid).sum(dim=(1, 2)) / spread.clamp(min=1e-12)
+    # A teacher that contradicts the prediction (negative factor) is treated as flat.
+    fitted = factor.clamp(min=0)[:, None, None] * off_y + mean_p[:, None, None]
+    is_depth = valid & (fitted > mean_p[:, None, None] / _FARTHEST_FIT)
+    of_fit = sign[:, None, None] * (predicted.log() - fitted.clamp(min=1e-6).log())
+    is_log = (sign == 0)[:, None, None]
+    counted = torch.where(is_log, valid, is_depth)
+    return LogError(error=torch.where(is_log, error, of_fit * is_depth), counted=counted)
+
+
+def _normalised(
+    values: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"], least: float
+) -> Float[Tensor, "b h w"]:
+    """Subtract the median of each image's valid pixels; divide by the mean absolute deviation."""
+    known = values.masked_fill(~valid, torch.nan).flatten(1)
+    median = known.nanmedian(dim=1).values.nan_to_num()[:, None, None]
+    off = torch.where(valid, values - median, torch.zeros_like(values))
+    return off / mean_of(off.abs(), valid).clamp(min=least)[:, None, None]

@@ -1,4 +1,4 @@
-"""Views at the size at which a loss compares them, with statistics that are computed only once."""
+"""Views of a scene, prepared for comparison, and how well sources explain the target."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,55 @@ from torch import Tensor
 
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.losses.photometric import Target, photometric_error, target_of
+from rilievo.losses.reprojection import Warped, warp
 from rilievo.losses.video_options import VideoLosses
-from rilievo.losses.views import Views
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """A batch of target frames, each with the same number of source frames.
+
+    Colours are RGB in 0..1. The loss compares frames as the camera saw them; the networks see
+    frames (``target_seen``, ``sources_seen``) whose colours may be changed.
+
+    Attributes:
+        target: Frames whose depth is learned.
+        sources: Frames of the same scene from elsewhere, in the order of ``offsets``.
+        target_seen: ``target`` for the networks.
+        sources_seen: ``sources`` for the networks.
+        offsets: Offset of each source in time: -1 for the frame before, 1 for the one after, 0 for
+            the other eye.
+        pyramid: ``target`` at the sizes of scales 0 to 3, each made from the one before.
+        K: Intrinsics [px] at the size of ``target``.
+        source_T_target: Known motion of each source; None where the pose network predicts it. The
+            unit of its translation [m] becomes that of depth.
+        source_pyramids: Pyramid of each source; None unless coarser sizes are compared.
+        travelled: Distance [m] between target and each source where it is known, else NaN; for
+            metric scale. None if no distance is known.
+        valid: Pixels of the target that count; None if all do.
+        hints: Depth [m, or the unit of known motion] to learn from where it explains the sources
+            better than the prediction; not positive where there is none. None without hints.
+        prior: Depth of the target in any unit that learned depth is kept near; not positive where
+            it is unknown. None without.
+        corners: Depth of tracked corners by triangulation, in any unit; not positive elsewhere.
+            None without.
+    """
+
+    target: Float[Tensor, "b 3 h w"]
+    sources: tuple[Float[Tensor, "b 3 h w"], ...]
+    target_seen: Float[Tensor, "b 3 h w"]
+    sources_seen: tuple[Float[Tensor, "b 3 h w"], ...]
+    offsets: tuple[int, ...]
+    pyramid: tuple[Float[Tensor, "b 3 _ _"], ...]
+    K: Float[Tensor, "b 3 3"]
+    source_T_target: tuple[Float[Tensor, "b 4 4"] | None, ...]
+    source_pyramids: tuple[tuple[Float[Tensor, "b 3 _ _"], ...], ...] | None = None
+    travelled: Float[Tensor, "b n"] | None = None
+    valid: Bool[Tensor, "b h w"] | None = None
+    hints: Float[Tensor, "b h w"] | None = None
+    prior: Float[Tensor, "b h w"] | None = None
+    corners: Float[Tensor, "b h w"] | None = None
+
 
 _NOISE = 1e-5  # breaks ties at random between unmoved and warped sources if the camera stood still
 
@@ -94,3 +141,91 @@ def _all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[Tensor, "b _ _
     if factor == 1:
         return valid
     return F.max_pool2d((~valid)[:, None].float(), factor)[:, 0] == 0
+
+
+WORST = 1.0
+"""Largest photometric error, given to points that the source cannot have seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Sources warped to the target, and their photometric errors.
+
+    Attributes:
+        error: Error that counts: that of the best source (or their mean), weighted by ``trust``;
+            where the automask leaves a pixel out, the constant error of unmoved sources.
+        warped_error: Error of the best warped source (or their mean), without masks and trust.
+        moved: Pixels that warped sources explain better than unmoved ones.
+        images: Each source as the target's camera would see it.
+    """
+
+    error: Float[Tensor, "b h w"]
+    warped_error: Float[Tensor, "b h w"]
+    moved: Bool[Tensor, "b h w"]
+    images: tuple[Float[Tensor, "b 3 h w"], ...]
+
+    def detached(self) -> "Explanation":
+        """Detach all tensors from the graph."""
+        return Explanation(
+            error=self.error.detach(),
+            warped_error=self.warped_error.detach(),
+            moved=self.moved,
+            images=tuple(image.detach() for image in self.images),
+        )
+
+
+def explain(
+    frames: Frames,
+    depth: Float[Tensor, "b h w"],
+    source_T_target: tuple[Float[Tensor, "b 4 4"], ...],
+    options: VideoLosses,
+    *,
+    masks: Float[Tensor, "b n h w"] | None = None,
+    trust: Float[Tensor, "b n h w"] | None = None,
+) -> Explanation:
+    """Warp every source to the target and compare them.
+
+    Args:
+        frames: Target and sources.
+        depth: Depth of the target, at the same size.
+        source_T_target: Motion of each source.
+        options: Options of the comparison.
+        masks: Factors of each source's error, applied before the best one is chosen.
+        trust: Factors of each source's error, applied after the best one is chosen; detached.
+    """
+    warped = tuple(
+        warp(
+            source,
+            depth,
+            frames.K,
+            T,
+            align_corners=options.align_corners,
+            in_front=options.in_front,
+        )
+        for source, T in zip(frames.sources, source_T_target, strict=True)
+    )
+    whole = torch.stack([_error(frames, each, options) for each in warped], dim=1)
+    errors = whole if masks is None else whole * masks
+    if options.minimum:
+        # If two sources have the same error, only the first gets a gradient.
+        best, chosen = errors.min(dim=1)
+        error = best if trust is None else best * trust.gather(1, chosen[:, None])[:, 0]
+    else:
+        best = errors.mean(dim=1)
+        error = best if trust is None else (errors * trust).mean(dim=1)
+    if masks is not None:
+        best = whole.amin(dim=1) if options.minimum else whole.mean(dim=1)
+    moved = best.detach() < frames.still
+    if options.automask:
+        error = torch.where(moved, error, frames.still)
+    return Explanation(
+        error=error,
+        warped_error=best,
+        moved=moved,
+        images=tuple(each.image for each in warped),
+    )
+
+
+def _error(frames: Frames, warped: Warped, options: VideoLosses) -> Float[Tensor, "b h w"]:
+    error = photometric_error(warped.image, frames.target, ssim=options.ssim)
+    return torch.where(warped.in_front, error, WORST) if options.in_front else error

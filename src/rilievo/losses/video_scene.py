@@ -8,11 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.geometry.transforms import scale_translation
-from rilievo.losses.explanation import Explanation
-from rilievo.losses.frames import Frames, frames_of
+from rilievo.losses.frames import Explanation, Frames, Views, frames_of
 from rilievo.losses.reprojection import depth_of_sigmoid
 from rilievo.losses.video_options import Scales, VideoLosses
-from rilievo.losses.views import Views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,14 +5,108 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rilievo.losses.anchor import anchor_loss
-from rilievo.losses.consistency import velocity_loss
-from rilievo.losses.depth_hints import hint_loss
-from rilievo.losses.smoothness import edge_aware_smoothness
+from rilievo.losses.reprojection import Warped
 from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.video_scene import AtScale, Scene
+
+
+def depth_disagreement(seen: Warped) -> Float[Tensor, "b h w"]:
+    """|z - D| / (z + D), in 0..1: the target's points against the source's depth map.
+
+    z is the depth of a target's point in the source's camera, and D that of the source's own depth
+    map at the same pixel. It is zero where the point is not in the source's image. J. Bian et al.,
+    "Unsupervised Scale-consistent Depth and Ego-motion Learning from Monocular Video", NeurIPS
+    2019.
+
+    Args:
+        seen: The source's depth map, of one channel, warped to the target.
+    """
+    D = seen.image[:, 0]
+    z = torch.where(seen.in_view, seen.depth, D)
+    return (z - D).abs() / (z + D)
+
+
+def consistency_loss(
+    disagreement: Float[Tensor, "b h w"], counted: Bool[Tensor, "b h w"]
+) -> Float[Tensor, ""]:
+    """Mean over the pixels that count; zero if none does."""
+    return (disagreement * counted).sum() / counted.sum().clamp(min=1)
+
+
+def velocity_loss(
+    source_T_target: Float[Tensor, "b n 4 4"], travelled: Float[Tensor, "b n"]
+) -> Float[Tensor, ""]:
+    """Mean | ‖t‖ - distance | [m] over the pairs whose distance is known; zero if none is.
+
+    It makes translation, and with it depth, metric. V. Guizilini et al., "3D Packing for
+    Self-Supervised Monocular Depth Estimation", CVPR 2020.
+
+    Args:
+        source_T_target: Predicted motion.
+        travelled: Distance between the two frames [m], NaN where it is unknown.
+    """
+    known = travelled.isfinite()
+    away = source_T_target[..., :3, 3].norm(dim=-1) - torch.where(known, travelled, 0.0)
+    return (away.abs() * known).sum() / known.sum().clamp(min=1)
+
+
+_LEAST_MEAN = 1e-7  # as published; avoids a division by zero if disparity is zero everywhere
+
+
+def edge_aware_smoothness(
+    disparity: Float[Tensor, "b 1 h w"], image: Float[Tensor, "b 3 h w"]
+) -> Float[Tensor, ""]:
+    """Mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|), d the disparity over its image's mean.
+
+    |∂I| is the mean over colours. The division (C. Wang et al., "Learning Depth from Monocular
+    Videos using Direct Methods", CVPR 2018) keeps a network from shrinking its disparity to be
+    smooth. Each mean is over its own number of pairs, as in C. Godard et al., ICCV 2019.
+
+    Args:
+        disparity: Disparity in any unit, at this scale.
+        image: Colours in 0..1, at the same size.
+    """
+    shape = disparity / (disparity.mean(dim=(2, 3), keepdim=True) + _LEAST_MEAN)
+    total = disparity.new_zeros(())
+    for dim in (2, 3):
+        edge = image.diff(dim=dim).abs().mean(dim=1, keepdim=True)
+        total = total + (shape.diff(dim=dim).abs() * edge.neg().exp()).mean()
+    return total
+
+
+def hint_loss(
+    depth: Float[Tensor, "b h w"],
+    error: Float[Tensor, "b h w"],
+    hint: Float[Tensor, "b h w"],
+    hint_error: Float[Tensor, "b h w"],
+) -> Float[Tensor, "b h w"]:
+    """log(1 + |depth - hint|) where the hint has the lower photometric error, else zero.
+
+    Args:
+        depth: Predicted depth.
+        error: Photometric error of ``depth``, or of unmoved sources where that is lower.
+        hint: Depth in the same unit; not positive where there is none.
+        hint_error: Photometric error of ``hint``.
+    """
+    trusted = (hint > 0) & (hint_error < error)
+    return torch.where(trusted, (depth - hint).abs(), 0.0).log1p()
+
+
+def anchor_loss(depth: Float[Tensor, "b h w"], prior: Float[Tensor, "b h w"]) -> Float[Tensor, ""]:
+    """Mean of |log depth - log prior| after the median of each image is taken away.
+
+    Args:
+        depth: Predicted depth.
+        prior: Depth by another network in any unit; pixels that are not positive do not count.
+    """
+    known = prior > 0
+    apart = torch.where(known, depth.log() - prior.clamp(min=1e-6).log(), torch.nan)
+    middle = apart.detach().flatten(1).nanmedian(dim=1).values
+    left = torch.where(known, apart - middle[:, None, None], 0.0).abs()
+    return left.sum() / known.sum().clamp(min=1)
 
 
 def _always(scene: Scene) -> None:

@@ -5,23 +5,58 @@ additions by others. It is independent of the networks: its input is disparities
 output a loss and images for display.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from rilievo.errors import InputError
-from rilievo.losses.consistency import consistency_loss, depth_disagreement
-from rilievo.losses.explanation import Explanation, explain
-from rilievo.losses.frames import Frames, frames_of
-from rilievo.losses.immediate import immediately
+from rilievo.losses.frames import Explanation, Frames, Views, explain, frames_of
 from rilievo.losses.reprojection import warp
 from rilievo.losses.video_options import Scales, VideoLosses
 from rilievo.losses.video_scene import Agreement, AtScale, DepthRange, Scene, resized
-from rilievo.losses.video_terms import TERMS
-from rilievo.losses.views import Views
+from rilievo.losses.video_terms import TERMS, consistency_loss, depth_disagreement
+
+
+def immediately(compute: Callable[..., Float[Tensor, ""]], *inputs: Tensor) -> Float[Tensor, ""]:
+    """Call ``compute(*inputs)``; the result is differentiable once, by ``inputs`` alone.
+
+    Args:
+        compute: Function that returns one number. Anything else that it hands out must be detached,
+            or its graph stays in memory.
+        inputs: The only tensors through which a gradient may flow.
+    """
+    if not torch.is_grad_enabled():
+        return compute(*inputs)
+    value: Tensor = _Immediately.apply(compute, *inputs)
+    return value
+
+
+class _Immediately(Function):
+    @staticmethod
+    def forward(ctx: Any, compute: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        wanted = ctx.needs_input_grad[1:]
+        leaves = [x.detach().requires_grad_(w) for x, w in zip(inputs, wanted, strict=True)]
+        with torch.enable_grad():
+            value = compute(*leaves)
+        by = [leaf for leaf in leaves if leaf.requires_grad]
+        if by and value.requires_grad:
+            ctx.save_for_backward(*torch.autograd.grad(value, by, materialize_grads=True))
+        else:  # a constant
+            ctx.save_for_backward(*(torch.zeros_like(each) for each in by))
+        return value.detach()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        gradients = iter(ctx.saved_tensors)
+        wanted = ctx.needs_input_grad
+        return tuple(next(gradients) * upstream[0] if want else None for want in wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

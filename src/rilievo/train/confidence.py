@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rilievo.losses.spread import spread_loss
-from rilievo.losses.taught_depth import log_error
+from rilievo.losses.depth import log_error, spread_loss
 from rilievo.networks.small import SmallNet
 from rilievo.train.batches import Batch, batches_ahead
 

@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rilievo.losses.agreement import agreement_loss
-from rilievo.losses.normals import cosine_loss
-from rilievo.losses.taught_depth import taught_depth_loss
+from rilievo.losses.depth import taught_depth_loss
+from rilievo.losses.normals import agreement_loss, cosine_loss
 from rilievo.networks.small import SmallNet, double
 from rilievo.train.batches import Batch
 from rilievo.train.config import TrainConfig

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from rilievo.losses.taught_depth import log_error
+from rilievo.losses.depth import log_error
 from rilievo.train.augment import crop
 from rilievo.train.batches import Batch, collate
 from rilievo.train.frames import Frame

@@ -3,9 +3,14 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from rilievo.losses.angular import angular_loss, angular_von_mises_fisher_loss
-from rilievo.losses.probe3d import log_gradient_loss, scale_invariant_loss
-from rilievo.losses.regression import berhu_loss, l1_loss, mse_loss
+from rilievo.losses.normals import angular_loss, angular_von_mises_fisher_loss
+from rilievo.losses.supervised import (
+    berhu_loss,
+    l1_loss,
+    log_gradient_loss,
+    mse_loss,
+    scale_invariant_loss,
+)
 from rilievo.train.probe.config import DepthLoss, Losses, NormalsLoss
 
 _PLAIN = {

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
-from rilievo.losses.views import Views
+from rilievo.losses.frames import Views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rilievo.losses.frames import Views
 from rilievo.losses.view_synthesis import video_loss
-from rilievo.losses.views import Views
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.engine.task import check_finite
 from rilievo.train.video.batches import Batch

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rilievo.losses.frames import Views
 from rilievo.losses.view_synthesis import VideoLoss
-from rilievo.losses.views import Views
 
 _ENDS = 0.01
 
