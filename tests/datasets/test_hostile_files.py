@@ -17,7 +17,7 @@ from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.foreign import open_foreign
 from rilievo.evaluate.stored import stored_as
 from rilievo.sweep.file import read_sweep
-from rilievo.train.shards import read_shard
+from rilievo.train.frames import read_shard
 
 SECRET = "what else lies on the disk"
 

@@ -1,8 +1,7 @@
 """The loss of a batch of video: against its description computed by other means, and its laws."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +10,9 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
-from rilievo.losses import view_synthesis
 from rilievo.losses.frames import Views, explain, frames_of
 from rilievo.losses.video_options import Scales, VideoLosses
-from rilievo.losses.video_terms import TERMS, Term
+from rilievo.losses.video_terms import TERMS
 from rilievo.losses.view_synthesis import VideoLoss, video_loss
 from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
 
@@ -245,27 +243,48 @@ def test_each_term_is_learned_with_its_weight_and_they_add_up_to_the_total(name:
     assert any(each.grad is not None and each.grad.abs().max() > 0 for each in inputs)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoreLosses(VideoLosses):
-    """Options with the weight of the guide's term."""
-
-    curvature: float = 0.5
-
-
-def test_the_term_of_the_guide_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    section = Path("docs/extending.md").read_text().partition("## A loss of training on video")[2]
-    code, row = section.split("```python")[1].split("```")[0], section.split("```\n")[2]
-    names: dict[str, Any] = {"Term": Term}
-    exec(code, names)
-    added = eval("{" + row + "}", names)
+def test_the_term_of_the_guide_is_learned(lab: Path) -> None:
     batch = Batch(1)
     plain = loss_of_batch(batch)
-    monkeypatch.setattr(view_synthesis, "TERMS", {**TERMS, **added})
     sigmoids = tuple(each.requires_grad_() for each in batch.answers())
-    motion = batch.source_T_target()
-    found = loss_in(batch.views(), sigmoids, motion, MoreLosses(in_front=False))
-    assert found.terms["curvature"] > 0
-    assert (found.total - plain.total).item() == pytest.approx(found.terms["curvature"].item())
+    place = f"{lab / 'lab_losses.py'}:curvature"
+    options = VideoLosses(in_front=False, own=(f"{place}=0.5",))
+    found = loss_in(batch.views(), sigmoids, batch.source_T_target(), options)
+    assert found.terms[place] > 0
+    assert (found.total - plain.total).item() == pytest.approx(found.terms[place].item())
+    twice = loss_in(
+        batch.views(), sigmoids, batch.source_T_target(), replace(options, own=(f"{place}=1",))
+    )
+    assert twice.terms[place].item() == pytest.approx(2 * found.terms[place].item())
+
+
+def test_a_term_of_a_batch_may_come_from_outside(lab: Path) -> None:
+    code = """
+from rilievo.losses.video_terms import Term
+
+TERM = Term(of_batch=lambda scene: scene.sigmoid.mean(), lacks=lambda scene: None)
+MISSING = Term(of_batch=TERM.of_batch, lacks=lambda scene: "no lidar in these frames")
+NUMBER = 3.0
+"""
+    (lab / "lab_terms.py").write_text(code)
+    batch = Batch(1)
+
+    def found(own: str) -> VideoLoss:
+        options = VideoLosses(in_front=False, own=(own,))
+        return loss_in(batch.views(), batch.answers(), batch.source_T_target(), options)
+
+    mean = batch.answers()[0].mean().item()
+    assert found("lab_terms:TERM=2").terms["lab_terms:TERM"].item() == pytest.approx(2 * mean)
+    with pytest.raises(InputError, match="no lidar"):
+        found("lab_terms:MISSING=2")
+    with pytest.raises(OptionError, match=r"lab_terms:NUMBER.*float"):
+        found("lab_terms:NUMBER=2")
+
+
+@pytest.mark.parametrize("own", ["lab:curvature", "curvature=1", "lab:curvature=-1", "a:b=x"])
+def test_a_term_without_a_place_or_weight_is_refused(own: str) -> None:
+    with pytest.raises(OptionError, match="module:NAME=WEIGHT"):
+        VideoLosses(own=(own,))
 
 
 @pytest.mark.slow

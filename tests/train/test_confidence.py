@@ -6,9 +6,9 @@ import torch
 
 from rilievo.losses.depth import confidence_of
 from rilievo.networks.small import TINY, SmallNet
+from rilievo.train.augment import blinded
 from rilievo.train.batches import Batch
-from rilievo.train.blind import blinded
-from rilievo.train.confidence import learn_confidence
+from rilievo.train.embedded_learner import learn_confidence
 
 SIZE = (64, 96)
 

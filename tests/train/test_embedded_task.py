@@ -21,8 +21,8 @@ from rilievo.train.embedded_task import (
 )
 from rilievo.train.engine import loop
 from rilievo.train.export import Deployed, export_small
+from rilievo.train.frames import ShardPool
 from rilievo.train.recipes import RECIPES
-from rilievo.train.shards import ShardPool
 
 
 def toy(steps: int, **changes: float) -> TrainConfig:

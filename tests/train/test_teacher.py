@@ -20,7 +20,7 @@ from rilievo.networks.small import TINY, SmallNet
 from rilievo.train.batches import collate
 from rilievo.train.config import Stage, TrainConfig
 from rilievo.train.embedded_task import Frames, train
-from rilievo.train.shards import KINDS, ShardPool, read_shard
+from rilievo.train.frames import KINDS, ShardPool, read_shard
 from rilievo.train.teacher import main, write_lessons
 from rilievo.types import DepthKind, Photo
 

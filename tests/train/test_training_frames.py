@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from rilievo.errors import InputError
+from rilievo.train.frames import ShardPool, read_shard
 from rilievo.train.nyu_frames import CENTRE, FOCAL, NyuFrames, plane_normals
-from rilievo.train.shards import ShardPool, read_shard
 
 
 def write_shard(path: Path, *, frames: int, metres: float, sky: bool = False) -> None:

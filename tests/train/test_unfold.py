@@ -10,8 +10,8 @@ from rilievo.models.conversion.compression import halve
 from rilievo.networks.small import SmallNet, Widths
 from rilievo.train.batches import Mix, make_batch
 from rilievo.train.export import export_small
-from rilievo.train.shards import ShardPool
-from rilievo.train.unfold import measure_statistics, read_exported
+from rilievo.train.frames import ShardPool
+from rilievo.train.start import measure_statistics, read_exported
 
 WIDTHS = Widths(blocks=13, decoder=(16, 12, 8, 8))
 

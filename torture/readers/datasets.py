@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.datasets import open_dataset
 from rilievo.datasets.files import read_gzip_pickle
-from rilievo.train.shards import read_shard
+from rilievo.train.frames import read_shard
 from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, counts, metres, save
 

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     with needing("training a model", "train"):
-        from rilievo.train.engine.devices import is_first_process
+        from rilievo.train.engine.loop import is_first_process
         from rilievo.train.recipe_run import train_recipe
 
     train_recipe(given)

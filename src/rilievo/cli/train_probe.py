@@ -79,8 +79,7 @@ def main(name: str, arguments: Sequence[str]) -> int:
         0 when the run came to its end, 1 when it did and learned nothing, 2 for wrong use.
     """
     given, config = read(name, arguments)
-    from rilievo.train.probe.run import train_probe
-    from rilievo.train.probe.run_page import page_line
+    from rilievo.train.probe.run import page_line, train_probe
 
     record = train_probe(config, given.output, given.run)
     assert record is not None, "nothing stops it before its end"

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         _say_plan(config)
         return 0
     with needing("training on video", "train"):
-        from rilievo.train.engine.devices import is_first_process
+        from rilievo.train.engine.loop import is_first_process
         from rilievo.train.video.run import train_video
 
     record = train_video(config, given.output, given.run)

@@ -8,13 +8,16 @@ All take predicted and true depth [m] and a mask; truth is read only where the m
 raise ``InputError`` if no pixel is valid.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, OptionError
+from rilievo.outside import load_outside
 
 GradientForm = Literal["head", "old"]
 """Axes of the gradient loss: rows and columns ("head"), or the batch ("old": an error in the
@@ -25,6 +28,31 @@ _OFFSET = 0.001  # [m] added to depth before its logarithm
 _STRIDES = (1, 2, 4, 6)  # of the gradient loss; not powers of two
 _STEP = 2  # differences are taken between pixels two apart
 _FORGIVEN = 0.85  # share of the squared mean: 1 would ignore any common factor of depth
+
+
+@cache
+def own_loss(place: str) -> Callable[..., Float[Tensor, ""]]:
+    """Load a loss of the user's own: a function that returns one number.
+
+    Args:
+        place: ``package.module:NAME`` or ``path/to/file.py:NAME``.
+
+    Raises:
+        OptionError: If there is no such function; when called, if it returns something else.
+    """
+    found = load_outside(place, "loss")
+    if not callable(found):
+        raise OptionError(f"loss '{place}' is a {type(found).__name__}, expected a function")
+
+    def loss(*given: object) -> Float[Tensor, ""]:
+        value = found(*given)
+        if not (isinstance(value, Tensor) and value.ndim == 0):
+            raise OptionError(
+                f"loss '{place}' returned {value!r:.60}, expected a tensor of one number"
+            )
+        return value
+
+    return loss
 
 
 def check_valid(valid: Bool[Tensor, "b h w"]) -> None:

@@ -1,11 +1,15 @@
 """Options of the losses on video; needs no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from math import isfinite
-from typing import ClassVar
+from math import inf, isfinite
+from typing import Annotated, ClassVar
+
+import tyro
 
 from rilievo.errors import OptionError
+from rilievo.outside import is_place
 
 
 class Scales(StrEnum):
@@ -68,6 +72,9 @@ class VideoLosses:
     corners: float = 0.0
     """Weight of the same difference from the depth of tracked corners by triangulation;
     0.5 with preset clip."""
+    own: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODULE:NAME=WEIGHT,...")] = ()
+    """Further terms of your own with their weights: package.module:NAME=WEIGHT or
+    file.py:NAME=WEIGHT."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ssim <= 1:
@@ -76,6 +83,7 @@ class VideoLosses:
             weight = getattr(self, field.name)
             if isinstance(weight, float) and not (weight >= 0 and isfinite(weight)):
                 raise OptionError(f"the weight of {field.name} is 0 or more, got {weight}")
+        _ = self.own_weights
         if self.predictive_mask and self.automask:
             raise OptionError(
                 "a predictive mask and the automask would both leave pixels out: turn one off, "
@@ -83,6 +91,23 @@ class VideoLosses:
             )
         if self.scales is Scales.NATIVE and (self.hints or self.motion_mask):
             raise OptionError("hints and the motion mask compare at full size: set scales to full")
+
+    @property
+    def own_weights(self) -> Mapping[str, float]:
+        """Weights of the terms of one's own, by their places."""
+        weights: dict[str, float] = {}
+        for each in self.own:
+            place, _, weight = each.rpartition("=")
+            try:
+                weights[place] = float(weight)
+            except ValueError:
+                weights[place] = -1.0
+            if not is_place(place) or not 0 <= weights[place] < inf:
+                raise OptionError(
+                    "a term of your own is package.module:NAME=WEIGHT with a weight of 0 or more, "
+                    f"got '{each}'"
+                )
+        return weights
 
     @property
     def needs_source_depth(self) -> bool:

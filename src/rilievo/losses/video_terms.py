@@ -1,7 +1,8 @@
-"""Terms of the loss on video: a new one is a function and a row of ``TERMS``."""
+"""Terms of the loss on video: one of rilievo's is a function and a row of ``TERMS``."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rilievo.losses.reprojection import Warped
+from rilievo.losses.supervised import own_loss
 from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.video_scene import AtScale, Scene
+from rilievo.outside import load_outside
 
 
 def depth_disagreement(seen: Warped) -> Float[Tensor, "b h w"]:
@@ -118,9 +121,8 @@ class Term:
     """One term of the loss.
 
     Attributes:
-        weight: Field of ``VideoLosses`` with its weight, or that turns it on; None for a term that
-            always counts.
-        factor: Factor of that weight.
+        weight: Field of ``VideoLosses`` with its weight, or that turns it on.
+        factor: Factor of that weight; the weight itself of a term of one's own.
         of_batch: Function that returns its value for a batch, before its weight; None where the
             batch has nothing for it.
         of_scale: The same for one scale of disparity; the term is then the mean over scales, and
@@ -128,7 +130,7 @@ class Term:
         lacks: Function that returns what is missing, as the line of an error; None if nothing is.
     """
 
-    weight: str
+    weight: str = ""
     factor: float = 1.0
     of_batch: Callable[[Scene], Tensor | None] | None = None
     of_scale: Callable[[Scene, AtScale], Tensor | None] | None = None
@@ -136,7 +138,7 @@ class Term:
 
     def weight_in(self, options: VideoLosses) -> float:
         """Weight of the term; 0 where it is off."""
-        return self.factor * float(getattr(options, self.weight))
+        return self.factor * (float(getattr(options, self.weight)) if self.weight else 1.0)
 
 
 def _photometric(scene: Scene, at: AtScale) -> Tensor:
@@ -219,3 +221,20 @@ TERMS: Mapping[str, Term] = {
     "corners": Term(weight="corners", of_batch=_corners),
 }
 """Terms by name, under which ``VideoLoss`` has their weighted values."""
+
+
+@cache
+def terms_of(options: VideoLosses) -> Mapping[str, Term]:
+    """Return the table's terms, and those of the user's own by their places.
+
+    A term of one's own is a function as ``Term.of_scale`` has it, or a whole ``Term``.
+
+    Raises:
+        OptionError: If there is no such function or term.
+    """
+    terms = dict(TERMS)
+    for place, weight in options.own_weights.items():
+        found = load_outside(place, "loss")
+        own = found if isinstance(found, Term) else Term(of_scale=own_loss(place))
+        terms[place] = replace(own, weight="", factor=weight)
+    return terms

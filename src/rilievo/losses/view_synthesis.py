@@ -20,7 +20,7 @@ from rilievo.losses.frames import Explanation, Frames, Views, explain, frames_of
 from rilievo.losses.reprojection import warp
 from rilievo.losses.video_options import Scales, VideoLosses
 from rilievo.losses.video_scene import Agreement, AtScale, DepthRange, Scene, resized
-from rilievo.losses.video_terms import TERMS, consistency_loss, depth_disagreement
+from rilievo.losses.video_terms import Term, consistency_loss, depth_disagreement, terms_of
 
 
 def immediately(compute: Callable[..., Float[Tensor, ""]], *inputs: Tensor) -> Float[Tensor, ""]:
@@ -136,21 +136,24 @@ def video_loss(
             source_sigmoids=source_sigmoids,
             multiplied=multiplied,
         )
-        for term in TERMS.values():
+        terms = terms_of(options)
+        for term in terms.values():
             if term.weight_in(options) and (missing := term.lacks(scene)) is not None:
                 raise InputError(missing)
         scene = replace(scene, hint_error=_hint_error(scene), agreement=_agreement(scene))
-        found = [_scale(scene, *each) for each in enumerate(zip(scales, sigmoids, strict=True))]
-        return _sum_up(scene, found)
+        found = [
+            _scale(scene, terms, *each) for each in enumerate(zip(scales, sigmoids, strict=True))
+        ]
+        return _sum_up(scene, terms, found)
 
 
-def _sum_up(scene: Scene, found: list["_Found"]) -> VideoLoss:
+def _sum_up(scene: Scene, every: Mapping[str, Term], found: list["_Found"]) -> VideoLoss:
     """Add the terms of a batch to the means of those of its scales."""
     total = torch.stack([each.cost for each in found]).mean()
     terms = {
         name: torch.stack([each.terms[name] for each in found]).mean() for name in found[0].terms
     }
-    for name, term in TERMS.items():
+    for name, term in every.items():
         weight = term.weight_in(scene.options)
         if weight and term.of_batch and (value := term.of_batch(scene)) is not None:
             total = total + weight * value
@@ -185,7 +188,9 @@ class _Found:
     explanation: Explanation | None
 
 
-def _scale(scene: Scene, place: int, given: tuple[int, Tensor]) -> _Found:
+def _scale(
+    scene: Scene, every: Mapping[str, Term], place: int, given: tuple[int, Tensor]
+) -> _Found:
     """Compute the terms of one scale and their gradient at once, so that scales do not add memory.
 
     Gradients reach the sigmoid, the mask, the motion and the intrinsics.
@@ -198,10 +203,10 @@ def _scale(scene: Scene, place: int, given: tuple[int, Tensor]) -> _Found:
         here = replace(scene, motion=others[:sources])
         mask = others[sources] if others[sources:] else None
         at = _at_scale(here, replace(frames, K=K), scale, sigmoid, mask)
-        weights = {name: term.weight_in(scene.options) for name, term in TERMS.items()}
+        weights = {name: term.weight_in(scene.options) for name, term in every.items()}
         terms = {
             name: weights[name] * value
-            for name, term in TERMS.items()
+            for name, term in every.items()
             if weights[name] and term.of_scale and (value := term.of_scale(here, at)) is not None
         }
         total = sum(terms.values(), sigmoid.new_zeros(()))

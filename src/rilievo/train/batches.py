@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
 from rilievo.depth_map import DepthKind
-from rilievo.train.augment import augment, batch_shape
-from rilievo.train.blind import blinded
+from rilievo.train.augment import augment, batch_shape, blinded
 from rilievo.train.frames import Frame, FrameSource
 
 _AHEAD = 3

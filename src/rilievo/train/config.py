@@ -53,6 +53,8 @@ class TrainConfig:
     """Decay of the moving average of the weights, which is exported."""
     gradient_norm: float = 2.0
     """Largest norm of the gradients; larger ones are scaled down to it."""
+    depth_loss: str | None = None
+    """Depth loss of your own, package.module:NAME or file.py:NAME, in place of the recipe's."""
     normals_weight: float = 1.0
     """Weight of the normals loss; the depth loss has weight 1."""
     agreement_weight: float = 0.25
@@ -126,6 +128,8 @@ class RecipeOptions:
     """Processes on this machine, one per device; torchrun sets it by itself."""
     precision: str | None = None
     """Precision of the network: bf16 (the recipes' own), fp32, or fp16 on a GPU."""
+    depth_loss: Annotated[str | None, tyro.conf.arg(metavar="MODULE:NAME")] = None
+    """Depth loss of your own, package.module:NAME or file.py:NAME, in place of the recipe's."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of torch threads, if not the recipe's."""
     tensorboard: bool = False

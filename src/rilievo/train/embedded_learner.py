@@ -1,14 +1,22 @@
-"""Losses of an embedded model: depth, normals, and the agreement of the two."""
+"""Losses of an embedded model, training of its confidence, and its scores on held-out frames."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float32
 from torch import Tensor, nn
 
-from rilievo.losses.depth import taught_depth_loss
+from rilievo.losses.depth import log_error, spread_loss, taught_depth_loss
 from rilievo.losses.normals import agreement_loss, cosine_loss
+from rilievo.losses.supervised import own_loss
 from rilievo.networks.small import SmallNet, double
-from rilievo.train.batches import Batch
+from rilievo.train.augment import crop
+from rilievo.train.batches import Batch, batches_ahead, collate
 from rilievo.train.config import TrainConfig
+from rilievo.train.frames import Frame
 
 
 class EmbeddedLearner(nn.Module):
@@ -17,13 +25,15 @@ class EmbeddedLearner(nn.Module):
     def __init__(self, network: SmallNet, config: TrainConfig) -> None:
         super().__init__()
         self.network, self._config = network, config
+        own = config.depth_loss
+        self._depth_loss = taught_depth_loss if own is None else own_loss(own)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute ``loss``, and its parts before their weights."""
         surface = self.network(batch.image)
         # Networks may compute in lower precision; losses may not.
         with torch.autocast(batch.image.device.type, enabled=False):
-            depth = taught_depth_loss(surface.log_depth, batch.log_depth, batch.valid, batch.sign)
+            depth = self._depth_loss(surface.log_depth, batch.log_depth, batch.valid, batch.sign)
             # The network gives normals at half the image's size.
             half = (..., slice(None, None, 2), slice(None, None, 2))
             true, known = batch.normals[half], batch.normals_valid[half]
@@ -50,3 +60,96 @@ class EmbeddedLearner(nn.Module):
             "agreement_loss": agreement,
             "own_agreement_loss": own,
         }
+
+
+_LEARNING_RATE = 2e-3
+
+
+def learn_confidence(
+    network: SmallNet, make: Callable[[int], Batch], *, steps: int, seed: int
+) -> None:
+    """Train the confidence layers of ``network`` from scratch; all others stay as they are.
+
+    This phase comes last, when the errors are those of the network that is exported. It needs many
+    images that show no scene, from which depth would learn nothing.
+
+    Args:
+        network: Trained network; changed in place.
+        make: Function from a number to the batch of that number.
+        steps: Number of batches.
+        seed: Seed of the first weights of these layers.
+    """
+    torch.manual_seed(seed)
+    for module in network.spread.modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            module.reset_parameters()
+    network.eval().requires_grad_(False)
+    network.spread.train().requires_grad_(True)
+    optimizer = torch.optim.AdamW(network.spread.parameters(), lr=_LEARNING_RATE)
+    with batches_ahead(make, first=0) as batches:
+        for step in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = _LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / steps))
+            optimizer.zero_grad()
+            _loss(network, next(batches)).backward()
+            optimizer.step()
+    network.eval().requires_grad_(True)
+
+
+def _loss(network: SmallNet, batch: Batch) -> torch.Tensor:
+    with torch.autocast(batch.image.device.type, dtype=torch.bfloat16):
+        surface = network(batch.image)
+    found = log_error(surface.log_depth, batch.log_depth, batch.valid, batch.sign)
+    half = (..., slice(None, None, 2), slice(None, None, 2))
+    return spread_loss(surface.log_spread, found.error[half], found.counted[half]).mean()
+
+
+_SHAPE = (192, 256)
+
+
+class Scores(NamedTuple):
+    """Means over images; depth is scaled by the median first, or by the fit that its kind allows.
+
+    Attributes:
+        abs_rel: Mean |predicted - true| / true, sky left out.
+        delta1: Share of pixels right within a factor of 1.25.
+        angle: Mean angle between predicted and true normals [degrees]; NaN where none are known.
+    """
+
+    abs_rel: float
+    delta1: float
+    angle: float
+
+
+@torch.no_grad()
+def validate(network: nn.Module, frames: list[Frame]) -> Scores:
+    """Score ``network``, in evaluation mode, on whole frames at 256×192."""
+    rows = []
+    device = next(network.parameters()).device
+    for frame in frames:
+        frame = crop(frame, _SHAPE)
+        batch = collate([frame])
+        surface = network(batch.image.to(device))
+        normals = nn.functional.interpolate(surface.normals, _SHAPE, mode="bilinear")[0]
+        normals = nn.functional.normalize(normals, dim=0).cpu().numpy()
+        ratio = _ratio(surface.log_depth.cpu(), batch)
+        cosine = (normals * frame.normals.astype(np.float32) / 127).sum(axis=0)
+        cosine = np.clip(cosine[frame.normals_valid], -1, 1)
+        close = np.maximum(ratio, 1 / ratio) < 1.25
+        rows.append((np.abs(ratio - 1), close, np.degrees(np.arccos(cosine))))
+    abs_rel, delta1, angle = map(_mean_of_means, zip(*rows, strict=True))
+    return Scores(abs_rel=abs_rel, delta1=delta1, angle=angle)
+
+
+def _mean_of_means(images: tuple[np.ndarray, ...]) -> float:
+    """Mean over the images that have a pixel."""
+    means = [float(image.mean()) for image in images if image.size]
+    return float(np.mean(means)) if means else float("nan")
+
+
+def _ratio(log_depth: Float32[Tensor, "1 h w"], batch: Batch) -> Float32[np.ndarray, "n"]:
+    if batch.sign.any():
+        found = log_error(log_depth, batch.log_depth, batch.valid, batch.sign)
+        return found.error[found.counted].exp().numpy()
+    predicted, true = (x[batch.valid].numpy() for x in (log_depth, batch.log_depth))
+    return np.exp(predicted - true - (np.median(predicted) - np.median(true)))

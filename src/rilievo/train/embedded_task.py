@@ -17,21 +17,17 @@ from rilievo.io.atomic import replacing
 from rilievo.models.probe_run import CONFIG
 from rilievo.networks.small import SmallNet
 from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
-from rilievo.train.confidence import learn_confidence
 from rilievo.train.config import Stage, TrainConfig
-from rilievo.train.embedded_learner import EmbeddedLearner
+from rilievo.train.embedded_learner import EmbeddedLearner, learn_confidence, validate
 from rilievo.train.engine.checkpoint import Part, RunState
-from rilievo.train.engine.devices import Devices, make_fabric
 from rilievo.train.engine.folder import CHECKPOINT
 from rilievo.train.engine.journal import LOGS, VALIDATIONS, Journal
-from rilievo.train.engine.loop import Engine
+from rilievo.train.engine.loop import Devices, Engine, make_fabric
 from rilievo.train.engine.task import Task
 from rilievo.train.export import PROVENANCES, Provenance, export_small
-from rilievo.train.frames import Frame
+from rilievo.train.frames import Frame, ShardPool
 from rilievo.train.nyu_frames import NyuFrames
 from rilievo.train.progress import Progress
-from rilievo.train.shards import ShardPool
-from rilievo.train.validate import validate
 
 _STEPS_A_SCAN = 25
 _MEASURED = 4

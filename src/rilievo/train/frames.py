@@ -1,13 +1,18 @@
 """Training frames: one photograph or rendering with its log depth and normals."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+from zipfile import ZipFile
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int8, UInt8
+from jaxtyping import Bool, Float16, Float32, Int8, UInt8
+from numpy.lib import format as npy
 
 from rilievo.depth_map import DepthKind
-from rilievo.errors import InputError
+from rilievo.errors import InputError, RilievoError
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.readback import BROKEN_FILE
 
 FARTHEST = 200.0
 """Farthest depth [m]; surfaces beyond it count as if they were at this depth."""
@@ -55,3 +60,165 @@ class FrameSource(Protocol):
         ...
 
     def __len__(self) -> int: ...
+
+
+_DTYPES = {
+    "image": np.uint8,
+    "log_depth": np.float16,
+    "normals": np.int8,
+    "focal": np.float32,
+}
+KINDS = (DepthKind.METRIC, DepthKind.UP_TO_SCALE, DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
+"""Kinds of depth by their index in a shard; existing shards fix the order."""
+_KIND = "kind"
+_ZIP_HEADER = 30
+"""Bytes before the name of a member of a zip file; the last four hold the lengths of the name and
+of the extra field after it."""
+_OUTDOORS_BEYOND = 15.0  # metres: no rendered room is longer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Arrays of one file as stored, mapped into memory."""
+
+    image: UInt8[np.ndarray, "n h w 3"]
+    log_depth: Float16[np.ndarray, "n h w"]
+    normals: Int8[np.ndarray, "n 3 h w"]
+    focal: Float32[np.ndarray, "n"]
+    kind: UInt8[np.ndarray, "n"]
+
+    def frame(self, index: int) -> Frame:
+        """Return one frame with its sky marked; metric depth is at most ``FARTHEST``."""
+        log_depth = self.log_depth[index].astype(np.float32)
+        kind, empty = KINDS[self.kind[index]], ~np.isfinite(log_depth)
+        (height, width), focal = log_depth.shape, float(self.focal[index])
+        # Other kinds have no metres, so that limit means nothing for them.
+        if kind is DepthKind.METRIC:
+            log_depth = np.minimum(log_depth, np.float32(np.log(FARTHEST)))
+        log_depth = np.where(np.isfinite(log_depth), log_depth, np.float32(0))
+        return Frame(
+            image=self.image[index],
+            log_depth=log_depth,
+            valid=~empty,
+            sky=empty if kind.is_depth else np.zeros_like(empty),
+            normals=self.normals[index],
+            normals_valid=self.normals[index].any(axis=0),
+            camera=(focal, focal, (width - 1) / 2, (height - 1) / 2),
+            kind=kind,
+        )
+
+
+def read_shard(path: Path) -> Shard:
+    """Read one shard.
+
+    Raises:
+        InputError: If the file is no shard.
+    """
+    check_regular(path)
+    try:
+        arrays = _mapped(path)
+    except RilievoError:
+        raise
+    except BROKEN_FILE as error:
+        raise InputError(
+            f"{printable(path)}: not a shard of rendered frames: {reason(error)}"
+        ) from error
+    count, height, width = (*arrays["log_depth"].shape, 0, 0, 0)[:3]
+    shapes = {
+        "image": (count, height, width, 3),
+        "log_depth": (count, height, width),
+        "normals": (count, 3, height, width),
+        "focal": (count,),
+        _KIND: (count,),
+    }
+    arrays = {_KIND: np.zeros(count, np.uint8)} | arrays
+    for name, array in arrays.items():
+        dtype = _DTYPES.get(name, np.uint8)
+        if array.shape != shapes[name] or array.dtype != dtype:
+            raise InputError(
+                f"{path}: {name} is {array.shape} {array.dtype}, "
+                f"expected {shapes[name]} {np.dtype(dtype)}"
+            )
+    largest = int(arrays[_KIND].max(initial=0))
+    if largest >= len(KINDS):
+        raise InputError(
+            f"{path}: {_KIND} is {largest}, expected 0 to {len(KINDS) - 1}: of a newer version"
+        )
+    return Shard(**arrays)
+
+
+def _mapped(path: Path) -> dict[str, Any]:
+    """Map the arrays of an uncompressed archive into memory.
+
+    Raises:
+        BROKEN_FILE: Any of these errors, if it is no such archive.
+    """
+    arrays = {}
+    with ZipFile(path) as archive, path.open("rb") as file:
+        names = archive.namelist()
+        for name in (*_DTYPES, *([_KIND] if f"{_KIND}.npy" in names else ())):
+            if f"{name}.npy" not in names:
+                raise ValueError(f"it has no '{name}'; render it anew")
+            member = archive.getinfo(f"{name}.npy")
+            if member.compress_type:
+                raise ValueError(f"{name} is compressed")
+            file.seek(member.header_offset + _ZIP_HEADER - 4)
+            lengths = np.frombuffer(file.read(4), "<u2")
+            file.seek(member.header_offset + _ZIP_HEADER + int(lengths.sum()))
+            version = npy.read_magic(file)
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = read(file)
+            if dtype.hasobject:
+                raise ValueError(f"{name} holds Python objects")
+            arrays[name] = np.memmap(path, dtype, "r", file.tell(), shape)
+    return arrays
+
+
+class ShardPool:
+    """Every frame of the shards below a folder (about 0.4 MB a frame of 256×192), read when drawn.
+
+    Attributes:
+        folder: Folder of the shards.
+        outdoors: Share of the frames drawn that show something farther than a room, or sky.
+        held_out: Shard kept for validation, the first by path; None if there is only one.
+    """
+
+    def __init__(self, folder: Path, *, outdoors: float) -> None:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no folder of shards; render some first")
+        self.folder = folder
+        self.outdoors = outdoors
+        self.held_out: Shard | None = None
+        self._paths: set[Path] = set()
+        self._near: list[tuple[Shard, int]] = []
+        self._far: list[tuple[Shard, int]] = []
+        self.scan()
+        if not len(self):
+            raise InputError(f"{folder}: no shard-*.npz with frames to train on; render some first")
+
+    def scan(self) -> None:
+        """Add the shards that have appeared since the last scan."""
+        found = sorted(self.folder.rglob("shard-*.npz"))
+        for path in found:
+            if path in self._paths:
+                continue
+            self._paths.add(path)
+            shard = read_shard(path)
+            if path == found[0] and len(found) > 1 and self.held_out is None and not len(self):
+                self.held_out = shard
+                continue
+            farthest = shard.log_depth[:, ::4, ::4].max(axis=(1, 2))
+            for index, log_depth in enumerate(farthest):
+                is_depth = KINDS[shard.kind[index]].is_depth
+                is_far = is_depth and float(log_depth) > np.log(_OUTDOORS_BEYOND)
+                (self._far if is_far else self._near).append((shard, index))
+
+    def draw(self, random: np.random.Generator) -> Frame:
+        """Return one frame at random, from outdoors with the chosen share."""
+        is_far = random.random() < self.outdoors
+        frames = (self._far if is_far else self._near) or self._far or self._near
+        shard, index = frames[int(random.integers(len(frames)))]
+        return shard.frame(index)
+
+    def __len__(self) -> int:
+        return len(self._near) + len(self._far)

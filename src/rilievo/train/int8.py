@@ -23,8 +23,8 @@ from rilievo.models.conversion.agreement import Agreement, check_agreement
 from rilievo.models.conversion.compression import FP32, INT8, quantise_between, set_metadata
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel
+from rilievo.train.frames import read_shard
 from rilievo.train.nyu_frames import COLUMNS, ROWS
-from rilievo.train.shards import read_shard
 
 KEPT = (
     "/encoder/conv0/",

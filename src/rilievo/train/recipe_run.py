@@ -7,6 +7,7 @@ import torch
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.io.limits import printable
+from rilievo.losses.supervised import own_loss
 from rilievo.models.torch_model import find_device
 from rilievo.networks.mobilenet_v2 import load_published
 from rilievo.networks.resnet_v2 import ResNet50V2, load_published_resnet
@@ -14,16 +15,15 @@ from rilievo.networks.small import SmallNet
 from rilievo.pages.training import write_training_page
 from rilievo.train.config import RecipeOptions
 from rilievo.train.embedded_task import Frames, check_folder, first_batches, train
-from rilievo.train.engine.devices import is_first_process
 from rilievo.train.engine.folder import CHECKPOINT
 from rilievo.train.engine.journal import STEPS, rows_of
+from rilievo.train.engine.loop import is_first_process
 from rilievo.train.export import provenance_of
+from rilievo.train.frames import ShardPool
 from rilievo.train.nyu_frames import NyuFrames
 from rilievo.train.progress import say
 from rilievo.train.recipes import RECIPES, Recipe
-from rilievo.train.shards import ShardPool
-from rilievo.train.start import start_from
-from rilievo.train.unfold import measure_statistics, read_exported
+from rilievo.train.start import measure_statistics, read_exported, start_from
 
 
 def train_recipe(options: RecipeOptions) -> None:
@@ -76,6 +76,8 @@ def train_recipe(options: RecipeOptions) -> None:
 def _check(options: RecipeOptions) -> None:
     """Check device, folder and start, before the frames, which take long to read."""
     find_device(options.device)
+    if options.depth_loss is not None:
+        own_loss(options.depth_loss)
     check_folder(options.output, resume=options.resume)
     if (start := options.start) is None:
         return
@@ -91,6 +93,7 @@ def _configured(recipe: Recipe, options: RecipeOptions) -> Recipe:
         recipe.config,
         threads=options.threads or recipe.config.threads,
         precision=options.precision or recipe.config.precision,
+        depth_loss=options.depth_loss,
     )
     return replace(recipe, config=config)
 

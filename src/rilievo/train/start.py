@@ -5,14 +5,19 @@ T. Chen, I. Goodfellow and J. Shlens, "Net2Net: Accelerating Learning via Knowle
 weights of their own, and old channels give them zero weight at first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors import InputError
-from rilievo.io.limits import printable, reason
+from rilievo.errors import InputError, MissingExtraError
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.networks.small import MULTIPLE, ConvexUpsample, SmallNet
+from rilievo.train.batches import Batch
 
 
 def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:
@@ -91,3 +96,117 @@ def read_average(run: Path) -> dict[str, Tensor]:
         raise InputError(
             f"{printable(path)}: no checkpoint of a run to start from ({reason(error)})"
         ) from error
+
+
+def read_exported(network: SmallNet, path: Path) -> None:
+    """Fill ``network`` with the weights of an ONNX file that ``export_small`` wrote.
+
+    Batch normalisations only add the bias that the file adds after each convolution; in training
+    mode they need ``measure_statistics`` first.
+
+    Raises:
+        MissingExtraError: If the package onnx is not installed.
+        InputError: If the file is not such a network, or one of other widths.
+    """
+    layers = _in_order(network)
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    stored = [pair for pair in _stored(path) if pair[0].shape not in _fixed_shapes()]
+    shapes = [tuple(weight.shape) for weight, *_ in stored]
+    expected = [tuple(layer.weight.shape) for layer in convolutions]
+    if shapes != expected:
+        raise InputError(
+            f"{printable(path)}: {len(shapes)} convolutions that are not those of this network, "
+            f"which has {len(expected)}; give a file of the same recipe"
+        )
+    norms = {
+        first: second
+        for first, second in pairwise(layers)
+        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d)
+    }
+    with torch.no_grad():
+        for layer, (weight, bias) in zip(convolutions, stored, strict=True):
+            layer.weight.copy_(weight)
+            if layer.bias is not None:
+                layer.bias.copy_(bias)
+            else:
+                norm = norms[layer]
+                norm.weight.fill_(1.0)
+                norm.bias.copy_(bias)
+                norm.running_mean.zero_()  # pyright: ignore[reportOptionalMemberAccess]
+                norm.running_var.fill_(1.0 - norm.eps)  # pyright: ignore[reportOptionalMemberAccess]
+
+
+@torch.no_grad()
+def measure_statistics(network: SmallNet, batches: Iterable[Batch]) -> None:
+    """Set the mean and variance of batch normalisations from their inputs, outputs unchanged."""
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    moments: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
+
+    def note(norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+        moments[norm].append(torch.stack([mean, variance + mean**2]).double())
+
+    network.eval()
+    with _hooked(norms, note):
+        for batch in batches:
+            network(batch.image)
+    for norm in norms:
+        if norm.running_mean is None or norm.running_var is None:
+            continue
+        mean, square = torch.stack(moments[norm]).mean(dim=0)
+        variance = (square - mean**2).clamp(min=1e-8)
+        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+        norm.bias.add_((scale * (mean - norm.running_mean.double())).float())
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+
+def _in_order(network: SmallNet) -> list[nn.Module]:
+    """Convolutions and batch normalisations in the order of execution."""
+    seen: list[nn.Module] = []
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
+    with _hooked(layers, lambda layer, inputs, output: seen.append(layer)), torch.no_grad():
+        network.eval()(torch.zeros(1, MULTIPLE, MULTIPLE, 3, dtype=torch.uint8))
+    return seen
+
+
+@contextmanager
+def _hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
+    handles = [layer.register_forward_hook(hook) for layer in layers]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _fixed_shapes() -> set[torch.Size]:
+    """Shapes of the upsampling's convolutions with fixed weights, which are in the graph too."""
+    upsample = ConvexUpsample(1)
+    return {upsample.gather.shape, upsample.group.shape}
+
+
+def _stored(path: Path) -> list[tuple[Tensor, ...]]:
+    """Weight, and bias if there is one, of every convolution of a file, in the graph's order."""
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ImportError as error:
+        raise MissingExtraError("reading weights of an ONNX file", "train") from error
+    try:
+        check_regular(path)
+        graph = onnx.load(str(path)).graph
+        arrays = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                arrays[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+            elif node.op_type == "Cast" and node.input[0] in arrays:
+                arrays[node.output[0]] = arrays[node.input[0]]
+        return [
+            tuple(torch.from_numpy(arrays[name].astype(np.float32)) for name in node.input[1:])
+            for node in graph.node
+            if node.op_type == "Conv"
+        ]
+    except Exception as error:  # protobuf and onnx raise errors of many kinds
+        raise InputError(f"{printable(path)}: no network of ours: {reason(error)}") from error

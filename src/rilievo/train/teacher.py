@@ -28,8 +28,8 @@ from rilievo.io.signatures import PHOTO_SUFFIXES
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.refinement import FlipAveraged
+from rilievo.train.frames import KINDS
 from rilievo.train.progress import Progress
-from rilievo.train.shards import KINDS
 from rilievo.types import CameraSource, DepthKind, Photo, Prediction
 
 _FRAMES_A_SHARD = 64
@@ -37,7 +37,7 @@ _FRAMES_A_SHARD = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """One photograph with a teacher's prediction, as in a shard (``rilievo.train.shards``)."""
+    """One photograph with a teacher's prediction, as in a shard (``rilievo.train.frames``)."""
 
     image: UInt8[np.ndarray, "h w 3"]
     log_depth: Float16[np.ndarray, "h w"]

@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from probed_scenes import SIZE, scenes, small_config
 from rilievo.errors import InputError, OptionError
-from rilievo.train.probe.augment import cropped, mirrored, variant
-from rilievo.train.probe.batches import epoch_order, sources_of, steps_an_epoch
+from rilievo.train.probe.batches import (
+    cropped,
+    epoch_order,
+    mirrored,
+    sources_of,
+    steps_an_epoch,
+    variant,
+)
 from rilievo.train.probe.config import Augmentation, DataChoice
 from rilievo.train.probe.frames import Frame, open_frames
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rilievo.train.probe.config import Losses, NormalsLoss
-from rilievo.train.probe.objective import normals_objective
+from rilievo.train.probe.config import Losses
+from rilievo.train.probe.learner import normals_objective
 
 PROGRAM = Losses(zero_normals=True)
 OURS = Losses()
@@ -26,7 +26,7 @@ class Truth:
         self.depth[:, :, 7:] = 0
 
     def loss(self, losses: Losses) -> float:
-        kappa = self.kappa.float() if losses.normals is NormalsLoss.UNCERTAIN else None
+        kappa = self.kappa.float() if losses.normals == "uncertain" else None
         found = normals_objective(
             self.predicted.float(), kappa, self.true.float(), losses, depth=self.depth.float()
         )
@@ -55,7 +55,7 @@ def _unit(vectors: Tensor) -> Tensor:
 @pytest.mark.parametrize("kappa", [True, False])
 def test_the_program_counts_normals_of_length_zero_under_known_depth(kappa: bool) -> None:
     truth = Truth()
-    kind = NormalsLoss.UNCERTAIN if kappa else NormalsLoss.ANGULAR
+    kind = "uncertain" if kappa else "angular"
     program = Losses(normals=kind, zero_normals=True)
     expected = truth.by_hand(truth.depth > 0, kappa=kappa)
     assert truth.loss(program) == pytest.approx(expected, rel=1e-5)

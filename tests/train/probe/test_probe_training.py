@@ -15,10 +15,9 @@ from rilievo.networks.blueprint import ProbeChoice, Task
 from rilievo.networks.probed import make_chosen_backbone
 from rilievo.train.probe.cache import FeatureCache
 from rilievo.train.probe.config import (
+    DEPTH_LOSSES,
     Augmentation,
-    DepthLoss,
     Losses,
-    NormalsLoss,
     ProbeConfig,
     RunOptions,
 )
@@ -230,10 +229,10 @@ def test_a_checkpoint_without_content_says_what_to_do(root: Path, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "normals"),
-    [*((loss, NormalsLoss.ANGULAR) for loss in DepthLoss), (DepthLoss.L1, NormalsLoss.UNCERTAIN)],
+    [*((loss, "angular") for loss in DEPTH_LOSSES), ("l1", "uncertain")],
 )
 def test_every_loss_falls_while_it_is_learned(
-    root: Path, tmp_path: Path, loss: DepthLoss, normals: NormalsLoss
+    root: Path, tmp_path: Path, loss: str, normals: str
 ) -> None:
     config = replace(
         small_config(root),

@@ -7,29 +7,13 @@ from typing import Annotated, ClassVar
 
 import tyro
 
-from rilievo.errors import OptionError
+from rilievo.errors import OptionError, suggest
 from rilievo.models.probe_run import FORMAT
 from rilievo.networks.blueprint import TREATMENTS, Blueprint
+from rilievo.outside import is_place
 
-
-class DepthLoss(StrEnum):
-    """Loss of depth."""
-
-    PROBE = "probe"
-    """Scale-invariant error of log depth and of its gradients, weighted."""
-    SCALE_INVARIANT = "scale_invariant"
-    L1 = "l1"
-    MSE = "mse"
-    BERHU = "berhu"
-
-
-class NormalsLoss(StrEnum):
-    """Loss of normals."""
-
-    UNCERTAIN = "uncertain"
-    """Negative log likelihood of the angle, with kappa (Bae et al. 2021)."""
-    ANGULAR = "angular"
-    """Mean angle."""
+DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
+UNCERTAIN, ANGULAR = NORMALS_LOSSES = ("uncertain", "angular")
 
 
 class GradientForm(StrEnum):
@@ -96,8 +80,11 @@ class Losses:
 
     GROUP: ClassVar[str] = "Losses"
 
-    depth: Annotated[DepthLoss, tyro.conf.arg(aliases=("--depth-loss",))] = DepthLoss.PROBE
-    """Loss of depth."""
+    depth: Annotated[
+        str, tyro.conf.arg(aliases=("--depth-loss",), metavar="|".join(DEPTH_LOSSES))
+    ] = "probe"
+    """Loss of depth, or one of your own: package.module:NAME or file.py:NAME. 'probe' weights the
+    scale-invariant error of log depth and its gradients."""
     scale_invariant_weight: float = 10.0
     """Weight of the scale-invariant part of 'probe'."""
     gradient_weight: float = 0.5
@@ -105,15 +92,24 @@ class Losses:
     gradient_form: GradientForm = GradientForm.HEAD
     """Axes of these gradients: rows and columns, or images and channels as Probe3D's old program
     took them by mistake."""
-    normals: Annotated[NormalsLoss, tyro.conf.arg(aliases=("--normals-loss",))] = (
-        NormalsLoss.UNCERTAIN
-    )
-    """Loss of normals; with 'uncertain' the network also predicts kappa, their confidence."""
+    normals: Annotated[
+        str, tyro.conf.arg(aliases=("--normals-loss",), metavar="|".join(NORMALS_LOSSES))
+    ] = UNCERTAIN
+    """Loss of normals, or one of your own; with 'uncertain' (Bae et al. 2021) the network also
+    predicts kappa, their confidence."""
     zero_normals: bool = False
     """Whether normals are learned wherever depth is known, a true normal of length zero counting as
     90° off, as Probe3D's program does; else where a true normal is known."""
     normals_weight: float = 1.0
     """Weight of normals where one probe predicts both; depth has weight 1."""
+
+    def __post_init__(self) -> None:
+        for what, name, known in (
+            ("depth", self.depth, DEPTH_LOSSES),
+            ("normals", self.normals, NORMALS_LOSSES),
+        ):
+            if name not in known and not is_place(name):
+                raise OptionError(f"no loss of {what} '{name}'; {suggest(name, known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +197,7 @@ class ProbeConfig:
                 raise OptionError(f"{name} is 0 or more, got {getattr(self, name)}")
         if self.precision not in ("fp32", "bf16"):
             raise OptionError(f"precision is fp32 or bf16, got '{self.precision}'")
-        uncertain = self.losses.normals is NormalsLoss.UNCERTAIN
+        uncertain = self.losses.normals == UNCERTAIN
         if self.blueprint.task.has_normals and uncertain and not self.blueprint.uncertainty:
             raise OptionError("the normals loss 'uncertain' needs kappa; choose 'angular' without")
 

@@ -1,15 +1,82 @@
 """Training of one step: features of a batch, the probe's predictions and their loss."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
+from rilievo.losses.normals import angular_loss, angular_von_mises_fisher_loss
+from rilievo.losses.supervised import (
+    berhu_loss,
+    l1_loss,
+    log_gradient_loss,
+    mse_loss,
+    own_loss,
+    scale_invariant_loss,
+)
 from rilievo.networks.features import Features
 from rilievo.networks.probed import Probed
+from rilievo.outside import is_place
 from rilievo.train.probe.cache import FeatureCache
-from rilievo.train.probe.config import ProbeConfig
-from rilievo.train.probe.objective import depth_objective, normals_objective
+from rilievo.train.probe.config import UNCERTAIN, Losses, ProbeConfig
+
+_PLAIN: Mapping[str, Callable[..., Float[Tensor, ""]]] = {
+    "scale_invariant": scale_invariant_loss,
+    "l1": l1_loss,
+    "mse": mse_loss,
+    "berhu": berhu_loss,
+    "angular": angular_loss,
+}
+_LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
+
+
+def depth_objective(
+    predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], losses: Losses
+) -> Float[Tensor, ""]:
+    """Depth loss where truth is not 0; zero where the batch has none."""
+    valid = true > 0
+    if not valid.any():
+        return 0 * predicted.sum()
+    if losses.depth != "probe":
+        return _plain(losses.depth)(predicted, true, valid)
+    gradient = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
+    scale = scale_invariant_loss(predicted, true, valid)
+    return losses.scale_invariant_weight * scale + losses.gradient_weight * gradient
+
+
+def normals_objective(
+    predicted: Float[Tensor, "b 3 h w"],
+    kappa: Float[Tensor, "b h w"] | None,
+    true: Float[Tensor, "b 3 h w"],
+    losses: Losses,
+    *,
+    depth: Float[Tensor, "b h w"],
+) -> Float[Tensor, ""]:
+    """Normals loss where there is truth; zero where the batch has none.
+
+    Args:
+        predicted: Unit normals.
+        kappa: Concentration of the predicted normals; None where the network has none.
+        true: True normals; zero where there is none.
+        losses: Choice of losses.
+        depth: True depth; 0 where there is none, and everywhere in a dataset without depth.
+    """
+    valid = true.square().sum(dim=1) > _LEAST_LENGTH
+    if losses.zero_normals and depth.any():
+        valid = depth > 0
+    if not valid.any():
+        return 0 * predicted.sum()
+    if losses.normals == UNCERTAIN and kappa is not None:
+        return angular_von_mises_fisher_loss(predicted, kappa.float(), true, valid)
+    name = "angular" if losses.normals == UNCERTAIN else losses.normals
+    return _plain(name)(predicted, true, valid)
+
+
+def _plain(name: str) -> Callable[..., Float[Tensor, ""]]:
+    """Loss by its name or the place of one's own, a function of prediction, truth and mask."""
+    return _PLAIN.get(name) or own_loss(name)
 
 
 class Learner(nn.Module):
@@ -27,6 +94,9 @@ class Learner(nn.Module):
         super().__init__()
         self.probed, self.config, self.cache = probed, config, cache
         self.is_tuned = config.backbone_rate > 0
+        for each in (config.losses.depth, config.losses.normals):
+            if is_place(each):
+                own_loss(each)  # refused before the first batch, not at it
         probed.backbone.requires_grad_(self.is_tuned)
 
     @property

@@ -21,12 +21,12 @@ from rilievo.networks.blueprint import (
 )
 from rilievo.train.differences import Difference, changed, find_differences, with_given
 from rilievo.train.probe.config import (
+    ANGULAR,
+    UNCERTAIN,
     Augmentation,
     DataChoice,
-    DepthLoss,
     GradientForm,
     Losses,
-    NormalsLoss,
     ProbeConfig,
     Schedule,
 )
@@ -84,7 +84,7 @@ SUPERVISED = AskedConfig(
         uncertainty=False,
     ),
     data=DataChoice(),
-    losses=Losses(depth=DepthLoss.SCALE_INVARIANT, normals=NormalsLoss.ANGULAR),
+    losses=Losses(depth="scale_invariant", normals=ANGULAR),
     learning_rate=1e-3,
     backbone_rate=1e-3,
 )
@@ -116,7 +116,7 @@ def supervised_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig
         asked.blueprint,
         backbone=replace(backbone, name=TOYS.get(backbone.name, backbone.name)),
         probe=probe,
-        uncertainty=asked.losses.normals is NormalsLoss.UNCERTAIN,
+        uncertainty=asked.losses.normals == UNCERTAIN,
     )
     usual = ProbeConfig(
         blueprint=blueprint,
@@ -143,7 +143,7 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
     blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))
     # Without kappa only the plain angle can be learned from.
-    normals = NormalsLoss.UNCERTAIN if blueprint.uncertainty else NormalsLoss.ANGULAR
+    normals = UNCERTAIN if blueprint.uncertainty else ANGULAR
     if name == "default":
         return ProbeConfig(
             blueprint=replace(blueprint, treatment="default"),

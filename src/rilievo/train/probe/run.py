@@ -4,9 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.errors import OptionError, needing
+from rilievo.errors import MissingExtraError, OptionError, needing
 from rilievo.io.json_record import to_json
 from rilievo.models.probe_run import WEIGHTS
+from rilievo.pages.training import write_training_page
 from rilievo.train.differences import with_whole_paths
 from rilievo.train.probe.config import ProbeConfig, RunOptions
 from rilievo.train.probe.frames import TrainingFrames, open_frames
@@ -53,8 +54,7 @@ def train_probe(
         from rilievo.networks.backbones import weights_sha256
         from rilievo.networks.probed import make_chosen_backbone
         from rilievo.train.engine.checkpoint import save_weights
-        from rilievo.train.engine.devices import Devices, make_fabric
-        from rilievo.train.engine.loop import Engine
+        from rilievo.train.engine.loop import Devices, Engine, make_fabric
         from rilievo.train.probe.probe_task import ProbeTask
     options = options or RunOptions()
     if keeping is not None and config.backbone_rate:
@@ -79,3 +79,23 @@ def train_probe(
         record = task.record(sha256)
     folder.finish(record)
     return record
+
+
+def page_line(run: Path, record: TrainingRecord) -> str:
+    """Write the page of a finished run, and tell where; the run is whole without its page.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    try:
+        page = write_training_page(
+            run,
+            kind="Training",
+            verdict=f"The loss of the last epoch is {record.loss:.4g}.",
+            counts=f"{record.steps:,} steps on {record.images:,} images, {record.held_out:,} held "
+            f"out, {record.cpu_seconds:.0f} CPU seconds on {record.device}",
+            doubts=record.doubts,
+        )
+    except MissingExtraError as missing:
+        return f"note: {missing}"
+    return f"page: {page}"

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.losses.frames import Views
+from rilievo.losses.video_terms import terms_of
 from rilievo.losses.view_synthesis import video_loss
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.engine.task import check_finite
@@ -45,6 +46,7 @@ class Learner(nn.Module):
         self.networks, self.config = networks, config
         self.camera = LearnedCamera() if config.data.learn_camera else None
         networks.depth.encoder.requires_grad_(not config.freeze_encoder)
+        terms_of(config.losses)  # refused before the first batch, not at it
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the loss of a batch, and the numbers of ``measure``."""

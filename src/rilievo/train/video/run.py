@@ -18,11 +18,10 @@ from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.depth import EMBEDDED, take_weights
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.train.differences import with_whole_paths
-from rilievo.train.engine.devices import make_fabric
 from rilievo.train.engine.folder import CHECKPOINT
-from rilievo.train.engine.loop import Engine
+from rilievo.train.engine.loop import Engine, make_fabric
 from rilievo.train.progress import Decoding
-from rilievo.train.unfold import read_exported
+from rilievo.train.start import read_exported
 from rilievo.train.video.config import Scales, VideoConfig, VideoRunOptions
 from rilievo.train.video.frames import VideoFrames, all_offsets, open_frames
 from rilievo.train.video.guide import Guide
