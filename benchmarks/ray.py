@@ -18,8 +18,8 @@ from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 from rilievo.batch.listing import list_jobs
 from rilievo.batch.options import BatchOptions
-from rilievo.batch.predicting import PredictWork
-from rilievo.batch.spread import spread_out
+from rilievo.batch.processes import spread_out
+from rilievo.batch.run import PredictWork
 from rilievo.predicting.options import PredictOptions
 
 LEAST_SHARE = 0.85

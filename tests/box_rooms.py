@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from rilievo.fuse.view import View
+from rilievo.fuse.views import View
 from rilievo.geometry.intrinsics import rays
 
 HALF = np.array([2.0, 1.5, 2.5])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from killed_work import end_process
-from rilievo.batch.predicting import PredictHand, PredictWork
+from rilievo.batch.run import PredictHand, PredictWork
 from rilievo.batch.work import Report
 from rilievo.predicting.inputs import Job
 

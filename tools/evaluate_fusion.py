@@ -19,7 +19,7 @@ from PIL import Image
 from rilievo.fuse.agreeing import agreed, clip_scale
 from rilievo.fuse.collecting import small_size
 from rilievo.fuse.surface import fuse_views
-from rilievo.fuse.view import View
+from rilievo.fuse.views import View
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.formats.coloured_mesh import ColouredMesh
 from rilievo.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score

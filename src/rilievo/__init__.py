@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from rilievo.predicting.options import PredictOptions as PredictOptions
     from rilievo.predicting.run import predict_files as predict_files
     from rilievo.predicting.stream import stream as stream
-    from rilievo.sweep.options import SweepOptions as SweepOptions
+    from rilievo.sweep.config import SweepOptions as SweepOptions
     from rilievo.sweep.run import sweep_probes as sweep_probes
     from rilievo.train.probe.run import train_probe as train_probe
     from rilievo.types import Camera as Camera

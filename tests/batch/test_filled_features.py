@@ -10,7 +10,7 @@ from rilievo.batch.features import FeatureWork, fill_features
 from rilievo.batch.options import BatchOptions
 from rilievo.errors import OptionError
 from rilievo.networks.blueprint import BackboneChoice, Blueprint
-from rilievo.sweep.options import SweepOptions
+from rilievo.sweep.config import SweepOptions
 from rilievo.train.probe.batches import Source
 from rilievo.train.probe.config import Augmentation, DataChoice, ProbeConfig
 

@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.batch.options import BatchOptions, ClusterOptions, parse_share
-from rilievo.batch.processes import cores
-from rilievo.batch.spread import threads_each
+from rilievo.batch.processes import cores, threads_each
 from rilievo.batch.work import in_tasks, task_size
 from rilievo.errors import OptionError
 

@@ -7,9 +7,8 @@ import pytest
 
 from box_rooms import SIZE, pose, room_view, walk
 from rilievo.fuse.agreeing import agreed, clip_scale
-from rilievo.fuse.neighbours import agreement, neighbours_of
 from rilievo.fuse.sweep import correlations, grey_of, peaks
-from rilievo.fuse.view import View
+from rilievo.fuse.views import View, agreement, neighbours_of
 
 STEP = 0.12
 

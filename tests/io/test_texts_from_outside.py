@@ -18,7 +18,7 @@ from rilievo.models.pipeline_index import read_index
 from rilievo.models.probe_run import is_run, read_run
 from rilievo.models.processors import read_processor
 from rilievo.models.proportions import read_config
-from rilievo.sweep.cells import read_cell
+from rilievo.sweep.results import read_cell
 
 LAUGHS = "\n".join(
     ['a: &a ["x", "x", "x", "x", "x", "x", "x", "x", "x"]']

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rilievo.networks.mobilenet_v2 import DepthwiseConv
+from rilievo.networks.gluon import DepthwiseConv
 
 
 def gradients(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rilievo.errors import ModelError
-from rilievo.networks.mobilenet_v2 import MobileNetV2, load_published, published_name
+from rilievo.networks.gluon import MobileNetV2, load_published, published_name
 from rilievo.networks.small import ConvexUpsample, SmallNet
 
 

@@ -7,9 +7,9 @@ import pytest
 from probed_scenes import scenes
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
-from rilievo.sweep.cells import read_cell
+from rilievo.sweep.config import SweepOptions
 from rilievo.sweep.file import read_sweep
-from rilievo.sweep.options import SweepOptions
+from rilievo.sweep.results import read_cell
 from rilievo.sweep.run import sweep_probes
 
 FILE = """

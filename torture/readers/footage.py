@@ -140,7 +140,7 @@ def _official(folder: Path) -> None:
     import torch
 
     from rilievo.networks.video.decoder import DepthDecoder
-    from rilievo.networks.video.resnet import ResNetEncoder
+    from rilievo.networks.video.encoders import ResNetEncoder
 
     encoder = ResNetEncoder("resnet18")
     decoder = DepthDecoder(encoder.channels, encoder.reductions, (0, 1, 2, 3))

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.batch.options import BatchOptions
-from rilievo.batch.predicting import refuse_paid
-from rilievo.batch.spread import spread_out, threads_each
+from rilievo.batch.processes import spread_out, threads_each
+from rilievo.batch.run import refuse_paid
 from rilievo.batch.work import Failure, Report
 from rilievo.datasets.base import Dataset
 from rilievo.errors import InputError

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from rilievo.batch.options import BatchOptions
-from rilievo.batch.spread import spread_out, threads_each
+from rilievo.batch.processes import spread_out, threads_each
 from rilievo.batch.work import Failure, Report, joined
 from rilievo.errors import InputError, OptionError
 from rilievo.models.torch_model import find_device

@@ -10,7 +10,7 @@ import tyro
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.io.limits import printable
-from rilievo.sweep.options import SweepOptions
+from rilievo.sweep.config import SweepOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,17 +17,17 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from rilievo.fuse.neighbours import (
+from rilievo.fuse.sweep import Grey, correlations, grey_of, opencv, peaks
+from rilievo.fuse.views import (
     AGREEING,
     COMPARED,
     SWEPT,
     TOLERANCE,
     Agreement,
+    View,
     agreement,
     neighbours_of,
 )
-from rilievo.fuse.sweep import Grey, correlations, grey_of, opencv, peaks
-from rilievo.fuse.view import View
 
 _COARSE = np.linspace(-0.45, 0.45, 41)
 _FINE = np.linspace(-0.1, 0.1, 17)

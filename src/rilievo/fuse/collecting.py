@@ -8,11 +8,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.errors import InputError
-from rilievo.fuse.depths import DepthOf
-from rilievo.fuse.footage import Footage
+from rilievo.fuse.footage import DepthOf, Footage
 from rilievo.fuse.options import FuseOptions
 from rilievo.fuse.poses import FrameKey, PoseFile
-from rilievo.fuse.view import View
+from rilievo.fuse.views import View
 from rilievo.geometry.clip_motion import ClipTracker
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.transforms import invert

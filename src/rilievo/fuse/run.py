@@ -11,8 +11,7 @@ import numpy as np
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.fuse.agreeing import AgreedViews, Correction, agreed, clip_scale
 from rilievo.fuse.collecting import Collected, Report, collect
-from rilievo.fuse.depths import depth_of_options
-from rilievo.fuse.footage import Footage
+from rilievo.fuse.footage import Footage, depth_of_options
 from rilievo.fuse.options import Agree, FuseOptions, FuseRecord
 from rilievo.fuse.poses import PoseFile, read_poses
 from rilievo.fuse.surface import FusedSurface, fuse_views, gltf_R_world

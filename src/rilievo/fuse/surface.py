@@ -8,7 +8,7 @@ from jaxtyping import Float32, Float64
 
 from rilievo.errors import InputError
 from rilievo.fuse.mesh import mesh_of
-from rilievo.fuse.view import View
+from rilievo.fuse.views import View
 from rilievo.fuse.volume import Volume, VolumeOptions
 from rilievo.io.formats.coloured_mesh import ColouredMesh
 

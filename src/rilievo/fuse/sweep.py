@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from rilievo.errors import needing
-from rilievo.fuse.view import View
+from rilievo.fuse.views import View
 from rilievo.geometry.intrinsics import rays, resize_K
 from rilievo.geometry.transforms import invert
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, Int64
 
 from rilievo.errors import InputError, OptionError
-from rilievo.fuse.view import View
+from rilievo.fuse.views import View
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform
 

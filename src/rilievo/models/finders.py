@@ -17,7 +17,7 @@ from rilievo.models.checkpoints import KINDS, checkpoint_card, unlisted_card
 from rilievo.models.listing import MODELS, unknown
 from rilievo.models.probe_run import is_run, run_card
 from rilievo.models.video_run import is_video_run, video_run_card
-from rilievo.networks.video.folder import is_official
+from rilievo.networks.video.blueprint import is_official
 from rilievo.outside import is_place, load_outside
 from rilievo.types import DepthKind
 

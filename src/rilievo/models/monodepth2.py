@@ -15,7 +15,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.settings import read_settings
 from rilievo.models.video_run import VideoSettings
-from rilievo.networks.video.folder import DEPTH, ENCODER
+from rilievo.networks.video.blueprint import DEPTH, ENCODER
 from rilievo.types import DepthKind
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from rilievo.models.pipeline_index import NORMALS, Part, PipelineIndex, read_ind
 from rilievo.models.proportions import check_config, check_size, read_config
 from rilievo.models.providers import first_line
 from rilievo.models.settings import read_settings
-from rilievo.networks.quiet import quiet
+from rilievo.networks.backbones.weights import quiet
 
 if TYPE_CHECKING:
     import torch

@@ -21,7 +21,7 @@ from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.prepared import PreparedModel
 from rilievo.models.processors import FAMILIES, FILE, read_processor
 from rilievo.models.proportions import check_config, check_size, read_config
-from rilievo.networks.quiet import quiet
+from rilievo.networks.backbones.weights import quiet
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:

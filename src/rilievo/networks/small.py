@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from rilievo.networks.mobilenet_v2 import DepthwiseConv, MobileNetV2
-from rilievo.networks.resnet_v2 import ResNet50V2
+from rilievo.networks.gluon import DepthwiseConv, MobileNetV2, ResNet50V2
 
 MULTIPLE = 32
 """Number that both sides of an input image are multiples of."""

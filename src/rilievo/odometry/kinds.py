@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rilievo.models.video_run import is_video_run, read_video_run
-from rilievo.networks.video.folder import POSE, is_official
+from rilievo.networks.video.blueprint import POSE, is_official
 
 
 def says_motion(model: Path) -> bool:

@@ -10,10 +10,8 @@ from rilievo.models.torch_model import find_device
 from rilievo.networks.backbones import Backbone
 from rilievo.networks.blueprint import BackboneChoice, Blueprint
 from rilievo.networks.probed import make_chosen_backbone
-from rilievo.sweep.cells import CELLS, Planned, plan_cell, read_cell, write_cell
-from rilievo.sweep.config import BackboneEntry, SweepConfig
-from rilievo.sweep.options import SweepOptions
-from rilievo.sweep.results import Cell, Failure
+from rilievo.sweep.config import BackboneEntry, SweepConfig, SweepOptions
+from rilievo.sweep.results import CELLS, Cell, Failure, Planned, plan_cell, read_cell, write_cell
 from rilievo.sweep.scoring import TestImages, benchmarks_of, score_model
 from rilievo.train.probe.cache import FeatureCache
 from rilievo.train.probe.config import ProbeConfig, RunOptions

@@ -9,8 +9,7 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.io.limits import printable
 from rilievo.losses.supervised import own_loss
 from rilievo.models.torch_model import find_device
-from rilievo.networks.mobilenet_v2 import load_published
-from rilievo.networks.resnet_v2 import ResNet50V2, load_published_resnet
+from rilievo.networks.gluon import ResNet50V2, load_published, load_published_resnet
 from rilievo.networks.small import SmallNet
 from rilievo.pages.training import write_training_page
 from rilievo.train.config import RecipeOptions

@@ -15,9 +15,9 @@ from rilievo.networks.toy import count_parameters
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.decoder import DepthDecoder
 from rilievo.networks.video.depth import DepthNet, depth_of, scaled_disparity
+from rilievo.networks.video.encoders import TimmEncoder
 from rilievo.networks.video.networks import make_networks
 from rilievo.networks.video.pose import make_pose_net, source_T_target
-from rilievo.networks.video.pyramid import TimmEncoder
 
 SIZE = (64, 96)
 SMALL = VideoBlueprint(encoder="lite", pose=PoseKind.CNN, size=SIZE)

@@ -18,7 +18,7 @@ from rilievo.networks.backbones.facts import (
 )
 from rilievo.networks.backbones.weights import load_weights, seeded
 from rilievo.networks.features import Padding
-from rilievo.networks.mobilenet_v2 import CHANNELS, MobileNetV2, load_published
+from rilievo.networks.gluon import CHANNELS, MobileNetV2, load_published
 
 NAME = "mobilenetv2"
 _STRIDES = (2, 2, 4, 8, 16, 32)

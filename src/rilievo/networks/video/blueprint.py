@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import tyro
@@ -92,3 +93,12 @@ class VideoBlueprint:
             raise OptionError(f"depth from video is up_to_scale or metric, got {self.kind}")
         if not 0 < self.unit < float("inf"):
             raise OptionError(f"the unit of depth is a positive number of metres, got {self.unit}")
+
+
+ENCODER, DEPTH = "encoder.pth", "depth.pth"
+POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
+
+
+def is_official(folder: Path) -> bool:
+    """Whether a folder is an official checkpoint, perhaps an incomplete one."""
+    return (folder / ENCODER).is_file() or (folder / DEPTH).is_file()

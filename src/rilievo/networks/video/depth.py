@@ -13,13 +13,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import OptionError, suggest
-from rilievo.networks.mobilenet_v2 import MobileNetV2
+from rilievo.networks.gluon import MobileNetV2
 from rilievo.networks.small import SMALL, TINY, SmallNet, Widths
 from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.decoder import DepthDecoder
+from rilievo.networks.video.encoders import PREFIX, RESNETS, Encoder, ResNetEncoder, TimmEncoder
 from rilievo.networks.video.lite import LiteDecoder, LiteEncoder
-from rilievo.networks.video.pyramid import PREFIX, Encoder, TimmEncoder
-from rilievo.networks.video.resnet import RESNETS, ResNetEncoder
 
 EMBEDDED: Mapping[str, Widths] = {"small": SMALL, "tiny": TINY}
 """Encoders of the embedded models, by their names in a blueprint."""

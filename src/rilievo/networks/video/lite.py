@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.networks.video.decoder import Conv3x3, ConvELU, exact
-from rilievo.networks.video.pyramid import Encoder
+from rilievo.networks.video.encoders import Encoder
 
 _WIDTHS = (16, 48, 80, 128)  # of features at 1/2, 1/4, 1/8 and 1/16 of the image's size
 _HOLES = ((1, 2, 3), (1, 2, 3), (1, 2, 3, 1, 2, 3, 2, 4, 6))

@@ -20,11 +20,17 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.limits import check_regular, printable, reason, unreadable
 from rilievo.networks.backbones.weights import check_whole
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.video.blueprint import (
+    DEPTH,
+    ENCODER,
+    POSE,
+    POSE_ENCODER,
+    PoseKind,
+    VideoBlueprint,
+)
 from rilievo.networks.video.decoder import DepthDecoder
-from rilievo.networks.video.folder import DEPTH, ENCODER, POSE, POSE_ENCODER
+from rilievo.networks.video.encoders import RESNETS, Depths, ResNetEncoder
 from rilievo.networks.video.pose import PoseCNN, PoseDecoder
-from rilievo.networks.video.resnet import RESNETS, Depths, ResNetEncoder
 
 STEREO_UNIT = 5.4
 """Length of one unit of depth [m] if it was learned from KITTI's stereo camera."""

@@ -11,8 +11,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.decoder import exact
-from rilievo.networks.video.pyramid import Encoder
-from rilievo.networks.video.resnet import RESNETS, ResNetEncoder
+from rilievo.networks.video.encoders import RESNETS, Encoder, ResNetEncoder
 
 _SMALL = 0.01
 """Factor of a network's output: motion between frames is small compared with depth."""

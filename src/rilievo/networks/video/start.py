@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable, reason
 from rilievo.networks.backbones.weights import why_not_fetched
-from rilievo.networks.video.folder import is_official
+from rilievo.networks.video.blueprint import is_official
+from rilievo.networks.video.encoders import ResNetEncoder, TimmEncoder
 from rilievo.networks.video.official import fitting, read_official
 from rilievo.networks.video.pose import PoseNet
-from rilievo.networks.video.pyramid import TimmEncoder
-from rilievo.networks.video.resnet import ResNetEncoder
 
 if TYPE_CHECKING:
     from rilievo.networks.video.networks import VideoNetworks
