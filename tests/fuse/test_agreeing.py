@@ -101,10 +101,9 @@ def test_views_without_valid_depth_are_no_help_and_no_harm(true: list[View]) -> 
 
 def test_the_neighbour_at_a_fitting_distance_comes_first(true: list[View]) -> None:
     found = neighbours_of(true, 3)
-    assert {each.index for each in found} == {0, 1, 2, 4, 5, 6}
+    assert set(found) == {0, 1, 2, 4, 5, 6}
     # 5 % of 96 px at a depth of 3.5 m are 0.21 m: one or two steps.
-    assert found[0].index in (1, 2, 4, 5)
-    assert found[0].parallax == pytest.approx(0.05, abs=0.025)
+    assert found[0] in (1, 2, 4, 5)
 
 
 def test_agreement_counts_who_sees_the_same(true: list[View]) -> None:

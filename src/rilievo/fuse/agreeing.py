@@ -140,18 +140,12 @@ def _weighted_median(values: Float32[np.ndarray, "n"], weights: Float32[np.ndarr
 def agreed(
     views: Sequence[View], scale: float, report: Report = lambda done, total: None
 ) -> AgreedViews:
-    """Bring the depth of views to agree with their neighbours.
+    """Bring the depth of views, in the order of time, to agree with their neighbours.
 
-    Args:
-        views: Views in the order of time.
-        scale: Factor from their depth to the unit of their poses, see ``clip_scale``.
-        report: Called with the number of views done and their total.
+    ``scale`` takes it to the unit of their poses, see ``clip_scale``.
     """
     scaled = [view.with_depth(view.depth * np.float32(scale)) for view in views]
-    around = [
-        [each.index for each in neighbours_of(scaled, index)][:COMPARED]
-        for index in range(len(scaled))
-    ]
+    around = [neighbours_of(scaled, index)[:COMPARED] for index in range(len(scaled))]
     found = []
     for index, view in enumerate(scaled):
         found.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
@@ -209,12 +203,7 @@ def _apart(found: Sequence[Agreement]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """Correction of one view, as its neighbours show it.
-
-    Attributes:
-        logs: Log factor of each pixel.
-        scale: Log factor of the whole view.
-    """
+    """Correction of one view, as its neighbours show it."""
 
     logs: Float32[np.ndarray, "h w"]
     scale: float
@@ -254,13 +243,8 @@ def _field(
 ) -> _Field:
     """Smooth log factors of a view at the size of ``view``.
 
-    Args:
-        view: The view.
-        others: Neighbours of the view.
-        depth: Depth of the view, at any size.
-        logs: Log factors to try.
-        blur: Standard deviation by which scores are blurred [px]; factors are by twice as much.
-        towards: Log factor where nothing is clear; the median of the clear ones if None.
+    Scores are blurred by ``blur`` [px], and factors by twice as much. Where nothing is clear, the
+    factor is ``towards``, or the median of the clear ones if None.
     """
     cv2 = opencv()
 

@@ -31,11 +31,8 @@ class Collected:
     """Views of a clip.
 
     Attributes:
-        views: Views with poses.
-        kind: Kind of their depth.
         is_scaled: Whether their depth is in the unit of the poses, as the poses come from it.
         left_out: Number of frames that were read and have no view.
-        notes: Warnings, one line each.
     """
 
     views: tuple[View, ...]
@@ -58,12 +55,7 @@ def collect(
     options: FuseOptions,
     report: Report,
 ) -> Collected:
-    """Read the frames of a clip, their depth and their poses.
-
-    Raises:
-        InputError: If fewer than three frames have depth and a pose.
-        MissingExtraError: If a package is not installed.
-    """
+    """Read the frames of a clip, their depth and their poses."""
     seen = _read(footage, depth_of, options, report, track=_is_tracked(footage, poses))
     problems, notes = list(seen.problems), list(footage.notes)
     if footage.fault is not None:

@@ -34,8 +34,6 @@ class FuseFrame:
     """One frame of the clip at its own size, without lens distortion.
 
     Attributes:
-        key: Names of the frame in files of poses and depth.
-        pixels: RGB; None for a broken frame.
         problem: Error message, one line; None for a good frame.
     """
 
@@ -51,16 +49,10 @@ class Footage:
         camera: Camera of the frames at their own size.
         count: Number of all frames; for a video an estimate until it was read to its end.
         fault: Problem found in a video, set after it was read; None if there was none.
-        notes: Warnings, one line each.
     """
 
     def __init__(self, clip: Path, options: FuseOptions, poses: PoseFile | None) -> None:
-        """Find the frames and the camera of a clip.
-
-        Raises:
-            InputError: If it is no clip or several, or the camera cannot be that of its frames.
-            OptionError: If no camera has the given numbers.
-        """
+        """Find the frames and the camera of a clip."""
         beside = options.poses is not None and str(options.poses) == AUTO
         data = VideoData(
             roots=(str(clip),),
@@ -97,11 +89,7 @@ class Footage:
         return self._sequence.poses_file
 
     def walk(self, stride: int) -> Iterator[FuseFrame]:
-        """Yield every ``stride``-th frame.
-
-        Raises:
-            InputError: If frames differ in size.
-        """
+        """Yield every ``stride``-th frame."""
         if self._sequence.video is not None:
             yield from self._of_video(self._sequence.video, stride)
             return
@@ -153,13 +141,7 @@ _SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm")
 
 
 def depth_of_options(options: FuseOptions) -> DepthOf:
-    """Find where depth comes from.
-
-    Raises:
-        ModelError: If there is no such model.
-        OptionError: If the model's numbers are no depth.
-        InputError: If the folder has no depth files.
-    """
+    """Find where depth comes from."""
     if options.depth is not None:
         return _FileDepth(options.depth, options.depth_unit)
     return _ModelDepth(model_of(options.quality, options.model or None))

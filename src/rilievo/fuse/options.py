@@ -98,28 +98,19 @@ class FuseRecord:
     """Contents of the JSON beside a fused surface.
 
     Attributes:
-        format: Format and version of the file.
-        file: Name of the surface's file.
-        clip: Name of the clip.
         depth: Name of the model, or of the folder of depth.
         poses: Name of the file of the poses; "estimated" where there was none.
         unit: Unit of the surface: "metre", "that of the poses" or "arbitrary".
         axes: Axes of the surface.
-        frames: Number of frames fused.
         left_out: Number of frames read but not fused.
-        voxel: Side of a voxel.
         blocks: Number of blocks of 8 x 8 x 8 voxels.
         volume_bytes: Memory of the volume.
-        points: Number of vertices.
-        triangles: Number of triangles.
         scale: Factor from the depth of all frames to the unit of the surface.
         scales: Further factor of each fused frame.
-        names: Names of the fused frames.
         correction: Correction of the depth of frames beside the one factor.
         disagreement_before: Median relative difference of depth between neighbouring frames with
             one scale; None where it is unknown.
         disagreement: The same as fused.
-        notes: Warnings, one line each.
     """
 
     format: str = FORMAT

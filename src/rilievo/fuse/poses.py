@@ -37,7 +37,6 @@ class FrameKey:
     """Names by which files of poses may mean a frame.
 
     Attributes:
-        index: Number of the frame in the clip.
         name: Name of its file; its number for a video.
         seconds: Time of the frame [s]; None where it is unknown.
     """
@@ -52,12 +51,9 @@ class PoseFile:
     """Poses of a file, as it orders them: one of three is there.
 
     Attributes:
-        path: The file.
         by_line: Pose of each frame of the clip.
         by_time: Poses by time.
         by_name: Poses by name of the frame.
-        camera: Camera that the file tells; None where it tells none.
-        notes: Warnings, one line each.
     """
 
     path: Path
@@ -69,10 +65,6 @@ class PoseFile:
 
     def of(self, frames: Sequence[FrameKey], count: int) -> Float64[np.ndarray, "n 4 4"]:
         """Find ``world_T_cam`` of some frames, NaN where the file has none.
-
-        Args:
-            frames: Frames to find.
-            count: Number of all frames of the clip.
 
         Raises:
             InputError: If the file does not belong to this clip.
@@ -115,11 +107,7 @@ class PoseFile:
 
 
 def read_poses(path: Path) -> PoseFile:
-    """Read a file of poses, told by its name and content.
-
-    Raises:
-        InputError: If it is missing, broken, or none of these formats.
-    """
+    """Read a file of poses, told by its name and content."""
     if path.is_dir():
         return read_poses(_in_folder(path))
     if path.suffix.lower() == ".json":

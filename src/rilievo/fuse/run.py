@@ -223,7 +223,7 @@ def _write(output: Path, surface: FusedSurface, found: AgreedViews, record: Fuse
     remove(_record_path(output))
     with replacing(output) as part:
         if output.suffix.lower() == ".glb":
-            R = gltf_R_world([view.world_T_cam for view in found.views], snap=True)
+            R = gltf_R_world([view.world_T_cam for view in found.views])
             write_coloured_glb(
                 part,
                 surface.mesh.turned(R),

@@ -32,8 +32,6 @@ class Grey:
 
     Attributes:
         values: Grey levels, 0 to 255.
-        K: Intrinsics at this size [px].
-        world_T_cam: Pose.
     """
 
     values: Float32[np.ndarray, "h w"]
@@ -51,11 +49,7 @@ class Grey:
 
 
 def opencv() -> ModuleType:
-    """Import OpenCV.
-
-    Raises:
-        MissingExtraError: If it is not installed.
-    """
+    """Import OpenCV."""
     with needing("fusing a surface", "fuse"):
         import cv2
     return cv2
@@ -79,16 +73,8 @@ def correlations(
 ) -> Float32[np.ndarray, "n h w"]:
     """Compute how well the neighbours agree with a view at multiples of its depth.
 
-    Args:
-        view: The view.
-        neighbours: Other views, at least one.
-        depth: Depth of the view, in the unit of the poses.
-        logs: Logarithms of the factors.
-        best: Number of neighbours that count for a pixel, those that agree most: a point may be
-            hidden in the others.
-
-    Returns:
-        Mean correlation of the best neighbours, in [-1, 1].
+    Only the ``best`` neighbours that agree most count for a pixel: a point may be hidden in the
+    others. The result is their mean correlation, in [-1, 1], for each of the log factors ``logs``.
     """
     found = np.stack([_correlation(view, each, depth, logs) for each in neighbours])
     kept = min(best, len(neighbours))

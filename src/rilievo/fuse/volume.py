@@ -10,12 +10,11 @@ Distances are those along the optical axis, as in KinectFusion (Newcombe et al.,
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
-from rilievo.errors import InputError, OptionError
+from rilievo.errors import InputError
 from rilievo.fuse.views import View
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform
@@ -25,6 +24,8 @@ SIDE = 8
 VOXELS = SIDE**3
 VOXEL_BYTES = 14
 """Bytes of a voxel: distance and weight in 32 bits, three colours in 16."""
+TRUNCATION = 4.0
+"""Distance at which the function is truncated [voxels]."""
 _AT_ONCE = 512
 """Blocks that are updated together; bounds the memory of the update to about 20 MB."""
 _FIRST = 256
@@ -32,60 +33,26 @@ _REACH = 1 << 20
 """Blocks from the origin to the end of space along each axis."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeOptions:
-    """Resolution and limits of a volume.
-
-    Attributes:
-        voxel: Side of a voxel, in the unit of the poses.
-        truncation: Distance at which the function is truncated, in voxels.
-        spread: Truncation as a share of depth, where that is more: far depth is less exact.
-        most_bytes: Limit of memory.
-    """
-
-    voxel: float
-    truncation: float = 4.0
-    spread: float = 0.0
-    most_bytes: int = 1 << 30
-
-    def __post_init__(self) -> None:
-        if not 0 < self.voxel < math.inf:
-            raise OptionError(f"a voxel's side is a positive number, got {self.voxel:g}")
-        if not 1 <= self.truncation <= 64:
-            raise OptionError(f"a truncation is 1 to 64 voxels, got {self.truncation:g}")
-        if not 0 <= self.spread < 1:
-            raise OptionError(f"a spread is a share of depth below 1, got {self.spread:g}")
-        if self.most_bytes < _FIRST * VOXELS * VOXEL_BYTES:
-            raise OptionError(
-                f"a volume takes at least {_FIRST * VOXELS * VOXEL_BYTES / 1e6:.0f} MB, got "
-                f"{self.most_bytes / 1e6:g}"
-            )
-
-    @property
-    def most_blocks(self) -> int:
-        """Number of blocks that the memory is enough for."""
-        return self.most_bytes // (VOXELS * VOXEL_BYTES)
-
-
 class Volume:
     """A signed distance function and colours, fused from views one after the other.
 
     Attributes:
-        options: Resolution and limits.
+        voxel: Side of a voxel, in the unit of the poses.
     """
 
-    def __init__(self, options: VolumeOptions) -> None:
-        """Begin with empty space."""
-        self.options = options
+    def __init__(self, voxel: float, *, most_bytes: int = 1 << 30) -> None:
+        """Begin with empty space; ``most_bytes`` limits memory."""
+        self.voxel, self._most_bytes = voxel, most_bytes
+        self._most_blocks = most_bytes // (VOXELS * VOXEL_BYTES)
         self._slots: dict[int, int] = {}
         self._places = np.zeros((0, 3), np.int32)
         self._distance = np.zeros((0, VOXELS), np.float32)
         self._weight = np.zeros((0, VOXELS), np.float32)
         self._colour = np.zeros((0, VOXELS, 3), np.float16)
-        self._grow(min(_FIRST, options.most_blocks))
+        self._grow(min(_FIRST, self._most_blocks))
         steps = np.arange(SIDE, dtype=np.float32) + np.float32(0.5)
         grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
-        self._offsets = grid.reshape(-1, 3) * np.float32(options.voxel)
+        self._offsets = grid.reshape(-1, 3) * np.float32(voxel)
 
     @property
     def count(self) -> int:
@@ -112,23 +79,14 @@ class Volume:
         values = np.where(seen, self._distance[block], np.float32(np.nan))
         return values.reshape(SIDE, SIDE, SIDE)
 
-    def weight_of(self, block: int) -> Float32[np.ndarray, "8 8 8"]:
-        """Sum of weights of a block's voxels."""
-        return self._weight[block].reshape(SIDE, SIDE, SIDE)
-
     def colour_of(self, block: int) -> Float32[np.ndarray, "8 8 8 3"]:
         """Colours of a block, 0 to 255."""
         return self._colour[block].astype(np.float32).reshape(SIDE, SIDE, SIDE, 3)
 
     def add(self, view: View, weights: Float32[np.ndarray, "h w"] | None = None) -> None:
-        """Fuse one view.
+        """Fuse one view with depth and pose in the unit of the voxels; weights are 1 by default.
 
-        Args:
-            view: View with depth and pose in the unit of the voxels.
-            weights: Weight of each pixel; 1 everywhere if None.
-
-        Raises:
-            InputError: If the view's surface needs more blocks than memory is left for.
+        Raises ``InputError`` if its surface needs more blocks than memory is left for.
         """
         if not view.valid.any():
             return
@@ -137,22 +95,17 @@ class Volume:
         for first in range(0, len(seen), _AT_ONCE):
             self._update(seen[first : first + _AT_ONCE], view, weights)
 
-    def _reach(self, depth: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-        """Distance at which the function is truncated, for surfaces at this depth."""
-        least = np.float32(self.options.truncation * self.options.voxel)
-        return np.maximum(least, np.float32(self.options.spread) * depth)
-
     def _touched(self, view: View) -> Int32[np.ndarray, "m 3"]:
         """Positions of the blocks within the truncation of a view's surface."""
         depth = np.where(view.valid, view.depth, np.float32(1)).astype(np.float64)
-        reach = self._reach(depth)
-        side = SIDE * self.options.voxel
+        reach = TRUNCATION * self.voxel
+        side = SIDE * self.voxel
         rays = transform(view.world_T_cam, unproject(np.ones_like(depth), view.K))
         origin = view.world_T_cam[:3, 3]
         directions = rays.reshape(3, -1).T[view.valid.ravel()] - origin
         near, far = (depth - reach)[view.valid], (depth + reach)[view.valid]
         # The longest way between samples is half a block, along the slantest ray.
-        longest = float((far - near).max() * np.linalg.norm(directions, axis=1).max())
+        longest = float(2 * reach * np.linalg.norm(directions, axis=1).max())
         steps = max(2, math.ceil(2 * longest / side) + 1)
         found = np.zeros((0, 3), np.int32)
         for share in np.linspace(0, 1, steps):
@@ -161,7 +114,7 @@ class Volume:
             if np.abs(places).max() >= _REACH:
                 raise InputError(
                     f"{view.name}: its surface is {np.abs(places).max() * side:g} from the origin, "
-                    f"too far for voxels of {self.options.voxel:g}"
+                    f"too far for voxels of {self.voxel:g}"
                 )
             found = np.concatenate([found, _unique(places.astype(np.int32))])
         return _unique(found)
@@ -170,14 +123,14 @@ class Volume:
         keys = _keys(places).tolist()
         new = [index for index, key in enumerate(keys) if key not in self._slots]
         needed = self.count + len(new)
-        if needed > self.options.most_blocks:
+        if needed > self._most_blocks:
             raise InputError(
-                f"the surface needs more than {self.options.most_bytes / 1e6:.0f} MB at voxels of "
-                f"{self.options.voxel:g}: take larger voxels (--voxel), leave far depth out "
+                f"the surface needs more than {self._most_bytes / 1e6:.0f} MB at voxels of "
+                f"{self.voxel:g}: take larger voxels (--voxel), leave far depth out "
                 "(--farthest), or give more memory (--memory)"
             )
         if needed > len(self._places):
-            self._grow(min(self.options.most_blocks, max(needed, 3 * len(self._places) // 2)))
+            self._grow(min(self._most_blocks, max(needed, 3 * len(self._places) // 2)))
         for index in new:
             slot = len(self._slots)
             self._slots[keys[index]] = slot
@@ -192,14 +145,14 @@ class Volume:
 
     def _in_front(self, view: View) -> Int64[np.ndarray, "m"]:
         """Numbers of the blocks that may have voxels in the view, not far behind its surface."""
-        side = SIDE * self.options.voxel
+        side = SIDE * self.voxel
         radius = math.sqrt(3) / 2 * side
         centres = (self.places.astype(np.float64) + 0.5) * side
         cam_T_world = invert(view.world_T_cam)
         x, y, z = cam_T_world[:3, :3] @ centres.T + cam_T_world[:3, 3:]
         height, width = view.depth.shape
         farthest = float(view.depth[view.valid].max())
-        kept = (z > -radius) & (z < farthest + float(self._reach(np.full(1, farthest))[0]) + radius)
+        kept = (z > -radius) & (z < farthest + TRUNCATION * self.voxel + radius)
         # A block is in the view if its centre is nearer than its radius to the frustum's sides.
         for axis, focal, centre, size in (
             (x, view.K[0, 0], view.K[0, 2], width),
@@ -219,17 +172,17 @@ class Volume:
         """Take the running means of some blocks one view further."""
         cam_T_world = invert(view.world_T_cam)
         R, t = cam_T_world[:3, :3], cam_T_world[:3, 3]
-        corners = self._places[blocks] * (SIDE * self.options.voxel)
+        corners = self._places[blocks] * (SIDE * self.voxel)
         corners = (corners @ R.T + t).astype(np.float32)
         points = corners[:, None, :] + (self._offsets @ R.T.astype(np.float32))[None]
         pixel, inside = _pixels_of(points, view)
         depth = view.depth.ravel()[pixel]
-        reach = self._reach(depth)
+        reach = np.float32(TRUNCATION * self.voxel)
         ahead = depth - points[..., 2]
         inside &= view.valid.ravel()[pixel] & (ahead > -reach)
         row, voxel = np.nonzero(inside)
         slot, pixel = blocks[row], pixel[row, voxel]
-        value = np.minimum(ahead[row, voxel] / reach[row, voxel], np.float32(1))
+        value = np.minimum(ahead[row, voxel] / reach, np.float32(1))
         gained = np.float32(1) if weights is None else weights.ravel()[pixel]
         before = self._weight[slot, voxel]
         after = before + gained
