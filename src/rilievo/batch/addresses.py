@@ -23,9 +23,10 @@ from rilievo.io.web import TIMEOUT, asked_for
 
 
 class WebFiles:
-    """Methods of an fsspec file system that reading single files needs.
+    """Methods of an fsspec file system that reading single files needs, for http:// and https://.
 
-    Failed requests raise ``FileNotFoundError``, ``PermissionError`` or another ``OSError``.
+    A page of links does not count as a folder. Failed requests raise ``FileNotFoundError``,
+    ``PermissionError`` or another ``OSError``.
     """
 
     def glob(self, address: str) -> list[str]:
@@ -122,13 +123,7 @@ def local_path(name: str | Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """A remote file or folder.
-
-    Attributes:
-        files: File system of fsspec, or ``WebFiles``.
-        path: Path within that file system.
-        scheme: Scheme of the address, such as ``s3``.
-    """
+    """A remote file or folder."""
 
     files: Any
     path: str
@@ -145,39 +140,23 @@ class Remote:
         return Remote(files=self.files, path=path, scheme=self.scheme)
 
     def matching(self) -> "list[Remote]":
-        """Files that match the path as a pattern, sorted, without hidden files.
-
-        Raises:
-            InputError: If the file system does not answer.
-        """
+        """Files that match the path as a pattern, sorted, without hidden files."""
         found = self._asked(lambda: list(self.files.glob(self.path)))
         return [self.at(path) for path in sorted(found) if "/." not in path]
 
     def exists(self) -> bool:
-        """Whether the file or folder exists.
-
-        Raises:
-            InputError: If the file system does not answer.
-        """
+        """Whether the file or folder exists."""
         return self._asked(lambda: bool(self.files.exists(self.path)))
 
     def text(self) -> str:
-        """Read all text of a small file.
-
-        Raises:
-            InputError: If the file does not exist, or is not text.
-        """
+        """Read all text of a small file."""
         try:
             return self._asked(lambda: self.files.cat_file(self.path)).decode()
         except UnicodeDecodeError as error:
             raise InputError(f"{self.address}: is no text") from error
 
     def size_and_time(self) -> tuple[int, int]:
-        """Size [bytes] and time of change [ns since 1970]; the time is 0 where it is not known.
-
-        Raises:
-            InputError: If the file does not exist, or its size is not known.
-        """
+        """Size [bytes] and time of change [ns since 1970]; the time is 0 where it is not known."""
         info = self._asked(lambda: self.files.info(self.path))
         size = info.get("size")
         if not isinstance(size, int):
@@ -185,30 +164,18 @@ class Remote:
         return size, _modified(info)
 
     def fetch(self, path: Path) -> None:
-        """Download the file to a path on disk.
-
-        Raises:
-            InputError: If the file does not exist, or every attempt fails.
-        """
+        """Download the file to a path on disk."""
         self._asked(lambda: self.files.get_file(self.path, str(path)))
 
     def store(self, path: Path) -> None:
-        """Upload a file from disk; the upload is atomic.
-
-        Raises:
-            OutputError: If the file system refuses, or every attempt fails.
-        """
+        """Upload a file from disk; the upload is atomic."""
         try:
             self._asked(lambda: self.files.put_file(str(path), self.path))
         except InputError as error:
             raise OutputError(str(error)) from error
 
     def remove(self) -> None:
-        """Delete the file, if it exists.
-
-        Raises:
-            OutputError: If the file system refuses.
-        """
+        """Delete the file, if it exists."""
         try:
             if self.exists():
                 self._asked(lambda: self.files.rm_file(self.path))
@@ -275,11 +242,7 @@ def remote(address: str, *, for_writing: bool = False) -> Remote:
 
 
 def walk(place: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk over each folder with the names of its subfolders, which may be pruned, and its files.
-
-    Raises:
-        InputError: If the folder cannot be listed.
-    """
+    """Walk over each folder with the names of its subfolders, to be pruned, and its files."""
     try:
         yield from place.files.walk(place.path, on_error="raise")
     except Exception as error:

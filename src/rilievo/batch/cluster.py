@@ -53,10 +53,7 @@ class Pool:
     """Requested actors.
 
     Attributes:
-        address: Address of the cluster; ``LOCAL`` starts one for this run.
         workers: Number of actors; one for every ``threads`` cores of the cluster when None.
-        threads: Cores for each actor.
-        gpus: GPUs for each actor.
     """
 
     address: str
@@ -70,16 +67,8 @@ def work_on_ray(
 ) -> Iterator[Report]:
     """Process every input, and yield a report for each task in the order in which tasks finish.
 
-    Args:
-        work: Work to run on every input.
-        items: The inputs.
-        count: Number of inputs.
-        pool: Cluster and actors to use.
-
-    Raises:
-        MissingExtraError: If Ray is not installed.
-        RilievoError: If there is no cluster at the address, its Ray has another version, its
-            machines lack rilievo, or the work cannot run at all.
+    Raises ``RilievoError`` if there is no Ray or no cluster at the address, its Ray has another
+    version, its machines lack rilievo, or the work cannot run at all.
     """
     ray = _ray()
     with _natives_silent():
@@ -149,11 +138,7 @@ def _connect(ray: Any, pool: Pool) -> None:
 
 
 def _refuse_silence(address: str) -> None:
-    """Check that something answers at host:port; Ray itself would retry for minutes.
-
-    Raises:
-        RilievoError: If nothing answers.
-    """
+    """Check that something answers at host:port; Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
         return
@@ -178,11 +163,7 @@ def _unreachable(address: str, error: Exception) -> str:
 
 
 def _workers(ray: Any, pool: Pool, count: int) -> int:
-    """Number of actors: those requested, or those that fit, but no more than there are inputs.
-
-    Raises:
-        RilievoError: If not even one actor fits.
-    """
+    """Number of actors: those requested, or those that fit, but no more than there are inputs."""
     there = ray.cluster_resources()
     fit = int(there.get("CPU", 0)) // pool.threads
     if pool.gpus:

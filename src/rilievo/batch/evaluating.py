@@ -30,14 +30,9 @@ from rilievo.predicting.summary import Tally
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepWork:
-    """Prediction of every image into the cache.
+    """Prediction of every image of a dataset into the cache, by a model's name or file.
 
-    Attributes:
-        model: Name or file of the model.
-        options: Options for loading the model, with the threads of one process.
-        cache: Cache of predictions.
-        dataset: Dataset with the photographs.
-        crop: Crop of the photographs before the model.
+    The options have the threads of one process.
     """
 
     model: str
@@ -47,11 +42,7 @@ class KeepWork:
     crop: InputCrop | str
 
     def open(self) -> "KeepHand":
-        """Load the model.
-
-        Raises:
-            RilievoError: If there is no such model, or it cannot be loaded here.
-        """
+        """Load the model."""
         # Pillow warns of corrupt metadata that has no bearing on the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         loaded = self.options.load(self.model)
@@ -101,22 +92,11 @@ def evaluate_across(
 ) -> Evaluation | Kept:
     """Evaluate as ``evaluate`` does, with predictions by several processes; files are the same.
 
-    Scripts must call this under ``if __name__ == "__main__"``, since it starts processes.
+    Scripts must call this under ``if __name__ == "__main__"``, since it starts processes, each of
+    which loads the model. ``root`` is the same folder on every machine.
 
-    Args:
-        model: Name in ``MODELS`` or a file; every process loads it.
-        benchmark: Benchmark, as in ``evaluate``.
-        root: Folder of the dataset on disk, the same on every machine.
-        options: All other options, as in ``evaluate``.
-        batch: The part of the images to predict, the number of processes, and the machines.
-        show: Whether to show progress on standard error.
-
-    Returns:
-        The evaluation. For one of several parts, the predictions that were cached; a call without
-        a part scores them once all parts are done.
-
-    Raises:
-        RilievoError: If ``evaluate`` raises it, or the work cannot run at all.
+    One of several parts returns the predictions that were cached; a call without a part scores them
+    once all parts are done.
     """
     filling = _filling(model, options, batch)
     if batch.shard is None:

@@ -26,15 +26,10 @@ from rilievo.train.probe.stored_features import Storage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureWork:
-    """Feature computation for every image, or augmented version of one.
+    """Feature computation for every image, or augmented version of one, of a training run.
 
-    Attributes:
-        config: Configuration of the training run: backbone, images, their size and augmentation.
-        root: Folder of all caches.
-        storage: Number format of cached features.
-        limit_megabytes: Largest size of ``root`` [MB]; every process counts for itself.
-        device: Device of the backbone.
-        threads: Threads of torch in each process.
+    ``limit_megabytes`` is the largest size of ``root``, the folder of all caches [MB]; every
+    process counts for itself.
     """
 
     config: ProbeConfig
@@ -45,11 +40,7 @@ class FeatureWork:
     threads: int = 1
 
     def open(self) -> "FeatureHand":
-        """Load the backbone and open the images.
-
-        Raises:
-            RilievoError: If either cannot be used.
-        """
+        """Load the backbone and open the images."""
         torch.set_num_threads(self.threads)
         backbone = make_chosen_backbone(self.config.blueprint).to(find_device(self.device))
         cache = FeatureCache(

@@ -25,15 +25,8 @@ def list_jobs(
 ) -> Iterator[Job]:
     """List the jobs of all inputs in a fixed order, as ``find_jobs`` does.
 
-    Args:
-        inputs: Files, folders and patterns on disk, or addresses of them; not both.
-        output: Folder for results, or its address as a path.
-        sequence: Whether a folder is one clip.
-        left_out: Counter of files that are skipped.
-
-    Raises:
-        InputError: If no input exists.
-        OptionError: If paths and addresses are mixed, or a sequence is at an address.
+    Inputs are files, folders and patterns on disk, or addresses of them, not both. ``output`` is a
+    folder or its address as a path; ``sequence`` tells whether a folder is one clip.
     """
     left_out = LeftOut() if left_out is None else left_out
     addresses = [address for name in inputs if (address := address_of(name)) is not None]

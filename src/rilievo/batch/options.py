@@ -19,10 +19,6 @@ class Share:
     The part of an input depends on its name alone, so parts may start at different times, in any
     order and on any machine, and an added input moves no other. Part sizes are therefore only
     approximately equal.
-
-    Attributes:
-        number: Number of the part, from 1.
-        count: Number of parts.
     """
 
     number: int
@@ -33,15 +29,11 @@ class Share:
         return zlib.crc32(name.encode(errors="surrogatepass")) % self.count == self.number - 1
 
 
-def parse_share(text: str) -> Share:
-    """Parse "i/n" as the ith of n parts.
-
-    Raises:
-        OptionError: If the text is something else.
-    """
+def parse_share(text: str, *, option: str = "--shard") -> Share:
+    """Parse "i/n" as the ith of n parts."""
     number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise OptionError(f"--shard is I/N, such as 1/4 to 4/4, got '{text}'")
+        raise OptionError(f"{option} is I/N, such as 1/4 to 4/4, got '{text}'")
     return Share(number=int(number), count=int(count))
 
 

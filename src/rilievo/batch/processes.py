@@ -60,17 +60,10 @@ def work_in_processes(
 ) -> Iterator[Report]:
     """Process every input, and yield a report for each task in the order in which tasks finish.
 
-    The inputs of a killed process are tried once more, each alone; an input that kills another
-    process is reported as failed and skipped.
+    Inputs are read lazily, as processes become free. Those of a killed process are tried once more,
+    each alone; an input that kills another process is reported as failed and skipped.
 
-    Args:
-        work: Work to run on every input.
-        items: The inputs, read lazily as processes become free.
-        workers: Number of processes.
-        size: Number of inputs in a task.
-
-    Raises:
-        RilievoError: If the work cannot run at all, or processes die before they begin.
+    Raises ``RilievoError`` if the work cannot run at all, or processes die before they begin.
     """
     crew = _Crew(work, in_tasks(items, size), workers)
     try:
@@ -218,17 +211,9 @@ def spread_out(
 ) -> Iterator[Report]:
     """Process every input, and yield reports as tasks finish, in any order.
 
-    Args:
-        work: Work to run on every input.
-        items: The inputs.
-        count: Number of inputs.
-        batch: Number of processes and machines to use.
-        threads: Threads for every process, from ``threads_each``.
-        device: Device of the model; with cuda, every process on Ray has a GPU of its own.
+    With a ``device`` of cuda, every process on Ray has a GPU of its own.
 
-    Raises:
-        RilievoError: If the work cannot run at all.
-        MissingExtraError: If a cluster is requested and Ray is not installed.
+    Raises ``RilievoError`` if the work cannot run at all.
     """
     if not count:
         return iter(())

@@ -25,28 +25,19 @@ from rilievo.predicting.summary import Summary, Tally
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictWork:
-    """Prediction of every photograph and clip.
-
-    Attributes:
-        options: Options of the user, with the threads of one process.
-    """
+    """Prediction of every photograph and clip; the options have the threads of one process."""
 
     options: PredictOptions
 
     def open(self) -> "PredictHand":
-        """Load the model, and refuse outputs that it cannot give.
-
-        Raises:
-            RilievoError: If there is no such model, or it cannot give a requested output.
-        """
+        """Load the model, and refuse outputs that it cannot give."""
         # Pillow warns of corrupt metadata that does not affect the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         stages = Stages()
         model = stages.timed(LOAD, _loaded)(self.options)
         stages.watch(model)
-        hand = PredictHand(model, self.options, stages.spent)
-        hand.check()
-        return hand
+        Results(model=model, options=self.options).check()
+        return PredictHand(model, self.options, stages.spent)
 
     def name(self, item: Job) -> str:
         """Path of the photograph or clip, for messages."""
@@ -60,14 +51,6 @@ class PredictHand:
         """Take a loaded model; ``spent`` is what loading took, told with the first report."""
         self._model, self._options, self._spent = model, options, spent
         self._folders: set[Path] = set()
-
-    def check(self) -> None:
-        """Refuse, before any prediction, outputs that cannot be given for any photograph.
-
-        Raises:
-            RilievoError: If the model, or this installation, cannot give a requested output.
-        """
-        Results(model=self._model, options=self._options).check()
 
     def do(self, items: Sequence[Job], *, again: bool) -> Report:
         """Predict some inputs; on a retry, those that the killed process finished count as done."""
@@ -144,11 +127,7 @@ def _loaded(options: PredictOptions) -> Model:
 
 
 def refuse_paid(model: Model) -> None:
-    """Refuse a model whose calls cost money, before it is refined.
-
-    Raises:
-        OptionError: If calls of the model cost money.
-    """
+    """Refuse a model whose calls cost money, before it is refined."""
     if isinstance(model, PaidModel):
         raise OptionError(
             f"model '{model.card.name}' is paid by the call, and calls of several processes are "

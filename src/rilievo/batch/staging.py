@@ -87,21 +87,12 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedResults(Results):
-    """Results of jobs that have gone through ``Stage.enter``.
-
-    Attributes:
-        stage: Stage with the sources and targets of the jobs.
-    """
+    """Results of jobs that have gone through the stage's ``enter``."""
 
     stage: Stage = field(default_factory=Stage)
 
     def is_finished(self, job: Job) -> bool:
-        """Whether the job is finished, as for paths on disk; downloads its photograph if not.
-
-        Raises:
-            RilievoError: If the photograph cannot be downloaded, or the target has results of
-                other options.
-        """
+        """Whether the job is finished, as for paths on disk; downloads its photograph if not."""
         source, target = self.stage.source(job), self.stage.target(job)
         modified = 0
         if target is not None:
@@ -128,11 +119,7 @@ class StagedResults(Results):
         return False
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
-        """Write the results and upload them; for a target on disk, return their placement.
-
-        Raises:
-            RilievoError: If writing fails; no JSON is left beside incomplete files.
-        """
+        """Write the results and upload them; for a target on disk, return their placement."""
         placement = Results.write(self, job, photo, inference)
         target = self.stage.target(job)
         if target is None or placement is None:

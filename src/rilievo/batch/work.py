@@ -27,12 +27,7 @@ at nearly the same time."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One input that failed.
-
-    Attributes:
-        name: Name of the input.
-        reason: Error message, one line.
-    """
+    """One input that failed: its name, and why in one line."""
 
     name: str
     reason: str
@@ -43,9 +38,7 @@ class Report:
     """Result of one task.
 
     Attributes:
-        done: Number of inputs done now.
         finished_before: Number of inputs that an earlier run had done.
-        failures: Inputs that failed.
         notes: Warnings about inputs that were done, one line each.
         refusal: Reason why no input can be done at all, one line; else empty.
         spent: Model, sizes of the network's answers, and time by stage.
@@ -66,12 +59,8 @@ class Hand(Protocol[Item_contra]):
     def do(self, items: Sequence[Item_contra], *, again: bool) -> Report:
         """Process some inputs.
 
-        Args:
-            items: The inputs.
-            again: Whether a killed process had these inputs before, and may have done some.
-
-        Raises:
-            RilievoError: If no further input can be done at all.
+        ``again`` tells whether a killed process had them before, and may have done some. Raises
+        ``RilievoError`` if no further input can be done at all.
         """
         ...
 
@@ -81,11 +70,7 @@ class Work(Protocol[Item_contra]):
     """Picklable description of the work on every input."""
 
     def open(self) -> Hand[Item_contra]:
-        """Load the model or other state of the work.
-
-        Raises:
-            RilievoError: If the work cannot run at all.
-        """
+        """Load the model or other state of the work; ``RilievoError`` if it cannot run at all."""
         ...
 
     def name(self, item: Item_contra) -> str:
@@ -95,12 +80,7 @@ class Work(Protocol[Item_contra]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened(Generic[Item]):
-    """Work opened in another process, or the reason why it could not be opened.
-
-    Attributes:
-        hand: Hand that runs the work; None if opening failed.
-        refusal: Reason for the failure; else empty.
-    """
+    """Work opened in another process, or the reason why it could not be opened."""
 
     hand: Hand[Item] | None = None
     refusal: str = ""
@@ -118,10 +98,7 @@ class Opened(Generic[Item]):
 def open_work(work: Work[Item], version: str) -> Opened[Item]:
     """Open work in the process that received it.
 
-    Args:
-        work: Work to open.
-        version: Version of rilievo that sent the work. Work of another version is refused, since
-            it might write other files.
+    Work of another ``version`` of rilievo is refused, since it might write other files.
     """
     if version != VERSION:
         return Opened(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from rilievo.batch.options import BatchOptions
+from rilievo.batch.options import BatchOptions, parse_share
 from rilievo.errors import OptionError
 from rilievo.networks.blueprint import BackboneChoice, Blueprint, DepthChoice, ProbeChoice, Task
 from rilievo.train.probe.config import DataChoice, ProbeConfig
@@ -190,18 +190,12 @@ class SweepOptions:
         """Slice of the cells to do."""
         if self.part is None:
             return slice(None)
-        first, _, count = self.part.partition("/")
-        if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
-            raise OptionError(f"--part is I/N, such as 1/4 to 4/4, got '{self.part}'")
-        return slice(int(first) - 1, None, int(count))
+        share = parse_share(self.part, option="--part")
+        return slice(share.number - 1, None, share.count)
 
     @property
     def filling(self) -> BatchOptions | None:
-        """Processes that fill the feature cache; None where training fills it.
-
-        Raises:
-            OptionError: If the number of processes is less than 1.
-        """
+        """Processes that fill the feature cache; None where training fills it."""
         if self.workers is None and self.ray is None:
             return None
         return BatchOptions(workers=self.workers, ray=self.ray)

@@ -19,15 +19,9 @@ FORMAT = "rilievo-sweep-cell/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """One metric of one cell under one benchmark.
+    """One metric of one cell under one benchmark; ``each`` has the scores of ``Measured.ids``.
 
-    Attributes:
-        metric: Name of the metric.
-        label: Label in tables.
-        unit: Unit; "" for none.
-        better: Direction of improvement.
-        value: Score over all images, averaged as the benchmark does.
-        each: Scores of single images, in the order of ``Measured.ids``.
+    ``value`` is the score over all images, averaged as the benchmark does; ``unit`` is "" for none.
     """
 
     metric: str
@@ -43,13 +37,9 @@ class Measured:
     """One cell under one benchmark.
 
     Attributes:
-        benchmark: Name of the benchmark.
         sha256: Hash of the benchmark's settings.
-        images: Number of images with a score.
         unscored: Number of images without a score.
         reason: Reason why the first unscored image has no score.
-        values: One per metric, the leading one first; empty where no image has a score.
-        ids: Ids of the images with a score.
     """
 
     benchmark: str
@@ -66,21 +56,11 @@ class Cell:
     """One trained probe and its scores.
 
     Attributes:
-        format: Format and version of the file.
-        title: Name of the backbone in tables.
-        backbone: Name of the backbone.
-        layers: Layers used.
         alone: Whether the cell uses a single layer, for the plot of layers.
-        probe: Kind of the probe.
-        task: Quantity that the probe predicts.
-        seed: Seed of the run.
         run: Folder of the run, relative to that of the sweep.
-        backbone_parameters: Number of parameters of the backbone.
-        probe_parameters: Number of parameters of the probe.
         training_cpu_seconds: CPU time of training, including features that were not cached yet.
         predicting_cpu_seconds: CPU time of one image, from photograph to prediction.
         predicting_seconds: Wall-clock time of one image.
-        measured: Scores, one entry per benchmark.
         doubts: Reasons to think that the probe learned nothing; empty without any.
     """
 
@@ -104,12 +84,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A cell that failed.
-
-    Attributes:
-        name: Name of the cell.
-        reason: Error message, one line.
-    """
+    """A cell that failed, and why in one line."""
 
     name: str
     reason: str
@@ -122,11 +97,8 @@ CELLS, CELL = "cells", "cell.json"
 class Planned:
     """A planned cell.
 
-    Attributes:
-        entry: Backbone of the cell.
-        config: Configuration of the training run, including the layers used.
-        alone: Whether the cell uses a single layer, for the plot of layers.
-        name: Name of the cell's folder, unique to its configuration.
+    ``config`` includes the layers used; ``alone`` tells whether it is a single one, for the plot of
+    layers. ``name`` is that of the cell's folder, unique to its configuration.
     """
 
     entry: BackboneEntry
@@ -149,11 +121,7 @@ def plan_cell(
 
 
 def read_cell(folder: Path) -> Cell | None:
-    """Read the record of a finished cell; None where there is none or it is torn.
-
-    Raises:
-        InputError: If the record is invalid.
-    """
+    """Read the record of a finished cell; None where there is none or it is torn."""
     path = folder / CELL
     if not path.exists() or is_torn(path):
         return None

@@ -1,6 +1,5 @@
 """``rilievo.sweep_probes``: runs a sweep cell by cell, then writes tables, figures and a page."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +40,7 @@ from rilievo.sweep.writing import (
     notes_of,
     plots_of,
 )
+from rilievo.train.progress import say as print_line
 from rilievo.types import Photo, Prediction, Truth
 
 SWEEP, PAGE = "sweep.json", "page.html"
@@ -52,10 +52,7 @@ class Swept:
     """Results of a sweep.
 
     Attributes:
-        folder: Folder of the sweep.
         cells: Finished cells, of this run or earlier ones.
-        failures: Cells that failed.
-        table: Table of the cells.
         files: Written tables, plots, figures and the page.
     """
 
@@ -90,7 +87,7 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
     options = options or SweepOptions()
     config = read_sweep(file)
     folder = options.output or Path("runs") / file.stem
-    say: Say = _say if show else _keep_silent
+    say: Say = print_line if show else lambda text: None
     make_folder(folder / CELLS)
     with replacing(folder / SWEEP) as part:
         part.write_text(to_json(config, indent=2), encoding="utf-8")
@@ -115,10 +112,15 @@ def _written(
 ) -> Swept:
     """Write tables, plots, figures and the page of the finished cells."""
     table = make_table(config.title, cells, BENCHMARKS.values())
+    doubts = [f"{Path(cell.run).name}: {each}" for cell in cells for each in cell.doubts]
+    failed = [f"{each.name}: {each.reason}" for each in failures]
     files: list[Path] = []
     remove(folder / CHECKSUMS)  # outdated, since the files are replaced now
     for name, text in (
-        ("table.md", markdown(table) + _doubted(cells) + _failed(failures)),
+        (
+            "table.md",
+            markdown(table) + _listed("Nothing learned", doubts) + _listed("Passed over", failed),
+        ),
         ("table.csv", comma_separated(table)),
         ("table.tex", latex(table)),
     ):
@@ -146,29 +148,15 @@ def _written(
         heads=heads_of(table),
         rows=[cells_of(row, table.columns) for row in table.rows],
         notes=notes_of(table),
-        doubts=[f"{Path(cell.run).name}: {each}" for cell in cells for each in cell.doubts],
-        failures=[f"{each.name}: {each.reason}" for each in failures],
+        doubts=doubts,
+        failures=failed,
     )
     write_checksums(folder, (path.relative_to(folder).as_posix() for path in files))
     return Swept(folder=folder, cells=cells, failures=failures, table=table, files=tuple(files))
 
 
-def _doubted(cells: tuple[Cell, ...]) -> str:
-    lines = [f"- {Path(cell.run).name}: {each}" for cell in cells for each in cell.doubts]
-    return "\n".join(["\nNothing learned:\n", *lines, ""]) if lines else ""
-
-
-def _failed(failures: tuple[Failure, ...]) -> str:
-    lines = [f"- {each.name}: {each.reason}" for each in failures]
-    return "\n".join(["\nPassed over:\n", *lines, ""]) if lines else ""
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _keep_silent(text: str) -> None:
-    del text
+def _listed(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"\n{title}:\n", *(f"- {each}" for each in lines), ""]) if lines else ""
 
 
 _MOST_MODELS = 8

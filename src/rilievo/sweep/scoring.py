@@ -41,26 +41,18 @@ NORMALS = replace(generic.NORMALS, metrics=NORMALS_METRICS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """Mean time of one image, from photograph to prediction [s]."""
-
-    cpu_seconds: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Scores of one model, and their cost."""
+    """Scores of one model, and the mean time of one image, from photograph to prediction [s]."""
 
     measured: tuple[Measured, ...]
-    cost: Cost
+    cpu_seconds: float
+    seconds: float
 
 
 def benchmarks_of(task: Task, test: TestChoice) -> tuple[Benchmark, ...]:
     """Benchmarks that score a task: those that are named, else generic ones for any dataset.
 
-    Raises:
-        OptionError: If a name is unknown, or no named benchmark scores the task.
+    Raises ``OptionError`` if a name is unknown, or no named benchmark scores the task.
     """
     if test.input_crop not in list(InputCrop):
         raise OptionError(
@@ -86,9 +78,7 @@ def benchmarks_of(task: Task, test: TestChoice) -> tuple[Benchmark, ...]:
 def open_test_set(benchmark: Benchmark, test: TestChoice, data: DataChoice) -> Dataset:
     """Open the test images of a benchmark.
 
-    Raises:
-        OptionError: If the benchmark belongs to another dataset than the training data.
-        InputError: If none of its images exists on disk.
+    Raises ``OptionError`` if the benchmark is of another dataset than the training data.
     """
     if benchmark.dataset not in (None, data.dataset):
         raise OptionError(
@@ -141,21 +131,15 @@ class TestImages:
 
 
 def score_model(model: Model, benchmarks: Sequence[Benchmark], images: TestImages) -> Report:
-    """Predict every test image and score it.
-
-    Raises:
-        RilievoError: If a dataset is missing, or no image could be scored.
-    """
+    """Predict every test image and score it."""
     groups: dict[tuple[str | None, str | None, InputCrop | str], list[Benchmark]] = {}
     for each in benchmarks:
         groups.setdefault((each.split, each.variant, each.input_crop), []).append(each)
     parts = [_score(model, alike, images.of(alike[0])) for alike in groups.values()]
     return Report(
         measured=tuple(each for part in parts for each in part.measured),
-        cost=Cost(
-            cpu_seconds=min(part.cost.cpu_seconds for part in parts),
-            seconds=min(part.cost.seconds for part in parts),
-        ),
+        cpu_seconds=min(part.cpu_seconds for part in parts),
+        seconds=min(part.seconds for part in parts),
     )
 
 
@@ -182,7 +166,8 @@ def _score(model: Model, benchmarks: Sequence[Benchmark], pairs: Iterable[TestIm
         raise InputError(f"no image could be scored; the first, {reasons[0][0]}")
     return Report(
         measured=tuple(_measured(*each) for each in zip(tallies, reasons, strict=True)),
-        cost=Cost(cpu_seconds=cpu / count, seconds=wall / count),
+        cpu_seconds=cpu / count,
+        seconds=wall / count,
     )
 
 

@@ -16,11 +16,6 @@ class Column:
     """One metric under one benchmark.
 
     Attributes:
-        benchmark: Name of the benchmark.
-        metric: Name of the metric.
-        label: Label of the metric.
-        unit: Unit; "" for none.
-        better: Direction of improvement.
         images: Number of images that all our rows have scores for, if some row lacks some; None
             if every row has scores for all images.
     """
@@ -51,12 +46,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """A metric over seeds.
-
-    Attributes:
-        mean: Mean over seeds.
-        spread: Sample standard deviation over seeds (n - 1); None for a single seed.
-    """
+    """A metric over seeds: mean, and sample standard deviation (n - 1; None for a single seed)."""
 
     mean: float
     spread: float | None
@@ -67,17 +57,13 @@ class Row:
     """One line of the table.
 
     Attributes:
-        title: Name of the backbone.
         probe: Kind of the probe; ``PUBLISHED`` for published results of others.
-        layers: Layers used.
         alone: Whether the row is for a single layer.
         seeds: Least number of seeds behind any score of the row.
         parameters: Number of parameters of the backbone; None where it is not known.
         probe_parameters: Number of parameters of the probe, the largest over tasks.
         cpu_seconds: CPU time of one image from photograph to prediction, mean over tasks and
             seeds.
-        scores: Scores by column.
-        source: Source of a published row.
         gaps: Warnings about images without a score, by benchmark and seed.
     """
 
@@ -96,13 +82,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows with common columns, ours first.
-
-    Attributes:
-        title: Title of the sweep.
-        columns: Columns in order.
-        rows: Rows in the order of the sweep's file, then published rows.
-    """
+    """Rows with common columns: ours in the order of the sweep's file, then published ones."""
 
     title: str
     columns: tuple[Column, ...]
@@ -110,12 +90,9 @@ class Table:
 
 
 def make_table(title: str, cells: Sequence[Cell], benchmarks: Iterable[Benchmark]) -> Table:
-    """Group cells into rows; published rows are added for benchmarks used with unchanged settings.
+    """Group cells into rows.
 
-    Args:
-        title: Title of the sweep.
-        cells: Finished cells.
-        benchmarks: Benchmarks whose published results may be added.
+    Published rows are added for those of ``benchmarks`` that were used with unchanged settings.
     """
     common = _common(cells)
     columns = tuple(dict.fromkeys(_columns(cells, common)))

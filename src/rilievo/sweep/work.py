@@ -114,8 +114,8 @@ class Work:
             backbone_parameters=record.backbone_parameters,
             probe_parameters=record.probe_parameters,
             training_cpu_seconds=record.cpu_seconds,
-            predicting_cpu_seconds=report.cost.cpu_seconds,
-            predicting_seconds=report.cost.seconds,
+            predicting_cpu_seconds=report.cpu_seconds,
+            predicting_seconds=report.seconds,
             measured=report.measured,
             doubts=record.doubts,
         )

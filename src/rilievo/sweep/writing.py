@@ -116,11 +116,7 @@ _MARKERS = "os^Dv"
 
 
 def plots_of(table: Table) -> Mapping[str, Chart]:
-    """Plots that the table's rows allow, of each benchmark's leading metric, by their names.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
+    """Plots that the table's rows allow, of each benchmark's leading metric, by their names."""
     first: dict[str, Column] = {}
     for column in table.columns:
         first.setdefault(column.benchmark, column)
