@@ -20,11 +20,6 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
     Args:
         options: Address, models and limits.
         ready: Function that is called with the address once requests are taken.
-
-    Raises:
-        MissingExtraError: If a package of the extra is not installed.
-        OutputError: If the address cannot be listened at, or there is no place for files.
-        RilievoError: If the model cannot be loaded.
     """
 
     def extend(service: "Service", folder: Path) -> "Site":

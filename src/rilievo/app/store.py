@@ -71,9 +71,6 @@ class Store:
             name: Name of the photograph or video.
             client: Visitor who asked for it.
             size: Bytes that its files will take at most.
-
-        Raises:
-            Refusal: If there is no room, and none can be made.
         """
         self._reserve(client, size)
         id = secrets.token_urlsafe(16)
@@ -83,11 +80,7 @@ class Store:
         return entry
 
     def find(self, id: str) -> Entry:
-        """The result at an address, which counts as used now.
-
-        Raises:
-            Refusal: If there is none.
-        """
+        """The result at an address, which counts as used now."""
         entry = self._entries.get(id)
         if entry is None and _ID.fullmatch(id) is None:
             raise Refusal(404, "no result has such an id: 'id' of an answer names a result")
@@ -102,11 +95,7 @@ class Store:
 
     @contextmanager
     def pinned(self, id: str) -> Iterator[Entry]:
-        """A result whose files are not deleted while the context lasts.
-
-        Raises:
-            Refusal: If there is none.
-        """
+        """A result whose files are not deleted while the context lasts."""
         entry = self.find(id)
         entry.pins += 1
         try:
@@ -122,11 +111,7 @@ class Store:
             self._delete(entry)
 
     def resize(self, entry: Entry, size: int) -> None:
-        """Reserve more for a result that is in use, or give back what it does not take.
-
-        Raises:
-            Refusal: If there is no room, and none can be made.
-        """
+        """Reserve more for a result that is in use, or give back what it does not take."""
         self._reserve(entry.client, size - entry.size)
         entry.size = size
 

@@ -31,9 +31,6 @@ def view_bytes(result: Result, name: str) -> bytes:
     Args:
         result: A prediction with depth.
         name: Name of the photograph.
-
-    Raises:
-        NoDepthError: If the model gives no depth.
     """
     prediction = result.prediction
     depth, photo = prediction.depth, prediction.photo

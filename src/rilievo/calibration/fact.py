@@ -59,12 +59,7 @@ def pixel_of(point: KnownPoint) -> Pixel:
 
 
 def fact_of(depth: DepthMap, known: Known, camera: Camera | None) -> Fact:
-    """Read a map at a known point, or at the ends of a known length.
-
-    Raises:
-        CalibrationError: If a point lies outside the image or where there is no depth, or the
-            camera is needed and there is none.
-    """
+    """Read a map at a known point, or at the ends of a known length."""
     if isinstance(known, KnownPoint):
         return _point_fact(depth, known, camera)
     return _length_fact(depth, known, camera)
@@ -113,9 +108,6 @@ def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
     Args:
         depth: Depth map of an affine kind.
         facts: Two facts or more, at least one of them a length.
-
-    Raises:
-        CalibrationError: If the facts do not determine a shift.
     """
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
     x = np.array([each for fact in facts for each in fact.x])

@@ -211,11 +211,7 @@ def _suspicions(residuals: Sequence[Residual]) -> list[str]:
 
 
 def _contradictions(residuals: Sequence[Residual]) -> list[str]:
-    """Warning about facts whose implied scales (known / fitted) differ.
-
-    Raises:
-        CalibrationError: If they differ by more than ``CONTRADICTORY``.
-    """
+    """Warning about facts whose implied scales (known / fitted) differ."""
     implied = [1 / (residual.relative + 1) for residual in residuals]
     factor = max(implied) / min(implied)
     if factor <= DOUBTFUL:

@@ -78,11 +78,7 @@ def calibrated(
     floor: Floor | None = None,
     remarks: Sequence[str] = (),
 ) -> Calibrated:
-    """Apply a fit to a map; pixels without a positive depth become invalid, with a warning.
-
-    Raises:
-        CalibrationError: If no pixel has a positive depth after the fit.
-    """
+    """Apply a fit to a map; pixels without a positive depth become invalid, with a warning."""
     remarks = list(remarks)
     if depth.kind is DepthKind.METRIC:
         remarks.append(f"the model's own metres were multiplied by {fit.scale:.4g}")

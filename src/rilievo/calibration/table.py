@@ -29,23 +29,13 @@ _OPTIONAL = ("along", "u2", "v2")
 
 
 def read_known_table(path: Path) -> Mapping[Path, tuple[Known, ...]]:
-    """Read the known points and lengths of each photograph, by its resolved path.
-
-    Raises:
-        InputError: If the table cannot be read, a line is neither a point nor a length, or it
-            names a photograph that does not exist.
-    """
+    """Read the known points and lengths of each photograph, by its resolved path."""
     found = path.stat().st_mtime_ns if path.exists() else 0
     return _read(path.absolute(), found)
 
 
 def shared_known(path: Path) -> tuple[Known, ...]:
-    """All facts of a table whose photographs are from one camera that does not move.
-
-    Raises:
-        InputError: If ``read_known_table`` raises it, or the table has two distances for one
-            pixel.
-    """
+    """All facts of a table whose photographs are from one camera that does not move."""
     found: dict[Known, None] = {}
     points: dict[tuple[float, float], Known] = {}
     for known in (each for facts in read_known_table(path).values() for each in facts):

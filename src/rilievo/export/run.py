@@ -185,11 +185,7 @@ def _compress_again(
 
 
 def _photos(folder: Path) -> Sequence[Path]:
-    """Photographs of a folder for calibration.
-
-    Raises:
-        OptionError: If the folder has none.
-    """
+    """Photographs of a folder for calibration."""
     jobs = find_jobs([folder], folder, sequence=False)
     paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
     if not paths:

@@ -121,9 +121,6 @@ def pictures(path: Path, damage: Damage) -> Iterator[VideoFrame]:
     Args:
         path: The file.
         damage: Counts every damaged place.
-
-    Raises:
-        InputError: If it cannot be opened or has no video.
     """
     shown = 0
     with opened(path) as container:

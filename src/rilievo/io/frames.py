@@ -91,12 +91,7 @@ class FrameSource(ABC):
 
 
 def open_video(path: Path) -> FrameSource:
-    """Open a video file and decode its first frame.
-
-    Raises:
-        MissingExtraError: If PyAV is not installed.
-        InputError: If it is not a video that can be read.
-    """
+    """Open a video file and decode its first frame."""
     from rilievo.io.video import VideoReader
 
     return VideoReader(path)
@@ -124,10 +119,6 @@ class FrameFolder(FrameSource):
             rate: Frame rate [1/s].
             own_depth: Whether to read the depth map stored in the file of the first frame. Those of
                 the other frames are not read.
-
-        Raises:
-            InputError: If the folder has no readable photograph.
-            OptionError: If the rate is not positive.
         """
         if rate <= 0:
             raise OptionError(f"a frame rate is positive, got {rate}")

@@ -31,11 +31,7 @@ def to_json(record: object, *, indent: int | None = None) -> str:
 
 
 def from_json(kind: type[Record], text: str) -> Record:
-    """Parse a record that ``to_json`` wrote; fields that ``kind`` does not have are ignored.
-
-    Raises:
-        NotThisRecord: If the text is not JSON, or a field is missing or of another type.
-    """
+    """Parse a record that ``to_json`` wrote; fields that ``kind`` does not have are ignored."""
     return _read(kind, parse_json(text, parse_constant=_refuse_constant), "it")
 
 
@@ -45,9 +41,6 @@ def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None
     Args:
         text: The JSON text.
         parse_constant: Converter for NaN and infinities, which are not valid JSON.
-
-    Raises:
-        NotThisRecord: If it is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(text, parse_constant=parse_constant)

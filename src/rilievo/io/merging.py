@@ -32,9 +32,6 @@ def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> S
         about: JSON of this run.
         run: Other options of this run, with size and time of the source; None where these are not
             known, and photographs are then told apart by their depth values.
-
-    Raises:
-        OutputError: If the earlier run differs from this one.
     """
     path = sidecar_path(stem)
     try:
@@ -74,9 +71,6 @@ def merged(
         written: Files that this run wrote.
         before: JSON of the earlier run; None where there was none.
         earlier: Names of our files that exist and that this run did not write.
-
-    Raises:
-        OutputError: If a file was written before in another way, such as in other colours.
     """
     if before is None:
         return replace(about, files=written, earlier=earlier)

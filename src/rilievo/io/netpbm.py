@@ -30,11 +30,7 @@ def is_netpbm(head: bytes) -> bool:
 def parse_netpbm(
     content: bytes,
 ) -> UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w *c"] | Float32[np.ndarray, "h w *c"]:
-    """Parse the content of a file; grey has no channel axis, colour has a last axis of three.
-
-    Raises:
-        ValueError: If the file is truncated, or its header is not valid.
-    """
+    """Parse the content of a file; grey has no channel axis, colour has a last axis of three."""
     header = _header(content)
     if content[:2] in (b"Pf", b"PF"):
         if header.last == 0:

@@ -58,10 +58,6 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
     Returns:
         Array without axes of length one. Channels are the last axis, but arrays of npy and npz
         files keep the order of axes in which they were saved.
-
-    Raises:
-        InputError: If the file is missing, truncated, damaged, or holds no array.
-        MissingExtraError: If it is an EXR file and OpenEXR is not installed.
     """
     shown, size = printable(path), check_regular(path)
     if size > MAX_BYTES:
@@ -82,11 +78,7 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
 
 
 def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w"]:
-    """Read an array with one value a pixel: depth, disparity, a mask.
-
-    Raises:
-        InputError: If ``read_numbers`` raises it, or there are several values a pixel.
-    """
+    """Read an array with one value a pixel: depth, disparity, a mask."""
     numbers = read_numbers(path, name=name)
     if numbers.ndim != 2:
         raise InputError(
@@ -195,11 +187,7 @@ def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 
 def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
-    """Get an array of an open npz file; for other members numpy returns bytes.
-
-    Raises:
-        ValueError: If the member is not an array.
-    """
+    """Get an array of an open npz file; for other members numpy returns bytes."""
     found = archive[name]
     if not isinstance(found, np.ndarray):
         raise ValueError(f"'{name}' in it is not an array")

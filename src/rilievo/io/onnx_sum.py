@@ -15,11 +15,7 @@ _METADATA_FIELD = 14  # metadata_props of onnx.ModelProto
 
 
 def append_sum(path: Path) -> None:
-    """Append the checksum to an ONNX file, replacing one that is there.
-
-    Raises:
-        OSError: If the system refuses.
-    """
+    """Append the checksum to an ONNX file, replacing one that is there."""
     content = path.read_bytes()
     if _sum_at_end(content) is not None:
         content = content[: -len(_entry("0" * _DIGITS))]

@@ -55,11 +55,7 @@ class Claim:
         )
 
     def begin(self) -> None:
-        """Save the list of our files before the first of them is in place.
-
-        Raises:
-            OutputError: If the system refuses.
-        """
+        """Save the list of our files before the first of them is in place."""
         with replacing(pending_path(self.stem)) as part:
             part.write_text(self._listed(), encoding="utf-8")
         remove(sidecar_path(self.stem))
@@ -76,9 +72,6 @@ def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
         files: Names of the files, without the JSON file.
         overwrite: Whether files of a complete earlier run may be replaced. Files left by a killed
             run always may.
-
-    Raises:
-        OutputError: If a file is in the way.
     """
     json = sidecar_path(stem)
     finished, left = _finished(stem), _left_behind(stem)

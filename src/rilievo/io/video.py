@@ -33,12 +33,7 @@ class VideoReader(FrameSource):
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file and decode its first frame.
-
-        Raises:
-            InputError: If it is not a video, no frame can be decoded, or frames are too large or
-                too small.
-        """
+        """Open the file and decode its first frame."""
         self.path, self.fault, self.notes = path, None, ()
         with opened(path) as container:
             stream = video_stream(path, container)
@@ -128,9 +123,6 @@ def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[P
             srt), or a video file.
         newest: Whether to decode in a separate thread and yield the latest frame each time, so that
             a slow consumer does not fall behind the camera. False yields every frame.
-
-    Raises:
-        InputError: If the source cannot be opened, or ends without a frame.
     """
     frames = _each(source)
     return _latest(frames) if newest else frames

@@ -11,10 +11,6 @@ def parse_yaml(text: str) -> Any:
 
     With references, a few lines can stand for billions of values, or for themselves. Such a file is
     refused before its values are visited.
-
-    Raises:
-        ValueError: If it is not YAML, is nested too deeply, or holds more than 100,000 values.
-        ModuleNotFoundError: If PyYAML is not installed.
     """
     import yaml
 

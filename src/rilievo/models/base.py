@@ -114,11 +114,7 @@ class Model(ABC):
     @overload
     def __call__(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
     def __call__(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
-        """Predict one image, or a list or tuple of images.
-
-        Raises:
-            InputError: If an image cannot be read.
-        """
+        """Predict one image, or a list or tuple of images."""
         predictions = self.predict(as_list(images))
         return predictions if isinstance(images, list | tuple) else predictions[0]
 
@@ -177,11 +173,7 @@ def _confidence(
 
 
 def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
-    """Load the model that was pickled.
-
-    Raises:
-        ModelError: If its weights have changed since then.
-    """
+    """Load the model that was pickled."""
     model = load()
     if model.weights_sha256 != weights_sha256:
         raise ModelError(

@@ -62,13 +62,7 @@ class Found:
 
 
 def find(asked: Asked) -> Found:
-    """Find the model for a request with the first finder that recognises it.
-
-    Raises:
-        ModelError: If no finder recognises it, or the kind of a checkpoint is neither known nor
-            given.
-        OptionError: If the module or package of the model cannot be used.
-    """
+    """Find the model for a request with the first finder that recognises it."""
     for finder in FINDERS:
         found = finder(asked)
         if found is not None:
@@ -77,11 +71,7 @@ def find(asked: Asked) -> Found:
 
 
 def loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
-    """Import the loader that a card names.
-
-    Raises:
-        MissingExtraError: If a loader of rilievo needs a package that is not installed.
-    """
+    """Import the loader that a card names."""
     module, _, function = card.loader.partition(":")
     ours = module.startswith("rilievo.")
     with needing(f"model '{card.name}'", card.extra or "train") if ours else nullcontext():

@@ -79,10 +79,6 @@ def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snap
         card: Card whose ``source`` is a repository or the absolute path of a folder.
         revision: Branch, tag or commit of the repository; None for its main branch.
         choose: Function that selects the needed files.
-
-    Raises:
-        ModelError: If files are not available, or differ from the first download.
-        MissingExtraError: If huggingface_hub is not installed.
     """
     assert card.source is not None, "a checkpoint's card says where it is"
     folder = Path(card.source)

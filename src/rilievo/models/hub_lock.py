@@ -41,11 +41,7 @@ def lock_path() -> Path:
 
 
 def read_locked(name: str) -> Locked | None:
-    """Commit and files of ``repository@revision`` at its first download; None if there was none.
-
-    Raises:
-        ModelError: If the record cannot be read.
-    """
+    """Commit and files of ``repository@revision`` at its first download; None if there was none."""
     entry = _read().get(name)
     if entry is None:
         return None
@@ -57,12 +53,7 @@ def read_locked(name: str) -> Locked | None:
 
 
 def write_locked(name: str, locked: Locked) -> None:
-    """Record what ``repository@revision`` is, keeping what other processes record meanwhile.
-
-    Raises:
-        ModelError: If the record cannot be read.
-        OutputError: If the record cannot be written.
-    """
+    """Record what ``repository@revision`` is, keeping what other processes record meanwhile."""
     path = lock_path()
     make_folder(path.parent)
     with _alone(path), replacing(path) as part:
@@ -90,11 +81,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content.
-
-    Raises:
-        ModelError: If the file cannot be read.
-    """
+    """SHA-256 of a file's content."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -45,12 +45,7 @@ def family_card() -> ModelCard:
 
 
 def folder_card(folder: Path) -> ModelCard:
-    """Card of a folder: metric if ``encoder.pth`` was trained on stereo pairs.
-
-    Raises:
-        ModelError: If a file is missing or broken.
-        MissingExtraError: If torch is not installed.
-    """
+    """Card of a folder: metric if ``encoder.pth`` was trained on stereo pairs."""
     official = _official(str(folder))
     stereo = official.learned_from_stereo(folder)
     size = sum((folder / name).stat().st_size for name in (ENCODER, DEPTH))
@@ -70,14 +65,7 @@ def folder_card(folder: Path) -> ModelCard:
 
 
 def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
-    """Load a checkpoint (``ModelCard.loader``), and print its licence.
-
-    Raises:
-        ModelError: If a file is missing, broken, contains more than tensors, or is of another
-            network; or if no folder was given.
-        MissingExtraError: If torch is not installed.
-        OptionError: If the device, engine, precision or a setting is not available.
-    """
+    """Load a checkpoint (``ModelCard.loader``), and print its licence."""
     if card.name == NAME:
         raise ModelError(
             f"{NAME} is not fetched: unpack a checkpoint of {card.source} and give its folder, the "

@@ -71,11 +71,7 @@ SCENES = (
 
 
 def turned_round(model: Model) -> list[str]:
-    """Names of the pictures in which a model confuses near and far.
-
-    Raises:
-        RilievoError: If the model fails.
-    """
+    """Names of the pictures in which a model confuses near and far."""
     return [scene.file for scene in SCENES if _is_turned(model, scene)]
 
 

@@ -28,12 +28,7 @@ BACKBONE = "backbone_sha256"
 
 
 def load(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If the folder is broken, or its backbone is not the one it was trained on.
-        OptionError: If the device, engine or precision is not available.
-    """
+    """Load a run (``ModelCard.loader``)."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     facts = read_run(folder)
@@ -64,9 +59,6 @@ def read_probed(folder: Path, facts: RunFacts) -> Probed:
     """Build the network of a run with its weights.
 
     A frozen backbone is not stored: it is built anew, and its weights have to be the same.
-
-    Raises:
-        ModelError: If weights are missing, broken, or of another network or backbone.
     """
     path = folder / WEIGHTS
     backbone = make_chosen_backbone(facts.blueprint)

@@ -44,11 +44,7 @@ def is_run(folder: Path, format: str = FORMAT) -> bool:
 
 
 def read_run(folder: Path) -> RunFacts:
-    """Read the folder of a run.
-
-    Raises:
-        ModelError: If it is broken, or of another version.
-    """
+    """Read the folder of a run."""
     path = folder / CONFIG
     try:
         facts = from_json(RunFacts, read_text(path))
@@ -63,11 +59,7 @@ def read_run(folder: Path) -> RunFacts:
 
 
 def run_card(folder: Path) -> ModelCard:
-    """Card of a run as a model.
-
-    Raises:
-        ModelError: If the folder is broken, or training has not finished.
-    """
+    """Card of a run as a model."""
     facts, weights = read_run(folder), folder / WEIGHTS
     if not weights.is_file():
         raise ModelError(f"{folder}: has no {WEIGHTS} yet: finish its training (--resume)")

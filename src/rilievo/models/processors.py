@@ -30,9 +30,6 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
     Args:
         folder: Folder of the checkpoint.
         model_type: Architecture in its ``config.json``.
-
-    Raises:
-        ModelError: If the file is missing, or has entries that are not supported.
     """
     path = folder / FILE
     if not os.path.lexists(path):

@@ -30,11 +30,7 @@ _COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
-    """Read a configuration.
-
-    Raises:
-        ModelError: If it cannot be read.
-    """
+    """Read a configuration."""
     try:
         config = parse_json(read_text(path))
     except (InputError, NotThisRecord) as error:
@@ -53,9 +49,6 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
     Args:
         config: Configuration parsed from JSON.
         path: Path of its file, for messages.
-
-    Raises:
-        ModelError: If it is refused.
     """
     for name, value in _entries(config):
         numbers = value if isinstance(value, list) else [value]
@@ -88,9 +81,6 @@ def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
         make: Function that builds it, called without allocating memory for its tensors.
         held: Size of its files of weights [bytes].
         path: Path of the checkpoint, for messages.
-
-    Raises:
-        ModelError: If it is refused.
     """
     import torch
 

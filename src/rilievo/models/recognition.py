@@ -24,9 +24,6 @@ def open_published(path: Path, options: LoadOptions) -> Model | None:
     """Open a graph of the catalogue, in any folder, recognised by its hash; None for other files.
 
     Weights that the graph names have to be beside it.
-
-    Raises:
-        ModelError: If it cannot be opened.
     """
     if not os.path.isfile(path):  # also False for a name that is too long
         return None
@@ -48,11 +45,7 @@ def open_published(path: Path, options: LoadOptions) -> Model | None:
 
 
 def _beside(graph: Path, file: RemoteFile) -> str:
-    """Check a file of weights beside its graph, and return its hash.
-
-    Raises:
-        ModelError: If it is missing, or differs from the published one.
-    """
+    """Check a file of weights beside its graph, and return its hash."""
     path = graph.parent / PurePosixPath(file.path).name
     if not path.is_file():
         raise ModelError(f"{graph}: its weights are missing; put {path.name} beside it")
@@ -79,9 +72,6 @@ def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement 
 
     Its networks predict metres, from pixels of 0 to 1 resized to ``imgsz`` without keeping the
     aspect ratio.
-
-    Raises:
-        ModelError: If its size is not valid.
     """
     if metadata.get("author") != "Ultralytics" or metadata.get("task") != "depth":
         return None
@@ -103,12 +93,7 @@ def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement 
 def open_ultralytics(
     path: Path, metadata: Mapping[str, str], options: LoadOptions
 ) -> ForeignModel | None:
-    """Open a depth export of Ultralytics, unchanged; None for other files.
-
-    Raises:
-        ModelError: If it cannot be opened.
-        OptionError: If another engine or precision is asked for.
-    """
+    """Open a depth export of Ultralytics, unchanged; None for other files."""
     statement = ultralytics_statement(path, metadata)
     if statement is None:
         return None

@@ -20,11 +20,7 @@ _NAME = re.compile(rf"({_PART})/({_PART})(?::({_ID}))?", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicateSettings:
-    """Settings of a model at replicate.com.
-
-    Raises:
-        OptionError: If a value is out of range, or ``inputs`` is not a JSON object.
-    """
+    """Settings of a model at replicate.com."""
 
     calls: int | None = None
     """Most photographs to send, each a paid call; by default one, or as many as were confirmed for
@@ -106,10 +102,6 @@ def find_version(name: str, kind: DepthKind | None) -> tuple[ModelCard, None] | 
 
     Returns:
         The card; None if the name is not of this form.
-
-    Raises:
-        ModelError: If the name is not valid, or its kind is neither known nor given.
-        OptionError: If a picture cannot have this kind.
     """
     if not name.startswith(PREFIX):
         return None
@@ -138,11 +130,7 @@ def is_version(text: str) -> bool:
 
 
 def parse_version(name: str) -> Version:
-    """Parse ``replicate:owner/name`` or ``replicate:owner/name:version``.
-
-    Raises:
-        ModelError: If it is neither.
-    """
+    """Parse ``replicate:owner/name`` or ``replicate:owner/name:version``."""
     match = _NAME.fullmatch(name.removeprefix(PREFIX))
     if match is None:
         raise ModelError(

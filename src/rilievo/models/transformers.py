@@ -43,13 +43,7 @@ DINOV2_NEAREST = 1e-3
 
 
 def load(card: ModelCard, options: LoadOptions) -> PreparedModel:
-    """Load a checkpoint (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If it is not available, has no depth head, or does not fit its own architecture.
-        MissingExtraError: If a package that it needs is not installed.
-        OptionError: If the device, engine or precision is not available.
-    """
+    """Load a checkpoint (``ModelCard.loader``)."""
     choice = chosen(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, wanted)
     model_type = _model_type(snapshot.folder)
@@ -90,11 +84,7 @@ def _in_torch(
 
 
 def wanted(files: Sequence[str]) -> Sequence[str]:
-    """Files of a repository that are needed: configuration, and weights in one format.
-
-    Raises:
-        ModelError: If it has no configuration, or no weights in a safe format.
-    """
+    """Files of a repository that are needed: configuration, and weights in one format."""
     if "config.json" not in files:
         raise ModelError("no config.json among its files: not a checkpoint of transformers")
     settings = [name for name in ("config.json", FILE) if name in files]
@@ -112,11 +102,7 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
 
 
 def _model_type(folder: Path) -> str:
-    """Architecture named in ``config.json``.
-
-    Raises:
-        ModelError: If it cannot be read, or names an architecture without depth.
-    """
+    """Architecture named in ``config.json``."""
     path = folder / "config.json"
     config = read_config(path)
     model_type, architectures = config.get("model_type"), config.get("architectures") or []

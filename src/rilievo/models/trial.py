@@ -79,9 +79,6 @@ def open_faster(
         options: Options of running it.
         weights_sha256: Hash that identifies the network; by default that of the file.
         clock: Function that returns the time in seconds.
-
-    Raises:
-        RilievoError: As ``load`` does.
     """
     if not _is_open(path, options):
         return load(options)

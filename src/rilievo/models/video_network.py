@@ -110,9 +110,6 @@ def video_model(
         options: Options of running it.
         settings: Settings of the model.
         weights_sha256: Hash of its files.
-
-    Raises:
-        OptionError: If the device, engine or precision is not available.
     """
     network = VideoNetwork(blueprint, depth, post_process=settings.post_process)
     return TorchModel(
@@ -129,12 +126,7 @@ def video_model(
 
 
 def load(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If the folder is broken.
-        OptionError: If the device, engine, precision or a setting is not available.
-    """
+    """Load a run (``ModelCard.loader``)."""
     assert card.source is not None, "the card of a run has its folder"
     settings = read_settings(VideoSettings, options.settings, card.name)
     path = Path(card.source) / WEIGHTS

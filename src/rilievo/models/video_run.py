@@ -42,11 +42,7 @@ def is_video_run(folder: Path) -> bool:
 
 
 def read_video_run(folder: Path) -> VideoRunFacts:
-    """Read the folder of a run.
-
-    Raises:
-        ModelError: If it is broken, or of another version.
-    """
+    """Read the folder of a run."""
     path = folder / CONFIG
     try:
         facts = from_json(VideoRunFacts, read_text(path))
@@ -61,11 +57,7 @@ def read_video_run(folder: Path) -> VideoRunFacts:
 
 
 def video_run_card(folder: Path) -> ModelCard:
-    """Card of a run as a model.
-
-    Raises:
-        ModelError: If the folder is broken, or training has not written weights yet.
-    """
+    """Card of a run as a model."""
     blueprint, weights = read_video_run(folder).blueprint, folder / WEIGHTS
     if not weights.is_file():
         raise ModelError(f"{folder}: has no {WEIGHTS} yet: finish its training (--resume)")

@@ -66,13 +66,6 @@ def predict_clip(
 
     Returns:
         The content of the JSON.
-
-    Raises:
-        InputError: If no frame can be read, or the file changes during the run.
-        OptionError: If the model cannot give what was asked for.
-        CalibrationError: If the known sizes in the first frame do not determine metres.
-        OutputError: If the system refuses, or a file is in the way.
-        MissingExtraError: If an output is a video, and PyAV is not installed.
     """
     check_outputs(options.outputs)
     if has_videos(options.outputs):

@@ -218,13 +218,7 @@ def has_videos(outputs: Iterable[str]) -> bool:
 def open_sinks(
     files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
 ) -> list[Sink]:
-    """Open all outputs as parts of a placement; ``parts`` closes them.
-
-    Raises:
-        OptionError: If the colour range that was asked for is impossible.
-        OutputError: If the system refuses.
-        MissingExtraError: If an output is a video, and PyAV is not installed.
-    """
+    """Open all outputs as parts of a placement; ``parts`` closes them."""
     sinks: list[Sink] = []
     if has_videos(files.outputs):
         from rilievo.predicting.clip_videos import open_video_sinks

@@ -63,12 +63,7 @@ class VideoSink(Sink):
 def open_video_sinks(
     files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
 ) -> list[Sink]:
-    """Open the outputs that are videos, as parts of a placement; ``parts`` closes them.
-
-    Raises:
-        OptionError: If the colour range that was asked for is impossible.
-        OutputError: If the system refuses.
-    """
+    """Open the outputs that are videos, as parts of a placement; ``parts`` closes them."""
     sinks: list[Sink] = []
     for output in files.outputs:
         path = files.path(output)

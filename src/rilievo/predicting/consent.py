@@ -17,10 +17,6 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
         model: Model as loaded, before any refinement.
         jobs: All inputs; those that an earlier run finished count too, but are not sent.
         options: Options of the run.
-
-    Raises:
-        OptionError: If the user does not agree, cannot be asked, or asks for an unknown number of
-            calls.
     """
     if not isinstance(model, PaidModel):
         return
@@ -47,9 +43,6 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
         photographs: Number of photographs to send.
         flip: Whether their mirror images are sent too.
         yes: Whether the user has agreed in advance.
-
-    Raises:
-        OptionError: If the user does not agree, or cannot be asked.
     """
     if not isinstance(model, PaidModel):
         return

@@ -137,11 +137,7 @@ def predict_jobs(
 
 
 def make_ready(folder: Path) -> None:
-    """Make a folder for results, and remove partial files that a killed run left in it.
-
-    Raises:
-        OutputError: If the system refuses.
-    """
+    """Make a folder for results, and remove partial files that a killed run left in it."""
     make_folder(folder)
     sweep_parts(folder)
 
@@ -176,10 +172,6 @@ def check_known(options: PredictOptions, inputs: int) -> None:
     Args:
         options: Options of the run.
         inputs: Number of photographs and videos that were found.
-
-    Raises:
-        OptionError: If one point would scale several photographs.
-        InputError: If the table cannot be read.
     """
     if options.known_table is not None:
         (shared_known if options.same_camera else read_known_table)(options.known_table)

@@ -42,9 +42,6 @@ class Spool:
         Args:
             answer: Output of the network.
             grey: Brightness of the frame at the size of its depth.
-
-        Raises:
-            OSError: If the disk is full.
         """
         record = _record_of(answer, grey)
         assert not self.count or record == self._record, "a video has frames of one size"
@@ -106,9 +103,6 @@ def spooling(folder: Path, *, is_positive: bool) -> Iterator[Spool]:
         folder: Folder with enough space: four bytes for each pixel of each network output, and
             six more with normals.
         is_positive: Whether depth is always positive.
-
-    Raises:
-        OSError: If the system refuses.
     """
     with tempfile.TemporaryFile(dir=folder) as file:
         yield Spool(file, is_positive=is_positive)

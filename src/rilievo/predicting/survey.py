@@ -60,12 +60,7 @@ class Survey:
 def survey(
     source: FrameSource, model: Model, spool: Spool, options: ClipOptions, report: Report
 ) -> Survey:
-    """Predict every frame into the spool.
-
-    Raises:
-        InputError: If no frame can be read.
-        RilievoError: If the first frame cannot give what was asked for.
-    """
+    """Predict every frame into the spool."""
     first: _First | None = None
     track = None if model.card.kind is None else ScaleTrack(model.card.kind)
     parts = parts_of(options.outputs)

@@ -60,11 +60,7 @@ class Asked(BaseModel):
     """Leave uniform borders out of what the network sees."""
 
     def options(self) -> PredictOptions:
-        """The same as options of ``rilievo predict``, checked by its rules.
-
-        Raises:
-            OptionError: If one is out of range or two do not go together.
-        """
+        """The same as options of ``rilievo predict``, checked by its rules."""
         options = PredictOptions(
             camera=self.camera,
             fov=self.fov,
@@ -134,11 +130,7 @@ class PredictAsked(Asked):
         )
 
     def points(self) -> list[Point]:
-        """The points of ``at``.
-
-        Raises:
-            OptionError: If one is not two numbers.
-        """
+        """The points of ``at``."""
         return [read_point(text, "at") for text in self.at]
 
     def saving(self) -> SaveOptions:
@@ -177,11 +169,7 @@ class MeasureAsked(Asked):
     """Measure the angle between the surfaces at two points."""
 
     def points(self) -> list[Point]:
-        """The points of ``at``.
-
-        Raises:
-            OptionError: If one is not two numbers, or there are too few or too many.
-        """
+        """The points of ``at``."""
         points = [read_point(text, "at") for text in self.at]
         if self.angle and len(points) != 2:
             raise OptionError(f"angle takes two points at=U,V, got {len(points)}")
@@ -221,11 +209,7 @@ Record = TypeVar("Record", bound=BaseModel)
 def read_asked(
     into: type[Record], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
 ) -> Record:
-    """Read parameters of an address and of a form; those of the form win.
-
-    Raises:
-        Refusal: If one is unknown or has an impossible value; the line names it.
-    """
+    """Read parameters of an address and of a form; those of the form win."""
     values: dict[str, list[str]] = {}
     for name, value in query:
         values.setdefault(name, []).append(value)
@@ -233,11 +217,7 @@ def read_asked(
 
 
 def read_point(text: str, name: str) -> Point:
-    """Column and row of a text U,V.
-
-    Raises:
-        OptionError: If it is anything else.
-    """
+    """Column and row of a text U,V."""
     try:
         u, v = (float(part) for part in text.split(","))
     except ValueError:
@@ -252,9 +232,6 @@ def output_names(save: str) -> tuple[str, ...]:
 
     Only rilievo's own outputs count: what installed packages add is imported by its name, and
     requests do not choose what is imported.
-
-    Raises:
-        OptionError: If one is unknown, or there is none.
     """
     names = [name.strip() for name in save.split(",") if name.strip()]
     names = ["colour" if name == "color" else name for name in names]

@@ -143,9 +143,6 @@ def write(
         options: Settings with which they are written.
         folder: Folder of the request.
         stem: Name of the files without suffix.
-
-    Raises:
-        RilievoError: If the prediction cannot give one of them, or the disk is full.
     """
     names = at_most(outputs)
     if "all" in outputs:

@@ -38,30 +38,18 @@ class Answer:
 
 
 def options_of(asked: StreamAsked) -> PredictOptions:
-    """The same as options of ``rilievo predict``, checked by its rules.
-
-    Raises:
-        OptionError: If one is out of range or two do not go together.
-    """
+    """The same as options of ``rilievo predict``, checked by its rules."""
     return PredictOptions(camera=asked.camera, fov=asked.fov, colour_map=asked.colour_map)
 
 
 def read_frame(content: bytes, options: PredictOptions, *, max_pixels: int) -> Photo:
-    """Read a frame, with the camera of the stream.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
+    """Read a frame, with the camera of the stream."""
     photo = read_photo(NamedImage(content, "frame"), max_pixels=max_pixels, own_depth=False)
     return with_camera(photo, options.given_camera, options.fov)
 
 
 def answer_frame(model: Model, inference: Inference, photo: Photo, asked: StreamAsked) -> Answer:
-    """Bring an answer to the frame's size and into the format of the stream.
-
-    Raises:
-        NoDepthError: If the model gives none.
-    """
+    """Bring an answer to the frame's size and into the format of the stream."""
     depth = model.finish(inference, photo).depth_or_none
     if depth is None:
         raise NoDepthError("this model gives no depth: a stream is of depth")

@@ -71,11 +71,7 @@ class Guard:
         await self._app(scope, body, send)
 
     def check(self, scope: Scope) -> None:
-        """Check the head of a request.
-
-        Raises:
-            Refusal: If its host is foreign, its origin is another site's, or its token is wrong.
-        """
+        """Check the head of a request."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._is_own(host):

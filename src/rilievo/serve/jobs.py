@@ -34,11 +34,7 @@ class Job:
     inference: Inference | None = None
 
     def check(self) -> None:
-        """End work that nobody waits for.
-
-        Raises:
-            GivenUp: If so.
-        """
+        """End work that nobody waits for."""
         if self.is_given_up:
             raise GivenUp
 
@@ -85,10 +81,6 @@ class Jobs:
             work: Function that does its work.
             left: Ends when the client leaves.
             unused: Function that tidies up a result that nobody waits for any more.
-
-        Raises:
-            Refusal: If there are too many requests, or the time is over.
-            GivenUp: If the client left.
         """
         task, leaving = self._started(turns, job, work), asyncio.ensure_future(left)
         try:

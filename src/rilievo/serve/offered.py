@@ -29,11 +29,7 @@ class Offered:
     options: ServeOptions
 
     def named(self, asked: str) -> str:
-        """The server's name of a model that a request names; of the default one where it is empty.
-
-        Raises:
-            Refusal: If the server does not offer it.
-        """
+        """The server's name of a model that a request names; the default one where it is empty."""
         if not asked:
             return next(iter(self.names.values()))
         if asked not in self.names:
@@ -55,11 +51,7 @@ class Offered:
         return line
 
     def load(self, name: str) -> Model:
-        """Load a model by the server's name.
-
-        Raises:
-            RilievoError: If it cannot be loaded, or each call of it is paid.
-        """
+        """Load a model by the server's name."""
         model = self.options.load(name)
         if isinstance(model, PaidModel):
             raise _paid(name)
@@ -74,11 +66,7 @@ class Offered:
 
 
 def offered(options: ServeOptions) -> Offered:
-    """The models that a server offers.
-
-    Raises:
-        ModelError: If one is unknown or paid by the call, or two would have one name.
-    """
+    """The models that a server offers."""
     paid = {card.name for card in replicate_cards.listed_cards()}
     names: dict[str, str] = {}
     for name in options.offered:

@@ -32,12 +32,7 @@ class Result:
 
 
 def read_image(content: bytes, name: str, asked: Asked, *, max_pixels: int) -> Photo:
-    """Read the image of a request, with the camera that it names.
-
-    Raises:
-        InputError: If it cannot be read; the line calls it by ``name``.
-        OptionError: If its camera or a known size is impossible.
-    """
+    """Read the image of a request, with the camera that it names."""
     options, metres = asked.options(), asked.metres()
     reads_own = asked.own_depth == "on" and not (metres or asked.markers)
     if asked.markers is not None:
@@ -67,9 +62,6 @@ def finish(
         asked: Parameters of the request.
         shown: Name of the model for clients; that of a file may be a path of the server.
         without_normals: Whether nothing is made of normals, which saves time.
-
-    Raises:
-        RilievoError: If that cannot be done.
     """
     metres = asked.metres()
     if without_normals and metres.camera_height is None:
@@ -97,9 +89,6 @@ def record(result: Result, points: list[Point]) -> dict[str, object]:
     Args:
         result: The prediction.
         points: (column, row) [px] of points whose values it tells.
-
-    Raises:
-        CalibrationError: If a point lies outside, or where there is no depth.
     """
     said: dict[str, object] = json.loads(to_json(describe(result.prediction)))
     for name in ("files", "earlier", "run"):  # of files on a disk

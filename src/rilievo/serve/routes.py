@@ -218,11 +218,7 @@ async def _uploaded(
 
 
 async def _image(service: Service, url: str, upload: Upload, client: str) -> Upload:
-    """The upload, or what is fetched from the address that a request names in place of one.
-
-    Raises:
-        Refusal: If addresses are not taken, or there are two images.
-    """
+    """The upload, or what is fetched from the address that a request names in place of one."""
     if not url:
         return upload
     if service.options.urls == "off":
@@ -234,12 +230,7 @@ async def _image(service: Service, url: str, upload: Upload, client: str) -> Upl
 
 
 def _outputs(request: Request, asked: PredictAsked) -> tuple[str, ...]:
-    """Outputs of the parameter ``save``; without it, the one that the Accept header likes best.
-
-    Raises:
-        Refusal: If the header names none that there is.
-        OptionError: If ``save`` names one that there is not.
-    """
+    """Outputs of the parameter ``save``; without it, the one that the Accept header likes best."""
     if asked.save is not None:
         return output_names(asked.save)
     header = request.headers.get("accept", "*/*")

@@ -35,11 +35,6 @@ def serve(
         options: Address, models and limits.
         ready: Function that is called with the address once requests are taken.
         extend: Function that gives further routes, of the service and the server's folder.
-
-    Raises:
-        MissingExtraError: If a package of the extra is not installed.
-        OutputError: If the address cannot be listened at, or there is no place for files.
-        RilievoError: If the model cannot be loaded.
     """
     with needing("the server", "serve" if extend is None else "app"):
         import prometheus_client  # noqa: F401

@@ -113,11 +113,7 @@ class Service:
         return Refusal(refusal.status, line, refusal.headers)
 
     async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> Job:
-        """The work of a request, heavy also where few bytes hold many pixels.
-
-        Raises:
-            InputError: If the upload is no photograph, or too large; it is closed then.
-        """
+        """The work of a request, heavy also where few bytes hold many pixels."""
 
         def pixels() -> int:
             height, width = header_size(
@@ -159,10 +155,6 @@ class Service:
             without_normals: Whether nothing is made of normals.
             on_size: Function that is called with the pixels of the photograph before the network
                 runs, and may refuse them.
-
-        Raises:
-            RilievoError: If that cannot be done.
-            GivenUp: If nobody waits for it any more.
         """
         variant = asked.variant(self.offered.named(asked.model))
         photo = await self._decoded(job, asked)
@@ -187,13 +179,7 @@ class Service:
     async def files(
         self, job: Job, asked: PredictAsked, outputs: Sequence[str]
     ) -> tuple[Result, Written]:
-        """Predict the image of a request, and write outputs; they must be removed.
-
-        Raises:
-            RilievoError: If that cannot be done.
-            GivenUp: If nobody waits for it any more.
-            Refusal: If there is too little room on the disk.
-        """
+        """Predict the image of a request, and write outputs; they must be removed."""
         names, saving, stem = at_most(outputs), asked.saving(), job.upload.name
         folder = self.folders.make(job.client)
 
@@ -221,11 +207,7 @@ class Service:
             self.networks.coming -= 1
 
     async def fetched(self, url: str, client: str) -> Upload:
-        """The image at an address of the internet; the upload must be closed.
-
-        Raises:
-            Refusal: If it cannot be fetched, or too many wait for their turn.
-        """
+        """The image at an address of the internet; the upload must be closed."""
         options = self.options
 
         def work() -> Upload:

@@ -98,11 +98,7 @@ async def stream(websocket: WebSocket, service: Service) -> None:
 
 
 def check_streams(service: Service, client: str) -> None:
-    """Refuse a stream above the limit of all, or above half of it of one client.
-
-    Raises:
-        Refusal: If there are too many.
-    """
+    """Refuse a stream above the limit of all, or above half of it of one client."""
     most, count = service.options.streams, service.streams.total()
     if count >= most:
         raise busy(f"{count} streams are open already", 10)

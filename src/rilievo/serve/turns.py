@@ -70,20 +70,12 @@ class Turns:
         return (self.waiting + 1) * self._seconds / self._most
 
     def check(self) -> None:
-        """Refuse a request, before its body is read, that could not wait.
-
-        Raises:
-            Refusal: If too many wait already.
-        """
+        """Refuse a request, before its body is read, that could not wait."""
         if self.waiting >= self._most_waiting:
             raise busy(f"{self.waiting} requests are waiting already", self.seconds_to_wait)
 
     async def take(self, client: str) -> Place:
-        """Wait for a place.
-
-        Raises:
-            Refusal: If too many wait already, or one client has more than half of those.
-        """
+        """Wait for a place."""
         if self._may_work(client) and client not in self._waiting:
             return self._placed(client)
         self.check()

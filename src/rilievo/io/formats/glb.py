@@ -128,11 +128,7 @@ _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write the mesh, with the photograph as its texture where there is one.
-
-    Raises:
-        InputError: If no triangle is left.
-    """
+    """Write the mesh, with the photograph as its texture where there is one."""
     options, photo = job.options, job.prediction.photo
     step = surface_step(depth.shape, options.surface_points)
     surface = mesh(

@@ -31,11 +31,7 @@ _CHUNK = 1 << 20
 
 
 def find_files(entry: Entry) -> list[Path] | None:
-    """Find the files of a model in the cache, the graph first; None if one is missing.
-
-    Raises:
-        ModelError: If a cached file differs from the published one.
-    """
+    """Find the files of a model in the cache, the graph first; None if one is missing."""
     found = [_in_cache(entry, file) for file in entry.files]
     return None if None in found else [path for path in found if path is not None]
 
@@ -48,9 +44,6 @@ def fetch_files(entry: Entry, *, offline: bool = False) -> list[Path]:
     Args:
         entry: Catalogue entry of the model.
         offline: Whether to refuse downloads, as ``HF_HUB_OFFLINE=1`` does.
-
-    Raises:
-        ModelError: If a file cannot be downloaded, or differs from the published one.
     """
     found = find_files(entry)
     if found is not None:

@@ -34,12 +34,6 @@ def open_int8(
         options: Options of running it, with the precision int8.
         weights_sha256: Hash of the published weights.
         open_model: Function that opens a graph.
-
-    Raises:
-        OptionError: If the engine is another one than ONNX Runtime, or another option does not fit.
-        ModelError: If the graph cannot be quantised, or its output then differs too much.
-        MissingExtraError: If the package onnx is not installed.
-        OutputError: If the file cannot be saved.
     """
     if options.engine not in (AUTO, _ENGINE):
         raise OptionError(

@@ -19,12 +19,7 @@ from rilievo.models.trial import open_faster
 
 
 def load(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a model from the cache, downloading it first where needed (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If a file cannot be downloaded, or differs from the published one.
-        OptionError: If the engine, precision, device or a setting is not available.
-    """
+    """Load a model from the cache, downloading it first where needed (``ModelCard.loader``)."""
     if options.revision is not None:
         raise ModelError(
             f"model '{card.name}' is pinned to one commit, so it takes no '@{options.revision}'"

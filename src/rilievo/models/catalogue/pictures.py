@@ -32,12 +32,7 @@ class Graph:
     """
 
     def __init__(self, path: Path, options: LoadOptions, card: ModelCard) -> None:
-        """Open the file.
-
-        Raises:
-            ModelError: If it does not have exactly one input.
-            OptionError: If the engine, precision or device is not available.
-        """
+        """Open the file."""
         options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
         self.name = card.name
         self._session: Session = open_session(path, options)
@@ -63,11 +58,7 @@ class Graph:
         }
 
     def maps(self, answers: Arrays, name: str, count: int) -> Float32[np.ndarray, "b h w"]:
-        """Get an output with one value a pixel, dropping axes of length 1.
-
-        Raises:
-            ModelError: If it is missing or of another shape.
-        """
+        """Get an output with one value a pixel, dropping axes of length 1."""
         if name not in answers:
             raise ModelError(f"model '{self.name}': the network has no output '{name}'")
         array = answers[name]
@@ -100,12 +91,7 @@ class PictureModel(PreparedModel):
         *,
         weights_sha256: str,
     ) -> None:
-        """Open the file.
-
-        Raises:
-            ModelError: If the file is not a graph with one picture as input.
-            OptionError: If the engine, precision or device is not available.
-        """
+        """Open the file."""
         self.card, self.weights_sha256, self.preparation = card, weights_sha256, preparation
         self.graph = Graph(path, options, card)
         self.settings = {

@@ -283,11 +283,7 @@ ENTRIES: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def find_entry(name: str) -> Entry:
-    """Find a model of the catalogue by name.
-
-    Raises:
-        ModelError: If there is no such model.
-    """
+    """Find a model of the catalogue by name."""
     if name not in ENTRIES:
         raise ModelError(f"the catalogue has no model '{name}'; {suggest(name, ENTRIES)}")
     return ENTRIES[name]

@@ -22,9 +22,6 @@ def check(path: Path, file: RemoteFile, model: str) -> str:
 
     Returns:
         SHA-256 of the file.
-
-    Raises:
-        ModelError: If it differs.
     """
     size = path.stat().st_size
     if file.size is not None and size != file.size:

@@ -68,10 +68,6 @@ class ForeignModel(PreparedModel):
             statement: Facts stated by the user.
             device: Device name, see ``rilievo.models.providers.providers``.
             threads: Threads of one inference; None takes one per core.
-
-        Raises:
-            ModelError: If it cannot be opened, or is not a network from pictures to maps.
-            OptionError: If a needed fact is missing, or contradicts the file.
         """
         session = inference_session(path, device, threads)
         self._session, self.statement = session, statement

@@ -69,9 +69,6 @@ def chosen(options: LoadOptions, what: str) -> Choice:
     Args:
         options: Options as the user gave them.
         what: Name of the model in messages.
-
-    Raises:
-        OptionError: If the engine is unknown, or lacks the precision.
     """
     usual = options.engine == AUTO
     if usual:
@@ -131,14 +128,7 @@ class Origin:
 
 
 def open_origin(origin: Origin, choice: Choice) -> PreparedModel:
-    """Open the model with the chosen engine, or with torch if a default engine cannot run it.
-
-    Raises:
-        ModelError: If it cannot be loaded, or not be converted for the engine that the user asked
-            for.
-        MissingExtraError: If a package that it needs is not installed.
-        OutputError: If the converted file cannot be saved.
-    """
+    """Open the model with the chosen engine, or with torch if a default engine cannot run it."""
     options = choice.options
     if options.engine == TORCH:
         return origin.make(options)
