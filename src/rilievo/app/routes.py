@@ -42,15 +42,7 @@ _OWN = ("name", "again", "example")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """All that the routes share.
-
-    Attributes:
-        page: Folder with the page.
-        service: Service that predicts.
-        store: Results.
-        photographs: Results of photographs.
-        videos: Results of videos.
-    """
+    """All that the routes share."""
 
     page: Path
     service: Service

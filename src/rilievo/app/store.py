@@ -65,13 +65,7 @@ class Store:
         return self._disk.taken
 
     def begin(self, name: str, client: str, size: int) -> Entry:
-        """Make a result, pinned and without files.
-
-        Args:
-            name: Name of the photograph or video.
-            client: Visitor who asked for it.
-            size: Bytes that its files will take at most.
-        """
+        """Make a result, pinned and without files."""
         self._reserve(client, size)
         id = secrets.token_urlsafe(16)
         entry = Entry(id=id, path=self.folder / id, name=name, client=client, size=size, pins=1)

@@ -26,12 +26,7 @@ _QUALITY = 88
 
 
 def view_bytes(result: Result, name: str) -> bytes:
-    """The file of a result.
-
-    Args:
-        result: A prediction with depth.
-        name: Name of the photograph.
-    """
+    """The file of a result."""
     prediction = result.prediction
     depth, photo = prediction.depth, prediction.photo
     assert photo is not None, "made by a model"

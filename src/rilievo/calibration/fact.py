@@ -103,12 +103,7 @@ _FLAT = 1e-3
 
 
 def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
-    """Fit scale and shift with the least sum of absolute errors in the logarithm.
-
-    Args:
-        depth: Depth map of an affine kind.
-        facts: Two facts or more, at least one of them a length.
-    """
+    """Fit scale and shift with the least sum of absolute errors in the logarithm."""
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
     x = np.array([each for fact in facts for each in fact.x])
     inside = depth.values[depth.valid].astype(np.float64)

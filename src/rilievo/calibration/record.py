@@ -104,12 +104,7 @@ def calibrated(
 
 
 def facts(calibrated: Calibrated, asked: Sequence[str]) -> Calibration:
-    """Summary of a calibration for predictions and their files.
-
-    Args:
-        calibrated: The calibration.
-        asked: Facts as the user gave them.
-    """
+    """Summary of a calibration for predictions and their files."""
     return Calibration(
         method=_method(calibrated),
         asked=tuple(asked),

@@ -30,12 +30,7 @@ _PROPORTIONS = 0.02
 
 
 def find_sparse(folder: Path, photo: Path) -> Path:
-    """Find the sparse depth of a photograph: ``folder`` itself if it is a file, else one in it.
-
-    Args:
-        folder: File, or folder with the same tree as the photographs.
-        photo: Path of the photograph in that tree, without a suffix.
-    """
+    """Find the sparse depth of a photograph: ``folder`` itself if it is a file, else one in it."""
     if not folder.is_dir():
         return folder
     found = [path for end in (*MAPS, *LISTS) if (path := folder / f"{photo}{end}").is_file()]

@@ -116,12 +116,7 @@ def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | N
 
 
 def pictures(path: Path, damage: Damage) -> Iterator[VideoFrame]:
-    """Decode every frame of a video that can be decoded, in order of presentation.
-
-    Args:
-        path: The file.
-        damage: Counts every damaged place.
-    """
+    """Decode every frame of a video that can be decoded, in order of presentation."""
     shown = 0
     with opened(path) as container:
         stream = video_stream(path, container)

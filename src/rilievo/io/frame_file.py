@@ -54,13 +54,7 @@ def damaged_frames(
 
 
 def frames_fault(frames: Path, count: int, bytes_each: int) -> str | None:
-    """Name what is wrong with a complete file of frames; None if it is as it was written.
-
-    Args:
-        frames: The file.
-        count: Number of its frames.
-        bytes_each: Size of one.
-    """
+    """Name what is wrong with a complete file of frames; None if it is as it was written."""
     if frames.stat().st_size != count * bytes_each:
         return f"holds {frames.stat().st_size} bytes, not {count * bytes_each}: remove it"
     records = read_records(frames)

@@ -36,12 +36,7 @@ def from_json(kind: type[Record], text: str) -> Record:
 
 
 def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
-    """Parse JSON from an untrusted source.
-
-    Args:
-        text: The JSON text.
-        parse_constant: Converter for NaN and infinities, which are not valid JSON.
-    """
+    """Parse JSON from an untrusted source."""
     try:
         return json.loads(text, parse_constant=parse_constant)
     except (ValueError, RecursionError) as error:

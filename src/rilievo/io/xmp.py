@@ -137,12 +137,7 @@ _MOST_PICTURES = 16
 
 
 def other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterator[bytes]:
-    """Yield the content of every picture but the first; nothing where the index is broken.
-
-    Args:
-        image: Image with the index, as Pillow opened it.
-        file: File that the image was read from.
-    """
+    """Yield the content of every picture but the first; nothing where the index is broken."""
     index, start = image.info["mp"], image.info["mpoffset"]
     try:
         places = _places(index)

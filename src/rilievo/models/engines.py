@@ -89,14 +89,7 @@ def checked(
     what: str,
     precisions: Mapping[str, tuple[str, ...]] = PRECISIONS,
 ) -> LoadOptions:
-    """Check the options and replace the engine ``auto`` by the first that has the precision.
-
-    Args:
-        options: Options as the user gave them.
-        engines: Engines that can run the model, the default first.
-        what: Name of the model in messages.
-        precisions: Precisions of each engine, for this kind of model.
-    """
+    """Check the options and replace the engine ``auto`` by the first that has the precision."""
     if options.engine not in (AUTO, *PRECISIONS):
         known = suggest(options.engine, [AUTO, *PRECISIONS])
         raise OptionError(f"no engine '{options.engine}'; {known}")

@@ -77,11 +77,7 @@ class OnnxFacts:
 
 
 class SaysNothingError(ModelError):
-    """An ONNX file without our metadata.
-
-    Attributes:
-        metadata: Other metadata of the file.
-    """
+    """An ONNX file without our metadata."""
 
     def __init__(self, message: str, metadata: Mapping[str, str]) -> None:
         super().__init__(message)

@@ -45,10 +45,6 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
 
     transformers downloads a backbone that a configuration only names, and takes an attention name
     with an organisation for compiled code of the hub, which it would run.
-
-    Args:
-        config: Configuration parsed from JSON.
-        path: Path of its file, for messages.
     """
     for name, value in _entries(config):
         numbers = value if isinstance(value, list) else [value]

@@ -96,10 +96,6 @@ def listed_cards() -> tuple[ModelCard, ...]:
 def find_version(name: str, kind: DepthKind | None) -> tuple[ModelCard, None] | None:
     """Find the card for ``replicate:owner/name``, with or without ``:version``.
 
-    Args:
-        name: Name that the user gave.
-        kind: Kind of its depth, if the user states it.
-
     Returns:
         The card; None if the name is not of this form.
     """

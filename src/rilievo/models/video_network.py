@@ -29,13 +29,7 @@ class VideoNetwork(Network):
     def __init__(
         self, blueprint: VideoBlueprint, depth: DepthNet, *, post_process: bool = False
     ) -> None:
-        """Wrap a depth network.
-
-        Args:
-            blueprint: Blueprint of the network.
-            depth: Depth network with its weights.
-            post_process: Whether the mirrored photograph is predicted too.
-        """
+        """Wrap a depth network."""
         super().__init__(preparation_of(blueprint))
         self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
 
@@ -61,10 +55,6 @@ def without_borders(
     camera never saw; in a mirrored photograph that is the right border. The left border is taken
     from the mirrored prediction, the right one from the plain prediction, and the rest is their
     mean; weights change linearly over the second twentieth of the width.
-
-    Args:
-        plain: Inverse depth of the photograph.
-        mirrored: Inverse depth of the mirrored photograph, mirrored back.
     """
     place = torch.linspace(0, 1, plain.shape[-1], dtype=plain.dtype, device=plain.device)
     left = 1 - ((place - _BORDER) / _BORDER).clamp(0, 1)

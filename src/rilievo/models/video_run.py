@@ -25,12 +25,7 @@ class VideoSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRunFacts:
-    """Facts in a run's ``config.json`` that a model needs.
-
-    Attributes:
-        format: Format of the folder.
-        blueprint: Blueprint of the trained network.
-    """
+    """Facts in a run's ``config.json`` that a model needs."""
 
     format: str = ""
     blueprint: VideoBlueprint

@@ -36,14 +36,7 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
 
 
 def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
-    """Ask before more than one paid call; a model that costs nothing passes.
-
-    Args:
-        model: Model as loaded, before any refinement.
-        photographs: Number of photographs to send.
-        flip: Whether their mirror images are sent too.
-        yes: Whether the user has agreed in advance.
-    """
+    """Ask before more than one paid call; a model that costs nothing passes."""
     if not isinstance(model, PaidModel):
         return
     calls = photographs * (2 if flip else 1)

@@ -156,10 +156,6 @@ def joined(found: Metres, said: Metres) -> Metres:
 def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Prediction, str | None]:
     """Convert a prediction to metres by the depth in the photograph's own file.
 
-    Args:
-        prediction: Prediction of any kind of depth.
-        own: Depth map that the file holds, if any.
-
     Returns:
         The prediction, unchanged if the depth cannot be used, and a remark or the reason.
     """

@@ -167,12 +167,7 @@ def _jobs(
 
 
 def check_known(options: PredictOptions, inputs: int) -> None:
-    """Refuse points of one photograph if there are several, and a table that cannot be used.
-
-    Args:
-        options: Options of the run.
-        inputs: Number of photographs and videos that were found.
-    """
+    """Refuse points of one photograph if there are several, and a table that cannot be used."""
     if options.known_table is not None:
         (shared_known if options.same_camera else read_known_table)(options.known_table)
     elif options.same_camera:

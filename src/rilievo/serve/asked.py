@@ -79,11 +79,7 @@ class Asked(BaseModel):
         return Metres(known=self.options().known_facts, camera_height=self.camera_height)
 
     def variant(self, name: str) -> Variant:
-        """The model and its refinements.
-
-        Args:
-            name: Name of the model, as the server was started with it.
-        """
+        """The model and its refinements."""
         return Variant(name=name, trim=self.trim == "on", vanishing_points=self.vanishing_points)
 
     def _further(self) -> Mapping[str, Any]:

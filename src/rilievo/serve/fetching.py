@@ -55,14 +55,7 @@ def is_public(address: str, port: int) -> bool:
 def fetch_public(
     url: str, *, max_bytes: int, seconds: float | int, allowed: Allowed = is_public
 ) -> bytes:
-    """The bytes at an address of the internet.
-
-    Args:
-        url: http or https.
-        max_bytes: More are refused.
-        seconds: Time in which all of them must come.
-        allowed: Whether an IP address and port may be connected to.
-    """
+    """The bytes at an address of the internet."""
     shown = one_line(url[:200])
     if not is_url(url):
         raise Refusal(400, f"url: '{shown}' begins with neither http:// nor https://")

@@ -26,12 +26,7 @@ _QUALITY = 85
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Depth of a frame.
-
-    Attributes:
-        facts: Kind, unit and size, for the JSON.
-        content: Depth in the format of the stream.
-    """
+    """Depth of a frame."""
 
     facts: Mapping[str, object]
     content: bytes

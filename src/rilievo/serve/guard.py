@@ -136,11 +136,7 @@ def route_of(scope: Scope) -> str:
 
 
 class Body:
-    """Messages that a client sends, as ASGI's ``receive``.
-
-    Attributes:
-        is_over: Whether all of it has been received.
-    """
+    """Messages that a client sends, as ASGI's ``receive``."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self.is_over = receive, False

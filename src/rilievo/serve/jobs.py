@@ -43,11 +43,7 @@ class Jobs:
     """Work of requests that goes on, also where nobody waits for it any more."""
 
     def __init__(self, time_limit: float | int) -> None:
-        """Begin without work.
-
-        Args:
-            time_limit: Seconds after which a request is given up, its wait included.
-        """
+        """Begin without work."""
         self._time_limit = time_limit
         self._tasks: set[asyncio.Task[object]] = set()
         self.begun = 0
@@ -74,13 +70,6 @@ class Jobs:
         """Do the work of a request once there is a place for it.
 
         The place is taken until the work has really ended: a thread cannot be stopped.
-
-        Args:
-            turns: Places.
-            job: The request.
-            work: Function that does its work.
-            left: Ends when the client leaves.
-            unused: Function that tidies up a result that nobody waits for any more.
         """
         task, leaving = self._started(turns, job, work), asyncio.ensure_future(left)
         try:

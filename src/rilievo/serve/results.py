@@ -20,12 +20,7 @@ from rilievo.types import Photo, Prediction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A finished prediction.
-
-    Attributes:
-        prediction: Depth, normals, camera.
-        remarks: Sentences about what deserves a look.
-    """
+    """A finished prediction."""
 
     prediction: Prediction
     remarks: tuple[str, ...]

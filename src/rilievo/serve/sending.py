@@ -15,13 +15,7 @@ _LONGEST_REMARKS = 1000
 
 
 def file_answer(result: Result, written: Written, seconds: float | int) -> Response:
-    """The answer that sends the outputs of a prediction.
-
-    Args:
-        result: The prediction, whose kind of depth and remarks stand in headers.
-        written: Outputs of the prediction.
-        seconds: Time in which the client must have taken them.
-    """
+    """The answer that sends the outputs of a prediction."""
     headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
     depth = result.prediction.depth_or_none
     if depth is not None:

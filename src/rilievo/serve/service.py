@@ -47,14 +47,7 @@ class Service:
     def __init__(
         self, options: ServeOptions, offered: Offered, folders: Folders, metrics: Metrics
     ) -> None:
-        """Begin without work.
-
-        Args:
-            options: Limits.
-            offered: Models.
-            folders: Folders for the files of requests.
-            metrics: Counters.
-        """
+        """Begin without work."""
         self.options, self.offered, self.folders, self.metrics = options, offered, folders, metrics
         self.networks = Networks(
             offered.load,

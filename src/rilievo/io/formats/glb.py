@@ -77,13 +77,7 @@ def vectors(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Description of the parts of the binary chunk, for the JSON chunk.
-
-    Attributes:
-        views: Buffer views, one a part.
-        accessors: Accessors of the parts that are no pictures.
-        length: Bytes of the binary chunk.
-    """
+    """Description of the parts of the binary chunk, for the JSON chunk."""
 
     views: Sequence[Mapping[str, Any]]
     accessors: Sequence[Mapping[str, Any]]

@@ -25,11 +25,7 @@ DEPTH = "predicted_depth"
 
 
 class Graph:
-    """A published graph with one picture as its input.
-
-    Attributes:
-        settings: Settings of the session, as recorded in results.
-    """
+    """A published graph with one picture as its input."""
 
     def __init__(self, path: Path, options: LoadOptions, card: ModelCard) -> None:
         """Open the file."""

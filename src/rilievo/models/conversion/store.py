@@ -64,12 +64,7 @@ class Choice:
 
 
 def chosen(options: LoadOptions, what: str) -> Choice:
-    """Choose the engine for a model in torch, among those with the requested precision.
-
-    Args:
-        options: Options as the user gave them.
-        what: Name of the model in messages.
-    """
+    """Choose the engine for a model in torch, among those with the requested precision."""
     usual = options.engine == AUTO
     if usual:
         options = replace(options, engine=_usual(options))
