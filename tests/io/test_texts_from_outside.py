@@ -14,10 +14,9 @@ from rilievo.io.outputs import save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
 from rilievo.io.yaml_text import parse_yaml
+from rilievo.models.checkpoint_config import read_config, read_processor
 from rilievo.models.pipeline_index import read_index
-from rilievo.models.probe_run import is_run, read_run
-from rilievo.models.processors import read_processor
-from rilievo.models.proportions import read_config
+from rilievo.models.runs import is_run, read_run
 from rilievo.sweep.cells import read_cell
 
 LAUGHS = "\n".join(

@@ -18,8 +18,7 @@ from rilievo.models.conversion.compression import set_metadata
 from rilievo.models.conversion.onnx_file import compare, compress, write_onnx
 from rilievo.models.engines import LoadOptions, open_session
 from rilievo.models.onnx import OnnxModel, says_what_it_is
-from rilievo.models.polarity import doubt
-from rilievo.models.recognition import ultralytics_statement
+from rilievo.models.recognition import doubt, ultralytics_statement
 from rilievo.predicting.inputs import Medium, find_jobs
 
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"

@@ -223,3 +223,14 @@ def check_answer(inference: Inference, card: ModelCard) -> None:
             f"model '{card.name}' says its depth is {card.kind}, but returned values that "
             "are not positive: is its kind right?"
         )
+
+
+class PaidModel(Model):
+    """A model that sends each photograph to a service as a paid call."""
+
+    service: str
+    """Name of the service that is paid."""
+
+    @abstractmethod
+    def allow(self, calls: int) -> None:
+        """Allow this many more calls, to which the user has agreed."""

@@ -15,8 +15,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.checkpoints import KINDS, checkpoint_card, unlisted_card
 from rilievo.models.listing import MODELS, unknown
-from rilievo.models.probe_run import is_run, run_card
-from rilievo.models.video_run import is_video_run, video_run_card
+from rilievo.models.runs import is_run, is_video_run, run_card, video_run_card
 from rilievo.networks.video.folder import is_official
 from rilievo.outside import is_place, load_outside
 from rilievo.types import DepthKind
@@ -104,7 +103,7 @@ def _open_onnx(path: Path, options: "LoadOptions") -> "Model":
             raise
         return found
     if model.facts.adopted:
-        from rilievo.models.polarity import doubt_once
+        from rilievo.models.recognition import doubt_once
 
         doubt_once(model)
     return model

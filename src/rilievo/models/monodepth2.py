@@ -13,8 +13,8 @@ from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
+from rilievo.models.runs import VideoSettings
 from rilievo.models.settings import read_settings
-from rilievo.models.video_run import VideoSettings
 from rilievo.networks.video.folder import DEPTH, ENCODER
 from rilievo.types import DepthKind
 
@@ -40,7 +40,7 @@ def family_card() -> ModelCard:
         speed="fast: about 0.1 s",
         loader="rilievo.models.monodepth2:load",
         source="https://github.com/nianticlabs/monodepth2",
-        settings="rilievo.models.video_run:VideoSettings",
+        settings="rilievo.models.runs:VideoSettings",
     )
 
 
@@ -60,7 +60,7 @@ def folder_card(folder: Path) -> ModelCard:
         speed="fast: about 0.1 s",
         loader="rilievo.models.monodepth2:load",
         source=str(folder),
-        settings="rilievo.models.video_run:VideoSettings",
+        settings="rilievo.models.runs:VideoSettings",
     )
 
 

@@ -17,7 +17,7 @@ from rilievo.io.limits import reason
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.models.probe_run import WEIGHTS, RunFacts, read_run
+from rilievo.models.runs import WEIGHTS, RunFacts, read_run
 from rilievo.models.torch_model import Network, TorchModel
 from rilievo.networks.backbones import weights_sha256
 from rilievo.networks.blueprint import Blueprint

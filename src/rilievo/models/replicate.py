@@ -18,10 +18,9 @@ from PIL import Image, UnidentifiedImageError
 
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.limits import MAX_PIXELS
-from rilievo.models.base import Inference
+from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import AUTO, LoadOptions
-from rilievo.models.paid import PaidModel
 from rilievo.models.replicate_cards import ReplicateSettings, Version, is_version, parse_version
 from rilievo.models.replicate_service import (
     LARGEST_UPLOAD,

@@ -1,8 +1,8 @@
 """Depth models of transformers, from the hub or a folder: their weights, our preparation.
 
-Photographs are resized as each model's authors do (``rilievo.models.processors``), and outputs
-bilinearly, which does not overshoot. Code that comes with a checkpoint is never run, and weights
-are read as safetensors, or with ``weights_only``.
+Photographs are resized as each model's authors do, and outputs bilinearly, which does not overshoot.
+Code that comes with a checkpoint is never run, and weights are read as safetensors, or with
+``weights_only``.
 """
 
 import fnmatch
@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
+from rilievo.models.checkpoint_config import (
+    FAMILIES,
+    FILE,
+    check_config,
+    check_size,
+    read_config,
+    read_processor,
+)
 from rilievo.models.checkpoints import check_tensors, tensor_report
 from rilievo.models.conversion.store import Origin, chosen, open_origin
 from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.prepared import PreparedModel
-from rilievo.models.processors import FAMILIES, FILE, read_processor
-from rilievo.models.proportions import check_config, check_size, read_config
 from rilievo.networks.quiet import quiet
 from rilievo.types import DepthKind, Setting
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.models.runs import WEIGHTS, VideoSettings, read_video_run
 from rilievo.models.settings import read_settings
 from rilievo.models.torch_model import Network, TorchModel
-from rilievo.models.video_run import WEIGHTS, VideoSettings, read_video_run
 from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.depth import EMBEDDED, DepthNet, scaled_disparity
 from rilievo.networks.video.official import fitting

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Iterable
 
 from rilievo.errors import OptionError
-from rilievo.models.base import Model
-from rilievo.models.paid import PaidModel
+from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 

@@ -7,9 +7,8 @@ from pathlib import PurePath
 
 from rilievo.errors import ModelError, suggest
 from rilievo.models import MODELS, find_card, replicate_cards
-from rilievo.models.base import Model
+from rilievo.models.base import Model, PaidModel
 from rilievo.models.card import ModelCard
-from rilievo.models.paid import PaidModel
 from rilievo.outside import is_place
 from rilievo.serve.options import ServeOptions
 from rilievo.serve.refusals import Refusal
