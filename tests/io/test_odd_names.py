@@ -11,12 +11,12 @@ from predictions import prediction
 from rilievo.errors import OutputError
 from rilievo.io.facts import SourceFacts
 from rilievo.io.formats import exr
+from rilievo.io.frames import Coding, VideoFormat
 from rilievo.io.json_record import from_json, to_json
 from rilievo.io.outputs import OUTPUTS, save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
 from rilievo.io.video import VideoReader
-from rilievo.io.video_format import Coding, VideoFormat
 from rilievo.io.video_writer import writing_video
 
 ODD = os.fsdecode(b"\xffok\xe4")

@@ -42,7 +42,8 @@ def write_run(folder: Path, blueprint: VideoBlueprint = BLUEPRINT) -> VideoNetwo
         with torch.no_grad():
             networks.pose.pose_conv.weight.mul_(300)  # pyright: ignore[reportCallIssue]
     folder.mkdir()
-    (folder / "config.json").write_text(to_json(VideoRunFacts(format=VIDEO_FORMAT, blueprint=blueprint)))
+    facts = VideoRunFacts(format=VIDEO_FORMAT, blueprint=blueprint)
+    (folder / "config.json").write_text(to_json(facts))
     save_file(networks.state_dict(), folder / "weights.safetensors")
     return networks.eval()
 

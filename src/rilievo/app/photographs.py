@@ -6,15 +6,14 @@ from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
-from rilievo.app.inference_file import read_inference, write_inference
 from rilievo.app.store import Entry, Store
-from rilievo.app.view_file import thumbnail, view_bytes
+from rilievo.app.view_file import read_inference, thumbnail, view_bytes, write_inference
 from rilievo.serve.asked import PredictAsked
 from rilievo.serve.files import Written
-from rilievo.serve.jobs import Job
 from rilievo.serve.refusals import Refusal
 from rilievo.serve.results import Result
 from rilievo.serve.service import Service
+from rilievo.serve.turns import Job
 from rilievo.serve.uploads import Upload
 
 PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (

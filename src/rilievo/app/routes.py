@@ -20,8 +20,8 @@ from rilievo.app.zips import ZipOfResults
 from rilievo.serve.asked import PredictAsked, output_names, read_asked
 from rilievo.serve.files import JSON
 from rilievo.serve.refusals import Refusal
+from rilievo.serve.results import file_answer
 from rilievo.serve.routes import Endpoint, client_of, left, told
-from rilievo.serve.sending import file_answer
 from rilievo.serve.service import Service
 from rilievo.serve.uploads import Upload, safe_stem
 from rilievo.views.browser.document import POLICY

@@ -8,9 +8,8 @@ from pathlib import Path
 from rilievo.errors import MissingExtraError, OptionError
 from rilievo.io.atomic import make_folder
 from rilievo.io.checksums import sum_of
-from rilievo.io.merging import agreeing, merged
 from rilievo.io.output_table import OUTPUTS, Need
-from rilievo.io.ownership import check_claim
+from rilievo.io.ownership import agreeing, check_claim, merged
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
 from rilievo.io.writing import SaveOptions, WriteJob, write_file

@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
 from rilievo.errors import OptionError, suggest
-from rilievo.io.bands import bands
-from rilievo.io.colour import ColourRange, colour_range, drawn
+from rilievo.io.colour import ColourRange, bands, colour_range, drawn
 from rilievo.types import DepthMap
 
 LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")

@@ -1,8 +1,7 @@
 """Depth models of transformers, from the hub or a folder: their weights, our preparation.
 
-Photographs are resized as each model's authors do, and outputs bilinearly, which does not overshoot.
-Code that comes with a checkpoint is never run, and weights are read as safetensors, or with
-``weights_only``.
+Photographs are resized as each model's authors do, outputs bilinearly, without overshoot. Code that
+comes with a checkpoint is never run; weights are read as safetensors, or with ``weights_only``.
 """
 
 import fnmatch

@@ -17,15 +17,13 @@ import numpy as np
 from rilievo.errors import InputError
 from rilievo.io.atomic import make_folder
 from rilievo.io.facts import MEANINGS, UNITS, DepthFacts, SourceFacts
-from rilievo.io.frames import Frame, FrameSource
+from rilievo.io.frames import Coding, Frame, FrameSource, SoundSource
 from rilievo.io.outputs import check_outputs
 from rilievo.io.ownership import check_claim
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import write_sidecar
-from rilievo.io.video_format import Coding, SoundSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import for_frames, frames_note, within
-from rilievo.predicting.ahead import map_ahead
 from rilievo.predicting.clip_options import ClipOptions, ClipSidecar, VideoFacts
 from rilievo.predicting.clip_outputs import (
     AS_PICTURES,
@@ -39,7 +37,7 @@ from rilievo.predicting.clip_outputs import (
     open_sinks,
 )
 from rilievo.predicting.spool import Spool, spooling
-from rilievo.predicting.stages import FINISH
+from rilievo.predicting.stages import FINISH, map_ahead
 from rilievo.predicting.steady import steady_answers, still_frames
 from rilievo.predicting.survey import Report, Survey, frames_ahead, survey
 from rilievo.types import DepthMap, Photo, Prediction

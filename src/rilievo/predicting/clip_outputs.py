@@ -13,10 +13,10 @@ from jaxtyping import UInt8, UInt16
 from rilievo.io.checksums import sum_of
 from rilievo.io.colour import ColourRange, Drawn, drawn, widened
 from rilievo.io.facts import FileFacts, FileSum
+from rilievo.io.frames import Coding, SoundSource, VideoFormat
 from rilievo.io.output_table import OUTPUTS, Need
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import describe
-from rilievo.io.video_format import Coding, SoundSource, VideoFormat
 from rilievo.io.writing import SaveOptions, WriteJob, write_file
 from rilievo.types import DepthKind, DepthMap, Prediction
 

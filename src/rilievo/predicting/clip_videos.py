@@ -13,9 +13,9 @@ from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts
 from rilievo.io.formats.colour import colour_facts
 from rilievo.io.formats.png16 import coding_of, encode
 from rilievo.io.formats.stereo import holds, stereo_range
+from rilievo.io.frames import Coding
 from rilievo.io.placement import Placement
 from rilievo.io.stereo import stereo_picture, stereo_size
-from rilievo.io.video_format import Coding
 from rilievo.io.video_writer import VideoWriter, writing_part
 from rilievo.io.writing import SaveOptions, needed_parts
 from rilievo.predicting.clip_outputs import (

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.calibration import Calibrated, Known, KnownPoint
+from rilievo.calibration.fact import read_known_table, shared_known
 from rilievo.calibration.sparse import find_sparse, of_own_depth, plausible, read_sparse
-from rilievo.calibration.table import read_known_table, shared_known
 from rilievo.errors import CalibrationError, InputError
 from rilievo.io.limits import check_regular
 from rilievo.predicting.inputs import Job

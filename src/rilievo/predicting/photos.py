@@ -12,9 +12,8 @@ from typing import Generic, TypeVar
 from rilievo.errors import OutputError
 from rilievo.io.placement import Placement, place
 from rilievo.models.base import Inference, Model
-from rilievo.predicting.failures import fail
 from rilievo.predicting.inputs import Job
-from rilievo.predicting.stages import PLACE
+from rilievo.predicting.stages import PLACE, fail
 from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
 

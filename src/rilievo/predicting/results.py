@@ -11,10 +11,9 @@ from rilievo.errors import InputError, OptionError, OutputError, RilievoError, n
 from rilievo.io.atomic import discard
 from rilievo.io.checksums import is_torn
 from rilievo.io.limits import printable, reason
-from rilievo.io.merging import MEND, fault_of, told_apart
 from rilievo.io.output_table import OUTPUTS, Need, Output
 from rilievo.io.outputs import check_outputs, parts_of, write_parts
-from rilievo.io.ownership import pending_path
+from rilievo.io.ownership import MEND, fault_of, pending_path, told_apart
 from rilievo.io.photo import read_photo
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import read_sidecar, sidecar_path

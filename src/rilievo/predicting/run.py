@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rilievo.calibration import KnownLength
-from rilievo.calibration.table import read_known_table, shared_known
+from rilievo.calibration.fact import read_known_table, shared_known
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
@@ -13,13 +13,12 @@ from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.sharpening import Sharpened
 from rilievo.models.trimming import Trimmed
 from rilievo.predicting.consent import agree_to_pay
-from rilievo.predicting.failures import fail
 from rilievo.predicting.focal import VanishingCamera
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photos import predict_photos
 from rilievo.predicting.results import Results
-from rilievo.predicting.stages import FINISH, LOAD, READ, Stages
+from rilievo.predicting.stages import FINISH, LOAD, READ, Stages, fail
 from rilievo.predicting.summary import Summary, Tally
 
 

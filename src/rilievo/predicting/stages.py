@@ -1,23 +1,89 @@
-"""Wall time of each stage of a run, and the sizes at which its network answered."""
+"""Stages of a run: prefetching, wall time, sizes of the network's answers, failures of inputs."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 
+from rilievo.errors import InputError, RilievoError
+from rilievo.io.limits import printable, reason
 from rilievo.models.base import Inference, Model
 from rilievo.models.speeds import infer_timed
+from rilievo.outside import own_fault
+from rilievo.predicting.inputs import Job
+from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
+
+Item = TypeVar("Item")
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+_END = object()
+
+
+def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
+    """Yield the items; up to ``most`` of them are prefetched."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+        waiting = deque(pool.submit(next, iterator, _END) for _ in range(most))
+        try:
+            while (item := waiting.popleft().result()) is not _END:
+                waiting.append(pool.submit(next, iterator, _END))
+                yield item  # pyright: ignore[reportReturnType]
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
+) -> Iterator[Result]:
+    """Yield ``function`` of every item, in order; ``workers`` of them run at once."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="finish") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def fail(job: Job, error: Exception, tally: Tally) -> None:
+    """Count one input as failed and report why; even a defect of rilievo does not end the run."""
+    if not isinstance(error, RilievoError | MemoryError):
+        tally.trace(error)
+    tally.failed(one_line(job, error))
+
+
+def one_line(job: Job, error: Exception) -> str:
+    """Message about a failure, on one line, which begins with the input's name."""
+    name = printable(job.source)
+    if isinstance(error, MemoryError):
+        return f"{name}: too little memory for this photograph: make it smaller"
+    if not isinstance(error, RilievoError):
+        theirs = own_fault(error)
+        if theirs is not None:
+            return f"{name}: a fault in code of your own: {theirs}"
+        what = f"{type(error).__name__}: {reason(error)}"
+        return f"{name}: a defect of rilievo, please report it ({what})"
+    message = printable(str(error))
+    named = isinstance(error, InputError) and message.startswith(name)
+    return message if named else f"{name}: {message}"
+
 
 LOAD, READ, NETWORK, FINISH, PLACE = "load", "read", "network", "finish and write", "rename"
 STAGES = (LOAD, READ, NETWORK, FINISH, PLACE)
 """Names of the stages, in the order in which a photograph passes them."""
-
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

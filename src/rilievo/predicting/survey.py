@@ -17,10 +17,10 @@ from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.sampling import shrink
 from rilievo.models.trimming import seen_by, within
-from rilievo.predicting.ahead import read_ahead
 from rilievo.predicting.clip_options import ClipOptions, Metric
 from rilievo.predicting.looks import look_at
 from rilievo.predicting.spool import Spool
+from rilievo.predicting.stages import read_ahead
 from rilievo.predicting.steady import MOVING, Correction
 from rilievo.predicting.temporal import ScaleTrack
 from rilievo.types import Camera, Photo, Prediction

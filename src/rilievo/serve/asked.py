@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rilievo.errors import OptionError, suggest
+from rilievo.io.colour import DEPTH_COLOURS
 from rilievo.io.output_table import OUTPUTS
-from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.io.writing import SaveOptions
 from rilievo.predicting.metres import Metres
 from rilievo.predicting.options import PredictOptions

@@ -14,14 +14,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from rilievo.measure.record import measure_points, measured_record
+from rilievo.measure.terms import measure_points, measured_record
 from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names, read_asked
 from rilievo.serve.files import ACCEPTED, JSON
 from rilievo.serve.guard import Guard, Refused
 from rilievo.serve.openapi import document
 from rilievo.serve.refusals import GivenUp, Refusal, in_request_words
-from rilievo.serve.results import record
-from rilievo.serve.sending import file_answer
+from rilievo.serve.results import file_answer, record
 from rilievo.serve.service import Service
 from rilievo.serve.streaming import stream
 from rilievo.serve.turns import client_name

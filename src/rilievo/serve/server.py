@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import OutputError, needing
 from rilievo.io.limits import reason
-from rilievo.serve.memory import share_arenas
 from rilievo.serve.options import ServeOptions
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ def serve(
 
         from rilievo.serve.connections import ImpatientProtocol
         from rilievo.serve.folders import own_folder
+        from rilievo.serve.service import share_arenas
 
     share_arenas()
     _keep_quiet()

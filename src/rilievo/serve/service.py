@@ -1,9 +1,12 @@
 """Work of the server: requests in turn through decoding, a network, and the writing of results."""
 
 import asyncio
+import ctypes
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from typing import TypeVar
 
@@ -14,17 +17,40 @@ from rilievo.serve.asked import Asked, PredictAsked
 from rilievo.serve.fetching import fetch_public
 from rilievo.serve.files import SURFACES, Written, at_most, estimated_bytes, write
 from rilievo.serve.folders import Folders
-from rilievo.serve.jobs import Job, Jobs
-from rilievo.serve.memory import give_back
 from rilievo.serve.metrics import Metrics
 from rilievo.serve.networks import Networks
 from rilievo.serve.offered import Offered
 from rilievo.serve.options import ServeOptions
 from rilievo.serve.refusals import Refusal, refusal_of
 from rilievo.serve.results import Result, finish, read_image
-from rilievo.serve.turns import Turns
+from rilievo.serve.turns import Job, Jobs, Turns
 from rilievo.serve.uploads import Upload, Uploads
 from rilievo.types import Photo
+
+# https://man7.org/linux/man-pages/man3/mallopt.3.html
+_ARENA_MAX = -8
+_ARENAS = 2
+
+
+def share_arenas() -> None:
+    """Let all threads take memory from the same few places, so that one uses what another freed.
+
+    It is called before there are threads.
+    """
+    _call("mallopt", _ARENA_MAX, _ARENAS)
+
+
+def give_back() -> None:
+    """Hand freed memory back to the system."""
+    _call("malloc_trim", 0)
+
+
+def _call(name: str, *arguments: int) -> None:
+    if sys.platform == "linux":
+        # Libraries other than GNU's have no such functions, and other habits.
+        with suppress(OSError, AttributeError):
+            getattr(ctypes.CDLL(None), name)(*arguments)
+
 
 _HEAVY_BYTES = 4_000_000
 """Size of an image file above which its request takes a heavy place."""
