@@ -16,8 +16,7 @@ from rilievo.models.base import Inference
 from rilievo.predicting import photos as stream
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.photos import Read, predict_photos
-from rilievo.predicting.stages import one_line
-from rilievo.predicting.summary import Summary, Tally
+from rilievo.predicting.summary import Summary, Tally, one_line
 from rilievo.types import Photo
 
 

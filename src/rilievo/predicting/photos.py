@@ -13,8 +13,8 @@ from rilievo.errors import OutputError
 from rilievo.io.placement import Placement, place
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
-from rilievo.predicting.stages import PLACE, fail
-from rilievo.predicting.summary import Tally
+from rilievo.predicting.stages import PLACE
+from rilievo.predicting.summary import Tally, fail
 from rilievo.types import Photo
 
 PIXELS_AHEAD = 48_000_000

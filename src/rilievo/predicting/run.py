@@ -18,8 +18,8 @@ from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photos import predict_photos
 from rilievo.predicting.results import Results
-from rilievo.predicting.stages import FINISH, LOAD, READ, Stages, fail
-from rilievo.predicting.summary import Summary, Tally
+from rilievo.predicting.stages import FINISH, LOAD, READ, Stages
+from rilievo.predicting.summary import Summary, Tally, fail
 
 
 def predict_files(
