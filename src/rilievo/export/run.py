@@ -7,8 +7,8 @@ from pathlib import Path
 from rilievo.errors import ModelError, OptionError
 from rilievo.export.options import ExportOptions
 from rilievo.io.atomic import replacing
+from rilievo.io.checksums import ONNX_KEY, append_sum
 from rilievo.io.limits import printable
-from rilievo.io.onnx_sum import KEY, append_sum
 from rilievo.models import MODELS, diffusion_cards, load_model, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
@@ -178,7 +178,7 @@ def _compress_again(
         compress(model.path, part, options.precision, model.preparation, photos)
         facts = replace(model.facts, precision=options.precision)
         origin = {"rilievo.weights_sha256": model.weights_sha256}
-        kept = {name: value for name, value in model.metadata.items() if name != KEY}
+        kept = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
         set_metadata(part, {**kept, **facts.metadata(), **origin})
     return compare(model, part, options.precision, photos)
 

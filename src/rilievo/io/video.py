@@ -11,6 +11,10 @@ from jaxtyping import UInt8
 from rilievo.errors import InputError
 from rilievo.io.container import (
     Damage,
+    FFmpegError,
+    VideoFrame,
+    VideoStream,
+    av,
     expected_end,
     opened,
     pictures,
@@ -21,7 +25,6 @@ from rilievo.io.container import (
 )
 from rilievo.io.frames import DEFAULT_RATE, Frame, FrameSource
 from rilievo.io.limits import check_size, printable, reason
-from rilievo.io.pyav import FFmpegError, VideoFrame, VideoStream, av
 from rilievo.types import Photo
 
 

@@ -14,10 +14,7 @@ from jaxtyping import UInt8, UInt16
 
 from rilievo.errors import OutputError
 from rilievo.io.atomic import replacing
-from rilievo.io.container import opened
-from rilievo.io.frames import Coding, SoundSource, VideoFormat
-from rilievo.io.limits import printable
-from rilievo.io.pyav import (
+from rilievo.io.container import (
     ColorRange,
     Colorspace,
     FFmpegError,
@@ -27,7 +24,10 @@ from rilievo.io.pyav import (
     VideoFrame,
     VideoStream,
     av,
+    opened,
 )
+from rilievo.io.frames import Coding, SoundSource, VideoFormat
+from rilievo.io.limits import printable
 
 # Codecs that players expect in MP4. FFmpeg would write others, which few programs play.
 _IN_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})

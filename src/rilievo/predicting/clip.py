@@ -67,7 +67,7 @@ def predict_clip(
     """
     check_outputs(options.outputs)
     if has_videos(options.outputs):
-        from rilievo.io import pyav  # noqa: F401  (missing, it ends the work before the first pass)
+        from rilievo.io import container  # noqa: F401  (fails without PyAV, before the first pass)
     make_folder(target.parent)
     files = _files(source, target, options)
     claim = check_claim(target, files.names, overwrite=options.save.overwrite)

@@ -11,8 +11,8 @@ from rilievo.io.checksums import sum_of
 from rilievo.io.colour import ColourRange, Drawn, colourise, normals_picture, range_of
 from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts
 from rilievo.io.formats.colour import colour_facts
+from rilievo.io.formats.pictures import stereo_range, stereo_words
 from rilievo.io.formats.png16 import coding_of, encode
-from rilievo.io.formats.stereo import holds, stereo_range
 from rilievo.io.frames import Coding
 from rilievo.io.placement import Placement
 from rilievo.io.stereo import stereo_picture, stereo_size
@@ -115,7 +115,7 @@ def _stereo(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     def draw(depth: DepthMap, photo: Photo) -> Rendered:
         return stereo_picture(photo.pixels, depth, options, asked or drawn)
 
-    facts = FileFacts(file=name, output="stereo", holds=holds(options))
+    facts = FileFacts(file=name, output="stereo", holds=stereo_words(options))
     return VideoSink(writer, facts, draw)
 
 
