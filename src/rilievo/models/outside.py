@@ -18,7 +18,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.finders import Found
-from rilievo.models.hub_lock import sha256
+from rilievo.models.hashes import sha256
 from rilievo.outside import own_fault
 from rilievo.types import Photo, Setting
 

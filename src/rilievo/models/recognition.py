@@ -21,7 +21,7 @@ from rilievo.models.catalogue.entry import Entry, RemoteFile
 from rilievo.models.catalogue.opening import combined
 from rilievo.models.conversion.foreign import ForeignModel, Statement
 from rilievo.models.engines import LoadOptions, cache_directory, checked
-from rilievo.models.hub_lock import sha256
+from rilievo.models.hashes import sha256
 from rilievo.models.trial import open_faster
 from rilievo.types import Camera, CameraSource, DepthKind, Photo
 

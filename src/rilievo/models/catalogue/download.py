@@ -23,7 +23,6 @@ from tqdm import tqdm
 
 from rilievo.errors import ModelError
 from rilievo.io.durable import sync_folder
-from rilievo.models.catalogue import verified
 from rilievo.models.catalogue.entry import Entry, RemoteFile
 from rilievo.models.catalogue.requests import (
     cache_folder,
@@ -35,6 +34,7 @@ from rilievo.models.catalogue.requests import (
     repository_folder,
     without_password,
 )
+from rilievo.models.hashes import check, remember
 
 _CHUNK = 1 << 20
 
@@ -71,7 +71,7 @@ def _in_cache(entry: Entry, file: RemoteFile) -> Path | None:
     path = _link(entry, file)
     if not path.is_file():
         return None
-    verified.check(path, file, entry.name)
+    check(path, file, entry.name)
     return path
 
 
@@ -142,7 +142,7 @@ def _download(entry: Entry, file: RemoteFile, folder: Path) -> Path:
         reference.write_text(received.commit, encoding="utf-8")
     link = _link(entry, file)
     _place(blob, link, alone=len(entry.files) == 1)
-    verified.remember(link, received.sha256)
+    remember(link, received.sha256)
     return link
 
 

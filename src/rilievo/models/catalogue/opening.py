@@ -17,11 +17,10 @@ from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.entry import Entry, RemoteFile
 from rilievo.models.catalogue.table import find_entry
-from rilievo.models.catalogue.verified import check, remember
 from rilievo.models.conversion.agreement import check_limits, compare_answers, example_photo
 from rilievo.models.conversion.store import FP32, INT8, folder
 from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions
-from rilievo.models.hub_lock import sha256
+from rilievo.models.hashes import check, remember, sha256
 from rilievo.models.trial import open_faster
 from rilievo.version import VERSION
 

@@ -30,7 +30,7 @@ from rilievo.io.durable import sync_file, sync_folder
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions, cache_directory, checked
-from rilievo.models.hub_lock import sha256
+from rilievo.models.hashes import sha256
 from rilievo.models.onnx import FORMAT, OnnxModel
 from rilievo.models.prepared import PreparedModel
 from rilievo.models.trial import open_faster
