@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
-from rilievo.models.catalogue import depth_anything_v2
+from rilievo.models.catalogue import pictures
 from rilievo.models.catalogue.moge import MogeModel
 from rilievo.models.catalogue.pictures import IMAGENET_MEAN, IMAGENET_STD
 from rilievo.models.engines import LoadOptions
@@ -172,7 +172,7 @@ def compare_depth_anything(folder: Path) -> None:
         dynamo=False,
     )
     card, options = MODELS["depth-anything-v2/small"], LoadOptions(device="cpu")
-    ours = depth_anything_v2.open_model(path, options, card, weights_sha256="0")
+    ours = pictures.open_model(path, options, card, weights_sha256="0")
     [answer] = ours.infer([Photo(pixels=photograph)])
     assert answer.depth is not None
     off = np.abs(answer.depth - theirs) / np.ptp(theirs)

@@ -42,9 +42,6 @@ def load_outside(place: str, what: str) -> object:
     Args:
         place: ``package.module:NAME``, or ``path/to/file.py:NAME``.
         what: Kind of object, for messages, such as "benchmark".
-
-    Raises:
-        OptionError: If there is no such module or file, or it has no such name.
     """
     module, _, name = place.rpartition(":")
     if module.endswith(".py"):
@@ -94,9 +91,6 @@ def load_offered(name: str, what: str) -> object | None:
 
     Returns:
         The object; None if no package offers it.
-
-    Raises:
-        OptionError: If it cannot be imported.
     """
     from importlib.metadata import entry_points
 
@@ -155,9 +149,6 @@ class OpenTable(Mapping[str, T], Generic[T]):
 
         Args:
             name: A name of the table, or ``package.module:NAME`` or ``path/to/file.py:NAME``.
-
-        Raises:
-            OptionError: If there is no such entry, or the object is of another kind.
         """
         if name not in self:
             if not is_place(name):

@@ -18,11 +18,7 @@ def same_record(self: object, other: object) -> bool:
 
 
 def no_hash(self: object) -> int:
-    """``__hash__`` of a record that contains arrays, which is not hashable.
-
-    Raises:
-        TypeError: Always; the message says what to use as a key.
-    """
+    """``__hash__`` of a record that contains arrays, which is not hashable."""
     raise TypeError(
         f"a {type(self).__name__} holds arrays and has no hash: use its file's name, or id(...), "
         "as the key"

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from rilievo.calibration import KnownPoint, calibrate
-from rilievo.calibration import field as field_module
-from rilievo.calibration.field import MOST_PLACES, find_field
+from rilievo.calibration import KnownPoint, calibrate, record
+from rilievo.calibration.record import MOST_PLACES, find_field
 from rilievo.types import DepthKind, DepthMap
 
 SIZE = (90, 120)
@@ -82,10 +81,10 @@ def test_a_miss_left_out_is_what_leaving_it_out_gives() -> None:
     misses = []
     for out in range(9):
         rest = np.arange(9) != out
-        inverse, offset = field_module._solved(at[rest], y[rest], 2.0, 0.4)
-        kernel = 2.0 * field_module._kernel(at[out : out + 1], at[rest], 0.4)
+        inverse, offset = record._solved(at[rest], y[rest], 2.0, 0.4)
+        kernel = 2.0 * record._kernel(at[out : out + 1], at[rest], 0.4)
         misses.append(abs(y[out] - offset - float((kernel @ inverse @ (y[rest] - offset))[0])))
-    assert field_module._miss(at, y, 2.0, 0.4) == pytest.approx(np.mean(misses), rel=1e-9)
+    assert record._miss(at, y, 2.0, 0.4) == pytest.approx(np.mean(misses), rel=1e-9)
 
 
 @pytest.mark.slow

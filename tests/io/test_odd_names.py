@@ -10,13 +10,13 @@ import pytest
 from predictions import prediction
 from rilievo.errors import OutputError
 from rilievo.io.facts import SourceFacts
-from rilievo.io.formats import exr
+from rilievo.io.formats import arrays
+from rilievo.io.frames import Coding, VideoFormat
 from rilievo.io.json_record import from_json, to_json
 from rilievo.io.outputs import OUTPUTS, save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
 from rilievo.io.video import VideoReader
-from rilievo.io.video_format import Coding, VideoFormat
 from rilievo.io.video_writer import writing_video
 
 ODD = os.fsdecode(b"\xffok\xe4")
@@ -61,7 +61,7 @@ def test_names_that_are_no_unicode_survive_the_json() -> None:
 def test_whatever_openexr_raises_is_one_line(
     odd: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    package = exr._package()
+    package = arrays._openexr()
 
     class Failing(package.File):
         def write(self, path: object) -> None:

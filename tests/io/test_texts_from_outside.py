@@ -8,16 +8,14 @@ import pytest
 
 from predictions import prediction
 from rilievo.errors import InputError, ModelError
-from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.json_record import NotThisRecord, parse_json, parse_yaml
 from rilievo.io.limits import read_text
 from rilievo.io.outputs import save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
-from rilievo.io.yaml_text import parse_yaml
+from rilievo.models.checkpoint_config import read_config, read_processor
 from rilievo.models.pipeline_index import read_index
-from rilievo.models.probe_run import is_run, read_run
-from rilievo.models.processors import read_processor
-from rilievo.models.proportions import read_config
+from rilievo.models.runs import is_run, read_run
 from rilievo.sweep.results import read_cell
 
 LAUGHS = "\n".join(

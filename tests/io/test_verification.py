@@ -10,8 +10,7 @@ import pytest
 from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import InputError
-from rilievo.io.checksums import CHECKSUMS, write_checksums
-from rilievo.io.onnx_sum import append_sum
+from rilievo.io.checksums import CHECKSUMS, append_sum, write_checksums
 from rilievo.io.outputs import OUTPUTS, save
 from rilievo.io.verification import verify
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import ModelError
-from rilievo.models.catalogue.hub_cache import cache_folder
+from rilievo.models.catalogue.requests import cache_folder
 from rilievo.models.engines import cache_directory
 
 FOLDERS = [

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from rilievo.errors import ModelError
-from rilievo.models.catalogue import requests, verified
+from rilievo.models import hashes
+from rilievo.models.catalogue import requests
 from rilievo.models.catalogue.download import fetch_files, find_files
 from rilievo.models.catalogue.entry import Entry, RemoteFile
 from rilievo.types import DepthKind
@@ -146,7 +147,7 @@ def test_the_second_time_nobody_is_asked_and_nothing_is_hashed(
 ) -> None:
     fetch_files(entry())
     mirror.asked.clear()
-    monkeypatch.setattr(verified, "_sha256", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(hashes, "sha256", lambda *_: pytest.fail("hashed again"))
     fetch_files(entry(), offline=True)
     assert not mirror.asked
 

@@ -13,7 +13,7 @@ from rilievo.models import load_model
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.models.outside import OutsideModel
-from rilievo.models.polarity import SCENES, doubt, turned_round
+from rilievo.models.recognition import SCENES, doubt, turned_round
 from rilievo.types import DepthKind, Photo
 
 

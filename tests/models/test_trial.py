@@ -12,7 +12,7 @@ import pytest
 from published_graphs import write_inverse_depth
 from rilievo.models import load_model, trial
 from rilievo.models.base import Inference, Model
-from rilievo.models.catalogue.depth_anything_v2 import open_model
+from rilievo.models.catalogue.pictures import open_model
 from rilievo.models.engines import LoadOptions
 from rilievo.models.listing import MODELS
 

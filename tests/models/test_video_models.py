@@ -21,8 +21,8 @@ from rilievo.export.options import ExportOptions
 from rilievo.export.run import export_model
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
+from rilievo.models.runs import VIDEO_FORMAT, VideoRunFacts
 from rilievo.models.video_network import without_borders
-from rilievo.models.video_run import FORMAT, VideoRunFacts
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.networks import make_networks
 from rilievo.types import Photo
@@ -58,7 +58,7 @@ def stereo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_run(folder: Path, blueprint: VideoBlueprint = BLUEPRINT) -> Path:
     networks = make_networks(blueprint, offsets=(-1, 1), seed=2)
     save_file(networks.state_dict(), folder / "weights.safetensors")
-    facts = VideoRunFacts(format=FORMAT, blueprint=blueprint)
+    facts = VideoRunFacts(format=VIDEO_FORMAT, blueprint=blueprint)
     (folder / "config.json").write_text(to_json(facts, indent=2))
     return folder
 

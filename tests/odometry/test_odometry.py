@@ -19,7 +19,7 @@ from rilievo.cli import main
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json, to_json
-from rilievo.models.video_run import FORMAT, VideoRunFacts
+from rilievo.models.runs import VIDEO_FORMAT, VideoRunFacts
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.odometry.chain import Chain, part_of_motion
@@ -42,7 +42,8 @@ def write_run(folder: Path, blueprint: VideoBlueprint = BLUEPRINT) -> VideoNetwo
         with torch.no_grad():
             networks.pose.pose_conv.weight.mul_(300)  # pyright: ignore[reportCallIssue]
     folder.mkdir()
-    (folder / "config.json").write_text(to_json(VideoRunFacts(format=FORMAT, blueprint=blueprint)))
+    facts = VideoRunFacts(format=VIDEO_FORMAT, blueprint=blueprint)
+    (folder / "config.json").write_text(to_json(facts))
     save_file(networks.state_dict(), folder / "weights.safetensors")
     return networks.eval()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rilievo.predicting.ahead import map_ahead, read_ahead
+from rilievo.predicting.stages import map_ahead, read_ahead
 
 
 def counted(seen: list[int], count: int = 20) -> Iterator[int]:

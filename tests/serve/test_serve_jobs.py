@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from rilievo.serve.jobs import Job, Jobs
 from rilievo.serve.refusals import GivenUp, Refusal
-from rilievo.serve.turns import Turns
+from rilievo.serve.turns import Job, Jobs, Turns
 from rilievo.serve.uploads import Upload
 
 

@@ -11,8 +11,7 @@ from predictions import prediction
 from rilievo.io.writing import SaveOptions
 from rilievo.serve.files import write
 from rilievo.serve.folders import Disk, Folders
-from rilievo.serve.results import Result
-from rilievo.serve.sending import file_answer
+from rilievo.serve.results import Result, file_answer
 from rilievo.types import Prediction
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]

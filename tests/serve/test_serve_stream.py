@@ -12,7 +12,7 @@ from PIL import Image
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from rilievo.io.palette import DEPTH_COLOURS
+from rilievo.io.colour import DEPTH_COLOURS
 from served import Served, picture, served
 
 

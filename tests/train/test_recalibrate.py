@@ -10,8 +10,8 @@ import torch
 
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
+from rilievo.io.checksums import onnx_fault
 from rilievo.io.exif import assumed_camera
-from rilievo.io.onnx_sum import onnx_fault
 from rilievo.networks.small import TINY, SmallNet
 from rilievo.train.export import export_small
 from rilievo.train.frames import Frame

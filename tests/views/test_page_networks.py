@@ -19,7 +19,7 @@ from moge_lookalike import write_moge
 from published_graphs import write_depth_pro
 from rilievo.geometry.surface import point_cloud
 from rilievo.io.writing import SaveOptions
-from rilievo.measure.record import measure_points
+from rilievo.measure.terms import measure_points
 from rilievo.models import MODELS
 from rilievo.models.base import Model
 from rilievo.models.catalogue import depth_pro

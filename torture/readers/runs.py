@@ -47,7 +47,7 @@ def _config() -> "ProbeConfig":
 
 def _run(folder: Path) -> None:
     from rilievo.models.probe import BACKBONE
-    from rilievo.models.probe_run import WEIGHTS
+    from rilievo.models.runs import WEIGHTS
     from rilievo.networks.backbones import weights_sha256
     from rilievo.networks.probed import make_chosen_probe
     from rilievo.train.engine.checkpoint import save_weights

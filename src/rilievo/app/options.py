@@ -19,11 +19,7 @@ _PACKAGES = {"models": ("torch", "transformers", "diffusers")}
 
 @dataclass(frozen=True, kw_only=True)
 class AppOptions(ServeOptions):
-    """Address of the page, and limits for its visitors.
-
-    Raises:
-        OptionError: If an option is out of range.
-    """
+    """Address of the page, and limits for its visitors."""
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         **ServeOptions.GROUPS,

@@ -6,15 +6,14 @@ from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
-from rilievo.app.inference_file import read_inference, write_inference
 from rilievo.app.store import Entry, Store
-from rilievo.app.view_file import thumbnail, view_bytes
+from rilievo.app.view_file import read_inference, thumbnail, view_bytes, write_inference
 from rilievo.serve.asked import PredictAsked
 from rilievo.serve.files import Written
-from rilievo.serve.jobs import Job
 from rilievo.serve.refusals import Refusal
 from rilievo.serve.results import Result
 from rilievo.serve.service import Service
+from rilievo.serve.turns import Job
 from rilievo.serve.uploads import Upload
 
 PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
@@ -48,11 +47,6 @@ class Photographs:
             client: Visitor who asks.
             asked: Parameters of the prediction.
             left: Gives what ends when the visitor leaves.
-
-        Raises:
-            RilievoError: If it cannot be predicted.
-            Refusal: If there is no room, or too many requests wait.
-            GivenUp: If the visitor left.
         """
         service, name = self._service, upload.name
         job = await service.job(upload, client)
@@ -66,11 +60,7 @@ class Photographs:
         return await service.jobs.in_turn(turns, job, work, left(), unused=self._store.release)
 
     async def example(self, name: str, asked: PredictAsked, left: Left) -> Entry:
-        """The result of a photograph of ours, which all visitors share; it must be released.
-
-        Raises:
-            Refusal: If there is no such photograph.
-        """
+        """The result of a photograph of ours, which all visitors share; it must be released."""
         key = name, asked.model_dump_json()
         if key in self._examples:
             try:
@@ -109,11 +99,6 @@ class Photographs:
             outputs: Names of outputs.
             left: Gives what ends when the visitor leaves.
             name: Name of the files; by default that of the photograph.
-
-        Raises:
-            RilievoError: If the prediction cannot give one of them.
-            Refusal: If there is no room, or too many requests wait.
-            GivenUp: If the visitor left.
         """
         service, path = self._service, entry.path
         given = json.loads((path / ASKED).read_text("utf-8"))

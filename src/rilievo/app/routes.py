@@ -20,8 +20,8 @@ from rilievo.app.zips import ZipOfResults
 from rilievo.serve.asked import PredictAsked, output_names, read_asked
 from rilievo.serve.files import JSON
 from rilievo.serve.refusals import Refusal
+from rilievo.serve.results import file_answer
 from rilievo.serve.routes import Endpoint, client_of, left, told
-from rilievo.serve.sending import file_answer
 from rilievo.serve.service import Service
 from rilievo.serve.uploads import Upload, safe_stem
 from rilievo.views.browser.document import POLICY
@@ -42,15 +42,7 @@ _OWN = ("name", "again", "example")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """All that the routes share.
-
-    Attributes:
-        page: Folder with the page.
-        service: Service that predicts.
-        store: Results.
-        photographs: Results of photographs.
-        videos: Results of videos.
-    """
+    """All that the routes share."""
 
     page: Path
     service: Service

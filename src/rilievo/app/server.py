@@ -15,17 +15,7 @@ if TYPE_CHECKING:
 
 
 def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
-    """Serve the page until stopped.
-
-    Args:
-        options: Address, models and limits.
-        ready: Function that is called with the address once requests are taken.
-
-    Raises:
-        MissingExtraError: If a package of the extra is not installed.
-        OutputError: If the address cannot be listened at, or there is no place for files.
-        RilievoError: If the model cannot be loaded.
-    """
+    """Serve the page until stopped."""
 
     def extend(service: "Service", folder: Path) -> "Site":
         settings = AppSettings(
@@ -41,14 +31,7 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
 
 
 def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":
-    """Prepare what the routes of the page need.
-
-    Args:
-        service: Service that predicts.
-        folder: Folder for results.
-        page: Folder with the page.
-        options: Address, models and limits.
-    """
+    """Prepare what the routes of the page need."""
     from rilievo.app.photographs import Photographs
     from rilievo.app.routes import Site
     from rilievo.app.store import Store

@@ -65,16 +65,7 @@ class Store:
         return self._disk.taken
 
     def begin(self, name: str, client: str, size: int) -> Entry:
-        """Make a result, pinned and without files.
-
-        Args:
-            name: Name of the photograph or video.
-            client: Visitor who asked for it.
-            size: Bytes that its files will take at most.
-
-        Raises:
-            Refusal: If there is no room, and none can be made.
-        """
+        """Make a result, pinned and without files."""
         self._reserve(client, size)
         id = secrets.token_urlsafe(16)
         entry = Entry(id=id, path=self.folder / id, name=name, client=client, size=size, pins=1)
@@ -83,11 +74,7 @@ class Store:
         return entry
 
     def find(self, id: str) -> Entry:
-        """The result at an address, which counts as used now.
-
-        Raises:
-            Refusal: If there is none.
-        """
+        """The result at an address, which counts as used now."""
         entry = self._entries.get(id)
         if entry is None and _ID.fullmatch(id) is None:
             raise Refusal(404, "no result has such an id: 'id' of an answer names a result")
@@ -102,11 +89,7 @@ class Store:
 
     @contextmanager
     def pinned(self, id: str) -> Iterator[Entry]:
-        """A result whose files are not deleted while the context lasts.
-
-        Raises:
-            Refusal: If there is none.
-        """
+        """A result whose files are not deleted while the context lasts."""
         entry = self.find(id)
         entry.pins += 1
         try:
@@ -122,11 +105,7 @@ class Store:
             self._delete(entry)
 
     def resize(self, entry: Entry, size: int) -> None:
-        """Reserve more for a result that is in use, or give back what it does not take.
-
-        Raises:
-            Refusal: If there is no room, and none can be made.
-        """
+        """Reserve more for a result that is in use, or give back what it does not take."""
         self._reserve(entry.client, size - entry.size)
         entry.size = size
 

@@ -93,11 +93,6 @@ class Videos:
             client: Visitor who asks.
             model: Clients' name of the model.
             outputs: Some of ``OUTPUTS``.
-
-        Raises:
-            InputError: If it is no video, or above a limit.
-            OptionError: If another output is asked for, or none.
-            Refusal: If there is no room, or too many videos wait.
         """
         try:
             name = self._service.offered.named(model)
@@ -194,11 +189,7 @@ class Videos:
 
 
 def open_within(path: Path, limits: AppOptions) -> FrameSource:
-    """Open a video that is within the limits.
-
-    Raises:
-        InputError: If it is not a video, or larger or longer than allowed.
-    """
+    """Open a video that is within the limits."""
     name = path.name
     try:
         reader = open_video(path)

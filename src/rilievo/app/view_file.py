@@ -8,15 +8,42 @@ are those of every so many-th pixel; files to take home have all of them.
 import json
 import math
 from io import BytesIO
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.stored import with_nan
+from rilievo.models.base import Inference
 from rilievo.serve.files import can_give
 from rilievo.serve.results import Result, record
+from rilievo.types import Camera, CameraSource
+
+_FIELDS = ("depth", "valid", "normals", "confidence")
+
+
+def write_inference(inference: Inference, target: IO[bytes]) -> None:
+    """Write an inference."""
+    arrays = {
+        name: getattr(inference, name) for name in _FIELDS if getattr(inference, name) is not None
+    }
+    if inference.camera is not None:
+        arrays["K"] = inference.camera.K
+        arrays["source"] = np.array(str(inference.camera.source))
+    np.savez(target, **arrays)
+
+
+def read_inference(path: Path) -> Inference:
+    """Read an inference."""
+    with np.load(path, allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
+    camera = None
+    if "K" in found:
+        camera = Camera(K=found["K"], source=CameraSource(found["source"].item()))
+    return Inference(camera=camera, **{name: found.get(name) for name in _FIELDS})
+
 
 _SIDE = 768
 """Most points along the longer side."""
@@ -26,15 +53,7 @@ _QUALITY = 88
 
 
 def view_bytes(result: Result, name: str) -> bytes:
-    """The file of a result.
-
-    Args:
-        result: A prediction with depth.
-        name: Name of the photograph.
-
-    Raises:
-        NoDepthError: If the model gives no depth.
-    """
+    """The file of a result."""
     prediction = result.prediction
     depth, photo = prediction.depth, prediction.photo
     assert photo is not None, "made by a model"

@@ -14,7 +14,7 @@ from rilievo.errors import RilievoError
 from rilievo.serve.asked import PredictAsked
 from rilievo.serve.files import Pipe, Written, read_chunks
 from rilievo.serve.refusals import GivenUp, Refusal
-from rilievo.serve.sending import disconnected
+from rilievo.serve.results import disconnected
 
 
 class ZipOfResults(Response):

@@ -13,8 +13,7 @@ from rilievo.batch.staging import Stage, StagedResults
 from rilievo.batch.work import Failure, Report
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
-from rilievo.models.base import Model
-from rilievo.models.paid import PaidModel
+from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, LeftOut, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.results import Results

@@ -6,16 +6,20 @@ factor, and the factor is the median of those that the facts imply. The search i
 that ratio alone: on a grid of six decades, then by golden section.
 """
 
-from collections.abc import Callable, Sequence
+import csv
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
 from rilievo.alignment import Fit, FitSpace
-from rilievo.calibration.lengths import Along, Known, KnownLength, KnownPoint
+from rilievo.calibration.lengths import Along, Known, KnownLength, KnownPoint, parse_known
 from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
-from rilievo.errors import CalibrationError
+from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.io.limits import printable, read_text
 from rilievo.types import Camera, DepthKind, DepthMap
 
 
@@ -59,12 +63,7 @@ def pixel_of(point: KnownPoint) -> Pixel:
 
 
 def fact_of(depth: DepthMap, known: Known, camera: Camera | None) -> Fact:
-    """Read a map at a known point, or at the ends of a known length.
-
-    Raises:
-        CalibrationError: If a point lies outside the image or where there is no depth, or the
-            camera is needed and there is none.
-    """
+    """Read a map at a known point, or at the ends of a known length."""
     if isinstance(known, KnownPoint):
         return _point_fact(depth, known, camera)
     return _length_fact(depth, known, camera)
@@ -108,15 +107,7 @@ _FLAT = 1e-3
 
 
 def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
-    """Fit scale and shift with the least sum of absolute errors in the logarithm.
-
-    Args:
-        depth: Depth map of an affine kind.
-        facts: Two facts or more, at least one of them a length.
-
-    Raises:
-        CalibrationError: If the facts do not determine a shift.
-    """
+    """Fit scale and shift with the least sum of absolute errors in the logarithm."""
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
     x = np.array([each for fact in facts for each in fact.x])
     inside = depth.values[depth.valid].astype(np.float64)
@@ -167,3 +158,76 @@ def _narrowed(cost: Callable[[float], float], low: float, high: float) -> float:
         else:
             low = a
     return float(np.exp((low + high) / 2))
+
+
+SUFFIX = ".csv"
+_NEEDED = ("file", "u", "v", "metres")
+_OPTIONAL = ("along", "u2", "v2")
+
+
+def read_known_table(path: Path) -> Mapping[Path, tuple[Known, ...]]:
+    """Read the known points and lengths of each photograph, by its resolved path."""
+    found = path.stat().st_mtime_ns if path.exists() else 0
+    return _read(path.absolute(), found)
+
+
+def shared_known(path: Path) -> tuple[Known, ...]:
+    """All facts of a table whose photographs are from one camera that does not move."""
+    found: dict[Known, None] = {}
+    points: dict[tuple[float, float], Known] = {}
+    for known in (each for facts in read_known_table(path).values() for each in facts):
+        found.setdefault(known)
+        if isinstance(known, KnownPoint):
+            first = points.setdefault((known.u, known.v), known)
+            if first != known:
+                raise InputError(
+                    f"{path}: points {first} and {known} differ at one pixel, but all photographs "
+                    "are said to be of one camera that does not move"
+                )
+    return tuple(found)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
+    """Read the table as modified at a time; cached, since every photograph of a run needs it."""
+    del modified
+    name = printable(path)
+    # Spreadsheet programs write a byte order mark at the start.
+    lines = read_text(path).removeprefix("\ufeff").splitlines()
+    rows = csv.reader(lines)
+    header = [each.strip().lower() for each in next(rows, [])]
+    if not set(_NEEDED) <= set(header) or set(header) - {*_NEEDED, *_OPTIONAL}:
+        raise InputError(
+            f"{name}: its header is '{','.join(header)}', expected '{','.join(_NEEDED)}', with "
+            f"'{','.join(_OPTIONAL)}' if need be"
+        )
+    points: dict[Path, tuple[Known, ...]] = {}
+    for row in rows:
+        if not any(each.strip() for each in row):
+            continue
+        where = f"{name}: line {rows.line_num}"
+        if len(row) != len(header):
+            raise InputError(f"{where} has {len(row)} values, its header {len(header)}")
+        values = {key: each.strip() for key, each in zip(header, row, strict=True)}
+        photo = path.parent / values["file"]
+        if not photo.exists():
+            raise InputError(
+                f"{where}: there is no '{values['file']}'; paths start at the folder of the table"
+            )
+        photo = photo.resolve()
+        points[photo] = (*points.get(photo, ()), _known(values, where))
+    if not points:
+        raise InputError(f"{name}: has no known point below its header")
+    return points
+
+
+def _known(values: Mapping[str, str], where: str) -> Known:
+    u, v, metres = values["u"], values["v"], values["metres"]
+    ends = [values[name] for name in ("u2", "v2") if values.get(name)]
+    if len(ends) == 1:
+        raise InputError(f"{where}: a length has both u2 and v2, a point neither")
+    parts = [u, v, *ends, metres] if ends else [u, v, metres, values.get("along") or "axis"]
+    try:
+        return parse_known(",".join(parts))
+    except OptionError as error:
+        raise InputError(f"{where}: {error}") from error

@@ -51,11 +51,7 @@ class Marker:
 
 
 def find_markers(pixels: UInt8[np.ndarray, "h w 3"]) -> tuple[Marker, ...]:
-    """Find the markers in a photograph that are large enough to use.
-
-    Raises:
-        MissingExtraError: If OpenCV is not installed.
-    """
+    """Find the markers in a photograph that are large enough to use."""
     with needing("--markers", EXTRA):
         import cv2
     settings = cv2.aruco.DetectorParameters()
@@ -78,9 +74,6 @@ def points_of(markers: Sequence[Marker], camera: Camera, side: float) -> tuple[K
         markers: Markers found in the photograph.
         camera: Intrinsics of the photograph.
         side: Length of the black squares' sides [m].
-
-    Raises:
-        CalibrationError: If ``markers`` is empty.
     """
     if not markers:
         raise CalibrationError(
@@ -185,12 +178,6 @@ def write_page(path: Path, *, side: float = 0.06, paper: str = "a4", first: int 
         side: Length of the black squares' sides [m].
         paper: Name of the sheet in ``PAPERS``.
         first: Number of the first marker, so that several pages can differ.
-
-    Raises:
-        OptionError: If the format or paper is not supported, the side is shorter than 0.01 m, no
-            marker fits, or ``first`` is out of range.
-        MissingExtraError: If OpenCV is not installed.
-        OutputError: If the file cannot be written.
     """
     if path.suffix.lower() not in FORMATS:
         raise OptionError(f"'{path.name}' has no suffix of a page; expected .pdf or .png")

@@ -14,10 +14,17 @@ from jaxtyping import Float64, Int
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.fact import Fact, fact_of, fit_scale_and_shift, pixel_of
-from rilievo.calibration.field import LEAST_PLACES, Field, bent, find_field
 from rilievo.calibration.lengths import Known, KnownLength, KnownPoint
 from rilievo.calibration.readings import place
-from rilievo.calibration.record import Calibrated, Residual, calibrated
+from rilievo.calibration.record import (
+    LEAST_PLACES,
+    Calibrated,
+    Field,
+    Residual,
+    bent,
+    calibrated,
+    find_field,
+)
 from rilievo.errors import CalibrationError
 from rilievo.types import Camera, DepthKind, DepthMap
 
@@ -211,11 +218,7 @@ def _suspicions(residuals: Sequence[Residual]) -> list[str]:
 
 
 def _contradictions(residuals: Sequence[Residual]) -> list[str]:
-    """Warning about facts whose implied scales (known / fitted) differ.
-
-    Raises:
-        CalibrationError: If they differ by more than ``CONTRADICTORY``.
-    """
+    """Warning about facts whose implied scales (known / fitted) differ."""
     implied = [1 / (residual.relative + 1) for residual in residuals]
     factor = max(implied) / min(implied)
     if factor <= DOUBTFUL:

@@ -31,11 +31,7 @@ class Pixel:
 
 
 def place(depth: DepthMap, at: Pixel) -> tuple[int, int]:
-    """(row, column) of the pixel that holds a point.
-
-    Raises:
-        CalibrationError: If the point lies outside the image.
-    """
+    """(row, column) of the pixel that holds a point."""
     height, width = depth.shape
     # A pixel extends half a pixel to each side of its centre.
     row, column = int(np.floor(at.v + 0.5)), int(np.floor(at.u + 0.5))
@@ -48,11 +44,7 @@ def place(depth: DepthMap, at: Pixel) -> tuple[int, int]:
 
 
 def value_at(depth: DepthMap, at: Pixel) -> float:
-    """Median of the valid values around a point.
-
-    Raises:
-        CalibrationError: If the point lies outside the image, or on a pixel without depth.
-    """
+    """Median of the valid values around a point."""
     row, column = place(depth, at)
     if not depth.valid[row, column]:
         raise CalibrationError(f"{at.name} lies on a pixel without depth: choose one beside it")
@@ -69,9 +61,6 @@ def values_at_ends(depth: DepthMap, first: Pixel, second: Pixel) -> tuple[float,
     On a straight surface, inverse depth is linear along the line's image, so the values at the ends
     are extrapolated from its inner pixels. This is robust where people click on the border of an
     object. Elsewhere each end is read at its own pixel.
-
-    Raises:
-        CalibrationError: If an end lies outside the image, or neither it nor the line has depth.
     """
     places = place(depth, first), place(depth, second)
     along = _along(depth, first, second)

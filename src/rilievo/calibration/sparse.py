@@ -30,15 +30,7 @@ _PROPORTIONS = 0.02
 
 
 def find_sparse(folder: Path, photo: Path) -> Path:
-    """Find the sparse depth of a photograph: ``folder`` itself if it is a file, else one in it.
-
-    Args:
-        folder: File, or folder with the same tree as the photographs.
-        photo: Path of the photograph in that tree, without a suffix.
-
-    Raises:
-        InputError: If the folder has no such file, or several.
-    """
+    """Find the sparse depth of a photograph: ``folder`` itself if it is a file, else one in it."""
     if not folder.is_dir():
         return folder
     found = [path for end in (*MAPS, *LISTS) if (path := folder / f"{photo}{end}").is_file()]
@@ -58,11 +50,6 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple
             ratio of the photograph; or a text file of lines ``u v metres``.
         shape: (height, width) of the photograph [px].
         unit: Metres per count, required for maps of integers; None means 1 for floats.
-
-    Raises:
-        InputError: If the file cannot be read, has no point inside the picture, or is a map of
-            another aspect ratio.
-        OptionError: If a map holds integers and no unit is given.
     """
     if path.suffix.lower() in LISTS:
         points = _listed(path, shape) * (1, 1, 1 if unit is None else unit)
@@ -79,12 +66,7 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple
 def of_array(
     depth: Shaped[np.ndarray, "h w"], shape: tuple[int, int], unit: float | None
 ) -> tuple[KnownPoint, ...]:
-    """Known points of an array of depth [m], or of counts with their unit.
-
-    Raises:
-        InputError: If the array has no depth, or another aspect ratio than the photograph.
-        OptionError: If it holds integers and no unit is given.
-    """
+    """Known points of an array of depth [m], or of counts with their unit."""
     points = _of_map(np.asarray(depth), shape, unit, "sparse")
     if not len(points):
         raise InputError("sparse: has no pixel with depth")
@@ -101,9 +83,6 @@ def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple
         own: Embedded depth; its ``metres`` must be set.
         shape: (height, width) of the photograph [px].
         camera: Intrinsics of the photograph, which convert distances along rays to depth.
-
-    Raises:
-        CalibrationError: If the map has another aspect ratio than the photograph, or no depth.
     """
     assert own.metres is not None, "the caller asked"
     height, width = own.metres.shape
@@ -129,9 +108,6 @@ def plausible(
 
     Instruments err at edges, where a ray hits the background. Points whose scale is far from the
     median scale are left out; for kinds with a shift, points far from a robust line.
-
-    Raises:
-        CalibrationError: If no point lies where the map has depth.
     """
     inside = [point for point in points if depth.valid[place(depth, pixel_of(point))]]
     if not inside:

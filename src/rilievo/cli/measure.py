@@ -13,7 +13,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
-from rilievo.measure.record import measure_points, measured_record
+from rilievo.measure.terms import measure_points, measured_record
 from rilievo.models import DEFAULT_MODEL
 from rilievo.predicting.images import predict
 from rilievo.predicting.metres import trust

@@ -124,7 +124,7 @@ def _live(given: _Arguments, source: str) -> int:
         OptionError: If there are inputs too, or an option does not apply to --live.
     """
     from rilievo.io.writing import SaveOptions
-    from rilievo.models.paid import PaidModel
+    from rilievo.models.base import PaidModel
     from rilievo.predicting.stream import stream
     from rilievo.views.live import LivePage
 

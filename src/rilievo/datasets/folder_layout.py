@@ -12,9 +12,8 @@ from typing import Any
 
 from rilievo.datasets.stored_normals import NormalAxes
 from rilievo.errors import InputError, MissingExtraError, suggest
-from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.json_record import NotThisRecord, from_json, parse_yaml
 from rilievo.io.limits import printable, read_text
-from rilievo.io.yaml_text import parse_yaml
 
 FILE_NAME = "rilievo.yaml"
 

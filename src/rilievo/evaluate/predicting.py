@@ -16,7 +16,7 @@ from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.regions import seen
 from rilievo.io.limits import printable, retry_miscounted, unreadable
 from rilievo.models.base import Model
-from rilievo.predicting.ahead import map_ahead
+from rilievo.predicting.stages import map_ahead
 from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from rilievo.errors import ModelError, OptionError
 from rilievo.export.options import ExportOptions
 from rilievo.io.atomic import replacing
+from rilievo.io.checksums import ONNX_KEY, append_sum
 from rilievo.io.limits import printable
-from rilievo.io.onnx_sum import KEY, append_sum
 from rilievo.models import MODELS, diffusion_cards, load_model, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
@@ -18,8 +18,7 @@ from rilievo.models.conversion.compression import set_metadata
 from rilievo.models.conversion.onnx_file import compare, compress, write_onnx
 from rilievo.models.engines import LoadOptions, open_session
 from rilievo.models.onnx import OnnxModel, says_what_it_is
-from rilievo.models.polarity import doubt
-from rilievo.models.recognition import ultralytics_statement
+from rilievo.models.recognition import doubt, ultralytics_statement
 from rilievo.predicting.inputs import Medium, find_jobs
 
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
@@ -179,17 +178,13 @@ def _compress_again(
         compress(model.path, part, options.precision, model.preparation, photos)
         facts = replace(model.facts, precision=options.precision)
         origin = {"rilievo.weights_sha256": model.weights_sha256}
-        kept = {name: value for name, value in model.metadata.items() if name != KEY}
+        kept = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
         set_metadata(part, {**kept, **facts.metadata(), **origin})
     return compare(model, part, options.precision, photos)
 
 
 def _photos(folder: Path) -> Sequence[Path]:
-    """Photographs of a folder for calibration.
-
-    Raises:
-        OptionError: If the folder has none.
-    """
+    """Photographs of a folder for calibration."""
     jobs = find_jobs([folder], folder, sequence=False)
     paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
     if not paths:

@@ -54,10 +54,6 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         path: Path of the finished file.
         durable: Whether the file survives a power cut, which costs two syncs of the disk. False is
             for files that are checked when read and can be made again.
-
-    Raises:
-        OutputError: If the system refuses: the disk is full, there is no permission, a folder has
-            that name, ...
     """
     part = None
     try:
@@ -83,9 +79,6 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     A folder that stands at ``path`` is then removed, so check ``rilievo.io.ownership`` first. If
     the block raises or is interrupted, only the part is removed.
-
-    Raises:
-        OutputError: If the system refuses.
     """
     part = part_of(path)
     try:
@@ -103,11 +96,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def new_part(path: Path) -> Path:
-    """Create an empty part file for ``path``; symbolic links that stand there are never followed.
-
-    Raises:
-        OSError: If the system refuses, or ``path`` is a folder.
-    """
+    """Create an empty part file for ``path``; symbolic links are never followed."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory")
     part = part_of(path)
@@ -116,11 +105,7 @@ def new_part(path: Path) -> Path:
 
 
 def rename_folder(part: Path, path: Path) -> None:
-    """Replace a folder by another one.
-
-    Raises:
-        OSError: If the system refuses.
-    """
+    """Replace a folder by another one."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     os.replace(part, path)
@@ -152,9 +137,6 @@ def sweep_parts(directory: Path) -> list[Path]:
     The name of a part holds the number of its process and a checksum of the machine or container.
     Whether a process on another machine is alive cannot be seen, so parts from elsewhere are
     removed after a day without writes.
-
-    Raises:
-        OutputError: If the folder cannot be read or a part cannot be removed.
     """
     swept = []
     try:
@@ -173,11 +155,7 @@ def sweep_parts(directory: Path) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file if it exists.
-
-    Raises:
-        OutputError: If the system refuses.
-    """
+    """Remove a file if it exists."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -197,11 +175,7 @@ def discard(part: Path) -> None:
 
 
 def make_folder(directory: Path) -> None:
-    """Make a folder and its parents where they do not exist.
-
-    Raises:
-        OutputError: If the system refuses.
-    """
+    """Make a folder and its parents where they do not exist."""
     try:
         missing = [each for each in (directory, *directory.parents) if not os.path.lexists(each)]
         directory.mkdir(parents=True, exist_ok=True)

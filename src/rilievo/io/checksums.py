@@ -37,9 +37,6 @@ def write_checksums(
         names: Paths relative to the folder.
         known: Sums that were computed when the files were written, by path; these files are not
             read again.
-
-    Raises:
-        OutputError: If the system refuses.
     """
     _write(folder / CHECKSUMS, names, known or {})
 
@@ -50,29 +47,17 @@ def beside(path: Path) -> Path:
 
 
 def write_beside(path: Path) -> None:
-    """Write down size and sha256 of a single file.
-
-    Raises:
-        OutputError: If the system refuses.
-    """
+    """Write down size and sha256 of a single file."""
     _write(beside(path), (path.name,), {})
 
 
 def read_checksums(folder: Path) -> Mapping[str, FileSum] | None:
-    """Read size and SHA-256 by path in the folder; None where there is not a list of checksums.
-
-    Raises:
-        InputError: If the file is not ours, or broken otherwise than by a power cut.
-    """
+    """Read size and SHA-256 by path in the folder; None where there is not a list of checksums."""
     return read_sums(folder / CHECKSUMS)
 
 
 def read_sums(path: Path) -> Mapping[str, FileSum] | None:
-    """Size and sha256 by path in the folder of a JSON of checksums; None where it has no content.
-
-    Raises:
-        InputError: If the file is none of ours, or broken otherwise than by a power cut.
-    """
+    """Size and sha256 of each file that a JSON of checksums lists; None where it has no content."""
     if not path.exists() or is_torn(path):
         return None
     try:
@@ -130,11 +115,7 @@ def is_torn(record: Path) -> bool:
 
 
 def is_marked(path: Path) -> bool:
-    """Whether a file, whole or truncated, was written by rilievo, or is empty.
-
-    Raises:
-        OSError: If a folder cannot be read.
-    """
+    """Whether a file, whole or truncated, was written by rilievo, or is empty."""
     if path.is_dir():
         names = [each.name for each in path.iterdir()]
         return path.suffix == ".frames" and all(name[:6].isdecimal() for name in names)
@@ -163,22 +144,14 @@ EMPTY, MISSING = "is empty (0 bytes)", "is missing"
 
 
 def sum_of(path: Path) -> FileSum:
-    """Compute size and SHA-256 of one file.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
+    """Compute size and SHA-256 of one file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return FileSum(bytes=file.tell(), sha256=digest.hexdigest())
 
 
 def sums_of(folder: Path, names: Iterable[str]) -> dict[str, FileSum]:
-    """Compute size and SHA-256 of files of a folder, by name; missing files are left out.
-
-    Raises:
-        OSError: If a file cannot be read.
-    """
+    """Compute size and SHA-256 of files of a folder, by name; missing files are left out."""
     return {name: sum_of(folder / name) for name in names if (folder / name).is_file()}
 
 
@@ -224,3 +197,55 @@ def _size_fault(path: Path, expected: FileSum) -> str | None:
     if size == expected.bytes:
         return None
     return EMPTY if not size else f"has {size:,} bytes, {expected.bytes:,} were written"
+
+
+ONNX_KEY = "rilievo.sha256"
+_DIGITS = 64
+_METADATA_FIELD = 14  # metadata_props of onnx.ModelProto
+
+
+def append_sum(path: Path) -> None:
+    """Append the checksum to an ONNX file, replacing one that is there."""
+    content = path.read_bytes()
+    if _sum_at_end(content) is not None:
+        content = content[: -len(_entry("0" * _DIGITS))]
+    with path.open("wb") as file:
+        file.write(content)
+        file.write(_entry(hashlib.sha256(content).hexdigest()))
+
+
+def has_sum(path: Path) -> bool:
+    """Whether an ONNX file ends in a checksum."""
+    length = len(_entry("0" * _DIGITS))
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - length))
+            return _sum_at_end(file.read()) is not None
+    except OSError:
+        return False
+
+
+def onnx_fault(path: Path) -> str | None:
+    """Describe how a file differs from its checksum; None if it agrees."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read ({reason(error)})"
+    found = _sum_at_end(content)
+    before = content[: -len(_entry("0" * _DIGITS))]
+    if found != hashlib.sha256(before).hexdigest():
+        return "differs from what was written (sha256)"
+    return None
+
+
+def _entry(digest: str) -> bytes:
+    pair = b"".join(
+        bytes([tag, len(text)]) + text
+        for tag, text in ((10, ONNX_KEY.encode()), (18, digest.encode()))
+    )
+    return bytes([_METADATA_FIELD << 3 | 2, len(pair)]) + pair
+
+
+def _sum_at_end(content: bytes) -> str | None:
+    digest = content[-_DIGITS:].decode("ascii", "replace")
+    return digest if len(digest) == _DIGITS and content.endswith(_entry(digest)) else None

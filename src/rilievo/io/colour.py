@@ -1,6 +1,7 @@
-"""Colour pictures of depth and normals."""
+"""Colour pictures of depth and normals, and the colour maps that all of rilievo uses."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -11,9 +12,27 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from rilievo.errors import OptionError, suggest
-from rilievo.io.bands import bands
-from rilievo.io.palette import DEPTH_COLOURS, LEAST_SPAN
 from rilievo.types import DepthKind, DepthMap
+
+_PIXELS = 1 << 16
+
+
+def bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Row slices, in order, that cover an image of shape (height, width, ...)."""
+    rows = max(1, _PIXELS // shape[1])
+    for first in range(0, shape[0], rows):
+        yield slice(first, min(first + rows, shape[0]))
+
+
+DEPTH_COLOURS = "viridis"
+"""Colour map of depth; yellow is near, violet is far."""
+SIGNED_COLOURS = "spectral"
+"""Colour map of signed errors; the middle is zero."""
+ANGLE_COLOURS = "magma"
+"""Colour map of angles between normals; black is zero."""
+LEAST_SPAN = 1.5
+"""Least ratio of farthest to nearest depth in a colour range, so that a flat wall looks flat."""
+
 
 # Rows of colour_maps.png. viridis, magma, inferno and plasma: Smith and van der Walt, CC0. turbo:
 # Mikhailov, Google, Apache-2.0. spectral: Brewer's ColorBrewer "Spectral", Apache-2.0, blue first.

@@ -15,19 +15,19 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, needing
 from rilievo.io.limits import MAX_PIXELS, check_regular, reason
-from rilievo.io.pyav import (
-    Colorspace,
-    Disposition,
-    EndOfVideo,
-    FFmpegError,
-    InputContainer,
-    Packet,
-    VideoFrame,
-    VideoStream,
-    av,
-)
+
+# PyAV is no part of the core: its wheel has 104 MB and carries codecs under the GPL.
+with needing("reading or writing a video", "video"):
+    import av
+    from av import Packet, VideoFrame
+    from av.container import InputContainer, OutputContainer  # noqa: F401
+    from av.error import EOFError as EndOfVideo
+    from av.error import FFmpegError
+    from av.stream import Disposition, Stream  # noqa: F401
+    from av.video.reformatter import ColorRange, Colorspace  # noqa: F401
+    from av.video.stream import VideoStream
 
 # FFmpeg's names. Playlists and lists of files (hls, dash, concat, image2, ...) are not among them.
 _CONTAINERS = (
@@ -116,15 +116,7 @@ def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | N
 
 
 def pictures(path: Path, damage: Damage) -> Iterator[VideoFrame]:
-    """Decode every frame of a video that can be decoded, in order of presentation.
-
-    Args:
-        path: The file.
-        damage: Counts every damaged place.
-
-    Raises:
-        InputError: If it cannot be opened or has no video.
-    """
+    """Decode every frame of a video that can be decoded, in order of presentation."""
     shown = 0
     with opened(path) as container:
         stream = video_stream(path, container)

@@ -85,11 +85,6 @@ def decode(
 def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
     """Read the size (height, width) that the header of a photograph announces.
 
-    Args:
-        file: File open for reading, at its beginning.
-        name: Name for messages.
-        max_pixels: Largest number of pixels.
-
     Raises:
         InputError: If it is not a photograph in a known format, is too large, or is broken.
     """

@@ -25,11 +25,7 @@ _WIDE = 0.1
 
 
 def parse_drop(text: str) -> tuple[str, ...]:
-    """Parse ``--drop``: ``sky``, ``background`` or ``background=SHARE``, separated by commas.
-
-    Raises:
-        OptionError: If one is unknown, or a share is not between 0 and 1.
-    """
+    """Parse ``--drop``: ``sky``, ``background`` or ``background=SHARE``, separated by commas."""
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     for part in parts:
         name, number, _ = part.partition("=")

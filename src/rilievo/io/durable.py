@@ -21,21 +21,13 @@ _AT_ONCE = 32
 
 
 def create_new(path: Path) -> None:
-    """Create an empty file; the name must be free, and links are not followed.
-
-    Raises:
-        OSError: If the system refuses.
-    """
+    """Create an empty file; the name must be free, and links are not followed."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS
     os.close(os.open(path, flags, 0o666))
 
 
 def sync_file(path: Path) -> None:
-    """Sync the data of a regular file to the disk; a link is refused, never followed.
-
-    Raises:
-        OSError: If the system refuses, or the name belongs to something other than a file.
-    """
+    """Sync the data of a regular file to the disk; a link is refused, never followed."""
     # Windows syncs only files that are open for writing.
     file = os.open(path, (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | _NO_LINKS)
     try:
@@ -47,20 +39,12 @@ def sync_file(path: Path) -> None:
 
 
 def sync_open_file(file: int) -> None:
-    """Sync the data of an open file to the disk.
-
-    Raises:
-        OSError: If the system refuses.
-    """
+    """Sync the data of an open file to the disk."""
     _sync(file)
 
 
 def sync_folder(path: Path) -> None:
-    """Sync the names in a folder to the disk.
-
-    Raises:
-        OSError: If the system refuses.
-    """
+    """Sync the names in a folder to the disk."""
     if sys.platform == "win32":
         return  # a folder cannot be opened there; NTFS logs its names
     try:
@@ -74,11 +58,7 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Sync a folder and everything in it to the disk.
-
-    Raises:
-        OSError: If the system refuses.
-    """
+    """Sync a folder and everything in it to the disk."""
     files, folders = [], []
     for folder, _, names in os.walk(path):
         folders.append(Path(folder))

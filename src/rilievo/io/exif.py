@@ -91,10 +91,6 @@ def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
     uncropped photographs within a few pixels. A photograph whose aspect ratio differs from that of
     the camera's image is a crop, and its tags no longer describe its field of view.
 
-    Args:
-        facts: Tags of the file.
-        size: Size (height, width) of the upright pixels, resized or not.
-
     Returns:
         The camera; None where the tags give no focal length, or an implausible one.
     """

@@ -1,4 +1,4 @@
-"""Sources of video frames: frames in order, each with its time of presentation.
+"""Sources of video frames, in order and with their times, and formats of videos; without PyAV.
 
 A source can be iterated any number of times, and holds one frame in memory at a time.
 """
@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,54 @@ from rilievo.io.limits import printable, reason
 from rilievo.io.photo import read_photo
 from rilievo.io.signatures import HEAD_BYTES, PHOTO_SUFFIXES, PhotoFormat, identify
 from rilievo.types import OwnDepth, Photo
+
+
+class Coding(StrEnum):
+    """Storage of the frames of a video."""
+
+    PICTURE = "picture"
+    """H.264, 8 bits, 4:2:0, nearly without visible loss; plays everywhere."""
+    NUMBERS = "numbers"
+    """FFV1 (RFC 9043), 16-bit grey, lossless, in Matroska."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFormat:
+    """Properties of a video file.
+
+    Attributes:
+        size: (height, width) of its frames.
+        rate: Average frames a second.
+        time_base: Seconds of one tick. Matroska keeps times to the millisecond only.
+        coding: Storage of its frames.
+    """
+
+    size: tuple[int, int]
+    rate: Fraction
+    time_base: Fraction
+    coding: Coding
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """``size``, with odd sides one larger where the coding has no odd ones."""
+        height, width = self.size
+        if self.coding is Coding.PICTURE:
+            return height + height % 2, width + width % 2
+        return height, width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundSource:
+    """Source of the sound that is copied.
+
+    Attributes:
+        path: A video whose sound the file that is written can hold (``sound_suffix``).
+        origin: Time [s] in that video that is zero in the file that is written.
+    """
+
+    path: Path
+    origin: Fraction
+
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -91,12 +140,7 @@ class FrameSource(ABC):
 
 
 def open_video(path: Path) -> FrameSource:
-    """Open a video file and decode its first frame.
-
-    Raises:
-        MissingExtraError: If PyAV is not installed.
-        InputError: If it is not a video that can be read.
-    """
+    """Open a video file and decode its first frame."""
     from rilievo.io.video import VideoReader
 
     return VideoReader(path)
@@ -124,10 +168,6 @@ class FrameFolder(FrameSource):
             rate: Frame rate [1/s].
             own_depth: Whether to read the depth map stored in the file of the first frame. Those of
                 the other frames are not read.
-
-        Raises:
-            InputError: If the folder has no readable photograph.
-            OptionError: If the rate is not positive.
         """
         if rate <= 0:
             raise OptionError(f"a frame rate is positive, got {rate}")

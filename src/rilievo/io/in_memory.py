@@ -38,12 +38,7 @@ def line(prediction: Prediction) -> str:
 
 
 def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image:
-    """Draw depth in colours, as ``--save colour`` writes it.
-
-    Raises:
-        NoDepthError: If the prediction has no depth.
-        OptionError: If there is no such colour map.
-    """
+    """Draw depth in colours, as ``--save colour`` writes it."""
     options = SaveOptions() if colour_map is None else SaveOptions(colour_map=colour_map)
     depth = prediction.depth
     limits = picture_range(depth, options)
@@ -75,11 +70,7 @@ def framed_page(prediction: Prediction) -> str:
 
 
 def points(prediction: Prediction, step: int | None = None) -> PointCloud:
-    """Make the points that ``--save ply`` writes.
-
-    Raises:
-        InputError: If the depth is of an affine kind, or the camera is not known.
-    """
+    """Make the points that ``--save ply`` writes."""
     options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
     return surfaces.point_cloud(
         depth.depth(),
@@ -93,11 +84,7 @@ def points(prediction: Prediction, step: int | None = None) -> PointCloud:
 
 
 def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
-    """Make a mesh as ``--save glb`` does, but without merging flat parts.
-
-    Raises:
-        InputError: If the depth is of an affine kind, or the camera is not known.
-    """
+    """Make a mesh as ``--save glb`` does, but without merging flat parts."""
     options, depth = SaveOptions(), prediction.depth
     return surfaces.mesh(
         depth.depth(),

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, driven by their fields.
+"""Frozen dataclasses to JSON and back, driven by their fields; JSON and YAML that users write.
 
 Files are untrusted: reading either gives a record whose every field has its type, or raises a
 one-line error that names the field.
@@ -31,24 +31,12 @@ def to_json(record: object, *, indent: int | None = None) -> str:
 
 
 def from_json(kind: type[Record], text: str) -> Record:
-    """Parse a record that ``to_json`` wrote; fields that ``kind`` does not have are ignored.
-
-    Raises:
-        NotThisRecord: If the text is not JSON, or a field is missing or of another type.
-    """
+    """Parse a record that ``to_json`` wrote; fields that ``kind`` does not have are ignored."""
     return _read(kind, parse_json(text, parse_constant=_refuse_constant), "it")
 
 
 def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
-    """Parse JSON from an untrusted source.
-
-    Args:
-        text: The JSON text.
-        parse_constant: Converter for NaN and infinities, which are not valid JSON.
-
-    Raises:
-        NotThisRecord: If it is not JSON, or is nested too deeply.
-    """
+    """Parse JSON from an untrusted source."""
     try:
         return json.loads(text, parse_constant=parse_constant)
     except (ValueError, RecursionError) as error:
@@ -143,3 +131,36 @@ def _expect(holds: bool, expected: str, data: Any, where: str) -> None:
         raise NotThisRecord(
             f"{where} is {shown if len(shown) <= 40 else shown[:40] + '...'}, expected {expected}"
         )
+
+
+_MOST = 100_000
+"""Most values of one file, each counted as often as it is referenced."""
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML into strings, numbers, dates, lists and mappings.
+
+    With references, a few lines can stand for billions of values, or for themselves. Such a file is
+    refused before its values are visited.
+    """
+    import yaml
+
+    try:
+        held = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, AttributeError, TypeError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    _refuse_endless(held)
+    return held
+
+
+def _refuse_endless(held: Any) -> None:
+    waiting, count = [held], 0
+    while waiting:
+        each = waiting.pop()
+        count += 1
+        if count > _MOST:
+            raise ValueError(f"more than {_MOST} values, or one that contains itself")
+        if isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, (list, tuple, set)):
+            waiting.extend(each)

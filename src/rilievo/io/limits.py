@@ -49,10 +49,6 @@ def check_regular(path: Path | str) -> int:
 
     Returns:
         Size of the file [bytes], at least 1.
-
-    Raises:
-        MissingFileError: If the path does not exist.
-        InputError: If it cannot be reached, is empty or is not a regular file.
     """
     try:
         found = os.stat(path)
@@ -69,12 +65,7 @@ def check_regular(path: Path | str) -> int:
 
 
 def read_text(path: Path) -> str:
-    """Read a small text file, such as a configuration or a record.
-
-    Raises:
-        InputError: If it is not a regular file, is larger than ``MAX_TEXT_BYTES``, cannot be read,
-            or is not UTF-8.
-    """
+    """Read a small text file, such as a configuration or a record."""
     name, size = printable(path), check_regular(path)
     if size > MAX_TEXT_BYTES:
         raise InputError(
@@ -102,9 +93,6 @@ def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS
         name: Name of the image in messages.
         size: Size (height, width) from the header; nothing has been decoded yet.
         max_pixels: Largest allowed number of pixels.
-
-    Raises:
-        InputError: If a side is shorter than ``MIN_SIDE``, or there are more than ``max_pixels``.
     """
     height, width = size
     if min(height, width) < MIN_SIDE:

@@ -5,16 +5,18 @@ Values are not scaled and nothing is unpickled; the caller knows what they mean.
 
 import lzma
 import os
+import re
 import tokenize
 import zipfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped, UInt8, UInt16
 from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -30,7 +32,64 @@ from rilievo.io.limits import (
     reason,
     retry_miscounted,
 )
-from rilievo.io.netpbm import is_netpbm, parse_netpbm
+
+_HEADER = re.compile(rb"(P[56Ff])\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+(-?[0-9.eE+-]+)\s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    channels: int
+    height: int
+    width: int
+    last: float
+    end: int
+
+
+def is_netpbm(head: bytes) -> bool:
+    """Whether the first bytes are those of a binary PGM, PPM or PFM file."""
+    return head[:2] in (b"P5", b"P6", b"Pf", b"PF") and head[2:3].isspace()
+
+
+def parse_netpbm(
+    content: bytes,
+) -> UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w *c"] | Float32[np.ndarray, "h w *c"]:
+    """Parse the content of a file; grey has no channel axis, colour has a last axis of three."""
+    header = _header(content)
+    if content[:2] in (b"Pf", b"PF"):
+        if header.last == 0:
+            raise ValueError("its scale is 0, but its sign has to give the byte order")
+        stored = np.dtype("<f4" if header.last < 0 else ">f4")
+        return _pixels(content, header, stored)[::-1]
+    if not 0 < header.last < 65536:
+        raise ValueError(f"its largest value is {header.last:g}, expected 1 to 65535")
+    return _pixels(content, header, np.dtype(">u2" if header.last > 255 else "u1"))
+
+
+def _header(content: bytes) -> _Header:
+    found = _HEADER.match(content)
+    if found is None:
+        raise ValueError("its header has no width, height and largest value")
+    return _Header(
+        channels=3 if found[1] in (b"P6", b"PF") else 1,
+        width=int(found[2]),
+        height=int(found[3]),
+        last=float(found[4]),
+        end=found.end(),
+    )
+
+
+def _pixels(content: bytes, header: _Header, stored: np.dtype) -> np.ndarray:
+    count = header.height * header.width * header.channels
+    there = len(content) - header.end
+    if not count or there < count * stored.itemsize:
+        raise ValueError(
+            f"it promises {header.width} x {header.height} pixels, {count * stored.itemsize} "
+            f"bytes, but has {there}"
+        )
+    values = np.frombuffer(content, stored, count, header.end).astype(stored.newbyteorder("="))
+    shape = (header.height, header.width)
+    return values.reshape(shape if header.channels == 1 else (*shape, 3))
+
 
 NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")
 """Usual suffixes of files that ``read_numbers`` reads. The format is recognised by content."""
@@ -58,10 +117,6 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
     Returns:
         Array without axes of length one. Channels are the last axis, but arrays of npy and npz
         files keep the order of axes in which they were saved.
-
-    Raises:
-        InputError: If the file is missing, truncated, damaged, or holds no array.
-        MissingExtraError: If it is an EXR file and OpenEXR is not installed.
     """
     shown, size = printable(path), check_regular(path)
     if size > MAX_BYTES:
@@ -82,11 +137,7 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
 
 
 def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w"]:
-    """Read an array with one value a pixel: depth, disparity, a mask.
-
-    Raises:
-        InputError: If ``read_numbers`` raises it, or there are several values a pixel.
-    """
+    """Read an array with one value a pixel: depth, disparity, a mask."""
     numbers = read_numbers(path, name=name)
     if numbers.ndim != 2:
         raise InputError(
@@ -195,11 +246,7 @@ def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 
 def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
-    """Get an array of an open npz file; for other members numpy returns bytes.
-
-    Raises:
-        ValueError: If the member is not an array.
-    """
+    """Get an array of an open npz file; for other members numpy returns bytes."""
     found = archive[name]
     if not isinstance(found, np.ndarray):
         raise ValueError(f"'{name}' in it is not an array")

@@ -8,9 +8,8 @@ from pathlib import Path
 from rilievo.errors import MissingExtraError, OptionError
 from rilievo.io.atomic import make_folder
 from rilievo.io.checksums import sum_of
-from rilievo.io.merging import agreeing, merged
 from rilievo.io.output_table import OUTPUTS, Need
-from rilievo.io.ownership import check_claim
+from rilievo.io.ownership import agreeing, check_claim, merged
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
 from rilievo.io.writing import SaveOptions, WriteJob, write_file
@@ -65,11 +64,7 @@ def write_parts(
     *,
     run: Mapping[str, Setting] | None = None,
 ) -> Placement:
-    """Write the files of ``save`` as part files, which ``Placement.place`` renames.
-
-    Raises:
-        RilievoError: As for ``save``; no part files remain then.
-    """
+    """Write the files of ``save`` as part files, which ``Placement.place`` renames."""
     options = options or SaveOptions()
     check_outputs(names)
     check_parts(prediction, names)
@@ -103,12 +98,7 @@ def _paths(stem: Path, names: Sequence[str]) -> list[Path]:
 
 
 def check_outputs(names: Sequence[str]) -> None:
-    """Refuse names that are not in ``OUTPUTS``, and formats whose extra is not installed.
-
-    Raises:
-        OptionError: If a name is unknown, or there are no names.
-        MissingExtraError: If a format's package is not installed.
-    """
+    """Refuse names that are not in ``OUTPUTS``, and formats whose extra is not installed."""
     if not names:
         raise OptionError(f"no outputs are named; known: {', '.join(OUTPUTS)}")
     for name in names:
@@ -118,12 +108,7 @@ def check_outputs(names: Sequence[str]) -> None:
 
 
 def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
-    """Refuse outputs that need parts this prediction does not have.
-
-    Raises:
-        OptionError: If a part is missing.
-        InputError: If a surface is asked for and the depth has an unknown shift.
-    """
+    """Refuse outputs that need parts this prediction does not have."""
     for name in names:
         for need in OUTPUTS[name].needs:
             if not prediction.has("depth_or_none" if need is Need.DEPTH else need):

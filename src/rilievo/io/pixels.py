@@ -167,10 +167,6 @@ def converter_to_srgb(
 ) -> Callable[[Image.Image], Image.Image] | None:
     """Make the function that converts images of a mode and a profile to RGB in sRGB.
 
-    Args:
-        mode: "RGB", "L", "CMYK", or "LAB", which needs no profile.
-        profile: ICC profile as stored in image files.
-
     Returns:
         The function; None where there is nothing to convert: no profile, sRGB, a profile of another
         mode, or a broken one. Colours are then slightly off, which is no reason to refuse a

@@ -60,31 +60,19 @@ class Placement:
         return self.record.parent
 
     def record_part(self) -> Path:
-        """Create a part file for the record.
-
-        Raises:
-            OSError: If the system refuses.
-        """
+        """Create a part file for the record."""
         self.latest = self.record
         self._record = _Part(new_part(self.record), self.record)
         return self._record.part
 
     def part(self, path: Path) -> Path:
-        """Create a part file for a file of the set.
-
-        Raises:
-            OSError: If the system refuses.
-        """
+        """Create a part file for a file of the set."""
         self.latest = path
         self._parts.append(_Part(new_part(path), path))
         return self._parts[-1].part
 
     def part_folder(self, path: Path) -> Path:
-        """Create a part folder for a folder of the set.
-
-        Raises:
-            OSError: If the system refuses.
-        """
+        """Create a part folder for a folder of the set."""
         self.latest = path
         self._parts.append(_Part(part_of(path), path))
         self._parts[-1].part.mkdir()
@@ -107,11 +95,7 @@ class Placement:
 
 @contextmanager
 def filling(placement: Placement) -> Iterator[Placement]:
-    """Fill the parts of a set, to be placed later; discard them if the block raises.
-
-    Raises:
-        OutputError: If the system refuses.
-    """
+    """Fill the parts of a set, to be placed later; discard them if the block raises."""
     try:
         yield placement
     except BaseException as error:
@@ -127,9 +111,6 @@ def place_one(placement: Placement, *, durable: bool = True) -> None:
     Args:
         placement: The set.
         durable: Whether the set survives a power cut, as for ``place``.
-
-    Raises:
-        OutputError: If the system refuses; the set's parts have been removed then.
     """
     [error] = place([placement], durable=durable)
     if error is not None:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from rilievo.io.bands import bands
+from rilievo.io.colour import bands
 
 _COLOUR_TYPES = {1: 0, 3: 2}
 _INDEXED = 3

@@ -57,29 +57,17 @@ def describe(
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
-    """Write the JSON; use a part file (``replacing``) to make the write atomic.
-
-    Raises:
-        OSError: If the system refuses.
-    """
+    """Write the JSON; use a part file (``replacing``) to make the write atomic."""
     path.write_text(to_json(sidecar, indent=1) + "\n", encoding="utf-8")
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """Read the JSON file beside results.
-
-    Raises:
-        InputError: If it cannot be read, or was not written by rilievo.
-    """
+    """Read the JSON file beside results."""
     return parse_sidecar(read_text(path), printable(path))
 
 
 def parse_sidecar(text: str, name: str) -> Sidecar:
-    """Parse a sidecar; errors call it ``name``.
-
-    Raises:
-        InputError: If it was not written by rilievo.
-    """
+    """Parse a sidecar; errors call it ``name``."""
     try:
         found = from_json(_Head, text).format
         if found != FORMAT:
@@ -97,11 +85,7 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
 
 
 def camera_of(facts: CameraFacts) -> Camera:
-    """Make the camera that the facts describe.
-
-    Raises:
-        InputError: If they do not describe a valid camera.
-    """
+    """Make the camera that the facts describe."""
     return Camera(K=np.array(facts.K, np.float64), source=facts.source)
 
 

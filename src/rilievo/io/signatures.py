@@ -25,12 +25,7 @@ class PhotoFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignFormat:
-    """A format that is recognised but not read.
-
-    Attributes:
-        name: Name in messages, with its article.
-        advice: Advice for the user.
-    """
+    """A format that is recognised but not read."""
 
     name: str
     advice: str = "export it as JPEG or PNG first"

@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
 from rilievo.errors import OptionError, suggest
-from rilievo.io.bands import bands
-from rilievo.io.colour import ColourRange, colour_range, drawn
+from rilievo.io.colour import ColourRange, bands, colour_range, drawn
 from rilievo.types import DepthMap
 
 LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
@@ -26,11 +25,7 @@ Field = Float32[np.ndarray, "h w"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StereoOptions:
-    """Layout and amount of depth of a stereo pair.
-
-    Raises:
-        OptionError: If a number is out of range.
-    """
+    """Layout and amount of depth of a stereo pair."""
 
     layout: str = "side-by-side"
     """One of ``LAYOUTS``; the left eye's picture is left, on top, or red."""
@@ -51,11 +46,7 @@ class StereoOptions:
 
 
 def parse_stereo(text: str) -> StereoOptions:
-    """Parse ``--stereo``: a layout, ``strength=SHARE`` and ``convergence=SHARE``.
-
-    Raises:
-        OptionError: If a part is unknown or not a number.
-    """
+    """Parse ``--stereo``: a layout, ``strength=SHARE`` and ``convergence=SHARE``."""
     usual = StereoOptions()
     layout = usual.layout
     numbers = {"strength": usual.strength, "convergence": usual.convergence}

@@ -59,11 +59,7 @@ def from_nan(values: Float32[np.ndarray, "h w"]) -> Stored:
 
 @contextmanager
 def opened(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
-    """Open and decode an image that we wrote; ``Image.open`` would warn of the largest ones.
-
-    Raises:
-        ValueError: If its header announces more pixels than any photograph may have.
-    """
+    """Open and decode an image that we wrote; ``Image.open`` would warn of the largest ones."""
     with plugin(path) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:

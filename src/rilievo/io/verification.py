@@ -9,26 +9,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
+from rilievo.io.cached_files import (
+    FEATURES,
+    FRAMES,
+    FRAMES_FORMAT,
+    about_path,
+    features_fault,
+    frames_fault,
+)
 from rilievo.io.checksums import (
     CHECKSUMS,
     EMPTY,
     MISSING,
     beside,
     content_fault,
+    has_sum,
     is_blank,
     is_marked,
     is_torn,
+    onnx_fault,
     read_sums,
     sum_of,
 )
 from rilievo.io.facts import FORMAT, FileSum, Sidecar
-from rilievo.io.feature_file import ENDING, features_fault
-from rilievo.io.frame_file import ENDING as FRAMES
-from rilievo.io.frame_file import FORMAT as FRAMES_FORMAT
-from rilievo.io.frame_file import about_path, frames_fault
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import printable, read_text, reason
-from rilievo.io.onnx_sum import has_sum, onnx_fault
 from rilievo.io.sidecar import SUFFIX, read_sidecar
 
 _CONVERTED = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")
@@ -143,7 +148,7 @@ class _Look:
             self._onnx(path)
         elif path.suffix == ".npz":
             self._archive(path)
-        elif path.suffix == ENDING:
+        elif path.suffix == FEATURES:
             self._note(path, features_fault(path))
         elif path.suffix == FRAMES:
             self._frames(path)

@@ -11,6 +11,10 @@ from jaxtyping import UInt8
 from rilievo.errors import InputError
 from rilievo.io.container import (
     Damage,
+    FFmpegError,
+    VideoFrame,
+    VideoStream,
+    av,
     expected_end,
     opened,
     pictures,
@@ -21,7 +25,6 @@ from rilievo.io.container import (
 )
 from rilievo.io.frames import DEFAULT_RATE, Frame, FrameSource
 from rilievo.io.limits import check_size, printable, reason
-from rilievo.io.pyav import FFmpegError, VideoFrame, VideoStream, av
 from rilievo.types import Photo
 
 
@@ -33,12 +36,7 @@ class VideoReader(FrameSource):
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file and decode its first frame.
-
-        Raises:
-            InputError: If it is not a video, no frame can be decoded, or frames are too large or
-                too small.
-        """
+        """Open the file and decode its first frame."""
         self.path, self.fault, self.notes = path, None, ()
         with opened(path) as container:
             stream = video_stream(path, container)
@@ -128,9 +126,6 @@ def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[P
             srt), or a video file.
         newest: Whether to decode in a separate thread and yield the latest frame each time, so that
             a slow consumer does not fall behind the camera. False yields every frame.
-
-    Raises:
-        InputError: If the source cannot be opened, or ends without a frame.
     """
     frames = _each(source)
     return _latest(frames) if newest else frames

@@ -14,9 +14,7 @@ from jaxtyping import UInt8, UInt16
 
 from rilievo.errors import OutputError
 from rilievo.io.atomic import replacing
-from rilievo.io.container import opened
-from rilievo.io.limits import printable
-from rilievo.io.pyav import (
+from rilievo.io.container import (
     ColorRange,
     Colorspace,
     FFmpegError,
@@ -26,19 +24,17 @@ from rilievo.io.pyav import (
     VideoFrame,
     VideoStream,
     av,
+    opened,
 )
-from rilievo.io.video_format import Coding, SoundSource, VideoFormat
+from rilievo.io.frames import Coding, SoundSource, VideoFormat
+from rilievo.io.limits import printable
 
 # Codecs that players expect in MP4. FFmpeg would write others, which few programs play.
 _IN_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})
 
 
 def sound_suffix(path: Path) -> str | None:
-    """Suffix of a file that can hold this video's sound: .mp4 or .mkv; None if neither can.
-
-    Raises:
-        InputError: If the video cannot be opened.
-    """
+    """Suffix of a file that can hold this video's sound: .mp4 or .mkv; None if neither can."""
     with opened(path) as source:
         name = _codec(source.streams.audio[0]) if source.streams.audio else None
     if name in _IN_MP4:
@@ -148,11 +144,7 @@ class VideoWriter:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write the frames that the encoder still holds, the rest of the sound, and the file's end.
-
-        Raises:
-            OSError: If the system refuses.
-        """
+        """Write the frames that the encoder still holds, the rest of the sound, and the end."""
         if self._finished:
             return
         self._container.mux(self._stream.encode())
@@ -186,9 +178,6 @@ def writing_video(
         path: Path ending in ``.mp4`` or ``.mkv``; values need ``.mkv``.
         like: Format of the video.
         sound: Sound track to copy unchanged, with its times.
-
-    Raises:
-        OutputError: If the system refuses, or this build of FFmpeg lacks the encoder.
     """
     with replacing(path) as part, writing_part(path, part, like, sound=sound) as writer:
         yield writer

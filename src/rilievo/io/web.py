@@ -25,11 +25,7 @@ def asked_for(url: str) -> Request:
 
 
 def fetch(url: str) -> bytes:
-    """Download the bytes at an address, through the system's proxies.
-
-    Raises:
-        InputError: If there is no reply, a failure status, or more than 256 MiB.
-    """
+    """Download the bytes at an address, through the system's proxies."""
     try:
         with urlopen(asked_for(url), timeout=TIMEOUT) as answer:
             content = answer.read(MOST_BYTES + 1)

@@ -10,11 +10,10 @@ from jaxtyping import Bool
 from rilievo.errors import OptionError
 from rilievo.geometry.backing import MOST_BACKING
 from rilievo.geometry.lattice import Cut
-from rilievo.io.colour import Drawn, check_colour_map
+from rilievo.io.colour import DEPTH_COLOURS, Drawn, check_colour_map
 from rilievo.io.dropping import parse_drop, surface_pixels
 from rilievo.io.facts import DepthFacts, FileFacts, Sidecar
 from rilievo.io.output_table import OUTPUTS, load
-from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.io.stereo import StereoOptions
 from rilievo.types import Prediction
 

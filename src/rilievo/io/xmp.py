@@ -52,11 +52,7 @@ def speaks_of(image: Image.Image, namespace: str) -> bool:
 
 
 def parse(packet: bytes, name: str) -> "Element":
-    """Parse the XML of a packet.
-
-    Raises:
-        InputError: If it is not XML, too large, or declares entities.
-    """
+    """Parse the XML of a packet."""
     from xml.etree.ElementTree import ParseError, fromstring
 
     if len(packet) > MOST_BYTES:
@@ -72,11 +68,7 @@ def parse(packet: bytes, name: str) -> "Element":
 
 
 def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Element]":
-    """The main packet, and the extended one where the main one announces it.
-
-    Raises:
-        InputError: If parts of the extended packet are missing.
-    """
+    """The main packet, and the extended one where the main one announces it."""
     guid = properties([root], _NOTE).get("HasExtendedXMP")
     if guid is None:
         return [root]
@@ -145,12 +137,7 @@ _MOST_PICTURES = 16
 
 
 def other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterator[bytes]:
-    """Yield the content of every picture but the first; nothing where the index is broken.
-
-    Args:
-        image: Image with the index, as Pillow opened it.
-        file: File that the image was read from.
-    """
+    """Yield the content of every picture but the first; nothing where the index is broken."""
     index, start = image.info["mp"], image.info["mpoffset"]
     try:
         places = _places(index)

@@ -140,11 +140,7 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
 
 
 def _metric(prediction: Prediction) -> Camera:
-    """Camera of a prediction in metres.
-
-    Raises:
-        CalibrationError: If its depth is not in metres.
-    """
+    """Camera of a prediction in metres."""
     if prediction.depth.kind is not DepthKind.METRIC:
         raise CalibrationError(
             f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one known "
@@ -204,11 +200,7 @@ def _disc(shape: tuple[int, int], at: Pixel) -> Bool[np.ndarray, "h w"]:
 def _plane(
     prediction: Prediction, mask: Bool[np.ndarray, "h w"]
 ) -> tuple[Float64[np.ndarray, "3"], float]:
-    """Fit the plane m·p = 1 to the points of a mask; returns m and the median relative residual.
-
-    Raises:
-        CalibrationError: If the mask has too few pixels with depth.
-    """
+    """Fit the plane m·p = 1 to the points of a mask; returns m and the median relative residual."""
     depth, camera = prediction.depth, prediction.known_camera
     inside = mask & depth.valid
     if inside.sum() < _LEAST_PATCH:

@@ -107,11 +107,7 @@ def _check(
 
 
 def read_kind(kind: str) -> DepthKind:
-    """Parse the name of a kind of depth.
-
-    Raises:
-        OptionError: If there is no such kind.
-    """
+    """Parse the name of a kind of depth."""
     if kind not in list(DepthKind):
         raise OptionError(f"no kind '{kind}'; {suggest(kind, DepthKind)}")
     return DepthKind(kind)

@@ -114,11 +114,7 @@ class Model(ABC):
     @overload
     def __call__(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
     def __call__(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
-        """Predict one image, or a list or tuple of images.
-
-        Raises:
-            InputError: If an image cannot be read.
-        """
+        """Predict one image, or a list or tuple of images."""
         predictions = self.predict(as_list(images))
         return predictions if isinstance(images, list | tuple) else predictions[0]
 
@@ -177,11 +173,7 @@ def _confidence(
 
 
 def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
-    """Load the model that was pickled.
-
-    Raises:
-        ModelError: If its weights have changed since then.
-    """
+    """Load the model that was pickled."""
     model = load()
     if model.weights_sha256 != weights_sha256:
         raise ModelError(
@@ -231,3 +223,14 @@ def check_answer(inference: Inference, card: ModelCard) -> None:
             f"model '{card.name}' says its depth is {card.kind}, but returned values that "
             "are not positive: is its kind right?"
         )
+
+
+class PaidModel(Model):
+    """A model that sends each photograph to a service as a paid call."""
+
+    service: str
+    """Name of the service that is paid."""
+
+    @abstractmethod
+    def allow(self, calls: int) -> None:
+        """Allow this many more calls, to which the user has agreed."""

@@ -232,11 +232,7 @@ def tensor_report(
 
 
 def check_tensors(model: str, report: TensorReport) -> None:
-    """Refuse a checkpoint that leaves tensors uninitialised; print a note about unused ones.
-
-    Raises:
-        ModelError: If a tensor is missing or has another shape.
-    """
+    """Refuse a checkpoint that leaves tensors uninitialised; print a note about unused ones."""
     wrong = [
         f"{words}: {_some(names)}"
         for words, names in (("missing", report.missing), ("misshapen", report.misshapen))

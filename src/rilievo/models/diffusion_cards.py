@@ -22,11 +22,7 @@ _SLOW = "minutes; a GPU is expected"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffusionSettings:
-    """Settings of Marigold, and of other pipelines of diffusers with the same interface.
-
-    Raises:
-        OptionError: If a number is out of range.
-    """
+    """Settings of Marigold, and of other pipelines of diffusers with the same interface."""
 
     steps: int | None = None
     """Number of denoising steps; by default what the checkpoint's authors recommend."""

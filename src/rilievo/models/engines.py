@@ -73,13 +73,7 @@ class Session:
 
 
 def open_session(path: Path, options: LoadOptions) -> Session:
-    """Open one file with the engine that ``options`` name.
-
-    Raises:
-        OptionError: If the engine, its precision or the device is not available.
-        MissingExtraError: If its package is not installed.
-        ModelError: If the file is not a network that the engine can run.
-    """
+    """Open one file with the engine that ``options`` name."""
     options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
     open_engine = _onnxruntime if options.engine == "onnxruntime" else _openvino
     try:
@@ -95,18 +89,7 @@ def checked(
     what: str,
     precisions: Mapping[str, tuple[str, ...]] = PRECISIONS,
 ) -> LoadOptions:
-    """Check the options and replace the engine ``auto`` by the first that has the precision.
-
-    Args:
-        options: Options as the user gave them.
-        engines: Engines that can run the model, the default first.
-        what: Name of the model in messages.
-        precisions: Precisions of each engine, for this kind of model.
-
-    Raises:
-        OptionError: If the engine is unknown or does not fit, or lacks the precision, or
-            ``threads`` is not positive.
-    """
+    """Check the options and replace the engine ``auto`` by the first that has the precision."""
     if options.engine not in (AUTO, *PRECISIONS):
         known = suggest(options.engine, [AUTO, *PRECISIONS])
         raise OptionError(f"no engine '{options.engine}'; {known}")
@@ -206,11 +189,7 @@ def _output_name(output: Any) -> str:
 
 
 def cache_directory() -> Path:
-    """Folder of compiled networks: ``$RILIEVO_CACHE``, or else one in the user's cache.
-
-    Raises:
-        ModelError: If the user has no home folder and ``RILIEVO_CACHE`` is not set.
-    """
+    """Folder of compiled networks: ``$RILIEVO_CACHE``, or else one in the user's cache."""
     given = os.environ.get("RILIEVO_CACHE")
     return Path(given) if given else user_cache("RILIEVO_CACHE") / "rilievo"
 
@@ -220,9 +199,6 @@ def user_cache(variable: str) -> Path:
 
     Args:
         variable: Environment variable that sets another folder; named in the error.
-
-    Raises:
-        ModelError: If the user has no home folder.
     """
     base = os.environ.get("XDG_CACHE_HOME")
     try:

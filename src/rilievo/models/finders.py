@@ -15,8 +15,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.checkpoints import KINDS, checkpoint_card, unlisted_card
 from rilievo.models.listing import MODELS, unknown
-from rilievo.models.probe_run import is_run, run_card
-from rilievo.models.video_run import is_video_run, video_run_card
+from rilievo.models.runs import is_run, is_video_run, run_card, video_run_card
 from rilievo.networks.video.blueprint import is_official
 from rilievo.outside import is_place, load_outside
 from rilievo.types import DepthKind
@@ -62,13 +61,7 @@ class Found:
 
 
 def find(asked: Asked) -> Found:
-    """Find the model for a request with the first finder that recognises it.
-
-    Raises:
-        ModelError: If no finder recognises it, or the kind of a checkpoint is neither known nor
-            given.
-        OptionError: If the module or package of the model cannot be used.
-    """
+    """Find the model for a request with the first finder that recognises it."""
     for finder in FINDERS:
         found = finder(asked)
         if found is not None:
@@ -77,11 +70,7 @@ def find(asked: Asked) -> Found:
 
 
 def loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
-    """Import the loader that a card names.
-
-    Raises:
-        MissingExtraError: If a loader of rilievo needs a package that is not installed.
-    """
+    """Import the loader that a card names."""
     module, _, function = card.loader.partition(":")
     ours = module.startswith("rilievo.")
     with needing(f"model '{card.name}'", card.extra or "train") if ours else nullcontext():
@@ -114,7 +103,7 @@ def _open_onnx(path: Path, options: "LoadOptions") -> "Model":
             raise
         return found
     if model.facts.adopted:
-        from rilievo.models.polarity import doubt_once
+        from rilievo.models.recognition import doubt_once
 
         doubt_once(model)
     return model

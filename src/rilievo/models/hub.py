@@ -1,7 +1,7 @@
 """Checkpoints of the Hugging Face hub: downloaded once, recorded, and checked at every load.
 
 ``org/name`` (or ``org/name@revision``) stays what it was at its first download: its commit and the
-SHA-256 of its files are recorded (``rilievo.models.hub_lock``). Later loads take that commit from
+SHA-256 of its files are recorded (``rilievo.models.hashes``). Later loads take that commit from
 the cache without contacting the hub, and refuse files that have changed. The cache is the one that
 huggingface_hub shares between programs; ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and
 ``HF_TOKEN`` work as usual. Downloaded files are never run as code.
@@ -18,7 +18,7 @@ from pathlib import Path
 from rilievo.errors import MissingExtraError, ModelError, RilievoError
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import first_line
-from rilievo.models.hub_lock import Locked, lock_path, read_locked, sha256, write_locked
+from rilievo.models.hashes import Locked, lock_path, read_locked, sha256, write_locked
 
 MAIN = "main"
 WEIGHTS = (".safetensors", ".bin")
@@ -79,10 +79,6 @@ def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snap
         card: Card whose ``source`` is a repository or the absolute path of a folder.
         revision: Branch, tag or commit of the repository; None for its main branch.
         choose: Function that selects the needed files.
-
-    Raises:
-        ModelError: If files are not available, or differ from the first download.
-        MissingExtraError: If huggingface_hub is not installed.
     """
     assert card.source is not None, "a checkpoint's card says where it is"
     folder = Path(card.source)

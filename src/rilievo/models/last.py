@@ -35,9 +35,6 @@ def last_model(name: str | Path) -> Iterator[Model]:
     """Yield the model of this name: the kept one if it is the same, otherwise newly loaded.
 
     A file or folder that has changed since counts as another model.
-
-    Raises:
-        RilievoError: As for ``load_model``.
     """
     key = _key(name)
     with _last.lock:

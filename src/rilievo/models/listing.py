@@ -38,11 +38,7 @@ MODELS: OpenTable[ModelCard] = OpenTable({card.name: card for card in _CARDS}, "
 
 
 def find_card(name: str) -> ModelCard:
-    """Find the card of a model by its name, its repository on the hub, or its ``module:load``.
-
-    Raises:
-        ModelError: If there is no such model; the message suggests similar names.
-    """
+    """Find the card of a model by its name, its repository on the hub, or its ``module:load``."""
     if name in KINDS:
         return checkpoint_card(name)
     if name in diffusion_cards.REPOSITORIES:

@@ -56,10 +56,6 @@ class DiffusionModel(Model):
             settings: Steps, ensemble, seed and resolution.
             weights_sha256: Hash of the files of weights.
             facts: Further facts that change its output.
-
-        Raises:
-            OptionError: If the device or precision is not available, or the pipeline has no default
-                for a setting that is not given.
         """
         options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = replace(card, confidence=settings.ensemble > 1)
@@ -203,9 +199,6 @@ def precision_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
 
     torch lacks bf16 on CPUs for some picture operations of the pipelines. There, weights stay in
     fp32, and autocast uses bf16 where it helps.
-
-    Raises:
-        OptionError: If the device does not support it.
     """
     if device.type != "cpu":
         return _DTYPES[options.precision]

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """Device and engine of a model.
-
-    Raises:
-        OptionError: If an option is out of range.
-    """
+    """Device and engine of a model."""
 
     device: str = "auto"
     """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
@@ -44,11 +40,7 @@ class EngineOptions:
             raise OptionError(f"--threads is 1 or more, got {self.threads}")
 
     def load(self, name: str | Path) -> "Model":
-        """Load a model to run so.
-
-        Raises:
-            RilievoError: As ``load_model`` does.
-        """
+        """Load a model to run so."""
         return load_model(
             name,
             device=self.device,
@@ -60,11 +52,7 @@ class EngineOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(EngineOptions):
-    """Device, engine and settings of a model.
-
-    Raises:
-        OptionError: If an option is out of range.
-    """
+    """Device, engine and settings of a model."""
 
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
     """Kind of depth that an unknown checkpoint predicts: metric, up_to_scale, affine or
@@ -83,19 +71,11 @@ class ModelOptions(EngineOptions):
 
     @property
     def model_settings(self) -> Mapping[str, str]:
-        """Settings of ``--set``, by name.
-
-        Raises:
-            OptionError: If one is no NAME=VALUE, or given twice.
-        """
+        """Settings of ``--set``, by name."""
         return parse_pairs(self.settings)
 
     def load(self, name: str | Path) -> "Model":
-        """Load a model to run so, with its settings.
-
-        Raises:
-            RilievoError: As ``load_model`` does.
-        """
+        """Load a model to run so, with its settings."""
         return load_model(
             name,
             kind=self.kind,

@@ -13,8 +13,8 @@ from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
+from rilievo.models.runs import VideoSettings
 from rilievo.models.settings import read_settings
-from rilievo.models.video_run import VideoSettings
 from rilievo.networks.video.blueprint import DEPTH, ENCODER
 from rilievo.types import DepthKind
 
@@ -40,17 +40,12 @@ def family_card() -> ModelCard:
         speed="fast: about 0.1 s",
         loader="rilievo.models.monodepth2:load",
         source="https://github.com/nianticlabs/monodepth2",
-        settings="rilievo.models.video_run:VideoSettings",
+        settings="rilievo.models.runs:VideoSettings",
     )
 
 
 def folder_card(folder: Path) -> ModelCard:
-    """Card of a folder: metric if ``encoder.pth`` was trained on stereo pairs.
-
-    Raises:
-        ModelError: If a file is missing or broken.
-        MissingExtraError: If torch is not installed.
-    """
+    """Card of a folder: metric if ``encoder.pth`` was trained on stereo pairs."""
     official = _official(str(folder))
     stereo = official.learned_from_stereo(folder)
     size = sum((folder / name).stat().st_size for name in (ENCODER, DEPTH))
@@ -65,19 +60,12 @@ def folder_card(folder: Path) -> ModelCard:
         speed="fast: about 0.1 s",
         loader="rilievo.models.monodepth2:load",
         source=str(folder),
-        settings="rilievo.models.video_run:VideoSettings",
+        settings="rilievo.models.runs:VideoSettings",
     )
 
 
 def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
-    """Load a checkpoint (``ModelCard.loader``), and print its licence.
-
-    Raises:
-        ModelError: If a file is missing, broken, contains more than tensors, or is of another
-            network; or if no folder was given.
-        MissingExtraError: If torch is not installed.
-        OptionError: If the device, engine, precision or a setting is not available.
-    """
+    """Load a checkpoint (``ModelCard.loader``), and print its licence."""
     if card.name == NAME:
         raise ModelError(
             f"{NAME} is not fetched: unpack a checkpoint of {card.source} and give its folder, the "

@@ -31,7 +31,7 @@ from rilievo.errors import InputError, ModelError
 from rilievo.io.limits import check_regular, printable
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import ONNX_ENGINES, Arrays, LoadOptions, Session, checked, open_session
-from rilievo.models.hub_lock import sha256
+from rilievo.models.hashes import sha256
 from rilievo.models.preparation import Preparation, Rule, Sizing, read_preparation
 from rilievo.models.prepared import PreparedModel
 from rilievo.types import DepthKind, Setting
@@ -77,11 +77,7 @@ class OnnxFacts:
 
 
 class SaysNothingError(ModelError):
-    """An ONNX file without our metadata.
-
-    Attributes:
-        metadata: Other metadata of the file.
-    """
+    """An ONNX file without our metadata."""
 
     def __init__(self, message: str, metadata: Mapping[str, str]) -> None:
         super().__init__(message)
@@ -111,9 +107,6 @@ class OnnxModel(PreparedModel):
             weights_sha256: Hash of the weights that the file was made from; by default the file's
                 own.
             settings: Settings recorded in results, besides or in place of those of the session.
-
-        Raises:
-            ModelError: If it cannot be read, or does not have the format of this module.
         """
         what = f"{path}: an ONNX file" if card is None else f"model '{card.name}'"
         options = checked(options, engines=ONNX_ENGINES, what=what)
@@ -150,21 +143,13 @@ class OnnxModel(PreparedModel):
 
 
 def says_what_it_is(path: Path) -> bool:
-    """Whether an ONNX file has our metadata, in any version of the format.
-
-    Raises:
-        ModelError: If the file cannot be read.
-    """
+    """Whether an ONNX file has our metadata, in any version of the format."""
     _check_file(path)
     return "rilievo.format" in open_session(path, LoadOptions(device="cpu")).metadata
 
 
 def read_facts(path: Path, session: Session) -> OnnxFacts:
-    """Read and check the metadata of a file.
-
-    Raises:
-        ModelError: If an entry is missing or not valid; the message names it.
-    """
+    """Read and check the metadata of a file."""
     metadata = session.metadata
     version = metadata.get("rilievo.format")
     if version not in (FORMAT, FIRST_FORMAT):
@@ -216,11 +201,7 @@ def _line(metadata: Mapping[str, str], name: str) -> str:
 
 
 def _check_file(path: Path) -> None:
-    """Refuse a pipe or a folder before an engine opens it.
-
-    Raises:
-        ModelError: If it is not a regular file.
-    """
+    """Refuse a pipe or a folder before an engine opens it."""
     try:
         check_regular(path)
     except InputError as error:
@@ -228,11 +209,7 @@ def _check_file(path: Path) -> None:
 
 
 def _check_whole(path: Path) -> None:
-    """Refuse a file whose weights are in another one, because its hash does not cover them.
-
-    Raises:
-        ModelError: If they are, or if the file cannot be read.
-    """
+    """Refuse a file whose weights are in another one, because its hash does not cover them."""
     _check_file(path)
     try:
         with (

@@ -18,7 +18,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.finders import Found
-from rilievo.models.hub_lock import sha256
+from rilievo.models.hashes import sha256
 from rilievo.outside import own_fault
 from rilievo.types import Photo, Setting
 
@@ -69,11 +69,7 @@ class OutsideModel(Model):
         self._answer = answer
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Call the function for one photograph after the other.
-
-        Raises:
-            ModelError: If it returns anything but an ``Inference`` with arrays.
-        """
+        """Call the function for one photograph after the other."""
         return [self._checked(self._answer(photo)) for photo in photos]
 
     def _checked(self, answer: object) -> Inference:
@@ -110,9 +106,6 @@ def found_outside(thing: object, name: str) -> Found:
     Args:
         thing: A function with a card (``outside_model``), or a subclass of ``Model``.
         name: Name that the user gave.
-
-    Raises:
-        OptionError: If it is neither.
     """
     card = getattr(thing, "card", None)
     if not callable(thing) or not isinstance(card, ModelCard):

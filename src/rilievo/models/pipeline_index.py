@@ -78,12 +78,7 @@ class PipelineIndex:
 
 
 def read_index(folder: Path) -> PipelineIndex:
-    """Read and check the index of a saved pipeline.
-
-    Raises:
-        ModelError: If it cannot be read, is of a pipeline that predicts neither depth nor normals,
-            or names classes outside diffusers and transformers.
-    """
+    """Read and check the index of a saved pipeline."""
     path = folder / FILE
     try:
         entries = parse_json(read_text(path))
@@ -115,9 +110,6 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
     """Files of a repository that are needed: each part's configuration and weights.
 
     Weights in full precision are preferred, because they serve every precision.
-
-    Raises:
-        ModelError: If it is not a pipeline of diffusers, or a part has no weights in a safe format.
     """
     if FILE not in files:
         raise ModelError(f"no {FILE} among its files: not a pipeline of diffusers")

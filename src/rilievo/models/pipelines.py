@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
+from rilievo.models.checkpoint_config import check_config, check_size, read_config
 from rilievo.models.checkpoints import TensorReport, check_tensors, tensor_report
 from rilievo.models.diffusion_cards import EXTRA, DiffusionSettings
 from rilievo.models.engines import LoadOptions, checked
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.pipeline_index import NORMALS, Part, PipelineIndex, read_index, variant, wanted
-from rilievo.models.proportions import check_config, check_size, read_config
 from rilievo.models.providers import first_line
 from rilievo.models.settings import read_settings
 from rilievo.networks.backbones.weights import quiet
@@ -40,14 +40,7 @@ _PACKAGES = ("torch", "diffusers", "transformers")
 
 
 def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
-    """Load a pipeline (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If it is not available, is of another class, or does not fit its configuration.
-        MissingExtraError: If torch, diffusers or transformers is not installed, or scipy for an
-            ensemble of depth maps.
-        OptionError: If the device, engine, precision or a setting is not available.
-    """
+    """Load a pipeline (``ModelCard.loader``)."""
     settings = read_settings(DiffusionSettings, options.settings, card.name)
     _check_installed(card, settings)
     from rilievo.models.marigold import DiffusionModel, precision_dtype
@@ -78,11 +71,7 @@ def _check_installed(card: ModelCard, settings: DiffusionSettings) -> None:
 
 
 def _stated(card: ModelCard, index: PipelineIndex) -> ModelCard:
-    """Card with the facts from the pipeline's index.
-
-    Raises:
-        ModelError: If it states another kind than the card, or neither states one.
-    """
+    """Card with the facts from the pipeline's index."""
     if index.normals:
         if card.kind is not None:
             raise ModelError(f"model '{card.name}' gives normals, and no depth of {card.kind}")

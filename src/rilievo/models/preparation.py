@@ -81,9 +81,6 @@ class Sizing:
         width: Width of the network's input [px].
         area: Number of pixels.
         multiple: Number that both sides are multiples of.
-
-    Raises:
-        ModelError: If a parameter that the rule needs is missing or out of range.
     """
 
     rule: Rule
@@ -240,12 +237,7 @@ class Preparation:
 
 
 def read_preparation(metadata: Mapping[str, str]) -> Preparation:
-    """Parse the metadata that ``Preparation.metadata`` wrote.
-
-    Raises:
-        KeyError: If an entry is missing.
-        ValueError: If an entry is not valid.
-    """
+    """Parse the metadata that ``Preparation.metadata`` wrote."""
     height, _, width = metadata[f"{PREFIX}size"].partition("x")
     try:
         return Preparation(

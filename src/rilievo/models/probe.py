@@ -17,7 +17,7 @@ from rilievo.io.limits import reason
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.models.probe_run import WEIGHTS, RunFacts, read_run
+from rilievo.models.runs import WEIGHTS, RunFacts, read_run
 from rilievo.models.torch_model import Network, TorchModel
 from rilievo.networks.backbones import weights_sha256
 from rilievo.networks.blueprint import Blueprint
@@ -28,12 +28,7 @@ BACKBONE = "backbone_sha256"
 
 
 def load(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If the folder is broken, or its backbone is not the one it was trained on.
-        OptionError: If the device, engine or precision is not available.
-    """
+    """Load a run (``ModelCard.loader``)."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     facts = read_run(folder)
@@ -64,9 +59,6 @@ def read_probed(folder: Path, facts: RunFacts) -> Probed:
     """Build the network of a run with its weights.
 
     A frozen backbone is not stored: it is built anew, and its weights have to be the same.
-
-    Raises:
-        ModelError: If weights are missing, broken, or of another network or backbone.
     """
     path = folder / WEIGHTS
     backbone = make_chosen_backbone(facts.blueprint)

@@ -23,9 +23,6 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
         device: Device name: auto (cuda if present, otherwise cpu), cpu, cuda, cuda:N, coreml or
             directml.
         available: Providers of this installation.
-
-    Raises:
-        OptionError: If the device is unknown or this installation cannot use it.
     """
     kind, _, index = device.partition(":")
     if kind not in ("auto", *_PROVIDERS) or (index and not (kind == "cuda" and index.isdigit())):
@@ -56,10 +53,6 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
         path: The ONNX file.
         device: Device name, see ``providers``.
         threads: Threads of one inference; None takes one per core.
-
-    Raises:
-        ModelError: If the file is not a network that it can run.
-        OptionError: If the device is not available.
     """
     import onnxruntime
 

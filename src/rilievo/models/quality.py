@@ -18,9 +18,6 @@ def model_of(quality: str | None, model: str | None = None) -> str:
     Args:
         quality: A word of ``QUALITIES``.
         model: Name of a model; empty or None if not given.
-
-    Raises:
-        OptionError: If there is no such word, or both are given and disagree.
     """
     if quality is None:
         return model or DEFAULT_MODEL

@@ -69,11 +69,7 @@ class Tiled(Model):
     """
 
     def __init__(self, model: Model, side: int) -> None:
-        """Wrap ``model``; tiles have ``side`` pixels of the photograph.
-
-        Raises:
-            OptionError: If tiles are smaller than 64 pixels.
-        """
+        """Wrap ``model``; tiles have ``side`` pixels of the photograph."""
         if side < 64:
             raise OptionError(f"tiles are at least 64 pixels wide, got {side}")
         self._model, self._side = model, side

@@ -18,10 +18,9 @@ from PIL import Image, UnidentifiedImageError
 
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.limits import MAX_PIXELS
-from rilievo.models.base import Inference
+from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import AUTO, LoadOptions
-from rilievo.models.paid import PaidModel
 from rilievo.models.replicate_cards import ReplicateSettings, Version, is_version, parse_version
 from rilievo.models.replicate_service import (
     LARGEST_UPLOAD,
@@ -52,11 +51,7 @@ class ReplicateModel(PaidModel):
     def __init__(
         self, card: ModelCard, version: Version, service: Service, settings: ReplicateSettings
     ) -> None:
-        """Check token and version; nothing is sent or charged yet.
-
-        Raises:
-            ModelError: If the service does not accept one of them.
-        """
+        """Check token and version; nothing is sent or charged yet."""
         self.card, self.weights_sha256 = card, UNKNOWN
         self._service, self._options = service, settings
         self._version = _version_id(service, version)
@@ -78,13 +73,7 @@ class ReplicateModel(PaidModel):
         self._service.stop()
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Send one photograph after the other.
-
-        Raises:
-            ModelError: If the service is not available or its reply is not valid, or there are more
-                photographs than agreed calls.
-            InputError: If a photograph is too large to be sent.
-        """
+        """Send one photograph after the other."""
         if len(photos) > self._calls:
             raise ModelError(
                 f"model '{self.card.name}': {len(photos)} photographs are paid calls, and "
@@ -121,11 +110,7 @@ class ReplicateModel(PaidModel):
             self._service.insist("DELETE", f"/v1/files/{_name(sent)}")
 
     def _run(self, address: str) -> Mapping[str, Any]:
-        """Run one prediction to its end; it is cancelled on interruption or time-out.
-
-        Raises:
-            ModelError: If it fails or times out.
-        """
+        """Run one prediction to its end; it is cancelled on interruption or time-out."""
         inputs = {**self._options.read_inputs(), self._options.image: address}
         body = {"version": self._version, "input": inputs}
         end = time.monotonic() + self._options.timeout
@@ -157,12 +142,7 @@ class ReplicateModel(PaidModel):
 
 
 def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None) -> ReplicateModel:
-    """Load a model at replicate.com (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If there is no token, or the service does not know the version.
-        OptionError: If a setting is not available, or an option applies only to local models.
-    """
+    """Load a model at replicate.com (``ModelCard.loader``)."""
     if (options.engine, options.precision) != (AUTO, "fp32") or options.device != AUTO:
         raise OptionError(
             f"model '{card.name}' runs at replicate.com: device, engine and precision "
@@ -202,11 +182,7 @@ def _name(answer: Mapping[str, Any]) -> str:
 
 
 def addresses(output: Any, which: str | None) -> Sequence[str]:
-    """URLs of the pictures in a prediction's output (a URL, a list or an object of URLs).
-
-    Raises:
-        ModelError: If there is none, or the one of the name or index ``which`` is missing.
-    """
+    """URLs of the pictures in a prediction's output (a URL, a list or an object of URLs)."""
     if isinstance(output, str):
         output = [output]
     if isinstance(output, list):
@@ -232,10 +208,6 @@ def grey_picture(
     """Find the one grey picture among some results, and convert it to [0, 1].
 
     ``answers`` are media types and bytes; ``shape`` is the photograph's (height, width).
-
-    Raises:
-        ModelError: If one of them is not a complete picture, or not exactly one is grey, or its
-            aspect ratio differs from the photograph's.
     """
     pictures = [_values(kind, body) for kind, body in answers]
     grey = [each for each in pictures if each is not None]

@@ -20,11 +20,7 @@ _NAME = re.compile(rf"({_PART})/({_PART})(?::({_ID}))?", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicateSettings:
-    """Settings of a model at replicate.com.
-
-    Raises:
-        OptionError: If a value is out of range, or ``inputs`` is not a JSON object.
-    """
+    """Settings of a model at replicate.com."""
 
     calls: int | None = None
     """Most photographs to send, each a paid call; by default one, or as many as were confirmed for
@@ -100,16 +96,8 @@ def listed_cards() -> tuple[ModelCard, ...]:
 def find_version(name: str, kind: DepthKind | None) -> tuple[ModelCard, None] | None:
     """Find the card for ``replicate:owner/name``, with or without ``:version``.
 
-    Args:
-        name: Name that the user gave.
-        kind: Kind of its depth, if the user states it.
-
     Returns:
         The card; None if the name is not of this form.
-
-    Raises:
-        ModelError: If the name is not valid, or its kind is neither known nor given.
-        OptionError: If a picture cannot have this kind.
     """
     if not name.startswith(PREFIX):
         return None
@@ -138,11 +126,7 @@ def is_version(text: str) -> bool:
 
 
 def parse_version(name: str) -> Version:
-    """Parse ``replicate:owner/name`` or ``replicate:owner/name:version``.
-
-    Raises:
-        ModelError: If it is neither.
-    """
+    """Parse ``replicate:owner/name`` or ``replicate:owner/name:version``."""
     match = _NAME.fullmatch(name.removeprefix(PREFIX))
     if match is None:
         raise ModelError(

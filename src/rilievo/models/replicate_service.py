@@ -82,12 +82,7 @@ class Service:
         patience: Patience,
         transport: "httpx.BaseTransport | None" = None,
     ) -> None:
-        """Create a client for the owner of ``token``; ``transport`` stands for the network.
-
-        Raises:
-            ModelError: If the token is not valid, or would be sent unencrypted.
-            MissingPackageError: If httpx is not installed.
-        """
+        """Create a client for the owner of ``token``; ``transport`` stands for the network."""
         try:
             import httpx
         except ModuleNotFoundError as error:
@@ -111,11 +106,7 @@ class Service:
         self._stopped.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait, unless interrupted.
-
-        Raises:
-            StoppedError: If interrupted.
-        """
+        """Wait, unless interrupted."""
         if self._stopped.wait(seconds):
             raise StoppedError("stopped while waiting for replicate.com")
 
@@ -130,9 +121,6 @@ class Service:
             costs: Whether the request may be charged, so that it is not repeated when its fate is
                 unknown.
             content: Body of the request, as httpx takes it (``json`` or ``files``).
-
-        Raises:
-            ModelError: If there is no reply, or one that the API does not document.
         """
         request = self._request(method, path, **content)
         kind, body = self._send(request, _LARGEST_ANSWER, costs=costs)
@@ -156,11 +144,7 @@ class Service:
             self._http.send(request, stream=True).close()
 
     def download(self, address: str) -> tuple[str, bytes]:
-        """Download a result, without sending the token; returns its media type and its bytes.
-
-        Raises:
-            ModelError: If the URL is not valid for a result, or the download is not complete.
-        """
+        """Download a result, without sending the token; returns its media type and its bytes."""
         import httpx
 
         try:
@@ -241,11 +225,7 @@ class Service:
 
 
 def open_service(patience: Patience | None = None) -> Service:
-    """Create a client with the token from the environment.
-
-    Raises:
-        ModelError: If there is none.
-    """
+    """Create a client with the token from the environment."""
     token = os.environ.get(TOKEN, "").strip()
     if not token:
         raise ModelError(f"set {TOKEN} to your token of https://replicate.com/account/api-tokens")

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 from PIL import Image
 
-from rilievo.io.bands import bands
+from rilievo.io.colour import bands
 
 
 def resize(field: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:

@@ -102,14 +102,7 @@ class Span:
 def triangle_in_box(
     field: Float32[np.ndarray, "a b"], shape: tuple[int, int], *, rows: Span, columns: Span
 ) -> Float32[np.ndarray, "h w"]:
-    """Resize the part between the borders bilinearly to ``shape``.
-
-    Args:
-        field: Field over the photograph with its borders.
-        shape: Size (height, width) of the photograph without borders.
-        rows: Borders above and below.
-        columns: Borders left and right.
-    """
+    """Resize the part between the borders bilinearly to ``shape``."""
     (top, bottom), (left, right) = rows.box(field.shape[0]), columns.box(field.shape[1])
     image = Image.fromarray(np.ascontiguousarray(field))
     box = (left, top, right, bottom)

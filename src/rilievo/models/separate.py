@@ -16,11 +16,7 @@ VARIABLE = "RILIEVO_WEIGHTS"
 
 
 def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
-    """Load a network from its own file (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If the file is not found, is of another network, or a revision is asked for.
-    """
+    """Load a network from its own file (``ModelCard.loader``)."""
     if options.revision is not None:
         raise ModelError(f"model '{card.name}' is one file, so it has no '@{options.revision}'")
     path = find_file(card)

@@ -40,11 +40,7 @@ class SettingFacts:
 
 
 def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
-    """Parse the strings ``name=value`` of the command line.
-
-    Raises:
-        OptionError: If one has no ``=``, or a name is given twice.
-    """
+    """Parse the strings ``name=value`` of the command line."""
     pairs: dict[str, str] = {}
     for text in texts:
         name, sign, value = text.partition("=")
@@ -73,10 +69,6 @@ def read_settings(record: type[Record], given: Mapping[str, Setting], model: str
         record: Dataclass of the model's settings; it checks its own ranges.
         given: Values by name; strings are converted to the types of the fields.
         model: Name of the model in messages.
-
-    Raises:
-        OptionError: If there is no such setting, or its value has the wrong type or is out of
-            range.
     """
     types = _types(record)
     values: dict[str, Setting] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from rilievo.io.bands import bands
+from rilievo.io.colour import bands
 from rilievo.models.base import Inference, Model, check_answer
 from rilievo.models.edges import calm, decide, sides, window
 from rilievo.models.enlarging import JUMP, Field, Place, Stack, Steps, flat

@@ -90,9 +90,6 @@ class TorchModel(PreparedModel):
             needs_focal: Whether depth is that of a camera whose focal length is the photograph's
                 width.
             settings: Further facts that change its output.
-
-        Raises:
-            OptionError: If the device, engine or precision is not available.
         """
         options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card, self.weights_sha256 = card, weights_sha256
@@ -136,11 +133,7 @@ class TorchModel(PreparedModel):
 
 
 def find_device(name: str) -> torch.device:
-    """Find the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-
-    Raises:
-        OptionError: If there is no such name, or this machine has no such device.
-    """
+    """Find the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
     kind, _, index = name.partition(":")
     if name in ("coreml", "directml"):
         raise OptionError(

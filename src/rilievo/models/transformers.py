@@ -1,8 +1,7 @@
 """Depth models of transformers, from the hub or a folder: their weights, our preparation.
 
-Photographs are resized as each model's authors do (``rilievo.models.processors``), and outputs
-bilinearly, which does not overshoot. Code that comes with a checkpoint is never run, and weights
-are read as safetensors, or with ``weights_only``.
+Photographs are resized as each model's authors do, outputs bilinearly, without overshoot. Code that
+comes with a checkpoint is never run; weights are read as safetensors, or with ``weights_only``.
 """
 
 import fnmatch
@@ -14,13 +13,19 @@ from typing import TYPE_CHECKING, Any
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
+from rilievo.models.checkpoint_config import (
+    FAMILIES,
+    FILE,
+    check_config,
+    check_size,
+    read_config,
+    read_processor,
+)
 from rilievo.models.checkpoints import check_tensors, tensor_report
 from rilievo.models.conversion.store import Origin, chosen, open_origin
 from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.prepared import PreparedModel
-from rilievo.models.processors import FAMILIES, FILE, read_processor
-from rilievo.models.proportions import check_config, check_size, read_config
 from rilievo.networks.backbones.weights import quiet
 from rilievo.types import DepthKind, Setting
 
@@ -43,13 +48,7 @@ DINOV2_NEAREST = 1e-3
 
 
 def load(card: ModelCard, options: LoadOptions) -> PreparedModel:
-    """Load a checkpoint (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If it is not available, has no depth head, or does not fit its own architecture.
-        MissingExtraError: If a package that it needs is not installed.
-        OptionError: If the device, engine or precision is not available.
-    """
+    """Load a checkpoint (``ModelCard.loader``)."""
     choice = chosen(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, wanted)
     model_type = _model_type(snapshot.folder)
@@ -90,11 +89,7 @@ def _in_torch(
 
 
 def wanted(files: Sequence[str]) -> Sequence[str]:
-    """Files of a repository that are needed: configuration, and weights in one format.
-
-    Raises:
-        ModelError: If it has no configuration, or no weights in a safe format.
-    """
+    """Files of a repository that are needed: configuration, and weights in one format."""
     if "config.json" not in files:
         raise ModelError("no config.json among its files: not a checkpoint of transformers")
     settings = [name for name in ("config.json", FILE) if name in files]
@@ -112,11 +107,7 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
 
 
 def _model_type(folder: Path) -> str:
-    """Architecture named in ``config.json``.
-
-    Raises:
-        ModelError: If it cannot be read, or names an architecture without depth.
-    """
+    """Architecture named in ``config.json``."""
     path = folder / "config.json"
     config = read_config(path)
     model_type, architectures = config.get("model_type"), config.get("architectures") or []

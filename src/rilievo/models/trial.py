@@ -25,7 +25,7 @@ from rilievo.io.atomic import make_folder, replacing
 from rilievo.models.base import Inference, Model
 from rilievo.models.conversion.agreement import compare_answers, example_photo
 from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions, cache_directory
-from rilievo.models.hub_lock import sha256
+from rilievo.models.hashes import sha256
 
 REFERENCE, RIVAL = ONNX_ENGINES
 LEAST_BYTES = 16_000_000
@@ -79,9 +79,6 @@ def open_faster(
         options: Options of running it.
         weights_sha256: Hash that identifies the network; by default that of the file.
         clock: Function that returns the time in seconds.
-
-    Raises:
-        RilievoError: As ``load`` does.
     """
     if not _is_open(path, options):
         return load(options)

@@ -73,11 +73,7 @@ class Trimmed(Model):
         ]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Resize an output to the photograph; its borders are not valid.
-
-        Raises:
-            ModelError: If the values are not valid for the model's kind of depth.
-        """
+        """Resize an output to the photograph; its borders are not valid."""
         margins = self.margins(photo)
         if not margins:
             return self.model.finish(inference, photo).but(made_by=self.made_by)

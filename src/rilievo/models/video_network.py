@@ -10,9 +10,9 @@ from torch import Tensor
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.models.runs import WEIGHTS, VideoSettings, read_video_run
 from rilievo.models.settings import read_settings
 from rilievo.models.torch_model import Network, TorchModel
-from rilievo.models.video_run import WEIGHTS, VideoSettings, read_video_run
 from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.depth import EMBEDDED, DepthNet, scaled_disparity
 from rilievo.networks.video.official import fitting
@@ -29,13 +29,7 @@ class VideoNetwork(Network):
     def __init__(
         self, blueprint: VideoBlueprint, depth: DepthNet, *, post_process: bool = False
     ) -> None:
-        """Wrap a depth network.
-
-        Args:
-            blueprint: Blueprint of the network.
-            depth: Depth network with its weights.
-            post_process: Whether the mirrored photograph is predicted too.
-        """
+        """Wrap a depth network."""
         super().__init__(preparation_of(blueprint))
         self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
 
@@ -61,10 +55,6 @@ def without_borders(
     camera never saw; in a mirrored photograph that is the right border. The left border is taken
     from the mirrored prediction, the right one from the plain prediction, and the rest is their
     mean; weights change linearly over the second twentieth of the width.
-
-    Args:
-        plain: Inverse depth of the photograph.
-        mirrored: Inverse depth of the mirrored photograph, mirrored back.
     """
     place = torch.linspace(0, 1, plain.shape[-1], dtype=plain.dtype, device=plain.device)
     left = 1 - ((place - _BORDER) / _BORDER).clamp(0, 1)
@@ -110,9 +100,6 @@ def video_model(
         options: Options of running it.
         settings: Settings of the model.
         weights_sha256: Hash of its files.
-
-    Raises:
-        OptionError: If the device, engine or precision is not available.
     """
     network = VideoNetwork(blueprint, depth, post_process=settings.post_process)
     return TorchModel(
@@ -129,12 +116,7 @@ def video_model(
 
 
 def load(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If the folder is broken.
-        OptionError: If the device, engine, precision or a setting is not available.
-    """
+    """Load a run (``ModelCard.loader``)."""
     assert card.source is not None, "the card of a run has its folder"
     settings = read_settings(VideoSettings, options.settings, card.name)
     path = Path(card.source) / WEIGHTS

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rilievo.models.video_run import is_video_run, read_video_run
+from rilievo.models.runs import is_video_run, read_video_run
 from rilievo.networks.video.blueprint import POSE, is_official
 
 

@@ -10,8 +10,8 @@ from jaxtyping import Float64, UInt8
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.io.limits import printable
+from rilievo.models.runs import WEIGHTS, is_video_run, read_video_run
 from rilievo.models.torch_model import find_device
-from rilievo.models.video_run import WEIGHTS, is_video_run, read_video_run
 from rilievo.networks.video.blueprint import POSE, PoseKind, VideoBlueprint, is_official
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.networks.video.official import read_official

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.io.atomic import replacing
-from rilievo.io.legend import colours_of
+from rilievo.io.colour import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
+from rilievo.io.formats.colour import colours_of
 from rilievo.io.limits import printable
-from rilievo.io.palette import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.pages.plain_text import latex_command, latex_text, markdown_text
 from rilievo.version import VERSION
 

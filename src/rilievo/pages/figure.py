@@ -6,9 +6,9 @@ from typing import Any
 
 from rilievo.errors import OptionError, needing
 from rilievo.io.atomic import replacing
-from rilievo.io.legend import colours_of
+from rilievo.io.colour import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
+from rilievo.io.formats.colour import colours_of
 from rilievo.io.limits import printable
-from rilievo.io.palette import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.pages.charts import short
 from rilievo.pages.pictures import Panel
 

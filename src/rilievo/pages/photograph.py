@@ -18,12 +18,10 @@ from rilievo.geometry.lattice import places
 from rilievo.geometry.surface import surface_step
 from rilievo.io.colour import Drawn, colourise, normals_picture
 from rilievo.io.facts import FileFacts, SurfaceFacts
-from rilievo.io.formats.colour import picture_range
+from rilievo.io.formats.colour import colour_bar, picture_range
 from rilievo.io.jpeg import jpeg_bytes
 from rilievo.io.json_record import to_json
-from rilievo.io.legend import colour_bar
-from rilievo.io.page.parts import SURFACE_SCRIPTS, asset
-from rilievo.io.page.relief import Relief, pack_relief
+from rilievo.io.page.relief import SURFACE_SCRIPTS, Relief, asset, pack_relief
 from rilievo.io.writing import SaveOptions, WriteJob
 from rilievo.measure.terms import terms_of
 from rilievo.pages.document import pieces

@@ -11,6 +11,9 @@ from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.colour import (
+    ANGLE_COLOURS,
+    DEPTH_COLOURS,
+    SIGNED_COLOURS,
     ColourRange,
     Drawn,
     colour_range,
@@ -19,7 +22,6 @@ from rilievo.io.colour import (
     normals_picture,
 )
 from rilievo.io.jpeg import jpeg_bytes
-from rilievo.io.palette import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.types import Truth
 
 WIDTH = 640

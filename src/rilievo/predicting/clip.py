@@ -17,15 +17,13 @@ import numpy as np
 from rilievo.errors import InputError
 from rilievo.io.atomic import make_folder
 from rilievo.io.facts import MEANINGS, UNITS, DepthFacts, SourceFacts
-from rilievo.io.frames import Frame, FrameSource
+from rilievo.io.frames import Coding, Frame, FrameSource, SoundSource
 from rilievo.io.outputs import check_outputs
 from rilievo.io.ownership import check_claim
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import write_sidecar
-from rilievo.io.video_format import Coding, SoundSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import for_frames, frames_note, within
-from rilievo.predicting.ahead import map_ahead
 from rilievo.predicting.clip_options import ClipOptions, ClipSidecar, VideoFacts
 from rilievo.predicting.clip_outputs import (
     AS_PICTURES,
@@ -39,7 +37,7 @@ from rilievo.predicting.clip_outputs import (
     open_sinks,
 )
 from rilievo.predicting.spool import Spool, spooling
-from rilievo.predicting.stages import FINISH
+from rilievo.predicting.stages import FINISH, map_ahead
 from rilievo.predicting.steady import steady_answers, still_frames
 from rilievo.predicting.survey import Report, Survey, frames_ahead, survey
 from rilievo.types import DepthMap, Photo, Prediction
@@ -66,17 +64,10 @@ def predict_clip(
 
     Returns:
         The content of the JSON.
-
-    Raises:
-        InputError: If no frame can be read, or the file changes during the run.
-        OptionError: If the model cannot give what was asked for.
-        CalibrationError: If the known sizes in the first frame do not determine metres.
-        OutputError: If the system refuses, or a file is in the way.
-        MissingExtraError: If an output is a video, and PyAV is not installed.
     """
     check_outputs(options.outputs)
     if has_videos(options.outputs):
-        from rilievo.io import pyav  # noqa: F401  (missing, it ends the work before the first pass)
+        from rilievo.io import container  # noqa: F401  (fails without PyAV, before the first pass)
     make_folder(target.parent)
     files = _files(source, target, options)
     claim = check_claim(target, files.names, overwrite=options.save.overwrite)

@@ -107,10 +107,6 @@ class VideoFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSidecar(Sidecar):
-    """Everything that a reader of a video's results must know.
-
-    Attributes:
-        video: Facts about the video.
-    """
+    """Everything that a reader of a video's results must know."""
 
     video: VideoFacts

@@ -13,10 +13,10 @@ from jaxtyping import UInt8, UInt16
 from rilievo.io.checksums import sum_of
 from rilievo.io.colour import ColourRange, Drawn, drawn, widened
 from rilievo.io.facts import FileFacts, FileSum
+from rilievo.io.frames import Coding, SoundSource, VideoFormat
 from rilievo.io.output_table import OUTPUTS, Need
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import describe
-from rilievo.io.video_format import Coding, SoundSource, VideoFormat
 from rilievo.io.writing import SaveOptions, WriteJob, write_file
 from rilievo.types import DepthKind, DepthMap, Prediction
 
@@ -218,13 +218,7 @@ def has_videos(outputs: Iterable[str]) -> bool:
 def open_sinks(
     files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
 ) -> list[Sink]:
-    """Open all outputs as parts of a placement; ``parts`` closes them.
-
-    Raises:
-        OptionError: If the colour range that was asked for is impossible.
-        OutputError: If the system refuses.
-        MissingExtraError: If an output is a video, and PyAV is not installed.
-    """
+    """Open all outputs as parts of a placement; ``parts`` closes them."""
     sinks: list[Sink] = []
     if has_videos(files.outputs):
         from rilievo.predicting.clip_videos import open_video_sinks

@@ -11,11 +11,11 @@ from rilievo.io.checksums import sum_of
 from rilievo.io.colour import ColourRange, Drawn, colourise, normals_picture, range_of
 from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts
 from rilievo.io.formats.colour import colour_facts
+from rilievo.io.formats.pictures import stereo_range, stereo_words
 from rilievo.io.formats.png16 import coding_of, encode
-from rilievo.io.formats.stereo import holds, stereo_range
+from rilievo.io.frames import Coding
 from rilievo.io.placement import Placement
 from rilievo.io.stereo import stereo_picture, stereo_size
-from rilievo.io.video_format import Coding
 from rilievo.io.video_writer import VideoWriter, writing_part
 from rilievo.io.writing import SaveOptions, needed_parts
 from rilievo.predicting.clip_outputs import (
@@ -63,12 +63,7 @@ class VideoSink(Sink):
 def open_video_sinks(
     files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
 ) -> list[Sink]:
-    """Open the outputs that are videos, as parts of a placement; ``parts`` closes them.
-
-    Raises:
-        OptionError: If the colour range that was asked for is impossible.
-        OutputError: If the system refuses.
-    """
+    """Open the outputs that are videos, as parts of a placement; ``parts`` closes them."""
     sinks: list[Sink] = []
     for output in files.outputs:
         path = files.path(output)
@@ -120,7 +115,7 @@ def _stereo(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     def draw(depth: DepthMap, photo: Photo) -> Rendered:
         return stereo_picture(photo.pixels, depth, options, asked or drawn)
 
-    facts = FileFacts(file=name, output="stereo", holds=holds(options))
+    facts = FileFacts(file=name, output="stereo", holds=stereo_words(options))
     return VideoSink(writer, facts, draw)
 
 

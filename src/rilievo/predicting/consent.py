@@ -4,8 +4,7 @@ import sys
 from collections.abc import Iterable
 
 from rilievo.errors import OptionError
-from rilievo.models.base import Model
-from rilievo.models.paid import PaidModel
+from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 
@@ -17,10 +16,6 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
         model: Model as loaded, before any refinement.
         jobs: All inputs; those that an earlier run finished count too, but are not sent.
         options: Options of the run.
-
-    Raises:
-        OptionError: If the user does not agree, cannot be asked, or asks for an unknown number of
-            calls.
     """
     if not isinstance(model, PaidModel):
         return
@@ -40,17 +35,7 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
 
 
 def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
-    """Ask before more than one paid call; a model that costs nothing passes.
-
-    Args:
-        model: Model as loaded, before any refinement.
-        photographs: Number of photographs to send.
-        flip: Whether their mirror images are sent too.
-        yes: Whether the user has agreed in advance.
-
-    Raises:
-        OptionError: If the user does not agree, or cannot be asked.
-    """
+    """Ask before more than one paid call; a model that costs nothing passes."""
     if not isinstance(model, PaidModel):
         return
     calls = photographs * (2 if flip else 1)

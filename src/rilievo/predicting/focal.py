@@ -19,12 +19,7 @@ SIDE = 512
 
 
 def with_camera(photo: Photo, camera: Camera | None, fov: float | None) -> Photo:
-    """The photograph with the camera that the user named, if any.
-
-    Raises:
-        InputError: If the camera's centre lies outside, as it does when the intrinsics belong to
-            another resolution.
-    """
+    """The photograph with the camera that the user named, if any."""
     if fov is not None:
         camera = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
     if camera is None:
@@ -92,11 +87,7 @@ class VanishingCamera(Model):
         self._model.interrupt()
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the wrapped model; its speed is that model's.
-
-        Raises:
-            UnknownCameraError: If it needs a camera, and the vanishing points tell none.
-        """
+        """Run the wrapped model; its speed is that model's."""
         try:
             return infer_timed(self._model, photos)
         except UnknownCameraError:

@@ -37,9 +37,6 @@ def read_camera(camera: CameraLike | None, size: tuple[int, int]) -> Camera | No
     Args:
         camera: Intrinsics, a matrix K, a focal length, or None.
         size: (height, width) of the photograph [px].
-
-    Raises:
-        OptionError: If it has none of the forms, or impossible numbers.
     """
     if camera is None or isinstance(camera, Camera):
         return camera
@@ -58,11 +55,7 @@ def read_camera(camera: CameraLike | None, size: tuple[int, int]) -> Camera | No
 
 
 def read_known(known: Sequence[KnownLike]) -> tuple[Known, ...]:
-    """Read known points and lengths.
-
-    Raises:
-        OptionError: If one has none of the forms, or impossible numbers.
-    """
+    """Read known points and lengths."""
     expected = (
         "known is a list of rilievo.KnownPoint, rilievo.KnownLength, (u, v, metres) or "
         '(u1, v1, u2, v2, metres), or texts "u,v,metres"'
@@ -81,10 +74,6 @@ def read_sparse_depth(
         sparse: Array (h, w) with 0 and NaN as gaps, or a file as ``--sparse`` reads it.
         shape: (height, width) of the photograph [px].
         unit: Metres of one count; if None, 1 for floating-point numbers.
-
-    Raises:
-        InputError: If it cannot be read, has no depth, or has other proportions.
-        OptionError: If its numbers are whole and have no unit.
     """
     if isinstance(sparse, np.ndarray):
         return of_array(sparse, shape, unit)

@@ -86,9 +86,6 @@ def find_jobs(
         output: Folder for the results.
         sequence: Whether a folder is one clip, rather than single photographs.
         left_out: Counter of the files left out.
-
-    Raises:
-        InputError: If nothing that was named exists.
     """
     left_out = LeftOut() if left_out is None else left_out
     found = {name: _expand(name) for name in map(str, inputs)}

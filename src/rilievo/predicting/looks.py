@@ -69,12 +69,7 @@ class Comparison:
 
 
 def look_at(depth: DepthMap, photo: Photo) -> Look:
-    """Sample a frame.
-
-    Args:
-        depth: Depth of the frame from the model, at any resolution.
-        photo: The frame.
-    """
+    """Sample a frame."""
     stride = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
     numbers, valid = depth.values[grid], depth.valid[grid]

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.calibration import Calibrated, Known, KnownPoint
+from rilievo.calibration.fact import read_known_table, shared_known
 from rilievo.calibration.sparse import find_sparse, of_own_depth, plausible, read_sparse
-from rilievo.calibration.table import read_known_table, shared_known
 from rilievo.errors import CalibrationError, InputError
 from rilievo.io.limits import check_regular
 from rilievo.predicting.inputs import Job
@@ -41,10 +41,6 @@ def metres_of(options: PredictOptions, job: Job, shape: tuple[int, int]) -> Metr
         options: Options of the run.
         job: Job of the photograph or clip.
         shape: (height, width) of its pictures [px].
-
-    Raises:
-        InputError: If the table of known points has none for it, or sparse depth cannot be read.
-        OptionError: If sparse depth needs a unit.
     """
     known = known_of(options, job)
     sparse: tuple[KnownPoint, ...] = ()
@@ -62,11 +58,7 @@ def _in_tree(options: PredictOptions, job: Job) -> Path:
 
 
 def known_of(options: PredictOptions, job: Job) -> tuple[Known, ...]:
-    """Known points and lengths of one photograph, from the options or their table.
-
-    Raises:
-        InputError: If the table cannot be read, or has none for it.
-    """
+    """Known points and lengths of one photograph, from the options or their table."""
     table = options.known_table
     if table is None:
         return options.known_facts
@@ -79,11 +71,7 @@ def known_of(options: PredictOptions, job: Job) -> tuple[Known, ...]:
 
 
 def sparse_facts(options: PredictOptions, job: Job) -> dict[str, Setting]:
-    """Name, size and time of the file of sparse depth; empty if none was asked for.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Name, size and time of the file of sparse depth; empty if none was asked for."""
     if options.sparse is None:
         return {}
     path = find_sparse(options.sparse, _in_tree(options, job))
@@ -105,10 +93,6 @@ def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metre
     Returns:
         The prediction and the depths at the markers' centres. The focal length comes from the
         markers if they determine it and it was assumed or found by vanishing points.
-
-    Raises:
-        CalibrationError: If no marker is seen.
-        MissingExtraError: If OpenCV is not installed.
     """
     from rilievo.calibration.markers import find_markers, focal_of, points_of
 
@@ -126,11 +110,7 @@ def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metre
 
 
 def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Calibrated | None]:
-    """Convert a prediction to metres by known sizes, if any; return it and the fit.
-
-    Raises:
-        CalibrationError: If the known sizes do not determine metres, or there is no depth.
-    """
+    """Convert a prediction to metres by known sizes, if any; return it and the fit."""
     if not metres:
         return prediction, None
     if prediction.depth_or_none is None:
@@ -175,10 +155,6 @@ def joined(found: Metres, said: Metres) -> Metres:
 
 def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Prediction, str | None]:
     """Convert a prediction to metres by the depth in the photograph's own file.
-
-    Args:
-        prediction: Prediction of any kind of depth.
-        own: Depth map that the file holds, if any.
 
     Returns:
         The prediction, unchanged if the depth cannot be used, and a remark or the reason.

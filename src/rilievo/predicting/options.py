@@ -10,12 +10,11 @@ import numpy as np
 import tyro
 
 from rilievo.calibration import Known, KnownLength, parse_known
-from rilievo.calibration.table import SUFFIX
+from rilievo.calibration.fact import SUFFIX
 from rilievo.errors import OptionError, suggest
-from rilievo.io.colour import check_colour_map
+from rilievo.io.colour import DEPTH_COLOURS, check_colour_map
 from rilievo.io.dropping import parse_drop
 from rilievo.io.output_table import OUTPUTS
-from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.io.stereo import StereoOptions, parse_stereo
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import ModelOptions

@@ -12,10 +12,9 @@ from typing import Generic, TypeVar
 from rilievo.errors import OutputError
 from rilievo.io.placement import Placement, place
 from rilievo.models.base import Inference, Model
-from rilievo.predicting.failures import fail
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.stages import PLACE
-from rilievo.predicting.summary import Tally
+from rilievo.predicting.summary import Tally, fail
 from rilievo.types import Photo
 
 PIXELS_AHEAD = 48_000_000

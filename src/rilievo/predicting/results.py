@@ -11,10 +11,9 @@ from rilievo.errors import InputError, OptionError, OutputError, RilievoError, n
 from rilievo.io.atomic import discard
 from rilievo.io.checksums import is_torn
 from rilievo.io.limits import printable, reason
-from rilievo.io.merging import MEND, fault_of, told_apart
 from rilievo.io.output_table import OUTPUTS, Need, Output
 from rilievo.io.outputs import check_outputs, parts_of, write_parts
-from rilievo.io.ownership import pending_path
+from rilievo.io.ownership import MEND, fault_of, pending_path, told_apart
 from rilievo.io.photo import read_photo
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import read_sidecar, sidecar_path
@@ -67,12 +66,7 @@ class Results:
                 yield f"--save all leaves out {name}, which needs rilievo[{extra}]"
 
     def check(self) -> None:
-        """Refuse, before any work, outputs that cannot be made for any photograph.
-
-        Raises:
-            OptionError: If a format needs what the model does not give.
-            MissingExtraError: If a format needs a package that is not installed.
-        """
+        """Refuse, before any work, outputs that cannot be made for any photograph."""
         check_outputs(self.formats)
         if self.options.markers is not None:
             with needing("--markers", "markers"):
@@ -110,11 +104,7 @@ class Results:
         return self.prepare(read_photo(path, own_depth=options.own_depth == "on" and not known))
 
     def prepare(self, photo: Photo) -> Photo:
-        """Give a photograph the camera that the user named.
-
-        Raises:
-            InputError: If its size differs under ``--same-camera``, or the camera does not fit it.
-        """
+        """Give a photograph the camera that the user named."""
         if self.options.same_camera:
             self._check_size(photo)
         return with_camera(photo, self.options.given_camera, self.options.fov)
@@ -143,9 +133,6 @@ class Results:
 
         Returns:
             A placement to complete, best with others; None if the results are in place.
-
-        Raises:
-            RilievoError: If that cannot be done; no partial results are left.
         """
         formats, metres = self._with_broken(job), metres_of(self.options, job, photo.shape)
         if Need.NORMALS not in parts_of(formats) and metres.camera_height is None:
@@ -167,11 +154,7 @@ class Results:
         return write_parts(prediction, job.target, formats, self.save_options(), run=run)
 
     def is_finished(self, job: Job) -> bool:
-        """Whether an earlier run with the same options and the same photograph has finished.
-
-        Raises:
-            OutputError: If there are results of other options, which must not be mixed.
-        """
+        """Whether an earlier run with the same options and the same photograph has finished."""
         path = sidecar_path(job.target)
         if self.options.overwrite or not path.exists():
             return False

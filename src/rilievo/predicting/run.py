@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rilievo.calibration import KnownLength
-from rilievo.calibration.table import read_known_table, shared_known
+from rilievo.calibration.fact import read_known_table, shared_known
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
@@ -13,14 +13,13 @@ from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.sharpening import Sharpened
 from rilievo.models.trimming import Trimmed
 from rilievo.predicting.consent import agree_to_pay
-from rilievo.predicting.failures import fail
 from rilievo.predicting.focal import VanishingCamera
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photos import predict_photos
 from rilievo.predicting.results import Results
 from rilievo.predicting.stages import FINISH, LOAD, READ, Stages
-from rilievo.predicting.summary import Summary, Tally
+from rilievo.predicting.summary import Summary, Tally, fail
 
 
 def predict_files(
@@ -137,11 +136,7 @@ def predict_jobs(
 
 
 def make_ready(folder: Path) -> None:
-    """Make a folder for results, and remove partial files that a killed run left in it.
-
-    Raises:
-        OutputError: If the system refuses.
-    """
+    """Make a folder for results, and remove partial files that a killed run left in it."""
     make_folder(folder)
     sweep_parts(folder)
 
@@ -171,16 +166,7 @@ def _jobs(
 
 
 def check_known(options: PredictOptions, inputs: int) -> None:
-    """Refuse points of one photograph if there are several, and a table that cannot be used.
-
-    Args:
-        options: Options of the run.
-        inputs: Number of photographs and videos that were found.
-
-    Raises:
-        OptionError: If one point would scale several photographs.
-        InputError: If the table cannot be read.
-    """
+    """Refuse points of one photograph if there are several, and a table that cannot be used."""
     if options.known_table is not None:
         (shared_known if options.same_camera else read_known_table)(options.known_table)
     elif options.same_camera:

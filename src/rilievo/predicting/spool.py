@@ -25,27 +25,14 @@ class Spool:
     """
 
     def __init__(self, file: IO[bytes], *, is_positive: bool) -> None:
-        """Begin at the start of an empty file.
-
-        Args:
-            file: File to write and read.
-            is_positive: Whether depth is always positive.
-        """
+        """Begin at the start of an empty file."""
         self._file = file
         self._is_positive = is_positive
         self._record = np.dtype([])
         self.count = 0
 
     def append(self, answer: Inference, grey: UInt8[np.ndarray, "h w"] | None = None) -> None:
-        """Append the output of the next frame; all frames have the same parts and sizes.
-
-        Args:
-            answer: Output of the network.
-            grey: Brightness of the frame at the size of its depth.
-
-        Raises:
-            OSError: If the disk is full.
-        """
+        """Append the output of the next frame; all frames have the same parts and sizes."""
         record = _record_of(answer, grey)
         assert not self.count or record == self._record, "a video has frames of one size"
         self._record = record
@@ -106,9 +93,6 @@ def spooling(folder: Path, *, is_positive: bool) -> Iterator[Spool]:
         folder: Folder with enough space: four bytes for each pixel of each network output, and
             six more with normals.
         is_positive: Whether depth is always positive.
-
-    Raises:
-        OSError: If the system refuses.
     """
     with tempfile.TemporaryFile(dir=folder) as file:
         yield Spool(file, is_positive=is_positive)

@@ -1,7 +1,9 @@
-"""Wall time of each stage of a run, and the sizes at which its network answered."""
+"""Stages of a run: prefetching, wall time, and the sizes at which its network answered."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import ParamSpec, TypeVar
@@ -12,12 +14,48 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.speeds import infer_timed
 from rilievo.types import Photo
 
+Item = TypeVar("Item")
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+_END = object()
+
+
+def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
+    """Yield the items; up to ``most`` of them are prefetched."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+        waiting = deque(pool.submit(next, iterator, _END) for _ in range(most))
+        try:
+            while (item := waiting.popleft().result()) is not _END:
+                waiting.append(pool.submit(next, iterator, _END))
+                yield item  # pyright: ignore[reportReturnType]
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
+) -> Iterator[Result]:
+    """Yield ``function`` of every item, in order; ``workers`` of them run at once."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="finish") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
 LOAD, READ, NETWORK, FINISH, PLACE = "load", "read", "network", "finish and write", "rename"
 STAGES = (LOAD, READ, NETWORK, FINISH, PLACE)
 """Names of the stages, in the order in which a photograph passes them."""
-
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,10 @@ from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.sampling import shrink
 from rilievo.models.trimming import seen_by, within
-from rilievo.predicting.ahead import read_ahead
 from rilievo.predicting.clip_options import ClipOptions, Metric
 from rilievo.predicting.looks import look_at
 from rilievo.predicting.spool import Spool
+from rilievo.predicting.stages import read_ahead
 from rilievo.predicting.steady import MOVING, Correction
 from rilievo.predicting.temporal import ScaleTrack
 from rilievo.types import Camera, Photo, Prediction
@@ -60,12 +60,7 @@ class Survey:
 def survey(
     source: FrameSource, model: Model, spool: Spool, options: ClipOptions, report: Report
 ) -> Survey:
-    """Predict every frame into the spool.
-
-    Raises:
-        InputError: If no frame can be read.
-        RilievoError: If the first frame cannot give what was asked for.
-    """
+    """Predict every frame into the spool."""
     first: _First | None = None
     track = None if model.card.kind is None else ScaleTrack(model.card.kind)
     parts = parts_of(options.outputs)

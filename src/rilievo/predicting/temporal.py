@@ -111,9 +111,6 @@ class ScaleTrack:
 
         Frames of one stretch show the same view; ``MOVING`` where the camera moves, or stands still
         for less than ``STILL``.
-
-        Args:
-            rate: Frames per second.
         """
         found = [MOVING] * len(self._steps)
         held = _held(self._steps, max(2, round(STILL * rate)))
@@ -125,11 +122,7 @@ class ScaleTrack:
         return found
 
     def corrections(self, rate: float) -> list[Correction]:
-        """Compute one correction per frame, from all frames watched.
-
-        Args:
-            rate: Frames per second.
-        """
+        """Compute one correction per frame, from all frames watched."""
         firsts = [*self.shots, len(self._steps)]
         return [
             correction
@@ -160,13 +153,7 @@ class ScaleTrack:
 def smooth_path(
     apparent: Float64[np.ndarray, "n"], held: Bool[np.ndarray, "n"], *, rate: float
 ) -> Float64[np.ndarray, "n"]:
-    """Compute the path P of the module's docstring, exactly and in linear time.
-
-    Args:
-        apparent: The path A.
-        held: Frames that are held to the scale of the frame before.
-        rate: Frames per second.
-    """
+    """Compute the path P of the module's docstring, exactly and in linear time."""
     period = max(SMOOTHED * rate, _FEWEST_FRAMES)
     # The response to a wave of this period is 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
     bending = np.full(max(len(apparent) - 2, 0), (2 * math.sin(math.pi / period)) ** -4)

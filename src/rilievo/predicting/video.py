@@ -20,11 +20,7 @@ from rilievo.types import OwnDepth, Prediction
 
 
 def predict_video(job: Job, results: Results, tally: Tally) -> None:
-    """Predict one video, or one folder of frames, unless an earlier run has finished it.
-
-    Raises:
-        RilievoError: If that cannot be done; no partial results are left.
-    """
+    """Predict one video, or one folder of frames, unless an earlier run has finished it."""
     if results.is_finished(job):
         tally.finished_before()
         return
@@ -60,11 +56,7 @@ def _open(job: Job, results: Results) -> FrameSource:
 
 
 def _refuse_photo_options(options: PredictOptions) -> None:
-    """Options of single photographs.
-
-    Raises:
-        CalibrationError: If one is given.
-    """
+    """Options of single photographs."""
     if options.vanishing_points:
         raise CalibrationError("--vanishing-points is for photographs: give --fov")
     if options.markers is not None:

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rilievo.errors import OptionError, suggest
+from rilievo.io.colour import DEPTH_COLOURS
 from rilievo.io.output_table import OUTPUTS
-from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.io.writing import SaveOptions
 from rilievo.predicting.metres import Metres
 from rilievo.predicting.options import PredictOptions
@@ -60,11 +60,7 @@ class Asked(BaseModel):
     """Leave uniform borders out of what the network sees."""
 
     def options(self) -> PredictOptions:
-        """The same as options of ``rilievo predict``, checked by its rules.
-
-        Raises:
-            OptionError: If one is out of range or two do not go together.
-        """
+        """The same as options of ``rilievo predict``, checked by its rules."""
         options = PredictOptions(
             camera=self.camera,
             fov=self.fov,
@@ -83,11 +79,7 @@ class Asked(BaseModel):
         return Metres(known=self.options().known_facts, camera_height=self.camera_height)
 
     def variant(self, name: str) -> Variant:
-        """The model and its refinements.
-
-        Args:
-            name: Name of the model, as the server was started with it.
-        """
+        """The model and its refinements."""
         return Variant(name=name, trim=self.trim == "on", vanishing_points=self.vanishing_points)
 
     def _further(self) -> Mapping[str, Any]:
@@ -134,11 +126,7 @@ class PredictAsked(Asked):
         )
 
     def points(self) -> list[Point]:
-        """The points of ``at``.
-
-        Raises:
-            OptionError: If one is not two numbers.
-        """
+        """The points of ``at``."""
         return [read_point(text, "at") for text in self.at]
 
     def saving(self) -> SaveOptions:
@@ -177,11 +165,7 @@ class MeasureAsked(Asked):
     """Measure the angle between the surfaces at two points."""
 
     def points(self) -> list[Point]:
-        """The points of ``at``.
-
-        Raises:
-            OptionError: If one is not two numbers, or there are too few or too many.
-        """
+        """The points of ``at``."""
         points = [read_point(text, "at") for text in self.at]
         if self.angle and len(points) != 2:
             raise OptionError(f"angle takes two points at=U,V, got {len(points)}")
@@ -221,11 +205,7 @@ Record = TypeVar("Record", bound=BaseModel)
 def read_asked(
     into: type[Record], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
 ) -> Record:
-    """Read parameters of an address and of a form; those of the form win.
-
-    Raises:
-        Refusal: If one is unknown or has an impossible value; the line names it.
-    """
+    """Read parameters of an address and of a form; those of the form win."""
     values: dict[str, list[str]] = {}
     for name, value in query:
         values.setdefault(name, []).append(value)
@@ -233,11 +213,7 @@ def read_asked(
 
 
 def read_point(text: str, name: str) -> Point:
-    """Column and row of a text U,V.
-
-    Raises:
-        OptionError: If it is anything else.
-    """
+    """Column and row of a text U,V."""
     try:
         u, v = (float(part) for part in text.split(","))
     except ValueError:
@@ -252,9 +228,6 @@ def output_names(save: str) -> tuple[str, ...]:
 
     Only rilievo's own outputs count: what installed packages add is imported by its name, and
     requests do not choose what is imported.
-
-    Raises:
-        OptionError: If one is unknown, or there is none.
     """
     names = [name.strip() for name in save.split(",") if name.strip()]
     names = ["colour" if name == "color" else name for name in names]

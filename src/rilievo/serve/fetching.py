@@ -55,17 +55,7 @@ def is_public(address: str, port: int) -> bool:
 def fetch_public(
     url: str, *, max_bytes: int, seconds: float | int, allowed: Allowed = is_public
 ) -> bytes:
-    """The bytes at an address of the internet.
-
-    Args:
-        url: http or https.
-        max_bytes: More are refused.
-        seconds: Time in which all of them must come.
-        allowed: Whether an IP address and port may be connected to.
-
-    Raises:
-        Refusal: If it is no such address, cannot be reached, or gives too much.
-    """
+    """The bytes at an address of the internet."""
     shown = one_line(url[:200])
     if not is_url(url):
         raise Refusal(400, f"url: '{shown}' begins with neither http:// nor https://")
@@ -135,12 +125,7 @@ def _encrypted(allowed: Allowed) -> type[http.client.HTTPSConnection]:
 
 
 def _connected(host: str, port: int, allowed: Allowed) -> socket.socket:
-    """A connection to the first allowed IP address of a host that takes it.
-
-    Raises:
-        Refusal: If no address of the host is allowed.
-        OSError: If none takes it.
-    """
+    """A connection to the first allowed IP address of a host that takes it."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     places = [place for *_, place in found if allowed(str(place[0]), port)]
     if not places:

@@ -112,13 +112,7 @@ def at_most(outputs: Sequence[str]) -> tuple[str, ...]:
 
 
 def estimated_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> int:
-    """Bytes that outputs take at most on the disk.
-
-    Args:
-        names: Outputs.
-        pixels: Pixels of the photograph.
-        options: Settings with which they are written.
-    """
+    """Bytes that outputs take at most on the disk."""
     points = min(pixels, options.surface_points)
     each = (
         _BYTES_PER_PIXEL.get(name, 0 if name in _BYTES_PER_POINT else _UNKNOWN) * pixels
@@ -143,9 +137,6 @@ def write(
         options: Settings with which they are written.
         folder: Folder of the request.
         stem: Name of the files without suffix.
-
-    Raises:
-        RilievoError: If the prediction cannot give one of them, or the disk is full.
     """
     names = at_most(outputs)
     if "all" in outputs:

@@ -33,11 +33,7 @@ class RequestFolder:
         self._reserved = 0
 
     def reserve(self, count: int) -> None:
-        """Take the bytes that are going to be written, or correct an estimate.
-
-        Raises:
-            Refusal: If the disk's share is used up.
-        """
+        """Take the bytes that are going to be written, or correct an estimate."""
         self._disk.take(self._client, count - self._reserved)
         self._reserved = count
 
@@ -69,11 +65,7 @@ class Disk:
             return max(self._taken, key=lambda each: self._taken[each], default=client)
 
     def take(self, client: str, count: int) -> None:
-        """Reserve bytes; a negative number gives them back.
-
-        Raises:
-            Refusal: If all clients together would have too many, or one more than half of them.
-        """
+        """Reserve bytes; a negative number gives them back."""
         with self._lock:
             own, all_of_them = self._taken.get(client, 0), sum(self._taken.values())
             if count > 0:
@@ -104,11 +96,7 @@ class Folders:
 
 @contextmanager
 def own_folder() -> Iterator[Path]:
-    """Make a folder for as long as the context lasts, and remove those of servers that are gone.
-
-    Raises:
-        OutputError: If it cannot be made.
-    """
+    """Make a folder for as long as the context lasts, and remove those of servers that are gone."""
     place = Path(tempfile.gettempdir())
     sweep(place)
     try:
@@ -124,11 +112,7 @@ def own_folder() -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Remove the folders of servers that were killed, and say which.
-
-    Raises:
-        OutputError: If the folder cannot be read.
-    """
+    """Remove the folders of servers that were killed, and say which."""
     try:
         entries = [each for each in os.scandir(parent) if each.name.startswith(PREFIX)]
     except OSError as error:

@@ -71,11 +71,7 @@ class Guard:
         await self._app(scope, body, send)
 
     def check(self, scope: Scope) -> None:
-        """Check the head of a request.
-
-        Raises:
-            Refusal: If its host is foreign, its origin is another site's, or its token is wrong.
-        """
+        """Check the head of a request."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._is_own(host):
@@ -140,11 +136,7 @@ def route_of(scope: Scope) -> str:
 
 
 class Body:
-    """Messages that a client sends, as ASGI's ``receive``.
-
-    Attributes:
-        is_over: Whether all of it has been received.
-    """
+    """Messages that a client sends, as ASGI's ``receive``."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self.is_over = receive, False

@@ -122,11 +122,7 @@ class Networks:
         return len(self._waiting)
 
     def load_now(self, name: str) -> None:
-        """Load a model before there are requests.
-
-        Raises:
-            RilievoError: If it cannot be loaded.
-        """
+        """Load a model before there are requests."""
         self._loaded[name] = self._load(name)
 
     def is_loaded(self, name: str) -> bool:
@@ -134,20 +130,13 @@ class Networks:
         return name in self._loaded
 
     async def model(self, variant: Variant) -> Model:
-        """A model with its refinements, loaded where it is not yet.
-
-        Raises:
-            RilievoError: If it cannot be loaded.
-        """
+        """A model with its refinements, loaded where it is not yet."""
         return variant.refined(await self._plain(variant.name))
 
     async def for_video(self, variant: Variant) -> Model:
         """A model whose batches wait for their turn, so that photographs go in between.
 
         It is used in a thread that is not the event loop's.
-
-        Raises:
-            RilievoError: If it cannot be loaded.
         """
         return variant.refined(_InTurn(await self._plain(variant.name), self._pool))
 
@@ -160,11 +149,6 @@ class Networks:
             variant: Model and refinements.
             photo: The photograph.
             is_wanted: Whether somebody still waits for it; the network does not run otherwise.
-
-        Raises:
-            RilievoError: If the model cannot be loaded or fails.
-            GivenUp: If nobody waits for it any more.
-            Refusal: If the server is stopping.
         """
         if self._is_closed:
             raise stopping()

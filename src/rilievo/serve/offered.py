@@ -7,9 +7,8 @@ from pathlib import PurePath
 
 from rilievo.errors import ModelError, suggest
 from rilievo.models import MODELS, find_card, replicate_cards
-from rilievo.models.base import Model
+from rilievo.models.base import Model, PaidModel
 from rilievo.models.card import ModelCard
-from rilievo.models.paid import PaidModel
 from rilievo.outside import is_place
 from rilievo.serve.options import ServeOptions
 from rilievo.serve.refusals import Refusal
@@ -29,11 +28,7 @@ class Offered:
     options: ServeOptions
 
     def named(self, asked: str) -> str:
-        """The server's name of a model that a request names; of the default one where it is empty.
-
-        Raises:
-            Refusal: If the server does not offer it.
-        """
+        """The server's name of a model that a request names; the default one where it is empty."""
         if not asked:
             return next(iter(self.names.values()))
         if asked not in self.names:
@@ -55,11 +50,7 @@ class Offered:
         return line
 
     def load(self, name: str) -> Model:
-        """Load a model by the server's name.
-
-        Raises:
-            RilievoError: If it cannot be loaded, or each call of it is paid.
-        """
+        """Load a model by the server's name."""
         model = self.options.load(name)
         if isinstance(model, PaidModel):
             raise _paid(name)
@@ -74,11 +65,7 @@ class Offered:
 
 
 def offered(options: ServeOptions) -> Offered:
-    """The models that a server offers.
-
-    Raises:
-        ModelError: If one is unknown or paid by the call, or two would have one name.
-    """
+    """The models that a server offers."""
     paid = {card.name for card in replicate_cards.listed_cards()}
     names: dict[str, str] = {}
     for name in options.offered:

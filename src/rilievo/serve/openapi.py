@@ -31,11 +31,7 @@ _REFUSALS: Mapping[str, str] = {
 
 
 def document(root_path: str = "") -> _Json:
-    """The document of the whole server.
-
-    Args:
-        root_path: Path under which a proxy offers it.
-    """
+    """The document of the whole server."""
     return {
         "openapi": "3.1.0",
         "info": {

@@ -23,11 +23,7 @@ _SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions(EngineOptions):
-    """Address, models and limits of the server.
-
-    Raises:
-        OptionError: If an option is out of range.
-    """
+    """Address, models and limits of the server."""
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Address": ("host", "port", "root_path", "proxies"),
@@ -149,12 +145,7 @@ class ServeOptions(EngineOptions):
         return int(self.max_megapixels * 1e6)
 
     def tokens(self) -> tuple[str, ...]:
-        """Tokens of the file and of the environment; none lets everybody in.
-
-        Raises:
-            OptionError: If the file names none, or one is too short.
-            InputError: If the file cannot be read.
-        """
+        """Tokens of the file and of the environment; none lets everybody in."""
         found = [os.environ[TOKEN_VARIABLE]] if os.environ.get(TOKEN_VARIABLE) else []
         if self.token_file is not None:
             lines = [line.strip() for line in read_text(self.token_file).splitlines()]

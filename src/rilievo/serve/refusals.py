@@ -46,12 +46,7 @@ class GivenUp(Exception):
 
 
 def busy(line: str, seconds: float | int) -> Refusal:
-    """The refusal of a request that may come again later.
-
-    Args:
-        line: Message that says what there is too much of.
-        seconds: Time after which it may come again.
-    """
+    """The refusal of a request that may come again later."""
     again = max(1, round(seconds))
     return Refusal(429, f"{line}: try again in {again} s", {"Retry-After": str(again)})
 

@@ -1,10 +1,16 @@
-"""Predictions of requests: from the bytes of an image to depth in metres where they are known."""
+"""Predictions of requests, in metres where these are known, and answers that send their files."""
 
+import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
 from rilievo.calibration.readings import Pixel, value_at
-from rilievo.errors import CalibrationError, OptionError, needing
+from rilievo.errors import CalibrationError, OptionError, needing, one_line
 from rilievo.io.json_record import to_json
 from rilievo.io.photo import read_photo
 from rilievo.io.sidecar import describe
@@ -13,6 +19,7 @@ from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.metres import joined, trust, with_markers, with_metres, with_own_depth
 from rilievo.serve.asked import Asked, Point
+from rilievo.serve.files import Written
 from rilievo.serve.refusals import in_request_words
 from rilievo.serve.uploads import NamedImage
 from rilievo.types import Photo, Prediction
@@ -20,24 +27,14 @@ from rilievo.types import Photo, Prediction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A finished prediction.
-
-    Attributes:
-        prediction: Depth, normals, camera.
-        remarks: Sentences about what deserves a look.
-    """
+    """A finished prediction."""
 
     prediction: Prediction
     remarks: tuple[str, ...]
 
 
 def read_image(content: bytes, name: str, asked: Asked, *, max_pixels: int) -> Photo:
-    """Read the image of a request, with the camera that it names.
-
-    Raises:
-        InputError: If it cannot be read; the line calls it by ``name``.
-        OptionError: If its camera or a known size is impossible.
-    """
+    """Read the image of a request, with the camera that it names."""
     options, metres = asked.options(), asked.metres()
     reads_own = asked.own_depth == "on" and not (metres or asked.markers)
     if asked.markers is not None:
@@ -67,9 +64,6 @@ def finish(
         asked: Parameters of the request.
         shown: Name of the model for clients; that of a file may be a path of the server.
         without_normals: Whether nothing is made of normals, which saves time.
-
-    Raises:
-        RilievoError: If that cannot be done.
     """
     metres = asked.metres()
     if without_normals and metres.camera_height is None:
@@ -97,9 +91,6 @@ def record(result: Result, points: list[Point]) -> dict[str, object]:
     Args:
         result: The prediction.
         points: (column, row) [px] of points whose values it tells.
-
-    Raises:
-        CalibrationError: If a point lies outside, or where there is no depth.
     """
     said: dict[str, object] = json.loads(to_json(describe(result.prediction)))
     for name in ("files", "earlier", "run"):  # of files on a disk
@@ -114,3 +105,66 @@ def _value(prediction: Prediction, u: float, v: float) -> dict[str, float]:
         raise CalibrationError("this model gives no depth, so points have no value")
     value = value_at(prediction.depth, Pixel(u, v, f"the point {u:g},{v:g}"))
     return {"u": u, "v": v, "value": value}
+
+
+_LONGEST_REMARKS = 1000
+
+
+def file_answer(result: Result, written: Written, seconds: float | int) -> Response:
+    """The answer that sends the outputs of a prediction."""
+    headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
+    depth = result.prediction.depth_or_none
+    if depth is not None:
+        headers["X-Depth-Kind"] = depth.kind.value
+    if result.remarks:
+        remarks = one_line(" | ".join(result.remarks)).encode("ascii", "replace").decode()
+        headers["X-Remarks"] = remarks[:_LONGEST_REMARKS]
+    if written.content is not None:
+        return Response(written.content, media_type=written.media_type, headers=headers)
+    if written.size is not None:
+        headers["Content-Length"] = str(written.size)
+    return _FilesResponse(written, headers, seconds)
+
+
+class _FilesResponse(Response):
+    """Files that are removed when they are sent, or when the client leaves or is too slow."""
+
+    def __init__(self, written: Written, headers: dict[str, str], seconds: float | int) -> None:
+        super().__init__(None, headers=headers, media_type=written.media_type)
+        self._written, self._seconds = written, seconds
+        if written.size is None:  # a zip is as long as it becomes
+            del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._send(receive, send)
+        except TimeoutError:
+            return  # the connection is closed, as the answer is not complete
+        finally:
+            await run_in_threadpool(self._written.remove)
+
+    async def _send(self, receive: Receive, send: Send) -> None:
+        head = {"type": "http.response.start", "status": self.status_code}
+        await send({**head, "headers": self.raw_headers})
+        left = asyncio.ensure_future(disconnected(receive))
+        pieces = self._written.chunks()
+        try:
+            while (piece := await run_in_threadpool(_next_of, pieces)) is not None:
+                if left.done():
+                    return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            left.cancel()
+
+
+def _next_of(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client leaves."""
+    while (await receive())["type"] != "http.disconnect":
+        continue

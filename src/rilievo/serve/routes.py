@@ -14,14 +14,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from rilievo.measure.record import measure_points, measured_record
+from rilievo.measure.terms import measure_points, measured_record
 from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names, read_asked
 from rilievo.serve.files import ACCEPTED, JSON
 from rilievo.serve.guard import Guard, Refused
 from rilievo.serve.openapi import document
 from rilievo.serve.refusals import GivenUp, Refusal, in_request_words
-from rilievo.serve.results import record
-from rilievo.serve.sending import file_answer
+from rilievo.serve.results import file_answer, record
 from rilievo.serve.service import Service
 from rilievo.serve.streaming import stream
 from rilievo.serve.turns import client_name
@@ -218,11 +217,7 @@ async def _uploaded(
 
 
 async def _image(service: Service, url: str, upload: Upload, client: str) -> Upload:
-    """The upload, or what is fetched from the address that a request names in place of one.
-
-    Raises:
-        Refusal: If addresses are not taken, or there are two images.
-    """
+    """The upload, or what is fetched from the address that a request names in place of one."""
     if not url:
         return upload
     if service.options.urls == "off":
@@ -234,12 +229,7 @@ async def _image(service: Service, url: str, upload: Upload, client: str) -> Upl
 
 
 def _outputs(request: Request, asked: PredictAsked) -> tuple[str, ...]:
-    """Outputs of the parameter ``save``; without it, the one that the Accept header likes best.
-
-    Raises:
-        Refusal: If the header names none that there is.
-        OptionError: If ``save`` names one that there is not.
-    """
+    """Outputs of the parameter ``save``; without it, the one that the Accept header likes best."""
     if asked.save is not None:
         return output_names(asked.save)
     header = request.headers.get("accept", "*/*")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import OutputError, needing
 from rilievo.io.limits import reason
-from rilievo.serve.memory import share_arenas
 from rilievo.serve.options import ServeOptions
 
 if TYPE_CHECKING:
@@ -35,11 +34,6 @@ def serve(
         options: Address, models and limits.
         ready: Function that is called with the address once requests are taken.
         extend: Function that gives further routes, of the service and the server's folder.
-
-    Raises:
-        MissingExtraError: If a package of the extra is not installed.
-        OutputError: If the address cannot be listened at, or there is no place for files.
-        RilievoError: If the model cannot be loaded.
     """
     with needing("the server", "serve" if extend is None else "app"):
         import prometheus_client  # noqa: F401
@@ -51,6 +45,7 @@ def serve(
 
         from rilievo.serve.connections import ImpatientProtocol
         from rilievo.serve.folders import own_folder
+        from rilievo.serve.service import share_arenas
 
     share_arenas()
     _keep_quiet()

@@ -1,9 +1,12 @@
 """Work of the server: requests in turn through decoding, a network, and the writing of results."""
 
 import asyncio
+import ctypes
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from typing import TypeVar
 
@@ -14,17 +17,40 @@ from rilievo.serve.asked import Asked, PredictAsked
 from rilievo.serve.fetching import fetch_public
 from rilievo.serve.files import SURFACES, Written, at_most, estimated_bytes, write
 from rilievo.serve.folders import Folders
-from rilievo.serve.jobs import Job, Jobs
-from rilievo.serve.memory import give_back
 from rilievo.serve.metrics import Metrics
 from rilievo.serve.networks import Networks
 from rilievo.serve.offered import Offered
 from rilievo.serve.options import ServeOptions
 from rilievo.serve.refusals import Refusal, refusal_of
 from rilievo.serve.results import Result, finish, read_image
-from rilievo.serve.turns import Turns
+from rilievo.serve.turns import Job, Jobs, Turns
 from rilievo.serve.uploads import Upload, Uploads
 from rilievo.types import Photo
+
+# https://man7.org/linux/man-pages/man3/mallopt.3.html
+_ARENA_MAX = -8
+_ARENAS = 2
+
+
+def share_arenas() -> None:
+    """Let all threads take memory from the same few places, so that one uses what another freed.
+
+    It is called before there are threads.
+    """
+    _call("mallopt", _ARENA_MAX, _ARENAS)
+
+
+def give_back() -> None:
+    """Hand freed memory back to the system."""
+    _call("malloc_trim", 0)
+
+
+def _call(name: str, *arguments: int) -> None:
+    if sys.platform == "linux":
+        # Libraries other than GNU's have no such functions, and other habits.
+        with suppress(OSError, AttributeError):
+            getattr(ctypes.CDLL(None), name)(*arguments)
+
 
 _HEAVY_BYTES = 4_000_000
 """Size of an image file above which its request takes a heavy place."""
@@ -47,14 +73,7 @@ class Service:
     def __init__(
         self, options: ServeOptions, offered: Offered, folders: Folders, metrics: Metrics
     ) -> None:
-        """Begin without work.
-
-        Args:
-            options: Limits.
-            offered: Models.
-            folders: Folders for the files of requests.
-            metrics: Counters.
-        """
+        """Begin without work."""
         self.options, self.offered, self.folders, self.metrics = options, offered, folders, metrics
         self.networks = Networks(
             offered.load,
@@ -113,11 +132,7 @@ class Service:
         return Refusal(refusal.status, line, refusal.headers)
 
     async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> Job:
-        """The work of a request, heavy also where few bytes hold many pixels.
-
-        Raises:
-            InputError: If the upload is no photograph, or too large; it is closed then.
-        """
+        """The work of a request, heavy also where few bytes hold many pixels."""
 
         def pixels() -> int:
             height, width = header_size(
@@ -159,10 +174,6 @@ class Service:
             without_normals: Whether nothing is made of normals.
             on_size: Function that is called with the pixels of the photograph before the network
                 runs, and may refuse them.
-
-        Raises:
-            RilievoError: If that cannot be done.
-            GivenUp: If nobody waits for it any more.
         """
         variant = asked.variant(self.offered.named(asked.model))
         photo = await self._decoded(job, asked)
@@ -187,13 +198,7 @@ class Service:
     async def files(
         self, job: Job, asked: PredictAsked, outputs: Sequence[str]
     ) -> tuple[Result, Written]:
-        """Predict the image of a request, and write outputs; they must be removed.
-
-        Raises:
-            RilievoError: If that cannot be done.
-            GivenUp: If nobody waits for it any more.
-            Refusal: If there is too little room on the disk.
-        """
+        """Predict the image of a request, and write outputs; they must be removed."""
         names, saving, stem = at_most(outputs), asked.saving(), job.upload.name
         folder = self.folders.make(job.client)
 
@@ -221,11 +226,7 @@ class Service:
             self.networks.coming -= 1
 
     async def fetched(self, url: str, client: str) -> Upload:
-        """The image at an address of the internet; the upload must be closed.
-
-        Raises:
-            Refusal: If it cannot be fetched, or too many wait for their turn.
-        """
+        """The image at an address of the internet; the upload must be closed."""
         options = self.options
 
         def work() -> Upload:

@@ -1,12 +1,16 @@
-"""Places for requests: a limited number at work, the others in turn by client."""
+"""Requests at work in a limited number of places; the others wait, in turn by client."""
 
 import asyncio
 import ipaddress
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
-from rilievo.serve.refusals import busy, stopping
+from rilievo.models.base import Inference
+from rilievo.serve.refusals import GivenUp, Refusal, busy, stopping
+from rilievo.serve.uploads import Upload
 
 _MEMORY = 0.2
 """Weight of the newest duration in the mean one."""
@@ -70,20 +74,12 @@ class Turns:
         return (self.waiting + 1) * self._seconds / self._most
 
     def check(self) -> None:
-        """Refuse a request, before its body is read, that could not wait.
-
-        Raises:
-            Refusal: If too many wait already.
-        """
+        """Refuse a request, before its body is read, that could not wait."""
         if self.waiting >= self._most_waiting:
             raise busy(f"{self.waiting} requests are waiting already", self.seconds_to_wait)
 
     async def take(self, client: str) -> Place:
-        """Wait for a place.
-
-        Raises:
-            Refusal: If too many wait already, or one client has more than half of those.
-        """
+        """Wait for a place."""
         if self._may_work(client) and client not in self._waiting:
             return self._placed(client)
         self.check()
@@ -139,3 +135,115 @@ class Turns:
             queue.remove(future)
             if not queue:
                 del self._waiting[client]
+
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Job:
+    """One request at work.
+
+    Attributes:
+        upload: Image and form; closed when the work ends, if not before.
+        client: Name of the client that asks.
+        is_heavy: Whether its work takes seconds.
+        has_place: Whether its work has begun.
+        is_given_up: Whether nobody waits for it any more; the next step does not begin then.
+        inference: Answer of the network; one that is known already is not asked for again.
+    """
+
+    upload: Upload
+    client: str
+    is_heavy: bool = False
+    has_place: bool = False
+    is_given_up: bool = False
+    inference: Inference | None = None
+
+    def check(self) -> None:
+        """End work that nobody waits for."""
+        if self.is_given_up:
+            raise GivenUp
+
+
+class Jobs:
+    """Work of requests that goes on, also where nobody waits for it any more."""
+
+    def __init__(self, time_limit: float | int) -> None:
+        """Begin without work."""
+        self._time_limit = time_limit
+        self._tasks: set[asyncio.Task[object]] = set()
+        self.begun = 0
+        """Number of requests whose work has begun so far."""
+
+    @property
+    def at_work(self) -> int:
+        """Number of requests whose work has not ended."""
+        return len(self._tasks)
+
+    async def finish(self) -> None:
+        """Wait for the work to end."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def in_turn(
+        self,
+        turns: Turns,
+        job: Job,
+        work: Callable[[Job], Awaitable[T]],
+        left: Awaitable[object],
+        *,
+        unused: Callable[[T], None] = lambda result: None,
+    ) -> T:
+        """Do the work of a request once there is a place for it.
+
+        The place is taken until the work has really ended: a thread cannot be stopped.
+        """
+        task, leaving = self._started(turns, job, work), asyncio.ensure_future(left)
+        try:
+            await asyncio.wait(
+                {task, leaving},
+                timeout=self._time_limit,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if task.done():
+                return task.result()
+            if leaving.done():
+                raise GivenUp
+            raise Refusal(
+                503,
+                f"no result after {self._time_limit:g} s: the server is busy, or the model is slow",
+                {"Retry-After": str(max(1, round(turns.seconds_to_wait)))},
+            )
+        finally:
+            leaving.cancel()
+            if not task.done():
+                job.is_given_up = True
+                task.add_done_callback(lambda ended: _tidy(ended, unused))
+                if not job.has_place:
+                    task.cancel()
+
+    def _started(
+        self, turns: Turns, job: Job, work: Callable[[Job], Awaitable[T]]
+    ) -> "asyncio.Task[T]":
+        task = asyncio.create_task(_placed(turns, job, work))
+        self.begun += 1
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda ended: job.upload.close())
+        return task
+
+
+async def _placed(turns: Turns, job: Job, work: Callable[[Job], Awaitable[T]]) -> T:
+    place = await turns.take(job.client)
+    try:
+        job.has_place = True
+        job.check()
+        return await work(job)
+    finally:
+        place.give_back()
+
+
+def _tidy(task: "asyncio.Task[T]", unused: Callable[[T], None]) -> None:
+    """Take note of how work ended that nobody waits for."""
+    if not task.cancelled() and task.exception() is None:
+        unused(task.result())

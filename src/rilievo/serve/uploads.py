@@ -96,13 +96,7 @@ class Uploads:
         return sum(self._arriving.values())
 
     async def read(self, request: Request, client: str) -> Upload:
-        """Read the body of a request; the upload must be closed.
-
-        Raises:
-            Refusal: If it is too large or too slow, is no form that can be read, or too many
-                arrive at the same time.
-            GivenUp: If the client left.
-        """
+        """Read the body of a request; the upload must be closed."""
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_bytes:
             raise self._too_large()
@@ -123,11 +117,7 @@ class Uploads:
             raise
 
     def keep(self, content: bytes, client: str) -> Upload:
-        """Hold bytes that did not come as a body.
-
-        Raises:
-            Refusal: If the disk's share is used up.
-        """
+        """Hold bytes that did not come as a body."""
         held = _Held(self._disk, client)
         held.take(len(content))
         body = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115

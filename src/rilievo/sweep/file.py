@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, RilievoError, suggest
-from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.json_record import NotThisRecord, from_json, parse_yaml
 from rilievo.io.limits import printable, read_text
-from rilievo.io.yaml_text import parse_yaml
 from rilievo.sweep.config import SweepConfig
 
 _LONGEST = 100_000

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import OutputError
 from rilievo.io.atomic import replacing
-from rilievo.models.probe_run import CONFIG
+from rilievo.models.runs import CONFIG
 from rilievo.networks.small import SmallNet
 from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
 from rilievo.train.config import Stage, TrainConfig

@@ -16,7 +16,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from rilievo.io.atomic import replacing
-from rilievo.io.onnx_sum import append_sum
+from rilievo.io.checksums import append_sum
 from rilievo.losses.depth import confidence_of
 from rilievo.models.conversion.trace import append_metadata, write_traced
 from rilievo.models.onnx import FIRST_FORMAT

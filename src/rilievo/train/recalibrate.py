@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.atomic import replacing
+from rilievo.io.checksums import ONNX_KEY, append_sum
 from rilievo.io.exif import ASSUMED_FOV
 from rilievo.io.limits import printable
-from rilievo.io.onnx_sum import KEY, append_sum
 from rilievo.models.conversion.compression import set_metadata
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel
@@ -136,7 +136,7 @@ def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[
         np.concatenate([each.evidence for each in sampled]),
         np.concatenate([each.right for each in sampled]),
     )
-    told = {key: value for key, value in model.metadata.items() if key != KEY}
+    told = {key: value for key, value in model.metadata.items() if key != ONNX_KEY}
     with replacing(target) as part:
         _append(source, part, Recalibration([float(each) for each in weights]))
         numbers = " ".join(f"{each:.4f}" for each in weights)

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.io.atomic import make_folder, replacing
-from rilievo.io.colour import invalid_colour, normals_picture
-from rilievo.io.palette import DEPTH_COLOURS
+from rilievo.io.colour import DEPTH_COLOURS, invalid_colour, normals_picture
 from rilievo.io.png import write_png
 from rilievo.types import DepthMap
 from rilievo.views.disagreement import disagreement

@@ -20,7 +20,7 @@ from browser import Opened, chromium
 from predictions import MADE_BY, prediction
 from rilievo.cli import main
 from rilievo.io.outputs import SaveOptions, save
-from rilievo.io.page.parts import SURFACE_SCRIPTS
+from rilievo.io.page.relief import SURFACE_SCRIPTS
 from rilievo.types import Camera, DepthKind, DepthMap, Photo, Prediction
 
 HOSTILE = "<script>alert(1)<!-- &lt; \"'.jpg"

@@ -13,7 +13,7 @@ from browser import Opened, chromium
 from predictions import prediction
 from rilievo.calibration import KnownLength
 from rilievo.io.outputs import save
-from rilievo.measure.record import measure_points
+from rilievo.measure.terms import measure_points
 from rilievo.measurement import Measurement
 from rilievo.predicting.metres import Metres, with_metres
 from rilievo.types import Camera, DepthKind, DepthMap, Photo, Prediction

@@ -77,13 +77,7 @@ def vectors(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Description of the parts of the binary chunk, for the JSON chunk.
-
-    Attributes:
-        views: Buffer views, one a part.
-        accessors: Accessors of the parts that are no pictures.
-        length: Bytes of the binary chunk.
-    """
+    """Description of the parts of the binary chunk, for the JSON chunk."""
 
     views: Sequence[Mapping[str, Any]]
     accessors: Sequence[Mapping[str, Any]]
@@ -128,11 +122,7 @@ _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write the mesh, with the photograph as its texture where there is one.
-
-    Raises:
-        InputError: If no triangle is left.
-    """
+    """Write the mesh, with the photograph as its texture where there is one."""
     options, photo = job.options, job.prediction.photo
     step = surface_step(depth.shape, options.surface_points)
     surface = mesh(

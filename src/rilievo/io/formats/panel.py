@@ -8,8 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rilievo.geometry.lattice import places
 from rilievo.io.colour import colourise, normals_picture
 from rilievo.io.facts import FileFacts
-from rilievo.io.formats.colour import picture_range
-from rilievo.io.legend import Bar, colour_bar
+from rilievo.io.formats.colour import Bar, colour_bar, picture_range
 from rilievo.io.png import write_png
 from rilievo.io.writing import SaveOptions, WriteJob
 from rilievo.types import DepthMap, Prediction

@@ -22,11 +22,7 @@ _LONGEST = 200
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write the points, without flying points at depth edges.
-
-    Raises:
-        InputError: If no point is left.
-    """
+    """Write the points, without flying points at depth edges."""
     from plyfile import PlyData, PlyElement
 
     options, photo = job.options, job.prediction.photo

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt16
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.io.bands import bands
+from rilievo.io.colour import bands
 from rilievo.io.facts import FileFacts
 from rilievo.io.png import write_png
 from rilievo.io.stored import Stored, opened

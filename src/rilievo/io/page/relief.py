@@ -1,4 +1,4 @@
-"""Compact encoding of a surface for pages: depths on a lattice, and flags of missing triangles.
+"""A surface for pages: its scripts, and its encoding by depths and flags of missing triangles.
 
 Points follow from depth and K, so neither points nor texture coordinates nor indices are stored.
 The logarithm of depth takes 16 bits, which gives the same relative precision near and far: 0.004 %
@@ -7,12 +7,38 @@ over a range of 1 to 100. Differences along the rows, with high and low bytes ap
 
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt16
 
 from rilievo.geometry.lattice import Cut, Lattice, faces_of, sample_lattice, triangles_of
 from rilievo.geometry.patches import mended
+
+SURFACE_SCRIPTS = (
+    "ogl.js",
+    "relief.js",
+    "planes.js",
+    "faces.js",
+    "contour.js",
+    "backing.js",
+    "viewer.js",
+    "steering.js",
+    "ruler.js",
+    "sheet.js",
+    "lines.js",
+    "pair.js",
+    "page.js",
+)
+"""Scripts of a page with a surface, in loading order."""
+
+_FOLDER = Path(__file__).parent
+
+
+def asset(name: str) -> str:
+    """Text of a script, style or licence that pages embed."""
+    return (_FOLDER / name).read_text("utf-8")
+
 
 _LAST_CODE = 65535
 

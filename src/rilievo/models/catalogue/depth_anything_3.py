@@ -44,13 +44,7 @@ class DepthAnything3Model(Model):
     def __init__(
         self, path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str
     ) -> None:
-        """Open the file.
-
-        Raises:
-            ModelError: If the file is not a graph with one picture as input, or its weights are not
-                beside it.
-            OptionError: If the engine, precision or device is not available.
-        """
+        """Open the file."""
         self.card, self.weights_sha256 = card, weights_sha256
         self.graph = Graph(path, options, card)
         self.settings = {**self.graph.settings, "sizing": str(PREPARATION.sizing)}

@@ -23,19 +23,24 @@ from tqdm import tqdm
 
 from rilievo.errors import ModelError
 from rilievo.io.durable import sync_folder
-from rilievo.models.catalogue import hub_cache, verified
 from rilievo.models.catalogue.entry import Entry, RemoteFile
-from rilievo.models.catalogue.requests import failure, known_commit, opened, without_password
+from rilievo.models.catalogue.requests import (
+    cache_folder,
+    endpoint,
+    failure,
+    is_offline,
+    known_commit,
+    opened,
+    repository_folder,
+    without_password,
+)
+from rilievo.models.hashes import check, remember
 
 _CHUNK = 1 << 20
 
 
 def find_files(entry: Entry) -> list[Path] | None:
-    """Find the files of a model in the cache, the graph first; None if one is missing.
-
-    Raises:
-        ModelError: If a cached file differs from the published one.
-    """
+    """Find the files of a model in the cache, the graph first; None if one is missing."""
     found = [_in_cache(entry, file) for file in entry.files]
     return None if None in found else [path for path in found if path is not None]
 
@@ -48,16 +53,13 @@ def fetch_files(entry: Entry, *, offline: bool = False) -> list[Path]:
     Args:
         entry: Catalogue entry of the model.
         offline: Whether to refuse downloads, as ``HF_HUB_OFFLINE=1`` does.
-
-    Raises:
-        ModelError: If a file cannot be downloaded, or differs from the published one.
     """
     found = find_files(entry)
     if found is not None:
         return found
-    if offline or hub_cache.is_offline():
+    if offline or is_offline():
         raise ModelError(
-            f"model '{entry.name}' is not in the cache ({hub_cache.cache_folder()}), and downloads "
+            f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads "
             f"are switched off; download it where they are allowed: "
             f"rilievo models fetch {entry.name}"
         )
@@ -69,19 +71,19 @@ def _in_cache(entry: Entry, file: RemoteFile) -> Path | None:
     path = _link(entry, file)
     if not path.is_file():
         return None
-    verified.check(path, file, entry.name)
+    check(path, file, entry.name)
     return path
 
 
 def _link(entry: Entry, file: RemoteFile) -> Path:
     """Path of a file below the snapshot of its commit."""
-    folder = hub_cache.repository_folder(entry.repository) / "snapshots"
+    folder = repository_folder(entry.repository) / "snapshots"
     return folder / _commit(entry) / file.path
 
 
 def _commit(entry: Entry) -> str:
     """Commit of a branch at its first download; before that, the revision itself."""
-    path = hub_cache.repository_folder(entry.repository) / "refs" / entry.revision
+    path = repository_folder(entry.repository) / "refs" / entry.revision
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="utf-8").strip() or entry.revision
     return entry.revision
@@ -89,7 +91,7 @@ def _commit(entry: Entry) -> str:
 
 def _print_licence(entry: Entry) -> None:
     size = "" if entry.megabytes is None else f", {entry.megabytes:,.0f} MB"
-    where = f"{hub_cache.endpoint()}/{entry.repository}" if entry.is_on_hub else entry.repository
+    where = f"{endpoint()}/{entry.repository}" if entry.is_on_hub else entry.repository
     if entry.commercial is False:
         text = f"NON-COMMERCIAL LICENCE: the weights of {entry.name} are {entry.licence}"
     else:
@@ -99,7 +101,7 @@ def _print_licence(entry: Entry) -> None:
 
 def _fetched(entry: Entry, file: RemoteFile) -> Path:
     """Download one file under a lock, so that a second process waits and then finds it."""
-    folder = hub_cache.repository_folder(entry.repository)
+    folder = repository_folder(entry.repository)
     lock = folder.parent / ".locks" / folder.name / f"{_slug(file)}.lock"
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +142,7 @@ def _download(entry: Entry, file: RemoteFile, folder: Path) -> Path:
         reference.write_text(received.commit, encoding="utf-8")
     link = _link(entry, file)
     _place(blob, link, alone=len(entry.files) == 1)
-    verified.remember(link, received.sha256)
+    remember(link, received.sha256)
     return link
 
 

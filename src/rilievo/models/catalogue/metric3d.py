@@ -57,23 +57,14 @@ class Metric3DModel(Model):
     def __init__(
         self, path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str
     ) -> None:
-        """Open the file.
-
-        Raises:
-            ModelError: If the file is not a graph with one picture as input.
-            OptionError: If the engine, precision or device is not available.
-        """
+        """Open the file."""
         self.card, self.weights_sha256 = card, weights_sha256
         self.graph = Graph(path, options, card)
         self.normalises = holds_mean(path)
         self.settings = {**self.graph.settings, "normalised": not self.normalises}
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network on one photograph after the other.
-
-        Raises:
-            ModelError: If a photograph's focal length is not known.
-        """
+        """Run the network on one photograph after the other."""
         return [self._infer(photo) for photo in photos]
 
     def _infer(self, photo: Photo) -> Inference:

@@ -33,11 +33,7 @@ _SCALE_NAMES = ("scale", "metric_scale")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MogeSettings:
-    """Settings of MoGe-2.
-
-    Raises:
-        OptionError: If a number is out of range.
-    """
+    """Settings of MoGe-2."""
 
     tokens: int = 1200
     """Number of image patches, 1200 (fast) to 3600 (sharp, the authors' default). Time grows
@@ -65,12 +61,7 @@ class MogeModel(Model):
     def __init__(
         self, path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str
     ) -> None:
-        """Open the file.
-
-        Raises:
-            ModelError: If the file is not a MoGe-2 graph.
-            OptionError: If the engine, precision, device or a setting is not available.
-        """
+        """Open the file."""
         options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
         given = read_settings(MogeSettings, options.settings, card.name)
         self.card, self.weights_sha256 = card, weights_sha256

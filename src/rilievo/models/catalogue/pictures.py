@@ -1,4 +1,9 @@
-"""Shared code for published graphs with one normalised picture as input."""
+"""Published graphs with one normalised picture as input; inverse depth of MiDaS and its like.
+
+Photographs are resized bicubically. Depth Anything V2 (Yang et al. 2024) takes ``pixel_values``
+(n, 3, h, w), the shorter side 518 pixels and both multiples of 14. MiDaS 2.1 small (Ranftl et al.
+2020) takes (1, 3, 256, 256); DPT (2021) takes (n, 3, 384, 384) in -1..1.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,28 +21,41 @@ from rilievo.models.engines import (
     checked,
     open_session,
 )
-from rilievo.models.preparation import Preparation
+from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.models.prepared import PreparedModel
 from rilievo.types import Setting
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DEPTH = "predicted_depth"
+_HALF = (0.5, 0.5, 0.5)
+PREPARATIONS: Mapping[str, Preparation] = {
+    "depth-anything-v2": Preparation(
+        sizing=Sizing(rule=Rule.SHORTEST_EDGE, height=518, width=518, multiple=14),
+        resampling=Resampling.BICUBIC,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    ),
+    "midas": Preparation(
+        sizing=Sizing(rule=Rule.FIXED, height=256, width=256),
+        resampling=Resampling.BICUBIC,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    ),
+    "dpt": Preparation(
+        sizing=Sizing(rule=Rule.FIXED, height=384, width=384),
+        resampling=Resampling.BICUBIC,
+        mean=_HALF,
+        std=_HALF,
+    ),
+}
+"""Preparation of each family of inverse depth."""
 
 
 class Graph:
-    """A published graph with one picture as its input.
-
-    Attributes:
-        settings: Settings of the session, as recorded in results.
-    """
+    """A published graph with one picture as its input."""
 
     def __init__(self, path: Path, options: LoadOptions, card: ModelCard) -> None:
-        """Open the file.
-
-        Raises:
-            ModelError: If it does not have exactly one input.
-            OptionError: If the engine, precision or device is not available.
-        """
+        """Open the file."""
         options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
         self.name = card.name
         self._session: Session = open_session(path, options)
@@ -63,11 +81,7 @@ class Graph:
         }
 
     def maps(self, answers: Arrays, name: str, count: int) -> Float32[np.ndarray, "b h w"]:
-        """Get an output with one value a pixel, dropping axes of length 1.
-
-        Raises:
-            ModelError: If it is missing or of another shape.
-        """
+        """Get an output with one value a pixel, dropping axes of length 1."""
         if name not in answers:
             raise ModelError(f"model '{self.name}': the network has no output '{name}'")
         array = answers[name]
@@ -100,12 +114,7 @@ class PictureModel(PreparedModel):
         *,
         weights_sha256: str,
     ) -> None:
-        """Open the file.
-
-        Raises:
-            ModelError: If the file is not a graph with one picture as input.
-            OptionError: If the engine, precision or device is not available.
-        """
+        """Open the file."""
         self.card, self.weights_sha256, self.preparation = card, weights_sha256, preparation
         self.graph = Graph(path, options, card)
         self.settings = {
@@ -122,3 +131,11 @@ class PictureModel(PreparedModel):
         """Read depth from the graph's outputs: the one of that name, or else the only one."""
         name = DEPTH if DEPTH in answers or len(answers) > 1 else next(iter(answers))
         return {"depth": self.graph.maps(answers, name, count)}
+
+
+def open_model(
+    path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str
+) -> PictureModel:
+    """Open a published file of one of the families in ``PREPARATIONS``."""
+    preparation = PREPARATIONS[card.name.partition("/")[0]]
+    return PictureModel(path, options, card, preparation, weights_sha256=weights_sha256)

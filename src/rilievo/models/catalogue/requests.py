@@ -1,17 +1,71 @@
-"""HTTP requests for published files: addresses, token and commit of the hub, error messages."""
+"""HTTP requests for published files: the hub's cache, token and commit, and error messages.
+
+The environment is read at every call.
+"""
 
 import errno
 import http.client
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rilievo.models.catalogue import hub_cache
 from rilievo.models.catalogue.entry import Entry, RemoteFile
+from rilievo.models.engines import user_cache
 from rilievo.version import VERSION
+
+_DEFAULT_ENDPOINT = "https://huggingface.co"
+_TRUE = frozenset(("1", "on", "yes", "true"))
+
+
+def endpoint() -> str:
+    """URL of the hub or of a mirror (``HF_ENDPOINT``), without a trailing slash."""
+    return (os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
+
+
+def is_offline() -> bool:
+    """Whether the environment forbids downloads (``HF_HUB_OFFLINE``)."""
+    return any(_is_set(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+
+
+def token() -> str | None:
+    """The user's token for the hub: ``HF_TOKEN``, or else the file written by logging in."""
+    if given := os.environ.get("HF_TOKEN", "").strip():
+        return given
+    if _is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
+        return None
+    path = Path(os.environ.get("HF_TOKEN_PATH") or _home() / "token")
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def cache_folder() -> Path:
+    """Folder of the cache: ``HF_HUB_CACHE``, or else ``hub`` in ``HF_HOME``."""
+    given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(given) if given else _home() / "hub"
+
+
+def repository_folder(repository: str) -> Path:
+    """Folder of one repository, ``org/name`` or a URL, in the cache."""
+    name = repository.partition("://")[2] or repository
+    return cache_folder() / f"models--{name.replace('/', '--').replace(':', '-')}"
+
+
+def _home() -> Path:
+    if given := os.environ.get("HF_HOME"):
+        return Path(given)
+    return user_cache("HF_HOME") / "huggingface"
+
+
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() in _TRUE
+
 
 _TIMEOUT = 30.0  # seconds without a byte
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -24,9 +78,9 @@ def opened(entry: Entry, file: RemoteFile, start: int) -> Iterator[Any]:
     request.add_header("User-Agent", f"rilievo/{VERSION}")
     if start:
         request.add_header("Range", f"bytes={start}-")
-    if (token := hub_cache.token()) is not None and entry.is_on_hub:
+    if (secret := token()) is not None and entry.is_on_hub:
         # Not sent along when the hub redirects to a file host.
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
+        request.add_unredirected_header("Authorization", f"Bearer {secret}")
     opener = urllib.request.build_opener(_KeepCommit)
     with opener.open(request, timeout=_TIMEOUT) as answer:
         yield answer
@@ -61,7 +115,7 @@ def known_commit(answer: Any) -> str | None:
 def _address(entry: Entry, file: RemoteFile) -> str:
     if not entry.is_on_hub:
         return f"{entry.repository}/{file.path}"
-    return f"{hub_cache.endpoint()}/{entry.repository}/resolve/{entry.revision}/{file.path}"
+    return f"{endpoint()}/{entry.repository}/resolve/{entry.revision}/{file.path}"
 
 
 def without_password(address: str) -> str:
@@ -73,7 +127,7 @@ def without_password(address: str) -> str:
 
 def failure(error: BaseException, entry: Entry) -> str:
     """Describe an error and how to mend it, in one line."""
-    server = hub_cache.endpoint() if entry.is_on_hub else entry.repository
+    server = endpoint() if entry.is_on_hub else entry.repository
     host = without_password(server)
     if isinstance(error, urllib.error.HTTPError):
         if error.code in (401, 403):
@@ -84,7 +138,7 @@ def failure(error: BaseException, entry: Entry) -> str:
         return f"{host} answered with HTTP {error.code}: try again later"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
-        return f"the disk is full ({hub_cache.cache_folder()}, {cause}): make room, or set HF_HOME"
+        return f"the disk is full ({cache_folder()}, {cause}): make room, or set HF_HOME"
     if isinstance(cause, TimeoutError):
         return f"{host} did not answer in time: try again, the part received is kept"
     if isinstance(cause, http.client.HTTPException | ConnectionError) and not isinstance(
@@ -93,4 +147,4 @@ def failure(error: BaseException, entry: Entry) -> str:
         return f"{host} broke off the download: try again, the part received is kept"
     if isinstance(error, urllib.error.URLError):
         return f"{host} cannot be reached ({cause}), and the cache does not have the model"
-    return f"{getattr(cause, 'filename', None) or hub_cache.cache_folder()}: {cause}"
+    return f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}"

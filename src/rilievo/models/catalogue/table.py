@@ -85,7 +85,7 @@ def _anything_v2(variant: str, file: RemoteFile, what: str = "", **rest: Any) ->
         repository=f"onnx-community/depth-anything-v2-{size}",
         revision="c70d1ddbcd93c9bda8098268cc3554adf5e8dd4f" if free else "main",
         files=(file,),
-        adapter="depth_anything_v2",
+        adapter="pictures",
         kind=DepthKind.AFFINE_INVERSE,
         licence="Apache-2.0" if free else "CC-BY-NC-4.0",
         commercial=free,
@@ -220,7 +220,7 @@ def _midas(name: str, summary: str, repository: str, file: RemoteFile, **rest: A
         summary=summary,
         repository=repository,
         files=(file,),
-        adapter="midas",
+        adapter="pictures",
         kind=DepthKind.AFFINE_INVERSE,
         commercial=True,
         **rest,
@@ -283,11 +283,7 @@ ENTRIES: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def find_entry(name: str) -> Entry:
-    """Find a model of the catalogue by name.
-
-    Raises:
-        ModelError: If there is no such model.
-    """
+    """Find a model of the catalogue by name."""
     if name not in ENTRIES:
         raise ModelError(f"the catalogue has no model '{name}'; {suggest(name, ENTRIES)}")
     return ENTRIES[name]

@@ -32,11 +32,6 @@ def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
         source: The original ONNX file.
         part: Path to write to; the file is valid only if this function returns.
         statement: Facts that the file does not contain.
-
-    Raises:
-        ModelError: If it is not a network from pictures to maps, or the copy gives other results.
-        OptionError: If a needed fact is missing, or contradicts the file.
-        MissingExtraError: If the package onnx is not installed.
     """
     try:
         import onnx

@@ -57,9 +57,6 @@ def check_agreement(
         converted: The converted model.
         precision: Precision of the converted model, which determines the tolerance.
         photos: Photographs to compare on; by default pictures drawn here.
-
-    Raises:
-        ModelError: If they differ by more than ``LIMITS``, or one of them fails.
     """
     batches = list(_batches(converted, photos or [picture(shape) for shape in SHAPES]))
     apart = [_apart(reference.run(batch), converted.run(batch)) for batch in batches]
@@ -70,9 +67,6 @@ def compare_answers(reference: Inference, other: Inference) -> Agreement:
     """Compare what two models predict for one photograph: depth where both have it, and the rest.
 
     ``most`` is at least the share of pixels that have depth in one of them alone.
-
-    Raises:
-        ModelError: If one lacks an output of the other, or its size differs.
     """
     shared, lone = None, 0.0
     if reference.valid is not None and other.valid is not None:
@@ -83,11 +77,7 @@ def compare_answers(reference: Inference, other: Inference) -> Agreement:
 
 
 def check_limits(found: Agreement, precision: str) -> Agreement:
-    """Return ``found`` if ``LIMITS`` allow it.
-
-    Raises:
-        ModelError: If they do not.
-    """
+    """Return ``found`` if ``LIMITS`` allow it."""
     most, median = LIMITS[precision]
     if not (found.most <= most and found.median <= median):
         raise ModelError(

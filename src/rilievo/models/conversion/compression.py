@@ -28,10 +28,6 @@ def halve(source: Path, target: Path) -> None:
 
     Arithmetic in 16 bits would overflow in some networks, and is no faster on CPUs; use
     ``precision="bf16"`` at run time for faster arithmetic.
-
-    Raises:
-        ModelError: If a weight is too large for 16 bits.
-        MissingExtraError: If the package onnx is not installed.
     """
     onnx = _onnx()
     model = onnx.load(str(source))
@@ -74,10 +70,6 @@ def quantise(
         target: Path to write to.
         preparation: Input preparation of the network; needed with photographs.
         photos: Image files for calibration.
-
-    Raises:
-        ModelError: If the network cannot be quantised.
-        MissingExtraError: If the package onnx is not installed.
     """
     _onnx()
     from onnxruntime import quantization
@@ -111,10 +103,6 @@ def quantise_between(
         target: Path to write to.
         batches: Inputs of the network, for calibration.
         kept: Substrings of the names of nodes that stay in fp32.
-
-    Raises:
-        ModelError: If the network cannot be quantised.
-        MissingExtraError: If the package onnx is not installed.
     """
     nodes = [node.name for node in _onnx().load(str(source)).graph.node]
     from onnxruntime import quantization
@@ -141,11 +129,7 @@ def quantise_between(
 
 
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
-    """Replace the metadata of an ONNX file.
-
-    Raises:
-        MissingExtraError: If the package onnx is not installed.
-    """
+    """Replace the metadata of an ONNX file."""
     onnx = _onnx()
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, dict(metadata))

@@ -8,7 +8,7 @@ from jaxtyping import Shaped
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.card import ModelCard
-from rilievo.models.hub_lock import sha256
+from rilievo.models.hashes import sha256
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.models.prepared import Arrays, PreparedModel
 from rilievo.models.providers import device_of, first_line, inference_session
@@ -68,10 +68,6 @@ class ForeignModel(PreparedModel):
             statement: Facts stated by the user.
             device: Device name, see ``rilievo.models.providers.providers``.
             threads: Threads of one inference; None takes one per core.
-
-        Raises:
-            ModelError: If it cannot be opened, or is not a network from pictures to maps.
-            OptionError: If a needed fact is missing, or contradicts the file.
         """
         session = inference_session(path, device, threads)
         self._session, self.statement = session, statement

@@ -67,12 +67,6 @@ def write_onnx(
         photos: Image files to calibrate int8 with, and to compare on.
         size: Size (height, width) of the network's input for every photograph, whatever its aspect
             ratio; by default given by the model's own rule.
-
-    Raises:
-        ModelError: If the network cannot be traced, or the file gives other results.
-        OSError: If the file cannot be written.
-        OptionError: If there is no such precision, or the network does not accept the size.
-        MissingExtraError: If the package onnx is not installed.
     """
     check_precision(precision)
     _check_exportable(model)
@@ -116,11 +110,7 @@ def compare(
     precision: str,
     photos: Sequence[Path] = (),
 ) -> Agreement:
-    """Open a file made from a model, and compare their outputs.
-
-    Raises:
-        ModelError: If they differ by more than the precision allows.
-    """
+    """Open a file made from a model, and compare their outputs."""
     try:
         converted = OnnxModel(part, LoadOptions(device="cpu", engine="onnxruntime"))
         pixels = [read_photo(each, own_depth=False).pixels for each in photos[:MOST_COMPARED]]
@@ -132,11 +122,7 @@ def compare(
 
 
 def check_precision(precision: str) -> None:
-    """Refuse a precision that no file has.
-
-    Raises:
-        OptionError: If there is no such precision.
-    """
+    """Refuse a precision that no file has."""
     if precision not in FILE_PRECISIONS:
         known = suggest(precision, FILE_PRECISIONS)
         raise OptionError(f"no precision '{precision}' of an ONNX file; {known}")

@@ -30,7 +30,7 @@ from rilievo.io.durable import sync_file, sync_folder
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions, cache_directory, checked
-from rilievo.models.hub_lock import sha256
+from rilievo.models.hashes import sha256
 from rilievo.models.onnx import FORMAT, OnnxModel
 from rilievo.models.prepared import PreparedModel
 from rilievo.models.trial import open_faster
@@ -64,15 +64,7 @@ class Choice:
 
 
 def chosen(options: LoadOptions, what: str) -> Choice:
-    """Choose the engine for a model in torch, among those with the requested precision.
-
-    Args:
-        options: Options as the user gave them.
-        what: Name of the model in messages.
-
-    Raises:
-        OptionError: If the engine is unknown, or lacks the precision.
-    """
+    """Choose the engine for a model in torch, among those with the requested precision."""
     usual = options.engine == AUTO
     if usual:
         options = replace(options, engine=_usual(options))
@@ -131,14 +123,7 @@ class Origin:
 
 
 def open_origin(origin: Origin, choice: Choice) -> PreparedModel:
-    """Open the model with the chosen engine, or with torch if a default engine cannot run it.
-
-    Raises:
-        ModelError: If it cannot be loaded, or not be converted for the engine that the user asked
-            for.
-        MissingExtraError: If a package that it needs is not installed.
-        OutputError: If the converted file cannot be saved.
-    """
+    """Open the model with the chosen engine, or with torch if a default engine cannot run it."""
     options = choice.options
     if options.engine == TORCH:
         return origin.make(options)

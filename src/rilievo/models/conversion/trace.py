@@ -47,11 +47,6 @@ def write_traced(
         outputs: Names of the outputs, as in ``rilievo.models.prepared``.
         free_size: Whether height and width are free, or fixed to those of the example.
         free_batch: Whether the batch size is free, or 1.
-
-    Raises:
-        MissingExtraError: If the package onnx is not installed.
-        ModelError: If the network cannot be traced, or is too large.
-        OSError: If the file cannot be written.
     """
     import torch
 

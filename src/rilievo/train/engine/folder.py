@@ -11,7 +11,7 @@ from rilievo.io.checksums import content_fault, is_blank, is_torn, read_checksum
 from rilievo.io.facts import FileSum
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
-from rilievo.models.probe_run import CONFIG, WEIGHTS
+from rilievo.models.runs import CONFIG, WEIGHTS
 from rilievo.train.differences import differing_options, with_whole_paths
 from rilievo.train.engine.journal import LOGS
 

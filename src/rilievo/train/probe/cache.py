@@ -21,8 +21,8 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
+from rilievo.io.cached_files import FEATURES
 from rilievo.io.checksums import is_blank
-from rilievo.io.feature_file import ENDING
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable, read_text
 from rilievo.networks.backbones import Backbone, Facts, weights_sha256
@@ -225,7 +225,7 @@ class FeatureCache:
 
     def _path(self, stamp: Stamp) -> Path:
         name = stamp.image.hex()
-        return self.folder / name[:2] / (name + ENDING)
+        return self.folder / name[:2] / (name + FEATURES)
 
     def _is_there(self, stamp: Stamp, layout: Layout) -> bool:
         """Whether an image's file is there, and neither truncated nor blank after a power cut."""
@@ -272,4 +272,4 @@ def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:
 def used_bytes(root: Path) -> int:
     """Size of all features kept in a folder of caches."""
     # A link counts as itself: its target is not part of the cache.
-    return sum(each.lstat().st_size for each in root.glob(f"*/*/*{ENDING}"))
+    return sum(each.lstat().st_size for each in root.glob(f"*/*/*{FEATURES}"))

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import tyro
 
 from rilievo.errors import OptionError, suggest
-from rilievo.models.probe_run import FORMAT
+from rilievo.models.runs import PROBE_FORMAT
 from rilievo.networks.blueprint import TREATMENTS, Blueprint
 from rilievo.outside import is_place
 
@@ -151,7 +151,7 @@ class ProbeConfig:
         "Speed": ("precision",),
     }
 
-    format: tyro.conf.Suppress[str] = FORMAT
+    format: tyro.conf.Suppress[str] = PROBE_FORMAT
     """Format of the run's folder."""
     data: Annotated[DataChoice, tyro.conf.arg(name="")]
     preset: Annotated[str, tyro.conf.arg(metavar="|".join(TREATMENTS))] = "default"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.models.probe_run import is_run
+from rilievo.models.runs import is_run
 from rilievo.train.differences import Difference
 from rilievo.train.engine.folder import RunFolder
 from rilievo.train.probe.config import ProbeConfig

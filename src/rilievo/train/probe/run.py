@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rilievo.errors import MissingExtraError, OptionError, needing
 from rilievo.io.json_record import to_json
-from rilievo.models.probe_run import WEIGHTS
+from rilievo.models.runs import WEIGHTS
 from rilievo.pages.training import write_training_page
 from rilievo.train.differences import with_whole_paths
 from rilievo.train.probe.config import ProbeConfig, RunOptions

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import InputError
-from rilievo.io.feature_file import HEADER, HEADER_BYTES, MAGIC, with_checksum
+from rilievo.io.cached_files import HEADER, HEADER_BYTES, MAGIC, with_checksum
 from rilievo.io.limits import printable
 
 VERSION = 1

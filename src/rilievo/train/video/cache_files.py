@@ -13,7 +13,14 @@ from jaxtyping import Float64
 
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import replacing
-from rilievo.io.frame_file import ENDING, FORMAT, RECORD, about_path, read_records, sums_path
+from rilievo.io.cached_files import (
+    FRAMES,
+    FRAMES_FORMAT,
+    RECORD,
+    about_path,
+    read_records,
+    sums_path,
+)
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text, unreadable
 from rilievo.train.video.motion import METHOD
@@ -39,7 +46,7 @@ class About:
         ValueError: If the format is another, or a number is none.
     """
 
-    format: str = FORMAT
+    format: str = FRAMES_FORMAT
     sequence: str = ""
     size: tuple[int, int] = (0, 0)
     count: int
@@ -47,7 +54,8 @@ class About:
     fault: str | None = None
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT or self.count < 0 or not all(map(str.isdecimal, self.broken)):
+        is_named = all(map(str.isdecimal, self.broken))
+        if self.format != FRAMES_FORMAT or self.count < 0 or not is_named:
             raise NotThisRecord("no description of frames")
 
 
@@ -135,7 +143,7 @@ def cache_files(sequence: FrameSequence, size: tuple[int, int], folder: Path) ->
         InputError: If a file of the sequence cannot be reached.
     """
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
-    return CacheFiles(folder / f"{name or 'frames'}-{_key(sequence, size)}{ENDING}")
+    return CacheFiles(folder / f"{name or 'frames'}-{_key(sequence, size)}{FRAMES}")
 
 
 def taken_bytes(frames: Path) -> int:
@@ -149,7 +157,7 @@ def _key(sequence: FrameSequence, size: tuple[int, int]) -> str:
     files = sequence.files if sequence.video is None else (sequence.video,)
     lens = sequence.camera.lens
     K = None if lens is None else sequence.camera.camera.K.tolist()
-    digest = hashlib.sha256(repr((FORMAT, size, sequence.shape, lens, K)).encode())
+    digest = hashlib.sha256(repr((FRAMES_FORMAT, size, sequence.shape, lens, K)).encode())
     for file in files:
         digest.update(f"{file.name}\0{_stamp(file)}\n".encode())
     return digest.hexdigest()[:16]

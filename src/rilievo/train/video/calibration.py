@@ -16,9 +16,8 @@ from jaxtyping import Float64
 
 from rilievo.datasets.intrinsics_file import pinhole_K, read_K
 from rilievo.errors import InputError, MissingExtraError
-from rilievo.io.json_record import parse_json
+from rilievo.io.json_record import parse_json, parse_yaml
 from rilievo.io.limits import printable, read_text, reason
-from rilievo.io.yaml_text import parse_yaml
 from rilievo.train.video.lens import Lens
 
 _YAML_SUFFIXES = frozenset((".yaml", ".yml", ".json"))

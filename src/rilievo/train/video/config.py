@@ -9,7 +9,7 @@ import tyro
 from rilievo.errors import OptionError
 from rilievo.losses.video_options import Scales as Scales
 from rilievo.losses.video_options import VideoLosses as VideoLosses
-from rilievo.models.video_run import FORMAT
+from rilievo.models.runs import VIDEO_FORMAT
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.train.video.footage import SourceKind as SourceKind
 from rilievo.train.video.footage import VideoData as VideoData
@@ -54,7 +54,7 @@ class VideoConfig:
         "Speed": ("precision",),
     }
 
-    format: tyro.conf.Suppress[str] = FORMAT
+    format: tyro.conf.Suppress[str] = VIDEO_FORMAT
     """Format of the run's folder."""
     data: Annotated[VideoData, tyro.conf.arg(name="")]
     preset: Annotated[

@@ -21,8 +21,8 @@ from jaxtyping import UInt8
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.atomic import make_folder, unwritable
+from rilievo.io.cached_files import BROKEN, RECORD, THERE, damaged_frames, record
 from rilievo.io.durable import sync_open_file
-from rilievo.io.frame_file import BROKEN, RECORD, THERE, damaged_frames, record
 from rilievo.io.frames import open_video
 from rilievo.train.video.cache_files import About, CacheFiles, cache_files
 from rilievo.train.video.reading import at_size, frame_or_reason, how_straight

@@ -12,7 +12,7 @@ from rilievo.errors import OptionError, RilievoError, needing
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.json_record import to_json
 from rilievo.models.onnx import embedded_file
-from rilievo.models.video_run import CONFIG, WEIGHTS
+from rilievo.models.runs import CONFIG, WEIGHTS
 from rilievo.networks.small import SmallNet
 from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.depth import EMBEDDED, take_weights

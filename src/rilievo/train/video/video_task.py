@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rilievo.io.atomic import replacing
 from rilievo.io.checksums import sum_of
-from rilievo.models.video_run import WEIGHTS
+from rilievo.models.runs import WEIGHTS
 from rilievo.train.engine.checkpoint import save_weights
 from rilievo.train.engine.journal import VALIDATIONS, WARNINGS, Journal
 from rilievo.train.engine.loop import Devices

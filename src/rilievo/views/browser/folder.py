@@ -13,17 +13,16 @@ import numpy as np
 
 from rilievo.errors import OptionError, OutputError
 from rilievo.io.atomic import make_folder, replacing_folder
-from rilievo.io.colour import colour_table
+from rilievo.io.colour import DEPTH_COLOURS, colour_table
 from rilievo.io.limits import printable
-from rilievo.io.page.parts import asset
-from rilievo.io.palette import DEPTH_COLOURS
+from rilievo.io.page.relief import asset
 from rilievo.measure.terms import Terms, terms_of
 from rilievo.models import load_model
 from rilievo.models.catalogue.depth_pro import DepthProModel
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.moge import MogeModel
 from rilievo.models.catalogue.table import find_entry
-from rilievo.models.hub_lock import sha256
+from rilievo.models.hashes import sha256
 from rilievo.models.onnx import OnnxModel
 from rilievo.pages.document import asset as pages_asset
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Prediction
