@@ -13,12 +13,12 @@ from rilievo.cli.streams import complain, printing
 from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluate.compare import compare, named_runs, shared_metrics
 from rilievo.evaluate.comparison_tables import check_ending, write_comparison
-from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.run_groups import Run, find_runs, is_several
-from rilievo.evaluate.shortlist import shortlist
+from rilievo.evaluate.shown import Pictures
 from rilievo.evaluate.standings import standings
 from rilievo.evaluate.standings_tables import write_standings
 from rilievo.evaluate.table import metric_names
+from rilievo.evaluate.wording import shortlist
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,8 @@ from rilievo.evaluate.folder import REPORT, run_folder
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Evaluation, Summary
 from rilievo.evaluate.run import Kept, evaluate
-from rilievo.evaluate.shortlist import shortlist
 from rilievo.evaluate.suite_run import run_suite, suite_lines
-from rilievo.evaluate.wording import aligned
+from rilievo.evaluate.wording import aligned, shortlist
 from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better
 from rilievo.models import DEFAULT_MODEL

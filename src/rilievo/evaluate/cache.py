@@ -27,6 +27,8 @@ from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction, Setting
 
 FORMAT = "rilievo-predictions/1"
 FINGERPRINT = "fingerprint.json"
+PREDICTIONS = "predictions"
+"""The folder of predictions within the folder of an evaluation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,19 +2,151 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.errors import OptionError
+import numpy as np
+
+from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluate import wording
+from rilievo.evaluate.charts import image_by_image, sorted_differences, standing
 from rilievo.evaluate.comparison import Cell, Column, Comparison, Row
-from rilievo.evaluate.comparison_page import write_comparison_page
-from rilievo.evaluate.pictures import Pictures
+from rilievo.evaluate.shown import Pictures
 from rilievo.evaluate.table import cell_text
+from rilievo.evaluate.wording import aligned, headline, quantity
 from rilievo.io.atomic import remove
 from rilievo.io.checksums import beside, write_beside
 from rilievo.io.limits import printable
-from rilievo.pages.document import text_of, write_text
+from rilievo.pages.charts import Chart
+from rilievo.pages.document import text_of, write_page, write_text
+from rilievo.pages.pictures import Item, answer_panels, error_end, photo_panel, truth_panels
+
+MOST_DISAGREED = 20
+"""Images that the page lists, of those on which the runs disagree."""
+MOST_SHOWN = 8
+"""Images of which the page has pictures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """One image.
+
+    Attributes:
+        id: Name of the image in its dataset.
+        values: Values of the leading metric, in the order of the runs' rows.
+        spread: Largest minus smallest of them.
+    """
+
+    id: str
+    values: tuple[float, ...]
+    spread: float
+
+
+def write_comparison_page(
+    comparison: Comparison, path: Path, pictures: Mapping[str, Pictures] | None = None
+) -> None:
+    """Write a comparison as one page that loads nothing from elsewhere.
+
+    Args:
+        comparison: Comparison to write.
+        path: The file.
+        pictures: Pictures of the runs, by the names of their rows; None for a page without.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        OutputError: If the file cannot be written.
+    """
+    leading = comparison.columns[0]
+    disagreed = disagreements(comparison, leading)
+    known = {column.metric: column for column in comparison.columns}
+    write_page(
+        path,
+        "comparison.html",
+        words=wording,
+        comparison=comparison,
+        leading=leading,
+        headline=[known[name] for name in headline([*known])],
+        alignments=alignments(comparison),
+        standing=standing(comparison, leading),
+        pairs=_pairs(comparison, leading),
+        disagreements=disagreed,
+        items=list(_items(comparison, leading, disagreed, pictures)) if pictures else [],
+    )
+
+
+def alignments(comparison: Comparison) -> tuple[str, ...]:
+    """Alignments of the runs' predictions, each once."""
+    said = [aligned(row.alignment) for row in comparison.runs]
+    return tuple(dict.fromkeys(each for each in said if each is not None))
+
+
+def _items(
+    comparison: Comparison,
+    column: Column,
+    disagreed: tuple[Disagreement, ...],
+    pictures: Mapping[str, Pictures],
+) -> Iterator[Item]:
+    """Pictures of the images on which the runs disagree most, or the first where there is one."""
+    names = [row.name for row in comparison.runs if row.name in pictures]
+    values = [column.values[name] for name in names]
+    end = error_end([float(np.median(each)) for each in values if column.metric == "abs_rel"])
+    places = [column.ids.index(each.id) for each in disagreed] or range(len(column.ids))
+    for place in places[:MOST_SHOWN]:
+        id = column.ids[place]
+        numbers = [
+            (name, quantity(each[place], column.unit))
+            for name, each in zip(names, values, strict=True)
+        ]
+        spread = max(each[place] for each in values) - min(each[place] for each in values)
+        panels, fault = [], None
+        try:
+            first = pictures[names[0]]
+            truth = first.truth(id)
+            on_normals = first.depth(id) is None
+            panels = [photo_panel(first.photo(id))]
+            panels += truth_panels(truth, depth=not on_normals, normals=on_normals)
+            for name in names:
+                one = pictures[name]
+                panels += answer_panels(name, one.depth(id), one.normals(id), truth, end)
+        except RilievoError as error:
+            panels, fault = [], str(error)
+        yield Item(
+            name=id,
+            label="apart by",
+            value=quantity(spread, column.unit),
+            numbers=tuple(numbers),
+            panels=tuple(panels),
+            fault=fault,
+        )
+
+
+def _pairs(comparison: Comparison, column: Column) -> tuple[Chart, ...]:
+    """Two charts for every run but the reference."""
+    if not column.ids:
+        return ()
+    others = [row.name for row in comparison.runs if row.name != column.reference]
+    return tuple(
+        chart(column, name) for name in others for chart in (image_by_image, sorted_differences)
+    )
+
+
+def disagreements(comparison: Comparison, column: Column) -> tuple[Disagreement, ...]:
+    """The images on which the runs disagree most, those first."""
+    runs = comparison.runs
+    if len(runs) < 2 or not column.ids:
+        return ()
+    values = np.array([column.values[row.name] for row in runs])
+    spreads = values.max(axis=0) - values.min(axis=0)
+    return tuple(
+        Disagreement(
+            id=column.ids[index],
+            values=tuple(values[:, index].tolist()),
+            spread=float(spreads[index]),
+        )
+        for index in np.argsort(-spreads, kind="stable")[:MOST_DISAGREED].tolist()
+    )
+
 
 _CSV_HEADER = (
     "model",

@@ -10,13 +10,19 @@ from pathlib import Path
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Task
-from rilievo.evaluate.stored import WHICH_INVERSE, Stored, depth_of, normals_of, points_of
+from rilievo.evaluate.stored import (
+    Stored,
+    depth_of,
+    normals_of,
+    points_of,
+    said_kind,
+    stranger,
+)
 from rilievo.io.limits import printable
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import SUFFIX, read_sidecar
 from rilievo.types import CameraSource, DepthKind, DepthMap, MadeBy
-from rilievo.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,19 +138,6 @@ def open_foreign(
     return replace(facts, files=files, extra=extra)
 
 
-def said_kind(stored: Stored, place: Path) -> DepthKind:
-    """The kind of depth that files hold.
-
-    Raises:
-        OptionError: If the user has not said it.
-    """
-    if stored.kind is None:
-        raise OptionError(
-            f"what is the depth in {place}? say --kind {', '.join(DepthKind)} ({WHICH_INVERSE})"
-        )
-    return stored.kind
-
-
 def _is_ours(path: Path) -> bool:
     """Whether a JSON file is one that ``rilievo predict`` puts beside its results."""
     try:
@@ -169,17 +162,6 @@ def _own_facts(path: Path, stored: Stored) -> tuple[DepthKind | None, MadeBy]:
             f"--kind says '{stored.said}', but {path} says '{found}'; leave --kind out"
         )
     return found, first.made_by
-
-
-def stranger(place: Path, kind: DepthKind | None, stored: Stored) -> MadeBy:
-    """Known facts about the maker of predictions that do not state it."""
-    return MadeBy(
-        model=printable(place.resolve().name),
-        weights_sha256="unknown",
-        licence="unknown",
-        settings={"kind": None if kind is None else stored.said, "scale": stored.scale},
-        version=VERSION,
-    )
 
 
 def describe_extra(foreign: Foreign) -> str | None:

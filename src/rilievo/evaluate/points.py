@@ -1,23 +1,25 @@
-"""Scores of points in space and of fields of view: what a model believes of its camera counts."""
+"""Scores of points in space, of fields of view, and of neighbouring frames of a video."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from rilievo.alignment.fit import Fit
 from rilievo.alignment.points import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark
-from rilievo.evaluate.metres import check_answered, method_for
+from rilievo.evaluate.metres import Metres, check_answered, in_metres, method_for
 from rilievo.evaluate.notes import notes_on_pixels
 from rilievo.evaluate.records import Score
-from rilievo.evaluate.regions import depth_mask
+from rilievo.evaluate.regions import depth_mask, truth_for
 from rilievo.evaluate.resampling import depth_at
 from rilievo.geometry.intrinsics import resize_K, unproject
 from rilievo.metrics.point_maps import FieldOfViewPair, PointsPair
+from rilievo.metrics.stability import StabilityPair
 from rilievo.types import Truth
 
 
@@ -30,7 +32,7 @@ class Paired:
         facts: Record of the image, without values of metrics.
     """
 
-    pair: PointsPair | FieldOfViewPair
+    pair: PointsPair | FieldOfViewPair | StabilityPair
     facts: Score
 
 
@@ -134,3 +136,46 @@ def _predicted(
     K = resize_K(answer.K, size=answer.depth.shape, new_size=(height, width))
     values = np.where(depth.valid, depth.values, np.float32(1)).astype(np.float64)
     return np.asarray(unproject(values, K)), depth.valid, depth.kind
+
+
+def stability_pair(
+    benchmark: Benchmark,
+    frames: tuple[Answer, Answer],
+    truths: tuple[Truth, Truth],
+    fit: Fit | None,
+) -> Paired:
+    """Predicted depth of a frame and the next one, with the true motion between them.
+
+    Raises:
+        RilievoError: If the frame has no score.
+    """
+    first, second = (truth_for(benchmark, each) for each in truths)
+    if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
+        raise InputError("the dataset has no camera or no pose for this frame or the next one")
+    metres: list[Metres] = []
+    for answer, truth in zip(frames, (first, second), strict=True):
+        if answer.depth is None:
+            raise InputError("the prediction has no depth")
+        metres.append(in_metres(benchmark, answer.depth, truth, fit))
+    seen = [each.aligned.depth.valid for each in metres]
+    depths = [
+        np.where(valid, each.depth, np.float32(0)).astype(np.float64)
+        for each, valid in zip(metres, seen, strict=True)
+    ]
+    pair = StabilityPair(
+        first=depths[0],
+        second=depths[1],
+        first_seen=seen[0],
+        second_seen=seen[1],
+        first_K=first.camera.K,
+        second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
+    )
+    facts = Score(
+        id=first.id,
+        values={},
+        pixels=pair.count,
+        true_share=1.0 if first.depth_valid is None else float(first.depth_valid.mean()),
+        scene=first.scene,
+        notes=metres[0].notes,
+    )
+    return Paired(pair=pair, facts=facts)

@@ -16,18 +16,16 @@ from rilievo.evaluate.benchmark import (
     settings_of,
 )
 from rilievo.evaluate.benchmarks import find_benchmark
-from rilievo.evaluate.closing import exact_values, remarks
 from rilievo.evaluate.folder import write_results
 from rilievo.evaluate.metres import FITTED, method_for
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, command_line, make_plan
-from rilievo.evaluate.pool import ScoreJob, score_all
+from rilievo.evaluate.pool import ScoreJob, score_all, with_scenes
 from rilievo.evaluate.predicting import Fill, fill
-from rilievo.evaluate.prepared import Source, called, load_asked, predicted, source_of
 from rilievo.evaluate.records import Evaluation, Unscored
-from rilievo.evaluate.scene_fits import with_scenes
 from rilievo.evaluate.shown import Shown
-from rilievo.evaluate.summaries import Tallied
+from rilievo.evaluate.sources import Source, called, load_asked, predicted, source_of
+from rilievo.evaluate.summaries import Tallied, exact_values, remarks
 from rilievo.io.limits import printable
 from rilievo.models.base import Model
 from rilievo.predicting.summary import Tally

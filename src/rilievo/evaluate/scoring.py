@@ -16,11 +16,10 @@ from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.evaluate.metres import check_answered, in_metres
 from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.notes import notes_on_pixels
-from rilievo.evaluate.points import camera_pair, points_pair
+from rilievo.evaluate.points import camera_pair, points_pair, stability_pair
 from rilievo.evaluate.records import Score, range_sums
 from rilievo.evaluate.regions import normals_mask, size_of, truth_for
 from rilievo.evaluate.resampling import confidence_at, depth_at, directed, normals_at
-from rilievo.evaluate.stability import stability_pair
 from rilievo.metrics.certainty import curves_of, reliability_sums
 from rilievo.metrics.metric import Sums
 from rilievo.metrics.order import OrderPair

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 from rilievo.evaluate import wording
-from rilievo.evaluate.badness import badness
 from rilievo.evaluate.comparison import Column
 from rilievo.evaluate.comparison_tables import check_ending
 from rilievo.evaluate.standings import Event, Standing, Standings
@@ -17,6 +16,7 @@ from rilievo.evaluate.table import cell_text
 from rilievo.evaluate.wording import NOTHING
 from rilievo.io.atomic import remove
 from rilievo.io.checksums import beside, write_beside
+from rilievo.metrics.metric import badness
 from rilievo.pages.charts import Chart, Mark, intervals
 from rilievo.pages.document import text_of, write_page, write_text
 

@@ -1,13 +1,18 @@
-"""Numbers in files of other programs, and the depth or normals that they are."""
+"""Numbers in files of other programs, and the depth, normals or points that they are."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Shaped
 
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.evaluate.answers import PointMap
-from rilievo.types import DepthKind, DepthMap
+from rilievo.evaluate.answers import Answer, PointMap
+from rilievo.evaluate.benchmark import Task
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.types import DepthKind, DepthMap, MadeBy
+from rilievo.version import VERSION
 
 DISPARITY = "disparity"
 """Inverse depth up to a factor, without a shift: a kind of files, which become depth."""
@@ -142,3 +147,113 @@ def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "3 h w
     if bad == normals[0].size:
         raise InputError(f"is NaN or infinite at {bad} of {normals[0].size} pixels")
     return np.ascontiguousarray(normals, dtype=np.float32)
+
+
+def said_kind(stored: Stored, place: Path) -> DepthKind:
+    """The kind of depth that files hold.
+
+    Raises:
+        OptionError: If the user has not said it.
+    """
+    if stored.kind is None:
+        raise OptionError(
+            f"what is the depth in {place}? say --kind {', '.join(DepthKind)} ({WHICH_INVERSE})"
+        )
+    return stored.kind
+
+
+def stranger(place: Path, kind: DepthKind | None, stored: Stored) -> MadeBy:
+    """Known facts about the maker of predictions that do not state it."""
+    return MadeBy(
+        model=printable(place.resolve().name),
+        weights_sha256="unknown",
+        licence="unknown",
+        settings={"kind": None if kind is None else stored.said, "scale": stored.scale},
+        version=VERSION,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """An npy file with a map for each image; ``open_stack`` makes it.
+
+    Attributes:
+        path: The file.
+        stored: Meaning of its values.
+        kind: Kind of the depth.
+        made_by: Known facts about the model.
+        places: Index of each image's map.
+    """
+
+    path: Path
+    stored: Stored
+    kind: DepthKind
+    made_by: MadeBy
+    places: Mapping[str, int]
+
+    def read(self, id: str) -> Answer:
+        """The prediction of one image; nothing else is read.
+
+        Raises:
+            InputError: If the file is broken, or not what the user said.
+        """
+        numbers = np.array(_opened(self.path)[self.places[id]])
+        try:
+            return Answer(depth=depth_of(numbers, self.stored))
+        except InputError as error:
+            place = f"{printable(self.path)}[{self.places[id]}]"
+            raise InputError(f"{place}: {error}") from error
+
+
+def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task: Task) -> Stack:
+    """The predictions of a split in one npy file, such as Monodepth2's ``disps_eigen_split.npy``.
+
+    Args:
+        path: An array (images, height, width), or with an axis of length one.
+        order: Ids of all images of the split, those without files too; None where it is not known.
+        stored: Meaning of the values.
+        task: Quantity that is to be scored.
+
+    Raises:
+        InputError: If it is no such array, or has another number of maps than the split.
+        OptionError: If the kind is missing, or something else than depth is scored.
+    """
+    if task not in (Task.DEPTH, Task.PICTURE):
+        raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")
+    kind = said_kind(stored, path)
+    count = len(_opened(path))
+    if order is None:
+        raise InputError(
+            f"{path}: its maps are in the split's order, but files of the split are missing, and "
+            "so is its order; name the images that are there with --list"
+        )
+    if count != len(order):
+        raise InputError(
+            f"{path}: holds {count} maps, but the split lists {len(order)} images; it is read in "
+            "the split's order, one map an image"
+        )
+    return Stack(
+        path=path,
+        stored=stored,
+        kind=kind,
+        made_by=stranger(path, kind, stored),
+        places={id: place for place, id in enumerate(order)},
+    )
+
+
+def _opened(path: Path) -> Shaped[np.ndarray, "n h w"]:
+    """The array, of which only what is asked for is read."""
+    check_regular(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: is no npy file ({reason(error)})") from error
+    if isinstance(array, np.ndarray) and array.ndim == 4 and array.shape[1] == 1:
+        array = array[:, 0]
+    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "uif":
+        shape = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
+        raise InputError(
+            f"{path}: is {shape}, expected an npy file of numbers (images, height, width); a "
+            "folder of predictions has a file an image"
+        )
+    return array

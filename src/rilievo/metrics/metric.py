@@ -39,6 +39,13 @@ class Better(StrEnum):
     """Best at zero; errors have either sign."""
 
 
+def badness(values: Any, better: Better) -> Any:
+    """A number, or an array of them, that is smaller where the metric is better."""
+    if better is Better.ZERO:
+        return abs(values)
+    return -values if better is Better.HIGHER else values
+
+
 def mean(sums: Sums, count: int) -> float:
     """First sum divided by the number of pixels, as most metrics end."""
     return float(sums[0] / count)

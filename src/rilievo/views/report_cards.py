@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.evaluate.shortlist import shortlist
-from rilievo.evaluate.wording import ARROWS, head, number, quantity
+from rilievo.evaluate.wording import ARROWS, head, number, quantity, shortlist
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.metrics.metric import Better
 from rilievo.pages.pictures import Panel, answer_panels, error_end, photo_panel, truth_panels, uri

@@ -11,12 +11,12 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import Benchmark, Task, benchmark_sha256
 from rilievo.evaluate.benchmarks import find_benchmark
-from rilievo.evaluate.cache import FINGERPRINT, read_cache
+from rilievo.evaluate.cache import FINGERPRINT, PREDICTIONS, read_cache
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, make_plan
 from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.shown import Shown
-from rilievo.evaluate.sources import PREDICTIONS, find_predictions
+from rilievo.evaluate.sources import find_predictions
 from rilievo.evaluate.table import read_evaluation
 from rilievo.evaluate.wording import aligned
 from rilievo.io.limits import printable
