@@ -118,11 +118,7 @@ def _without_effect_live(given: object, usual: object) -> Iterator[str]:
 
 
 def _live(given: _Arguments, source: str) -> int:
-    """Show a camera, stream or video until it ends or the user stops it.
-
-    Raises:
-        OptionError: If there are inputs too, or an option does not apply to --live.
-    """
+    """Show a camera, stream or video until it ends or the user stops it."""
     from rilievo.io.writing import SaveOptions
     from rilievo.models.paid import PaidModel
     from rilievo.predicting.stream import stream
@@ -166,11 +162,7 @@ def _live(given: _Arguments, source: str) -> int:
 
 @contextmanager
 def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Inputs with ``-`` replaced by a temporary file that exists as long as the context.
-
-    Raises:
-        InputError: If standard input is empty.
-    """
+    """Inputs with ``-`` replaced by a temporary file that exists as long as the context."""
     if "-" not in inputs:
         yield inputs
         return

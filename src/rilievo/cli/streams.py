@@ -26,12 +26,7 @@ def open_closed() -> None:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """Handle failures of standard output in the block, which may exit as ``--help`` does.
-
-    Raises:
-        OutputError: If standard output cannot be written, for instance on a full disk.
-        SystemExit: Silently, if its reader has left.
-    """
+    """Handle failures of standard output in the block, which may exit as ``--help`` does."""
     try:
         try:
             yield

@@ -43,9 +43,6 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
     Args:
         name: Name of the command: probe or supervised.
         arguments: Words after it.
-
-    Raises:
-        OptionError: If they are not valid.
     """
     alone = name == "probe"
     into = ProbeArguments if alone else SupervisedArguments

@@ -35,11 +35,7 @@ class Arguments:
 
 
 def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
-    """Parse the command's arguments, and complete the configuration that they give.
-
-    Raises:
-        OptionError: If they are not valid.
-    """
+    """Parse the command's arguments, and complete the configuration that they give."""
     given = parse(
         Arguments,
         arguments,

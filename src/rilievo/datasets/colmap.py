@@ -63,11 +63,7 @@ class ColmapImage:
 
 
 def read_cameras(path: Path) -> dict[int, ColmapCamera]:
-    """Read the cameras of ``cameras.txt``, by id.
-
-    Raises:
-        InputError: If the file is missing, or a line is invalid.
-    """
+    """Read the cameras of ``cameras.txt``, by id."""
     cameras = {}
     for line in text_lines(path):
         words = line.text.split()
@@ -86,11 +82,7 @@ def read_cameras(path: Path) -> dict[int, ColmapCamera]:
 
 
 def read_images(path: Path) -> Iterator[ColmapImage]:
-    """Read the images of ``images.txt``; their points are skipped.
-
-    Raises:
-        InputError: If the file is missing, or a line is invalid.
-    """
+    """Read the images of ``images.txt``; their points are skipped."""
     for line in text_lines(path):
         words = line.text.split()
         # Lines of points hold triples of numbers; lines of images have ten words and end in a name.

@@ -28,9 +28,6 @@ def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> Non
         dataset: Opened dataset.
         ids: Ids of the images to show; for an image that cannot be read its error is shown.
         path: Picture file to write; the suffix gives its format, such as ``sheet.jpg``.
-
-    Raises:
-        OutputError: If the file cannot be written.
     """
     tiles = [_tile(dataset, id) for id in ids]
     width = max((tile.width for tile in tiles), default=_WIDTH)

@@ -244,10 +244,6 @@ def depth_of_stored(
         layout: Description of the numbers.
         K: Intrinsics at this size [px]; required for distance and disparity.
         path: Path for error messages.
-
-    Raises:
-        InputError: If the file has 8 bits and no scale is given: it is then most likely a picture
-            of depth, not a measurement.
     """
     if stored.dtype == np.uint8 and layout.scale is None:
         raise InputError(

@@ -16,20 +16,13 @@ def read_K(path: Path) -> Float64[np.ndarray, "3 3"]:
     """Read K [px] from a text of four numbers (fx fy cx cy) or nine (its rows), or a 3x3 npy array.
 
     Numbers are separated by commas, semicolons or white space.
-
-    Raises:
-        InputError: If the file is missing or holds anything else.
     """
     K = _array_K(path) if path.suffix == ".npy" else _text_K(path)
     return camera_of(K, path).K
 
 
 def camera_of(K: Float64[np.ndarray, "3 3"], path: Path) -> Camera:
-    """Make a camera from the intrinsics of a file.
-
-    Raises:
-        InputError: If K is invalid; the message names the file.
-    """
+    """Make a camera from the intrinsics of a file."""
     try:
         return Camera(K=K)
     except InputError as error:
@@ -62,11 +55,7 @@ def _text_K(path: Path) -> Float64[np.ndarray, "3 3"]:
 
 
 def read_intrinsics(path: Path) -> Camera:
-    """Read the camera of a file that ``read_K`` takes.
-
-    Raises:
-        InputError: If the file is missing, holds anything else, or its K is invalid.
-    """
+    """Read the camera of a file that ``read_K`` takes."""
     K = read_K(path)
     try:
         return Camera(K=K)

@@ -93,11 +93,7 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
         return self._listed
 
     def truth(self, id: str) -> Truth:
-        """Annotated depth, and the camera where it is known.
-
-        Raises:
-            InputError: If a file is broken.
-        """
+        """Annotated depth, and the camera where it is known."""
         files = self._entry(id)
         stored = read_counts(files.depth)
         height, width = stored.shape

@@ -51,11 +51,7 @@ class DepthFiles:
 
 
 def listed_files(request: Request) -> list[DepthFiles]:
-    """Files of the frames of a list, in its order, from any part of the download.
-
-    Raises:
-        InputError: If the root lacks depth or pictures, or the list is invalid.
-    """
+    """Files of the frames of a list, in its order, from any part of the download."""
     annotated, raw = _annotated_folder(request.root), _raw_folder(request.root)
     frames = listed_frames(request.root, request.split, request.list_file)
     names = cache(names_in)
@@ -63,11 +59,7 @@ def listed_files(request: Request) -> list[DepthFiles]:
 
 
 def annotated_files(request: Request) -> list[DepthFiles]:
-    """Files of every depth map in the part that the split names, for both cameras.
-
-    Raises:
-        InputError: If the root lacks that part, or the pictures.
-    """
+    """Files of every depth map in the part that the split names, for both cameras."""
     if request.list_file is not None:
         return listed_files(request)
     part = _annotated_folder(request.root) / request.split
@@ -90,12 +82,7 @@ def annotated_files(request: Request) -> list[DepthFiles]:
 
 
 def selected_files(request: Request) -> list[DepthFiles]:
-    """Files of the selection for depth completion.
-
-    Raises:
-        InputError: If the root lacks the selection.
-        OptionError: If the request has a list file, which this split does not take.
-    """
+    """Files of the selection for depth completion."""
     _refuse_list(request)
     folders = (request.root / place for place in _SELECTIONS)
     folder = next((each for each in folders if (each / "groundtruth_depth").is_dir()), None)
@@ -122,12 +109,7 @@ def selected_files(request: Request) -> list[DepthFiles]:
 
 
 def paired_files(request: Request) -> list[DepthFiles]:
-    """Files of pictures in ``rgb`` and depth maps of the same name in ``depth``.
-
-    Raises:
-        InputError: If the root lacks either folder.
-        OptionError: If the request has a list file, which this split does not take.
-    """
+    """Files of pictures in ``rgb`` and depth maps of the same name in ``depth``."""
     _refuse_list(request)
     pictures, depths = request.root / "rgb", request.root / "depth"
     if not (pictures.is_dir() and depths.is_dir()):

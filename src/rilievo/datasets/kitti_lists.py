@@ -86,10 +86,6 @@ def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiF
         root: Root of the download.
         split: ``eigen`` or ``eigen_benchmark``, if there is no list of the user's.
         list_file: The user's own list, of any length.
-
-    Raises:
-        InputError: If no list is found, a line is invalid, or a list that was found has another
-            number of frames than the split.
     """
     if list_file is not None:
         return _read_list(list_file, annotated=split == "eigen_benchmark")
@@ -110,14 +106,7 @@ def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiF
 
 
 def _read_list(path: Path, *, annotated: bool) -> list[KittiFrame]:
-    """Read the frames of a list file.
-
-    Args:
-        path: File with lines such as ``DATE/DRIVE INDEX l`` (Monodepth2), or with paths of
-            pictures, optionally followed by the path of a depth map and a focal length (Lee et
-            al. 2019).
-        annotated: Skip lines with ``None`` in place of the depth map.
-    """
+    """Read the frames of a list file."""
     frames: list[KittiFrame] = []
     for line in text_lines(path):
         found = _PICTURED.fullmatch(line.text)

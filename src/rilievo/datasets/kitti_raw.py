@@ -41,9 +41,6 @@ def read_velodyne(path: Path) -> Float32[np.ndarray, "n 3"]:
     """Read the points [m] of one turn of the laser: x forward, y left, z up.
 
     The file holds four little-endian float32 per point; the fourth, the reflectance, is dropped.
-
-    Raises:
-        InputError: If the file is truncated, or has numbers that are not finite.
     """
     size = check_regular(path)
     if size % _BYTES_A_POINT:
@@ -143,14 +140,7 @@ PROJECTIONS: Mapping[str, Projection] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:
-    """Files of one image.
-
-    Attributes:
-        frame: The frame.
-        image: File of the picture.
-        scan: File of the laser scan of the same moment.
-        day: Folder with the calibration.
-    """
+    """Files of one image."""
 
     frame: KittiFrame
     image: Path
@@ -222,11 +212,7 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
         return self._listed
 
     def truth(self, id: str) -> Truth:
-        """Depth of the scan, projected by the variant's rule, and the camera.
-
-        Raises:
-            InputError: If the scan or a calibration is broken.
-        """
+        """Depth of the scan, projected by the variant's rule, and the camera."""
         files = self._entry(id)
         camera = read_camera(files.day, files.frame.camera)
         project = PROJECTIONS[self.request.variant]
@@ -242,11 +228,7 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
 
 
 def _frames(request: Request) -> list[KittiFrame]:
-    """Frames of the split, in its order.
-
-    Raises:
-        InputError: If the root has no dates, or the list is missing or invalid.
-    """
+    """Frames of the split, in its order."""
     root = request.root
     drives = list(_drives(root))
     if not drives:

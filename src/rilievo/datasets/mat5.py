@@ -65,11 +65,7 @@ class Mat5File:
     """A file in memory, whose variables are unpacked lazily."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file and find its variables.
-
-        Raises:
-            InputError: If the file is missing, damaged, or not a MATLAB file of version 5.
-        """
+        """Read the file and find its variables."""
         check_regular(path)
         try:
             stored = path.read_bytes()
@@ -102,9 +98,6 @@ class Mat5File:
         Returns:
             Numbers of the variable's class; texts with the last axis joined; for a cell an array
             of objects; for a struct a structured array with a field of objects per name.
-
-        Raises:
-            InputError: If it is damaged, or of an unsupported kind, such as sparse matrices.
         """
         try:
             return self._matrix(self._whole(self._variables[name]), depth=0)

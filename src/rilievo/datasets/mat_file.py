@@ -50,11 +50,7 @@ class MatSlices:
         self.path, self._file, self._process = path, None, 0
 
     def arrays(self) -> dict[str, MatArray]:
-        """Arrays at the top level of the file, by name.
-
-        Raises:
-            InputError: If the file is missing, cut short, or not of version 7.3.
-        """
+        """Arrays at the top level of the file, by name."""
         file = self._opened()
         try:
             return {
@@ -67,11 +63,7 @@ class MatSlices:
             raise _damaged(self.path, error) from error
 
     def slice(self, name: str, index: int) -> np.ndarray:
-        """Read entry ``index`` along the first stored axis, with the other axes as stored.
-
-        Raises:
-            InputError: If this part of the file is damaged.
-        """
+        """Read entry ``index`` along the first stored axis, with the other axes as stored."""
         try:
             return np.asarray(self._array(name, parts=True)[index])
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
@@ -81,11 +73,7 @@ class MatSlices:
             ) from error
 
     def whole(self, name: str) -> np.ndarray:
-        """Read a whole array, with its axes as stored.
-
-        Raises:
-            InputError: If this part of the file is damaged.
-        """
+        """Read a whole array, with its axes as stored."""
         try:
             return np.asarray(self._array(name))
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
@@ -94,11 +82,7 @@ class MatSlices:
             ) from error
 
     def text(self, name: str, index: int) -> str | None:
-        """Read entry ``index`` of a cell array of texts; None where there is no such array.
-
-        Raises:
-            InputError: If this part of the file is damaged.
-        """
+        """Read entry ``index`` of a cell array of texts; None where there is no such array."""
         file = self._opened()
         if name not in file:
             return None
@@ -118,15 +102,7 @@ class MatSlices:
         self._file = None
 
     def _array(self, name: str, *, parts: bool = False) -> Any:
-        """Find a dataset that is stored in this file; external links could expose other files.
-
-        Args:
-            name: Name of the variable.
-            parts: Whether a single entry along its first axis is read, not all of it.
-
-        Raises:
-            ValueError: If it is stored elsewhere, is no dataset, or the read would be too large.
-        """
+        """Find a dataset that is stored in this file; external links could expose other files."""
         file = self._opened()
         link, found = file.get(name, getlink=True), file[name]
         if not hasattr(found, "is_virtual"):
@@ -145,11 +121,7 @@ class MatSlices:
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a file is HDF5, as MATLAB files of version 7.3 are.
-
-    Raises:
-        InputError: If the file is missing or cannot be read.
-    """
+    """Whether a file is HDF5, as MATLAB files of version 7.3 are."""
     check_regular(path)
     try:
         with path.open("rb") as file:
@@ -160,12 +132,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """Read variables of a MATLAB file (version 5 to 7.3), axes as in MATLAB; all without names.
-
-    Raises:
-        InputError: If the file is missing or broken, or lacks a variable.
-        MissingExtraError: If h5py is needed and not installed.
-    """
+    """Read variables of a MATLAB file (version 5 to 7.3), axes as in MATLAB; all without names."""
     if is_hdf5(path):
         slices = MatSlices(path)
         try:

@@ -24,30 +24,14 @@ class Listed(Dataset, Generic[Entry]):
 
     @abstractmethod
     def __init__(self, request: Request) -> None:
-        """Find the files.
-
-        Raises:
-            InputError: If the root does not hold this dataset.
-        """
+        """Find the files."""
 
     def _entry(self, id: str) -> Entry:
-        """Look up the files of one image.
-
-        Raises:
-            InputError: If the dataset has no such id.
-        """
+        """Look up the files of one image."""
         return find_entry(self._files, id, self.request.root)
 
     def _choose(self, found: Mapping[str, Entry], list_file: Path | None) -> None:
-        """Set ``_files``, ``ids`` and ``absent``: the split's order, or that of the user's list.
-
-        Args:
-            found: Records with paths in some fields, by id, in the split's order.
-            list_file: File with one id per line, which replaces the split's list.
-
-        Raises:
-            InputError: If the list cannot be read, or has an id twice.
-        """
+        """Set ``_files``, ``ids`` and ``absent``: the split's order, or that of the user's list."""
         asked, where = tuple(found), printable(self.request.root)
         if list_file is not None:
             where = printable(list_file)
@@ -87,11 +71,7 @@ class PhotoFiles(Listed[Files]):
     """A dataset whose photographs are files: the field ``image`` of its records."""
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, upright, RGB.
-
-        Raises:
-            InputError: If its file is broken.
-        """
+        """The photograph, upright, RGB."""
         return read_photo(self._entry(id).image, own_depth=False).pixels
 
     def photo_file(self, id: str) -> Path | None:
@@ -104,14 +84,7 @@ class PhotoFiles(Listed[Files]):
         needed: Callable[[Files], Iterable[Path | None]],
         names: Callable[[Path], Collection[str]],
     ) -> list[Absent]:
-        """Set ``_files`` to the entries whose needed files exist, and return the others.
-
-        Args:
-            files: Files of every id, in the split's order.
-            needed: Function that gives the files without which an entry is absent; None counts as
-                a file that is there.
-            names: ``names_in`` with a cache, since folders may have a hundred thousand files.
-        """
+        """Set ``_files`` to the entries whose needed files exist, and return the others."""
         present: dict[str, Files] = {}
         absent: list[Absent] = []
         for id, each in files.items():

@@ -145,11 +145,7 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
         return Truth(id=id, depth=depth, depth_valid=stored > 0, camera=camera, scene=scene_in(id))
 
     def coding(self, id: str) -> DepthCoding:
-        """Detected encoding of a frame's depth.
-
-        Raises:
-            InputError: If the depth file is broken.
-        """
+        """Detected encoding of a frame's depth."""
         return coding_of(read_counts(self._entry(id).depth))
 
 

@@ -34,15 +34,7 @@ _STEPS_A_METRE = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """A colour picture with its depth, camera and pose.
-
-    Attributes:
-        id: Id in the dataset.
-        image: File of the picture.
-        depth: File of the depth map nearest in time; None where none is near enough.
-        camera: Intrinsics of the sequence.
-        world_T_cam: Pose nearest in time; None where none is near enough.
-    """
+    """A colour picture with its depth, camera and pose."""
 
     id: str
     image: Path
@@ -53,12 +45,7 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recording:
-    """Properties of a whole sequence.
-
-    Attributes:
-        camera: Intrinsics of the pictures.
-        trajectory: Trajectory of the camera; None for sequences whose poses are not public.
-    """
+    """Properties of a whole sequence."""
 
     camera: Camera
     trajectory: Trajectory | None
@@ -119,11 +106,7 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
         self.ids, self.absent = tuple(files), tuple(absent)
 
     def truth(self, id: str) -> Truth:
-        """Depth, camera, and the pose if the trajectory covers the time of the frame.
-
-        Raises:
-            InputError: If the depth file is broken.
-        """
+        """Depth, camera, and the pose if the trajectory covers the time of the frame."""
         frame = self._entry(id)
         assert frame.depth is not None, "frames without depth are absent"
         stored = read_counts(frame.depth)
@@ -138,11 +121,7 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
 
 
 def _frames(request: Request) -> Iterator[_Frame]:
-    """Frames of the colour pictures, sequence by sequence, or of the user's list.
-
-    Raises:
-        InputError: If the root has no sequence, or a list is missing or invalid.
-    """
+    """Frames of the colour pictures, sequence by sequence, or of the user's list."""
     root = request.root
     folders = [Path()] if (root / "rgb.txt").is_file() else _sequences(root)
     if not folders:

@@ -64,31 +64,19 @@ class Trajectory:
 
 
 def read_stamped(path: Path) -> list[Stamped]:
-    """Read ``rgb.txt`` or ``depth.txt``.
-
-    Raises:
-        InputError: If the file is missing, or a line is not "seconds path".
-    """
+    """Read ``rgb.txt`` or ``depth.txt``."""
     return [_stamped(line.text.split(), line, path) for line in text_lines(path)]
 
 
 def read_pairs(path: Path) -> Iterator[tuple[Stamped, Stamped]]:
-    """Read colour and depth of each line of a list, as the benchmark's ``associate.py`` prints it.
-
-    Raises:
-        InputError: If a line does not begin with "seconds path seconds path".
-    """
+    """Read colour and depth of each line of a list, as the benchmark's ``associate.py`` prints it."""
     for line in text_lines(path):
         words = line.text.split()
         yield _stamped(words[:2], line, path), _stamped(words[2:4], line, path)
 
 
 def read_trajectory(path: Path) -> Trajectory:
-    """Read ``groundtruth.txt``: seconds, tx ty tz [m], and the unit quaternion qx qy qz qw.
-
-    Raises:
-        InputError: If a line is not eight finite numbers, or the quaternion's length is not 1.
-    """
+    """Read ``groundtruth.txt``: seconds, tx ty tz [m], and the unit quaternion qx qy qz qw."""
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
         row = numbers_of(line.text)

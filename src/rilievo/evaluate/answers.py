@@ -68,9 +68,5 @@ class Answers(Protocol):
         ...
 
     def read(self, id: str) -> Answer:
-        """The prediction of one image.
-
-        Raises:
-            InputError: If it is missing, broken, or no depth or normals.
-        """
+        """The prediction of one image."""
         ...

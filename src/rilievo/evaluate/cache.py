@@ -105,11 +105,7 @@ class Cache:
     def write(
         self, id: str, prediction: Prediction, photo: UInt8[np.ndarray, "h w 3"] | None = None
     ) -> None:
-        """Keep what the fingerprint says of one prediction, and of which photograph it is.
-
-        Raises:
-            OutputError: If the file cannot be written.
-        """
+        """Keep what the fingerprint says of one prediction, and of which photograph it is."""
         arrays: dict[str, np.ndarray] = {}
         if photo is not None:
             arrays["photo"] = np.array(_checksum(photo), np.uint32)
@@ -131,11 +127,7 @@ class Cache:
 
     @retry_miscounted
     def read(self, id: str) -> Answer:
-        """The prediction of one image.
-
-        Raises:
-            InputError: If it is missing or broken.
-        """
+        """The prediction of one image."""
         path = self.path_of(id)
         check_regular(path)
         try:
@@ -160,11 +152,7 @@ class Cache:
 
     @retry_miscounted
     def is_of(self, id: str, photo: UInt8[np.ndarray, "h w 3"]) -> bool:
-        """Whether the prediction was made of this photograph, or does not say of which.
-
-        Raises:
-            InputError: If it is missing or broken.
-        """
+        """Whether the prediction was made of this photograph, or does not say of which."""
         path = self.path_of(id)
         check_regular(path)
         try:
@@ -193,11 +181,6 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
     """A folder to keep predictions in: a new one, or one begun with the same settings.
 
     What a killed process left half-written is removed.
-
-    Raises:
-        OptionError: If it holds predictions of another model, of other settings or images.
-        InputError: If its fingerprint is broken, or it holds files of other programs.
-        OutputError: If it cannot be made.
     """
     mark = folder / FINGERPRINT
     if os.path.exists(mark):
@@ -220,11 +203,7 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
 
 
 def read_cache(folder: Path) -> Cache:
-    """A folder of predictions that an evaluation left.
-
-    Raises:
-        InputError: If it is none, or of another format.
-    """
+    """A folder of predictions that an evaluation left."""
     mark = folder / FINGERPRINT
     if is_blank(mark):
         raise InputError(

@@ -188,9 +188,6 @@ def line_up(
         ids: Images that are compared.
         baseline: Name of the reference; None for the best run.
         is_cut: Whether some run has more images, so that its own number does not count.
-
-    Raises:
-        MissingExtraError: If scipy is not installed.
     """
     summaries = {
         name: next(each for each in run.summaries if each.metric == metric)

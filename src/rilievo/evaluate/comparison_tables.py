@@ -52,10 +52,6 @@ def write_comparison_page(
         comparison: Comparison to write.
         path: The file.
         pictures: Pictures of the runs, by the names of their rows; None for a page without.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-        OutputError: If the file cannot be written.
     """
     leading = comparison.columns[0]
     disagreed = disagreements(comparison, leading)
@@ -179,11 +175,6 @@ def write_comparison(
         comparison: Comparison to write.
         path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``.
         pictures: Pictures of the runs for a page, by the names of their rows; None for none.
-
-    Raises:
-        OptionError: If it ends otherwise.
-        MissingExtraError: If a page is asked for, and matplotlib is not installed.
-        OutputError: If the file cannot be written.
     """
     check_ending(path)
     ending = path.suffix.lower()
@@ -196,11 +187,7 @@ def write_comparison(
 
 
 def check_ending(path: Path) -> None:
-    """Refuse a file whose ending names no format.
-
-    Raises:
-        OptionError: If it does not.
-    """
+    """Refuse a file whose ending names no format."""
     known = (*_TEXTS, ".html")
     if path.suffix.lower() not in known:
         raise OptionError(

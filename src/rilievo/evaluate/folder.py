@@ -34,9 +34,6 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
     """Refuse a folder with results of another model, benchmark or dataset, or with others' files.
 
     A dataset that was moved since is the same one.
-
-    Raises:
-        OutputError: If there are such.
     """
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{folder}: a file has this name: choose another folder")
@@ -105,9 +102,6 @@ def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> E
 
     Returns:
         The evaluation, with a warning for each file that was left out.
-
-    Raises:
-        OutputError: If a file cannot be written.
     """
     make_folder(folder)
     sweep_parts(folder)

@@ -50,11 +50,7 @@ class Foreign:
     extra: tuple[Path, ...] = ()
 
     def read(self, id: str) -> Answer:
-        """The prediction of one image.
-
-        Raises:
-            InputError: If there is none, or it is broken, or not what the user said.
-        """
+        """The prediction of one image."""
         if id not in self.files:
             names = dict.fromkeys((id, id.replace("/", "_"), id.rpartition("/")[2]))
             raise InputError(
@@ -111,10 +107,6 @@ def open_foreign(
         stored: Meaning of the values. Results of ``rilievo predict`` state it themselves.
         task: Quantity that is to be scored.
         pattern: Pattern of the files' names, with ``{id}``; None for the ids themselves.
-
-    Raises:
-        InputError: If there is no such folder, no file fits, or two fit one image.
-        OptionError: If the kind is missing, or is not what the files say, or a pattern has no id.
     """
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder of predictions")
@@ -202,10 +194,6 @@ def matched(
             the name alone, and folders around it belong to the id. None for the id itself with any
             suffix, or, where no file has such a name, one of ``known``.
         known: Patterns of other programs.
-
-    Raises:
-        InputError: If no file fits, or two fit one image.
-        OptionError: If the pattern has no ``{id}``.
     """
     if pattern is not None and pattern.count("{id}") != 1:
         raise OptionError(

@@ -53,12 +53,6 @@ def in_metres(
         predicted: Predicted depth, at any size.
         truth: Ground truth of what the benchmark shows the model.
         fit: Fit of the whole scene, where the benchmark makes one; None for the image's own.
-
-    Raises:
-        OptionError: If the benchmark does not take depth of this kind.
-        InputError: If the prediction cannot be brought to the truth's size, or has no answer.
-        NoGroundTruthError: If no pixel of the truth counts.
-        CalibrationError: If the pixels do not determine the fit.
     """
     method = method_for(benchmark, predicted.kind)
     mask = depth_mask(benchmark, truth)
@@ -135,11 +129,7 @@ def _aligned(
 
 
 def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> DepthMap:
-    """A prediction at the truth's size, as the benchmark interpolates it.
-
-    Raises:
-        InputError: If it cannot be brought to that size.
-    """
+    """A prediction at the truth's size, as the benchmark interpolates it."""
     resized = depth_at(predicted, shape, benchmark.interpolation)
     least = benchmark.least_predicted
     if least is None or resized.kind is not DepthKind.AFFINE_INVERSE:
@@ -150,11 +140,7 @@ def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int
 def check_answered(
     benchmark: Benchmark, mask: Bool[np.ndarray, "h w"], answered: Bool[np.ndarray, "h w"]
 ) -> int:
-    """Count the scored pixels without a prediction, if the benchmark allows any.
-
-    Raises:
-        InputError: If it allows for none, or all are without.
-    """
+    """Count the scored pixels without a prediction, if the benchmark allows any."""
     count, scored = int(np.count_nonzero(mask)), int(np.count_nonzero(answered))
     if not scored:
         raise InputError(f"the prediction has no answer at any of the {count} pixels scored")
@@ -175,11 +161,7 @@ def _far_end(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) 
 
 
 def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit | str:
-    """The fit that the benchmark makes for depth of this kind.
-
-    Raises:
-        OptionError: If it takes none of this kind.
-    """
+    """The fit that the benchmark makes for depth of this kind."""
     if kind not in benchmark.alignment:
         known = ", ".join(f"'{each}'" for each in benchmark.alignment)
         pure = DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE

@@ -37,11 +37,7 @@ class Paired:
 
 
 def points_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
-    """Predicted points, fitted to the true ones as the benchmark does.
-
-    Raises:
-        RilievoError: If the image has no score.
-    """
+    """Predicted points, fitted to the true ones as the benchmark does."""
     raw, valid, kind = _predicted(benchmark, answer, truth)
     fit = point_fit_for(benchmark, kind)
     if fit is PointFit.POINT_SHIFT and not truth.is_metric:
@@ -78,11 +74,7 @@ def points_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
 
 
 def point_fit_for(benchmark: Benchmark, kind: DepthKind) -> PointFit:
-    """The fit that the benchmark makes for points of this kind.
-
-    Raises:
-        OptionError: If it takes none of this kind.
-    """
+    """The fit that the benchmark makes for points of this kind."""
     fit = method_for(benchmark, kind)
     if fit not in list(PointFit):
         raise OptionError(f"the benchmark '{benchmark.name}' fits points by '{fit}'")
@@ -90,11 +82,7 @@ def point_fit_for(benchmark: Benchmark, kind: DepthKind) -> PointFit:
 
 
 def camera_pair(answer: Answer, truth: Truth) -> Paired:
-    """Predicted and true horizontal field of view.
-
-    Raises:
-        InputError: If either is not known.
-    """
+    """Predicted and true horizontal field of view."""
     if answer.K is None or answer.size is None:
         raise InputError("the prediction has no camera of its own")
     if truth.camera is None:
@@ -144,11 +132,7 @@ def stability_pair(
     truths: tuple[Truth, Truth],
     fit: Fit | None,
 ) -> Paired:
-    """Predicted depth of a frame and the next one, with the true motion between them.
-
-    Raises:
-        RilievoError: If the frame has no score.
-    """
+    """Predicted depth of a frame and the next one, with the true motion between them."""
     first, second = (truth_for(benchmark, each) for each in truths)
     if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
         raise InputError("the dataset has no camera or no pose for this frame or the next one")

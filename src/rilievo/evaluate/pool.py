@@ -79,11 +79,7 @@ def score_one(job: ScoreJob, id: str) -> Scored | Unscored:
 
 
 def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Scored | Unscored]:
-    """Scores in the order of the ids; in this process alone where others would not pay.
-
-    Raises:
-        RilievoError: If a process dies.
-    """
+    """Scores in the order of the ids; in this process alone where others would not pay."""
     workers = min(workers, len(ids) // PER_PROCESS)
     if workers < 2:
         _keep_freed_memory()
@@ -158,9 +154,6 @@ def with_scenes(plan: Plan, answers: Answers, ids: Sequence[str]) -> tuple[Score
     """The work of scoring, with what it takes of whole scenes; and the images to be scored.
 
     Of a scene's frames, the last has no next one to be compared with.
-
-    Raises:
-        InputError: If the dataset names no scene, or none has two frames where that is needed.
     """
     benchmark = plan.benchmark
     plain = ScoreJob(benchmark=benchmark, dataset=plan.dataset, answers=answers)

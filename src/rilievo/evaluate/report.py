@@ -111,10 +111,6 @@ def write_report(evaluation: Evaluation, path: Path, pictures: Pictures | None =
         evaluation: Evaluation to report.
         path: The file, ``report.html`` by custom.
         pictures: Pictures of the best and the worst images; None for none.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-        OutputError: If the file cannot be written.
     """
     scores = evaluation.scores
     leading = evaluation.summaries[0] if evaluation.summaries else None

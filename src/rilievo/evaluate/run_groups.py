@@ -36,11 +36,7 @@ class Run:
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
-    """Results in folders, and in the folders below one that has none itself, such as a suite's.
-
-    Raises:
-        InputError: If a path has no results, or they cannot be read.
-    """
+    """Results in folders, and in the folders below one that has none itself, such as a suite's."""
     runs = []
     for path in paths:
         places = [path] if not os.path.isdir(path) else list(_places(path))
@@ -115,9 +111,6 @@ def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
 
     Args:
         runs: Evaluations by name.
-
-    Raises:
-        InputError: Naming what differs.
     """
     (first, one), *others = runs.items()
     for name, other in others:
@@ -156,9 +149,6 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
     Args:
         runs: Evaluations by name.
         common: Whether to take those that all runs have, where they do not have the same.
-
-    Raises:
-        InputError: If the images differ and ``common`` is false, or no image is in all runs.
     """
     ids = {name: {score.id for score in run.scores} for name, run in runs.items()}
     first = next(iter(runs))

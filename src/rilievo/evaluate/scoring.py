@@ -57,9 +57,6 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None = 
         answer: The prediction of what the benchmark shows the model, at any size.
         truth: Ground truth of the whole photograph, at its size.
         fit: Fit of the image's scene, where the benchmark makes one fit for each.
-
-    Raises:
-        RilievoError: If it has no score: the reason in one line.
     """
     truth = truth_for(benchmark, truth)
     if benchmark.task is Task.NORMALS:
@@ -132,11 +129,7 @@ def _score_normals(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored
 
 
 def angles(benchmark: Benchmark, answer: Answer, truth: Truth) -> Float64[np.ndarray, "n"]:
-    """Angles between predicted and true normals [°], at the pixels that are scored.
-
-    Raises:
-        RilievoError: If the image has no score.
-    """
+    """Angles between predicted and true normals [°], at the pixels that are scored."""
     truth = truth_for(benchmark, truth)
     return _normals_pair(benchmark, answer, truth).angles
 
@@ -225,11 +218,7 @@ def score_stability(
     truths: tuple[Truth, Truth],
     fit: Fit | None = None,
 ) -> Scored:
-    """Score one frame of a video against the next one.
-
-    Raises:
-        RilievoError: If it has no score.
-    """
+    """Score one frame of a video against the next one."""
     paired = stability_pair(benchmark, frames, truths, fit)
     return _scored(benchmark, paired.pair, paired.facts, None)
 

@@ -46,10 +46,6 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
         label: Name of their model, if they do not state it.
         plan: Plan of the evaluation.
         options: Folder, kind and scale.
-
-    Raises:
-        OptionError: If they are not what the benchmark scores, or not what the options say.
-        InputError: If the folder is not there or fits no image.
     """
     assert options.predictions is not None, "asked for only where they are given"
     for folder in (options.predictions, options.predictions / PREDICTIONS):
@@ -169,12 +165,7 @@ def called(model: Model | str | Path | None) -> str | None:
 
 
 def load_asked(model: Model | str | Path | None, options: EvaluateOptions) -> Model:
-    """The model that options name, ready to predict.
-
-    Raises:
-        OptionError: If there is none, or it is loaded and options say how to load it.
-        ModelError: If it cannot be loaded.
-    """
+    """The model that options name, ready to predict."""
     if model is None:
         raise OptionError("give a model to predict with, or a folder of --predictions to score")
     if isinstance(model, Model):

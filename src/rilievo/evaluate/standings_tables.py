@@ -44,11 +44,6 @@ def write_standings(standings: Standings, path: Path) -> None:
     Args:
         standings: Standings to write.
         path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``; the last is a leaderboard.
-
-    Raises:
-        OptionError: If it ends otherwise.
-        MissingExtraError: If a page is asked for, and Jinja or matplotlib is not installed.
-        OutputError: If the file cannot be written.
     """
     check_ending(path)
     ending = path.suffix.lower()
@@ -156,10 +151,6 @@ def write_leaderboard(standings: Standings, path: Path) -> None:
     """Write standings as one page that loads nothing from elsewhere.
 
     It links to the reports of the runs, by the way from its own folder to theirs.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-        OutputError: If the file cannot be written.
     """
     links = {
         event.label: {

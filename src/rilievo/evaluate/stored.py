@@ -44,11 +44,7 @@ class Stored:
 
 
 def stored_as(said: str | None, scale: float | None) -> Stored:
-    """Meaning of the values in files from the user's words.
-
-    Raises:
-        OptionError: If there is no such kind.
-    """
+    """Meaning of the values in files from the user's words."""
     known = (*DepthKind, DISPARITY)
     if said is not None and said not in known:
         raise OptionError(f"--kind has no '{said}'; {suggest(said, known)}")
@@ -56,11 +52,7 @@ def stored_as(said: str | None, scale: float | None) -> Stored:
 
 
 def depth_of(numbers: Shaped[np.ndarray, "..."], stored: Stored) -> DepthMap:
-    """Depth of one file; NaN, infinity, and zero of whole numbers are no answer.
-
-    Raises:
-        InputError: If the numbers cannot be what they are said to be, or there are none.
-    """
+    """Depth of one file; NaN, infinity, and zero of whole numbers are no answer."""
     kind = stored.kind
     assert kind is not None, "asked for before a file is read"
     if numbers.ndim != 2:
@@ -110,11 +102,7 @@ def _positive(stored: Stored) -> str:
 
 
 def points_of(numbers: Shaped[np.ndarray, "..."], kind: DepthKind) -> PointMap:
-    """Points of one file; those that are NaN or infinite are no answer.
-
-    Raises:
-        InputError: If the numbers cannot be points, or none of them is one.
-    """
+    """Points of one file; those that are NaN or infinite are no answer."""
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
         raise InputError(f"has shape {numbers.shape}, expected points (height, width, 3)")
     if numbers.dtype.kind != "f":
@@ -130,11 +118,7 @@ def points_of(numbers: Shaped[np.ndarray, "..."], kind: DepthKind) -> PointMap:
 
 
 def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "3 h w"]:
-    """Normals of one file; vectors of length zero, NaN or infinity are no answer.
-
-    Raises:
-        InputError: If the numbers cannot be normals, or none of them is one.
-    """
+    """Normals of one file; vectors of length zero, NaN or infinity are no answer."""
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
         raise InputError(f"has shape {numbers.shape}, expected normals (3, height, width)")
     if numbers.dtype.kind != "f":
@@ -150,11 +134,7 @@ def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "3 h w
 
 
 def said_kind(stored: Stored, place: Path) -> DepthKind:
-    """The kind of depth that files hold.
-
-    Raises:
-        OptionError: If the user has not said it.
-    """
+    """The kind of depth that files hold."""
     if stored.kind is None:
         raise OptionError(
             f"what is the depth in {place}? say --kind {', '.join(DepthKind)} ({WHICH_INVERSE})"
@@ -192,11 +172,7 @@ class Stack:
     places: Mapping[str, int]
 
     def read(self, id: str) -> Answer:
-        """The prediction of one image; nothing else is read.
-
-        Raises:
-            InputError: If the file is broken, or not what the user said.
-        """
+        """The prediction of one image; nothing else is read."""
         numbers = np.array(_opened(self.path)[self.places[id]])
         try:
             return Answer(depth=depth_of(numbers, self.stored))
@@ -213,10 +189,6 @@ def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task:
         order: Ids of all images of the split, those without files too; None where it is not known.
         stored: Meaning of the values.
         task: Quantity that is to be scored.
-
-    Raises:
-        InputError: If it is no such array, or has another number of maps than the split.
-        OptionError: If the kind is missing, or something else than depth is scored.
     """
     if task not in (Task.DEPTH, Task.PICTURE):
         raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")

@@ -25,9 +25,6 @@ def read_evaluation(path: Path) -> Evaluation:
 
     Args:
         path: ``evaluation.json``, or the folder that holds it.
-
-    Raises:
-        InputError: If it is not there, broken, or of another format.
     """
     path = path / FILE_NAME if os.path.isdir(path) else path
     name = printable(path)
@@ -74,9 +71,6 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
 
     Texts that a spreadsheet would take for a formula get a leading apostrophe; Parquet has them
     as they are.
-
-    Raises:
-        OutputError: If the file cannot be written.
     """
     metrics = metric_names(evaluation)
     header = ("id", *metrics, "pixels", "true_share", "scale", "shift")
@@ -113,10 +107,6 @@ def write_parquet(evaluation: Evaluation, path: Path) -> None:
 
     The schema's metadata has ``benchmark``, ``benchmark_sha256``, ``model``, ``weights_sha256``,
     ``dataset`` and ``version``.
-
-    Raises:
-        MissingExtraError: If pyarrow is not installed.
-        OutputError: If the file cannot be written.
     """
     try:
         import pyarrow

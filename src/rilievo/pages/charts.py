@@ -98,9 +98,6 @@ def drawing(
         width: [inch]
         height: [inch]
         ratios: Heights of the plots against one another.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
     """
     with needing("a chart", "evaluate"):
         import matplotlib

@@ -31,9 +31,6 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         path: The file.
         template: Name of a template.
         content: Variables of the template; all text in them is escaped.
-
-    Raises:
-        OutputError: If the file cannot be written.
     """
     with (
         replacing(path) as part,
@@ -80,11 +77,7 @@ def text_of(template: str, **content: Any) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a table in one go.
-
-    Raises:
-        OutputError: If the file cannot be written.
-    """
+    """Write a table in one go."""
     with (
         replacing(path) as part,
         # Names of models may be files' names, which may be no Unicode.

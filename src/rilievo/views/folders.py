@@ -10,11 +10,7 @@ from rilievo.io.sidecar import SUFFIX, read_sidecar
 
 
 def ids_of(folder: Path) -> list[str]:
-    """Paths of photographs' results, relative and without suffix, sorted.
-
-    Raises:
-        InputError: If there are no results.
-    """
+    """Paths of photographs' results, relative and without suffix, sorted."""
     found = [_id(path, folder) for path, _ in _sidecars(folder)]
     if not found:
         raise InputError(
@@ -29,10 +25,6 @@ def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapp
 
     Results keep the tree of the folder that was predicted, below its own name if several folders
     were predicted at once.
-
-    Raises:
-        InputError: If the folder does not exist or fits no id, or a photograph is not the one that
-            was predicted.
     """
     if not photos.is_dir():
         raise InputError(f"{printable(photos)}: there is no such folder of photographs")

@@ -107,11 +107,7 @@ def limits_of(maps: Sequence[HeatMap], first: HeatMap | None = None) -> Limits:
 
 
 def write_heat_map(path: Path, heat_map: HeatMap) -> None:
-    """Write the picture, with its coding embedded.
-
-    Raises:
-        OutputError: If the system refuses.
-    """
+    """Write the picture, with its coding embedded."""
     coding = heat_map.coding
     text = {
         "Software": "rilievo",

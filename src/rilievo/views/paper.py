@@ -33,12 +33,6 @@ def write_paper_figure(
 
     Returns:
         Names of the images.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-        OptionError: If there is no such image, or the path ends otherwise.
-        InputError: If the targets or an image cannot be read.
-        OutputError: If the file cannot be written.
     """
     check_figure(Path(path))
     items = open_targets(targets, source or SourceOptions())

@@ -114,9 +114,6 @@ def card_of(
         item: The image.
         order: Its place in the dataset.
         beside: Folder of the page, for pictures beside it; None for pictures in the page.
-
-    Raises:
-        OutputError: If a picture cannot be written.
     """
     columns = {column.label: column for column in items.columns}
     figures = [

@@ -92,12 +92,7 @@ class Media:
 
 
 def write_row(items: ViewItems, id: str, media: Media) -> Row:
-    """Read one image, write its pictures, and return its row.
-
-    Raises:
-        RilievoError: If the photograph or its ground truth cannot be read, or a picture not be
-            written.
-    """
+    """Read one image, write its pictures, and return its row."""
     item = items.read(id)
     height, width, _ = item.photo.shape
     file = items.images.photo_file(id) or _write_photo(item, media)

@@ -60,10 +60,6 @@ def open_run(path: Path, root: Path | None) -> Run:
     Args:
         path: Path of its folder, or of its ``evaluation.json``.
         root: Present folder of its dataset; None if it was not moved.
-
-    Raises:
-        InputError: If it is broken, its dataset or its predictions are missing, or its benchmark
-            has changed settings.
     """
     evaluation = read_evaluation(path)
     folder = path if path.is_dir() else path.parent

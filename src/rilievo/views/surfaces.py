@@ -46,11 +46,7 @@ class _Layer:
 
 
 def write_surfaces(item: ViewItem, folder: Path, most: int) -> Surfaces:
-    """Write depth in metres or up to scale as points in the photograph's colours.
-
-    Raises:
-        OutputError: If the system refuses.
-    """
+    """Write depth in metres or up to scale as points in the photograph's colours."""
     camera = item.camera
     if camera is None:
         return Surfaces(surfaces=(), faults=("no surfaces: nobody knows the camera",))

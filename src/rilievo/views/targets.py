@@ -25,10 +25,6 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         targets: Folders of evaluations, folders of predictions, or the name of a dataset; any
             number, of the same images.
         options: Place of photographs and ground truth, if the targets do not state it.
-
-    Raises:
-        OptionError: If the place of photographs is missing, or given twice.
-        InputError: If a target is not valid, or they are of different images.
     """
     runs, folders, names = _sorted(targets)
     named_here = [*names, *([] if options.dataset is None else [options.dataset])]

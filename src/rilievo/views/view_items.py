@@ -38,11 +38,7 @@ class Reader(Protocol):
     """Reader of one model's predictions, on demand."""
 
     def read(self, id: str) -> Seen | None:
-        """Read the prediction for one image; None if there is none.
-
-        Raises:
-            RilievoError: If it is broken, or cannot be converted to metres.
-        """
+        """Read the prediction for one image; None if there is none."""
         ...
 
 
@@ -139,9 +135,6 @@ class ViewItems:
         """Read one image with all its predictions.
 
         A prediction that cannot be shown is recorded as a fault; the others are shown.
-
-        Raises:
-            RilievoError: If the photograph or its ground truth cannot be read.
         """
         photo, truth = self.images.photo(id), self.images.truth(id)
         shown = tuple(_shown(column, id) for column in self.columns)
@@ -155,9 +148,6 @@ class ViewItems:
 
         Args:
             failed: Images that cannot be shown, with the reason.
-
-        Raises:
-            InputError: If these are all images.
         """
         if len(failed) == len(self.ids) + len(self.absent):
             raise InputError(

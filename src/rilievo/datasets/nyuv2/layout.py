@@ -81,11 +81,7 @@ class Layout(ABC):
 
     @abstractmethod
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a split, or of the user's list.
-
-        Raises:
-            InputError: If this layout has no such split, or the list is invalid.
-        """
+        """Images of a split, or of the user's list."""
 
     @abstractmethod
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -143,9 +139,6 @@ def listed(
         ids: Ids of images, by each form in which a line may name them.
         absent: Likewise for images with missing files.
         what: Description of valid lines, for error messages.
-
-    Raises:
-        InputError: If a line names no image; the message has the line number.
     """
     found: list[str] = []
     missing: list[Absent] = []
@@ -183,9 +176,6 @@ def split_indices(splits: Path, split: str, count: int) -> tuple[int, ...]:
         splits: The file ``splits.mat``, which comes with the labelled set.
         split: "train", "test" or "all".
         count: Number of labelled images in the data.
-
-    Raises:
-        InputError: If the file is broken, or names an image that does not exist, or one twice.
     """
     if split == "all":
         return tuple(range(count))

@@ -37,11 +37,7 @@ class NormalsSource(ABC):
 
     @abstractmethod
     def read(self, index: int) -> NormalsTruth:
-        """Read the normals of the labelled image ``index``, from 0.
-
-        Raises:
-            InputError: If the file is broken, or lacks this image.
-        """
+        """Read the normals of the labelled image ``index``, from 0."""
 
 
 def find_normals(folder: Path) -> NormalsSource | None:
@@ -93,13 +89,7 @@ class GeoNetTruth(NormalsSource):
 
 
 class _Ladicky:
-    """Checked contents of the pickle.
-
-    Attributes:
-        places: Index into the arrays, by the image's number from 1.
-        normals: Normals that point away from the camera.
-        masks: Masks of pixels that the Kinect measured; None where the file has none.
-    """
+    """Checked contents of the pickle."""
 
     def __init__(self, path: Path) -> None:
         content = read_gzip_pickle(path)
@@ -144,10 +134,6 @@ def inward(
         mask: Valid pixels; None for all pixels with a normal.
         path: Path for error messages.
         camera: Intrinsics [px]; None for the dataset's.
-
-    Raises:
-        InputError: If sizes differ, or most normals do not face the camera after the negation: the
-            file then has another convention, and scores against it would be meaningless.
     """
     if mask is not None and mask.shape != outward.shape[1:]:
         raise InputError(f"{path}: has normals of {outward.shape[1:]} and a mask of {mask.shape}")

@@ -170,11 +170,7 @@ def find_dsine(root: Path) -> Pairs | None:
 
 
 def find_geonet(root: Path) -> dict[str, Path] | None:
-    """Find GeoNet's files, by stem; None where there are none.
-
-    Raises:
-        InputError: If the first MATLAB file is broken.
-    """
+    """Find GeoNet's files, by stem; None where there are none."""
     names = sorted(name for name in names_in(root) if name.endswith(".mat"))
     if not names or not {"img", "norm"} <= set(read_mat(root / names[0])):
         return None

@@ -65,12 +65,6 @@ def fill_view(
         source: Place of photographs and ground truth, if the targets do not state it.
         options: Name and folder of the dataset, point clouds, export.
         show: Whether to show progress on standard error.
-
-    Raises:
-        MissingExtraError: If FiftyOne is not installed.
-        OutputError: If its database does not start, or a folder is not ours.
-        OptionError: If options do not go together.
-        InputError: If the targets cannot be read, or no image can be shown.
     """
     options = options or ViewOptions()
     items = open_targets(targets, source or SourceOptions())
@@ -123,11 +117,7 @@ def _rows(items: ViewItems, media: Media, tally: Tally, failed: list[str]) -> It
 
 
 def _claim(folder: Path) -> None:
-    """Create the folder, or check that it is ours.
-
-    Raises:
-        OutputError: If it holds files that are not ours.
-    """
+    """Create the folder, or check that it is ours."""
     mark = folder / MARK
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
         raise OutputError(
@@ -151,11 +141,7 @@ def _check_export(folder: Path | None) -> None:
 
 
 def _dataset(fiftyone: ModuleType, name: str, *, points: bool) -> Any:
-    """Open the dataset of this name, or create it.
-
-    Raises:
-        OptionError: If it exists with another layout.
-    """
+    """Open the dataset of this name, or create it."""
     if fiftyone.dataset_exists(name):
         dataset = fiftyone.load_dataset(name)
         if len(dataset) and is_grouped(dataset) != points:
@@ -188,11 +174,7 @@ def _export(fiftyone: ModuleType, dataset: Any, folder: Path) -> None:
 
 
 def open_app(name: str, port: int) -> None:
-    """Open the app on a dataset, and wait until the user ends it with Ctrl-C.
-
-    Raises:
-        OutputError: If the app does not start.
-    """
+    """Open the app on a dataset, and wait until the user ends it with Ctrl-C."""
     fiftyone = connected()
     try:
         session = fiftyone.launch_app(fiftyone.load_dataset(name), port=port)

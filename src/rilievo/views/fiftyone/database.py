@@ -23,10 +23,6 @@ def connected() -> ModuleType:
     A database named by ``FIFTYONE_DATABASE_URI`` is used; otherwise FiftyOne's own is started, or
     joined if it runs. FiftyOne's usage reports are turned off, unless ``FIFTYONE_DO_NOT_TRACK``
     says otherwise.
-
-    Raises:
-        MissingExtraError: If FiftyOne is not installed.
-        OutputError: If the database cannot be started or does not respond.
     """
     if find_spec("fiftyone") is None:
         raise MissingExtraError("a view in FiftyOne", "view")
