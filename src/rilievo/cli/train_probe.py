@@ -38,12 +38,7 @@ class SupervisedArguments(ProbeArguments):
 
 
 def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConfig]:
-    """Parse the arguments of a command, and complete the configuration that they give.
-
-    Args:
-        name: Name of the command: probe or supervised.
-        arguments: Words after it.
-    """
+    """Parse the arguments of a command, and complete the configuration that they give."""
     alone = name == "probe"
     into = ProbeArguments if alone else SupervisedArguments
     command = f"rilievo train {name}"

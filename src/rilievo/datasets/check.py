@@ -22,9 +22,7 @@ class SplitCount:
     """Counts of one split, without reading its images.
 
     Attributes:
-        split: Name of the split.
         official: Number of images that papers score; None where the user decides.
-        found: Number of images with all their files.
         absent: Number of images in the list that are not on disk.
         problem: Reason why the split cannot be opened; None where it can.
     """
@@ -41,7 +39,6 @@ class ImageFacts:
     """Statistics of one image that could be read.
 
     Attributes:
-        id: Id in the dataset.
         size: (height, width) [px].
         camera: Intrinsics; None where they are not known.
         depth_share: Share of the pixels with true depth; None without any depth map.
@@ -66,14 +63,8 @@ class Check:
     """Results of reading a split.
 
     Attributes:
-        card: Card of the dataset.
-        root: Root as given.
-        split: The split that was read.
-        variant: Variant of the ground truth.
-        splits: Counts of every split.
         listed: Number of entries of the split that was read.
         read: Number of images that were read; fewer with a limit.
-        images: Images that could be read.
         absent: Entries without files.
         broken: Entries whose files cannot be read, with the reason.
         warnings: Warnings, one line each.

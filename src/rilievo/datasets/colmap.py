@@ -52,7 +52,6 @@ class ColmapImage:
     """One image.
 
     Attributes:
-        name: Relative path of the image.
         camera_id: Id of the camera in ``cameras.txt``.
         world_T_cam: Pose: transforms points from the camera frame to the world.
     """

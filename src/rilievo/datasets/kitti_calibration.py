@@ -78,12 +78,7 @@ def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
 
 
 def read_camera(day: Path, camera: str) -> KittiCamera:
-    """Read ``calib_cam_to_cam.txt`` of a date.
-
-    Args:
-        day: Folder of the date.
-        camera: ``image_02`` or ``image_03``.
-    """
+    """Read ``calib_cam_to_cam.txt`` of a date."""
     path = day / CAMERA_FILE
     entries = _entries(path)
     number = camera[-2:]

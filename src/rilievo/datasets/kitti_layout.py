@@ -34,9 +34,6 @@ class DepthFiles:
     """Files of one image.
 
     Attributes:
-        id: Id in the dataset.
-        image: File of the picture.
-        depth: File of the annotated depth.
         frame: The frame of KITTI raw; None where it is not known.
         day: Folder of KITTI raw that may have the calibration.
         intrinsics: Text file with K, in layouts with one per picture.

@@ -92,9 +92,6 @@ class Mat5File:
     def read(self, name: str) -> Shaped[np.ndarray, "..."]:
         """Read a variable, with its axes as in MATLAB.
 
-        Args:
-            name: One of ``names``.
-
         Returns:
             Numbers of the variable's class; texts with the last axis joined; for a cell an array
             of objects; for a struct a structured array with a field of objects per name.

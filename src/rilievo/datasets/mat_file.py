@@ -23,7 +23,6 @@ class MatArray:
     """One array in a file of version 7.3.
 
     Attributes:
-        name: Name of the variable.
         shape: Shape as HDF5 stores it: MATLAB's axes in reverse order.
     """
 

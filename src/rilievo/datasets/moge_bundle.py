@@ -195,7 +195,6 @@ class Segmentation:
     """Objects of an image.
 
     Attributes:
-        mask: Number of the object of each pixel.
         labels: Name of an object to its number; numbers without a name are none.
     """
 

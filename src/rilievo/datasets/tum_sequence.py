@@ -69,7 +69,7 @@ def read_stamped(path: Path) -> list[Stamped]:
 
 
 def read_pairs(path: Path) -> Iterator[tuple[Stamped, Stamped]]:
-    """Read colour and depth of each line of a list, as the benchmark's ``associate.py`` prints it."""
+    """Read colour and depth of each line of a list, as ``associate.py`` prints it."""
     for line in text_lines(path):
         words = line.text.split()
         yield _stamped(words[:2], line, path), _stamped(words[2:4], line, path)

@@ -36,19 +36,11 @@ class Fingerprint:
     """Facts that all predictions of a folder share.
 
     Attributes:
-        format: Format of the folder.
-        model: Name of the model.
-        weights_sha256: Hash of its weights.
-        licence: Licence of its weights.
-        settings: Settings of the model that change its output.
         kind: Kind of its depth; None if only normals are stored.
         normals: Whether normals are kept.
         confidence: Whether the confidence is kept.
         camera: Whether the camera is kept that the model saw.
-        dataset: Dataset of the photographs.
-        split: Split of the dataset.
         variant: Variant of the dataset; some crop photographs.
-        input_crop: Crop of photographs before the model.
         version: Version of rilievo that began the folder; predictions of several versions may be in
             it.
     """
@@ -71,12 +63,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """A folder of predictions; ``open_cache`` and ``read_cache`` make it.
-
-    Attributes:
-        folder: Folder of the predictions.
-        fingerprint: Facts that all of them share.
-    """
+    """A folder of predictions; ``open_cache`` and ``read_cache`` make it."""
 
     folder: Path
     fingerprint: Fingerprint

@@ -20,7 +20,6 @@ class Difference:
         mean: Mean of run minus reference, over the images of the column.
         low: Lower end of its paired 95 % confidence interval; None of fewer than three images or
             scenes.
-        high: Upper end.
         p: P-value of Wilcoxon's signed-rank test on images, or on means of scenes where those are
             known, with Holm's correction for all runs of the column.
     """
@@ -46,9 +45,7 @@ class Cell:
     """One metric of one row.
 
     Attributes:
-        value: The number to quote.
         low: Lower end of its 95 % confidence interval; None where it is not known.
-        high: Upper end.
         rank: Rank among the runs, 1 for the best; None for published rows.
         difference: To the column's reference; None for the reference itself and published rows.
         is_best: Whether it is better than every other run, each time significantly.
@@ -72,11 +69,9 @@ class Row:
     """A run, or a row of somebody's table.
 
     Attributes:
-        name: Unique among the rows.
         is_published: Whether others say so, and we did not measure it.
         cells: Cells by metric; a missing one is unknown.
         alignment: Alignment of the predictions; None if unknown.
-        source: Source of a published row.
     """
 
     name: str
@@ -91,12 +86,9 @@ class Column:
     """One metric.
 
     Attributes:
-        metric: Name of the metric.
-        label: Label for tables.
         unit: "" for none.
         better: Direction in which it improves.
         reference: Name of the run that the others are compared with.
-        ids: Images that the differences rest on.
         values: Name of a run to what is compared, one for each of ``ids``: the run's values, or
             their sizes where the metric is best near zero.
     """
@@ -115,15 +107,11 @@ class Comparison:
     """Runs of one benchmark, side by side.
 
     Attributes:
-        benchmark: Name of the benchmark.
-        benchmark_sha256: Hash of its settings.
         title: A line; empty where it is not known.
         dataset: Name of the dataset, and the split.
-        images: Number of images that were compared.
         baseline: The run that the user chose as reference; None for the best of each metric.
         columns: The leading metric first.
         rows: Runs, the best in the leading metric first; then published rows.
-        notes: Notes to read before the numbers.
     """
 
     benchmark: str
@@ -165,7 +153,6 @@ class LineUp:
 
     Attributes:
         column: Column of the table, and its values image by image.
-        cells: Cells by name of the run.
     """
 
     column: Column

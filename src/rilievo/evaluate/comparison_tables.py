@@ -33,9 +33,7 @@ class Disagreement:
     """One image.
 
     Attributes:
-        id: Name of the image in its dataset.
         values: Values of the leading metric, in the order of the runs' rows.
-        spread: Largest minus smallest of them.
     """
 
     id: str

@@ -30,13 +30,9 @@ class Foreign:
     """A folder of predictions; ``open_foreign`` makes it.
 
     Attributes:
-        folder: Folder as the user gave it.
         ours: Whether they are results of ``rilievo predict``, which say what they are.
         stored: Meaning of the values in its files, if they do not state it.
         kind: Kind of the depth or the points; None for normals.
-        task: Quantity that is scored.
-        made_by: Known facts about the model.
-        files: File of each id that has one.
         extra: Files of no image that is to be scored.
     """
 

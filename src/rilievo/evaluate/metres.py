@@ -29,10 +29,7 @@ class Metres:
     Attributes:
         depth: Predicted [m], clipped; read only where ``mask``.
         true: True [m]; read only where ``mask``.
-        mask: Pixels that are scored.
         aligned: Prediction after the fit, before it was clipped.
-        unanswered: Pixels that count but have no prediction.
-        notes: Notes on the alignment.
     """
 
     depth: Float32[np.ndarray, "h w"]

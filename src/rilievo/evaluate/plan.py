@@ -24,9 +24,6 @@ class Plan:
 
     Attributes:
         benchmark: Benchmark with the dataset, split, variant and alignment that are used.
-        dataset: Opened.
-        ids: To be scored.
-        absent: Images of the selection whose files are missing.
     """
 
     benchmark: Benchmark

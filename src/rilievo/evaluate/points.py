@@ -25,12 +25,7 @@ from rilievo.types import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
-    """A pair to be scored, and what there is to be said of it.
-
-    Attributes:
-        pair: Prediction and truth.
-        facts: Record of the image, without values of metrics.
-    """
+    """A pair to be scored, and what there is to be said of it."""
 
     pair: PointsPair | FieldOfViewPair | StabilityPair
     facts: Score

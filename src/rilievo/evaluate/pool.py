@@ -42,9 +42,6 @@ class ScoreJob:
     """All that scoring an image takes besides its id; it travels to other processes.
 
     Attributes:
-        benchmark: Benchmark that scores.
-        dataset: Gives the truth.
-        answers: Give the prediction.
         fits: Fit of each scene, where the benchmark makes one fit for each.
         scenes: Scene of each image, where that matters.
         following: The next frame of each one, where neighbours are compared.

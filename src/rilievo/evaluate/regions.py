@@ -20,9 +20,7 @@ class Window:
     """A rectangle of pixels.
 
     Attributes:
-        top: First row.
         bottom: End of the rows, exclusive.
-        left: First column.
         right: End of the columns, exclusive.
     """
 

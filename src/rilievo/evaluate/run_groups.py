@@ -24,12 +24,7 @@ class GroupKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Results on disk.
-
-    Attributes:
-        folder: Folder that holds them.
-        evaluation: The results.
-    """
+    """Results on disk."""
 
     folder: Path
     evaluation: Evaluation
@@ -107,11 +102,7 @@ def labels_of(
 
 
 def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
-    """Refuse runs of different benchmarks, or of different data under one benchmark.
-
-    Args:
-        runs: Evaluations by name.
-    """
+    """Refuse runs of different benchmarks, or of different data under one benchmark."""
     (first, one), *others = runs.items()
     for name, other in others:
         if one.benchmark_sha256 != other.benchmark_sha256:

@@ -32,8 +32,6 @@ class Scored:
     """The score of one image, and what pooled numbers are made of.
 
     Attributes:
-        score: Score for the per-image table.
-        sums: Sums of each metric that pools.
         ranges: Pixels, sum of relative errors' sizes, sum of relative errors; by true depth, as
             ``rilievo.evaluate.records`` has it. None for what is not metres.
         curves: Leading error by share of pixels removed, by confidence and by the error itself;

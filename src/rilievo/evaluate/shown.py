@@ -50,9 +50,6 @@ class Shown:
     """Pictures of a dataset under a benchmark, read when asked for.
 
     Attributes:
-        benchmark: Benchmark that scored them.
-        dataset: Photographs and truth.
-        answers: Predictions.
         fit_of: Fit of an image's scene, where it has no fit of its own.
     """
 

@@ -28,12 +28,7 @@ from rilievo.types import DepthKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Predictions on disk.
-
-    Attributes:
-        answers: To be scored.
-        warnings: Warnings about the predictions.
-    """
+    """Predictions on disk."""
 
     answers: Answers
     warnings: tuple[str, ...] = ()

@@ -155,15 +155,7 @@ def stranger(place: Path, kind: DepthKind | None, stored: Stored) -> MadeBy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """An npy file with a map for each image; ``open_stack`` makes it.
-
-    Attributes:
-        path: The file.
-        stored: Meaning of its values.
-        kind: Kind of the depth.
-        made_by: Known facts about the model.
-        places: Index of each image's map.
-    """
+    """An npy file with a map for each image; ``open_stack`` makes it."""
 
     path: Path
     stored: Stored

@@ -45,11 +45,7 @@ KEPT_SUMS = 64
 
 @dataclass(slots=True, kw_only=True)
 class Tallied:
-    """Sums of the scores of images; memory per image is some hundred bytes.
-
-    Attributes:
-        benchmark: Benchmark of the scores.
-    """
+    """Sums of the scores of images; memory per image is some hundred bytes."""
 
     benchmark: Benchmark
     scores: list[Score] = field(default_factory=list)

@@ -21,11 +21,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read the results of an evaluation.
-
-    Args:
-        path: ``evaluation.json``, or the folder that holds it.
-    """
+    """Read the results of an evaluation."""
     path = path / FILE_NAME if os.path.isdir(path) else path
     name = printable(path)
     if is_torn(path):

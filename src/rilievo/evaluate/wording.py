@@ -82,11 +82,7 @@ _ALIGNED: Mapping[str, str] = {
 
 
 def aligned(method: str | None) -> str | None:
-    """Describe the alignment of predictions; None if it is unknown.
-
-    Args:
-        method: Name of an alignment, as evaluations record it.
-    """
+    """Describe the alignment of predictions; None if it is unknown."""
     if method is None:
         return None
     return _ALIGNED.get(method, f"aligned by {method}, fitted to its truth")

@@ -61,10 +61,7 @@ class Mark:
     """A value with its interval.
 
     Attributes:
-        name: Name at its left.
-        value: The value.
         low: Lower end of its interval; None without one.
-        high: Upper end.
         hollow: Whether it is of others.
     """
 

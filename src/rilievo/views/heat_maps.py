@@ -34,7 +34,6 @@ class HeatMap:
     Attributes:
         stored: Stored values: 0 without depth, otherwise 1 or more.
         coding: Conversion from stored values to those of the map.
-        kind: Kind of the map's values.
     """
 
     stored: UInt16[np.ndarray, "h w"]

@@ -40,12 +40,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetImages:
-    """Images of a dataset.
-
-    Attributes:
-        dataset: The opened dataset.
-        crop: Part of each photograph that the models saw.
-    """
+    """Images of a dataset."""
 
     dataset: Dataset
     crop: InputCrop | str = InputCrop.NONE
@@ -71,11 +66,7 @@ class DatasetImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderImages:
-    """Photographs of a folder, without ground truth.
-
-    Attributes:
-        files: Path of each id's photograph.
-    """
+    """Photographs of a folder, without ground truth."""
 
     files: Mapping[str, Path]
     split: str | None = None

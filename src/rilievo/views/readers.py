@@ -11,12 +11,7 @@ from rilievo.views.view_items import Seen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredReader:
-    """Predictions of an evaluation, as they were scored.
-
-    Attributes:
-        shown: Predictions under the benchmark's settings.
-        ids: Ids to read.
-    """
+    """Predictions of an evaluation, as they were scored."""
 
     shown: Shown
     ids: frozenset[str]
@@ -35,11 +30,7 @@ class ScoredReader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderReader:
-    """Results of ``rilievo predict``, or of other programs.
-
-    Attributes:
-        found: Files by image.
-    """
+    """Results of ``rilievo predict``, or of other programs."""
 
     found: Foreign
 

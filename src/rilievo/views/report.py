@@ -33,9 +33,6 @@ class Reported:
     """Result of writing a report.
 
     Attributes:
-        page: Path of the page.
-        images: Number of images on it.
-        models: Models on it.
         failed: Images that could not be shown or are absent, with the reason.
         faults: Predictions that could not be shown, with the reason.
     """

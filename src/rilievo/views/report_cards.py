@@ -22,8 +22,6 @@ class Sortable:
     """A quantity by which images can be sorted and filtered.
 
     Attributes:
-        key: Name of the attribute that holds it.
-        label: Label for display.
         better: Whether lower or higher is better.
         column: Model of the metric; None for quantities of all models.
         metric: Name of the metric; None for quantities of all models.
@@ -38,13 +36,7 @@ class Sortable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A picture on a card.
-
-    Attributes:
-        panel: The picture.
-        address: Its address on the page.
-        numbers: The first scores of its model.
-    """
+    """A picture on a card."""
 
     panel: Panel
     address: str
@@ -53,15 +45,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One image on the page.
-
-    Attributes:
-        item: The image.
-        order: Its place in the dataset.
-        figures: Its pictures.
-        values: Numbers to sort by, by their keys.
-        notes: Notes on it.
-    """
+    """One image on the page."""
 
     item: ViewItem
     order: int

@@ -32,9 +32,6 @@ class StoredMap:
         path: Path of the 16-bit picture, where 0 means no depth.
         limits: Stored values that get the first and the last colour.
         kind: Kind of the values: value = stored * scale + offset.
-        unit: Unit of a stored value.
-        scale: Scale of the coding.
-        offset: Offset of the coding.
     """
 
     path: Path
@@ -50,13 +47,10 @@ class Row:
     """One image.
 
     Attributes:
-        id: Unique name of the image.
         file: Path of the photograph: the original, or a lossless copy.
-        mime: Media type of the file.
         width: Width of the photograph [px].
         height: Height of the photograph [px].
         split: Split of the dataset; None without one.
-        maps: Heat maps by field.
         pictures: Paths of further pictures, by field.
         numbers: Metrics, intrinsics [px] and disagreement, by field.
         notes: Notes about the image, and what could not be shown.
@@ -83,7 +77,6 @@ class Media:
     """Options of the pictures to write.
 
     Attributes:
-        folder: Folder for all pictures.
         surface_points: Most points of a cloud; None for no clouds.
     """
 

@@ -40,10 +40,7 @@ class Run:
     """One evaluation.
 
     Attributes:
-        folder: Folder of the evaluation.
-        evaluation: Results of the evaluation.
         plan: Dataset and benchmark, with the settings of the evaluation.
-        column: Model of the evaluation.
         shown: Photographs, ground truth and predictions, as they were scored.
     """
 

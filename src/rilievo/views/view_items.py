@@ -25,7 +25,6 @@ class Seen:
         depth: Depth in metres as it was scored; if it was not scored in metres, the model's own
             values.
         normals: Unit normals in the camera frame, towards the camera.
-        camera: Camera that the model assumed or was given.
     """
 
     depth: DepthMap | None = None
@@ -47,15 +46,12 @@ class Column:
     """One model.
 
     Attributes:
-        label: Unique name for display.
         field: Unique name of its field: ``dpt_hybrid``.
         made_by: Model, weights and settings.
         kind: Kind of the depth that is shown; None without depth.
         shows: Description of that depth: the model's own kind, and the fit.
         normals: Whether it has normals.
-        reader: Reader of its predictions.
         summaries: Summaries of its metrics, the leading one first; empty without an evaluation.
-        scores: Scores by image.
         unscored: Reasons for missing scores, by image.
     """
 
@@ -76,9 +72,7 @@ class Shown:
     """Prediction of one model for one image, or the reason why it is missing.
 
     Attributes:
-        column: The model.
         seen: The prediction; None if there is none, or it cannot be shown.
-        fault: Reason why it cannot be shown.
     """
 
     column: Column
@@ -91,8 +85,6 @@ class ViewItem:
     """One image with all predictions.
 
     Attributes:
-        id: Unique name of the image.
-        photo: RGB photograph.
         truth: Ground truth; None without one.
         camera: Camera of the dataset, or else of the first model; None if unknown.
         shown: Predictions, one a model, in their order.
@@ -118,10 +110,7 @@ class ViewItems:
     """Images and models of a view.
 
     Attributes:
-        name: Name for headings and for the FiftyOne dataset.
-        images: Reader of photographs and ground truth.
         ids: Names of the images, in the dataset's order.
-        columns: The models.
         absent: Images of the selection that are not on disk, with the reason.
     """
 
@@ -144,11 +133,7 @@ class ViewItems:
         return ViewItem(id=id, photo=photo, truth=truth, camera=camera, shown=shown)
 
     def check_shown(self, failed: Sequence[str]) -> None:
-        """Raise an error if no image could be shown.
-
-        Args:
-            failed: Images that cannot be shown, with the reason.
-        """
+        """Raise an error if no image could be shown."""
         if len(failed) == len(self.ids) + len(self.absent):
             raise InputError(
                 f"none of the {len(failed)} images can be shown; the first, {failed[0]}"

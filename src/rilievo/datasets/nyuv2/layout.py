@@ -33,7 +33,6 @@ class DepthTruth:
 
     Attributes:
         values: Depth [m]; read only where ``valid``.
-        valid: Pixels with depth.
     """
 
     values: Float32[np.ndarray, "h w"]
@@ -46,7 +45,6 @@ class NormalsTruth:
 
     Attributes:
         values: Unit normals, camera frame, towards the camera; zero where not ``valid``.
-        valid: Pixels with a normal.
     """
 
     values: Float32[np.ndarray, "3 h w"]
@@ -55,25 +53,14 @@ class NormalsTruth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Images of a split.
-
-    Attributes:
-        ids: Ids of images whose files exist.
-        absent: Images with missing files.
-    """
+    """Images of a split."""
 
     ids: tuple[str, ...]
     absent: tuple[Absent, ...] = ()
 
 
 class Layout(ABC):
-    """A layout of NYU Depth V2 on disk.
-
-    Attributes:
-        root: Folder or file of the data.
-        what: Name of the layout in messages.
-        variants: Variants of ground truth that it holds.
-    """
+    """A layout of NYU Depth V2 on disk."""
 
     root: Path
     what: str

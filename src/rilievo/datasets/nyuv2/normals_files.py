@@ -27,11 +27,7 @@ _UNPACKING = threading.Lock()
 
 
 class NormalsSource(ABC):
-    """Normals of labelled images.
-
-    Attributes:
-        path: The file.
-    """
+    """Normals of labelled images."""
 
     path: Path
 

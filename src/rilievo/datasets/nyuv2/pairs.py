@@ -18,12 +18,7 @@ _DEEPEST = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Files of one image.
-
-    Attributes:
-        photo: File of the photograph.
-        truth: File of the depth map or the normals.
-    """
+    """Files of one image."""
 
     photo: Path
     truth: Path

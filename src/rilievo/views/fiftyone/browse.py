@@ -29,11 +29,6 @@ class Viewed:
     """Result of filling a FiftyOne dataset.
 
     Attributes:
-        name: Name of the dataset.
-        folder: Folder of the pictures that it shows.
-        images: Number of images in it now.
-        models: Models that it shows.
-        views: Names of the saved views.
         failed: Images that could not be shown or are absent, with the reason.
         faults: Predictions that could not be shown, with the reason.
         exported: Path of the exported dataset; None without export.

@@ -36,8 +36,6 @@ class MapField:
     """A field of heat maps; near is always bright.
 
     Attributes:
-        path: Name of the field.
-        description: Description for the app.
         falling: Whether the smallest value is bright, as where values are depth.
     """
 
