@@ -11,12 +11,17 @@ import numpy as np
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
-from rilievo.cli.tables import table
+from rilievo.cli.streams import printing, table
 from rilievo.datasets import open_dataset
 from rilievo.datasets.base import Absent
-from rilievo.datasets.check import Check, ImageFacts, SplitCount, check_dataset, spread
-from rilievo.datasets.contact_sheet import write_contact_sheet
+from rilievo.datasets.check import (
+    Check,
+    ImageFacts,
+    SplitCount,
+    check_dataset,
+    spread,
+    write_contact_sheet,
+)
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
 

@@ -10,8 +10,7 @@ import tyro
 
 from rilievo.batch.options import BatchOptions, ClusterOptions
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing
-from rilievo.cli.tables import table
+from rilievo.cli.streams import complain, printing, table
 from rilievo.errors import OptionError
 from rilievo.evaluate.folder import REPORT, run_folder
 from rilievo.evaluate.options import EvaluateOptions

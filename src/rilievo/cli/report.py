@@ -9,11 +9,10 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
-from rilievo.cli.tables import fault_lines
+from rilievo.cli.streams import fault_lines, printing
 from rilievo.views.options import SourceOptions
-from rilievo.views.paper import write_paper_figure
 from rilievo.views.report import Reported, write_gallery
+from rilievo.views.report_cards import write_paper_figure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
-from rilievo.cli.tables import fault_lines
+from rilievo.cli.streams import fault_lines, printing
 from rilievo.views.fiftyone.browse import Viewed, fill_view, open_app
 from rilievo.views.options import SourceOptions, ViewOptions
 

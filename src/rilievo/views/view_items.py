@@ -1,17 +1,18 @@
 """Data for views: images with their ground truth, and the predictions of each model."""
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, Float64, UInt8
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluate.records import Score, Summary
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Truth
-from rilievo.views.images import Images
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
 """Names of fields that every image has; models may not use them."""
@@ -30,6 +31,28 @@ class Seen:
     depth: DepthMap | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
     camera: Camera | None = None
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Reader of single images; an image that cannot be read raises a ``RilievoError``."""
+
+    @property
+    def split(self) -> str | None:
+        """Split of the dataset; None without one."""
+        ...
+
+    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """RGB photograph, as the models saw it."""
+        ...
+
+    def photo_file(self, id: str) -> Path | None:
+        """File with exactly these pixels; None if there is none."""
+        ...
+
+    def truth(self, id: str) -> Truth | None:
+        """Ground truth at the photograph's size."""
+        ...
 
 
 @runtime_checkable
@@ -196,3 +219,53 @@ def _numbered(names: Sequence[str]) -> Iterator[str]:
             candidate = f"{name}_{number}"
         taken.add(candidate)
         yield candidate
+
+
+_GRID = 96
+
+
+def disagreement(depths: Sequence[DepthMap]) -> float | None:
+    """1 - the least rank correlation between any two maps, on a grid of at most 96 x 96 pixels.
+
+    Ranks compare the order of depth, which every kind determines: scale, shift and inversion change
+    nothing. 0: the same order everywhere; 1: nothing in common; 2: near and far exchanged.
+
+    Returns:
+        The disagreement; None if there are fewer than two maps, or two share too few pixels or are
+        flat.
+
+    Source: Spearman, The proof and measurement of association between two things, 1904; ties get
+    their mean rank.
+    """
+    pairs = itertools.combinations([_on_grid(each) for each in depths], 2)
+    correlations = [found for one, other in pairs if (found := _spearman(one, other)) is not None]
+    return 1 - min(correlations) if correlations else None
+
+
+def _on_grid(depth: DepthMap) -> Float64[np.ndarray, "n"]:
+    """Values that grow with distance, at the same places in maps of any size; NaN where invalid."""
+    rows, columns = ((np.arange(_GRID) + 0.5) / _GRID * side for side in depth.shape)
+    places = np.ix_(rows.astype(int), columns.astype(int))
+    values = depth.values[places].astype(np.float64)
+    if depth.kind is DepthKind.AFFINE_INVERSE:
+        values = -values
+    return np.where(depth.valid[places], values, np.nan).ravel()
+
+
+def _spearman(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> float | None:
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < 3:
+        return None
+    ranks = np.stack([_ranks(one[both]), _ranks(other[both])])
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    sizes = np.sqrt(np.square(ranks).sum(axis=1))
+    if not sizes.all():
+        return None
+    return float(ranks[0] @ ranks[1] / (sizes[0] * sizes[1]))
+
+
+def _ranks(values: Float[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Ranks from 0; equal values share their mean rank."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return ((last - counts + last - 1) / 2)[place]
