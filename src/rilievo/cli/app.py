@@ -19,11 +19,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve the app page until it is stopped.
-
-    Returns:
-        0 when stopped, 2 for wrong use, 130 when the user interrupted it.
-    """
+    """Serve the app page until it is stopped."""
     given = parse(
         _Arguments,
         arguments,

@@ -54,11 +54,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read a download and report what it contains.
-
-    Returns:
-        0 when everything that its list names exists and is undamaged, 1 otherwise.
-    """
+    """Read a download and report what it contains; returns 1 if something is missing or damaged."""
     given = parse(
         _Arguments,
         arguments,

@@ -61,12 +61,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Score a model, or a folder of predictions, on a dataset.
-
-    Returns:
-        0 when every selected image has a score, 1 when some have none, 2 for wrong use, 130 when
-        the user stopped it.
-    """
+    """Score a model, or a folder of predictions; returns 1 when some images have no score."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(
         _Arguments,

@@ -53,12 +53,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Predict depth and normals of photographs and videos, and write surfaces.
-
-    Returns:
-        0 when everything was done, 1 when some inputs failed, 2 for wrong use, 130 when the user
-        stopped it.
-    """
+    """Predict photographs and videos, and write the results; returns 1 when some inputs failed."""
     # Pillow warns of corrupt metadata that does not affect the pixels.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(

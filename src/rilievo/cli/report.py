@@ -37,12 +37,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a page that shows predictions beside the ground truth.
-
-    Returns:
-        0 when everything is shown, 1 when some images or predictions are not, 2 for wrong use,
-        130 when the user stopped it.
-    """
+    """Write a page of predictions beside the truth; returns 1 when some are not shown."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(
         _Arguments,

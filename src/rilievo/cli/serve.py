@@ -18,11 +18,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve depth, normals, surfaces and measurements over HTTP until stopped.
-
-    Returns:
-        0 when it was stopped in good order, 2 for wrong use, 130 when the user stopped it.
-    """
+    """Serve depth, normals, surfaces and measurements over HTTP until stopped."""
     given = parse(
         _Arguments,
         arguments,

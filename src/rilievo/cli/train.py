@@ -41,11 +41,7 @@ KINDS: Mapping[str, str] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a network into a run folder.
-
-    Returns:
-        0 when the run came to its end, 1 when it did and learned nothing, 2 for wrong use.
-    """
+    """Train a network into a run folder; returns 1 when it learned nothing."""
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         lines = [f"  {kind:<12}{summary}" for kind, summary in KINDS.items()]

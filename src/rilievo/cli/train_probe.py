@@ -65,11 +65,7 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
 
 
 def main(name: str, arguments: Sequence[str]) -> int:
-    """Train a probe, or a whole network, into a run folder.
-
-    Returns:
-        0 when the run came to its end, 1 when it did and learned nothing, 2 for wrong use.
-    """
+    """Train a probe, or a whole network, into a run folder; returns 1 when it learned nothing."""
     given, config = read(name, arguments)
     from rilievo.train.probe.run import train_probe
     from rilievo.train.probe.run_page import page_line

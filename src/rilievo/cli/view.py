@@ -24,12 +24,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Show a dataset, predictions or evaluations in FiftyOne.
-
-    Returns:
-        0 when everything is shown, 1 when some images or predictions are not, 2 for wrong use,
-        130 when the user stopped it.
-    """
+    """Show a dataset, predictions or evaluations in FiftyOne; returns 1 when some are not shown."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(
         _Arguments,

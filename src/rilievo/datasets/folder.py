@@ -156,7 +156,8 @@ class Folder(PhotoFiles[_Files]):
             asked = tuple(sorted({*images, *(id for part in partners.values() for id in part)}))
         places = {"photograph": images, **partners}
         files, absent = {}, []
-        for id in checked_ids(asked, printable(self._folder)):
+        self._order = checked_ids(asked, printable(self._folder))
+        for id in self._order:
             lacking = next((part for part, found in places.items() if id not in found), None)
             if lacking is None:
                 known = {part: partners.get(part, {}).get(id) for part in _PARTS}

@@ -4,12 +4,11 @@ Uhrig, Schneider, Schneider, Franke, Brox and Geiger, "Sparsity Invariant CNNs",
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
 
 import numpy as np
 
 from rilievo.datasets.base import DatasetCard, Request, checked_ids
-from rilievo.datasets.files import names_in, read_counts
+from rilievo.datasets.files import read_counts
 from rilievo.datasets.intrinsics_file import read_intrinsics
 from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.datasets.kitti_layout import (
@@ -79,18 +78,11 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
         self.request = request
         files = _SPLITS[request.split](request)
         where = str(request.list_file or request.root)
-        self._listed = checked_ids([each.id for each in files], where)
-        absent = self._keep_present(
+        checked_ids([each.id for each in files], where)
+        self._keep(
             {each.id: each for each in files},
             lambda each: (each.image, each.depth, each.intrinsics),
-            cache(names_in),
         )
-        self.ids, self.absent = tuple(self._files), tuple(absent)
-
-    @property
-    def listed(self) -> tuple[str, ...]:
-        """Ids of the whole list, in its order."""
-        return self._listed
 
     def truth(self, id: str) -> Truth:
         """Annotated depth, and the camera where it is known."""

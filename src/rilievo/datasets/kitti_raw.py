@@ -187,7 +187,7 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
         self.request = request
         frames = _frames(request)
         where = str(request.list_file or request.root)
-        self._listed = checked_ids([frame.id for frame in frames], where)
+        checked_ids([frame.id for frame in frames], where)
         names = cache(names_in)
         files = {}
         for frame in frames:
@@ -199,17 +199,10 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
                 scan=scans / f"{frame.index}.bin",
                 day=day,
             )
-        absent = self._keep_present(
+        self._keep(
             files,
             lambda each: (each.image, each.scan, each.day / CAMERA_FILE, each.day / LASER_FILE),
-            names,
         )
-        self.ids, self.absent = tuple(self._files), tuple(absent)
-
-    @property
-    def listed(self) -> tuple[str, ...]:
-        """Ids of the whole list, in its order."""
-        return self._listed
 
     def truth(self, id: str) -> Truth:
         """Depth of the scan, projected by the variant's rule, and the camera."""

@@ -89,8 +89,8 @@ redkitchen/                     a scene; give it, the folder that has several, o
         ids, absent = _wanted(request)
         wanted = checked_ids(ids, str(request.list_file or request.root))
         frames = {id: _frame(request.root, id, names) for id in wanted}
-        absent += self._keep_present(frames, lambda frame: (frame.image, frame.depth), names)
-        self.ids, self.absent = tuple(self._files), tuple(absent)
+        self._keep(frames, lambda frame: (frame.image, frame.depth))
+        self.absent = (*absent, *self.absent)
 
     def truth(self, id: str) -> Truth:
         """Depth and camera of the variant, and the pose if there is one."""

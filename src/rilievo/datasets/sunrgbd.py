@@ -127,7 +127,8 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
             )
         frames: dict[str, _Frame] = {}
         absent: list[Absent] = []
-        for id in _chosen(request, tree):
+        self._order = _chosen(request, tree)
+        for id in self._order:
             frame = _frame(id, tree.frames.get(id), _DEPTH_FOLDERS[request.variant])
             if isinstance(frame, _Frame):
                 frames[id] = frame

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
+from rilievo.datasets.base import DatasetCard, Request, checked_ids
 from rilievo.datasets.files import found_in, names_in, read_counts, scene_of
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.tum_sequence import (
@@ -26,7 +26,6 @@ from rilievo.datasets.tum_sequence import (
     read_trajectory,
 )
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 from rilievo.types import Camera, Truth
 
 _STEPS_A_METRE = 5000
@@ -87,23 +86,11 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
         self.request = request
         frames = list(_frames(request))
         checked_ids([frame.id for frame in frames], str(request.list_file or request.root))
-        names = cache(names_in)
-        files: dict[str, _Frame] = {}
-        absent: list[Absent] = []
-        for frame in frames:
-            needed = (frame.image, frame.depth)
-            missing = next(
-                (path for path in needed if path and path.name not in names(path.parent)), None
-            )
-            if missing is not None:
-                absent.append(Absent(id=frame.id, reason=f"{printable(missing)} is missing"))
-            elif frame.depth is None:
-                reason = f"no depth less than {MAX_SECONDS:g} s away is left for it"
-                absent.append(Absent(id=frame.id, reason=reason))
-            else:
-                files[frame.id] = frame
-        self._files = files
-        self.ids, self.absent = tuple(files), tuple(absent)
+        self._keep(
+            {frame.id: frame if frame.depth else None for frame in frames},
+            lambda frame: (frame.image, frame.depth),
+            unknown=f"no depth less than {MAX_SECONDS:g} s away is left for it",
+        )
 
     def truth(self, id: str) -> Truth:
         """Depth, camera, and the pose if the trajectory covers the time of the frame."""
