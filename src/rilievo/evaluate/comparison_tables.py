@@ -2,9 +2,11 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +23,8 @@ from rilievo.io.limits import printable
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import text_of, write_page, write_text
 from rilievo.pages.pictures import Item, answer_panels, error_end, photo_panel, truth_panels
+
+T = TypeVar("T")
 
 MOST_DISAGREED = 20
 """Images that the page lists, of those on which the runs disagree."""
@@ -142,28 +146,6 @@ def disagreements(comparison: Comparison, column: Column) -> tuple[Disagreement,
     )
 
 
-_CSV_HEADER = (
-    "model",
-    "published",
-    "alignment",
-    "metric",
-    "unit",
-    "better",
-    "value",
-    "low",
-    "high",
-    "rank",
-    "best",
-    "reference",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p",
-    "images",
-    "source",
-)
-
-
 def write_comparison(
     comparison: Comparison, path: Path, pictures: Mapping[str, Pictures] | None = None
 ) -> None:
@@ -174,19 +156,28 @@ def write_comparison(
         path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``.
         pictures: Pictures of the runs for a page, by the names of their rows; None for none.
     """
+    texts = {".md": markdown, ".csv": comma_separated, ".tex": latex}
+    page = partial(write_comparison_page, comparison, path, pictures)
+    write_by_ending(path, comparison, texts, page)
+
+
+def write_by_ending(
+    path: Path, made: T, texts: Mapping[str, Callable[[T], str]], page: Callable[[], None]
+) -> None:
+    """Write the text of the file's ending, or the page, and its checksum beside it."""
     check_ending(path)
-    ending = path.suffix.lower()
     remove(beside(path))  # of what is replaced now
+    ending = path.suffix.lower()
     if ending == ".html":
-        write_comparison_page(comparison, path, pictures)
+        page()
     else:
-        write_text(path, _TEXTS[ending](comparison))
+        write_text(path, texts[ending](made))
     write_beside(path)
 
 
 def check_ending(path: Path) -> None:
     """Refuse a file whose ending names no format."""
-    known = (*_TEXTS, ".html")
+    known = (".md", ".csv", ".tex", ".html")
     if path.suffix.lower() not in known:
         raise OptionError(
             f"{printable(path)}: a comparison is written as {', '.join(known)}, by the file's "
@@ -201,45 +192,50 @@ def markdown(comparison: Comparison) -> str:
 
 def comma_separated(comparison: Comparison) -> str:
     """One line a row and metric; no text in it is a formula."""
-    file = io.StringIO()
-    table = csv.writer(file, lineterminator="\n")
-    table.writerow(_CSV_HEADER)
-    for row in comparison.rows:
-        for column in comparison.columns:
-            cell = row.cells.get(column.metric)
-            if cell is not None:
-                table.writerow(_csv_row(row, column, cell))
+    return csv_text(
+        _record(row, column, row.cells[column.metric])
+        for row in comparison.rows
+        for column in comparison.columns
+        if column.metric in row.cells
+    )
+
+
+def csv_text(records: Iterable[Mapping[str, object]]) -> str:
+    """Records of the same fields as lines of CSV, under a header."""
+    file, first = io.StringIO(), True
+    for record in records:
+        table = csv.DictWriter(file, list(record), lineterminator="\n")
+        if first:
+            table.writeheader()
+        table.writerow(record)
+        first = False
     return file.getvalue()
 
 
-def _csv_row(row: Row, column: Column, cell: Cell) -> tuple[object, ...]:
-    each = cell.difference
-    return (
-        cell_text(row.name),
-        row.is_published,
-        row.alignment,
-        cell_text(column.metric),
-        column.unit,
-        column.better,
-        cell.value,
-        cell.low,
-        cell.high,
-        cell.rank,
-        cell.is_best,
-        None if row.is_published else cell_text(column.reference),
-        *((None,) * 4 if each is None else (each.mean, each.low, each.high, each.p)),
-        None if row.is_published else len(column.ids),
-        cell_text(row.source or ""),
-    )
+def _record(row: Row, column: Column, cell: Cell) -> dict[str, object]:
+    each, ours = cell.difference, not row.is_published
+    return {
+        "model": cell_text(row.name),
+        "published": row.is_published,
+        "alignment": row.alignment,
+        "metric": cell_text(column.metric),
+        "unit": column.unit,
+        "better": column.better,
+        "value": cell.value,
+        "low": cell.low,
+        "high": cell.high,
+        "rank": cell.rank,
+        "best": cell.is_best,
+        "reference": cell_text(column.reference) if ours else None,
+        "difference": each and each.mean,
+        "difference_low": each and each.low,
+        "difference_high": each and each.high,
+        "p": each and each.p,
+        "images": len(column.ids) if ours else None,
+        "source": cell_text(row.source or ""),
+    }
 
 
 def latex(comparison: Comparison) -> str:
     """A table for ``booktabs``, with its notes under it."""
     return text_of("comparison.tex", comparison=comparison, words=wording)
-
-
-_TEXTS: Mapping[str, Callable[[Comparison], str]] = {
-    ".md": markdown,
-    ".csv": comma_separated,
-    ".tex": latex,
-}

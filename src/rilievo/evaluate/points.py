@@ -1,6 +1,7 @@
 """Scores of points in space, of fields of view, and of neighbouring frames of a video."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -14,7 +15,6 @@ from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.metres import Metres, check_answered, in_metres, method_for
 from rilievo.evaluate.notes import notes_on_pixels
-from rilievo.evaluate.records import Score
 from rilievo.evaluate.regions import depth_mask, truth_for
 from rilievo.evaluate.resampling import depth_at
 from rilievo.geometry.intrinsics import resize_K, unproject
@@ -25,10 +25,18 @@ from rilievo.types import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
-    """A pair to be scored, and what there is to be said of it."""
+    """A pair to be scored, and the facts of its image, as ``Score`` has them.
 
-    pair: PointsPair | FieldOfViewPair | StabilityPair
-    facts: Score
+    Attributes:
+        pair: Prediction and truth, as the metrics of the task take them.
+    """
+
+    pair: Any
+    true_share: float = 1.0
+    scale: float | None = None
+    shift: float | None = None
+    unanswered: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def points_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
@@ -55,17 +63,13 @@ def points_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
     predicted = fitted.scale * raw + fitted.shift[:, None, None]
     pair = PointsPair(predicted=predicted, true=true, valid=both, raw=raw, objects=truth.objects)
     assert truth.depth_valid is not None
-    facts = Score(
-        id=truth.id,
-        values={},
-        pixels=pair.count,
+    return Paired(
+        pair=pair,
         true_share=float(truth.depth_valid.mean()),
         scale=None if fit is PointFit.POINT_SHIFT else fitted.scale,
         unanswered=unanswered,
         notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
-        scene=truth.scene,
     )
-    return Paired(pair=pair, facts=facts)
 
 
 def point_fit_for(benchmark: Benchmark, kind: DepthKind) -> PointFit:
@@ -89,8 +93,7 @@ def camera_pair(answer: Answer, truth: Truth) -> Paired:
         predicted=_field_of_view(answer.K, answer.size[1]),
         true=_field_of_view(truth.camera.K, array.shape[-1]),
     )
-    facts = Score(id=truth.id, values={}, pixels=1, true_share=1.0, scene=truth.scene)
-    return Paired(pair=pair, facts=facts)
+    return Paired(pair=pair)
 
 
 def _field_of_view(K: Float64[np.ndarray, "3 3"], width: int) -> float:
@@ -149,12 +152,5 @@ def stability_pair(
         first_K=first.camera.K,
         second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
     )
-    facts = Score(
-        id=first.id,
-        values={},
-        pixels=pair.count,
-        true_share=1.0 if first.depth_valid is None else float(first.depth_valid.mean()),
-        scene=first.scene,
-        notes=metres[0].notes,
-    )
-    return Paired(pair=pair, facts=facts)
+    share = 1.0 if first.depth_valid is None else float(first.depth_valid.mean())
+    return Paired(pair=pair, true_share=share, notes=metres[0].notes)
