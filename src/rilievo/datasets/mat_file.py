@@ -1,13 +1,18 @@
-"""Reads MATLAB files: version 7.3 (HDF5) in slices, older versions whole."""
+"""Reads MATLAB files: version 7.3 (HDF5) in slices, older versions whole, by SciPy."""
 
+import atexit
 import os
+import pickle
+import subprocess
+import sys
+import threading
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rilievo.datasets.mat5 import Mat5File
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.limits import check_regular, printable, reason
 
@@ -140,9 +145,78 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
             return {name: slices.whole(name).T for name in names or known}
         finally:
             slices.close()
-    file = Mat5File(path)
-    _check_names(path, names, sorted(file.names))
-    return {name: file.read(name) for name in names or sorted(file.names)}
+    found = _SCIPY.load(path, names)
+    if not set(names) <= set(found):
+        found = _SCIPY.load(path, ())
+    known = sorted(name for name in found if not name.startswith("__"))
+    _check_names(path, names, known)
+    return {name: found[name] for name in names or known}
+
+
+_CHILD = """
+import pickle, sys
+from scipy.io import loadmat
+while True:
+    try:
+        path, names = pickle.load(sys.stdin.buffer)
+    except EOFError:
+        break
+    try:
+        answer = loadmat(path, variable_names=names or None, appendmat=False)
+    except Exception as error:
+        answer = f"{type(error).__name__}: {error}"
+    pickle.dump(answer, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+"""
+
+
+class _Scipy:
+    """SciPy's reader in a process of its own, since some damaged files crash it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._process = 0
+        atexit.register(self._close)
+
+    def load(self, path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """Variables of a file, axes as in MATLAB; all without names."""
+        with self._lock:
+            child = self._running()
+            assert child.stdin is not None
+            assert child.stdout is not None
+            try:
+                pickle.dump((os.path.abspath(path), names), child.stdin)
+                child.stdin.flush()
+                answer = pickle.load(child.stdout)
+            except (OSError, EOFError, pickle.UnpicklingError) as error:
+                self._close()
+                raise _damaged(path, ValueError("SciPy cannot survive it")) from error
+        if isinstance(answer, str):
+            raise _damaged(path, ValueError(answer))
+        return answer
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        # A forked process does not share the child of its parent.
+        if self._child is None or self._process != os.getpid():
+            if find_spec("scipy") is None:
+                raise MissingExtraError("reading MATLAB files", "evaluate")
+            pipe = subprocess.PIPE
+            command = [sys.executable, "-c", _CHILD]
+            self._child = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+            )
+            self._process = os.getpid()
+        return self._child
+
+    def _close(self) -> None:
+        if self._child is not None and self._process == os.getpid():
+            self._child.kill()
+            self._child.communicate()
+        self._child = None
+
+
+_SCIPY = _Scipy()
 
 
 def _check_names(path: Path, asked: tuple[str, ...], found: list[str]) -> None:
