@@ -51,6 +51,7 @@ _BENCHMARKS = (
     small_sets.DSINE_IBIMS,
     small_sets.DSINE_SINTEL,
     small_sets.DSINE_OASIS,
+    small_sets.DSINE_NYUV2,
     moge.AFFINE,
     moge.SCALE,
     moge.DISPARITY,

@@ -138,5 +138,8 @@ DSINE_SINTEL = _dsine(
     "sintel", "Sintel", "an animated film; the truth is fitted to depth by DSINE's authors"
 )
 DSINE_OASIS = _dsine(
-    "oasis", "DSINE_OASIS validation", "people estimated these normals, of one part of each picture"
+    "oasis", "OASIS validation", "people estimated these normals, of one part of each picture"
+)
+DSINE_NYUV2 = _dsine(
+    "nyuv2", "NYUv2 test, 654 images", "the truth is a fit to noisy Kinect depth, off by some 5°"
 )
