@@ -105,17 +105,8 @@ def score_plan(
 ) -> Evaluation:
     """Do what a plan says: ``evaluate``, once everything is settled.
 
-    Args:
-        plan: Images to score, and the benchmark that scores them.
-        options: All else.
-        name: The user's name of the model, or of the predictions; None for nothing.
-        load: Makes the model ready; called only where there are no predictions.
-        command: Command that repeats it.
-        show: Whether to show progress on standard error.
-        filling: Predicts what is not kept yet.
-
-    Raises:
-        RilievoError: As ``evaluate`` does.
+    ``load`` makes the model ready, and is called only where there are no predictions; ``name`` is
+    the user's name of the model or of the predictions, ``command`` the one that repeats it.
     """
     start = time.perf_counter()
     source = source_of(name, load, plan, options, show=show, filling=filling)
@@ -138,19 +129,9 @@ def keep_predictions(
     show: bool = True,
     filling: Fill = fill,
 ) -> Kept:
-    """Predict a part of a benchmark's images, to be scored by ``evaluate`` once all are there.
+    """Predict those of a benchmark's images that ``takes`` an id, to be scored by ``evaluate``.
 
-    Args:
-        model: Model, as for ``evaluate``.
-        benchmark: Benchmark, as for ``evaluate``.
-        root: Folder of the dataset on disk.
-        options: Options, as for ``evaluate``.
-        takes: Whether an image, by its id, belongs to the part.
-        show: Whether to show progress on standard error.
-        filling: Predicts what is not kept yet.
-
-    Raises:
-        RilievoError: As ``evaluate`` does.
+    All else is as for ``evaluate``.
     """
     if options.predictions is not None:
         raise OptionError("--predictions are made already, so no part of them is left to predict")

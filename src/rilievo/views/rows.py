@@ -18,7 +18,7 @@ from rilievo.io.outputs import save
 from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.io.png import write_png
 from rilievo.io.writing import SaveOptions
-from rilievo.types import Camera, DepthMap, MadeBy, Photo, Prediction
+from rilievo.types import DepthMap, MadeBy, Photo, Prediction
 from rilievo.version import VERSION
 from rilievo.views.heat_maps import HeatMap, Limits, heat_maps, limits_of, write_heat_map
 from rilievo.views.view_items import Column, ViewItem, ViewItems, disagreement, notes_of
@@ -90,13 +90,15 @@ def write_row(items: ViewItems, id: str, media: Media) -> Row:
     """Read one image, write its pictures, and return its row."""
     item = items.read(id)
     height, width, _ = item.photo.shape
-    file = items.images.photo_file(id) or _write_photo(item, media)
+    file = items.images.photo_file(id) or _write_picture(
+        item.photo, media.folder, "photographs", id
+    )
     faults = [f"{each.column.label}: {each.fault}" for each in item.shown if each.fault]
     surfaces: tuple[Surface, ...] = ()
-    lost: tuple[str, ...] = ()
+    lost: list[str] = []
     if media.surface_points is not None:
-        found = write_surfaces(item, media.folder / "points", media.surface_points)
-        surfaces, lost = found.surfaces, found.faults
+        points = media.folder / "points"
+        surfaces = tuple(write_surfaces(item, points, media.surface_points, lost))
     return Row(
         id=id,
         file=file,
@@ -126,13 +128,6 @@ def normals_field(column: Column) -> str:
 def _path(folder: Path, field: str, id: str, suffix: str) -> Path:
     path = folder.absolute() / field / f"{id}{suffix}"
     make_folder(path.parent)
-    return path
-
-
-def _write_photo(item: ViewItem, media: Media) -> Path:
-    path = _path(media.folder, "photographs", item.id, ".png")
-    with replacing(path) as part:
-        write_png(part, item.photo, {"Software": "rilievo"})
     return path
 
 
@@ -222,59 +217,29 @@ class Surface:
     path: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surfaces:
-    """Surfaces of one image, and the reasons for missing ones."""
+def write_surfaces(item: ViewItem, folder: Path, most: int, lost: list[str]) -> Iterator[Surface]:
+    """Write depth in metres or up to scale as points in the photograph's colours.
 
-    surfaces: tuple[Surface, ...]
-    faults: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layer:
-    label: str
-    field: str
-    depth: DepthMap
-    made_by: MadeBy
-
-
-def write_surfaces(item: ViewItem, folder: Path, most: int) -> Surfaces:
-    """Write depth in metres or up to scale as points in the photograph's colours."""
-    camera = item.camera
-    if camera is None:
-        return Surfaces(surfaces=(), faults=("no surfaces: nobody knows the camera",))
-    surfaces: list[Surface] = []
-    faults: list[str] = []
-    for layer in _layers(item):
-        if layer.depth.shape != item.photo.shape[:2]:
-            faults.append(f"{layer.label}: no surface: its depth has another size")
+    Reasons for missing ones are added to ``lost``.
+    """
+    if item.camera is None:
+        lost.append("no surfaces: nobody knows the camera")
+        return
+    photo = Photo(pixels=item.photo, camera=item.camera, name=item.id)
+    options = SaveOptions(surface_points=most, overwrite=True)
+    for field, depth in _depths(item):
+        column = next((each.column for each in item.shown if each.column.field == field), None)
+        label, made_by = ("truth", _TRUTH) if column is None else (column.label, column.made_by)
+        if depth.shape != item.photo.shape[:2]:
+            lost.append(f"{label}: no surface: its depth has another size")
             continue
+        prediction = Prediction(
+            depth_or_none=depth, camera=item.camera, photo=photo, made_by=made_by
+        )
+        stem = folder.absolute() / item.id / (field if column else "truth")
         try:
-            surfaces.append(_write(layer, item, camera, folder, most))
+            [path, _] = save(prediction, stem, ["ply"], options)
         except InputError as error:
-            faults.append(f"{layer.label}: no surface: {error}")
-    return Surfaces(surfaces=tuple(surfaces), faults=tuple(faults))
-
-
-def _layers(item: ViewItem) -> Iterator[_Layer]:
-    true = item.true_depth
-    if true is not None and true.valid.any():
-        yield _Layer(label="truth", field="truth", depth=true, made_by=_TRUTH)
-    for each in item.shown:
-        column, seen = each.column, each.seen
-        if seen is not None and seen.depth is not None:
-            yield _Layer(
-                label=column.label, field=column.field, depth=seen.depth, made_by=column.made_by
-            )
-
-
-def _write(layer: _Layer, item: ViewItem, camera: Camera, folder: Path, most: int) -> Surface:
-    prediction = Prediction(
-        depth_or_none=layer.depth,
-        camera=camera,
-        photo=Photo(pixels=item.photo, camera=camera, name=item.id),
-        made_by=layer.made_by,
-    )
-    stem = folder.absolute() / item.id / layer.field
-    [path, _] = save(prediction, stem, ["ply"], SaveOptions(surface_points=most, overwrite=True))
-    return Surface(label=layer.label, path=path)
+            lost.append(f"{label}: no surface: {error}")
+        else:
+            yield Surface(label=label, path=path)
