@@ -11,14 +11,15 @@ from rilievo.datasets.base import DatasetCard, Request, checked_ids
 from rilievo.datasets.files import read_counts
 from rilievo.datasets.intrinsics_file import read_intrinsics
 from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
-from rilievo.datasets.kitti_layout import (
+from rilievo.datasets.kitti_lists import (
+    COUNTS,
+    DRIVE_NAME,
     DepthFiles,
     annotated_files,
     listed_files,
     paired_files,
     selected_files,
 )
-from rilievo.datasets.kitti_lists import COUNTS, DRIVE_NAME
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.types import Camera, Truth
 

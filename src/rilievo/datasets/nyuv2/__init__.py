@@ -17,6 +17,9 @@ from rilievo.datasets.nyuv2.layout import (
     Layout,
     Listing,
     NormalsTruth,
+    carries_sync_names,
+    find_pairs,
+    find_sync,
     listed,
     of_metres,
     official_indices,
@@ -28,7 +31,6 @@ from rilievo.datasets.nyuv2.normals_files import (
     find_geonet,
     find_normals,
 )
-from rilievo.datasets.nyuv2.pairs import carries_sync_names, find_pairs, find_sync
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.limits import printable
