@@ -62,7 +62,7 @@ class Listed(Dataset, Generic[Entry]):
             if each is None:
                 absent.append(Absent(id=id, reason=unknown))
             elif missing is not None:
-                absent.append(Absent(id=id, reason=f"there is no {printable(missing)}"))
+                absent.append(Absent(id=id, reason=f"{printable(missing)} is missing"))
             else:
                 present[id] = each
         self._files, self._order = present, tuple(entries)
