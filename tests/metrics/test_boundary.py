@@ -51,34 +51,6 @@ def f1_by_loops(predicted: np.ndarray, true: np.ndarray, valid: np.ndarray) -> f
     return total / sum(FACTORS)
 
 
-def recall_by_loops(predicted: np.ndarray, mask: np.ndarray) -> float:
-    """The thinning walks along the line of each direction, run by run."""
-    everywhere = np.ones(mask.shape, bool)
-    total = 0.0
-    for t in FACTORS:
-        for dv, du in DIRECTIONS:
-            outline = {
-                (v, u)
-                for v, u in np.argwhere(mask)
-                if 0 <= v + dv < mask.shape[0]
-                and 0 <= u + du < mask.shape[1]
-                and not mask[v + dv, u + du]
-            }
-            on = edges(predicted, everywhere, (dv, du), t)
-            thin = set()
-            for start in on:
-                before = (start[0] - abs(dv), start[1] - abs(du))
-                if before in on:
-                    continue
-                run, place = [], start
-                while place in on:
-                    run.append(place)
-                    place = (place[0] + abs(dv), place[1] + abs(du))
-                thin.add(max(run, key=lambda q: predicted[q[0] + dv, q[1] + du] / predicted[q]))
-            total += t * len(thin & outline) / max(len(outline), 1) / 4
-    return total / sum(FACTORS)
-
-
 @given(seed=seeds, share=st.sampled_from([0.8, 1.0]))
 def test_f1_is_what_loops_over_neighbours_give(seed: int, share: float) -> None:
     true, predicted = blocks(seed), blocks(seed) * blocks(seed + 1) ** 0.05

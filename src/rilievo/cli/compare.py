@@ -13,8 +13,8 @@ from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluate.compare import compare, named_runs, shared_metrics
 from rilievo.evaluate.comparison import Cell, Comparison, Row
 from rilievo.evaluate.comparison_tables import check_ending, write_comparison
+from rilievo.evaluate.report import Pictures
 from rilievo.evaluate.run_groups import Run, find_runs, is_several
-from rilievo.evaluate.shown import Pictures
 from rilievo.evaluate.standings import Standings, standings
 from rilievo.evaluate.standings_tables import has_ranks, rank_text, write_standings
 from rilievo.evaluate.table import metric_names

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from rilievo.datasets.files import Line, text_lines
 from rilievo.datasets.intrinsics_file import camera_of, pinhole_K
 from rilievo.errors import InputError, suggest
+from rilievo.geometry.transforms import invert, rigid, rotation_of
 from rilievo.io.limits import printable
 
 # Number of focal lengths at the start of each model's parameters; the principal point follows,
@@ -96,7 +97,9 @@ def read_images(path: Path) -> Iterator[ColmapImage]:
         except (ValueError, IndexError) as error:
             expected = "expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
             raise _wrong(path, line, expected) from error
-        yield ColmapImage(name=name, camera_id=camera_id, world_T_cam=_world_T_cam(q, t))
+        yield ColmapImage(
+            name=name, camera_id=camera_id, world_T_cam=invert(rigid(rotation_of(q), t))
+        )
 
 
 def _is_number(word: str) -> bool:
@@ -105,24 +108,6 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _world_T_cam(
-    q: Float64[np.ndarray, "4"], t: Float64[np.ndarray, "3"]
-) -> Float64[np.ndarray, "4 4"]:
-    """Invert COLMAP's pose, which maps the world to the camera; q is (w, x, y, z)."""
-    w, x, y, z = q / np.linalg.norm(q)
-    cam_R_world = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    pose = np.eye(4)
-    pose[:3, :3] = cam_R_world.T
-    pose[:3, 3] = -cam_R_world.T @ t
-    return pose
 
 
 def _wrong(path: Path, line: Line, what: str) -> InputError:

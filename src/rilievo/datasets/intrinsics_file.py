@@ -54,15 +54,6 @@ def _text_K(path: Path) -> Float64[np.ndarray, "3 3"]:
     )
 
 
-def read_intrinsics(path: Path) -> Camera:
-    """Read the camera of a file that ``read_K`` takes."""
-    K = read_K(path)
-    try:
-        return Camera(K=K)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
 def pinhole_K(fx: float, fy: float, cx: float, cy: float) -> Float64[np.ndarray, "3 3"]:
     """Make K from its four numbers [px]."""
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])

@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.datasets.base import DatasetCard, Request, checked_ids
 from rilievo.datasets.files import read_counts
-from rilievo.datasets.intrinsics_file import read_intrinsics
+from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.datasets.kitti_lists import (
     COUNTS,
@@ -101,7 +101,7 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
 
 def _camera(files: DepthFiles, shape: tuple[int, int]) -> Camera | None:
     if files.intrinsics is not None:
-        return read_intrinsics(files.intrinsics)
+        return Camera(K=read_K(files.intrinsics))
     if files.frame is not None and files.day is not None and (files.day / CAMERA_FILE).is_file():
         return read_camera(files.day, files.frame.camera).camera
     return camera_of_shape(shape)

@@ -16,7 +16,7 @@ from rilievo.datasets.files import (
     read_counts,
     text_lines,
 )
-from rilievo.datasets.intrinsics_file import read_intrinsics
+from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.mat_file import read_mat
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
@@ -273,4 +273,4 @@ def _frame(id: str, folder: Path | None, depth_folder: str) -> _Frame | Absent:
 
 
 def _camera(path: Path) -> Camera | None:
-    return read_intrinsics(path) if path.is_file() else None
+    return Camera(K=read_K(path)) if path.is_file() else None

@@ -14,7 +14,7 @@ from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluate import wording
 from rilievo.evaluate.charts import image_by_image, sorted_differences, standing
 from rilievo.evaluate.comparison import Cell, Column, Comparison, Row
-from rilievo.evaluate.shown import Pictures
+from rilievo.evaluate.report import Pictures
 from rilievo.evaluate.table import cell_text
 from rilievo.evaluate.wording import aligned, headline, quantity
 from rilievo.io.atomic import remove

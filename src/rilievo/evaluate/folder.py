@@ -10,8 +10,7 @@ from rilievo.evaluate.benchmark import Benchmark, benchmark_sha256
 from rilievo.evaluate.cache import PREDICTIONS
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.records import Evaluation
-from rilievo.evaluate.report import write_report
-from rilievo.evaluate.shown import Pictures
+from rilievo.evaluate.report import Pictures, write_report
 from rilievo.evaluate.table import FILE_NAME, read_evaluation, write_csv, write_parquet
 from rilievo.io.atomic import make_folder, remove, replacing, sweep_parts, unwritable
 from rilievo.io.checksums import CHECKSUMS, is_torn, write_checksums

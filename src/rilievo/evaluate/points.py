@@ -13,8 +13,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark
-from rilievo.evaluate.metres import Metres, check_answered, in_metres, method_for
-from rilievo.evaluate.notes import notes_on_pixels
+from rilievo.evaluate.metres import Metres, check_answered, in_metres, method_for, notes_on_pixels
 from rilievo.evaluate.regions import depth_mask, truth_for
 from rilievo.evaluate.resampling import depth_at
 from rilievo.geometry.intrinsics import resize_K, unproject

@@ -23,7 +23,7 @@ from rilievo.evaluate.plan import Plan, command_line, make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all, with_scenes
 from rilievo.evaluate.predicting import Fill, fill
 from rilievo.evaluate.records import Evaluation, Unscored
-from rilievo.evaluate.shown import Shown
+from rilievo.evaluate.report import Shown
 from rilievo.evaluate.sources import Source, called, load_asked, predicted, source_of
 from rilievo.evaluate.summaries import Tallied, exact_values, remarks
 from rilievo.io.limits import printable

@@ -12,9 +12,8 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark, Task
-from rilievo.evaluate.metres import check_answered, in_metres
+from rilievo.evaluate.metres import check_answered, in_metres, notes_on_pixels
 from rilievo.evaluate.metrics import metrics_of
-from rilievo.evaluate.notes import notes_on_pixels
 from rilievo.evaluate.points import Paired, camera_pair, points_pair, stability_pair
 from rilievo.evaluate.records import Score, range_sums
 from rilievo.evaluate.regions import normals_mask, size_of, truth_for

@@ -19,8 +19,8 @@ from rilievo.evaluate.intervals import (
     mean_of,
     scene_count,
 )
+from rilievo.evaluate.metres import FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluate.metrics import metrics_of
-from rilievo.evaluate.notes import FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.records import (
     COUNT,

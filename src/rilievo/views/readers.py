@@ -13,7 +13,7 @@ from rilievo.evaluate.benchmark import InputCrop, Task
 from rilievo.evaluate.foreign import Foreign
 from rilievo.evaluate.predicting import shown_to_model
 from rilievo.evaluate.regions import cut_truth
-from rilievo.evaluate.shown import Shown
+from rilievo.evaluate.report import Shown
 from rilievo.io.facts import FORMAT, Sidecar
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo

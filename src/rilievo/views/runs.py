@@ -15,7 +15,7 @@ from rilievo.evaluate.cache import FINGERPRINT, PREDICTIONS, read_cache
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, make_plan
 from rilievo.evaluate.records import Evaluation
-from rilievo.evaluate.shown import Shown
+from rilievo.evaluate.report import Shown
 from rilievo.evaluate.sources import find_predictions
 from rilievo.evaluate.table import read_evaluation
 from rilievo.evaluate.wording import aligned
