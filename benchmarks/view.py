@@ -59,7 +59,7 @@ def run(settings: Settings) -> Report:
 
 
 def _main(way: str, count: int, photo: Path) -> dict[str, float]:
-    from rilievo.views.fiftyone.database import connected
+    from rilievo.views.fiftyone.browse import connected
 
     fiftyone = connected()
     one, bulk = fiftyone.Dataset(), fiftyone.Dataset()
@@ -152,7 +152,7 @@ def _items() -> Any:
     from rilievo.evaluate.records import Summary
     from rilievo.metrics.metric import Better
     from rilievo.types import DepthKind, MadeBy
-    from rilievo.views.images import FolderImages
+    from rilievo.views.readers import FolderImages
     from rilievo.views.view_items import Column, ViewItems, named
 
     made_by = MadeBy(model="", weights_sha256="", licence="", settings={}, version="")

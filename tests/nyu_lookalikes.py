@@ -105,15 +105,6 @@ def outward(each: Scene) -> np.ndarray:
     return away
 
 
-def write_dsine(folder: Path, number: int, each: Scene) -> None:
-    away = outward(each)
-    picture = np.floor((away + 1) / 2 * 255 + 0.5).astype(np.uint8)
-    picture[(away == 0).all(axis=2)] = 0
-    write_photo(folder / f"{number:06d}_img.png", each.photo)
-    write_photo(folder / f"{number:06d}_normal.png", picture)
-    np.save(folder / f"{number:06d}_intrins.npy", K)
-
-
 def write_ladicky(path: Path, scenes: dict[int, Scene]) -> None:
     """Keys are the numbers of the images from 1; the file has them in the order given."""
     content = {

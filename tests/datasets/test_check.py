@@ -9,8 +9,7 @@ from PIL import Image
 from rilievo.cli import main
 from rilievo.datasets import DATASETS, find_dataset, open_dataset
 from rilievo.datasets.base import checked_ids
-from rilievo.datasets.check import check_dataset, spread
-from rilievo.datasets.contact_sheet import write_contact_sheet
+from rilievo.datasets.check import check_dataset, spread, write_contact_sheet
 from rilievo.datasets.files import TOO_NEAR
 from rilievo.errors import InputError, OptionError, OutputError
 from toy_dataset import Toy, write_toy

@@ -93,7 +93,7 @@ def test_missing_partners_are_absent(tmp_path: Path) -> None:
     assert dataset.ids == (INDOORS,)
     assert [absent.id for absent in dataset.absent] == [OUTDOOR]
     absent = open_dataset("diode", tmp_path, variant="normals").absent
-    assert absent[0].reason.endswith("_normal.npy")
+    assert "_normal.npy" in absent[0].reason
 
 
 def test_broken_files_are_one_line(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_the_list_gives_the_order_and_names_what_is_missing(tmp_path: Path) -> N
         assert [absent.id for absent in dataset.absent] == ["office_04"]
     (folder / "mask_transp" / "kitchen_02.png").unlink()
     reasons = {each.id: each.reason for each in open_dataset("ibims", tmp_path).absent}
-    assert reasons["kitchen_02"].endswith("mask_transp/kitchen_02.png")
+    assert "mask_transp/kitchen_02.png" in reasons["kitchen_02"]
 
 
 def test_broken_files_and_a_wrong_root_are_one_line(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_scene_without_its_disparity_is_absent(tmp_path: Path) -> None:
     dataset = open_dataset("middlebury", tmp_path)
     assert dataset.ids == ("Piano",)
     assert [absent.id for absent in dataset.absent] == ["Shelves"]
-    assert dataset.absent[0].reason.endswith("Shelves/disp0.pfm")
+    assert "Shelves/disp0.pfm" in dataset.absent[0].reason
 
 
 def test_broken_files_and_a_wrong_root_are_one_line(tmp_path: Path) -> None:

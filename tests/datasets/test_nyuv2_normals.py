@@ -21,11 +21,6 @@ def plane() -> nyu.Scene:
     return nyu.scene()
 
 
-def _dsine(root: Path, each: nyu.Scene) -> Dataset:
-    nyu.write_dsine(root / "test", 45, each)
-    return open_dataset("nyuv2", root, variant="normals")
-
-
 def _geonet(root: Path, each: nyu.Scene) -> Dataset:
     nyu.write_geonet_training(root / "attic_0001-1.5-2.mat", each)
     return open_dataset("nyuv2", root, split="train", variant="normals")
@@ -50,7 +45,7 @@ def _turned(each: nyu.Scene) -> tuple[np.ndarray, ...]:
     return each.photo, each.filled, each.raw, each.normals[[1, 0, 2]]
 
 
-LAYOUTS: list[Callable[[Path, nyu.Scene], Dataset]] = [_dsine, _geonet, _ladicky, _geonet_truth]
+LAYOUTS: list[Callable[[Path, nyu.Scene], Dataset]] = [_geonet, _ladicky, _geonet_truth]
 
 
 @pytest.mark.slow
@@ -58,14 +53,13 @@ LAYOUTS: list[Callable[[Path, nyu.Scene], Dataset]] = [_dsine, _geonet, _ladicky
 def test_a_tilted_plane_comes_back_in_our_frame_from_every_file(
     write: Callable[[Path, nyu.Scene], Dataset], tmp_path: Path, plane: nyu.Scene
 ) -> None:
-    """Eight bits round a component by 1/510, which is up to 0.4 degrees."""
     sample = write(tmp_path, plane)[0]
     assert sample.normals is not None
     assert sample.normals_valid is not None
     assert sample.camera is not None
     np.testing.assert_array_equal(sample.normals_valid, plane.raw > 0)
     errors = analytic.angle(sample.normals, plane.normals)[sample.normals_valid]
-    assert errors.max() < (0.4 if write is _dsine else 0.01)
+    assert errors.max() < 0.01
     assert not sample.normals[:, ~sample.normals_valid].any()
     np.testing.assert_allclose(sample.camera.K, nyu.K)
     # JPEG is not among these, so the photograph is exact.
@@ -83,8 +77,6 @@ def test_depth_lies_beside_the_normals_where_the_layout_has_it(
         truth = dataset.truth(dataset.ids[0])
         assert truth.depth is not None
         np.testing.assert_allclose(truth.depth, plane.raw, rtol=1e-6)
-    (tmp_path / "dsine").mkdir()
-    assert _dsine(tmp_path / "dsine", plane).truth("test/000045").depth is None
 
 
 @pytest.mark.slow
@@ -125,31 +117,6 @@ def test_steps_of_millimetres_do_not_show_in_the_normals_of_the_depth(
     assert truth.normals_valid is not None
     errors = analytic.angle(truth.normals, plane.normals)[truth.normals_valid]
     assert np.median(errors) < 0.3
-
-
-def test_floats_of_dsine_are_read_without_the_rounding(tmp_path: Path, plane: nyu.Scene) -> None:
-    OpenEXR = pytest.importorskip("OpenEXR")
-    nyu.write_dsine(tmp_path, 45, plane)
-    (tmp_path / "000045_normal.png").unlink()
-    floats = np.ascontiguousarray(nyu.outward(plane), dtype=np.float32)
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    OpenEXR.File(header, {"RGB": floats}).write(str(tmp_path / "000045_normal.exr"))
-    truth = open_dataset("nyuv2", tmp_path, variant="normals").truth("000045")
-    assert truth.normals is not None
-    assert truth.normals_valid is not None
-    assert analytic.angle(truth.normals, plane.normals)[truth.normals_valid].max() < 0.01
-
-
-def test_a_picture_of_dsine_without_normals_is_absent(tmp_path: Path, plane: nyu.Scene) -> None:
-    nyu.write_dsine(tmp_path / "test", 45, plane)
-    nyu.write_photo(tmp_path / "test" / "000046_img.png", plane.photo)
-    dataset = open_dataset("nyuv2", tmp_path, variant="normals")
-    assert dataset.ids == ("test/000045",)
-    assert [each.id for each in dataset.absent] == ["test/000046"]
-    with pytest.raises(InputError, match="no images of the split 'train'"):
-        open_dataset("nyuv2", tmp_path, split="train", variant="normals")
-    with pytest.raises(InputError, match="does not hold 'raw' but 'normals'"):
-        open_dataset("nyuv2", tmp_path)
 
 
 class _Command:

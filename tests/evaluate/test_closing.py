@@ -2,7 +2,7 @@
 
 import pytest
 
-from rilievo.evaluate.closing import on_scenes
+from rilievo.evaluate.summaries import on_scenes
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from evaluations import evaluation, in_folder, random_errors, run_of
 from rilievo.cli import main
 from rilievo.errors import OptionError, OutputError
 from rilievo.evaluate.compare import compare
-from rilievo.evaluate.comparison_page import disagreements
 from rilievo.evaluate.comparison_tables import (
     comma_separated,
+    disagreements,
     latex,
     markdown,
     write_comparison,

@@ -15,8 +15,8 @@ from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all
 from rilievo.evaluate.records import Unscored
+from rilievo.evaluate.report import Shown
 from rilievo.evaluate.run import evaluate
-from rilievo.evaluate.shown import Shown
 from rilievo.evaluate.sources import find_predictions
 from rilievo.evaluate.table import read_evaluation
 from tiny_evaluation import TINY, run_tiny, write_predictions

@@ -14,8 +14,7 @@ from rilievo.datasets.base import Absent
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.benchmarks import BENCHMARKS
-from rilievo.evaluate.sources import open_stack
-from rilievo.evaluate.stored import stored_as
+from rilievo.evaluate.stored import open_stack, stored_as
 from rilievo.types import DepthKind
 from tiny_evaluation import TINY, run_tiny
 

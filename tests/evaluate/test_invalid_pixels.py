@@ -14,8 +14,8 @@ from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.answers import Answer, Answers
 from rilievo.evaluate.benchmark import Benchmark, Invalid, benchmark_sha256, settings_of
 from rilievo.evaluate.benchmarks import BENCHMARKS
+from rilievo.evaluate.report import Shown
 from rilievo.evaluate.scoring import score
-from rilievo.evaluate.shown import Shown
 from rilievo.pages.pictures import depth_panel
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene, scored

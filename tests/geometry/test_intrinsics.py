@@ -17,7 +17,6 @@ from rilievo.geometry.intrinsics import (
     horizontal_fov,
     project,
     resize_K,
-    rotate_K,
 )
 
 SIZE = (30, 40)
@@ -74,27 +73,6 @@ def test_a_mirrored_scene_is_seen_in_the_mirrored_image(seed: int) -> None:
     np.testing.assert_allclose(moved[1], seen[1], atol=1e-9)
 
 
-@pytest.mark.parametrize("turns", [-5, -1, 0, 1, 2, 3, 4])
-def test_a_turned_scene_is_seen_in_the_image_that_numpy_turned(turns: int) -> None:
-    """The image holds its own coordinates, so that rot90 says where each pixel went."""
-    u, v = np.meshgrid(np.arange(SIZE[1]), np.arange(SIZE[0]))
-    turned_u, turned_v = np.rot90(u, turns), np.rot90(v, turns)
-    new_v, new_u = 4, 7
-    old_u, old_v = turned_u[new_v, new_u], turned_v[new_v, new_u]
-    x, y = (old_u - K[0, 2]) / K[0, 0], (old_v - K[1, 2]) / K[1, 1]
-    for _ in range(turns % 4):
-        x, y = y, -x
-    point = np.array([x, y, 1.0]).reshape(3, 1, 1)
-    moved = project(point, rotate_K(K, size=SIZE, quarter_turns=turns))
-    np.testing.assert_allclose(moved.ravel(), [new_u, new_v], atol=1e-9)
-
-
-def test_a_turn_and_the_turn_back_give_k_back() -> None:
-    turned = rotate_K(K, size=SIZE, quarter_turns=1)
-    back = rotate_K(turned, size=(SIZE[1], SIZE[0]), quarter_turns=-1)
-    np.testing.assert_allclose(back, K)
-
-
 def test_two_mirrors_give_k_back() -> None:
     np.testing.assert_allclose(flip_K(flip_K(K, width=40), width=40), K)
 
@@ -105,7 +83,6 @@ def test_torch_batches_follow_numpy_with_gradients() -> None:
         lambda each: resize_K(each, size=SIZE, new_size=(10, 90)),
         lambda each: crop_K(each, top=3, left=4),
         lambda each: flip_K(each, width=40),
-        lambda each: rotate_K(each, size=SIZE, quarter_turns=3),
     ):
         changed = change(batch)
         np.testing.assert_allclose(changed[0].detach(), change(K))

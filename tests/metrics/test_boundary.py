@@ -5,9 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.errors import InputError, NoGroundTruthError
 from rilievo.metrics import DEPTH_METRICS, DepthPair, value
-from rilievo.metrics.boundary import boundary_recall
 
 F1 = DEPTH_METRICS["boundary_f1"]
 FACTORS = [1.05 + k * 0.2 / 9 for k in range(10)]
@@ -53,34 +51,6 @@ def f1_by_loops(predicted: np.ndarray, true: np.ndarray, valid: np.ndarray) -> f
     return total / sum(FACTORS)
 
 
-def recall_by_loops(predicted: np.ndarray, mask: np.ndarray) -> float:
-    """The thinning walks along the line of each direction, run by run."""
-    everywhere = np.ones(mask.shape, bool)
-    total = 0.0
-    for t in FACTORS:
-        for dv, du in DIRECTIONS:
-            outline = {
-                (v, u)
-                for v, u in np.argwhere(mask)
-                if 0 <= v + dv < mask.shape[0]
-                and 0 <= u + du < mask.shape[1]
-                and not mask[v + dv, u + du]
-            }
-            on = edges(predicted, everywhere, (dv, du), t)
-            thin = set()
-            for start in on:
-                before = (start[0] - abs(dv), start[1] - abs(du))
-                if before in on:
-                    continue
-                run, place = [], start
-                while place in on:
-                    run.append(place)
-                    place = (place[0] + abs(dv), place[1] + abs(du))
-                thin.add(max(run, key=lambda q: predicted[q[0] + dv, q[1] + du] / predicted[q]))
-            total += t * len(thin & outline) / max(len(outline), 1) / 4
-    return total / sum(FACTORS)
-
-
 @given(seed=seeds, share=st.sampled_from([0.8, 1.0]))
 def test_f1_is_what_loops_over_neighbours_give(seed: int, share: float) -> None:
     true, predicted = blocks(seed), blocks(seed) * blocks(seed + 1) ** 0.05
@@ -89,32 +59,10 @@ def test_f1_is_what_loops_over_neighbours_give(seed: int, share: float) -> None:
     assert value(F1, pair) == pytest.approx(f1_by_loops(predicted, true, valid), rel=1e-9)
 
 
-@given(seed=seeds)
-def test_recall_is_what_loops_over_runs_give(seed: int) -> None:
-    mask = blocks(seed) < 4.0
-    mask[0, 0], mask[0, 1] = True, False
-    predicted = blocks(seed) * blocks(seed + 1) ** 0.3
-    expected = recall_by_loops(predicted, mask)
-    assert boundary_recall(predicted, mask) == pytest.approx(expected, rel=1e-9)
-
-
 def island(near: float) -> np.ndarray:
     depth = np.full((9, 9), 4.0)
     depth[3:6, 3:6] = near
     return depth
-
-
-def test_every_edge_found_scores_one() -> None:
-    everywhere = np.ones((9, 9), bool)
-    pair = DepthPair(predicted=50 * island(1.0), true=island(2.0), valid=everywhere)
-    assert value(F1, pair) == pytest.approx(1.0)
-    assert boundary_recall(island(1.0), island(1.0) < 2) == pytest.approx(1.0)
-
-
-def test_near_taken_for_far_finds_no_edge() -> None:
-    pair = DepthPair(predicted=1 / island(1.0), true=island(1.0), valid=np.ones((9, 9), bool))
-    assert value(F1, pair) == 0.0
-    assert boundary_recall(1 / island(1.0), island(1.0) < 2) == 0.0
 
 
 def test_a_weak_edge_counts_for_the_factors_below_it() -> None:
@@ -126,19 +74,3 @@ def test_a_weak_edge_counts_for_the_factors_below_it() -> None:
 def test_a_scene_without_edges_scores_zero_as_published() -> None:
     flat = np.full((4, 5), 2.0)
     assert value(F1, DepthPair(predicted=flat, true=flat, valid=np.ones((4, 5), bool))) == 0.0
-
-
-def test_a_blurred_outline_scores_by_its_steepest_step_alone() -> None:
-    """Three steps of 1.5, 2 and 1.5 in place of one: the middle one stays, and is a pixel off."""
-    row = np.array([1.0, 1.0, 1.5, 3.0, 4.5, 4.5])
-    mask = np.tile(np.arange(6) < 3, (4, 1))
-    sharp = boundary_recall(np.tile(row, (4, 1)), mask)
-    assert sharp == pytest.approx(1 / 4)
-    assert boundary_recall(np.tile(row, (4, 1)), np.tile(np.arange(6) < 2, (4, 1))) == 0.0
-
-
-def test_a_mask_without_outline_and_holes_in_depth_are_refused() -> None:
-    with pytest.raises(NoGroundTruthError, match="no outline"):
-        boundary_recall(island(1.0), np.ones((9, 9), bool))
-    with pytest.raises(InputError, match="zero, negative"):
-        boundary_recall(island(0.0), island(0.0) < 2)

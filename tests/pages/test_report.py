@@ -17,8 +17,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import OutputError
 from rilievo.evaluate import report
 from rilievo.evaluate.records import Evaluation, RangeError, Unscored
-from rilievo.evaluate.report import write_report
-from rilievo.evaluate.shown_images import ranked, shown_images
+from rilievo.evaluate.report import ranked, shown_images, write_report
 from rilievo.metrics.depth import DEPTH_METRICS
 from rilievo.metrics.metric import Better
 from rilievo.pages.pictures import error_end

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.types import DepthKind, DepthMap
-from rilievo.views.disagreement import disagreement
+from rilievo.views.view_items import disagreement
 
 
 def field(seed: int, shape: tuple[int, int] = (96, 96)) -> np.ndarray:

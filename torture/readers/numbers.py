@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.datasets.kitti_raw import project_monodepth2, project_nearest, read_velodyne
-from rilievo.datasets.mat5 import Mat5File
 from rilievo.datasets.mat_file import MatSlices, read_mat
 from rilievo.io.numbers import read_numbers
 from torture.reader import Reader
@@ -55,8 +54,7 @@ def _mat73(path: Path) -> None:
 
 
 def _read_mat5(folder: Path) -> object:
-    file = Mat5File(folder / "x.mat")
-    return [file.read(name) for name in file.names], read_mat(folder / "x.mat", *file.names)
+    return read_mat(folder / "x.mat")
 
 
 def _read_mat73(folder: Path) -> object:

@@ -2,10 +2,6 @@
 
 import webbrowser
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
-
-import tyro
 
 from rilievo.app.options import AppOptions
 from rilievo.app.server import serve_app
@@ -13,19 +9,10 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Arguments:
-    options: Annotated[AppOptions, tyro.conf.arg(name="")]
-
-
 def main(arguments: Sequence[str]) -> int:
-    """Serve the app page until it is stopped.
-
-    Returns:
-        0 when stopped, 2 for wrong use, 130 when the user interrupted it.
-    """
+    """Serve the app page until it is stopped."""
     given = parse(
-        _Arguments,
+        AppOptions,
         arguments,
         prog="rilievo app",
         description="A page in the browser: photograph in, depth and surface out.",
@@ -33,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo app --open",
             "rilievo app --port 8080",
         ),
-    ).options
+    )
 
     def ready(address: str) -> None:
         with printing():

@@ -11,12 +11,17 @@ import numpy as np
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
-from rilievo.cli.tables import table
+from rilievo.cli.streams import printing, table
 from rilievo.datasets import open_dataset
 from rilievo.datasets.base import Absent
-from rilievo.datasets.check import Check, ImageFacts, SplitCount, check_dataset, spread
-from rilievo.datasets.contact_sheet import write_contact_sheet
+from rilievo.datasets.check import (
+    Check,
+    ImageFacts,
+    SplitCount,
+    check_dataset,
+    spread,
+    write_contact_sheet,
+)
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
 
@@ -49,11 +54,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read a download and report what it contains.
-
-    Returns:
-        0 when everything that its list names exists and is undamaged, 1 otherwise.
-    """
+    """Read a download and report what it contains; returns 1 if something is missing or damaged."""
     given = parse(
         _Arguments,
         arguments,

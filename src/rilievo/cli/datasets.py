@@ -7,8 +7,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
-from rilievo.cli.tables import table
+from rilievo.cli.streams import printing, table
 from rilievo.datasets import DATASETS, find_dataset
 from rilievo.datasets.base import DatasetCard
 

@@ -10,16 +10,14 @@ import tyro
 
 from rilievo.batch.options import BatchOptions, ClusterOptions
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing
-from rilievo.cli.tables import table
+from rilievo.cli.streams import complain, printing, table
 from rilievo.errors import OptionError
 from rilievo.evaluate.folder import REPORT, run_folder
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Evaluation, Summary
 from rilievo.evaluate.run import Kept, evaluate
-from rilievo.evaluate.shortlist import shortlist
 from rilievo.evaluate.suite_run import run_suite, suite_lines
-from rilievo.evaluate.wording import aligned
+from rilievo.evaluate.wording import aligned, shortlist
 from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better
 from rilievo.models import DEFAULT_MODEL
@@ -63,12 +61,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Score a model, or a folder of predictions, on a dataset.
-
-    Returns:
-        0 when every selected image has a score, 1 when some have none, 2 for wrong use, 130 when
-        the user stopped it.
-    """
+    """Score a model, or a folder of predictions; returns 1 when some images have no score."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(
         _Arguments,

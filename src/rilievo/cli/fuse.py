@@ -23,11 +23,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fuse the frames of a clip into one surface.
-
-    Returns:
-        0 when it is written, 2 for wrong use, 130 when the user stopped it.
-    """
+    """Fuse the frames of a clip into one surface."""
     given = parse(
         _Arguments,
         arguments,

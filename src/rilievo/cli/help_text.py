@@ -12,14 +12,7 @@ _INDENT = 26
 
 
 def help_of(command: type, *, prog: str, description: str, examples: Sequence[str]) -> str:
-    """Format usage, arguments, options in groups and examples, to the width of the terminal.
-
-    Args:
-        command: Dataclass of the command's options.
-        prog: The command, such as ``rilievo predict``.
-        description: Description in one sentence.
-        examples: Example command lines.
-    """
+    """Format usage, arguments, options in groups and examples, to the width of the terminal."""
     width = max(50, min(_WIDEST, shutil.get_terminal_size((80, 24)).columns))
     options = options_of(command)
     places = [each for each in options if not each.flags]

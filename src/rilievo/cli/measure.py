@@ -70,11 +70,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure a length, height, area or angle in one photograph, with the range to expect.
-
-    Returns:
-        0 when it was measured, 2 for wrong use or if it cannot be measured.
-    """
+    """Measure a length, height, area or angle in one photograph, with the range to expect."""
     given = parse(
         _Arguments,
         arguments,

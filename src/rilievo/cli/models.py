@@ -8,8 +8,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
-from rilievo.cli.tables import table
+from rilievo.cli.streams import printing, table
 from rilievo.models import DEFAULT_MODEL, MODELS, embedded_cards, find_card
 from rilievo.models.card import ModelCard, read_details
 from rilievo.models.quality import QUALITIES

@@ -32,7 +32,6 @@ class OptionFacts:
         default: Default value as text; "" if there is none to show.
         required: Whether it has to be given.
         repeats: Whether it takes several values, or may be given again.
-        group: Title of its group.
     """
 
     path: str

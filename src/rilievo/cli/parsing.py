@@ -35,11 +35,6 @@ def parse(
         prog: The command, such as ``rilievo predict``.
         description: Description in one sentence, for ``--help``.
         examples: Example command lines, for ``--help``.
-
-    Raises:
-        OptionError: If the arguments are not valid.
-        RilievoError: If an option refuses its value.
-        SystemExit: After ``--help``.
     """
     # Imported on demand: most calls need neither help nor an error message.
     if any(word in ("-h", "--help") for word in arguments):

@@ -53,12 +53,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Predict depth and normals of photographs and videos, and write surfaces.
-
-    Returns:
-        0 when everything was done, 1 when some inputs failed, 2 for wrong use, 130 when the user
-        stopped it.
-    """
+    """Predict photographs and videos, and write the results; returns 1 when some inputs failed."""
     # Pillow warns of corrupt metadata that does not affect the pixels.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(
@@ -118,11 +113,7 @@ def _without_effect_live(given: object, usual: object) -> Iterator[str]:
 
 
 def _live(given: _Arguments, source: str) -> int:
-    """Show a camera, stream or video until it ends or the user stops it.
-
-    Raises:
-        OptionError: If there are inputs too, or an option does not apply to --live.
-    """
+    """Show a camera, stream or video until it ends or the user stops it."""
     from rilievo.io.writing import SaveOptions
     from rilievo.models.base import PaidModel
     from rilievo.predicting.stream import stream
@@ -166,11 +157,7 @@ def _live(given: _Arguments, source: str) -> int:
 
 @contextmanager
 def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Inputs with ``-`` replaced by a temporary file that exists as long as the context.
-
-    Raises:
-        InputError: If standard input is empty.
-    """
+    """Inputs with ``-`` replaced by a temporary file that exists as long as the context."""
     if "-" not in inputs:
         yield inputs
         return

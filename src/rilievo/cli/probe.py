@@ -21,12 +21,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train and score probes on many backbones.
-
-    Returns:
-        0 when every cell is done, also by a probe that learned nothing, which is a result; 1 when
-        some were skipped, 2 for wrong use, 130 when the user stopped it.
-    """
+    """Train and score probes on many backbones; returns 1 when some cells were skipped."""
     given = parse(
         _Arguments,
         arguments,

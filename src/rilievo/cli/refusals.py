@@ -10,13 +10,7 @@ _FRAME = "│╭╮╰╯ "
 
 
 def in_one_line(framed: str, options: Sequence[OptionFacts], prog: str) -> str:
-    """Rewrite tyro's message in our own words if its kind is known; otherwise keep its text.
-
-    Args:
-        framed: Framed text from tyro.
-        options: Options of the command.
-        prog: The command, such as ``rilievo predict``.
-    """
+    """Rewrite tyro's message in our own words if its kind is known; otherwise keep its text."""
     said = _said(framed)
     for sort in (_unknown, _missing_value, _choice, _wrong_type, _required):
         found = sort(said, options)

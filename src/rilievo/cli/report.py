@@ -9,11 +9,10 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
-from rilievo.cli.tables import fault_lines
+from rilievo.cli.streams import fault_lines, printing
 from rilievo.views.options import SourceOptions
-from rilievo.views.paper import write_paper_figure
 from rilievo.views.report import Reported, write_gallery
+from rilievo.views.report_cards import write_paper_figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +37,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a page that shows predictions beside the ground truth.
-
-    Returns:
-        0 when everything is shown, 1 when some images or predictions are not, 2 for wrong use,
-        130 when the user stopped it.
-    """
+    """Write a page of predictions beside the truth; returns 1 when some are not shown."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(
         _Arguments,

@@ -1,10 +1,6 @@
 """``rilievo serve``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
-
-import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
@@ -12,19 +8,10 @@ from rilievo.serve.options import ServeOptions
 from rilievo.serve.server import serve
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Arguments:
-    options: Annotated[ServeOptions, tyro.conf.arg(name="")]
-
-
 def main(arguments: Sequence[str]) -> int:
-    """Serve depth, normals, surfaces and measurements over HTTP until stopped.
-
-    Returns:
-        0 when it was stopped in good order, 2 for wrong use, 130 when the user stopped it.
-    """
+    """Serve depth, normals, surfaces and measurements over HTTP until stopped."""
     given = parse(
-        _Arguments,
+        ServeOptions,
         arguments,
         prog="rilievo serve",
         description="Depth, normals, surfaces and measurements over HTTP.",
@@ -32,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo serve",
             "rilievo serve --host 0.0.0.0 --token-file tokens.txt --hosts depth.example.org",
         ),
-    ).options
+    )
 
     def ready(address: str) -> None:
         with printing():

@@ -1,8 +1,8 @@
-"""Standard output and standard error, which may be closed, full, or no longer read."""
+"""Standard output and standard error, which may be closed, full or no longer read; and tables."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -26,12 +26,7 @@ def open_closed() -> None:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """Handle failures of standard output in the block, which may exit as ``--help`` does.
-
-    Raises:
-        OutputError: If standard output cannot be written, for instance on a full disk.
-        SystemExit: Silently, if its reader has left.
-    """
+    """Handle failures of standard output in the block, which may exit as ``--help`` does."""
     try:
         try:
             yield
@@ -61,3 +56,31 @@ def _give_up(stream: TextIO) -> None:
     https://docs.python.org/3/library/signal.html#note-on-sigpipe
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+_LISTED = 5
+"""Faults of one sort that are printed."""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format columns as wide as their widest cell, with a rule under the header."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def fault_lines(images: Sequence[str], predictions: Sequence[str]) -> Iterator[str]:
+    """Lines about the images and the predictions that cannot be shown, the first few of each."""
+    for what, lines in (
+        ("images that cannot be shown", images),
+        ("predictions that cannot be shown", predictions),
+    ):
+        if lines:
+            yield f"{len(lines)} {what}:"
+            yield from (f"  {line}" for line in lines[:_LISTED])
+        if len(lines) > _LISTED:
+            yield f"  ... and {len(lines) - _LISTED} more"

@@ -2,8 +2,35 @@
 
 from collections.abc import Mapping, Sequence
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
-from rilievo.errors import OptionError, suggest
+from rilievo.errors import OptionError, needing, suggest
+
+
+def train_model(arguments: Sequence[str]) -> int:
+    """Train an embedded model by a recipe; returns 0 when training finished."""
+    from rilievo.train.config import RecipeOptions
+
+    given = parse(
+        RecipeOptions,
+        arguments,
+        prog="rilievo train model",
+        description="Train an embedded model by a recipe.",
+        examples=(
+            "rilievo train model small-rendered --shards shards/ --encoder encoder.npz -o run",
+            "rilievo train model distilled --shards lessons/ --device cuda -o run --resume",
+        ),
+    )
+    with needing("training a model", "train"):
+        from rilievo.train.engine.loop import is_first_process
+        from rilievo.train.recipe_run import train_recipe
+
+    train_recipe(given)
+    if is_first_process():
+        with printing():
+            print(f"next: rilievo predict PHOTO --model {given.output / 'small.onnx'}")
+    return 0
+
 
 KINDS: Mapping[str, str] = {
     "model": "an embedded model, by a recipe, or from another model's answers",
@@ -14,11 +41,7 @@ KINDS: Mapping[str, str] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a network into a run folder.
-
-    Returns:
-        0 when the run came to its end, 1 when it did and learned nothing, 2 for wrong use.
-    """
+    """Train a network into a run folder; returns 1 when it learned nothing."""
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         lines = [f"  {kind:<12}{summary}" for kind, summary in KINDS.items()]
@@ -28,8 +51,6 @@ def main(arguments: Sequence[str]) -> int:
     if name not in KINDS:
         raise OptionError(f"no kind of training '{name}'; {suggest(name, KINDS)}")
     if name == "model":
-        from rilievo.cli.train_model import main as train_model
-
         return train_model(arguments[1:])
     if name == "video":
         from rilievo.cli.train_video import main as train_video

@@ -38,15 +38,7 @@ class SupervisedArguments(ProbeArguments):
 
 
 def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConfig]:
-    """Parse the arguments of a command, and complete the configuration that they give.
-
-    Args:
-        name: Name of the command: probe or supervised.
-        arguments: Words after it.
-
-    Raises:
-        OptionError: If they are not valid.
-    """
+    """Parse the arguments of a command, and complete the configuration that they give."""
     alone = name == "probe"
     into = ProbeArguments if alone else SupervisedArguments
     command = f"rilievo train {name}"
@@ -73,11 +65,7 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
 
 
 def main(name: str, arguments: Sequence[str]) -> int:
-    """Train a probe, or a whole network, into a run folder.
-
-    Returns:
-        0 when the run came to its end, 1 when it did and learned nothing, 2 for wrong use.
-    """
+    """Train a probe, or a whole network, into a run folder; returns 1 when it learned nothing."""
     given, config = read(name, arguments)
     from rilievo.train.probe.run import page_line, train_probe
 

@@ -35,11 +35,7 @@ class Arguments:
 
 
 def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
-    """Parse the command's arguments, and complete the configuration that they give.
-
-    Raises:
-        OptionError: If they are not valid.
-    """
+    """Parse the command's arguments, and complete the configuration that they give."""
     given = parse(
         Arguments,
         arguments,
@@ -54,11 +50,7 @@ def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a depth network on videos into a run folder.
-
-    Returns:
-        0 when training finished, 1 when it finished but did not learn, 2 for wrong use.
-    """
+    """Train a depth network on videos into a run folder; returns 1 when it did not learn."""
     given, config = read(arguments)
     if given.dry_run:
         _say_plan(config)

@@ -54,12 +54,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a camera's trajectory, and its error where the truth is known.
-
-    Returns:
-        0 when it is written, 1 when it is mirrored relative to the truth, 2 for wrong use, 130 when
-        the user stopped it.
-    """
+    """Write a camera's trajectory, and its error; returns 1 when it is mirrored."""
     given = parse(
         _Arguments,
         arguments,

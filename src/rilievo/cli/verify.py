@@ -23,11 +23,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare files with their recorded size and SHA-256.
-
-    Returns:
-        0 when every file is unchanged, 1 when one is not.
-    """
+    """Compare files with their recorded size and SHA-256; returns 1 when one is changed."""
     given = parse(
         _Arguments,
         arguments,

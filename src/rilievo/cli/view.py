@@ -8,8 +8,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
-from rilievo.cli.tables import fault_lines
+from rilievo.cli.streams import fault_lines, printing
 from rilievo.views.fiftyone.browse import Viewed, fill_view, open_app
 from rilievo.views.options import SourceOptions, ViewOptions
 
@@ -25,12 +24,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Show a dataset, predictions or evaluations in FiftyOne.
-
-    Returns:
-        0 when everything is shown, 1 when some images or predictions are not, 2 for wrong use,
-        130 when the user stopped it.
-    """
+    """Show a dataset, predictions or evaluations in FiftyOne; returns 1 when some are not shown."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(
         _Arguments,

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from rilievo.datasets.files import Line, text_lines
 from rilievo.datasets.intrinsics_file import camera_of, pinhole_K
 from rilievo.errors import InputError, suggest
+from rilievo.geometry.transforms import invert, rigid, rotation_of
 from rilievo.io.limits import printable
 
 # Number of focal lengths at the start of each model's parameters; the principal point follows,
@@ -52,7 +53,6 @@ class ColmapImage:
     """One image.
 
     Attributes:
-        name: Relative path of the image.
         camera_id: Id of the camera in ``cameras.txt``.
         world_T_cam: Pose: transforms points from the camera frame to the world.
     """
@@ -63,11 +63,7 @@ class ColmapImage:
 
 
 def read_cameras(path: Path) -> dict[int, ColmapCamera]:
-    """Read the cameras of ``cameras.txt``, by id.
-
-    Raises:
-        InputError: If the file is missing, or a line is invalid.
-    """
+    """Read the cameras of ``cameras.txt``, by id."""
     cameras = {}
     for line in text_lines(path):
         words = line.text.split()
@@ -86,11 +82,7 @@ def read_cameras(path: Path) -> dict[int, ColmapCamera]:
 
 
 def read_images(path: Path) -> Iterator[ColmapImage]:
-    """Read the images of ``images.txt``; their points are skipped.
-
-    Raises:
-        InputError: If the file is missing, or a line is invalid.
-    """
+    """Read the images of ``images.txt``; their points are skipped."""
     for line in text_lines(path):
         words = line.text.split()
         # Lines of points hold triples of numbers; lines of images have ten words and end in a name.
@@ -105,7 +97,9 @@ def read_images(path: Path) -> Iterator[ColmapImage]:
         except (ValueError, IndexError) as error:
             expected = "expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
             raise _wrong(path, line, expected) from error
-        yield ColmapImage(name=name, camera_id=camera_id, world_T_cam=_world_T_cam(q, t))
+        yield ColmapImage(
+            name=name, camera_id=camera_id, world_T_cam=invert(rigid(rotation_of(q), t))
+        )
 
 
 def _is_number(word: str) -> bool:
@@ -114,24 +108,6 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _world_T_cam(
-    q: Float64[np.ndarray, "4"], t: Float64[np.ndarray, "3"]
-) -> Float64[np.ndarray, "4 4"]:
-    """Invert COLMAP's pose, which maps the world to the camera; q is (w, x, y, z)."""
-    w, x, y, z = q / np.linalg.norm(q)
-    cam_R_world = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    pose = np.eye(4)
-    pose[:3, :3] = cam_R_world.T
-    pose[:3, 3] = -cam_R_world.T @ t
-    return pose
 
 
 def _wrong(path: Path, line: Line, what: str) -> InputError:

@@ -77,11 +77,7 @@ class Da2k(PhotoFiles[_Entry]):
         self._choose(found, request.list_file)
 
     def truth(self, id: str) -> Truth:
-        """Pairs of points.
-
-        Raises:
-            InputError: If the photograph is broken, or a point lies outside it.
-        """
+        """Pairs of points."""
         entry = self._entry(id)
         height, width, _ = self.image(id).shape
         for points in (entry.nearer, entry.farther):

@@ -136,11 +136,7 @@ def _views(folder: Path, place: str, *, with_normals: bool) -> dict[str, _View]:
 def _signed_normals(
     path: Path, depth: Float32[np.ndarray, "h w"], depth_valid: Bool[np.ndarray, "h w"]
 ) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
-    """Stored normals with the signs of x, y and z that agree best with normals of the depth.
-
-    Raises:
-        InputError: If no combination of signs agrees well enough, or sizes differ.
-    """
+    """Stored normals with the signs of x, y and z that agree best with normals of the depth."""
     stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:
         raise InputError(f"{path}: is {valid.shape}, the depth {depth.shape}")

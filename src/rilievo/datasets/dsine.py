@@ -35,12 +35,7 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Form:
-    """Form in which one of the sets stores its normals.
-
-    Attributes:
-        suffix: Suffix of the files.
-        read: Normals (height, width, 3) that point away from the camera, and where there are any.
-    """
+    """Form in which one of the sets stores its normals."""
 
     suffix: str
     read: Callable[[Path, tuple[int, int]], tuple[np.ndarray, np.ndarray]]

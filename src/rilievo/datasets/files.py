@@ -36,11 +36,7 @@ class Line:
 
 
 def text_lines(path: Path) -> Iterator[Line]:
-    """Yield the lines of a text file that are neither empty nor comments ("#").
-
-    Raises:
-        InputError: If the file cannot be read, or is not UTF-8.
-    """
+    """Yield the lines of a text file that are neither empty nor comments ("#")."""
     check_regular(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -76,12 +72,7 @@ def numbers_of(text: str) -> tuple[float, ...] | None:
 
 
 def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
-    """Read the stored integers of a depth map, a grey PNG or PGM.
-
-    Raises:
-        InputError: If the file is broken, or is not grey of ``bits`` bits: it was then converted,
-            and its numbers are no longer those of the dataset.
-    """
+    """Read the stored integers of a depth map, a grey PNG or PGM."""
     numbers = read_numbers(path)
     if numbers.dtype != np.dtype(f"uint{bits}") or numbers.ndim != 2:
         raise InputError(
@@ -92,11 +83,7 @@ def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """Names in a folder; empty where there is no such folder.
-
-    Raises:
-        InputError: If the folder cannot be read.
-    """
+    """Names in a folder; empty where there is no such folder."""
     try:
         return frozenset(each.name for each in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -122,9 +109,6 @@ def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], li
     Args:
         top: Folder to start from; one that does not exist yields nothing.
         links: Whether to follow links to folders; the caller must avoid cycles.
-
-    Raises:
-        InputError: If a folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -135,11 +119,7 @@ def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], li
 
 
 def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
-    """Look up the entry of one image.
-
-    Raises:
-        InputError: If the dataset has no such id.
-    """
+    """Look up the entry of one image."""
     if id not in entries:
         raise InputError(f"{root}: has no image '{id}' in this split")
     return entries[id]
@@ -174,9 +154,6 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
         folder: Folder to search.
         pattern: Path with ``{id}``, which matches any text and may include subfolders; ``*``
             matches any text without "/". Hidden files never match; links are followed.
-
-    Raises:
-        InputError: If two files have the same id, or a folder cannot be read.
     """
     fits = _expression(pattern)
     head = pattern.split("{id}")[0].split("*")[0]
@@ -250,20 +227,12 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def read_gzip_pickle(path: Path) -> Any:
-    """Read a gzip-compressed pickle of arrays and plain containers of them.
-
-    Raises:
-        InputError: If the file is broken, or refers to any other class or function.
-    """
+    """Read a gzip-compressed pickle of arrays and plain containers of them."""
     return _read(path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"))
 
 
 def read_pickle(path: Path) -> Any:
-    """Read a pickle of arrays and plain containers of them.
-
-    Raises:
-        InputError: If the file is broken, or refers to any other class or function.
-    """
+    """Read a pickle of arrays and plain containers of them."""
     return _read(path, "pickle", lambda: path.open("rb"))
 
 

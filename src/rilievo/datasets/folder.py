@@ -156,7 +156,8 @@ class Folder(PhotoFiles[_Files]):
             asked = tuple(sorted({*images, *(id for part in partners.values() for id in part)}))
         places = {"photograph": images, **partners}
         files, absent = {}, []
-        for id in checked_ids(asked, printable(self._folder)):
+        self._order = checked_ids(asked, printable(self._folder))
+        for id in self._order:
             lacking = next((part for part, found in places.items() if id not in found), None)
             if lacking is None:
                 known = {part: partners.get(part, {}).get(id) for part in _PARTS}
@@ -244,10 +245,6 @@ def depth_of_stored(
         layout: Description of the numbers.
         K: Intrinsics at this size [px]; required for distance and disparity.
         path: Path for error messages.
-
-    Raises:
-        InputError: If the file has 8 bits and no scale is given: it is then most likely a picture
-            of depth, not a measurement.
     """
     if stored.dtype == np.uint8 and layout.scale is None:
         raise InputError(

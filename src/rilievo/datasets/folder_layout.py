@@ -136,12 +136,7 @@ SPLITS = ("all", "train", "valid", "test")
 
 
 def read_layout(path: Path) -> FolderLayout:
-    """Read and check the layout that a YAML file describes.
-
-    Raises:
-        InputError: If the file is invalid; the message names the key and what was expected.
-        MissingExtraError: If PyYAML is not installed.
-    """
+    """Read and check the layout that a YAML file describes."""
     shown = printable(path)
     data = _parsed(path)
     if data is None:
@@ -162,11 +157,7 @@ def read_layout(path: Path) -> FolderLayout:
 
 
 def described_folder(path: Path, layout: FolderLayout) -> Path:
-    """Folder of the files of a layout that was read from ``path``.
-
-    Raises:
-        InputError: If the folder does not exist, or an environment variable is not set.
-    """
+    """Folder of the files of a layout that was read from ``path``."""
     named = os.path.expanduser(os.path.expandvars(layout.folder or "."))
     unset = re.search(r"\$\{?\w+\}?", named)
     if unset:

@@ -59,7 +59,7 @@ class Ibims(Listed[_Raw | _Mat]):
             "  mask_invalid/NAME.png    0 where the scan is wrong\n"
             "  mask_transp/NAME.png     0 where glass is seen\n"
             "  calib/NAME.txt           fx,fy,cx,cy\n"
-            "or ibims1_core_mat/NAME.mat, with the same in 'data'"
+            "or ibims1_core_mat/NAME.mat, with the same in 'data' (needs the extra 'evaluate')"
         ),
         splits=("test",),
         counts={"test": 100},

@@ -16,20 +16,13 @@ def read_K(path: Path) -> Float64[np.ndarray, "3 3"]:
     """Read K [px] from a text of four numbers (fx fy cx cy) or nine (its rows), or a 3x3 npy array.
 
     Numbers are separated by commas, semicolons or white space.
-
-    Raises:
-        InputError: If the file is missing or holds anything else.
     """
     K = _array_K(path) if path.suffix == ".npy" else _text_K(path)
     return camera_of(K, path).K
 
 
 def camera_of(K: Float64[np.ndarray, "3 3"], path: Path) -> Camera:
-    """Make a camera from the intrinsics of a file.
-
-    Raises:
-        InputError: If K is invalid; the message names the file.
-    """
+    """Make a camera from the intrinsics of a file."""
     try:
         return Camera(K=K)
     except InputError as error:
@@ -59,19 +52,6 @@ def _text_K(path: Path) -> Float64[np.ndarray, "3 3"]:
     raise InputError(
         f"{path}: holds {len(numbers)} numbers, expected four (fx fy cx cy) or the nine of K"
     )
-
-
-def read_intrinsics(path: Path) -> Camera:
-    """Read the camera of a file that ``read_K`` takes.
-
-    Raises:
-        InputError: If the file is missing, holds anything else, or its K is invalid.
-    """
-    K = read_K(path)
-    try:
-        return Camera(K=K)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def pinhole_K(fx: float, fy: float, cx: float, cy: float) -> Float64[np.ndarray, "3 3"]:

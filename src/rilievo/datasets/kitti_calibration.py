@@ -78,15 +78,7 @@ def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
 
 
 def read_camera(day: Path, camera: str) -> KittiCamera:
-    """Read ``calib_cam_to_cam.txt`` of a date.
-
-    Args:
-        day: Folder of the date.
-        camera: ``image_02`` or ``image_03``.
-
-    Raises:
-        InputError: If the file is missing, or lacks one of the entries.
-    """
+    """Read ``calib_cam_to_cam.txt`` of a date."""
     path = day / CAMERA_FILE
     entries = _entries(path)
     number = camera[-2:]
@@ -99,22 +91,14 @@ def read_camera(day: Path, camera: str) -> KittiCamera:
 
 
 def read_laser(day: Path) -> Float64[np.ndarray, "4 4"]:
-    """Read ``cam_T_laser`` of a date: maps laser points [m] to unrectified camera 0.
-
-    Raises:
-        InputError: If ``calib_velo_to_cam.txt`` is missing, or lacks one of the entries.
-    """
+    """Read ``cam_T_laser`` of a date: maps laser points [m] to unrectified camera 0."""
     path = day / LASER_FILE
     entries = _entries(path)
     return rigid(_array(entries, "R", (3, 3), path), _array(entries, "T", (3,), path))
 
 
 def image_from_laser(day: Path, camera: KittiCamera) -> Float64[np.ndarray, "3 4"]:
-    """Projection of homogeneous laser points [m] to (u z, v z, z) in the camera's pictures.
-
-    Raises:
-        InputError: If ``calib_velo_to_cam.txt`` is missing, or lacks one of the entries.
-    """
+    """Projection of homogeneous laser points [m] to (u z, v z, z) in the camera's pictures."""
     rectified = rigid(camera.R, np.zeros(3))
     return camera.P @ rectified @ read_laser(day)
 

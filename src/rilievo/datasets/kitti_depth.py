@@ -4,22 +4,22 @@ Uhrig, Schneider, Schneider, Franke, Brox and Geiger, "Sparsity Invariant CNNs",
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
 
 import numpy as np
 
 from rilievo.datasets.base import DatasetCard, Request, checked_ids
-from rilievo.datasets.files import names_in, read_counts
-from rilievo.datasets.intrinsics_file import read_intrinsics
+from rilievo.datasets.files import read_counts
+from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
-from rilievo.datasets.kitti_layout import (
+from rilievo.datasets.kitti_lists import (
+    COUNTS,
+    DRIVE_NAME,
     DepthFiles,
     annotated_files,
     listed_files,
     paired_files,
     selected_files,
 )
-from rilievo.datasets.kitti_lists import COUNTS, DRIVE_NAME
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.types import Camera, Truth
 
@@ -79,25 +79,14 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
         self.request = request
         files = _SPLITS[request.split](request)
         where = str(request.list_file or request.root)
-        self._listed = checked_ids([each.id for each in files], where)
-        absent = self._keep_present(
+        checked_ids([each.id for each in files], where)
+        self._keep(
             {each.id: each for each in files},
             lambda each: (each.image, each.depth, each.intrinsics),
-            cache(names_in),
         )
-        self.ids, self.absent = tuple(self._files), tuple(absent)
-
-    @property
-    def listed(self) -> tuple[str, ...]:
-        """Ids of the whole list, in its order."""
-        return self._listed
 
     def truth(self, id: str) -> Truth:
-        """Annotated depth, and the camera where it is known.
-
-        Raises:
-            InputError: If a file is broken.
-        """
+        """Annotated depth, and the camera where it is known."""
         files = self._entry(id)
         stored = read_counts(files.depth)
         height, width = stored.shape
@@ -112,7 +101,7 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
 
 def _camera(files: DepthFiles, shape: tuple[int, int]) -> Camera | None:
     if files.intrinsics is not None:
-        return read_intrinsics(files.intrinsics)
+        return Camera(K=read_K(files.intrinsics))
     if files.frame is not None and files.day is not None and (files.day / CAMERA_FILE).is_file():
         return read_camera(files.day, files.frame.camera).camera
     return camera_of_shape(shape)

@@ -1,12 +1,14 @@
-"""Frames of KITTI, and the lists of frames that papers score."""
+"""Frames of KITTI, the lists that papers score, and the files of annotated depth by layout."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from rilievo.datasets.files import Line, text_lines
-from rilievo.errors import InputError
+from rilievo.datasets.base import Request
+from rilievo.datasets.files import Line, found_in, names_in, text_lines
+from rilievo.errors import InputError, OptionError
 
 Names = Callable[[Path], frozenset[str]]
 """Function that lists the names in a folder: ``names_in``, possibly cached."""
@@ -86,10 +88,6 @@ def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiF
         root: Root of the download.
         split: ``eigen`` or ``eigen_benchmark``, if there is no list of the user's.
         list_file: The user's own list, of any length.
-
-    Raises:
-        InputError: If no list is found, a line is invalid, or a list that was found has another
-            number of frames than the split.
     """
     if list_file is not None:
         return _read_list(list_file, annotated=split == "eigen_benchmark")
@@ -110,14 +108,7 @@ def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiF
 
 
 def _read_list(path: Path, *, annotated: bool) -> list[KittiFrame]:
-    """Read the frames of a list file.
-
-    Args:
-        path: File with lines such as ``DATE/DRIVE INDEX l`` (Monodepth2), or with paths of
-            pictures, optionally followed by the path of a depth map and a focal length (Lee et
-            al. 2019).
-        annotated: Skip lines with ``None`` in place of the depth map.
-    """
+    """Read the frames of a list file."""
     frames: list[KittiFrame] = []
     for line in text_lines(path):
         found = _PICTURED.fullmatch(line.text)
@@ -138,3 +129,165 @@ def _frame(line: Line, path: Path) -> KittiFrame:
         "'2011_09_26/2011_09_26_drive_0002_sync 0000000069 l' or "
         "'2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000069.png'"
     )
+
+
+_PARTS = ("val", "train", "")
+_TRUTH = Path("proj_depth", "groundtruth")
+_DATE = re.compile(r"\d{4}_\d\d_\d\d")
+_SELECTIONS = (
+    "",
+    "val_selection_cropped",
+    "depth_selection/val_selection_cropped",
+    "data_depth_selection/depth_selection/val_selection_cropped",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthFiles:
+    """Files of one image.
+
+    Attributes:
+        frame: The frame of KITTI raw; None where it is not known.
+        day: Folder of KITTI raw that may have the calibration.
+        intrinsics: Text file with K, in layouts with one per picture.
+    """
+
+    id: str
+    image: Path
+    depth: Path
+    frame: KittiFrame | None = None
+    day: Path | None = None
+    intrinsics: Path | None = None
+
+
+def listed_files(request: Request) -> list[DepthFiles]:
+    """Files of the frames of a list, in its order, from any part of the download."""
+    annotated, raw = _annotated_folder(request.root), _raw_folder(request.root)
+    frames = listed_frames(request.root, request.split, request.list_file)
+    names = cache(names_in)
+    return [_files(frame, _depth_of(frame, annotated), raw, names) for frame in frames]
+
+
+def annotated_files(request: Request) -> list[DepthFiles]:
+    """Files of every depth map in the part that the split names, for both cameras."""
+    if request.list_file is not None:
+        return listed_files(request)
+    part = _annotated_folder(request.root) / request.split
+    raw = _raw_folder(request.root)
+    drives = sorted(name for name in names_in(part) if DRIVE_NAME.fullmatch(name))
+    if not drives:
+        raise InputError(
+            f"{part}: folders such as 2011_09_26_drive_0002_sync are expected here, found "
+            f"{found_in(part)}"
+        )
+    names = cache(names_in)
+    return [
+        _files(KittiFrame(drive=drive, camera=camera, index=name[:-4]), folder / name, raw, names)
+        for drive in drives
+        for camera in CAMERAS.values()
+        for folder in (part / drive / _TRUTH / camera,)
+        for name in sorted(names_in(folder))
+        if name.endswith(".png")
+    ]
+
+
+def selected_files(request: Request) -> list[DepthFiles]:
+    """Files of the selection for depth completion."""
+    _refuse_list(request)
+    folders = (request.root / place for place in _SELECTIONS)
+    folder = next((each for each in folders if (each / "groundtruth_depth").is_dir()), None)
+    if folder is None:
+        raise InputError(
+            f"{request.root}: depth_selection/val_selection_cropped with image, groundtruth_depth "
+            f"and intrinsics is expected in it, found {found_in(request.root)}"
+        )
+    stems = {name[:-4] for name in names_in(folder / "image") if name.endswith(".png")}
+    for name in names_in(folder / "groundtruth_depth"):
+        if name.endswith(".png"):
+            stems.add(name[:-4].replace("_groundtruth_depth_", "_image_"))
+    return [
+        DepthFiles(
+            id=stem,
+            image=folder / "image" / f"{stem}.png",
+            depth=folder
+            / "groundtruth_depth"
+            / f"{stem.replace('_image_', '_groundtruth_depth_', 1)}.png",
+            intrinsics=folder / "intrinsics" / f"{stem}.txt",
+        )
+        for stem in sorted(stems)
+    ]
+
+
+def paired_files(request: Request) -> list[DepthFiles]:
+    """Files of pictures in ``rgb`` and depth maps of the same name in ``depth``."""
+    _refuse_list(request)
+    pictures, depths = request.root / "rgb", request.root / "depth"
+    if not (pictures.is_dir() and depths.is_dir()):
+        raise InputError(
+            f"{request.root}: the folders rgb and depth are expected in it, found "
+            f"{found_in(request.root)}"
+        )
+    images = {
+        Path(name).stem: name
+        for name in sorted(names_in(pictures))
+        if name.endswith((".png", ".jpg"))
+    }
+    stems = set(images) | {name[:-4] for name in names_in(depths) if name.endswith(".png")}
+    return [
+        DepthFiles(
+            id=stem,
+            image=pictures / images.get(stem, f"{stem}.png"),
+            depth=depths / f"{stem}.png",
+        )
+        for stem in sorted(stems)
+    ]
+
+
+def _refuse_list(request: Request) -> None:
+    if request.list_file is not None:
+        raise OptionError(
+            f"split '{request.split}' of kitti-depth takes no list file; "
+            "eigen_benchmark, val and train do"
+        )
+
+
+def _annotated_folder(root: Path) -> Path:
+    """Folder with ``train`` and ``val``, or with the drives themselves."""
+    for folder in _root_and_below(root):
+        for part in _PARTS:
+            drives = (name for name in names_in(folder / part) if DRIVE_NAME.fullmatch(name))
+            if any((folder / part / drive / "proj_depth").is_dir() for drive in drives):
+                return folder
+    raise InputError(
+        f"{root}: has no annotated depth: data_depth_annotated with train and val is expected in "
+        f"it, found {found_in(root)}; 'selection' and 'pairs' are other splits"
+    )
+
+
+def _raw_folder(root: Path) -> Path:
+    """Folder with the dates of KITTI raw."""
+    for folder in _root_and_below(root):
+        if any(_DATE.fullmatch(name) for name in names_in(folder)):
+            return folder
+    raise InputError(
+        f"{root}: has no pictures: KITTI raw, folders such as "
+        f"2011_09_26/2011_09_26_drive_0002_sync, is expected in it, found {found_in(root)}"
+    )
+
+
+def _root_and_below(root: Path) -> Iterator[Path]:
+    yield root
+    for name in sorted(names_in(root)):
+        yield root / name
+
+
+def _depth_of(frame: KittiFrame, annotated: Path) -> Path:
+    """File of a frame's depth; if there is none, the expected file in ``val``."""
+    below = Path(frame.drive) / _TRUTH / frame.camera / f"{frame.index}.png"
+    places = [annotated / part / below for part in _PARTS]
+    return next((path for path in places if path.is_file()), places[0])
+
+
+def _files(frame: KittiFrame, depth: Path, raw: Path, names: Names) -> DepthFiles:
+    image = picture_of(frame, raw, names)
+    return DepthFiles(id=frame.id, image=image, depth=depth, frame=frame, day=raw / frame.date)

@@ -41,9 +41,6 @@ def read_velodyne(path: Path) -> Float32[np.ndarray, "n 3"]:
     """Read the points [m] of one turn of the laser: x forward, y left, z up.
 
     The file holds four little-endian float32 per point; the fourth, the reflectance, is dropped.
-
-    Raises:
-        InputError: If the file is truncated, or has numbers that are not finite.
     """
     size = check_regular(path)
     if size % _BYTES_A_POINT:
@@ -143,14 +140,7 @@ PROJECTIONS: Mapping[str, Projection] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:
-    """Files of one image.
-
-    Attributes:
-        frame: The frame.
-        image: File of the picture.
-        scan: File of the laser scan of the same moment.
-        day: Folder with the calibration.
-    """
+    """Files of one image."""
 
     frame: KittiFrame
     image: Path
@@ -197,7 +187,7 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
         self.request = request
         frames = _frames(request)
         where = str(request.list_file or request.root)
-        self._listed = checked_ids([frame.id for frame in frames], where)
+        checked_ids([frame.id for frame in frames], where)
         names = cache(names_in)
         files = {}
         for frame in frames:
@@ -209,24 +199,13 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
                 scan=scans / f"{frame.index}.bin",
                 day=day,
             )
-        absent = self._keep_present(
+        self._keep(
             files,
             lambda each: (each.image, each.scan, each.day / CAMERA_FILE, each.day / LASER_FILE),
-            names,
         )
-        self.ids, self.absent = tuple(self._files), tuple(absent)
-
-    @property
-    def listed(self) -> tuple[str, ...]:
-        """Ids of the whole list, in its order."""
-        return self._listed
 
     def truth(self, id: str) -> Truth:
-        """Depth of the scan, projected by the variant's rule, and the camera.
-
-        Raises:
-            InputError: If the scan or a calibration is broken.
-        """
+        """Depth of the scan, projected by the variant's rule, and the camera."""
         files = self._entry(id)
         camera = read_camera(files.day, files.frame.camera)
         project = PROJECTIONS[self.request.variant]
@@ -242,11 +221,7 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
 
 
 def _frames(request: Request) -> list[KittiFrame]:
-    """Frames of the split, in its order.
-
-    Raises:
-        InputError: If the root has no dates, or the list is missing or invalid.
-    """
+    """Frames of the split, in its order."""
     root = request.root
     drives = list(_drives(root))
     if not drives:

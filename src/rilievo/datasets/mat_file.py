@@ -1,13 +1,18 @@
-"""Reads MATLAB files: version 7.3 (HDF5) in slices, older versions whole."""
+"""Reads MATLAB files: version 7.3 (HDF5) in slices, older versions whole, by SciPy."""
 
+import atexit
 import os
+import pickle
+import subprocess
+import sys
+import threading
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rilievo.datasets.mat5 import Mat5File
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.limits import check_regular, printable, reason
 
@@ -23,7 +28,6 @@ class MatArray:
     """One array in a file of version 7.3.
 
     Attributes:
-        name: Name of the variable.
         shape: Shape as HDF5 stores it: MATLAB's axes in reverse order.
     """
 
@@ -50,11 +54,7 @@ class MatSlices:
         self.path, self._file, self._process = path, None, 0
 
     def arrays(self) -> dict[str, MatArray]:
-        """Arrays at the top level of the file, by name.
-
-        Raises:
-            InputError: If the file is missing, cut short, or not of version 7.3.
-        """
+        """Arrays at the top level of the file, by name."""
         file = self._opened()
         try:
             return {
@@ -67,11 +67,7 @@ class MatSlices:
             raise _damaged(self.path, error) from error
 
     def slice(self, name: str, index: int) -> np.ndarray:
-        """Read entry ``index`` along the first stored axis, with the other axes as stored.
-
-        Raises:
-            InputError: If this part of the file is damaged.
-        """
+        """Read entry ``index`` along the first stored axis, with the other axes as stored."""
         try:
             return np.asarray(self._array(name, parts=True)[index])
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
@@ -81,11 +77,7 @@ class MatSlices:
             ) from error
 
     def whole(self, name: str) -> np.ndarray:
-        """Read a whole array, with its axes as stored.
-
-        Raises:
-            InputError: If this part of the file is damaged.
-        """
+        """Read a whole array, with its axes as stored."""
         try:
             return np.asarray(self._array(name))
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
@@ -94,11 +86,7 @@ class MatSlices:
             ) from error
 
     def text(self, name: str, index: int) -> str | None:
-        """Read entry ``index`` of a cell array of texts; None where there is no such array.
-
-        Raises:
-            InputError: If this part of the file is damaged.
-        """
+        """Read entry ``index`` of a cell array of texts; None where there is no such array."""
         file = self._opened()
         if name not in file:
             return None
@@ -118,15 +106,7 @@ class MatSlices:
         self._file = None
 
     def _array(self, name: str, *, parts: bool = False) -> Any:
-        """Find a dataset that is stored in this file; external links could expose other files.
-
-        Args:
-            name: Name of the variable.
-            parts: Whether a single entry along its first axis is read, not all of it.
-
-        Raises:
-            ValueError: If it is stored elsewhere, is no dataset, or the read would be too large.
-        """
+        """Find a dataset that is stored in this file; external links could expose other files."""
         file = self._opened()
         link, found = file.get(name, getlink=True), file[name]
         if not hasattr(found, "is_virtual"):
@@ -145,11 +125,7 @@ class MatSlices:
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a file is HDF5, as MATLAB files of version 7.3 are.
-
-    Raises:
-        InputError: If the file is missing or cannot be read.
-    """
+    """Whether a file is HDF5, as MATLAB files of version 7.3 are."""
     check_regular(path)
     try:
         with path.open("rb") as file:
@@ -160,12 +136,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """Read variables of a MATLAB file (version 5 to 7.3), axes as in MATLAB; all without names.
-
-    Raises:
-        InputError: If the file is missing or broken, or lacks a variable.
-        MissingExtraError: If h5py is needed and not installed.
-    """
+    """Read variables of a MATLAB file (version 5 to 7.3), axes as in MATLAB; all without names."""
     if is_hdf5(path):
         slices = MatSlices(path)
         try:
@@ -174,9 +145,78 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
             return {name: slices.whole(name).T for name in names or known}
         finally:
             slices.close()
-    file = Mat5File(path)
-    _check_names(path, names, sorted(file.names))
-    return {name: file.read(name) for name in names or sorted(file.names)}
+    found = _SCIPY.load(path, names)
+    if not set(names) <= set(found):
+        found = _SCIPY.load(path, ())
+    known = sorted(name for name in found if not name.startswith("__"))
+    _check_names(path, names, known)
+    return {name: found[name] for name in names or known}
+
+
+_CHILD = """
+import pickle, sys
+from scipy.io import loadmat
+while True:
+    try:
+        path, names = pickle.load(sys.stdin.buffer)
+    except EOFError:
+        break
+    try:
+        answer = loadmat(path, variable_names=names or None, appendmat=False)
+    except Exception as error:
+        answer = f"{type(error).__name__}: {error}"
+    pickle.dump(answer, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+"""
+
+
+class _Scipy:
+    """SciPy's reader in a process of its own, since some damaged files crash it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._process = 0
+        atexit.register(self._close)
+
+    def load(self, path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """Variables of a file, axes as in MATLAB; all without names."""
+        with self._lock:
+            child = self._running()
+            assert child.stdin is not None
+            assert child.stdout is not None
+            try:
+                pickle.dump((os.path.abspath(path), names), child.stdin)
+                child.stdin.flush()
+                answer = pickle.load(child.stdout)
+            except (OSError, EOFError, pickle.UnpicklingError) as error:
+                self._close()
+                raise _damaged(path, ValueError("SciPy cannot survive it")) from error
+        if isinstance(answer, str):
+            raise _damaged(path, ValueError(answer))
+        return answer
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        # A forked process does not share the child of its parent.
+        if self._child is None or self._process != os.getpid():
+            if find_spec("scipy") is None:
+                raise MissingExtraError("reading MATLAB files", "evaluate")
+            pipe = subprocess.PIPE
+            command = [sys.executable, "-c", _CHILD]
+            self._child = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+            )
+            self._process = os.getpid()
+        return self._child
+
+    def _close(self) -> None:
+        if self._child is not None and self._process == os.getpid():
+            self._child.kill()
+            self._child.communicate()
+        self._child = None
+
+
+_SCIPY = _Scipy()
 
 
 def _check_names(path: Path, asked: tuple[str, ...], found: list[str]) -> None:

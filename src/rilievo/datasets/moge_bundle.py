@@ -195,7 +195,6 @@ class Segmentation:
     """Objects of an image.
 
     Attributes:
-        mask: Number of the object of each pixel.
         labels: Name of an object to its number; numbers without a name are none.
     """
 
@@ -208,9 +207,6 @@ def read_log_depth(path: Path) -> Float32[np.ndarray, "h w"]:
 
     Numbers from 1 to 65534 run from the text ``near`` of the file to ``far``, evenly in the
     logarithm; a text ``unit``, which older files have, is a factor.
-
-    Raises:
-        InputError: If the file is broken, or its texts are missing or no such numbers.
     """
     stored = _sixteen_bits(path)
     texts = _texts(path)
@@ -224,11 +220,7 @@ def read_log_depth(path: Path) -> Float32[np.ndarray, "h w"]:
 
 
 def read_segmentation(path: Path) -> Segmentation:
-    """Objects of a PNG whose text ``labels`` names them.
-
-    Raises:
-        InputError: If the file is broken, or the text is no object of whole numbers.
-    """
+    """Objects of a PNG whose text ``labels`` names them."""
     stored = read_map(path)
     if stored.dtype.kind != "u":
         raise InputError(f"{path}: holds {stored.dtype}, expected whole numbers")
@@ -243,11 +235,7 @@ def read_segmentation(path: Path) -> Segmentation:
 
 
 def read_intrinsics(path: Path) -> Float64[np.ndarray, "3 3"]:
-    """Intrinsics of ``meta.json`` in shares of the image's sides, its centre at (0.5, 0.5).
-
-    Raises:
-        InputError: If the file is broken or holds no such intrinsics.
-    """
+    """Intrinsics of ``meta.json`` in shares of the image's sides, its centre at (0.5, 0.5)."""
     try:
         meta = parse_json(read_text(path))
         rows = meta["intrinsics"] if isinstance(meta, dict) else None

@@ -51,9 +51,6 @@ def view_of(K: Float64[np.ndarray, "3 3"], raw: tuple[int, int], shape: tuple[in
         K: Intrinsics of the image, in shares of its sides.
         raw: (height, width) of the image.
         shape: (height, width) of the view.
-
-    Raises:
-        ValueError: If the intrinsics give none.
     """
     # As the bundle's program reads them.
     K = K.astype(np.float32).astype(np.float64)

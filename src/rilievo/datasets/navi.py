@@ -30,11 +30,9 @@ class _Split:
     """Scenes of each object that belong to a split.
 
     Attributes:
-        kind: Prefix of the scenes' folders.
         first: Start of the range of these scenes, as a share in [0, 1].
         last: End of the range, as a share in [0, 1].
         posed_twice: Whether the object must have both multiview scenes and a wild set (Probe3D).
-        step: Stride over the images of all objects.
     """
 
     kind: str

@@ -29,8 +29,6 @@ class ObjectCrop:
         kept: (height, width) of Probe3D's copy on disk, whose shorter side is 1024.
         half: (height, width) of that copy resized to a shorter side of 512.
         top: First row of the square, at the size ``half``.
-        left: First column of the square.
-        side: Side of the square.
     """
 
     size: tuple[int, int]

@@ -1,75 +1,86 @@
 """The bases of datasets that are lists of files, and of those whose photographs are files."""
 
-from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
-from rilievo.datasets.files import find_entry, text_lines
+from rilievo.datasets.base import Absent, Dataset, checked_ids
+from rilievo.datasets.files import find_entry, names_in, text_lines
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 
 Entry = TypeVar("Entry")
 
 
+def _paths(entry: Any) -> Iterator[Path]:
+    values = (getattr(entry, each.name) for each in fields(entry))
+    return (each for each in values if isinstance(each, Path))
+
+
 class Listed(Dataset, Generic[Entry]):
-    """A dataset with a record of files for each image; ``__init__`` sets ``_files`` by id."""
+    """A dataset with a record of files for each image, which ``_keep`` or ``_choose`` sets."""
 
     _files: Mapping[str, Entry]
+    _order: tuple[str, ...]
 
-    @abstractmethod
-    def __init__(self, request: Request) -> None:
-        """Find the files.
-
-        Raises:
-            InputError: If the root does not hold this dataset.
-        """
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Ids of the whole list, in its order."""
+        return self._order
 
     def _entry(self, id: str) -> Entry:
-        """Look up the files of one image.
-
-        Raises:
-            InputError: If the dataset has no such id.
-        """
+        """Look up the files of one image."""
         return find_entry(self._files, id, self.request.root)
 
+    def _keep(
+        self,
+        entries: Mapping[str, Entry | None],
+        needed: Callable[[Entry], Iterable[Path | None]] = _paths,
+        unknown: str = "",
+    ) -> None:
+        """Set the ids of entries whose files exist; the others are absent.
+
+        Args:
+            entries: Files of every id, in the split's order; None for an id that has none.
+            needed: Function that gives the files without which an entry is absent; by default all
+                paths of its record.
+            unknown: Reason why an entry without files is absent.
+        """
+        # With a cache, since folders may have a hundred thousand files.
+        names = cache(names_in)
+        present: dict[str, Entry] = {}
+        absent: list[Absent] = []
+        for id, each in entries.items():
+            paths = () if each is None else needed(each)
+            lost = (path for path in paths if path and path.name not in names(path.parent))
+            missing = next(lost, None)
+            if each is None:
+                absent.append(Absent(id=id, reason=unknown))
+            elif missing is not None:
+                absent.append(Absent(id=id, reason=f"{printable(missing)} is missing"))
+            else:
+                present[id] = each
+        self._files, self._order = present, tuple(entries)
+        self.ids, self.absent = tuple(present), tuple(absent)
+
     def _choose(self, found: Mapping[str, Entry], list_file: Path | None) -> None:
-        """Set ``_files``, ``ids`` and ``absent``: the split's order, or that of the user's list.
+        """Keep the images of the split, or of the user's list.
 
         Args:
             found: Records with paths in some fields, by id, in the split's order.
             list_file: File with one id per line, which replaces the split's list.
-
-        Raises:
-            InputError: If the list cannot be read, or has an id twice.
         """
         asked, where = tuple(found), printable(self.request.root)
         if list_file is not None:
             where = printable(list_file)
             asked = tuple(line.text for line in text_lines(list_file))
-        present: dict[str, Entry] = {}
-        absent: list[Absent] = []
-        for id in checked_ids(asked, where):
-            if id not in found:
-                absent.append(Absent(id=id, reason=f"named in {where}, not found"))
-            elif (missing := _missing(found[id])) is not None:
-                absent.append(Absent(id=id, reason=f"there is no {printable(missing)}"))
-            else:
-                present[id] = found[id]
-        self._files, self.ids, self.absent = present, tuple(present), tuple(absent)
-
-
-def _missing(entry: Any) -> Path | None:
-    for each in fields(entry):
-        path = getattr(entry, each.name)
-        if isinstance(path, Path) and not path.is_file():
-            return path
-    return None
+        chosen = {id: found.get(id) for id in checked_ids(asked, where)}
+        self._keep(chosen, unknown=f"named in {where}, not found")
 
 
 @runtime_checkable
@@ -87,41 +98,9 @@ class PhotoFiles(Listed[Files]):
     """A dataset whose photographs are files: the field ``image`` of its records."""
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, upright, RGB.
-
-        Raises:
-            InputError: If its file is broken.
-        """
+        """The photograph, upright, RGB."""
         return read_photo(self._entry(id).image, own_depth=False).pixels
 
     def photo_file(self, id: str) -> Path | None:
         """The photograph's own file."""
         return self._entry(id).image
-
-    def _keep_present(
-        self,
-        files: Mapping[str, Files],
-        needed: Callable[[Files], Iterable[Path | None]],
-        names: Callable[[Path], Collection[str]],
-    ) -> list[Absent]:
-        """Set ``_files`` to the entries whose needed files exist, and return the others.
-
-        Args:
-            files: Files of every id, in the split's order.
-            needed: Function that gives the files without which an entry is absent; None counts as
-                a file that is there.
-            names: ``names_in`` with a cache, since folders may have a hundred thousand files.
-        """
-        present: dict[str, Files] = {}
-        absent: list[Absent] = []
-        for id, each in files.items():
-            missing = next(
-                (path for path in needed(each) if path and path.name not in names(path.parent)),
-                None,
-            )
-            if missing is None:
-                present[id] = each
-            else:
-                absent.append(Absent(id=id, reason=f"{printable(missing)} is missing"))
-        self._files = present
-        return absent

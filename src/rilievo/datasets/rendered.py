@@ -55,12 +55,7 @@ class Rendered(Dataset):
     )
 
     def __init__(self, request: Request) -> None:
-        """Choose the frames; none is rendered yet.
-
-        Raises:
-            OptionError: If rilievo was installed from its wheel, which leaves the renderer out.
-            InputError: If the user's list has a line that is no number of a frame.
-        """
+        """Choose the frames; none is rendered yet."""
         _check_renderer()
         self.request = request
         if request.list_file is not None:
@@ -70,19 +65,11 @@ class Rendered(Dataset):
         self.ids = tuple(f"{number:0{DIGITS}d}" for number in range(first, first + count))
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, RGB.
-
-        Raises:
-            MissingExtraError: If numba or OpenCV is not installed.
-        """
+        """The photograph, RGB."""
         return _frame(id, self.request.variant).image.copy()
 
     def truth(self, id: str) -> Truth:
-        """Exact depth, normals, sky, camera and pose.
-
-        Raises:
-            MissingExtraError: If numba or OpenCV is not installed.
-        """
+        """Exact depth, normals, sky, camera and pose."""
         frame = _frame(id, self.request.variant)
         return Truth(
             id=id,

@@ -41,13 +41,7 @@ _SPLIT_LINE = re.compile(r"(?:sequence|seq-)\s*(\d{1,6})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """Files of one image.
-
-    Attributes:
-        image: File of the picture.
-        depth: File of the depth camera, from the same moment.
-        pose: Text file of the camera's pose; it may be missing.
-    """
+    """Files of one image."""
 
     image: Path
     depth: Path
@@ -95,15 +89,11 @@ redkitchen/                     a scene; give it, the folder that has several, o
         ids, absent = _wanted(request)
         wanted = checked_ids(ids, str(request.list_file or request.root))
         frames = {id: _frame(request.root, id, names) for id in wanted}
-        absent += self._keep_present(frames, lambda frame: (frame.image, frame.depth), names)
-        self.ids, self.absent = tuple(self._files), tuple(absent)
+        self._keep(frames, lambda frame: (frame.image, frame.depth))
+        self.absent = (*absent, *self.absent)
 
     def truth(self, id: str) -> Truth:
-        """Depth and camera of the variant, and the pose if there is one.
-
-        Raises:
-            InputError: If a file is broken.
-        """
+        """Depth and camera of the variant, and the pose if there is one."""
         frame = self._entry(id)
         stored = read_counts(frame.depth)
         if stored.shape != _SHAPE:
@@ -140,11 +130,7 @@ def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 6
 
 
 def _wanted(request: Request) -> tuple[list[str], list[Absent]]:
-    """Ids of the list or split, and listed sequences that are missing.
-
-    Raises:
-        InputError: If the root has no frames, or a list is missing or invalid.
-    """
+    """Ids of the list or split, and listed sequences that are missing."""
     sequences = list(_sequences(request))
     if request.list_file is not None:
         return [line.text for line in text_lines(request.list_file)], []
@@ -161,11 +147,7 @@ def _wanted(request: Request) -> tuple[list[str], list[Absent]]:
 
 
 def _sequences(request: Request) -> Iterator[str]:
-    """Sequences of the split, relative to the root.
-
-    Raises:
-        InputError: If there are no sequences, or a scene lacks the list of the split.
-    """
+    """Sequences of the split, relative to the root."""
     root = request.root
     if _stems(root):
         if request.split != "all" and request.list_file is None:

@@ -42,14 +42,6 @@ def normals_of_stored(
 
     Integers are colours: 0 is -1, and the largest number of their type is 1. Pixels without
     roughly unit length (black, grey, white, zero, NaN) are holes.
-
-    Args:
-        stored: Numbers as stored in the file.
-        axes: Axis convention of the file.
-        path: Path for error messages.
-
-    Raises:
-        InputError: If the file holds no normals.
     """
     if stored.ndim != 3 or stored.shape[2] != 3:
         raise InputError(f"{path}: has shape {stored.shape}, expected normals, (height, width, 3)")

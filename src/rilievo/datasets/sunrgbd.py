@@ -16,7 +16,7 @@ from rilievo.datasets.files import (
     read_counts,
     text_lines,
 )
-from rilievo.datasets.intrinsics_file import read_intrinsics
+from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.mat_file import read_mat
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
@@ -127,7 +127,8 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
             )
         frames: dict[str, _Frame] = {}
         absent: list[Absent] = []
-        for id in _chosen(request, tree):
+        self._order = _chosen(request, tree)
+        for id in self._order:
             frame = _frame(id, tree.frames.get(id), _DEPTH_FOLDERS[request.variant])
             if isinstance(frame, _Frame):
                 frames[id] = frame
@@ -145,11 +146,7 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
         return Truth(id=id, depth=depth, depth_valid=stored > 0, camera=camera, scene=scene_in(id))
 
     def coding(self, id: str) -> DepthCoding:
-        """Detected encoding of a frame's depth.
-
-        Raises:
-            InputError: If the depth file is broken.
-        """
+        """Detected encoding of a frame's depth."""
         return coding_of(read_counts(self._entry(id).depth))
 
 
@@ -276,4 +273,4 @@ def _frame(id: str, folder: Path | None, depth_folder: str) -> _Frame | Absent:
 
 
 def _camera(path: Path) -> Camera | None:
-    return read_intrinsics(path) if path.is_file() else None
+    return Camera(K=read_K(path)) if path.is_file() else None

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
+from rilievo.datasets.base import DatasetCard, Request, checked_ids
 from rilievo.datasets.files import found_in, names_in, read_counts, scene_of
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.tum_sequence import (
@@ -26,7 +26,6 @@ from rilievo.datasets.tum_sequence import (
     read_trajectory,
 )
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 from rilievo.types import Camera, Truth
 
 _STEPS_A_METRE = 5000
@@ -34,15 +33,7 @@ _STEPS_A_METRE = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """A colour picture with its depth, camera and pose.
-
-    Attributes:
-        id: Id in the dataset.
-        image: File of the picture.
-        depth: File of the depth map nearest in time; None where none is near enough.
-        camera: Intrinsics of the sequence.
-        world_T_cam: Pose nearest in time; None where none is near enough.
-    """
+    """A colour picture with its depth, camera and pose."""
 
     id: str
     image: Path
@@ -53,12 +44,7 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recording:
-    """Properties of a whole sequence.
-
-    Attributes:
-        camera: Intrinsics of the pictures.
-        trajectory: Trajectory of the camera; None for sequences whose poses are not public.
-    """
+    """Properties of a whole sequence."""
 
     camera: Camera
     trajectory: Trajectory | None
@@ -100,30 +86,14 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
         self.request = request
         frames = list(_frames(request))
         checked_ids([frame.id for frame in frames], str(request.list_file or request.root))
-        names = cache(names_in)
-        files: dict[str, _Frame] = {}
-        absent: list[Absent] = []
-        for frame in frames:
-            needed = (frame.image, frame.depth)
-            missing = next(
-                (path for path in needed if path and path.name not in names(path.parent)), None
-            )
-            if missing is not None:
-                absent.append(Absent(id=frame.id, reason=f"{printable(missing)} is missing"))
-            elif frame.depth is None:
-                reason = f"no depth less than {MAX_SECONDS:g} s away is left for it"
-                absent.append(Absent(id=frame.id, reason=reason))
-            else:
-                files[frame.id] = frame
-        self._files = files
-        self.ids, self.absent = tuple(files), tuple(absent)
+        self._keep(
+            {frame.id: frame if frame.depth else None for frame in frames},
+            lambda frame: (frame.image, frame.depth),
+            unknown=f"no depth less than {MAX_SECONDS:g} s away is left for it",
+        )
 
     def truth(self, id: str) -> Truth:
-        """Depth, camera, and the pose if the trajectory covers the time of the frame.
-
-        Raises:
-            InputError: If the depth file is broken.
-        """
+        """Depth, camera, and the pose if the trajectory covers the time of the frame."""
         frame = self._entry(id)
         assert frame.depth is not None, "frames without depth are absent"
         stored = read_counts(frame.depth)
@@ -138,11 +108,7 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
 
 
 def _frames(request: Request) -> Iterator[_Frame]:
-    """Frames of the colour pictures, sequence by sequence, or of the user's list.
-
-    Raises:
-        InputError: If the root has no sequence, or a list is missing or invalid.
-    """
+    """Frames of the colour pictures, sequence by sequence, or of the user's list."""
     root = request.root
     folders = [Path()] if (root / "rgb.txt").is_file() else _sequences(root)
     if not folders:

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from rilievo.datasets.files import Line, numbers_of, text_lines
 from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.errors import InputError
-from rilievo.geometry.transforms import rigid
+from rilievo.geometry.transforms import rigid, rotation_of
 from rilievo.types import Camera, CameraSource
 
 MAX_SECONDS = 0.02
@@ -64,31 +64,19 @@ class Trajectory:
 
 
 def read_stamped(path: Path) -> list[Stamped]:
-    """Read ``rgb.txt`` or ``depth.txt``.
-
-    Raises:
-        InputError: If the file is missing, or a line is not "seconds path".
-    """
+    """Read ``rgb.txt`` or ``depth.txt``."""
     return [_stamped(line.text.split(), line, path) for line in text_lines(path)]
 
 
 def read_pairs(path: Path) -> Iterator[tuple[Stamped, Stamped]]:
-    """Read colour and depth of each line of a list, as the benchmark's ``associate.py`` prints it.
-
-    Raises:
-        InputError: If a line does not begin with "seconds path seconds path".
-    """
+    """Read colour and depth of each line of a list, as ``associate.py`` prints it."""
     for line in text_lines(path):
         words = line.text.split()
         yield _stamped(words[:2], line, path), _stamped(words[2:4], line, path)
 
 
 def read_trajectory(path: Path) -> Trajectory:
-    """Read ``groundtruth.txt``: seconds, tx ty tz [m], and the unit quaternion qx qy qz qw.
-
-    Raises:
-        InputError: If a line is not eight finite numbers, or the quaternion's length is not 1.
-    """
+    """Read ``groundtruth.txt``: seconds, tx ty tz [m], and the unit quaternion qx qy qz qw."""
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
         row = numbers_of(line.text)
@@ -99,7 +87,9 @@ def read_trajectory(path: Path) -> Trajectory:
             raise _odd_line(line, path, "a quaternion qx qy qz qw of length 1 at its end")
         rows.append(row)
     table = np.array(sorted(rows), np.float64).reshape(-1, 8)
-    return Trajectory(seconds=table[:, 0], poses=rigid(_rotations(table[:, 4:]), table[:, 1:4]))
+    return Trajectory(
+        seconds=table[:, 0], poses=rigid(rotation_of(table[:, [7, 4, 5, 6]]), table[:, 1:4])
+    )
 
 
 def associate(
@@ -157,15 +147,3 @@ def _stamped(words: Sequence[str], line: Line, path: Path) -> Stamped:
 
 def _odd_line(line: Line, path: Path, expected: str) -> InputError:
     return InputError(f"{path}: line {line.number} is '{line.text[:80]}'; expected {expected}")
-
-
-def _rotations(quaternions: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, "n 3 3"]:
-    """Rotation matrices of quaternions (x, y, z, w), which are normalised first."""
-    lengths = np.linalg.norm(quaternions, axis=1, keepdims=True)
-    x, y, z, w = (quaternions / lengths).T
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
-        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
-        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
-    )
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)

@@ -17,7 +17,6 @@ class PointMap:
     Attributes:
         values: x right, y down, z forward.
         kind: Difference from metres: nothing, a scale, or a scale and a shift in space.
-        valid: Pixels that have a point.
     """
 
     values: Float32[np.ndarray, "3 h w"]
@@ -68,9 +67,5 @@ class Answers(Protocol):
         ...
 
     def read(self, id: str) -> Answer:
-        """The prediction of one image.
-
-        Raises:
-            InputError: If it is missing, broken, or no depth or normals.
-        """
+        """The prediction of one image."""
         ...

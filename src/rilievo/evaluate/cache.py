@@ -27,6 +27,8 @@ from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction, Setting
 
 FORMAT = "rilievo-predictions/1"
 FINGERPRINT = "fingerprint.json"
+PREDICTIONS = "predictions"
+"""The folder of predictions within the folder of an evaluation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +36,11 @@ class Fingerprint:
     """Facts that all predictions of a folder share.
 
     Attributes:
-        format: Format of the folder.
-        model: Name of the model.
-        weights_sha256: Hash of its weights.
-        licence: Licence of its weights.
-        settings: Settings of the model that change its output.
         kind: Kind of its depth; None if only normals are stored.
         normals: Whether normals are kept.
         confidence: Whether the confidence is kept.
         camera: Whether the camera is kept that the model saw.
-        dataset: Dataset of the photographs.
-        split: Split of the dataset.
         variant: Variant of the dataset; some crop photographs.
-        input_crop: Crop of photographs before the model.
         version: Version of rilievo that began the folder; predictions of several versions may be in
             it.
     """
@@ -69,12 +63,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """A folder of predictions; ``open_cache`` and ``read_cache`` make it.
-
-    Attributes:
-        folder: Folder of the predictions.
-        fingerprint: Facts that all of them share.
-    """
+    """A folder of predictions; ``open_cache`` and ``read_cache`` make it."""
 
     folder: Path
     fingerprint: Fingerprint
@@ -103,11 +92,7 @@ class Cache:
     def write(
         self, id: str, prediction: Prediction, photo: UInt8[np.ndarray, "h w 3"] | None = None
     ) -> None:
-        """Keep what the fingerprint says of one prediction, and of which photograph it is.
-
-        Raises:
-            OutputError: If the file cannot be written.
-        """
+        """Keep what the fingerprint says of one prediction, and of which photograph it is."""
         arrays: dict[str, np.ndarray] = {}
         if photo is not None:
             arrays["photo"] = np.array(_checksum(photo), np.uint32)
@@ -129,11 +114,7 @@ class Cache:
 
     @retry_miscounted
     def read(self, id: str) -> Answer:
-        """The prediction of one image.
-
-        Raises:
-            InputError: If it is missing or broken.
-        """
+        """The prediction of one image."""
         path = self.path_of(id)
         check_regular(path)
         try:
@@ -158,11 +139,7 @@ class Cache:
 
     @retry_miscounted
     def is_of(self, id: str, photo: UInt8[np.ndarray, "h w 3"]) -> bool:
-        """Whether the prediction was made of this photograph, or does not say of which.
-
-        Raises:
-            InputError: If it is missing or broken.
-        """
+        """Whether the prediction was made of this photograph, or does not say of which."""
         path = self.path_of(id)
         check_regular(path)
         try:
@@ -191,11 +168,6 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
     """A folder to keep predictions in: a new one, or one begun with the same settings.
 
     What a killed process left half-written is removed.
-
-    Raises:
-        OptionError: If it holds predictions of another model, of other settings or images.
-        InputError: If its fingerprint is broken, or it holds files of other programs.
-        OutputError: If it cannot be made.
     """
     mark = folder / FINGERPRINT
     if os.path.exists(mark):
@@ -218,11 +190,7 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
 
 
 def read_cache(folder: Path) -> Cache:
-    """A folder of predictions that an evaluation left.
-
-    Raises:
-        InputError: If it is none, or of another format.
-    """
+    """A folder of predictions that an evaluation left."""
     mark = folder / FINGERPRINT
     if is_blank(mark):
         raise InputError(

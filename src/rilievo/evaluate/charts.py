@@ -5,9 +5,24 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.evaluate.records import RangeError, Summary
-from rilievo.evaluate.wording import count, head, number, percentage
-from rilievo.pages.charts import ACCENT, FAINT, INK, MUTED, SECOND, Chart, drawing
+from rilievo.evaluate.comparison import Column, Comparison
+from rilievo.evaluate.records import RangeError, Sparsification, Summary
+from rilievo.evaluate.wording import count, head, number, percentage, signed
+from rilievo.io.limits import printable
+from rilievo.metrics.certainty import Reliability
+from rilievo.metrics.metric import Better
+from rilievo.pages.charts import (
+    ACCENT,
+    FAINT,
+    INK,
+    MUTED,
+    SECOND,
+    Chart,
+    Mark,
+    drawing,
+    intervals,
+    short,
+)
 
 # More images than this are drawn in groups of neighbours.
 _MOST_DOTS = 1500
@@ -126,3 +141,120 @@ def _scale_depths(axes: Any, left: np.ndarray, widths: np.ndarray) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda metres, _: f"{metres:g}"))
     axes.set_xlim(left[0], left[-1] + widths[-1])
+
+
+def sparsification_chart(curve: tuple[Sparsification, ...], label: str) -> Chart:
+    """Error of what remains, against the share of pixels that were taken out."""
+    removed = [100 * each.removed for each in curve]
+    whole = curve[0].by_confidence
+    with drawing() as canvas:
+        axes = canvas.axes[0]
+        axes.axhline(whole, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), label="random")
+        by_confidence = [each.by_confidence for each in curve]
+        axes.plot(removed, by_confidence, color=ACCENT, linewidth=1.6, label="by confidence")
+        by_error = [each.by_error for each in curve]
+        axes.plot(removed, by_error, color=SECOND, linewidth=1.2, label="by the error itself")
+        axes.set_xlabel("least sure pixels taken out [%]")
+        axes.set_ylabel(label, parse_math=False)
+        axes.set_xlim(0, 100)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, labelcolor=INK)
+    half = curve[len(curve) // 2]
+    return Chart(
+        svg=canvas.svg,
+        words=f"Sparsification: {label} is {number(whole)} over all pixels, "
+        f"{number(half.by_confidence)} without the least sure half, and "
+        f"{number(half.by_error)} without the half that is most wrong.",
+        caption=f"{label} of the pixels that remain, as a mean over images. AUSE is the area "
+        "between the two curves, AURG that between the dashes and the confidence",
+    )
+
+
+def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
+    """Share of depth that is right, against the confidence."""
+    pixels = sum(each.pixels for each in bins)
+    with drawing() as canvas:
+        axes = canvas.axes[0]
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+        said, right = [each.said for each in bins], [each.right for each in bins]
+        sizes = [4 + 80 * each.pixels / pixels for each in bins]
+        axes.plot(said, right, color=ACCENT, linewidth=1.2)
+        axes.scatter(said, right, sizes, color=ACCENT)
+        axes.set_xlabel("confidence")
+        axes.set_ylabel("right within 1.25")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.02)
+    mean = sum(each.said * each.pixels for each in bins) / pixels
+    share = sum(each.right * each.pixels for each in bins) / pixels
+    return Chart(
+        svg=canvas.svg,
+        words=f"Calibration over {count(pixels)} pixels: the mean confidence is {number(mean)}, "
+        f"and {number(share)} of the depths are right within a factor of 1.25.",
+        caption="Share of depths that are right within a factor of 1.25, by confidence; on the "
+        "dashes it keeps its promise. Larger dots: more pixels",
+    )
+
+
+# More dots than this are thinned out: a page is not to be of many megabytes.
+_MOST_DRAWN = 3000
+
+
+def standing(comparison: Comparison, column: Column) -> Chart:
+    """Every row's value with its interval, published ones hollow."""
+    cells = [
+        (row, row.cells[column.metric]) for row in comparison.rows if column.metric in row.cells
+    ]
+    marks = [
+        Mark(name=row.name, value=cell.value, low=cell.low, high=cell.high, hollow=row.is_published)
+        for row, cell in cells
+    ]
+    caption = f"{column.label} with its 95 % interval; hollow: published"
+    return intervals(marks, head(column.label, column.unit), caption)
+
+
+def image_by_image(column: Column, name: str) -> Chart:
+    """A run's value of each image against the reference's."""
+    x, y = (np.array(column.values[each]) for each in (column.reference, name))
+    shown = _thinned(x.size)
+    with drawing(height=3.4) as canvas:
+        axes = canvas.axes[0]
+        ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
+        axes.plot(ends, ends, color=MUTED, linewidth=0.9)
+        axes.plot(x[shown], y[shown], ".", color=ACCENT, markersize=3.6, alpha=0.7)
+        axes.set_xlabel(f"{short(column.reference)}: {column.label}", parse_math=False)
+        axes.set_ylabel(f"{short(name)}: {column.label}", parse_math=False)
+    better = y > x if column.better is Better.HIGHER else y < x
+    caption = (
+        f"{printable(name)} is better than {printable(column.reference)} on "
+        f"{count(int(better.sum()))} of {count(x.size)} images ({percentage(better.mean())})"
+    )
+    if shown.size < x.size:
+        caption += f"; {count(shown.size)} of them drawn"
+    return Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
+
+
+def sorted_differences(column: Column, name: str) -> Chart:
+    """The differences of all images, from the smallest to the largest."""
+    values = np.sort(np.array(column.values[name]) - np.array(column.values[column.reference]))
+    at = np.arange(values.size) + 0.5
+    with drawing(height=3.4) as canvas:
+        axes = canvas.axes[0]
+        axes.fill_between(at, values, 0, color=FAINT, linewidth=0, step="mid")
+        axes.step(at, values, color=ACCENT, linewidth=1.2, where="mid")
+        axes.axhline(float(values.mean()), color=SECOND, linewidth=1.2)
+        axes.axhline(0, color=MUTED, linewidth=0.9)
+        axes.set_xlabel("images, sorted by difference")
+        axes.set_ylabel(f"difference in {head(column.label, column.unit)}", parse_math=False)
+        axes.set_xlim(0, values.size)
+    caption = (
+        f"{column.label} of {printable(name)} minus {printable(column.reference)}, image by image; "
+        f"the mean (orange) is {signed(float(values.mean()))}"
+    )
+    return Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
+
+
+def _thinned(size: int) -> np.ndarray:
+    """Indices of the dots that are drawn."""
+    if size <= _MOST_DRAWN:
+        return np.arange(size)
+    return np.sort(np.random.default_rng(0).choice(size, _MOST_DRAWN, replace=False))

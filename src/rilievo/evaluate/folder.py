@@ -7,11 +7,10 @@ from pathlib import Path
 
 from rilievo.errors import InputError, MissingExtraError, OutputError
 from rilievo.evaluate.benchmark import Benchmark, benchmark_sha256
-from rilievo.evaluate.pictures import Pictures
+from rilievo.evaluate.cache import PREDICTIONS
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.records import Evaluation
-from rilievo.evaluate.report import write_report
-from rilievo.evaluate.sources import PREDICTIONS
+from rilievo.evaluate.report import Pictures, write_report
 from rilievo.evaluate.table import FILE_NAME, read_evaluation, write_csv, write_parquet
 from rilievo.io.atomic import make_folder, remove, replacing, sweep_parts, unwritable
 from rilievo.io.checksums import CHECKSUMS, is_torn, write_checksums
@@ -34,9 +33,6 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
     """Refuse a folder with results of another model, benchmark or dataset, or with others' files.
 
     A dataset that was moved since is the same one.
-
-    Raises:
-        OutputError: If there are such.
     """
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{folder}: a file has this name: choose another folder")
@@ -105,9 +101,6 @@ def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> E
 
     Returns:
         The evaluation, with a warning for each file that was left out.
-
-    Raises:
-        OutputError: If a file cannot be written.
     """
     make_folder(folder)
     sweep_parts(folder)

@@ -10,13 +10,19 @@ from pathlib import Path
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Task
-from rilievo.evaluate.stored import WHICH_INVERSE, Stored, depth_of, normals_of, points_of
+from rilievo.evaluate.stored import (
+    Stored,
+    depth_of,
+    normals_of,
+    points_of,
+    said_kind,
+    stranger,
+)
 from rilievo.io.limits import printable
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import SUFFIX, read_sidecar
 from rilievo.types import CameraSource, DepthKind, DepthMap, MadeBy
-from rilievo.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +30,9 @@ class Foreign:
     """A folder of predictions; ``open_foreign`` makes it.
 
     Attributes:
-        folder: Folder as the user gave it.
         ours: Whether they are results of ``rilievo predict``, which say what they are.
         stored: Meaning of the values in its files, if they do not state it.
         kind: Kind of the depth or the points; None for normals.
-        task: Quantity that is scored.
-        made_by: Known facts about the model.
-        files: File of each id that has one.
         extra: Files of no image that is to be scored.
     """
 
@@ -44,11 +46,7 @@ class Foreign:
     extra: tuple[Path, ...] = ()
 
     def read(self, id: str) -> Answer:
-        """The prediction of one image.
-
-        Raises:
-            InputError: If there is none, or it is broken, or not what the user said.
-        """
+        """The prediction of one image."""
         if id not in self.files:
             names = dict.fromkeys((id, id.replace("/", "_"), id.rpartition("/")[2]))
             raise InputError(
@@ -105,10 +103,6 @@ def open_foreign(
         stored: Meaning of the values. Results of ``rilievo predict`` state it themselves.
         task: Quantity that is to be scored.
         pattern: Pattern of the files' names, with ``{id}``; None for the ids themselves.
-
-    Raises:
-        InputError: If there is no such folder, no file fits, or two fit one image.
-        OptionError: If the kind is missing, or is not what the files say, or a pattern has no id.
     """
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder of predictions")
@@ -130,19 +124,6 @@ def open_foreign(
         made_by = stranger(folder, kind, stored)
     facts = Foreign(folder=folder, ours=ours, stored=stored, kind=kind, made_by=made_by, task=task)
     return replace(facts, files=files, extra=extra)
-
-
-def said_kind(stored: Stored, place: Path) -> DepthKind:
-    """The kind of depth that files hold.
-
-    Raises:
-        OptionError: If the user has not said it.
-    """
-    if stored.kind is None:
-        raise OptionError(
-            f"what is the depth in {place}? say --kind {', '.join(DepthKind)} ({WHICH_INVERSE})"
-        )
-    return stored.kind
 
 
 def _is_ours(path: Path) -> bool:
@@ -169,17 +150,6 @@ def _own_facts(path: Path, stored: Stored) -> tuple[DepthKind | None, MadeBy]:
             f"--kind says '{stored.said}', but {path} says '{found}'; leave --kind out"
         )
     return found, first.made_by
-
-
-def stranger(place: Path, kind: DepthKind | None, stored: Stored) -> MadeBy:
-    """Known facts about the maker of predictions that do not state it."""
-    return MadeBy(
-        model=printable(place.resolve().name),
-        weights_sha256="unknown",
-        licence="unknown",
-        settings={"kind": None if kind is None else stored.said, "scale": stored.scale},
-        version=VERSION,
-    )
 
 
 def describe_extra(foreign: Foreign) -> str | None:
@@ -220,10 +190,6 @@ def matched(
             the name alone, and folders around it belong to the id. None for the id itself with any
             suffix, or, where no file has such a name, one of ``known``.
         known: Patterns of other programs.
-
-    Raises:
-        InputError: If no file fits, or two fit one image.
-        OptionError: If the pattern has no ``{id}``.
     """
     if pattern is not None and pattern.count("{id}") != 1:
         raise OptionError(

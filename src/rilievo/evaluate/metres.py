@@ -9,10 +9,10 @@ from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.alignment.aligned import apply_fit
 from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.alignment.points import PointFit
+from rilievo.datasets.files import unit_doubt
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.benchmark import Benchmark, Invalid, Task
-from rilievo.evaluate.notes import OTHER_UNIT, notes_on, why_nothing_counts
 from rilievo.evaluate.regions import counted, depth_mask
 from rilievo.evaluate.resampling import depth_at
 from rilievo.evaluate.rules import fitted, is_rule
@@ -29,10 +29,7 @@ class Metres:
     Attributes:
         depth: Predicted [m], clipped; read only where ``mask``.
         true: True [m]; read only where ``mask``.
-        mask: Pixels that are scored.
         aligned: Prediction after the fit, before it was clipped.
-        unanswered: Pixels that count but have no prediction.
-        notes: Notes on the alignment.
     """
 
     depth: Float32[np.ndarray, "h w"]
@@ -53,12 +50,6 @@ def in_metres(
         predicted: Predicted depth, at any size.
         truth: Ground truth of what the benchmark shows the model.
         fit: Fit of the whole scene, where the benchmark makes one; None for the image's own.
-
-    Raises:
-        OptionError: If the benchmark does not take depth of this kind.
-        InputError: If the prediction cannot be brought to the truth's size, or has no answer.
-        NoGroundTruthError: If no pixel of the truth counts.
-        CalibrationError: If the pixels do not determine the fit.
     """
     method = method_for(benchmark, predicted.kind)
     mask = depth_mask(benchmark, truth)
@@ -135,11 +126,7 @@ def _aligned(
 
 
 def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> DepthMap:
-    """A prediction at the truth's size, as the benchmark interpolates it.
-
-    Raises:
-        InputError: If it cannot be brought to that size.
-    """
+    """A prediction at the truth's size, as the benchmark interpolates it."""
     resized = depth_at(predicted, shape, benchmark.interpolation)
     least = benchmark.least_predicted
     if least is None or resized.kind is not DepthKind.AFFINE_INVERSE:
@@ -150,11 +137,7 @@ def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int
 def check_answered(
     benchmark: Benchmark, mask: Bool[np.ndarray, "h w"], answered: Bool[np.ndarray, "h w"]
 ) -> int:
-    """Count the scored pixels without a prediction, if the benchmark allows any.
-
-    Raises:
-        InputError: If it allows for none, or all are without.
-    """
+    """Count the scored pixels without a prediction, if the benchmark allows any."""
     count, scored = int(np.count_nonzero(mask)), int(np.count_nonzero(answered))
     if not scored:
         raise InputError(f"the prediction has no answer at any of the {count} pixels scored")
@@ -175,11 +158,7 @@ def _far_end(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) 
 
 
 def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit | str:
-    """The fit that the benchmark makes for depth of this kind.
-
-    Raises:
-        OptionError: If it takes none of this kind.
-    """
+    """The fit that the benchmark makes for depth of this kind."""
     if kind not in benchmark.alignment:
         known = ", ".join(f"'{each}'" for each in benchmark.alignment)
         pure = DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE
@@ -235,3 +214,83 @@ def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int,
             f"the prediction is {predicted.shape[0]} x {predicted.shape[1]}, as if cut already to "
             f"the crop '{benchmark.crop}': give it whole, {shape[0]} x {shape[1]}"
         )
+
+
+OFF = 50.0
+"""Times that no model of metric depth errs in the mean: its numbers are of another unit."""
+
+FEW = 100
+"""Pixels: a score that rests on fewer weighs as much as any in a mean over images, and says so."""
+
+UNANSWERED = {
+    Invalid.SKIP: "pixels with truth have no prediction and are not scored",
+    Invalid.FAR: "pixels with truth have no prediction and are scored as far",
+}
+OTHER_UNIT = (
+    f"metric depth is off by a factor of more than {OFF:g} in the mean: is its unit metres?"
+)
+
+
+def why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> str:
+    """Reason why an image has no score whose truth has too few pixels that count."""
+    assert truth.depth is not None
+    assert truth.depth_valid is not None
+    if mask.any():
+        return (
+            f"{np.count_nonzero(mask)} pixels have truth that counts, and the benchmark "
+            f"'{benchmark.name}' passes over images with fewer than {benchmark.least_pixels}"
+        )
+    true = truth.depth[truth.depth_valid]
+    if not true.size:
+        return "no pixel has true depth"
+    middle = float(np.median(true))
+    farthest = benchmark.max_depth
+    if farthest is not None and true.min() >= farthest and middle / 1000 < farthest:
+        return (
+            f"all true depth lies beyond the cap of {farthest:g} m (median {middle:.0f}): it looks "
+            "like millimetres read as metres; give the dataset its scale"
+        )
+    cap = "" if farthest is None else f" and {farthest:g}"
+    return (
+        f"none of the {true.size} pixels with true depth (median {middle:.3g} m) lies inside the "
+        f"crop{' and the mask' if benchmark.mask else ''} and between "
+        f"{benchmark.min_depth:g}{cap} m"
+    )
+
+
+def notes_on(
+    benchmark: Benchmark,
+    truth: Truth,
+    both: Bool[np.ndarray, "h w"],
+    resized: DepthMap,
+    aligned: Aligned,
+    unanswered: int,
+) -> list[str]:
+    """Notes on the depth of one image that was aligned."""
+    notes = []
+    assert truth.depth is not None
+    if aligned.clamped:
+        notes.append(f"{aligned.clamped} pixels taken out of range by the fit, and put at its end")
+    notes += notes_on_pixels(benchmark, int(np.count_nonzero(both)), unanswered)
+    x = resized.values[both]
+    if x.min() == x.max():
+        notes.append(f"the prediction is constant ({x[0]:g}) over all pixels that are scored")
+    # The mean is as good here as the median, which would cost a tenth of the whole score.
+    true = float(truth.depth[both].mean(dtype=np.float64))
+    doubt = unit_doubt(true)
+    if doubt is not None:
+        notes.append(doubt)
+    predicted = float(x.mean(dtype=np.float64))
+    if aligned.method is AlignMethod.NONE and not 1 / OFF < predicted / true < OFF:
+        notes.append(OTHER_UNIT)
+    return notes
+
+
+def notes_on_pixels(benchmark: Benchmark, scored: int, unanswered: int) -> list[str]:
+    """Notes on the number of pixels that a score rests on."""
+    notes = []
+    if unanswered:
+        notes.append(f"{unanswered} {UNANSWERED[benchmark.invalid]}")
+    if scored < FEW:
+        notes.append(f"its score rests on {scored} pixels: fewer than {FEW}")
+    return notes

@@ -40,9 +40,6 @@ def find_metric(task: Task, name: str) -> AnyMetric:
         task: Task whose table has it; a metric of one's own takes the pairs of this task.
         name: Name in that table, name offered by an installed package, or ``package.module:NAME``
             of a ``Metric`` of one's own.
-
-    Raises:
-        OptionError: If there is none, or one's own has a name of the table.
     """
     table = TABLES[task]
     if name in table:
@@ -58,11 +55,7 @@ def find_metric(task: Task, name: str) -> AnyMetric:
 
 
 def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
-    """The benchmark's metrics by their own names, its leading one first.
-
-    Raises:
-        OptionError: If there is no such metric, or two have one name.
-    """
+    """The benchmark's metrics by their own names, its leading one first."""
     found: dict[str, AnyMetric] = {}
     for name in benchmark.metrics:
         try:
@@ -78,11 +71,7 @@ def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
 
 
 def judges_confidence(benchmark: Benchmark) -> bool:
-    """Whether a metric of the benchmark asks for the confidence of predictions.
-
-    Raises:
-        OptionError: If there is no such metric.
-    """
+    """Whether a metric of the benchmark asks for the confidence of predictions."""
     return any(metric.needs_confidence for metric in metrics_of(benchmark).values())
 
 

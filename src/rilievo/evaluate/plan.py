@@ -24,9 +24,6 @@ class Plan:
 
     Attributes:
         benchmark: Benchmark with the dataset, split, variant and alignment that are used.
-        dataset: Opened.
-        ids: To be scored.
-        absent: Images of the selection whose files are missing.
     """
 
     benchmark: Benchmark
@@ -54,12 +51,7 @@ class Plan:
 
 
 def make_plan(benchmark: Benchmark, root: str | Path | None, options: EvaluateOptions) -> Plan:
-    """Open the dataset and settle the benchmark.
-
-    Raises:
-        OptionError: If names are unknown or options do not go together.
-        InputError: If the root is not the dataset, or has no image of the split.
-    """
+    """Open the dataset and settle the benchmark."""
     metrics_of(benchmark)
     name = _dataset_name(benchmark, options)
     benchmark = settled(benchmark, name, find_dataset(name).card, options)
@@ -99,9 +91,6 @@ def settled(
     """The benchmark with everything said that it leaves open, and with what the user changed.
 
     Whoever changes it has another benchmark, of another name.
-
-    Raises:
-        OptionError: If it has no alignment to change.
     """
     split = benchmark.split or card.splits[0]
     variant = benchmark.variant or card.variants[0]
@@ -149,11 +138,7 @@ def settled(
 
 
 def _with_certainty(benchmark: Benchmark) -> tuple[str, ...]:
-    """The benchmark's metrics, and those of confidence.
-
-    Raises:
-        OptionError: If its task knows none.
-    """
+    """The benchmark's metrics, and those of confidence."""
     if benchmark.task not in CERTAINTY:
         raise OptionError(
             f"--certainty judges the confidence of depth or normals, and the benchmark "

@@ -1,45 +1,45 @@
-"""Scores of points in space and of fields of view: what a model believes of its camera counts."""
+"""Scores of points in space, of fields of view, and of neighbouring frames of a video."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from rilievo.alignment.fit import Fit
 from rilievo.alignment.points import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark
-from rilievo.evaluate.metres import check_answered, method_for
-from rilievo.evaluate.notes import notes_on_pixels
-from rilievo.evaluate.records import Score
-from rilievo.evaluate.regions import depth_mask
+from rilievo.evaluate.metres import Metres, check_answered, in_metres, method_for, notes_on_pixels
+from rilievo.evaluate.regions import depth_mask, truth_for
 from rilievo.evaluate.resampling import depth_at
 from rilievo.geometry.intrinsics import resize_K, unproject
 from rilievo.metrics.point_maps import FieldOfViewPair, PointsPair
+from rilievo.metrics.stability import StabilityPair
 from rilievo.types import Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
-    """A pair to be scored, and what there is to be said of it.
+    """A pair to be scored, and the facts of its image, as ``Score`` has them.
 
     Attributes:
-        pair: Prediction and truth.
-        facts: Record of the image, without values of metrics.
+        pair: Prediction and truth, as the metrics of the task take them.
     """
 
-    pair: PointsPair | FieldOfViewPair
-    facts: Score
+    pair: Any
+    true_share: float = 1.0
+    scale: float | None = None
+    shift: float | None = None
+    unanswered: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def points_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
-    """Predicted points, fitted to the true ones as the benchmark does.
-
-    Raises:
-        RilievoError: If the image has no score.
-    """
+    """Predicted points, fitted to the true ones as the benchmark does."""
     raw, valid, kind = _predicted(benchmark, answer, truth)
     fit = point_fit_for(benchmark, kind)
     if fit is PointFit.POINT_SHIFT and not truth.is_metric:
@@ -62,25 +62,17 @@ def points_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
     predicted = fitted.scale * raw + fitted.shift[:, None, None]
     pair = PointsPair(predicted=predicted, true=true, valid=both, raw=raw, objects=truth.objects)
     assert truth.depth_valid is not None
-    facts = Score(
-        id=truth.id,
-        values={},
-        pixels=pair.count,
+    return Paired(
+        pair=pair,
         true_share=float(truth.depth_valid.mean()),
         scale=None if fit is PointFit.POINT_SHIFT else fitted.scale,
         unanswered=unanswered,
         notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
-        scene=truth.scene,
     )
-    return Paired(pair=pair, facts=facts)
 
 
 def point_fit_for(benchmark: Benchmark, kind: DepthKind) -> PointFit:
-    """The fit that the benchmark makes for points of this kind.
-
-    Raises:
-        OptionError: If it takes none of this kind.
-    """
+    """The fit that the benchmark makes for points of this kind."""
     fit = method_for(benchmark, kind)
     if fit not in list(PointFit):
         raise OptionError(f"the benchmark '{benchmark.name}' fits points by '{fit}'")
@@ -88,11 +80,7 @@ def point_fit_for(benchmark: Benchmark, kind: DepthKind) -> PointFit:
 
 
 def camera_pair(answer: Answer, truth: Truth) -> Paired:
-    """Predicted and true horizontal field of view.
-
-    Raises:
-        InputError: If either is not known.
-    """
+    """Predicted and true horizontal field of view."""
     if answer.K is None or answer.size is None:
         raise InputError("the prediction has no camera of its own")
     if truth.camera is None:
@@ -104,8 +92,7 @@ def camera_pair(answer: Answer, truth: Truth) -> Paired:
         predicted=_field_of_view(answer.K, answer.size[1]),
         true=_field_of_view(truth.camera.K, array.shape[-1]),
     )
-    facts = Score(id=truth.id, values={}, pixels=1, true_share=1.0, scene=truth.scene)
-    return Paired(pair=pair, facts=facts)
+    return Paired(pair=pair)
 
 
 def _field_of_view(K: Float64[np.ndarray, "3 3"], width: int) -> float:
@@ -134,3 +121,35 @@ def _predicted(
     K = resize_K(answer.K, size=answer.depth.shape, new_size=(height, width))
     values = np.where(depth.valid, depth.values, np.float32(1)).astype(np.float64)
     return np.asarray(unproject(values, K)), depth.valid, depth.kind
+
+
+def stability_pair(
+    benchmark: Benchmark,
+    frames: tuple[Answer, Answer],
+    truths: tuple[Truth, Truth],
+    fit: Fit | None,
+) -> Paired:
+    """Predicted depth of a frame and the next one, with the true motion between them."""
+    first, second = (truth_for(benchmark, each) for each in truths)
+    if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
+        raise InputError("the dataset has no camera or no pose for this frame or the next one")
+    metres: list[Metres] = []
+    for answer, truth in zip(frames, (first, second), strict=True):
+        if answer.depth is None:
+            raise InputError("the prediction has no depth")
+        metres.append(in_metres(benchmark, answer.depth, truth, fit))
+    seen = [each.aligned.depth.valid for each in metres]
+    depths = [
+        np.where(valid, each.depth, np.float32(0)).astype(np.float64)
+        for each, valid in zip(metres, seen, strict=True)
+    ]
+    pair = StabilityPair(
+        first=depths[0],
+        second=depths[1],
+        first_seen=seen[0],
+        second_seen=seen[1],
+        first_K=first.camera.K,
+        second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
+    )
+    share = 1.0 if first.depth_valid is None else float(first.depth_valid.mean())
+    return Paired(pair=pair, true_share=share, notes=metres[0].notes)

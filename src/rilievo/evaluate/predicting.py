@@ -40,11 +40,7 @@ class _Read:
 
 
 def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
-    """Facts that predictions of this model for this benchmark share.
-
-    Raises:
-        OptionError: If the model does not predict what the benchmark scores.
-    """
+    """Facts that predictions of this model for this benchmark share."""
     normals = benchmark.task is Task.NORMALS
     if normals and not model.card.normals:
         raise OptionError(f"the model '{model.card.name}' predicts no normals")
@@ -103,11 +99,7 @@ def fill(
     ids: Iterable[str],
     tally: Tally,
 ) -> list[Unscored]:
-    """Predict these images into the cache; those that cannot be predicted come back.
-
-    Raises:
-        OutputError: If the cache cannot be written.
-    """
+    """Predict these images into the cache; those that cannot be predicted come back."""
 
     @retry_miscounted
     def read(id: str) -> _Read:
@@ -146,9 +138,6 @@ def refuse_other_photographs(
         dataset: Dataset whose photographs they should be of.
         crop: Crop of the photographs before the model.
         ids: Ids with a prediction; some of them, evenly spread, are compared.
-
-    Raises:
-        OptionError: Naming the first that differs.
     """
     for id in spread(ids, COMPARED):
         try:
@@ -168,11 +157,7 @@ def refuse_other_photographs(
 def shown_to_model(
     image: UInt8[np.ndarray, "h w 3"], crop: InputCrop | str
 ) -> UInt8[np.ndarray, "a b 3"]:
-    """The part of a photograph that the benchmark shows the model.
-
-    Raises:
-        InputError: If the photograph is smaller than the crop.
-    """
+    """The part of a photograph that the benchmark shows the model."""
     height, width, _ = image.shape
     window = seen(crop, (height, width))
     return np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right])

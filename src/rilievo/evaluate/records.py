@@ -16,12 +16,8 @@ class Score:
     """One image.
 
     Attributes:
-        id: Name of the image in its dataset.
-        values: Metric's name to value.
-        pixels: Number of pixels that were scored.
         true_share: Share of the image's pixels with truth, before crop and cap.
         scale: Fitted by the alignment; None where none was.
-        shift: Likewise.
         unanswered: Pixels that count but have no prediction; what became of them, the benchmark
             says.
         notes: Notes, such as pixels that the fit took out of range.
@@ -41,12 +37,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unscored:
-    """An image of the split that has no score.
-
-    Attributes:
-        id: Name of the image in its dataset.
-        reason: One line.
-    """
+    """An image of the split that has no score."""
 
     id: str
     reason: str
@@ -57,20 +48,13 @@ class Summary:
     """One metric over all images.
 
     Attributes:
-        metric: Name of the metric.
-        label: Label for tables.
         unit: "" for none.
         better: Direction in which it improves.
         value: Value by the benchmark's averaging: the number to quote.
         low: Lower end of the 95 % confidence interval of ``value``, as
             ``rilievo.evaluate.intervals`` makes it; None of fewer than three images or scenes,
             and for a median over the pixels of all images.
-        high: Upper end.
-        per_image: Mean over images.
         pooled: Value over the pixels of all images; None if the metric has no such form.
-        median: Median over images.
-        images: Number of images.
-        pixels: Number of pixels.
     """
 
     metric: str
@@ -89,13 +73,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part of the images by itself, such as those indoors.
-
-    Attributes:
-        name: Beginning of the ids of its images.
-        images: Number of its images that have a score.
-        summaries: One a metric, the leading one first.
-    """
+    """A part of the images by itself, such as those indoors."""
 
     name: str
     images: int
@@ -109,8 +87,6 @@ class RangeError:
     Attributes:
         near: Lower end [m].
         far: Upper end [m].
-        pixels: Number of pixels.
-        abs_rel: Mean of |predicted - true| / true.
         bias: Mean of (predicted - true) / true.
     """
 
@@ -141,12 +117,7 @@ class DataFacts:
     """Images that were scored.
 
     Attributes:
-        dataset: Name of the dataset.
-        root: Folder as the user gave it.
-        split: Scored.
-        variant: Variant of the ground truth.
         official: Number of images of the whole split; None if the user decides.
-        found: Number of images on disk.
         asked: Number of images to score: fewer with ``--limit``.
         ids_sha256: Hash of the ids to score, one a line: tells selections apart.
         list_file: The user's own list; None for the official one.
@@ -168,15 +139,11 @@ class Evaluation:
     """One model on one benchmark.
 
     Attributes:
-        format: Format of this file.
-        benchmark: Name of the benchmark.
         benchmark_sha256: Hash of all its settings: results with another one are not comparable.
         settings: Settings of the benchmark in words, for the reader.
-        task: Quantity that was scored.
         made_by: Model, weights and settings.
         kind: Kind of the predicted depth; None for normals.
         alignment: Method that brought it to metres; None for normals.
-        data: Images that were scored.
         summaries: One a metric, the leading one first.
         parts: The same of parts of the images, where the benchmark has such.
         ranges: Error against true depth; empty for normals.
@@ -187,8 +154,6 @@ class Evaluation:
         scores: One an image, in the dataset's order.
         unscored: Every image of the split without a score, and why.
         warnings: Warnings about the whole run, such as ground truth that looks like millimetres.
-        command: The command line that repeats it.
-        version: Version of rilievo.
         seconds: Duration of the run [s], without predictions from the cache.
     """
 

@@ -20,9 +20,7 @@ class Window:
     """A rectangle of pixels.
 
     Attributes:
-        top: First row.
         bottom: End of the rows, exclusive.
-        left: First column.
         right: End of the columns, exclusive.
     """
 
@@ -42,11 +40,7 @@ class Window:
 
 
 def seen(crop: InputCrop | str, shape: tuple[int, int]) -> Window:
-    """The part of an image of this size that the model gets to see.
-
-    Raises:
-        InputError: If the image is smaller than the crop.
-    """
+    """The part of an image of this size that the model gets to see."""
     height, width = shape
     if is_rule(crop):
         return _by_rule(crop, shape)
@@ -68,9 +62,6 @@ def counted(crop: Crop | str, shape: tuple[int, int]) -> Window:
     """The part of a truth of this size in which pixels count.
 
     Fractions of a side are cut to whole pixels with ``int``, as all programs of the literature do.
-
-    Raises:
-        InputError: If the crop is meant for another size.
     """
     height, width = shape
     if is_rule(crop):
@@ -99,11 +90,7 @@ def _by_rule(place: str, shape: tuple[int, int]) -> Window:
 
 
 def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:
-    """The truth of the part that the model gets to see; its camera moves along.
-
-    Raises:
-        InputError: If the image is smaller than the crop.
-    """
+    """The truth of the part that the model gets to see; its camera moves along."""
     if crop is InputCrop.NONE:
         return truth
     window = seen(crop, size_of(truth))
@@ -119,11 +106,7 @@ def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:
 
 
 def truth_for(benchmark: Benchmark, truth: Truth) -> Truth:
-    """The truth as the benchmark takes it: of what the model sees, and up to its ceiling.
-
-    Raises:
-        InputError: If the image is smaller than the crop.
-    """
+    """The truth as the benchmark takes it: of what the model sees, and up to its ceiling."""
     truth = cut_truth(truth, benchmark.input_crop)
     if benchmark.truth_ceiling is None or truth.depth is None:
         return truth
@@ -131,11 +114,7 @@ def truth_for(benchmark: Benchmark, truth: Truth) -> Truth:
 
 
 def size_of(truth: Truth) -> tuple[int, int]:
-    """(height, width) of its maps.
-
-    Raises:
-        InputError: If it has none.
-    """
+    """(height, width) of its maps."""
     array = truth.depth if truth.depth is not None else truth.normals
     if array is None:
         raise InputError(f"sample {truth.id}: has neither true depth nor true normals")
@@ -144,11 +123,7 @@ def size_of(truth: Truth) -> tuple[int, int]:
 
 
 def depth_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
-    """Pixels whose true depth counts: with truth, between the caps (strictly), inside the crop.
-
-    Raises:
-        InputError: If the dataset has no depth, or the crop is meant for another size.
-    """
+    """Pixels whose true depth counts: with truth, between the caps (strictly), inside the crop."""
     if truth.depth is None or truth.depth_valid is None:
         raise InputError(
             f"sample {truth.id}: has no true depth, which the benchmark '{benchmark.name}' scores"
@@ -160,11 +135,7 @@ def depth_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
 
 
 def normals_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
-    """Pixels whose true normal counts.
-
-    Raises:
-        InputError: If the dataset has no normals, or the crop is meant for another size.
-    """
+    """Pixels whose true normal counts."""
     if truth.normals is None or truth.normals_valid is None:
         raise InputError(
             f"sample {truth.id}: has no true normals, which the benchmark '{benchmark.name}' scores"

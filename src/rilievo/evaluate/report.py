@@ -1,23 +1,192 @@
 """The report: one page on how a model did, where it failed, and how to repeat it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 
+from rilievo.alignment.fit import Fit
+from rilievo.datasets.base import Dataset
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import RilievoError
 from rilievo.evaluate import wording
-from rilievo.evaluate.certainty_charts import reliability_chart, sparsification_chart
-from rilievo.evaluate.charts import error_against_depth, histogram, sequence
+from rilievo.evaluate.answers import Answers
+from rilievo.evaluate.benchmark import Benchmark, Task
+from rilievo.evaluate.charts import (
+    error_against_depth,
+    histogram,
+    reliability_chart,
+    sequence,
+    sparsification_chart,
+)
 from rilievo.evaluate.intervals import FEWEST, scene_count
+from rilievo.evaluate.metres import in_metres
 from rilievo.evaluate.metrics import known_metrics
-from rilievo.evaluate.pictures import Pictures
-from rilievo.evaluate.records import Evaluation
-from rilievo.evaluate.shortlist import headline, shortlist
-from rilievo.evaluate.shown_images import ranked, shown_images
+from rilievo.evaluate.predicting import shown_to_model
+from rilievo.evaluate.records import Evaluation, Score, Summary
+from rilievo.evaluate.regions import depth_mask, normals_mask, size_of, truth_for
+from rilievo.evaluate.resampling import normals_at
 from rilievo.evaluate.table import metric_names
-from rilievo.evaluate.wording import head, setting_value
+from rilievo.evaluate.wording import (
+    count,
+    head,
+    headline,
+    number,
+    quantity,
+    setting_value,
+    shortlist,
+)
+from rilievo.metrics.metric import badness
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
+from rilievo.pages.pictures import Item, answer_panels, error_end, photo_panel, truth_panels
+from rilievo.types import Truth
+
+
+@runtime_checkable
+class Pictures(Protocol):
+    """The few images that a report shows, read when asked for.
+
+    All arrays of one image have the same size: that of its truth under the benchmark, which is
+    the photograph's after the benchmark's input crop. An image that cannot be read any more raises
+    a ``RilievoError``.
+    """
+
+    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph as the model saw it, RGB."""
+        ...
+
+    def depth(self, id: str) -> DepthMap | None:
+        """Predicted depth [m] as it was scored, aligned and clipped; None where there is none."""
+        ...
+
+    def normals(self, id: str) -> Float32[np.ndarray, "3 h w"] | None:
+        """Predicted normals, unit, towards the camera; None where there are none."""
+        ...
+
+    def truth(self, id: str) -> Truth:
+        """Ground truth; its masks hold just the pixels that were scored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Pictures of a dataset under a benchmark, read when asked for.
+
+    Attributes:
+        fit_of: Fit of an image's scene, where it has no fit of its own.
+    """
+
+    benchmark: Benchmark
+    dataset: Dataset
+    answers: Answers
+    fit_of: Callable[[str], Fit | None] = lambda _: None
+
+    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph as the model saw it, RGB."""
+        return shown_to_model(self.dataset.image(id), self.benchmark.input_crop)
+
+    def depth(self, id: str) -> DepthMap | None:
+        """Predicted depth [m] as it was scored; None where the task is another."""
+        if self.benchmark.task is not Task.DEPTH:
+            return None
+        answer = self.answers.read(id)
+        assert answer.depth is not None, "an image with a score of depth has depth"
+        metres = in_metres(self.benchmark, answer.depth, self._cut(id), self.fit_of(id))
+        # Pixels that were charged as far have no answer, but were scored.
+        valid = metres.aligned.depth.valid | metres.mask
+        return DepthMap(values=metres.depth, kind=DepthKind.METRIC, valid=valid)
+
+    def normals(self, id: str) -> Float32[np.ndarray, "3 h w"] | None:
+        """Predicted normals of unit length; None where the task is another."""
+        if self.benchmark.task is not Task.NORMALS:
+            return None
+        answer = self.answers.read(id)
+        assert answer.normals is not None, "an image with a score of normals has normals"
+        size = size_of(self._cut(id))
+        normals = normals_at(answer.normals, size, self.benchmark.interpolation)
+        with np.errstate(invalid="ignore"):
+            length = np.linalg.norm(normals, axis=0)
+            return normals / np.where(length > 0, length, np.float32(1))
+
+    def truth(self, id: str) -> Truth:
+        """Ground truth; its masks hold just the pixels that were scored."""
+        truth = self._cut(id)
+        if self.benchmark.task is Task.NORMALS:
+            return replace(truth, normals_valid=normals_mask(self.benchmark, truth))
+        if self.benchmark.task is Task.DEPTH:
+            return replace(truth, depth_valid=depth_mask(self.benchmark, truth))
+        return truth
+
+    def _cut(self, id: str) -> Truth:
+        return truth_for(self.benchmark, self.dataset.truth(id))
+
+
+STRIP = 4
+"""Images of each end."""
+PREDICTION = "Prediction"
+
+
+def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
+    """Images that have the leading metric, the best first."""
+    having = [score for score in scores if leading.metric in score.values]
+    return sorted(having, key=lambda score: badness(score.values[leading.metric], leading.better))
+
+
+def shown_images(evaluation: Evaluation, pictures: Pictures) -> Iterator[Item]:
+    """The worst and the best images by the leading metric; each is read when it is drawn."""
+    order = list(enumerate(ranked(evaluation.scores, evaluation.summaries[0]), start=1))
+    worst = order[: -STRIP - 1 : -1]
+    best = [each for each in order[:STRIP] if each not in worst]
+    for rank, score in (*worst, *best):
+        yield _item(evaluation, pictures, score, rank, len(order))
+
+
+def usual_error(evaluations: Sequence[Evaluation]) -> float:
+    """Relative error with the last colour in all maps of one page."""
+    summaries = [each for run in evaluations for each in run.summaries]
+    return error_end([each.median for each in summaries if each.metric == "abs_rel"])
+
+
+def _item(evaluation: Evaluation, pictures: Pictures, score: Score, rank: int, images: int) -> Item:
+    panels, fault, id = [], None, score.id
+    try:
+        truth = pictures.truth(id)
+        end = usual_error([evaluation])
+        on_normals = evaluation.task == "normals"
+        panels = [photo_panel(pictures.photo(id))]
+        panels += truth_panels(truth, depth=not on_normals, normals=on_normals)
+        panels += answer_panels(PREDICTION, pictures.depth(id), pictures.normals(id), truth, end)
+    except RilievoError as error:
+        panels, fault = [], str(error)
+    leading = evaluation.summaries[0]
+    return Item(
+        name=id,
+        label="best" if 2 * rank <= images + 1 else "worst",
+        value=quantity(score.values[leading.metric], leading.unit),
+        numbers=tuple(_numbers(evaluation, score, rank, images)),
+        notes=score.notes,
+        panels=tuple(panels),
+        fault=fault,
+    )
+
+
+def _numbers(
+    evaluation: Evaluation, score: Score, rank: int, images: int
+) -> Iterator[tuple[str, str]]:
+    yield "rank", f"{count(rank)} of {count(images)}"
+    short = shortlist(metric_names(evaluation))
+    for each in evaluation.summaries:
+        if each.metric in short and each.metric in score.values:
+            yield each.label, quantity(score.values[each.metric], each.unit)
+    yield "pixels", count(score.pixels)
+    for name, value in (("scale", score.scale), ("shift", score.shift)):
+        if value is not None:
+            yield name, number(value)
+
 
 LONGEST_TABLE = 2000
 """Most images that the table lists; of more, it lists the worst."""
@@ -34,10 +203,6 @@ def write_report(evaluation: Evaluation, path: Path, pictures: Pictures | None =
         evaluation: Evaluation to report.
         path: The file, ``report.html`` by custom.
         pictures: Pictures of the best and the worst images; None for none.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-        OutputError: If the file cannot be written.
     """
     scores = evaluation.scores
     leading = evaluation.summaries[0] if evaluation.summaries else None

@@ -39,9 +39,6 @@ def depth_at(
     """A depth map at the truth's size.
 
     A pixel is valid where all the pixels that it is made of are.
-
-    Raises:
-        InputError: If its proportions are others, or its kind has no inverse to interpolate.
     """
     if predicted.shape == shape:
         return predicted
@@ -75,9 +72,6 @@ def normals_at(
     """Normals at the truth's size; of unit length only where they were and nothing was resized.
 
     A pixel is NaN where one that it is made of is NaN, infinite or of length zero.
-
-    Raises:
-        InputError: If its proportions are others.
     """
     size = (predicted.shape[1], predicted.shape[2])
     if size == shape:
@@ -96,11 +90,7 @@ def normals_at(
 def confidence_at(
     confidence: Float32[np.ndarray, "a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "h w"]:
-    """Confidence at the truth's size, bilinear whatever depth is.
-
-    Raises:
-        InputError: If its proportions are others.
-    """
+    """Confidence at the truth's size, bilinear whatever depth is."""
     size = (confidence.shape[0], confidence.shape[1])
     if size == shape:
         return confidence
@@ -116,11 +106,7 @@ def directed(normals: Float32[np.ndarray, "3 h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def check_proportions(size: tuple[int, int], shape: tuple[int, int]) -> None:
-    """Refuse a prediction that is of another part of the scene than the truth.
-
-    Raises:
-        InputError: If its proportions differ by more than networks' rounding of sides.
-    """
+    """Refuse a prediction that is of another part of the scene than the truth."""
     ratio = (size[1] / size[0]) / (shape[1] / shape[0])
     if abs(ratio - 1) > ASPECT_TOLERANCE:
         raise InputError(

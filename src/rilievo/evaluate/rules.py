@@ -32,9 +32,6 @@ def find_rule(place: str, what: str) -> Callable[..., Any]:
     Args:
         place: ``package.module:name``.
         what: Kind of the function, for messages, such as "crop".
-
-    Raises:
-        OptionError: If there is no such function.
     """
     found = load_outside(place, what)
     if not callable(found):
@@ -43,11 +40,7 @@ def find_rule(place: str, what: str) -> Callable[..., Any]:
 
 
 def cropped(place: str, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) of a crop.
-
-    Raises:
-        InputError: If the function fails, or gives no part of the image.
-    """
+    """(top, bottom, left, right) of a crop."""
     found = _called(place, "crop", shape)
     try:
         top, bottom, left, right = (int(each) for each in found)
@@ -62,11 +55,7 @@ def cropped(place: str, shape: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 def masked(place: str, truth: Truth, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    """Pixels that a mask lets count.
-
-    Raises:
-        InputError: If the function fails, or gives no mask of the image.
-    """
+    """Pixels that a mask lets count."""
     found = _called(place, "mask", truth)
     if not isinstance(found, np.ndarray) or found.dtype != bool or found.shape != shape:
         raise InputError(f"the mask '{place}' gives {_told(found)}, expected {shape} bool")
@@ -79,11 +68,7 @@ def fitted(
     true: Float32[np.ndarray, "h w"],
     valid: Bool[np.ndarray, "h w"],
 ) -> Float32[np.ndarray, "h w"]:
-    """Depth [m] that a fit gives; 1 m where nothing is predicted.
-
-    Raises:
-        InputError: If the function fails, or gives no depth at a pixel with a prediction.
-    """
+    """Depth [m] that a fit gives; 1 m where nothing is predicted."""
     found = _called(place, "fit", predicted, true, valid)
     if not isinstance(found, np.ndarray) or found.shape != true.shape or found.dtype.kind != "f":
         raise InputError(f"the fit '{place}' gives {_told(found)}, expected {true.shape} float")
@@ -101,11 +86,7 @@ def fitted(
 def interpolated(
     place: str, values: Float[np.ndarray, "a b"], shape: tuple[int, int]
 ) -> Float64[np.ndarray, "h w"]:
-    """Numbers at another size.
-
-    Raises:
-        InputError: If the function fails, or gives another size.
-    """
+    """Numbers at another size."""
     found = _called(place, "interpolation", values.astype(np.float64), shape)
     if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype.kind != "f":
         raise InputError(

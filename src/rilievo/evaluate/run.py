@@ -16,18 +16,16 @@ from rilievo.evaluate.benchmark import (
     settings_of,
 )
 from rilievo.evaluate.benchmarks import find_benchmark
-from rilievo.evaluate.closing import exact_values, remarks
 from rilievo.evaluate.folder import write_results
 from rilievo.evaluate.metres import FITTED, method_for
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, command_line, make_plan
-from rilievo.evaluate.pool import ScoreJob, score_all
+from rilievo.evaluate.pool import ScoreJob, score_all, with_scenes
 from rilievo.evaluate.predicting import Fill, fill
-from rilievo.evaluate.prepared import Source, called, load_asked, predicted, source_of
 from rilievo.evaluate.records import Evaluation, Unscored
-from rilievo.evaluate.scene_fits import with_scenes
-from rilievo.evaluate.shown import Shown
-from rilievo.evaluate.summaries import Tallied
+from rilievo.evaluate.report import Shown
+from rilievo.evaluate.sources import Source, called, load_asked, predicted, source_of
+from rilievo.evaluate.summaries import Tallied, exact_values, remarks
 from rilievo.io.limits import printable
 from rilievo.models.base import Model
 from rilievo.predicting.summary import Tally
@@ -107,17 +105,8 @@ def score_plan(
 ) -> Evaluation:
     """Do what a plan says: ``evaluate``, once everything is settled.
 
-    Args:
-        plan: Images to score, and the benchmark that scores them.
-        options: All else.
-        name: The user's name of the model, or of the predictions; None for nothing.
-        load: Makes the model ready; called only where there are no predictions.
-        command: Command that repeats it.
-        show: Whether to show progress on standard error.
-        filling: Predicts what is not kept yet.
-
-    Raises:
-        RilievoError: As ``evaluate`` does.
+    ``load`` makes the model ready, and is called only where there are no predictions; ``name`` is
+    the user's name of the model or of the predictions, ``command`` the one that repeats it.
     """
     start = time.perf_counter()
     source = source_of(name, load, plan, options, show=show, filling=filling)
@@ -140,19 +129,9 @@ def keep_predictions(
     show: bool = True,
     filling: Fill = fill,
 ) -> Kept:
-    """Predict a part of a benchmark's images, to be scored by ``evaluate`` once all are there.
+    """Predict those of a benchmark's images that ``takes`` an id, to be scored by ``evaluate``.
 
-    Args:
-        model: Model, as for ``evaluate``.
-        benchmark: Benchmark, as for ``evaluate``.
-        root: Folder of the dataset on disk.
-        options: Options, as for ``evaluate``.
-        takes: Whether an image, by its id, belongs to the part.
-        show: Whether to show progress on standard error.
-        filling: Predicts what is not kept yet.
-
-    Raises:
-        RilievoError: As ``evaluate`` does.
+    All else is as for ``evaluate``.
     """
     if options.predictions is not None:
         raise OptionError("--predictions are made already, so no part of them is left to predict")

@@ -24,23 +24,14 @@ class GroupKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Results on disk.
-
-    Attributes:
-        folder: Folder that holds them.
-        evaluation: The results.
-    """
+    """Results on disk."""
 
     folder: Path
     evaluation: Evaluation
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
-    """Results in folders, and in the folders below one that has none itself, such as a suite's.
-
-    Raises:
-        InputError: If a path has no results, or they cannot be read.
-    """
+    """Results in folders, and in the folders below one that has none itself, such as a suite's."""
     runs = []
     for path in paths:
         places = [path] if not os.path.isdir(path) else list(_places(path))
@@ -111,14 +102,7 @@ def labels_of(
 
 
 def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
-    """Refuse runs of different benchmarks, or of different data under one benchmark.
-
-    Args:
-        runs: Evaluations by name.
-
-    Raises:
-        InputError: Naming what differs.
-    """
+    """Refuse runs of different benchmarks, or of different data under one benchmark."""
     (first, one), *others = runs.items()
     for name, other in others:
         if one.benchmark_sha256 != other.benchmark_sha256:
@@ -156,9 +140,6 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
     Args:
         runs: Evaluations by name.
         common: Whether to take those that all runs have, where they do not have the same.
-
-    Raises:
-        InputError: If the images differ and ``common`` is false, or no image is in all runs.
     """
     ids = {name: {score.id for score in run.scores} for name, run in runs.items()}
     first = next(iter(runs))

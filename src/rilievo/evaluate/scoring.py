@@ -2,25 +2,22 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float32, Float64, UInt8
 
 from rilievo.alignment.fit import Fit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark, Task
-from rilievo.evaluate.metres import check_answered, in_metres
+from rilievo.evaluate.metres import check_answered, in_metres, notes_on_pixels
 from rilievo.evaluate.metrics import metrics_of
-from rilievo.evaluate.notes import notes_on_pixels
-from rilievo.evaluate.points import camera_pair, points_pair
+from rilievo.evaluate.points import Paired, camera_pair, points_pair, stability_pair
 from rilievo.evaluate.records import Score, range_sums
 from rilievo.evaluate.regions import normals_mask, size_of, truth_for
 from rilievo.evaluate.resampling import confidence_at, depth_at, directed, normals_at
-from rilievo.evaluate.stability import stability_pair
 from rilievo.metrics.certainty import curves_of, reliability_sums
 from rilievo.metrics.metric import Sums
 from rilievo.metrics.order import OrderPair
@@ -33,8 +30,6 @@ class Scored:
     """The score of one image, and what pooled numbers are made of.
 
     Attributes:
-        score: Score for the per-image table.
-        sums: Sums of each metric that pools.
         ranges: Pixels, sum of relative errors' sizes, sum of relative errors; by true depth, as
             ``rilievo.evaluate.records`` has it. None for what is not metres.
         curves: Leading error by share of pixels removed, by confidence and by the error itself;
@@ -58,33 +53,36 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None = 
         answer: The prediction of what the benchmark shows the model, at any size.
         truth: Ground truth of the whole photograph, at its size.
         fit: Fit of the image's scene, where the benchmark makes one fit for each.
-
-    Raises:
-        RilievoError: If it has no score: the reason in one line.
     """
     truth = truth_for(benchmark, truth)
+    return _scored(benchmark, truth, _paired(benchmark, answer, truth, fit))
+
+
+def _paired(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None) -> Paired:
     if benchmark.task is Task.NORMALS:
-        return _score_normals(benchmark, answer, truth)
+        return _paired_normals(benchmark, answer, truth)
     if benchmark.task is Task.POINTS:
-        paired = points_pair(benchmark, answer, truth)
-        return _scored(benchmark, paired.pair, paired.facts, None)
+        return points_pair(benchmark, answer, truth)
     if benchmark.task is Task.CAMERA:
-        paired = camera_pair(answer, truth)
-        return _scored(benchmark, paired.pair, paired.facts, None)
+        return camera_pair(answer, truth)
     if answer.depth is None:
         raise InputError("the prediction has no depth")
     if benchmark.task is Task.ORDER:
-        return _score_order(benchmark, answer.depth, truth)
+        return _paired_points(benchmark, answer.depth, truth)
     if benchmark.task is Task.PICTURE:
-        return _score_picture(benchmark, answer.depth, truth)
-    return _score_depth(benchmark, answer, truth, fit)
+        return _paired_pictures(benchmark, answer.depth, truth)
+    return _paired_depth(benchmark, answer.depth, answer.confidence, truth, fit)
 
 
-def _score_depth(benchmark: Benchmark, answer: Answer, truth: Truth, given: Fit | None) -> Scored:
-    assert answer.depth is not None
-    metres = in_metres(benchmark, answer.depth, truth, given)
+def _paired_depth(
+    benchmark: Benchmark,
+    predicted: DepthMap,
+    confidence: Float32[np.ndarray, "a b"] | None,
+    truth: Truth,
+    given: Fit | None,
+) -> Paired:
+    metres = in_metres(benchmark, predicted, truth, given)
     assert truth.depth_valid is not None
-    confidence = answer.confidence
     if confidence is not None:
         confidence = confidence_at(confidence, size_of(truth))
         # Pixels that are charged as far have no answer, and nobody is sure of them.
@@ -96,48 +94,31 @@ def _score_depth(benchmark: Benchmark, answer: Answer, truth: Truth, given: Fit 
         camera=truth.camera,
         confidence=confidence,
     )
-    fit, method = metres.aligned.fit, metres.aligned.method
-    fitted = method != "none"
-    return _scored(
-        benchmark,
-        pair,
-        Score(
-            id=truth.id,
-            values={},
-            pixels=pair.count,
-            true_share=float(truth.depth_valid.mean()),
-            scale=fit.scale if fitted else None,
-            shift=fit.shift if fitted else None,
-            unanswered=metres.unanswered,
-            notes=metres.notes,
-            scene=truth.scene,
-        ),
-        range_sums(pair.t, pair.relative),
+    fit, fitted = metres.aligned.fit, metres.aligned.method != "none"
+    return Paired(
+        pair=pair,
+        true_share=float(truth.depth_valid.mean()),
+        scale=fit.scale if fitted else None,
+        shift=fit.shift if fitted else None,
+        unanswered=metres.unanswered,
+        notes=metres.notes,
     )
 
 
-def _score_normals(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
+def _paired_normals(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
     pair = _normals_pair(benchmark, answer, truth)
     assert truth.normals_valid is not None, "what makes a pair of normals has normals"
     unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
-    facts = Score(
-        id=truth.id,
-        values={},
-        pixels=pair.count,
+    return Paired(
+        pair=pair,
         true_share=float(truth.normals_valid.mean()),
-        scene=truth.scene,
         unanswered=unanswered,
         notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
     )
-    return _scored(benchmark, pair, facts, None)
 
 
 def angles(benchmark: Benchmark, answer: Answer, truth: Truth) -> Float64[np.ndarray, "n"]:
-    """Angles between predicted and true normals [°], at the pixels that are scored.
-
-    Raises:
-        RilievoError: If the image has no score.
-    """
+    """Angles between predicted and true normals [°], at the pixels that are scored."""
     truth = truth_for(benchmark, truth)
     return _normals_pair(benchmark, answer, truth).angles
 
@@ -158,7 +139,7 @@ def _normals_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Normals
     return NormalsPair(predicted=resized, true=truth.normals, valid=answered, confidence=confidence)
 
 
-def _score_picture(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
+def _paired_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Paired:
     if truth.depth is None or truth.depth_valid is None:
         raise InputError("has no true depth")
     if not truth.depth_valid.any():
@@ -183,18 +164,10 @@ def _score_picture(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> S
         ),
         true=eight_bits(np.where(truth.depth_valid, millimetres, 0.0), turned=False),
     )
-    facts = Score(
-        id=truth.id,
-        values={},
-        pixels=pair.count,
-        true_share=float(truth.depth_valid.mean()),
-        notes=notes,
-        scene=truth.scene,
-    )
-    return _scored(benchmark, pair, facts, None)
+    return Paired(pair=pair, true_share=float(truth.depth_valid.mean()), notes=notes)
 
 
-def _score_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
+def _paired_points(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Paired:
     order = truth.order
     if order is None:
         raise InputError(f"sample {truth.id}: has no pairs of points, which the benchmark scores")
@@ -204,9 +177,7 @@ def _score_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Sco
         values = -values
     values = np.where(resized.valid, values, np.nan)
     nearer, farther = (values[tuple(points.T)] for points in (order.nearer, order.farther))
-    pair = OrderPair(nearer=nearer, farther=farther)
-    facts = Score(id=truth.id, values={}, pixels=pair.count, true_share=1.0, scene=truth.scene)
-    return _scored(benchmark, pair, facts, None)
+    return Paired(pair=OrderPair(nearer=nearer, farther=farther))
 
 
 def eight_bits(values: Float[np.ndarray, "h w"], *, turned: bool) -> UInt8[np.ndarray, "h w"]:
@@ -226,19 +197,12 @@ def score_stability(
     truths: tuple[Truth, Truth],
     fit: Fit | None = None,
 ) -> Scored:
-    """Score one frame of a video against the next one.
-
-    Raises:
-        RilievoError: If it has no score.
-    """
-    paired = stability_pair(benchmark, frames, truths, fit)
-    return _scored(benchmark, paired.pair, paired.facts, None)
+    """Score one frame of a video against the next one."""
+    return _scored(benchmark, truths[0], stability_pair(benchmark, frames, truths, fit))
 
 
-def _scored(
-    benchmark: Benchmark, pair: Any, facts: Score, ranges: Float64[np.ndarray, "3 bins"] | None
-) -> Scored:
-    metrics = metrics_of(benchmark)
+def _scored(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
+    metrics, pair = metrics_of(benchmark), paired.pair
     sums = {name: metric.sums(pair) for name, metric in metrics.items()}
     values = {name: metrics[name].finish(each, pair.count) for name, each in sums.items()}
     for name, value in values.items():
@@ -249,14 +213,22 @@ def _scored(
             name: round(value, benchmark.rounding + (0 if metrics[name].unit else 2))
             for name, value in values.items()
         }
-    score = replace(facts, values=values)
-    pooling = {name: each for name, each in sums.items() if metrics[name].pools}
     judged = any(metric.needs_confidence for metric in metrics.values())
     is_depth = isinstance(pair, DepthPair)
     return Scored(
-        score=score,
-        sums=pooling,
-        ranges=ranges,
+        score=Score(
+            id=truth.id,
+            values=values,
+            pixels=pair.count,
+            true_share=paired.true_share,
+            scale=paired.scale,
+            shift=paired.shift,
+            unanswered=paired.unanswered,
+            notes=paired.notes,
+            scene=truth.scene,
+        ),
+        sums={name: each for name, each in sums.items() if metrics[name].pools},
+        ranges=range_sums(pair.t, pair.relative) if is_depth else None,
         curves=curves_of(pair) if judged else None,
         reliability=reliability_sums(pair) if judged and is_depth else None,
     )

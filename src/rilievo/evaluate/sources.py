@@ -1,46 +1,37 @@
 """Sources of predictions that are not made now: an earlier evaluation, or another program."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Shaped
-
-from rilievo.errors import InputError, OptionError
-from rilievo.evaluate.answers import Answer, Answers
-from rilievo.evaluate.benchmark import Task
-from rilievo.evaluate.cache import FINGERPRINT, Cache, Fingerprint, open_cache, read_cache
-from rilievo.evaluate.foreign import describe_extra, open_foreign, said_kind, stranger
+from rilievo.errors import OptionError
+from rilievo.evaluate.answers import Answers
+from rilievo.evaluate.benchmark import Benchmark, Task
+from rilievo.evaluate.cache import FINGERPRINT, PREDICTIONS, Cache, open_cache, read_cache
+from rilievo.evaluate.folder import check_results, run_folder
+from rilievo.evaluate.foreign import describe_extra, open_foreign
+from rilievo.evaluate.metres import FITTED, method_for
 from rilievo.evaluate.metrics import judges_confidence
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan
-from rilievo.evaluate.predicting import refuse_other_photographs
-from rilievo.evaluate.stored import Stored, depth_of
-from rilievo.io.limits import check_regular, printable, reason
-from rilievo.types import DepthKind, MadeBy
-
-PREDICTIONS = "predictions"
-"""The folder of predictions within the folder of an evaluation."""
+from rilievo.evaluate.predicting import Fill, fingerprint_of, refuse_other_photographs
+from rilievo.evaluate.records import Unscored
+from rilievo.evaluate.stored import open_stack
+from rilievo.io.limits import printable
+from rilievo.models.base import Model
+from rilievo.predicting.consent import agree_to_calls
+from rilievo.predicting.run import refined
+from rilievo.predicting.summary import Tally
+from rilievo.types import DepthKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Predictions on disk.
-
-    Attributes:
-        answers: To be scored.
-        warnings: Warnings about the predictions.
-    """
+    """Predictions on disk."""
 
     answers: Answers
     warnings: tuple[str, ...] = ()
-
-
-def open_run_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Cache:
-    """The cache in the folder of an evaluation, as ``open_cache`` says."""
-    return open_cache(folder / PREDICTIONS, fingerprint, ids)
 
 
 def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) -> Found:
@@ -50,10 +41,6 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
         label: Name of their model, if they do not state it.
         plan: Plan of the evaluation.
         options: Folder, kind and scale.
-
-    Raises:
-        OptionError: If they are not what the benchmark scores, or not what the options say.
-        InputError: If the folder is not there or fits no image.
     """
     assert options.predictions is not None, "asked for only where they are given"
     for folder in (options.predictions, options.predictions / PREDICTIONS):
@@ -135,86 +122,79 @@ def _kept(cache: Cache, plan: Plan, options: EvaluateOptions) -> Cache:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """An npy file with a map for each image; ``open_stack`` makes it.
+class Source:
+    """Predictions to be scored, where results go, and what went wrong on the way."""
 
-    Attributes:
-        path: The file.
-        stored: Meaning of its values.
-        kind: Kind of the depth.
-        made_by: Known facts about the model.
-        places: Index of each image's map.
-    """
-
-    path: Path
-    stored: Stored
-    kind: DepthKind
-    made_by: MadeBy
-    places: Mapping[str, int]
-
-    def read(self, id: str) -> Answer:
-        """The prediction of one image; nothing else is read.
-
-        Raises:
-            InputError: If the file is broken, or not what the user said.
-        """
-        numbers = np.array(_opened(self.path)[self.places[id]])
-        try:
-            return Answer(depth=depth_of(numbers, self.stored))
-        except InputError as error:
-            place = f"{printable(self.path)}[{self.places[id]}]"
-            raise InputError(f"{place}: {error}") from error
+    answers: Answers
+    folder: Path
+    failed: tuple[Unscored, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task: Task) -> Stack:
-    """The predictions of a split in one npy file, such as Monodepth2's ``disps_eigen_split.npy``.
-
-    Args:
-        path: An array (images, height, width), or with an axis of length one.
-        order: Ids of all images of the split, those without files too; None where it is not known.
-        stored: Meaning of the values.
-        task: Quantity that is to be scored.
-
-    Raises:
-        InputError: If it is no such array, or has another number of maps than the split.
-        OptionError: If the kind is missing, or something else than depth is scored.
-    """
-    if task not in (Task.DEPTH, Task.PICTURE):
-        raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")
-    kind = said_kind(stored, path)
-    count = len(_opened(path))
-    if order is None:
-        raise InputError(
-            f"{path}: its maps are in the split's order, but files of the split are missing, and "
-            "so is its order; name the images that are there with --list"
-        )
-    if count != len(order):
-        raise InputError(
-            f"{path}: holds {count} maps, but the split lists {len(order)} images; it is read in "
-            "the split's order, one map an image"
-        )
-    return Stack(
-        path=path,
-        stored=stored,
-        kind=kind,
-        made_by=stranger(path, kind, stored),
-        places={id: place for place, id in enumerate(order)},
-    )
+def source_of(
+    name: str | None,
+    load: Callable[[], Model],
+    plan: Plan,
+    options: EvaluateOptions,
+    *,
+    show: bool,
+    filling: Fill,
+) -> Source:
+    """Predictions: those that the user gives, or the model's."""
+    benchmark = plan.benchmark
+    if options.predictions is not None:
+        found = find_predictions(name, plan, options)
+        made_by = found.answers.made_by
+        folder = run_folder(options.output, made_by.model, benchmark.name)
+        check_results(folder, benchmark, made_by, plan.dataset.request.root)
+        _refuse_other_kinds(benchmark, found.answers.kind)
+        return Source(answers=found.answers, folder=folder, warnings=found.warnings)
+    return predicted(load(), plan, options, show=show, filling=filling)
 
 
-def _opened(path: Path) -> Shaped[np.ndarray, "n h w"]:
-    """The array, of which only what is asked for is read."""
-    check_regular(path)
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: is no npy file ({reason(error)})") from error
-    if isinstance(array, np.ndarray) and array.ndim == 4 and array.shape[1] == 1:
-        array = array[:, 0]
-    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "uif":
-        shape = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
-        raise InputError(
-            f"{path}: is {shape}, expected an npy file of numbers (images, height, width); a "
-            "folder of predictions has a file an image"
-        )
-    return array
+def called(model: Model | str | Path | None) -> str | None:
+    """The user's name of the model; None where there is none."""
+    if isinstance(model, Model):
+        return model.card.name
+    return None if model is None else str(model)
+
+
+def load_asked(model: Model | str | Path | None, options: EvaluateOptions) -> Model:
+    """The model that options name, ready to predict."""
+    if model is None:
+        raise OptionError("give a model to predict with, or a folder of --predictions to score")
+    if isinstance(model, Model):
+        if options.kind is not None or options.settings:
+            raise OptionError("kind and settings are for a model by its name; this one is loaded")
+        return model
+    return options.load(model)
+
+
+def predicted(
+    loaded: Model, plan: Plan, options: EvaluateOptions, *, show: bool, filling: Fill
+) -> Source:
+    """Predictions of the model, those that an earlier run kept among them."""
+    model = refined(loaded, flip=options.flip, tile=None)
+    folder = run_folder(options.output, model.card.name, plan.benchmark.name)
+    check_results(folder, plan.benchmark, model.made_by, plan.dataset.request.root)
+    fingerprint = fingerprint_of(model, plan.benchmark)
+    _refuse_other_kinds(plan.benchmark, fingerprint.kind)
+    cache = open_cache(folder / PREDICTIONS, fingerprint, plan.ids)
+    absent, broken = cache.missing(plan.ids)
+    todo = {*absent, *broken}
+    kept = [id for id in plan.ids if id not in todo]
+    refuse_other_photographs(cache, plan.dataset, plan.benchmark.input_crop, kept)
+    agree_to_calls(loaded, len(todo), flip=options.flip, yes=options.yes)
+    with Tally(output=folder, total=len(todo), show=show) as tally:
+        for id in broken:
+            tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")
+        wanted = [id for id in plan.ids if id in todo]
+        failed = filling(cache, model, plan.dataset, plan.benchmark.input_crop, wanted, tally)
+    warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
+    return Source(answers=cache, folder=folder, failed=tuple(failed), warnings=warnings)
+
+
+def _refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
+    """Refuse a kind of depth before any work is done, rather than image by image."""
+    if benchmark.task in FITTED and kind is not None:
+        method_for(benchmark, kind)

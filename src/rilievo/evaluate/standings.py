@@ -18,12 +18,11 @@ from jaxtyping import Float64
 
 from rilievo.errors import OptionError
 from rilievo.evaluate.compare import compare, shared_metrics
-from rilievo.evaluate.comparison import Cell, Comparison
-from rilievo.evaluate.comparison_columns import scenes_of
+from rilievo.evaluate.comparison import Cell, Comparison, scenes_of
 from rilievo.evaluate.intervals import FEWEST, grouped, scene_count
 from rilievo.evaluate.run_groups import Run, grouped_runs, labels_of, refuse_other_settings
 from rilievo.io.limits import printable
-from rilievo.metrics.metric import Better
+from rilievo.metrics.metric import Better, badness
 
 COMPANIONS = ("delta1", "within_11_25", "point_delta1")
 """Metrics that papers print beside the leading one; the first that a benchmark has is shown."""
@@ -229,17 +228,8 @@ def ranks_of(comparison: Comparison) -> dict[str, float]:
     leading = comparison.columns[0]
     rows = comparison.runs
     values = np.array([row.cells[leading.metric].value for row in rows], np.float64)
-    ranks = mean_ranks(_badness(values[None], leading.better))[0]
+    ranks = mean_ranks(badness(values[None], leading.better))[0]
     return {row.name: float(rank) for row, rank in zip(rows, ranks, strict=True)}
-
-
-def _badness(
-    values: Float64[np.ndarray, "draws models"], better: Better
-) -> Float64[np.ndarray, "draws models"]:
-    """Numbers that are smaller where the metric is better."""
-    if better is Better.ZERO:
-        return np.abs(values)
-    return -values if better is Better.HIGHER else values
 
 
 def mean_ranks(values: Float64[np.ndarray, "draws models"]) -> Float64[np.ndarray, "draws models"]:
@@ -291,6 +281,6 @@ def drawn_ranks(
     for _ in range(DRAWS // _AT_ONCE):
         weights = chance.multinomial(count, np.full(count, 1 / count), _AT_ONCE).astype(np.float64)
         means = (weights @ sums) / (weights @ sizes)[:, None]
-        parts.append(mean_ranks(_badness(means, column.better)))
+        parts.append(mean_ranks(badness(means, column.better)))
     ranks = np.concatenate(parts)
     return {row.name: each for row, each in zip(comparison.runs, ranks.T, strict=True)}

@@ -1,41 +1,21 @@
 """Standings as Markdown, CSV, LaTeX or a leaderboard, by the ending of their file."""
 
-import csv
-import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from rilievo.evaluate import wording
-from rilievo.evaluate.badness import badness
 from rilievo.evaluate.comparison import Column
-from rilievo.evaluate.comparison_tables import check_ending
+from rilievo.evaluate.comparison_tables import csv_text, write_by_ending
 from rilievo.evaluate.standings import Event, Standing, Standings
 from rilievo.evaluate.table import cell_text
 from rilievo.evaluate.wording import NOTHING
-from rilievo.io.atomic import remove
-from rilievo.io.checksums import beside, write_beside
+from rilievo.metrics.metric import badness
 from rilievo.pages.charts import Chart, Mark, intervals
-from rilievo.pages.document import text_of, write_page, write_text
-
-_CSV_HEADER = (
-    "model",
-    "mean_rank",
-    "mean_rank_low",
-    "mean_rank_high",
-    "benchmark",
-    "rank",
-    "in_mean_rank",
-    "metric",
-    "unit",
-    "better",
-    "value",
-    "low",
-    "high",
-    "images",
-)
+from rilievo.pages.document import text_of, write_page
 
 
 def write_standings(standings: Standings, path: Path) -> None:
@@ -44,20 +24,10 @@ def write_standings(standings: Standings, path: Path) -> None:
     Args:
         standings: Standings to write.
         path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``; the last is a leaderboard.
-
-    Raises:
-        OptionError: If it ends otherwise.
-        MissingExtraError: If a page is asked for, and Jinja or matplotlib is not installed.
-        OutputError: If the file cannot be written.
     """
-    check_ending(path)
-    ending = path.suffix.lower()
-    remove(beside(path))  # of what is replaced now
-    if ending == ".html":
-        write_leaderboard(standings, path)
-    else:
-        write_text(path, _TEXTS[ending](standings))
-    write_beside(path)
+    texts = {".md": markdown, ".csv": comma_separated, ".tex": latex}
+    page = partial(write_leaderboard, standings, path)
+    write_by_ending(path, standings, texts, page)
 
 
 def has_ranks(standings: Standings) -> bool:
@@ -89,25 +59,27 @@ def markdown(standings: Standings) -> str:
 
 def comma_separated(standings: Standings) -> str:
     """One line a model, benchmark and metric; no text in it is a formula."""
-    file = io.StringIO()
-    table = csv.writer(file, lineterminator="\n")
-    table.writerow(_CSV_HEADER)
-    for model in standings.models:
-        for event, column in columns_of(standings):
-            cell = event.cell(model.name, column.metric)
-            if cell is None:
-                continue
-            table.writerow(
-                (
-                    cell_text(model.name),
-                    *(model.mean_rank, model.low, model.high),
-                    *(cell_text(event.label), model.ranks[event.label]),
-                    event.label in standings.shared,
-                    *(cell_text(column.metric), column.unit, column.better),
-                    *(cell.value, cell.low, cell.high, event.comparison.images),
-                )
-            )
-    return file.getvalue()
+    return csv_text(
+        {
+            "model": cell_text(model.name),
+            "mean_rank": model.mean_rank,
+            "mean_rank_low": model.low,
+            "mean_rank_high": model.high,
+            "benchmark": cell_text(event.label),
+            "rank": model.ranks[event.label],
+            "in_mean_rank": event.label in standings.shared,
+            "metric": cell_text(column.metric),
+            "unit": column.unit,
+            "better": column.better,
+            "value": cell.value,
+            "low": cell.low,
+            "high": cell.high,
+            "images": event.comparison.images,
+        }
+        for model in standings.models
+        for event, column in columns_of(standings)
+        if (cell := event.cell(model.name, column.metric)) is not None
+    )
 
 
 def latex(standings: Standings) -> str:
@@ -156,10 +128,6 @@ def write_leaderboard(standings: Standings, path: Path) -> None:
     """Write standings as one page that loads nothing from elsewhere.
 
     It links to the reports of the runs, by the way from its own folder to theirs.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-        OutputError: If the file cannot be written.
     """
     links = {
         event.label: {
@@ -191,10 +159,3 @@ def _chart(standings: Standings) -> Chart:
         "intervals, by drawing images anew"
     )
     return intervals(marks, "mean rank", caption)
-
-
-_TEXTS: Mapping[str, Callable[[Standings], str]] = {
-    ".md": markdown,
-    ".csv": comma_separated,
-    ".tex": latex,
-}

@@ -1,13 +1,18 @@
-"""Numbers in files of other programs, and the depth or normals that they are."""
+"""Numbers in files of other programs, and the depth, normals or points that they are."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Shaped
 
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.evaluate.answers import PointMap
-from rilievo.types import DepthKind, DepthMap
+from rilievo.evaluate.answers import Answer, PointMap
+from rilievo.evaluate.benchmark import Task
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.types import DepthKind, DepthMap, MadeBy
+from rilievo.version import VERSION
 
 DISPARITY = "disparity"
 """Inverse depth up to a factor, without a shift: a kind of files, which become depth."""
@@ -39,11 +44,7 @@ class Stored:
 
 
 def stored_as(said: str | None, scale: float | None) -> Stored:
-    """Meaning of the values in files from the user's words.
-
-    Raises:
-        OptionError: If there is no such kind.
-    """
+    """Meaning of the values in files from the user's words."""
     known = (*DepthKind, DISPARITY)
     if said is not None and said not in known:
         raise OptionError(f"--kind has no '{said}'; {suggest(said, known)}")
@@ -51,11 +52,7 @@ def stored_as(said: str | None, scale: float | None) -> Stored:
 
 
 def depth_of(numbers: Shaped[np.ndarray, "..."], stored: Stored) -> DepthMap:
-    """Depth of one file; NaN, infinity, and zero of whole numbers are no answer.
-
-    Raises:
-        InputError: If the numbers cannot be what they are said to be, or there are none.
-    """
+    """Depth of one file; NaN, infinity, and zero of whole numbers are no answer."""
     kind = stored.kind
     assert kind is not None, "asked for before a file is read"
     if numbers.ndim != 2:
@@ -105,11 +102,7 @@ def _positive(stored: Stored) -> str:
 
 
 def points_of(numbers: Shaped[np.ndarray, "..."], kind: DepthKind) -> PointMap:
-    """Points of one file; those that are NaN or infinite are no answer.
-
-    Raises:
-        InputError: If the numbers cannot be points, or none of them is one.
-    """
+    """Points of one file; those that are NaN or infinite are no answer."""
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
         raise InputError(f"has shape {numbers.shape}, expected points (height, width, 3)")
     if numbers.dtype.kind != "f":
@@ -125,11 +118,7 @@ def points_of(numbers: Shaped[np.ndarray, "..."], kind: DepthKind) -> PointMap:
 
 
 def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "3 h w"]:
-    """Normals of one file; vectors of length zero, NaN or infinity are no answer.
-
-    Raises:
-        InputError: If the numbers cannot be normals, or none of them is one.
-    """
+    """Normals of one file; vectors of length zero, NaN or infinity are no answer."""
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
         raise InputError(f"has shape {numbers.shape}, expected normals (3, height, width)")
     if numbers.dtype.kind != "f":
@@ -142,3 +131,93 @@ def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "3 h w
     if bad == normals[0].size:
         raise InputError(f"is NaN or infinite at {bad} of {normals[0].size} pixels")
     return np.ascontiguousarray(normals, dtype=np.float32)
+
+
+def said_kind(stored: Stored, place: Path) -> DepthKind:
+    """The kind of depth that files hold."""
+    if stored.kind is None:
+        raise OptionError(
+            f"what is the depth in {place}? say --kind {', '.join(DepthKind)} ({WHICH_INVERSE})"
+        )
+    return stored.kind
+
+
+def stranger(place: Path, kind: DepthKind | None, stored: Stored) -> MadeBy:
+    """Known facts about the maker of predictions that do not state it."""
+    return MadeBy(
+        model=printable(place.resolve().name),
+        weights_sha256="unknown",
+        licence="unknown",
+        settings={"kind": None if kind is None else stored.said, "scale": stored.scale},
+        version=VERSION,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """An npy file with a map for each image; ``open_stack`` makes it."""
+
+    path: Path
+    stored: Stored
+    kind: DepthKind
+    made_by: MadeBy
+    places: Mapping[str, int]
+
+    def read(self, id: str) -> Answer:
+        """The prediction of one image; nothing else is read."""
+        numbers = np.array(_opened(self.path)[self.places[id]])
+        try:
+            return Answer(depth=depth_of(numbers, self.stored))
+        except InputError as error:
+            place = f"{printable(self.path)}[{self.places[id]}]"
+            raise InputError(f"{place}: {error}") from error
+
+
+def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task: Task) -> Stack:
+    """The predictions of a split in one npy file, such as Monodepth2's ``disps_eigen_split.npy``.
+
+    Args:
+        path: An array (images, height, width), or with an axis of length one.
+        order: Ids of all images of the split, those without files too; None where it is not known.
+        stored: Meaning of the values.
+        task: Quantity that is to be scored.
+    """
+    if task not in (Task.DEPTH, Task.PICTURE):
+        raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")
+    kind = said_kind(stored, path)
+    count = len(_opened(path))
+    if order is None:
+        raise InputError(
+            f"{path}: its maps are in the split's order, but files of the split are missing, and "
+            "so is its order; name the images that are there with --list"
+        )
+    if count != len(order):
+        raise InputError(
+            f"{path}: holds {count} maps, but the split lists {len(order)} images; it is read in "
+            "the split's order, one map an image"
+        )
+    return Stack(
+        path=path,
+        stored=stored,
+        kind=kind,
+        made_by=stranger(path, kind, stored),
+        places={id: place for place, id in enumerate(order)},
+    )
+
+
+def _opened(path: Path) -> Shaped[np.ndarray, "n h w"]:
+    """The array, of which only what is asked for is read."""
+    check_regular(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: is no npy file ({reason(error)})") from error
+    if isinstance(array, np.ndarray) and array.ndim == 4 and array.shape[1] == 1:
+        array = array[:, 0]
+    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "uif":
+        shape = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
+        raise InputError(
+            f"{path}: is {shape}, expected an npy file of numbers (images, height, width); a "
+            "folder of predictions has a file an image"
+        )
+    return array

@@ -9,15 +9,14 @@ from pathlib import Path
 
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError
 from rilievo.evaluate.benchmarks import find_benchmark
-from rilievo.evaluate.cache import read_cache
+from rilievo.evaluate.cache import PREDICTIONS, read_cache
 from rilievo.evaluate.folder import finished_results
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, command_line, make_plan
 from rilievo.evaluate.predicting import fingerprint_of
-from rilievo.evaluate.prepared import called, load_asked
 from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.run import score_plan
-from rilievo.evaluate.sources import PREDICTIONS
+from rilievo.evaluate.sources import called, load_asked
 from rilievo.evaluate.suite import Suite, SuiteRun, find_suite
 from rilievo.models.base import Model
 from rilievo.predicting.run import refined

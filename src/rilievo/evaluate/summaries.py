@@ -1,15 +1,27 @@
 """Numbers over all images, and how far chance alone moves them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.evaluate.benchmark import Averaging, Benchmark
-from rilievo.evaluate.intervals import Interval, Reach, Statistic, interval_of, mean_of
+from rilievo.datasets.files import TOO_FAR, TOO_NEAR
+from rilievo.evaluate.answers import Answers
+from rilievo.evaluate.benchmark import Averaging, Benchmark, Invalid, Task
+from rilievo.evaluate.intervals import (
+    FEWEST,
+    Interval,
+    Reach,
+    Statistic,
+    interval_of,
+    mean_of,
+    scene_count,
+)
+from rilievo.evaluate.metres import FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluate.metrics import metrics_of
+from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.records import (
     COUNT,
     Part,
@@ -17,11 +29,14 @@ from rilievo.evaluate.records import (
     Score,
     Sparsification,
     Summary,
+    Unscored,
     range_errors,
 )
-from rilievo.evaluate.scoring import Scored
+from rilievo.evaluate.scoring import Scored, angles
+from rilievo.io.limits import printable
 from rilievo.metrics.certainty import Reliability, reliability
 from rilievo.metrics.metric import AnyMetric, Better, Sums, pooled
+from rilievo.metrics.normals import pooled_median
 from rilievo.metrics.sparsification import REMOVED
 
 KEPT_SUMS = 64
@@ -30,11 +45,7 @@ KEPT_SUMS = 64
 
 @dataclass(slots=True, kw_only=True)
 class Tallied:
-    """Sums of the scores of images; memory per image is some hundred bytes.
-
-    Attributes:
-        benchmark: Benchmark of the scores.
-    """
+    """Sums of the scores of images; memory per image is some hundred bytes."""
 
     benchmark: Benchmark
     scores: list[Score] = field(default_factory=list)
@@ -179,3 +190,67 @@ def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
     if better is Better.LOWER:
         return Reach.POSITIVE
     return Reach.SHARE if not unit and max(values) <= 1 else Reach.ANY
+
+
+def exact_values(plan: Plan, answers: Answers, tallied: Tallied) -> dict[str, float]:
+    """The median angle of all pixels, where it is what the benchmark quotes: two more readings."""
+    benchmark = plan.benchmark
+    pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark.metrics
+    if benchmark.task is not Task.NORMALS or not pooled:
+        return {}
+    scored = [score.id for score in tallied.scores]
+
+    def each() -> Iterator[Float64[np.ndarray, "n"]]:
+        for id in scored:
+            yield angles(benchmark, answers.read(id), plan.dataset.truth(id))
+
+    return {"median": pooled_median(each)}
+
+
+def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Iterator[str]:
+    """Remarks on the evaluation, one line each."""
+    facts, count = plan.facts, len(tallied.scores)
+    if facts.official is not None and facts.found != facts.official:
+        yield f"the whole split has {facts.official} images; {facts.found} were found"
+    passed = len(plan.dataset.absent) - len(plan.absent)
+    if passed:
+        yield f"{passed} images of the split have no files, and --limit passes over them"
+    if facts.asked > count:
+        yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
+    yield from on_scenes([each.scene for each in tallied.scores])
+    for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT):
+        images = sum(any(note.endswith(said) for note in each.notes) for each in tallied.scores)
+        if images:
+            yield f"{images} images: {said}"
+    yield from _pixels(plan, tallied)
+
+
+def _pixels(plan: Plan, tallied: Tallied) -> Iterator[str]:
+    """Number of pixels without a prediction, and images scored on very few pixels."""
+    invalid = plan.benchmark.invalid
+    unanswered = [score.unanswered for score in tallied.scores]
+    lost = sum(unanswered)
+    if lost:
+        scored = sum(score.pixels for score in tallied.scores)
+        whole = scored if invalid is Invalid.FAR else scored + lost
+        yield (
+            f"{np.count_nonzero(unanswered)} images: {lost:,} of {whole:,} {UNANSWERED[invalid]} "
+            f"({lost / whole:.2%})"
+        )
+    small = sum(score.pixels < FEW for score in tallied.scores)
+    if small and plan.benchmark.task not in (Task.CAMERA, Task.ORDER):
+        yield (
+            f"{small} images rest on fewer than {FEW} pixels each, and count as much as any other "
+            "in a mean over images"
+        )
+
+
+def on_scenes(scenes: Sequence[str | None]) -> Iterator[str]:
+    """Frames of one clip are no independent evidence, however many there are."""
+    found = scene_count(scenes)
+    if found < FEWEST <= len(scenes):
+        named = " and ".join(sorted(printable(each) for each in set(scenes) if each))
+        yield (
+            f"the {len(scenes)} images are frames of {found} scene{'s' if found > 1 else ''} "
+            f"({named}) and nearly alike, so no confidence interval is claimed"
+        )

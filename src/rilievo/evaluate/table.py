@@ -5,9 +5,10 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rilievo.errors import InputError, MissingExtraError
-from rilievo.evaluate.records import Evaluation, Score
+from rilievo.evaluate.records import Evaluation
 from rilievo.io.atomic import replacing
 from rilievo.io.checksums import is_torn
 from rilievo.io.json_record import NotThisRecord, from_json
@@ -21,14 +22,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read the results of an evaluation.
-
-    Args:
-        path: ``evaluation.json``, or the folder that holds it.
-
-    Raises:
-        InputError: If it is not there, broken, or of another format.
-    """
+    """Read the results of an evaluation."""
     path = path / FILE_NAME if os.path.isdir(path) else path
     name = printable(path)
     if is_torn(path):
@@ -74,38 +68,19 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
 
     Texts that a spreadsheet would take for a formula get a leading apostrophe; Parquet has them
     as they are.
-
-    Raises:
-        OutputError: If the file cannot be written.
     """
-    metrics = metric_names(evaluation)
-    header = ("id", *metrics, "pixels", "true_share", "scale", "shift")
-    header += ("unanswered", "notes", "unscored")
-    with (
-        replacing(path) as part,
-        part.open("w", encoding="utf-8", newline="") as file,
-    ):
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(header)
-        table.writerows(_rows(evaluation, metrics))
+    header = ["id", *metric_names(evaluation), "pixels", "true_share", "scale", "shift"]
+    header += ["unanswered", "notes", "unscored"]
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, header, lineterminator="\n")
+        table.writeheader()
+        table.writerows(map(_as_cells, _records(evaluation)))
 
 
-def _rows(evaluation: Evaluation, metrics: tuple[str, ...]) -> Iterator[tuple[object, ...]]:
-    for score in evaluation.scores:
-        yield (
-            cell_text(score.id),
-            *(score.values.get(metric) for metric in metrics),
-            score.pixels,
-            score.true_share,
-            score.scale,
-            score.shift,
-            score.unanswered,
-            cell_text("; ".join(score.notes)),
-            None,
-        )
-    empty = (None,) * (len(metrics) + 6)
-    for image in evaluation.unscored:
-        yield (cell_text(image.id), *empty, cell_text(image.reason))
+def _as_cells(record: dict[str, Any]) -> dict[str, Any]:
+    texts = {name: "; ".join(each) for name, each in record.items() if isinstance(each, list)}
+    texts |= {name: each for name, each in record.items() if isinstance(each, str)}
+    return record | {name: cell_text(each) for name, each in texts.items()}
 
 
 def write_parquet(evaluation: Evaluation, path: Path) -> None:
@@ -113,10 +88,6 @@ def write_parquet(evaluation: Evaluation, path: Path) -> None:
 
     The schema's metadata has ``benchmark``, ``benchmark_sha256``, ``model``, ``weights_sha256``,
     ``dataset`` and ``version``.
-
-    Raises:
-        MissingExtraError: If pyarrow is not installed.
-        OutputError: If the file cannot be written.
     """
     try:
         import pyarrow
@@ -137,27 +108,25 @@ def write_parquet(evaluation: Evaluation, path: Path) -> None:
         ],
         metadata=_metadata(evaluation),
     )
-    scored = [_record(score, metrics) for score in evaluation.scores]
-    unscored = [
-        {"id": _unicode(image.id), "unscored": _unicode(image.reason)}
-        for image in evaluation.unscored
-    ]
-    table = pyarrow.Table.from_pylist([*scored, *unscored], schema=schema)
+    table = pyarrow.Table.from_pylist(list(_records(evaluation)), schema=schema)
     with replacing(path) as part:
         pyarrow.parquet.write_table(table, part)
 
 
-def _record(score: Score, metrics: tuple[str, ...]) -> dict[str, object]:
-    return {
-        "id": _unicode(score.id),
-        **{metric: score.values.get(metric) for metric in metrics},
-        "pixels": score.pixels,
-        "true_share": score.true_share,
-        "scale": score.scale,
-        "shift": score.shift,
-        "unanswered": score.unanswered,
-        "notes": [_unicode(note) for note in score.notes],
-    }
+def _records(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    for score in evaluation.scores:
+        yield {
+            "id": _unicode(score.id),
+            **score.values,
+            "pixels": score.pixels,
+            "true_share": score.true_share,
+            "scale": score.scale,
+            "shift": score.shift,
+            "unanswered": score.unanswered,
+            "notes": [_unicode(note) for note in score.notes],
+        }
+    for image in evaluation.unscored:
+        yield {"id": _unicode(image.id), "unscored": _unicode(image.reason)}
 
 
 def _metadata(evaluation: Evaluation) -> dict[str, str]:

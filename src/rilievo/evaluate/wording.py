@@ -1,9 +1,41 @@
 """Numbers and names as reports write them, and what metrics mean in plain words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rilievo.evaluate.records import Summary
 from rilievo.metrics.metric import Better
+
+SHOWN = 5
+"""Metrics of a terminal's table."""
+
+# What papers of depth, normals and pictures print, one of each sort.
+_USUAL = (
+    *("abs_rel", "rmse", "silog", "delta1", "mean", "median", "within_11_25", "within_30"),
+    *("log10", "delta2", "psnr", "ssim"),
+)
+
+_HEADLINE = ("abs_rel", "delta1", "rmse", "mean", "within_11_25", "median", "psnr", "ssim")
+
+
+def headline(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Choose the three metrics of a first screen: the leading one and the most usual."""
+    usual = sorted(
+        (name for name in shortlist(metrics)[1:]),
+        key=lambda name: _HEADLINE.index(name) if name in _HEADLINE else len(_HEADLINE),
+    )
+    return (*metrics[:1], *usual[:2])
+
+
+def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Choose at most ``SHOWN`` metrics, in order: the leading one and the usual ones."""
+    ranked = sorted(metrics[1:], key=lambda name: (name not in _USUAL, _place(name)))
+    chosen = {*metrics[:1], *ranked[: SHOWN - 1]}
+    return tuple(name for name in metrics if name in chosen)
+
+
+def _place(name: str) -> int:
+    return _USUAL.index(name) if name in _USUAL else len(_USUAL)
+
 
 NOTHING = "–"
 """Text in the cell of a missing number."""
@@ -50,11 +82,7 @@ _ALIGNED: Mapping[str, str] = {
 
 
 def aligned(method: str | None) -> str | None:
-    """Describe the alignment of predictions; None if it is unknown.
-
-    Args:
-        method: Name of an alignment, as evaluations record it.
-    """
+    """Describe the alignment of predictions; None if it is unknown."""
     if method is None:
         return None
     return _ALIGNED.get(method, f"aligned by {method}, fitted to its truth")

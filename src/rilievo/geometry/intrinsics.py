@@ -45,26 +45,6 @@ def flip_K(K: Float[Any, "*b 3 3"], *, width: int) -> Float[Any, "*b 3 3"]:
     return _matrix(fx, fy, width - 1 - cx, cy)
 
 
-def rotate_K(
-    K: Float[Any, "*b 3 3"], *, size: tuple[int, int], quarter_turns: int
-) -> Float[Any, "*b 3 3"]:
-    """K of the image turned counter-clockwise, as by ``numpy.rot90(image, quarter_turns)``.
-
-    Each quarter turn takes (x, y, z) to (y, -x, z).
-
-    Args:
-        K: Intrinsics of the image before the turn [px].
-        size: (height, width) of the image before the turn [px].
-        quarter_turns: Number of quarter turns, any integer; negative ones turn clockwise.
-    """
-    fx, fy, cx, cy = _entries(K)
-    height, width = size
-    for _ in range(quarter_turns % 4):
-        fx, fy, cx, cy = fy, fx, cy, width - 1 - cx
-        height, width = width, height
-    return _matrix(fx, fy, cx, cy)
-
-
 def K_from_fov(degrees: float, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
     """K of square pixels whose principal point is the centre of the image.
 

@@ -98,6 +98,19 @@ def _cross_matrix(vector: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
+def rotation_of(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
+    """Rotation of a quaternion (w, x, y, z) of any length but zero."""
+    xp = array_namespace(quaternion)
+    unit = quaternion / xp.sqrt(xp.sum(quaternion * quaternion, axis=-1, keepdims=True))
+    w, x, y, z = (unit[..., place] for place in range(4))
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
+        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
+        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
+    )
+    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
 def _quaternion(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
     """A unit quaternion (w, x, y, z) of the rotation, of either sign.
 

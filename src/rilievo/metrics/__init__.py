@@ -2,7 +2,7 @@
 
 from rilievo.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
 from rilievo.metrics.depth import DEPTH_METRICS
-from rilievo.metrics.metric import AnyMetric, Better, Metric, Sums, measure, pooled, sums_of, value
+from rilievo.metrics.metric import AnyMetric, Better, Metric, Sums, measure, pooled, value
 from rilievo.metrics.normals import NORMAL_METRICS, pooled_median
 from rilievo.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.metrics.picture import PICTURE_METRICS
@@ -28,6 +28,5 @@ __all__ = [
     "measure",
     "pooled",
     "pooled_median",
-    "sums_of",
     "value",
 ]

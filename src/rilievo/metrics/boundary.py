@@ -10,12 +10,12 @@ A pixel has an edge to another one in its window where that lies deeper by more 
 weight. Read in MoGe's ``moge/test/metrics.py`` (Wang et al. 2025).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int
+from jaxtyping import Bool, Float64, Int
 
-from rilievo.errors import InputError, NoGroundTruthError
 from rilievo.metrics.metric import Better, Metric, Sums
 from rilievo.metrics.pairs import DepthPair
 
@@ -56,47 +56,6 @@ def boundary_f1(sums: Sums, _count: int) -> float:
     return float(_WEIGHTS @ f1)
 
 
-def boundary_recall(
-    predicted: Float[np.ndarray, "h w"], foreground: Bool[np.ndarray, "h w"]
-) -> float:
-    """Share of a mask's outline at which the predicted depth increases, in [0, 1].
-
-    For scenes whose ground truth is an alpha matte or a segmentation, not depth; it is therefore in
-    no table. The prediction's edges are thinned first: of adjacent edges in line only the steepest
-    is kept, so that blurred predictions gain nothing from thick edges.
-
-    Args:
-        predicted: Depth at any scale; positive and finite everywhere.
-        foreground: Mask of the object in front; the paper takes alpha > 0.1.
-
-    Raises:
-        InputError: If sizes differ, or a depth is not positive and finite.
-        NoGroundTruthError: If the mask has no outline.
-    """
-    if predicted.shape != foreground.shape or foreground.dtype != bool:
-        raise InputError(
-            f"the mask is {foreground.shape} {foreground.dtype}, expected {predicted.shape} bool"
-        )
-    if not (predicted.min() > 0 and predicted.max() < np.inf):
-        raise InputError("depth is zero, negative, NaN or infinite: recall of edges needs it all")
-    depth = predicted.astype(np.float64)
-    recalls, outline = np.zeros(FACTORS.size), 0
-    for turned, mask in ((depth, foreground), (depth.T, foreground.T)):
-        left, right = turned[:, :-1], turned[:, 1:]
-        for step, edge in (
-            (right / left, mask[:, :-1] & ~mask[:, 1:]),
-            (left / right, mask[:, 1:] & ~mask[:, :-1]),
-        ):
-            edges = int(np.count_nonzero(edge))
-            outline += edges
-            for index, factor in enumerate(FACTORS):
-                found = edge.ravel()[_thin(step, factor)]
-                recalls[index] += np.count_nonzero(found) / max(edges, 1) / 4
-    if not outline:
-        raise NoGroundTruthError("the mask is the same everywhere: it has no outline to find")
-    return float(_WEIGHTS @ recalls)
-
-
 def _neighbours() -> tuple[tuple[tuple[slice, slice], tuple[slice, slice]], ...]:
     """Slices for pixels and their right neighbours, and for pixels and their lower neighbours."""
     whole, head, tail = slice(None), slice(None, -1), slice(1, None)
@@ -128,20 +87,6 @@ def _exceeding(levels: Int[np.ndarray, "n"]) -> Int[np.ndarray, "f"]:
     """Number of steps that exceed each factor, given how many factors each step exceeds."""
     histogram = np.bincount(levels, minlength=FACTORS.size + 1)
     return histogram[::-1].cumsum()[::-1][1:]
-
-
-def _thin(step: Float64[np.ndarray, "h w"], factor: float) -> Int[np.ndarray, "n"]:
-    """Keep the steepest of each run of steps above the factor along a row, the first of ties."""
-    places = np.flatnonzero(step > factor)
-    if not places.size:
-        return places
-    apart = (np.diff(places) != 1) | (np.diff(places // step.shape[1]) != 0)
-    starts = np.concatenate([[0], np.flatnonzero(apart) + 1])
-    run = np.repeat(np.arange(starts.size), np.diff([*starts, places.size]))
-    values = step.ravel()[places]
-    steepest = np.flatnonzero(values == np.maximum.reduceat(values, starts)[run])
-    _, first = np.unique(run[steepest], return_index=True)
-    return places[steepest[first]]
 
 
 STEPS: Float64[np.ndarray, "t"] = np.linspace(0.05, 0.25, 10)
@@ -188,20 +133,16 @@ def window_f1(sums: Sums, _count: int) -> float:
     return float(STEPS @ f1 / STEPS.sum())
 
 
-def _within(radius: int) -> Callable[[DepthPair], Sums]:
-    return lambda pair: window_edges(pair, radius)
-
-
 # A radius is one number here.
 WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = {
     f"edge_f1_r{radius}": Metric(
-        name=f"edge_f1_r{radius}",
-        label=f"edge F1 r={radius}",
-        unit="",
-        better=Better.HIGHER,
-        summary=f"F1 of occluding edges within {radius} pixel{'s' if radius > 1 else ''} (MoGe)",
-        sums=_within(radius),
-        finish=window_f1,
+        f"edge_f1_r{radius}",
+        f"edge F1 r={radius}",
+        "",
+        Better.HIGHER,
+        f"F1 of occluding edges within {radius} pixel{'s' if radius > 1 else ''} (MoGe)",
+        partial(window_edges, radius=radius),
+        window_f1,
     )
     for radius in (1, 2, 3)
 }

@@ -11,13 +11,13 @@ confidence of 0.8 is right in 80 of 100 pixels, as that of rilievo's own network
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.metrics.metric import Better, Metric, Sums, mean
+from rilievo.metrics.metric import Better, Metric, Sums, whole
 from rilievo.metrics.pairs import DepthPair, NormalsPair
-from rilievo.metrics.sparsification import Sparsified
 
 NEAR = 1.25
 """Factor within which a depth is right, as a confidence of rilievo means it."""
@@ -104,136 +104,91 @@ def coverage_gap(sums: Sums, count: int) -> float:
     return float(sums[0] / count) - LEVEL
 
 
-def _first(sums: Sums, _count: int) -> float:
-    """The number itself, of a metric that looks at an image as a whole."""
-    return float(sums[0])
+def _area(kind: str, error: str) -> Callable[[DepthPair | NormalsPair], Sums]:
+    """AUSE or AURG of one error, by its name."""
+    return lambda pair: np.array([getattr(pair.sparsified[error], kind)])
 
 
-def _ause(sparsified: Sparsified) -> float:
-    return sparsified.ause
-
-
-def _aurg(sparsified: Sparsified) -> float:
-    return sparsified.aurg
-
-
-def _area(
-    area: Callable[[Sparsified], float], error: str
-) -> Callable[[DepthPair | NormalsPair], Sums]:
-    """An area under the curves of one error."""
-    return lambda pair: np.array([area(pair.sparsified[error])])
+_CURVES = "area between the sparsification curves of"
+_GAIN = "what removal by confidence gains over random removal, in"
 
 
 def _areas(error: str, label: str, unit: str, words: str) -> tuple[Metric[DepthPair], ...]:
     """AUSE and AURG of one error of depth."""
-    return (
+    ause = f"{_CURVES} {words} by confidence and by the error itself (Poggi et al. 2020)"
+    aurg = f"{_GAIN} {words} (Poggi et al. 2020)"
+    return tuple(
         Metric(
-            name=f"ause_{error}",
-            label=f"AUSE {label}",
-            unit=unit,
-            better=Better.LOWER,
-            summary=f"area between the sparsification curves of {words} by confidence and by the "
-            "error itself (Poggi et al. 2020)",
-            sums=_area(_ause, error),
-            finish=_first,
+            f"{kind}_{error}",
+            f"{kind.upper()} {label}",
+            unit,
+            better,
+            summary,
+            _area(kind, error),
+            whole,
             pools=False,
             needs_confidence=True,
-        ),
-        Metric(
-            name=f"aurg_{error}",
-            label=f"AURG {label}",
-            unit=unit,
-            better=Better.HIGHER,
-            summary=f"what removal by confidence gains over random removal, in {words} "
-            "(Poggi et al. 2020)",
-            sums=_area(_aurg, error),
-            finish=_first,
-            pools=False,
-            needs_confidence=True,
-        ),
+        )
+        for kind, better, summary in (("ause", Better.LOWER, ause), ("aurg", Better.HIGHER, aurg))
     )
 
 
-def _calibration(
-    name: str,
-    label: str,
-    better: Better,
-    summary: str,
-    sums: Callable[[DepthPair], Sums],
-    finish: Callable[[Sums, int], float] = mean,
-) -> Metric[DepthPair]:
-    return Metric(
-        name=name,
-        label=label,
-        unit="",
-        better=better,
-        summary=summary,
-        sums=sums,
-        finish=finish,
-        needs_confidence=True,
-    )
-
-
+_calibration = partial(Metric, unit="", needs_confidence=True)
 _METRICS: tuple[Metric[DepthPair], ...] = (
     *_areas("abs_rel", "AbsRel", "", "AbsRel"),
     *_areas("rmse", "RMSE", "m", "RMSE"),
     *_areas("delta1", "δ1", "", "1 - δ1"),
     _calibration(
-        "ece",
-        "ECE",
-        Better.LOWER,
-        "mean |confidence - share right within 1.25| over 15 bins of confidence (Guo et al. 2017)",
-        reliability_sums,
-        expected_calibration_error,
+        name="ece",
+        label="ECE",
+        better=Better.LOWER,
+        summary="mean |confidence - share right within 1.25| over 15 bins of confidence (Guo et "
+        "al. 2017)",
+        sums=reliability_sums,
+        finish=expected_calibration_error,
     ),
     _calibration(
-        "brier", "Brier", Better.LOWER, "mean (confidence - right within 1.25)² (Brier 1950)", brier
+        name="brier",
+        label="Brier",
+        better=Better.LOWER,
+        summary="mean (confidence - right within 1.25)² (Brier 1950)",
+        sums=brier,
     ),
     _calibration(
-        "overconfidence",
-        "overconfidence",
-        Better.ZERO,
-        "mean confidence less share right within 1.25: positive where it promises too much",
-        overconfidence,
+        name="overconfidence",
+        label="overconfidence",
+        better=Better.ZERO,
+        summary="mean confidence less share right within 1.25: positive where it promises too much",
+        sums=overconfidence,
     ),
     _calibration(
-        "coverage90_gap",
-        "coverage - 0.9",
-        Better.ZERO,
-        "share of errors e inside the 90 % range that the confidence implies (Laplace), less 0.9",
-        covered,
-        coverage_gap,
+        name="coverage90_gap",
+        label="coverage - 0.9",
+        better=Better.ZERO,
+        summary="share of errors e inside the 90 % range that the confidence implies (Laplace), "
+        "less 0.9",
+        sums=covered,
+        finish=coverage_gap,
     ),
 )
 # A new metric is one function and one line above.
 CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = {metric.name: metric for metric in _METRICS}
 
 NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = {
-    f"{name}_mean": Metric(
-        name=f"{name}_mean",
-        label=f"{name.upper()} mean",
-        unit="°",
-        better=better,
-        summary=summary,
-        sums=_area(area, "mean"),
-        finish=_first,
+    f"{kind}_mean": Metric(
+        f"{kind}_mean",
+        f"{kind.upper()} mean",
+        "°",
+        better,
+        summary,
+        _area(kind, "mean"),
+        whole,
         pools=False,
         needs_confidence=True,
     )
-    for name, better, area, summary in (
-        (
-            "ause",
-            Better.LOWER,
-            _ause,
-            "area between the sparsification curves of the mean angle by confidence and by the "
-            "angle itself",
-        ),
-        (
-            "aurg",
-            Better.HIGHER,
-            _aurg,
-            "what removal by confidence gains over random removal, in the mean angle",
-        ),
+    for kind, better, summary in (
+        ("ause", Better.LOWER, f"{_CURVES} the mean angle by confidence and by the angle itself"),
+        ("aurg", Better.HIGHER, f"{_GAIN} the mean angle"),
     )
 }
 

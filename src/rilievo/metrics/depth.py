@@ -13,7 +13,7 @@ from jaxtyping import Float, Float64
 from rilievo.alignment.lines import dot
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.metrics.boundary import boundary_counts, boundary_f1
-from rilievo.metrics.metric import Better, Metric, Sums, mean, root_mean
+from rilievo.metrics.metric import Better, Metric, Sums, root_mean
 from rilievo.metrics.pairs import DepthPair
 
 
@@ -166,92 +166,73 @@ def _within(bound: float) -> Callable[[DepthPair], Sums]:
     return lambda pair: np.array([float(np.count_nonzero(pair.factor < bound))])
 
 
-def _error(
-    name: str,
-    label: str,
-    unit: str,
-    summary: str,
-    sums: Callable[[DepthPair], Sums],
-    finish: Callable[[Sums, int], float] = mean,
-) -> Metric[DepthPair]:
-    return Metric(
-        name=name,
-        label=label,
-        unit=unit,
-        better=Better.LOWER,
-        summary=summary,
-        sums=sums,
-        finish=finish,
-    )
-
-
-def _share(
-    name: str,
-    label: str,
-    summary: str,
-    sums: Callable[[DepthPair], Sums],
-    finish: Callable[[Sums, int], float] = mean,
-) -> Metric[DepthPair]:
-    return Metric(
-        name=name,
-        label=label,
-        unit="",
-        better=Better.HIGHER,
-        summary=summary,
-        sums=sums,
-        finish=finish,
-    )
-
-
-_BIAS: Metric[DepthPair] = Metric(
-    name="bias",
-    label="bias",
-    unit="",
-    better=Better.ZERO,
-    summary="mean (p - t) / t: positive where depth comes out too large",
-    sums=bias,
-)
+LOW, HIGH = Better.LOWER, Better.HIGHER
 _METRICS: tuple[Metric[DepthPair], ...] = (
-    _error("abs_rel", "AbsRel", "", "mean |p - t| / t", abs_rel),
-    _error("sq_rel", "SqRel", "m", "mean (p - t)² / t (Eigen et al. 2014)", sq_rel),
-    _error("rmse", "RMSE", "m", "root of mean (p - t)²", squared_error, root_mean),
-    _error("rmse_log", "RMSElog", "", "root of mean e²", squared_log_error, root_mean),
-    _error("log10", "log10", "", "mean |log₁₀ p - log₁₀ t|", log10_error),
-    _error(
-        "silog", "SILog ×100", "", "100 √(mean e² - mean² e): KITTI, Marigold", log_moments, silog
+    Metric("abs_rel", "AbsRel", "", LOW, "mean |p - t| / t", abs_rel),
+    Metric("sq_rel", "SqRel", "m", LOW, "mean (p - t)² / t (Eigen et al. 2014)", sq_rel),
+    Metric("rmse", "RMSE", "m", LOW, "root of mean (p - t)²", squared_error, root_mean),
+    Metric("rmse_log", "RMSElog", "", LOW, "root of mean e²", squared_log_error, root_mean),
+    Metric("log10", "log10", "", LOW, "mean |log₁₀ p - log₁₀ t|", log10_error),
+    Metric(
+        "silog",
+        "SILog ×100",
+        "",
+        LOW,
+        "100 √(mean e² - mean² e): KITTI, Marigold",
+        log_moments,
+        silog,
     ),
-    _error(
+    Metric(
         "silog_unbiased",
         "SILog n-1 ×100",
         "",
+        LOW,
         "100 times the standard deviation of e by n - 1: UniDepth",
         log_moments,
         silog_unbiased,
     ),
-    _error(
+    Metric(
         "silog_half",
         "SILog λ=0.5",
         "",
+        LOW,
         "√(mean e² - mean² e / 2), no factor: Depth Anything V2",
         log_moments,
         silog_half,
     ),
-    _share("delta1", "δ1", "share with max(p/t, t/p) < 1.25, strictly", _within(1.25)),
-    _share("delta2", "δ2", "share with max(p/t, t/p) < 1.25², strictly", _within(1.25**2)),
-    _share("delta3", "δ3", "share with max(p/t, t/p) < 1.25³, strictly", _within(1.25**3)),
-    _error("irmse", "iRMSE", "1/m", "root of mean (1/p - 1/t)²", squared_inverse_error, root_mean),
-    _error("mae", "MAE", "m", "mean |p - t|", absolute_error),
-    _BIAS,
-    _share(
+    Metric("delta1", "δ1", "", HIGH, "share with max(p/t, t/p) < 1.25, strictly", _within(1.25)),
+    Metric(
+        "delta2", "δ2", "", HIGH, "share with max(p/t, t/p) < 1.25², strictly", _within(1.25**2)
+    ),
+    Metric(
+        "delta3", "δ3", "", HIGH, "share with max(p/t, t/p) < 1.25³, strictly", _within(1.25**3)
+    ),
+    Metric(
+        "irmse", "iRMSE", "1/m", LOW, "root of mean (1/p - 1/t)²", squared_inverse_error, root_mean
+    ),
+    Metric("mae", "MAE", "m", LOW, "mean |p - t|", absolute_error),
+    Metric(
+        "bias",
+        "bias",
+        "",
+        Better.ZERO,
+        "mean (p - t) / t: positive where depth comes out too large",
+        bias,
+    ),
+    Metric(
         "boundary_f1",
         "boundary F1",
+        "",
+        HIGH,
         "scale-invariant F1 of occluding edges (Bochkovskii et al. 2024, Depth Pro)",
         boundary_counts,
         boundary_f1,
     ),
-    _error("point_rel", "point rel", "", "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", point_rel),
-    _share("point_delta1", "point δ1", "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)", point_delta1),
-    _error("point_distance", "point distance", "m", "mean ‖p̂ - p‖ of points", point_distance),
+    Metric("point_rel", "point rel", "", LOW, "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", point_rel),
+    Metric(
+        "point_delta1", "point δ1", "", HIGH, "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)", point_delta1
+    ),
+    Metric("point_distance", "point distance", "m", LOW, "mean ‖p̂ - p‖ of points", point_distance),
 )
 # A new metric is one function, here or in a file of its own, and one line above.
 DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = {metric.name: metric for metric in _METRICS}

@@ -39,6 +39,13 @@ class Better(StrEnum):
     """Best at zero; errors have either sign."""
 
 
+def badness(values: Any, better: Better) -> Any:
+    """A number, or an array of them, that is smaller where the metric is better."""
+    if better is Better.ZERO:
+        return abs(values)
+    return -values if better is Better.HIGHER else values
+
+
 def mean(sums: Sums, count: int) -> float:
     """First sum divided by the number of pixels, as most metrics end."""
     return float(sums[0] / count)
@@ -49,7 +56,12 @@ def root_mean(sums: Sums, count: int) -> float:
     return float(np.sqrt(sums[0] / count))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def whole(sums: Sums, count: int) -> float:
+    """The number itself, of a metric that looks at an image as a whole."""
+    return float(sums[0])
+
+
+@dataclass(frozen=True, slots=True)
 class Metric(Generic[Pair]):
     """One number for the agreement of a prediction with the ground truth.
 
@@ -78,11 +90,6 @@ class Metric(Generic[Pair]):
 
 
 AnyMetric = Metric[Any]
-
-
-def sums_of(metrics: Mapping[str, Metric[Pair]], pair: Pair) -> dict[str, Sums]:
-    """Sums of every metric over one image; those of several images may be added if it pools."""
-    return {name: metric.sums(pair) for name, metric in metrics.items()}
 
 
 def value(metric: Metric[Pair], pair: Pair) -> float:

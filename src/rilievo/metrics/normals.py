@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, Shaped
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import NoGroundTruthError
-from rilievo.metrics.metric import Better, Metric, Sums, mean, root_mean
+from rilievo.metrics.metric import Better, Metric, Sums, root_mean
 from rilievo.metrics.pairs import NormalsPair
 
 # Angles are rounded to multiples of 180 / 2³¹ degrees: integers of 31 bits, used in two parts.
@@ -95,44 +95,22 @@ def _within(bound: float) -> Callable[[NormalsPair], Sums]:
     return lambda pair: np.array([float(np.count_nonzero(pair.angles < bound))])
 
 
-def _error(
-    name: str,
-    label: str,
-    summary: str,
-    sums: Callable[[NormalsPair], Sums],
-    finish: Callable[[Sums, int], float] = mean,
-) -> Metric[NormalsPair]:
-    return Metric(
-        name=name,
-        label=label,
-        unit="°",
-        better=Better.LOWER,
-        summary=summary,
-        sums=sums,
-        finish=finish,
-    )
-
-
-def _share(name: str, bound: float) -> Metric[NormalsPair]:
-    return Metric(
-        name=name,
-        label=f"< {bound:g}°",
-        unit="",
-        better=Better.HIGHER,
-        summary=f"share of pixels whose angle is under {bound:g}°, strictly",
-        sums=_within(bound),
-    )
-
-
-_METRICS = (
-    _error("mean", "mean", "mean angle", angle),
-    _error("median", "median", "median angle", median_sums, median),
-    _error("rmse", "RMSE", "root of the mean squared angle", squared_angle, root_mean),
-    _share("within_5", 5.0),
-    _share("within_7_5", 7.5),
-    _share("within_11_25", 11.25),
-    _share("within_22_5", 22.5),
-    _share("within_30", 30.0),
+LOW = Better.LOWER
+_METRICS: tuple[Metric[NormalsPair], ...] = (
+    Metric("mean", "mean", "°", LOW, "mean angle", angle),
+    Metric("median", "median", "°", LOW, "median angle", median_sums, median),
+    Metric("rmse", "RMSE", "°", LOW, "root of the mean squared angle", squared_angle, root_mean),
+    *(
+        Metric(
+            f"within_{bound:g}".replace(".", "_"),
+            f"< {bound:g}°",
+            "",
+            Better.HIGHER,
+            f"share of pixels whose angle is under {bound:g}°, strictly",
+            _within(bound),
+        )
+        for bound in (5.0, 7.5, 11.25, 22.5, 30.0)
+    ),
 )
 # A new metric is one function and one line above.
 NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = {metric.name: metric for metric in _METRICS}

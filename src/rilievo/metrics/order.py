@@ -45,13 +45,7 @@ def in_order(pair: OrderPair) -> Sums:
     return np.array([float(np.count_nonzero(pair.nearer < pair.farther))])
 
 
+_SUMMARY = "share of pairs whose nearer point is predicted nearer, strictly (DA-2K)"
 ORDER_METRICS: Mapping[str, Metric[OrderPair]] = {
-    "in_order": Metric(
-        name="in_order",
-        label="in order",
-        unit="",
-        better=Better.HIGHER,
-        summary="share of pairs whose nearer point is predicted nearer, strictly (DA-2K)",
-        sums=in_order,
-    )
+    "in_order": Metric("in_order", "in order", "", Better.HIGHER, _SUMMARY, in_order)
 }

@@ -118,20 +118,12 @@ class DepthPair:
 
     @cached_property
     def c(self) -> Float64[np.ndarray, "n"]:
-        """Confidence at the pixels that count, in [0, 1].
-
-        Raises:
-            InputError: If the pair has none, or it is no share.
-        """
+        """Confidence at the pixels that count, in [0, 1]; the pair needs one."""
         return confidence_at(self.confidence, self.valid)
 
     @cached_property
     def sparsified(self) -> Mapping[str, Sparsified]:
-        """Sparsification curves of AbsRel, RMSE and 1 - δ1.
-
-        Raises:
-            InputError: If the pair has no confidence.
-        """
+        """Sparsification curves of AbsRel, RMSE and 1 - δ1; the pair needs a confidence."""
         wrong = (self.factor >= 1.25).astype(np.float64)
         return {
             "abs_rel": sparsify(self.c, np.abs(self.relative)),
@@ -141,29 +133,17 @@ class DepthPair:
 
     @cached_property
     def true_points(self) -> Float64[np.ndarray, "3 n"]:
-        """Points of the true surface in the camera frame [m].
-
-        Raises:
-            InputError: If the pair has no camera.
-        """
+        """Points of the true surface in the camera frame [m]; the pair needs a camera."""
         return self._rays(self.camera) * self.t
 
     @cached_property
     def predicted_points(self) -> Float64[np.ndarray, "3 n"]:
-        """Points of the predicted surface in the camera frame [m].
-
-        Raises:
-            InputError: If the pair has no camera.
-        """
+        """Points of the predicted surface in the camera frame [m]; the pair needs a camera."""
         return self._rays(self.predicted_camera or self.camera) * self.p
 
     @cached_property
     def point_gap(self) -> Float64[np.ndarray, "n"]:
-        """Distance between the predicted and the true point of each pixel [m].
-
-        Raises:
-            InputError: If the pair has no camera.
-        """
+        """Distance of each predicted point from the true one [m]; the pair needs a camera."""
         return np.sqrt(np.square(self.predicted_points - self.true_points).sum(axis=0))
 
     def _rays(self, camera: Camera | None) -> Float64[np.ndarray, "3 n"]:
@@ -214,11 +194,7 @@ class NormalsPair:
 
     @cached_property
     def sparsified(self) -> Mapping[str, Sparsified]:
-        """Sparsification curve of the mean angle [°].
-
-        Raises:
-            InputError: If the pair has no confidence.
-        """
+        """Sparsification curve of the mean angle [°]; the pair needs a confidence."""
         confidence = confidence_at(self.confidence, self.valid)
         return {"mean": sparsify(confidence, self.angles)}
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import InputError, MissingExtraError
-from rilievo.metrics.metric import Better, Metric, Sums, root_mean
+from rilievo.metrics.metric import Better, Metric, Sums, root_mean, whole
 from rilievo.metrics.pairs import PicturePair
 
 # Side of the window over which SSIM is computed [px].
@@ -44,10 +44,6 @@ def ssim(pair: PicturePair) -> Sums:
     return np.array([similarity], dtype=np.float64)
 
 
-def _first(sums: Sums, _count: int) -> float:
-    return float(sums[0])
-
-
 def _skimage() -> Any:
     try:
         from skimage import metrics
@@ -56,36 +52,12 @@ def _skimage() -> Any:
     return metrics
 
 
+_RMSE = "root of the mean squared difference of grey levels, 0 to 255"
+_PSNR = "peak signal-to-noise ratio, data_range 255 (scikit-image)"
+_SSIM = "structural similarity, data_range 255, 7x7 windows (scikit-image)"
 # A new metric is one function above and one entry here.
-_METRICS: tuple[Metric[PicturePair], ...] = (
-    Metric(
-        name="rmse",
-        label="RMSE",
-        unit="",
-        better=Better.LOWER,
-        summary="root of the mean squared difference of grey levels, 0 to 255",
-        sums=squared_error,
-        finish=root_mean,
-    ),
-    Metric(
-        name="psnr",
-        label="PSNR",
-        unit="dB",
-        better=Better.HIGHER,
-        summary="peak signal-to-noise ratio, data_range 255 (scikit-image)",
-        sums=psnr,
-        finish=_first,
-        pools=False,
-    ),
-    Metric(
-        name="ssim",
-        label="SSIM",
-        unit="",
-        better=Better.HIGHER,
-        summary="structural similarity, data_range 255, 7x7 windows (scikit-image)",
-        sums=ssim,
-        finish=_first,
-        pools=False,
-    ),
-)
-PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = {metric.name: metric for metric in _METRICS}
+PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = {
+    "rmse": Metric("rmse", "RMSE", "", Better.LOWER, _RMSE, squared_error, root_mean),
+    "psnr": Metric("psnr", "PSNR", "dB", Better.HIGHER, _PSNR, psnr, whole, pools=False),
+    "ssim": Metric("ssim", "SSIM", "", Better.HIGHER, _SSIM, ssim, whole, pools=False),
+}

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float64, Int64
 from rilievo.alignment.points import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
-from rilievo.metrics.metric import Better, Metric, Sums, check_maps, mean
+from rilievo.metrics.metric import Better, Metric, Sums, check_maps, whole
 
 LEAST_POINTS = 10
 """Points of the subsample that an object needs."""
@@ -149,63 +149,29 @@ def _local(place: int) -> Callable[[PointsPair], Sums]:
     return lambda pair: np.array([np.mean([each[place] for each in pair.by_object])])
 
 
-def _whole(sums: Sums, _count: int) -> float:
-    return float(sums[0])
-
-
 def _lengths(points: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
     return np.sqrt(np.square(points).sum(axis=0))
 
 
-def _metric(
-    name: str,
-    label: str,
-    better: Better,
-    summary: str,
-    sums: Callable[[PointsPair], Sums],
-    *,
-    unit: str = "",
-    pools: bool = True,
-) -> Metric[PointsPair]:
-    return Metric(
-        name=name,
-        label=label,
-        unit=unit,
-        better=better,
-        summary=f"{summary} (MoGe)",
-        sums=sums,
-        finish=mean if pools else _whole,
-        pools=pools,
-    )
-
-
-_POINT_METRICS = (
-    _metric("point_rel", "point rel", Better.LOWER, "mean ‖p̂ - p‖ / ‖p‖ of points", point_rel),
-    _metric("point_delta1", "point δ1", Better.HIGHER, "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4", point_delta1),
-    _metric(
+_REL, _DELTA = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
+_LOCAL_REL = "mean ‖p̂ - p‖ over the object's size, each object fitted by itself (MoGe)"
+_LOCAL_DELTA = (
+    "share of ‖p̂ - p‖ below a quarter of the object's size, each object fitted by itself (MoGe)"
+)
+LOW, HIGH = Better.LOWER, Better.HIGHER
+_POINT_METRICS: tuple[Metric[PointsPair], ...] = (
+    Metric("point_rel", "point rel", "", LOW, _REL, point_rel),
+    Metric("point_delta1", "point δ1", "", HIGH, _DELTA, point_delta1),
+    Metric(
         "point_distance",
         "point distance",
-        Better.LOWER,
-        "mean ‖p̂ - p‖ of points",
+        "m",
+        LOW,
+        "mean ‖p̂ - p‖ of points (MoGe)",
         point_distance,
-        unit="m",
     ),
-    _metric(
-        "local_rel",
-        "local rel",
-        Better.LOWER,
-        "mean ‖p̂ - p‖ over the object's size, each object fitted by itself",
-        _local(0),
-        pools=False,
-    ),
-    _metric(
-        "local_delta1",
-        "local δ1",
-        Better.HIGHER,
-        "share of ‖p̂ - p‖ below a quarter of the object's size, each object fitted by itself",
-        _local(1),
-        pools=False,
-    ),
+    Metric("local_rel", "local rel", "", LOW, _LOCAL_REL, _local(0), whole, pools=False),
+    Metric("local_delta1", "local δ1", "", HIGH, _LOCAL_DELTA, _local(1), whole, pools=False),
 )
 # A new metric is one function and one line above.
 POINT_METRICS: Mapping[str, Metric[PointsPair]] = {each.name: each for each in _POINT_METRICS}
@@ -221,21 +187,11 @@ def fov_deviation(pair: FieldOfViewPair) -> Sums:
     return np.array([pair.predicted - pair.true])
 
 
+_FOV = "|predicted - true| horizontal field of view (MoGe)"
+_FOV_SIGNED = "predicted - true horizontal field of view: positive where it is too wide (MoGe)"
 CAMERA_METRICS: Mapping[str, Metric[FieldOfViewPair]] = {
-    "fov_error": Metric(
-        name="fov_error",
-        label="FOV error",
-        unit="°",
-        better=Better.LOWER,
-        summary="|predicted - true| horizontal field of view (MoGe)",
-        sums=fov_error,
-    ),
+    "fov_error": Metric("fov_error", "FOV error", "°", Better.LOWER, _FOV, fov_error),
     "fov_deviation": Metric(
-        name="fov_deviation",
-        label="FOV deviation",
-        unit="°",
-        better=Better.ZERO,
-        summary="predicted - true horizontal field of view: positive where it is too wide (MoGe)",
-        sums=fov_deviation,
+        "fov_deviation", "FOV deviation", "°", Better.ZERO, _FOV_SIGNED, fov_deviation
     ),
 }

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from rilievo.geometry.intrinsics import unproject
-from rilievo.metrics.metric import Better, Metric, Sums
+from rilievo.metrics.metric import Better, Metric, Sums, whole
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,20 +81,10 @@ def _mean_error(
     return float(np.mean(np.abs(depth[both] - projected[both]) / depth[both]))
 
 
-def _whole(sums: Sums, _count: int) -> float:
-    return float(sums[0])
-
-
+_SUMMARY = (
+    "mean |d - d'| / d of depth and that of the neighbouring frame, seen from here (Video Depth "
+    "Anything)"
+)
 STABILITY_METRICS: Mapping[str, Metric[StabilityPair]] = {
-    "tae": Metric(
-        name="tae",
-        label="TAE",
-        unit="%",
-        better=Better.LOWER,
-        summary="mean |d - d'| / d of depth and that of the neighbouring frame, seen from here "
-        "(Video Depth Anything)",
-        sums=temporal_error,
-        finish=_whole,
-        pools=False,
-    )
+    "tae": Metric("tae", "TAE", "%", Better.LOWER, _SUMMARY, temporal_error, whole, pools=False)
 }

@@ -61,10 +61,7 @@ class Mark:
     """A value with its interval.
 
     Attributes:
-        name: Name at its left.
-        value: The value.
         low: Lower end of its interval; None without one.
-        high: Upper end.
         hollow: Whether it is of others.
     """
 
@@ -98,9 +95,6 @@ def drawing(
         width: [inch]
         height: [inch]
         ratios: Heights of the plots against one another.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
     """
     with needing("a chart", "evaluate"):
         import matplotlib

@@ -6,7 +6,8 @@ loops and inherits, which ``string.Template`` does not.
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,46 @@ from rilievo.io.atomic import replacing
 from rilievo.io.colour import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.io.formats.colour import colours_of
 from rilievo.io.limits import printable
-from rilievo.pages.plain_text import latex_command, latex_text, markdown_text
 from rilievo.version import VERSION
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+_LATEX: Mapping[str, str] = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{each: f"\\{each}" for each in "&%$#_{}"},
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "δ": r"$\delta$",
+    "°": r"$^{\circ}$",
+    "λ": r"$\lambda$",
+    "±": r"$\pm$",
+    "→": r"$\rightarrow$",
+    "×": r"$\times$",
+    "²": r"$^{2}$",
+    "³": r"$^{3}$",
+    "–": "--",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+}
+
+
+def markdown_text(text: str) -> str:
+    """Escape text so that Markdown prints it as it is."""
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def latex_text(text: str) -> str:
+    """Escape text so that LaTeX prints it as it is."""
+    return "".join(_LATEX.get(each, each) for each in text)
+
+
+def latex_command(text: str, name: str) -> str:
+    """Wrap LaTeX in a command, as ``textbf``."""
+    return f"\\{name}{{{text}}}"
+
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,9 +70,6 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         path: The file.
         template: Name of a template.
         content: Variables of the template; all text in them is escaped.
-
-    Raises:
-        OutputError: If the file cannot be written.
     """
     with (
         replacing(path) as part,
@@ -80,11 +116,7 @@ def text_of(template: str, **content: Any) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a table in one go.
-
-    Raises:
-        OutputError: If the file cannot be written.
-    """
+    """Write a table in one go."""
     with (
         replacing(path) as part,
         # Names of models may be files' names, which may be no Unicode.

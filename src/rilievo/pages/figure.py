@@ -30,11 +30,7 @@ _LEGENDS: Mapping[str, str] = {
 
 
 def check_figure(path: Path) -> None:
-    """Refuse a file whose ending names no format.
-
-    Raises:
-        OptionError: If it does not.
-    """
+    """Refuse a file whose ending names no format."""
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(
             f"{printable(path)}: a figure is written as {', '.join(SUFFIXES)}, by the file's ending"
@@ -50,11 +46,6 @@ def write_figure(rows: Sequence[Sequence[Panel]], path: Path) -> None:
     Args:
         rows: Pictures of each image; a picture that an image lacks leaves its place empty.
         path: Ends in ``.pdf``, ``.svg`` or ``.png`` (300 dots an inch).
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-        OptionError: If it ends otherwise.
-        OutputError: If the file cannot be written.
     """
     check_figure(path)
     with needing("a figure for a paper", "evaluate"):

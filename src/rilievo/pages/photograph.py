@@ -53,7 +53,6 @@ class Picture:
         title: Title above the picture.
         words: Description of the picture, for screen readers.
         id: Name by which scripts find it.
-        jpeg: Content of the JPEG file.
     """
 
     title: str

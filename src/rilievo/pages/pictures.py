@@ -55,7 +55,6 @@ class Panel:
     Attributes:
         title: Title above the picture; pictures to compare are chosen by it.
         words: Description of the picture, for screen readers.
-        pixels: RGB pixels.
         legend: None where its colours are no numbers.
         model: Name of the model that it belongs to; None for photograph and ground truth.
     """
@@ -81,12 +80,8 @@ class Item:
     """One image on a page.
 
     Attributes:
-        name: Name of the image.
         label: Reason why it is shown, in a word.
-        value: The number that it is shown for.
         numbers: Its numbers, by their names.
-        panels: Its pictures.
-        notes: Notes on it.
         fault: Reason why it cannot be shown; None if it can.
     """
 
@@ -140,11 +135,7 @@ def photo_panel(pixels: UInt8[np.ndarray, "h w 3"], title: str = PHOTOGRAPH) -> 
 
 
 def error_end(medians: list[float]) -> float:
-    """Relative error that gets the last colour, the same in all maps of one page.
-
-    Args:
-        medians: Median AbsRel of each model that has one.
-    """
+    """Relative error that gets the last colour, the same in all maps of one page."""
     if not medians:
         return _USUAL_END
     return next((end for end in _ERROR_ENDS if end >= 3 * max(medians)), _ERROR_ENDS[-1])

@@ -49,10 +49,6 @@ def write_training_page(
         doubts: Reasons to think that nothing was learned.
         notes: Notes on data and weights.
         more: Charts of this kind of training alone.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-        OutputError: If the file cannot be written.
     """
     tables = {path.stem: list(_rows(path)) for path in sorted(run.glob("*.csv"))}
     held_out = [*_charts(tables.pop("validation", [])), *more]

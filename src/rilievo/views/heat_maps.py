@@ -34,7 +34,6 @@ class HeatMap:
     Attributes:
         stored: Stored values: 0 without depth, otherwise 1 or more.
         coding: Conversion from stored values to those of the map.
-        kind: Kind of the map's values.
     """
 
     stored: UInt16[np.ndarray, "h w"]
@@ -107,11 +106,7 @@ def limits_of(maps: Sequence[HeatMap], first: HeatMap | None = None) -> Limits:
 
 
 def write_heat_map(path: Path, heat_map: HeatMap) -> None:
-    """Write the picture, with its coding embedded.
-
-    Raises:
-        OutputError: If the system refuses.
-    """
+    """Write the picture, with its coding embedded."""
     coding = heat_map.coding
     text = {
         "Software": "rilievo",

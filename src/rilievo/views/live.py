@@ -37,7 +37,6 @@ class Newest:
     """The latest picture, for any number of waiting browsers.
 
     Attributes:
-        number: Number of pictures so far.
         jpeg: The picture; empty before the first.
         over: Whether the stream has ended.
     """
@@ -67,11 +66,7 @@ class Newest:
 
 
 class LivePage:
-    """Web server, reachable from this machine only, that shows predictions as they are made.
-
-    Attributes:
-        address: Address of the page.
-    """
+    """Web server, reachable from this machine only, that shows predictions as they are made."""
 
     def __init__(self) -> None:
         """Start to serve on any free port."""
@@ -84,10 +79,6 @@ class LivePage:
 
     def show(self, predictions: Iterable[Prediction], options: SaveOptions) -> tuple[int, float]:
         """Show predictions until they end, or the user stops them.
-
-        Args:
-            predictions: Predictions, such as those of ``rilievo.stream``.
-            options: Colours of the pictures.
 
         Returns:
             Number of predictions, and predictions per second.

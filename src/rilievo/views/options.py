@@ -12,11 +12,7 @@ from rilievo.evaluate.options import ImageOptions
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions(ImageOptions):
-    """Place of photographs and ground truth, as far as the targets do not state it.
-
-    Raises:
-        OptionError: If an option is out of range, or two do not go together.
-    """
+    """Place of photographs and ground truth, as far as the targets do not state it."""
 
     dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Dataset of the photographs, for folders of predictions; 'rilievo datasets' lists the names.
@@ -38,11 +34,7 @@ class SourceOptions(ImageOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ViewOptions:
-    """Options of the view in FiftyOne.
-
-    Raises:
-        OptionError: If an option is out of range.
-    """
+    """Options of the view in FiftyOne."""
 
     name: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Name of the dataset in FiftyOne; by default made from the targets. An existing dataset is

@@ -33,9 +33,6 @@ class Reported:
     """Result of writing a report.
 
     Attributes:
-        page: Path of the page.
-        images: Number of images on it.
-        models: Models on it.
         failed: Images that could not be shown or are absent, with the reason.
         faults: Predictions that could not be shown, with the reason.
     """
@@ -63,11 +60,6 @@ def write_gallery(
         output: File that ends in .html, which then contains all pictures, or a folder.
         source: Place of photographs and ground truth, if the targets do not state it.
         show: Whether to show progress on standard error.
-
-    Raises:
-        OptionError: If options do not go together, or there are too many images for one file.
-        InputError: If the targets cannot be read, or no image can be shown.
-        OutputError: If something is in the way, or cannot be written.
     """
     output = Path(output)
     alone = output.suffix.lower() in _SUFFIXES
@@ -186,11 +178,7 @@ def _cards(
 
 
 def _check_ours(path: Path, *, alone: bool) -> None:
-    """Refuse to replace files that are not of a report of ours.
-
-    Raises:
-        OutputError: If there is such a file or folder.
-    """
+    """Refuse to replace files that are not of a report of ours."""
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as file:
             if _OURS in file.read(4096):

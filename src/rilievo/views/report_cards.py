@@ -4,13 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.evaluate.shortlist import shortlist
-from rilievo.evaluate.wording import ARROWS, head, number, quantity
+import numpy as np
+
+from rilievo.errors import OptionError, suggest
+from rilievo.evaluate.wording import ARROWS, head, number, quantity, shortlist
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.metrics.metric import Better
+from rilievo.pages.figure import check_figure, write_figure
 from rilievo.pages.pictures import Panel, answer_panels, error_end, photo_panel, truth_panels, uri
-from rilievo.views.disagreement import disagreement
-from rilievo.views.view_items import Column, ViewItem, ViewItems, notes_of
+from rilievo.views.options import SourceOptions
+from rilievo.views.targets import open_targets
+from rilievo.views.view_items import Column, ViewItem, ViewItems, disagreement, notes_of
 
 PICTURES = "pictures"
 """Folder of the pictures beside a page."""
@@ -23,8 +27,6 @@ class Sortable:
     """A quantity by which images can be sorted and filtered.
 
     Attributes:
-        key: Name of the attribute that holds it.
-        label: Label for display.
         better: Whether lower or higher is better.
         column: Model of the metric; None for quantities of all models.
         metric: Name of the metric; None for quantities of all models.
@@ -39,13 +41,7 @@ class Sortable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A picture on a card.
-
-    Attributes:
-        panel: The picture.
-        address: Its address on the page.
-        numbers: The first scores of its model.
-    """
+    """A picture on a card."""
 
     panel: Panel
     address: str
@@ -54,15 +50,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One image on the page.
-
-    Attributes:
-        item: The image.
-        order: Its place in the dataset.
-        figures: Its pictures.
-        values: Numbers to sort by, by their keys.
-        notes: Notes on it.
-    """
+    """One image on the page."""
 
     item: ViewItem
     order: int
@@ -115,9 +103,6 @@ def card_of(
         item: The image.
         order: Its place in the dataset.
         beside: Folder of the page, for pictures beside it; None for pictures in the page.
-
-    Raises:
-        OutputError: If a picture cannot be written.
     """
     columns = {column.label: column for column in items.columns}
     figures = [
@@ -182,3 +167,42 @@ def _numbers(item: ViewItem, column: Column | None) -> tuple[tuple[str, str], ..
         return ()
     having = [each for each in column.summaries if each.metric in score.values][:CAPTIONED]
     return tuple((each.label, quantity(score.values[each.metric], each.unit)) for each in having)
+
+
+ROWS = 4
+"""Images of a figure for which none are named, evenly spaced over the dataset."""
+
+
+def write_paper_figure(
+    targets: Sequence[str | Path],
+    path: str | Path,
+    source: SourceOptions | None = None,
+    *,
+    images: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Draw photographs, ground truth, and every model's prediction and error, a row an image.
+
+    Args:
+        targets: Folders of evaluations or predictions, of the same images.
+        path: Ends in ``.pdf``, ``.svg`` or ``.png``.
+        source: Place of photographs and ground truth, if the targets do not state it.
+        images: Names of the images; empty for ``ROWS`` of them, evenly spaced.
+
+    Returns:
+        Names of the images.
+    """
+    check_figure(Path(path))
+    items = open_targets(targets, source or SourceOptions())
+    for name in images:
+        if name not in items.ids:
+            raise OptionError(f"no image '{name}' for the figure; {suggest(name, items.ids)}")
+    places = np.linspace(0, len(items.ids) - 1, min(ROWS, len(items.ids))).round().astype(int)
+    chosen = tuple(images) or tuple(items.ids[place] for place in places)
+    rows = [sorted(panels_of(items, items.read(id)), key=_place) for id in chosen]
+    write_figure(rows, Path(path))
+    return chosen
+
+
+def _place(panel: Panel) -> int:
+    """Photograph and truth first, then predictions, then errors."""
+    return 0 if panel.model is None else 2 if panel.title.startswith(f"{panel.model}, error") else 1

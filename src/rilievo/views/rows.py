@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from rilievo.errors import InputError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.colour import DEPTH_COLOURS, invalid_colour, normals_picture
+from rilievo.io.outputs import save
 from rilievo.io.png import write_png
-from rilievo.types import DepthMap
-from rilievo.views.disagreement import disagreement
+from rilievo.io.writing import SaveOptions
+from rilievo.types import DepthMap, MadeBy, Photo, Prediction
+from rilievo.version import VERSION
 from rilievo.views.heat_maps import HeatMap, Limits, heat_maps, limits_of, write_heat_map
-from rilievo.views.surfaces import Surface, write_surfaces
-from rilievo.views.view_items import Column, ViewItem, ViewItems, notes_of
+from rilievo.views.view_items import Column, ViewItem, ViewItems, disagreement, notes_of
 
 TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagreement"
 
@@ -31,9 +33,6 @@ class StoredMap:
         path: Path of the 16-bit picture, where 0 means no depth.
         limits: Stored values that get the first and the last colour.
         kind: Kind of the values: value = stored * scale + offset.
-        unit: Unit of a stored value.
-        scale: Scale of the coding.
-        offset: Offset of the coding.
     """
 
     path: Path
@@ -49,13 +48,10 @@ class Row:
     """One image.
 
     Attributes:
-        id: Unique name of the image.
         file: Path of the photograph: the original, or a lossless copy.
-        mime: Media type of the file.
         width: Width of the photograph [px].
         height: Height of the photograph [px].
         split: Split of the dataset; None without one.
-        maps: Heat maps by field.
         pictures: Paths of further pictures, by field.
         numbers: Metrics, intrinsics [px] and disagreement, by field.
         notes: Notes about the image, and what could not be shown.
@@ -82,7 +78,6 @@ class Media:
     """Options of the pictures to write.
 
     Attributes:
-        folder: Folder for all pictures.
         surface_points: Most points of a cloud; None for no clouds.
     """
 
@@ -91,21 +86,18 @@ class Media:
 
 
 def write_row(items: ViewItems, id: str, media: Media) -> Row:
-    """Read one image, write its pictures, and return its row.
-
-    Raises:
-        RilievoError: If the photograph or its ground truth cannot be read, or a picture not be
-            written.
-    """
+    """Read one image, write its pictures, and return its row."""
     item = items.read(id)
     height, width, _ = item.photo.shape
-    file = items.images.photo_file(id) or _write_photo(item, media)
+    file = items.images.photo_file(id) or _write_picture(
+        item.photo, media.folder, "photographs", id
+    )
     faults = [f"{each.column.label}: {each.fault}" for each in item.shown if each.fault]
     surfaces: tuple[Surface, ...] = ()
-    lost: tuple[str, ...] = ()
+    lost: list[str] = []
     if media.surface_points is not None:
-        found = write_surfaces(item, media.folder / "points", media.surface_points)
-        surfaces, lost = found.surfaces, found.faults
+        points = media.folder / "points"
+        surfaces = tuple(write_surfaces(item, points, media.surface_points, lost))
     return Row(
         id=id,
         file=file,
@@ -135,13 +127,6 @@ def normals_field(column: Column) -> str:
 def _path(folder: Path, field: str, id: str, suffix: str) -> Path:
     path = folder.absolute() / field / f"{id}{suffix}"
     make_folder(path.parent)
-    return path
-
-
-def _write_photo(item: ViewItem, media: Media) -> Path:
-    path = _path(media.folder, "photographs", item.id, ".png")
-    with replacing(path) as part:
-        write_png(part, item.photo, {"Software": "rilievo"})
     return path
 
 
@@ -211,3 +196,49 @@ def _numbers(item: ViewItem) -> Iterator[tuple[str, float]]:
         score = each.column.scores.get(item.id)
         for metric, value in {} if score is None else score.values.items():
             yield metric_field(each.column, metric), float(value)
+
+
+_TRUTH = MadeBy(
+    model="ground truth", weights_sha256="none", licence="see dataset", settings={}, version=VERSION
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """One point cloud.
+
+    Attributes:
+        label: Model that it belongs to, or the ground truth.
+        path: PLY file in the camera frame, x right, y down, z forward.
+    """
+
+    label: str
+    path: Path
+
+
+def write_surfaces(item: ViewItem, folder: Path, most: int, lost: list[str]) -> Iterator[Surface]:
+    """Write depth in metres or up to scale as points in the photograph's colours.
+
+    Reasons for missing ones are added to ``lost``.
+    """
+    if item.camera is None:
+        lost.append("no surfaces: nobody knows the camera")
+        return
+    photo = Photo(pixels=item.photo, camera=item.camera, name=item.id)
+    options = SaveOptions(surface_points=most, overwrite=True)
+    for field, depth in _depths(item):
+        column = next((each.column for each in item.shown if each.column.field == field), None)
+        label, made_by = ("truth", _TRUTH) if column is None else (column.label, column.made_by)
+        if depth.shape != item.photo.shape[:2]:
+            lost.append(f"{label}: no surface: its depth has another size")
+            continue
+        prediction = Prediction(
+            depth_or_none=depth, camera=item.camera, photo=photo, made_by=made_by
+        )
+        stem = folder.absolute() / item.id / (field if column else "truth")
+        try:
+            [path, _] = save(prediction, stem, ["ply"], options)
+        except InputError as error:
+            lost.append(f"{label}: no surface: {error}")
+        else:
+            yield Surface(label=label, path=path)

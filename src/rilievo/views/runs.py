@@ -11,12 +11,12 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import Benchmark, Task, benchmark_sha256
 from rilievo.evaluate.benchmarks import find_benchmark
-from rilievo.evaluate.cache import FINGERPRINT, read_cache
+from rilievo.evaluate.cache import FINGERPRINT, PREDICTIONS, read_cache
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, make_plan
 from rilievo.evaluate.records import Evaluation
-from rilievo.evaluate.shown import Shown
-from rilievo.evaluate.sources import PREDICTIONS, find_predictions
+from rilievo.evaluate.report import Shown
+from rilievo.evaluate.sources import find_predictions
 from rilievo.evaluate.table import read_evaluation
 from rilievo.evaluate.wording import aligned
 from rilievo.io.limits import printable
@@ -40,10 +40,7 @@ class Run:
     """One evaluation.
 
     Attributes:
-        folder: Folder of the evaluation.
-        evaluation: Results of the evaluation.
         plan: Dataset and benchmark, with the settings of the evaluation.
-        column: Model of the evaluation.
         shown: Photographs, ground truth and predictions, as they were scored.
     """
 
@@ -60,10 +57,6 @@ def open_run(path: Path, root: Path | None) -> Run:
     Args:
         path: Path of its folder, or of its ``evaluation.json``.
         root: Present folder of its dataset; None if it was not moved.
-
-    Raises:
-        InputError: If it is broken, its dataset or its predictions are missing, or its benchmark
-            has changed settings.
     """
     evaluation = read_evaluation(path)
     folder = path if path.is_dir() else path.parent

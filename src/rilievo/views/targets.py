@@ -10,12 +10,10 @@ from rilievo.evaluate.cache import FINGERPRINT
 from rilievo.evaluate.foreign import open_foreign
 from rilievo.evaluate.table import FILE_NAME
 from rilievo.io.limits import printable
-from rilievo.views.folders import ids_of, photos_of
-from rilievo.views.images import DatasetImages, FolderImages, Images
 from rilievo.views.options import SourceOptions
-from rilievo.views.readers import FolderReader
+from rilievo.views.readers import DatasetImages, FolderImages, FolderReader, ids_of, photos_of
 from rilievo.views.runs import Run, open_run
-from rilievo.views.view_items import Column, ViewItems, named
+from rilievo.views.view_items import Column, Images, ViewItems, named
 
 
 def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewItems:
@@ -25,10 +23,6 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         targets: Folders of evaluations, folders of predictions, or the name of a dataset; any
             number, of the same images.
         options: Place of photographs and ground truth, if the targets do not state it.
-
-    Raises:
-        OptionError: If the place of photographs is missing, or given twice.
-        InputError: If a target is not valid, or they are of different images.
     """
     runs, folders, names = _sorted(targets)
     named_here = [*names, *([] if options.dataset is None else [options.dataset])]

@@ -1,17 +1,18 @@
 """Data for views: images with their ground truth, and the predictions of each model."""
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, Float64, UInt8
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluate.records import Score, Summary
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Truth
-from rilievo.views.images import Images
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
 """Names of fields that every image has; models may not use them."""
@@ -25,7 +26,6 @@ class Seen:
         depth: Depth in metres as it was scored; if it was not scored in metres, the model's own
             values.
         normals: Unit normals in the camera frame, towards the camera.
-        camera: Camera that the model assumed or was given.
     """
 
     depth: DepthMap | None = None
@@ -34,15 +34,33 @@ class Seen:
 
 
 @runtime_checkable
+class Images(Protocol):
+    """Reader of single images; an image that cannot be read raises a ``RilievoError``."""
+
+    @property
+    def split(self) -> str | None:
+        """Split of the dataset; None without one."""
+        ...
+
+    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """RGB photograph, as the models saw it."""
+        ...
+
+    def photo_file(self, id: str) -> Path | None:
+        """File with exactly these pixels; None if there is none."""
+        ...
+
+    def truth(self, id: str) -> Truth | None:
+        """Ground truth at the photograph's size."""
+        ...
+
+
+@runtime_checkable
 class Reader(Protocol):
     """Reader of one model's predictions, on demand."""
 
     def read(self, id: str) -> Seen | None:
-        """Read the prediction for one image; None if there is none.
-
-        Raises:
-            RilievoError: If it is broken, or cannot be converted to metres.
-        """
+        """Read the prediction for one image; None if there is none."""
         ...
 
 
@@ -51,15 +69,12 @@ class Column:
     """One model.
 
     Attributes:
-        label: Unique name for display.
         field: Unique name of its field: ``dpt_hybrid``.
         made_by: Model, weights and settings.
         kind: Kind of the depth that is shown; None without depth.
         shows: Description of that depth: the model's own kind, and the fit.
         normals: Whether it has normals.
-        reader: Reader of its predictions.
         summaries: Summaries of its metrics, the leading one first; empty without an evaluation.
-        scores: Scores by image.
         unscored: Reasons for missing scores, by image.
     """
 
@@ -80,9 +95,7 @@ class Shown:
     """Prediction of one model for one image, or the reason why it is missing.
 
     Attributes:
-        column: The model.
         seen: The prediction; None if there is none, or it cannot be shown.
-        fault: Reason why it cannot be shown.
     """
 
     column: Column
@@ -95,8 +108,6 @@ class ViewItem:
     """One image with all predictions.
 
     Attributes:
-        id: Unique name of the image.
-        photo: RGB photograph.
         truth: Ground truth; None without one.
         camera: Camera of the dataset, or else of the first model; None if unknown.
         shown: Predictions, one a model, in their order.
@@ -122,10 +133,7 @@ class ViewItems:
     """Images and models of a view.
 
     Attributes:
-        name: Name for headings and for the FiftyOne dataset.
-        images: Reader of photographs and ground truth.
         ids: Names of the images, in the dataset's order.
-        columns: The models.
         absent: Images of the selection that are not on disk, with the reason.
     """
 
@@ -139,9 +147,6 @@ class ViewItems:
         """Read one image with all its predictions.
 
         A prediction that cannot be shown is recorded as a fault; the others are shown.
-
-        Raises:
-            RilievoError: If the photograph or its ground truth cannot be read.
         """
         photo, truth = self.images.photo(id), self.images.truth(id)
         shown = tuple(_shown(column, id) for column in self.columns)
@@ -151,14 +156,7 @@ class ViewItems:
         return ViewItem(id=id, photo=photo, truth=truth, camera=camera, shown=shown)
 
     def check_shown(self, failed: Sequence[str]) -> None:
-        """Raise an error if no image could be shown.
-
-        Args:
-            failed: Images that cannot be shown, with the reason.
-
-        Raises:
-            InputError: If these are all images.
-        """
+        """Raise an error if no image could be shown."""
         if len(failed) == len(self.ids) + len(self.absent):
             raise InputError(
                 f"none of the {len(failed)} images can be shown; the first, {failed[0]}"
@@ -221,3 +219,53 @@ def _numbered(names: Sequence[str]) -> Iterator[str]:
             candidate = f"{name}_{number}"
         taken.add(candidate)
         yield candidate
+
+
+_GRID = 96
+
+
+def disagreement(depths: Sequence[DepthMap]) -> float | None:
+    """1 - the least rank correlation between any two maps, on a grid of at most 96 x 96 pixels.
+
+    Ranks compare the order of depth, which every kind determines: scale, shift and inversion change
+    nothing. 0: the same order everywhere; 1: nothing in common; 2: near and far exchanged.
+
+    Returns:
+        The disagreement; None if there are fewer than two maps, or two share too few pixels or are
+        flat.
+
+    Source: Spearman, The proof and measurement of association between two things, 1904; ties get
+    their mean rank.
+    """
+    pairs = itertools.combinations([_on_grid(each) for each in depths], 2)
+    correlations = [found for one, other in pairs if (found := _spearman(one, other)) is not None]
+    return 1 - min(correlations) if correlations else None
+
+
+def _on_grid(depth: DepthMap) -> Float64[np.ndarray, "n"]:
+    """Values that grow with distance, at the same places in maps of any size; NaN where invalid."""
+    rows, columns = ((np.arange(_GRID) + 0.5) / _GRID * side for side in depth.shape)
+    places = np.ix_(rows.astype(int), columns.astype(int))
+    values = depth.values[places].astype(np.float64)
+    if depth.kind is DepthKind.AFFINE_INVERSE:
+        values = -values
+    return np.where(depth.valid[places], values, np.nan).ravel()
+
+
+def _spearman(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> float | None:
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < 3:
+        return None
+    ranks = np.stack([_ranks(one[both]), _ranks(other[both])])
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    sizes = np.sqrt(np.square(ranks).sum(axis=1))
+    if not sizes.all():
+        return None
+    return float(ranks[0] @ ranks[1] / (sizes[0] * sizes[1]))
+
+
+def _ranks(values: Float[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Ranks from 0; equal values share their mean rank."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return ((last - counts + last - 1) / 2)[place]

@@ -17,19 +17,20 @@ from rilievo.datasets.nyuv2.layout import (
     Layout,
     Listing,
     NormalsTruth,
+    carries_sync_names,
+    find_pairs,
+    find_sync,
     listed,
     of_metres,
     official_indices,
     split_indices,
 )
-from rilievo.datasets.nyuv2.normals_files import NormalsSource, find_normals
-from rilievo.datasets.nyuv2.normals_layouts import (
-    DsineFolders,
+from rilievo.datasets.nyuv2.normals_files import (
     GeoNetFolder,
-    find_dsine,
+    NormalsSource,
     find_geonet,
+    find_normals,
 )
-from rilievo.datasets.nyuv2.pairs import carries_sync_names, find_pairs, find_sync
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.limits import printable
@@ -53,17 +54,15 @@ test|train/SCENE/            the "sync" export: rgb_NNNNN.jpg with sync_depth_NN
                              (16 bits, mm, raw depth); scenes alone or rgb/ and depth/ too
 rgb/NNNN.jpg, depth/NNNN.png the labelled images by number; 16 bits: mm; 8 bits: (v + 0.5) / 25.5 m
   train.txt, test.txt        beside them: numbers, where names do not tell
-test/NNNNNN_img.png          the evaluation files of DSINE: with NNNNNN_normal.png (or .exr) and
-                             NNNNNN_intrins.npy
 *.mat                        GeoNet's training files: img, depth, norm
 SCENE/r-*.ppm, d-*.pgm       raw recordings (also X_color.ppm with X_depth.pgm)""",
     splits=("test", "train", "all"),
     counts={"test": 654, "train": 795, "all": 1449},
     variants=("raw", "filled", "normals", "depth_normals", "unregistered"),
     normals=(
-        "variant 'normals': Ladicky et al. (2014), from all_normals.pklz, norm_gt_l.mat, or the "
-        "evaluation files of DSINE; GeoNet's training files. Variant 'depth_normals': plane fits "
-        "over 15 x 15 pixels of the depth"
+        "variant 'normals': Ladicky et al. (2014), from all_normals.pklz or norm_gt_l.mat, and "
+        "GeoNet's training files. Variant 'depth_normals': plane fits over 15 x 15 pixels of the "
+        "depth. The evaluation files of DSINE are the dataset 'dsine', split 'nyuv2'"
     ),
     extra="evaluate",
     caveats=(
@@ -162,8 +161,8 @@ def _recognised(root: Path) -> Layout:
             return layout
     raise InputError(
         f"{root}: is no NYU Depth V2 that we know; expected {_LABELLED_NAME}, folders of "
-        "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, NNNNNN_img.png with "
-        f"NNNNNN_normal.png, GeoNet's .mat files, or .ppm with .pgm; found {found_in(root)}"
+        "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, GeoNet's .mat files, or .ppm "
+        f"with .pgm; found {found_in(root)}"
     )
 
 
@@ -185,11 +184,6 @@ def _two_folders(root: Path) -> Layout | None:
     return LabelledImages(root, pairs, find_normals(root))
 
 
-def _dsine(root: Path) -> Layout | None:
-    pairs = find_dsine(root)
-    return None if pairs is None else DsineFolders(root, pairs)
-
-
 def _geonet(root: Path) -> Layout | None:
     files = find_geonet(root)
     return None if files is None else GeoNetFolder(root, files)
@@ -209,7 +203,6 @@ def _sync(root: Path) -> Layout | None:
 _LAYOUTS: tuple[Callable[[Path], Layout | None], ...] = (
     _labelled_in,
     _two_folders,
-    _dsine,
     _geonet,
     _dump,
     _sync,

@@ -11,17 +11,19 @@ from rilievo.datasets.base import Absent
 from rilievo.datasets.files import names_in, read_counts, text_lines
 from rilievo.datasets.nyuv2.layout import (
     LABELLED,
+    PHOTO_SUFFIXES,
     DepthTruth,
     Listing,
     NormalsTruth,
+    Pair,
     PairedLayout,
+    Pairs,
     listed,
     of_metres,
     official_indices,
     recorded_scene,
 )
 from rilievo.datasets.nyuv2.normals_files import NormalsSource
-from rilievo.datasets.nyuv2.pairs import PHOTO_SUFFIXES, Pair, Pairs
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map

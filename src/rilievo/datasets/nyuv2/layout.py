@@ -1,8 +1,8 @@
-"""The base class of the layouts of NYU Depth V2 on disk."""
+"""Layouts of NYU Depth V2 on disk: their base class, and pairs of files found by name."""
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +10,120 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.datasets.base import Absent
-from rilievo.datasets.files import find_entry, text_lines
+from rilievo.datasets.files import find_entry, names_in, text_lines
 from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.datasets.mat_file import read_mat
-from rilievo.datasets.nyuv2.pairs import Pair, Pairs
 from rilievo.errors import InputError
+from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+_PHOTO_FOLDERS = ("rgb", "images", "image")
+_DEPTH_FOLDERS = ("depth", "depths")
+# Levels of folders: a folder around all, the split, and the scene.
+_DEEPEST = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Files of one image."""
+
+    photo: Path
+    truth: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Files of all images.
+
+    Attributes:
+        found: Complete pairs by id, sorted.
+        absent: Images without a partner, by id.
+    """
+
+    found: Mapping[str, Pair]
+    absent: Mapping[str, Absent]
+
+
+def find_pairs(root: Path) -> Pairs | None:
+    """Pair photographs and depth in two folders, by stem; None without two such folders."""
+    photos = next((root / name for name in _PHOTO_FOLDERS if (root / name).is_dir()), None)
+    depths = next((root / name for name in _DEPTH_FOLDERS if (root / name).is_dir()), None)
+    if photos is None or depths is None:
+        return None
+    return _paired(_by_id(photos, root), _by_id(depths, root), within=(photos, depths))
+
+
+def find_sync(root: Path) -> Pairs | None:
+    """Pair photographs and depth side by side in folders of scenes; None if there are none."""
+    photos: dict[str, Path] = {}
+    depths: dict[str, Path] = {}
+    for path in _files(root, _DEEPEST):
+        folder = path.parent.relative_to(root).as_posix()
+        stem = _stem(path.name)
+        if stem is None or stem == path.stem:
+            continue
+        id = stem if folder == "." else f"{folder}/{stem}"
+        (depths if path.name.startswith("sync_depth_") else photos)[id] = path
+    if not (photos and depths):
+        return None
+    return _paired(photos, depths, within=(root, root))
+
+
+def carries_sync_names(pairs: Pairs) -> bool:
+    """Whether the depth files have names of the "sync" export."""
+    return any(pair.truth.name.startswith("sync_depth_") for pair in pairs.found.values())
+
+
+def _paired(
+    photos: Mapping[str, Path], depths: Mapping[str, Path], *, within: tuple[Path, Path]
+) -> Pairs:
+    found: dict[str, Pair] = {}
+    absent: dict[str, Absent] = {}
+    for id in sorted(set(photos) | set(depths)):
+        if id in photos and id in depths:
+            found[id] = Pair(photo=photos[id], truth=depths[id])
+        elif id in photos:
+            reason = f"{printable(photos[id])} has no depth map in {printable(within[1])}"
+            absent[id] = Absent(id=id, reason=reason)
+        else:
+            reason = f"{printable(depths[id])} has no photograph in {printable(within[0])}"
+            absent[id] = Absent(id=id, reason=reason)
+    return Pairs(found=found, absent=absent)
+
+
+def _by_id(folder: Path, root: Path) -> dict[str, Path]:
+    paths: dict[str, Path] = {}
+    for name in sorted(names_in(folder)):
+        id = _stem(name)
+        if id is None:
+            continue
+        if id in paths:
+            raise InputError(
+                f"{folder / name}: the image '{id}' is there twice, also as {paths[id].name}; keep "
+                "one"
+            )
+        paths[id] = folder / name
+    return paths
+
+
+def _stem(name: str) -> str | None:
+    """Name of a picture without suffix and the export's prefixes; None for other files."""
+    path = Path(name)
+    if path.suffix.lower() not in PHOTO_SUFFIXES:
+        return None
+    return path.stem.removeprefix("sync_depth_").removeprefix("rgb_")
+
+
+def _files(folder: Path, deepest: int) -> Iterator[Path]:
+    for name in sorted(names_in(folder)):
+        path = folder / name
+        if path.suffix.lower() in PHOTO_SUFFIXES:
+            yield path
+        elif deepest and path.is_dir():
+            yield from _files(path, deepest - 1)
+
 
 _RECORDING = re.compile(r"\w+_\d{4}[a-z]?")
 
@@ -33,7 +140,6 @@ class DepthTruth:
 
     Attributes:
         values: Depth [m]; read only where ``valid``.
-        valid: Pixels with depth.
     """
 
     values: Float32[np.ndarray, "h w"]
@@ -46,7 +152,6 @@ class NormalsTruth:
 
     Attributes:
         values: Unit normals, camera frame, towards the camera; zero where not ``valid``.
-        valid: Pixels with a normal.
     """
 
     values: Float32[np.ndarray, "3 h w"]
@@ -55,25 +160,14 @@ class NormalsTruth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Images of a split.
-
-    Attributes:
-        ids: Ids of images whose files exist.
-        absent: Images with missing files.
-    """
+    """Images of a split."""
 
     ids: tuple[str, ...]
     absent: tuple[Absent, ...] = ()
 
 
 class Layout(ABC):
-    """A layout of NYU Depth V2 on disk.
-
-    Attributes:
-        root: Folder or file of the data.
-        what: Name of the layout in messages.
-        variants: Variants of ground truth that it holds.
-    """
+    """A layout of NYU Depth V2 on disk."""
 
     root: Path
     what: str
@@ -81,11 +175,7 @@ class Layout(ABC):
 
     @abstractmethod
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a split, or of the user's list.
-
-        Raises:
-            InputError: If this layout has no such split, or the list is invalid.
-        """
+        """Images of a split, or of the user's list."""
 
     @abstractmethod
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -143,9 +233,6 @@ def listed(
         ids: Ids of images, by each form in which a line may name them.
         absent: Likewise for images with missing files.
         what: Description of valid lines, for error messages.
-
-    Raises:
-        InputError: If a line names no image; the message has the line number.
     """
     found: list[str] = []
     missing: list[Absent] = []
@@ -183,9 +270,6 @@ def split_indices(splits: Path, split: str, count: int) -> tuple[int, ...]:
         splits: The file ``splits.mat``, which comes with the labelled set.
         split: "train", "test" or "all".
         count: Number of labelled images in the data.
-
-    Raises:
-        InputError: If the file is broken, or names an image that does not exist, or one twice.
     """
     if split == "all":
         return tuple(range(count))

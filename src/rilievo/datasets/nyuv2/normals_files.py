@@ -1,4 +1,4 @@
-"""Reads true normals of the labelled images, converted to rilievo's convention.
+"""Reads true normals of the labelled images, and GeoNet's training set, in rilievo's convention.
 
 All files have x right, y down, z forward, with normals that point *away* from the camera: a wall
 seen head-on is (0, 0, 1). Bae and Davison (2024) document this for the evaluation files of DSINE.
@@ -14,11 +14,20 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, UInt8
 
-from rilievo.datasets.files import read_gzip_pickle
-from rilievo.datasets.mat_file import MatSlices
-from rilievo.datasets.nyuv2.layout import SIZE, K, NormalsTruth
+from rilievo.datasets.files import find_entry, names_in, read_gzip_pickle
+from rilievo.datasets.mat_file import MatSlices, read_mat
+from rilievo.datasets.nyuv2.layout import (
+    SIZE,
+    DepthTruth,
+    K,
+    Layout,
+    Listing,
+    NormalsTruth,
+    listed,
+    of_metres,
+)
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import rays
 
@@ -27,21 +36,13 @@ _UNPACKING = threading.Lock()
 
 
 class NormalsSource(ABC):
-    """Normals of labelled images.
-
-    Attributes:
-        path: The file.
-    """
+    """Normals of labelled images."""
 
     path: Path
 
     @abstractmethod
     def read(self, index: int) -> NormalsTruth:
-        """Read the normals of the labelled image ``index``, from 0.
-
-        Raises:
-            InputError: If the file is broken, or lacks this image.
-        """
+        """Read the normals of the labelled image ``index``, from 0."""
 
 
 def find_normals(folder: Path) -> NormalsSource | None:
@@ -93,13 +94,7 @@ class GeoNetTruth(NormalsSource):
 
 
 class _Ladicky:
-    """Checked contents of the pickle.
-
-    Attributes:
-        places: Index into the arrays, by the image's number from 1.
-        normals: Normals that point away from the camera.
-        masks: Masks of pixels that the Kinect measured; None where the file has none.
-    """
+    """Checked contents of the pickle."""
 
     def __init__(self, path: Path) -> None:
         content = read_gzip_pickle(path)
@@ -135,7 +130,6 @@ def inward(
     outward: Float[np.ndarray, "3 h w"],
     mask: Bool[np.ndarray, "h w"] | None,
     path: Path,
-    camera: Float[np.ndarray, "3 3"] | None = None,
 ) -> NormalsTruth:
     """Negate and normalise normals that point away from the camera.
 
@@ -143,11 +137,6 @@ def inward(
         outward: Normals with x right, y down, z forward; zero where there is none.
         mask: Valid pixels; None for all pixels with a normal.
         path: Path for error messages.
-        camera: Intrinsics [px]; None for the dataset's.
-
-    Raises:
-        InputError: If sizes differ, or most normals do not face the camera after the negation: the
-            file then has another convention, and scores against it would be meaningless.
     """
     if mask is not None and mask.shape != outward.shape[1:]:
         raise InputError(f"{path}: has normals of {outward.shape[1:]} and a mask of {mask.shape}")
@@ -157,7 +146,7 @@ def inward(
         valid &= mask
     scale = np.where(valid, -1 / np.where(valid, length, 1), 0).astype(np.float32)
     values = np.where(valid, outward, 0).astype(np.float32) * scale
-    _check_facing(values, valid, path, K if camera is None else camera)
+    _check_facing(values, valid, path)
     return NormalsTruth(values=values, valid=valid)
 
 
@@ -165,12 +154,10 @@ def _check_facing(
     normals: Float32[np.ndarray, "3 h w"],
     valid: Bool[np.ndarray, "h w"],
     path: Path,
-    camera: Float[np.ndarray, "3 3"],
 ) -> None:
-    height, width = valid.shape
-    if (height, width) != SIZE and camera is K:
+    if valid.shape != SIZE:
         return
-    away = (normals * rays(camera, height, width)).sum(axis=0) > 0
+    away = (normals * rays(K, *SIZE)).sum(axis=0) > 0
     share = float(away[valid].mean()) if valid.any() else 0.0
     if share > 0.5:
         raise InputError(
@@ -178,3 +165,79 @@ def _check_facing(
             "layout needs: they have another convention, so export them with (0, 0, 1) for a wall "
             "seen head-on, x right and y down"
         )
+
+
+# GeoNet's files hold the image minus twice its mean.
+_GEONET_SHIFT = 2 * np.array([122.175, 116.169, 103.508], np.float32)
+_ROUNDING = 2.0
+
+
+class GeoNetFolder(Layout):
+    """GeoNet's training files: one .mat per image with ``img``, ``depth``, ``norm`` and ``mask``.
+
+    Qi et al. (2018): 481 x 641 pixels, of which the last row and column are dropped; normals point
+    away from the camera; the image is stored minus twice its mean. The images are frames of the raw
+    recordings, and GeoNet has no list that splits them.
+    """
+
+    what = "the training files of GeoNet (.mat with img, depth, norm)"
+    variants = ("normals", "raw", "depth_normals")
+
+    def __init__(self, root: Path, files: dict[str, Path]) -> None:
+        self.root, self._files = root, files
+
+    def listing(self, split: str, list_file: Path | None) -> Listing:
+        """All images: the files have no test split."""
+        if list_file is not None:
+            words = {f"{id}{end}": id for id in self._files for end in ("", ".mat")}
+            return listed(list_file, words, {}, "ids are the files' names")
+        if split not in ("all", "train"):
+            raise InputError(
+                f"{self.root}: GeoNet's files are for training and hold no '{split}'; take the "
+                "split 'train' or 'all'"
+            )
+        return Listing(ids=tuple(self._files))
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, RGB, with the mean added back."""
+        path = find_entry(self._files, id, self.root)
+        shifted = _cut(path, "img", read_mat(path, "img")["img"], axes=3)
+        values = np.rint(shifted.astype(np.float32) + _GEONET_SHIFT)
+        if values.min() < -_ROUNDING or values.max() > 255 + _ROUNDING:
+            raise InputError(
+                f"{path}: 'img' and twice the mean make {values.min():g} to {values.max():g}, "
+                "expected 0 to 255: is it one of GeoNet's files?"
+            )
+        # The mean used by GeoNet differs in the last digit, so black and white leave the range.
+        return np.clip(values, 0, 255).astype(np.uint8)
+
+    def depth(self, id: str, variant: str) -> DepthTruth:
+        """Depth [m]; zero where unknown."""
+        path = find_entry(self._files, id, self.root)
+        return of_metres(_cut(path, "depth", read_mat(path, "depth")["depth"], axes=2))
+
+    def normals(self, id: str) -> NormalsTruth:
+        """True normals within the file's mask, if it has one."""
+        path = find_entry(self._files, id, self.root)
+        arrays = read_mat(path)
+        if "norm" not in arrays:
+            raise InputError(f"{path}: has no variable 'norm'")
+        normals = np.moveaxis(_cut(path, "norm", arrays["norm"], axes=3), -1, 0)
+        mask = None
+        if "mask" in arrays:
+            mask = _cut(path, "mask", arrays["mask"], axes=2) != 0
+        return inward(normals.astype(np.float32), mask, path)
+
+
+def find_geonet(root: Path) -> dict[str, Path] | None:
+    """Find GeoNet's files, by stem; None where there are none."""
+    names = sorted(name for name in names_in(root) if name.endswith(".mat"))
+    if not names or not {"img", "norm"} <= set(read_mat(root / names[0])):
+        return None
+    return {Path(name).stem: root / name for name in names}
+
+
+def _cut(path: Path, name: str, array: np.ndarray, *, axes: int) -> np.ndarray:
+    if array.ndim != axes or array.shape[0] < SIZE[0] or array.shape[1] < SIZE[1]:
+        raise InputError(f"{path}: '{name}' is {array.shape}, expected 481 x 641 pixels")
+    return array[: SIZE[0], : SIZE[1]]

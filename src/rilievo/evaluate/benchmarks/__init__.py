@@ -1,11 +1,13 @@
 """The benchmarks by name: each one says what it computes, what it reproduces and what it hides."""
 
+import csv
+from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 from rilievo.errors import OptionError
-from rilievo.evaluate.benchmark import Benchmark
+from rilievo.evaluate.benchmark import Benchmark, Published
 from rilievo.evaluate.benchmarks import (
-    dsine,
     generic,
     kitti,
     marigold,
@@ -16,7 +18,8 @@ from rilievo.evaluate.benchmarks import (
 )
 from rilievo.outside import OpenTable, is_place
 
-# A new benchmark is a record in one of the files beside this one, and one line here.
+# A new benchmark is a record in one of the files beside this one, and one line here; what others
+# published under it, lines of published.csv.
 _BENCHMARKS = (
     nyuv2.EIGEN,
     nyuv2.EIGEN_FILLED,
@@ -44,10 +47,11 @@ _BENCHMARKS = (
     marigold.SCANNET,
     marigold.DIODE,
     marigold.NYUV2_NORMALS,
-    dsine.SCANNET,
-    dsine.IBIMS,
-    dsine.SINTEL,
-    dsine.OASIS,
+    small_sets.DSINE_SCANNET,
+    small_sets.DSINE_IBIMS,
+    small_sets.DSINE_SINTEL,
+    small_sets.DSINE_OASIS,
+    small_sets.DSINE_NYUV2,
     moge.AFFINE,
     moge.SCALE,
     moge.DISPARITY,
@@ -67,6 +71,19 @@ _BENCHMARKS = (
 )
 
 
+def _published() -> dict[str, tuple[Published, ...]]:
+    """Others' results by benchmark: a line each of ``published.csv``."""
+    rows: defaultdict[str, tuple[Published, ...]] = defaultdict(tuple)
+    with Path(__file__).with_name("published.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            pairs = (pair.split("=") for pair in row["values"].split())
+            values = {metric: float(value) for metric, value in pairs}
+            rows[row["benchmark"]] += (
+                Published(model=row["model"], values=values, source=row["source"]),
+            )
+    return rows
+
+
 def _outside(found: object, name: str) -> Benchmark:
     """A benchmark of another package, under the name that this offers it by, or its own."""
     if not isinstance(found, Benchmark):
@@ -74,8 +91,11 @@ def _outside(found: object, name: str) -> Benchmark:
     return found if is_place(name) else replace(found, name=name)
 
 
+_ROWS = _published()
 BENCHMARKS: OpenTable[Benchmark] = OpenTable(
-    {each.name: each for each in _BENCHMARKS}, "benchmark", _outside
+    {each.name: replace(each, published=_ROWS.get(each.name, ())) for each in _BENCHMARKS},
+    "benchmark",
+    _outside,
 )
 
 

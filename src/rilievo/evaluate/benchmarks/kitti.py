@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from rilievo.alignment import AlignMethod
-from rilievo.evaluate.benchmark import Benchmark, Crop, InputCrop, Interpolation, Published
+from rilievo.evaluate.benchmark import Benchmark, Crop, InputCrop, Interpolation
 from rilievo.evaluate.benchmarks.blocks import ALIGNED_HIDES, AS_PREDICTED, NEEDED, PIXEL_METRICS
 from rilievo.metrics.certainty import CERTAINTY_METRICS
 from rilievo.types import DepthKind
@@ -36,22 +36,6 @@ EIGEN = Benchmark(
         f"{LASER_HIDES}; one moment of a spinning laser is taken for one moment of the camera, so "
         "moving things are misplaced; median scaling forgives the scale of every image anew"
     ),
-    published=tuple(
-        Published(
-            model=f"Monodepth2 {name}",
-            values={"abs_rel": error} | ({} if share is None else {"delta1": share}),
-            source="README of Monodepth2",
-        )
-        for name, error, share in (
-            ("M 640x192", 0.115, 0.877),
-            ("S 640x192", 0.109, None),
-            ("MS 640x192", 0.106, None),
-            ("M 1024x320", 0.115, None),
-            ("S 1024x320", 0.107, None),
-            ("MS 1024x320", 0.106, None),
-            ("M 640x192, not pretrained", 0.132, None),
-        )
-    ),
 )
 
 EIGEN_IMPROVED = Benchmark(
@@ -74,25 +58,6 @@ EIGEN_IMPROVED = Benchmark(
     hides=(
         f"45 of the 697 images have no such depth; {LASER_HIDES}, and what eleven scans disagree "
         f"on was taken out, which is much of what moves and of thin things; {ALIGNED_HIDES}"
-    ),
-    published=(
-        Published(
-            model="Metric3D v2 L, zero-shot",
-            values={"abs_rel": 0.052, "delta1": 0.985},
-            source="README of Metric3D",
-        ),
-        Published(
-            model="Metric3D v2 g, zero-shot",
-            values={"abs_rel": 0.051, "delta1": 0.989},
-            source="README of Metric3D",
-        ),
-        Published(
-            model="Metric3D v2 L, fine-tuned",
-            values={"abs_rel": 0.044, "delta1": 0.985, "rmse": 1.985},
-            source="README of Metric3D",
-        ),
-        Published(model="UniDepth V1", values={"delta1": 0.986}, source="README of UniDepth"),
-        Published(model="UniDepth V2", values={"delta1": 0.989}, source="README of UniDepth"),
     ),
 )
 
@@ -161,18 +126,6 @@ MONODEPTH2 = Benchmark(
         "averaged over images"
     ),
     hides=f"{_ANNOTATED_HIDES}; median scaling forgives the scale of every image anew",
-    published=tuple(
-        Published(
-            model=f"Monodepth2 {name}",
-            values=dict(zip(_COLUMNS, values, strict=False)),
-            source="paper, table of improved ground truth; quoted at second hand",
-        )
-        for name, values in (
-            ("M 640x192", (0.090, 0.545, 3.942, 0.137, 0.914, 0.983, 0.995)),
-            ("S 640x192", (0.085, 0.537, 3.868, 0.139, 0.912)),
-            ("MS 640x192", (0.080, 0.466, 3.681, 0.127, 0.926)),
-        )
-    ),
 )
 
 UNCERTAINTY = replace(
@@ -191,22 +144,5 @@ UNCERTAINTY = replace(
     hides=(
         f"{_ANNOTATED_HIDES}; a worse model has larger errors to find, so AUSE and AURG compare "
         "confidences of like depth"
-    ),
-    published=(
-        Published(
-            model="Monodepth2-Post M 640x192",
-            values={
-                "ause_abs_rel": 0.044,
-                "aurg_abs_rel": 0.012,
-                "ause_rmse": 2.864,
-                "aurg_rmse": 0.412,
-                "ause_delta1": 0.056,
-                "aurg_delta1": 0.022,
-                **dict(
-                    zip(_COLUMNS, (0.088, 0.508, 3.842, 0.134, 0.917, 0.983, 0.995), strict=True)
-                ),
-            },
-            source="README of mono-uncertainty; unsure where the mirror image's answer differs",
-        ),
     ),
 )

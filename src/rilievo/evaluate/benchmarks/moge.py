@@ -2,7 +2,7 @@
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.points import PointFit
-from rilievo.evaluate.benchmark import Benchmark, Published, Task
+from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.evaluate.benchmarks.blocks import PIXEL_METRICS
 from rilievo.types import DepthKind
 
@@ -71,21 +71,6 @@ DISPARITY = Benchmark(
     hides=(
         "scale and shift of every image are taken from its truth, and the bound tells the "
         f"prediction how far the image reaches; {_DATA}"
-    ),
-    published=tuple(
-        Published(
-            model=f"{model} on {dataset}",
-            values={"abs_rel": error},
-            source="MoGe, Table 3, on its own bundle of images",
-        )
-        for model, rows in (
-            ("MoGe-1 L", {"NYUv2": 0.0341, "KITTI": 0.0408, "iBims-1": 0.0320, "DIODE": 0.0400}),
-            (
-                "Depth Anything V2 L",
-                {"NYUv2": 0.0420, "KITTI": 0.0561, "iBims-1": 0.0348, "DIODE": 0.0533},
-            ),
-        )
-        for dataset, error in rows.items()
     ),
 )
 

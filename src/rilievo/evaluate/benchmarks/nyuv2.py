@@ -1,14 +1,12 @@
 """NYU Depth v2, the 654 test images, cropped as Eigen et al. (2014) did."""
 
-from rilievo.evaluate.benchmark import Averaging, Benchmark, Crop, Interpolation, Published, Task
+from rilievo.evaluate.benchmark import Averaging, Benchmark, Crop, Interpolation, Task
 from rilievo.evaluate.benchmarks.blocks import (
     ALIGNED_HIDES,
     NEEDED,
     NORMALS_METRICS,
     PIXEL_METRICS,
 )
-
-_METRIC3D = "README of Metric3D; predictions without alignment"
 
 EIGEN = Benchmark(
     name="nyuv2-eigen",
@@ -32,30 +30,6 @@ EIGEN = Benchmark(
         "around edges; the Kinect errs by about 4 cm at 4 m and more farther on; "
         f"{ALIGNED_HIDES}; the models in the published rows saw NYUv2's training images, but for "
         "those said to be zero-shot"
-    ),
-    published=(
-        Published(
-            model="AdaBins",
-            values={"abs_rel": 0.103, "delta1": 0.903, "rmse": 0.364, "log10": 0.044},
-            source="tables of AdaBins and its successors; whether raw or filled is disputed",
-        ),
-        Published(
-            model="ZoeDepth (NK)",
-            values={"abs_rel": 0.077, "delta1": 0.953, "rmse": 0.277},
-            source="READMEs of Metric3D and UniDepth",
-        ),
-        Published(model="UniDepth V1", values={"delta1": 0.984}, source="README of UniDepth"),
-        Published(model="UniDepth V2", values={"delta1": 0.988}, source="README of UniDepth"),
-        Published(
-            model="Metric3D v2 L, zero-shot",
-            values={"abs_rel": 0.063, "delta1": 0.975, "rmse": 0.251},
-            source=_METRIC3D,
-        ),
-        Published(
-            model="Metric3D v2 L, fine-tuned",
-            values={"abs_rel": 0.047, "delta1": 0.989, "rmse": 0.183},
-            source=_METRIC3D,
-        ),
     ),
 )
 
@@ -94,32 +68,5 @@ NORMALS = Benchmark(
     hides=(
         "the truth is a fit to noisy Kinect depth by Ladický et al. (2014): smooth, blunt at "
         "edges, off by some 5° on average; pooled, images with more truth weigh more"
-    ),
-    published=(
-        Published(
-            model="DSINE",
-            values={"mean": 16.4, "within_11_25": 0.596},
-            source="paper of DSINE",
-        ),
-        Published(
-            model="Metric3D v2 L",
-            values={"mean": 12.0, "within_11_25": 0.688},
-            source="README of Metric3D; trained on NYUv2",
-        ),
-        Published(
-            model="Metric3D v2 g",
-            values={"mean": 13.2, "within_11_25": 0.662},
-            source="README of Metric3D; trained on NYUv2",
-        ),
-        Published(
-            model="EESNU",
-            values={"mean": 16.0, "within_11_25": 0.597},
-            source="README of Metric3D; trained on ScanNet",
-        ),
-        Published(
-            model="PolyMax",
-            values={"mean": 13.1, "within_11_25": 0.656},
-            source="README of Metric3D; trained on NYUv2",
-        ),
     ),
 )

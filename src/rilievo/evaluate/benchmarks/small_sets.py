@@ -1,7 +1,7 @@
 """iBims-1, DIODE, SUN RGB-D and DA-2K: sets that are scored as they are published."""
 
-from rilievo.evaluate.benchmark import Averaging, Benchmark, Published, Task
-from rilievo.evaluate.benchmarks.blocks import ALIGNED_HIDES, NEEDED, PIXEL_METRICS
+from rilievo.evaluate.benchmark import Averaging, Benchmark, Task
+from rilievo.evaluate.benchmarks.blocks import ALIGNED_HIDES, NEEDED, NORMALS_METRICS, PIXEL_METRICS
 
 IBIMS = Benchmark(
     name="ibims",
@@ -15,15 +15,6 @@ IBIMS = Benchmark(
         "ZoeDepth caps at 10 m inside NYUv2's Eigen crop, which gives other numbers"
     ),
     hides=f"few images, so wide intervals; truth far beyond indoor sensors' reach; {ALIGNED_HIDES}",
-    published=(
-        Published(
-            model="ZoeDepth (NK)",
-            values={"delta1": 0.580},
-            source="README of UniDepth; capped and cropped",
-        ),
-        Published(model="UniDepth V2", values={"delta1": 0.945}, source="README of UniDepth"),
-        Published(model="Depth Pro", values={"delta1": 0.823}, source="README of UniDepth"),
-    ),
 )
 
 DIODE = Benchmark(
@@ -44,13 +35,6 @@ DIODE = Benchmark(
         "mask leaves much of that in; indoors and outdoors are averaged together, and given apart "
         "beside; "
         f"{ALIGNED_HIDES}"
-    ),
-    published=(
-        Published(
-            model="Depth Anything V2 L",
-            values={"abs_rel": 0.066},
-            source="paper, Table 2; others could not repeat it and found 0.21",
-        ),
     ),
 )
 
@@ -74,31 +58,7 @@ SUNRGBD = Benchmark(
         "truth was filled in from neighbouring frames; the sensors end between 4 and 8 m; part of "
         f"the images are NYUv2's, which many models were trained on; {ALIGNED_HIDES}"
     ),
-    published=(
-        Published(
-            model="Depth Pro",
-            values={"delta1": 0.890},
-            source="paper; with the camera's focal length given; repeated by others: 0.868",
-        ),
-        Published(
-            model="UniDepth V1",
-            values={"delta1": 0.943},
-            source="README of UniDepth; 5 mm to 8 m, without NYUv2's images",
-        ),
-        Published(
-            model="UniDepth V2",
-            values={"delta1": 0.964},
-            source="README of UniDepth; 5 mm to 8 m, without NYUv2's images",
-        ),
-        Published(
-            model="ZoeDepth (NK)",
-            values={"delta1": 0.867},
-            source="README of UniDepth; Eigen crop, to 8 m",
-        ),
-    ),
 )
-
-_ARTICLE = "FiftyOne's tutorial 'Monocular Depth Estimation', first 20 scenes it finds"
 
 SUNRGBD_ARTICLE = Benchmark(
     name="sunrgbd-article",
@@ -124,18 +84,6 @@ SUNRGBD_ARTICLE = Benchmark(
         "from far to near before it was scored, which is why it is so low. Which scenes come first "
         "depends on the order of the author's file system; here they are sorted"
     ),
-    published=(
-        Published(
-            model="DPT hybrid (dpt-hybrid-midas)",
-            values={"rmse": 49.89, "psnr": 14.81, "ssim": 0.840},
-            source=_ARTICLE,
-        ),
-        Published(
-            model="Marigold (through Replicate)",
-            values={"rmse": 104.0, "psnr": 7.93, "ssim": 0.428},
-            source=_ARTICLE + "; large was near in its predictions",
-        ),
-    ),
 )
 
 DA2K = Benchmark(
@@ -155,4 +103,43 @@ DA2K = Benchmark(
         "everything but the order of two points, which people picked because they were sure of it; "
         "the eight scenarios weigh by their pairs (--split indoor and so on scores one)"
     ),
+)
+
+
+_DSINE = (
+    "DSINE's evaluation: the angles of all pixels of all images of its zip in one list, of which "
+    "mean, median, root mean square and shares below thresholds are taken"
+)
+
+
+def _dsine(split: str, title: str, hides: str) -> Benchmark:
+    return Benchmark(
+        name=f"dsine-{split}",
+        title=f"{title}, normals, pixels of all images pooled",
+        task=Task.NORMALS,
+        dataset="dsine",
+        split=split,
+        averaging=Averaging.POOLED,
+        metrics=NORMALS_METRICS,
+        reproduces=_DSINE,
+        hides=f"{hides}; pooled, images with more truth weigh more",
+    )
+
+
+DSINE_SCANNET = _dsine(
+    "scannet",
+    "ScanNet test as FrameNet chose it",
+    "the truth is made of reconstructed surfaces, smooth where scans were few",
+)
+DSINE_IBIMS = _dsine(
+    "ibims", "iBims-1", "the truth is fitted to laser depth by DSINE's authors; a hundred images"
+)
+DSINE_SINTEL = _dsine(
+    "sintel", "Sintel", "an animated film; the truth is fitted to depth by DSINE's authors"
+)
+DSINE_OASIS = _dsine(
+    "oasis", "OASIS validation", "people estimated these normals, of one part of each picture"
+)
+DSINE_NYUV2 = _dsine(
+    "nyuv2", "NYUv2 test, 654 images", "the truth is a fit to noisy Kinect depth, off by some 5°"
 )

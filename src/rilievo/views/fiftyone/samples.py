@@ -89,9 +89,6 @@ class Fields:
     """Converter of rows to database documents, from templates that FiftyOne makes.
 
     A heat map is an object with many checks; making one for each image takes most of the time.
-
-    Args:
-        fiftyone: The module.
     """
 
     def __init__(self, fiftyone: ModuleType) -> None:
