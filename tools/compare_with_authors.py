@@ -1,12 +1,18 @@
-"""Compare adapters of the catalogue with the authors' own programs, with random weights.
+"""Compare adapters of the catalogue with other programs' own networks, with random weights.
 
-    pip install -e '.[models]' dlr-moge   # an environment of its own: dlr-moge brings Gradio
-    python tools/compare_with_authors.py
+    pip install -e '.[models]' timm dlr-moge depth-estimation libreyolo
+    python tools/compare_with_authors.py [moge|da2|da3|midas ...]
 
-MoGe-2: the official ``infer()`` of dlr-moge (MIT) against our adapter of the same network in ONNX.
-Depth Anything V2: network and image processor of transformers against our adapter, likewise.
+Use an environment of its own, because these packages bring Gradio and more. Each network is written
+as ONNX, as its publishers do, and our adapter of that file is compared with
+
+* moge: ``infer()`` of dlr-moge (MIT), by the authors of MoGe-2;
+* da2: image processor and network of Depth Anything V2 in transformers (Apache-2.0);
+* da3: image processor and network of Depth Anything 3 small in depth-estimation (MIT);
+* midas: ``predict()`` of MiDaS 2.1 small in libreyolo (MIT).
 """
 
+import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -22,7 +28,7 @@ from torch import Tensor, nn
 
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
-from rilievo.models.catalogue import pictures
+from rilievo.models.catalogue import depth_anything_3, midas, pictures
 from rilievo.models.catalogue.moge import MogeModel
 from rilievo.models.catalogue.pictures import IMAGENET_MEAN, IMAGENET_STD
 from rilievo.models.engines import LoadOptions
@@ -65,6 +71,14 @@ def moge_network() -> Any:
     return Network(encoder, neck, **heads, scale_head={"dims": [384, 384, 1]}).eval()
 
 
+def export(
+    graph: nn.Module, given: tuple[Tensor, ...], path: Path, inputs: str, outputs: str
+) -> None:
+    """Write a network as ONNX, with the names of its inputs and outputs."""
+    names = {"input_names": inputs.split(), "output_names": outputs.split()}
+    torch.onnx.export(graph, given, path, dynamo=False, **names)
+
+
 class _MogeGraph(nn.Module):
     """The network as its authors export it: a mode without what ONNX lacks, outputs in order."""
 
@@ -87,14 +101,8 @@ def compare_moge(folder: Path) -> None:
         for fov in (None, FOV)
     }
     path = folder / "moge.onnx"
-    torch.onnx.export(
-        _MogeGraph(network),
-        (image[None], torch.tensor(TOKENS)),
-        path,
-        input_names=["image", "num_tokens"],
-        output_names=["points", "normal", "mask", "scale"],
-        dynamo=False,
-    )
+    given, outputs = (image[None], torch.tensor(TOKENS)), "points normal mask scale"
+    export(_MogeGraph(network), given, path, "image num_tokens", outputs)
     card, options = MODELS["moge-2/small"], LoadOptions(device="cpu", settings={"tokens": TOKENS})
     ours = MogeModel(path, options, card, weights_sha256="0")
     height, width = PHOTOGRAPH.shape[:2]
@@ -122,7 +130,7 @@ def compare_depth_anything(folder: Path) -> None:
         DepthAnythingConfig,
         DepthAnythingForDepthEstimation,
         Dinov2Config,
-        DPTImageProcessor,
+        DPTImageProcessorPil,
     )
 
     layers = ["stage3", "stage6", "stage9", "stage12"]
@@ -140,7 +148,7 @@ def compare_depth_anything(folder: Path) -> None:
     )
     network = DepthAnythingForDepthEstimation(config).eval()
     # As the published preprocessor_config.json has it.
-    processor = DPTImageProcessor(
+    processor = DPTImageProcessorPil(
         size={"height": 518, "width": 518},
         keep_aspect_ratio=True,
         ensure_multiple_of=14,
@@ -148,7 +156,8 @@ def compare_depth_anything(folder: Path) -> None:
         image_mean=IMAGENET_MEAN,
         image_std=IMAGENET_STD,
     )
-    # The processor enlarges smaller photographs less than the authors' program does.
+    # Their other processor rounds a few pixels of a bicubic resize the other way. Both
+    # enlarge smaller photographs less than the authors' program does.
     photograph = np.asarray(Image.fromarray(PHOTOGRAPH).resize((800, 600)))
     with torch.no_grad():
         given = processor(Image.fromarray(photograph), return_tensors="pt")
@@ -163,25 +172,90 @@ def compare_depth_anything(folder: Path) -> None:
             return self.network(pixel_values).predicted_depth
 
     path = folder / "da2.onnx"
-    torch.onnx.export(
-        Graph(),
-        (given["pixel_values"],),
-        path,
-        input_names=["pixel_values"],
-        output_names=["predicted_depth"],
-        dynamo=False,
-    )
+    export(Graph(), (given["pixel_values"],), path, "pixel_values", "predicted_depth")
     card, options = MODELS["depth-anything-v2/small"], LoadOptions(device="cpu")
     ours = pictures.open_model(path, options, card, weights_sha256="0")
     [answer] = ours.infer([Photo(pixels=photograph)])
     assert answer.depth is not None
-    off = np.abs(answer.depth - theirs) / np.ptp(theirs)
-    print(f"Depth Anything V2: {off.mean():.1e} of the range in the mean, {off.max():.1e} at most")
+    _say("Depth Anything V2", answer.depth, theirs)
 
+
+def compare_depth_anything_3(folder: Path) -> None:
+    """Print how far depth is from that of depth-estimation.
+
+    The photograph has the size of the network's input, where both ways of resizing do nothing.
+    """
+    from depth_estimation.models.depth_anything_v3 import (
+        DepthAnythingV3Config,
+        DepthAnythingV3Model,
+    )
+    from depth_estimation.processing_utils import DepthProcessor
+
+    photograph = skimage.data.coffee()[:378, :504]
+    config = DepthAnythingV3Config(backbone="small", input_size=378)
+    network = DepthAnythingV3Model(config).eval()
+    given = DepthProcessor.from_config(config)(photograph)["pixel_values"]
+    with torch.no_grad():
+        theirs = network(given)[0].numpy()
+
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, pixel_values: Tensor) -> Tensor:
+            return self.network(pixel_values[:, 0])[:, None]
+
+    path = folder / "da3.onnx"
+    export(Graph(), (given[:, None],), path, "pixel_values", "predicted_depth")
+    card, options = MODELS["depth-anything-3/small"], LoadOptions(device="cpu")
+    [answer] = depth_anything_3.open_model(path, options, card, weights_sha256="0").infer(
+        [Photo(pixels=photograph)]
+    )
+    assert answer.depth is not None
+    _say("Depth Anything 3", answer.depth, theirs)
+
+
+def compare_midas(folder: Path) -> None:
+    """Print how far inverse depth is from that of libreyolo, at the network's size as above."""
+    from libreyolo.models.midas import LibreMiDaS
+
+    photograph = skimage.data.coffee()[:256, :256]
+    program = LibreMiDaS(None, size="s", device="cpu")
+    theirs = np.asarray(program.predict(Image.fromarray(photograph)).depth_map.data)
+
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = program.model
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.network.forward_normalized(image)
+
+    path = folder / "midas.onnx"
+    export(Graph(), (torch.zeros(1, 3, 256, 256),), path, "image", "predicted_depth")
+    card, options = MODELS["midas/small"], LoadOptions(device="cpu")
+    ours = midas.open_model(path, options, card, weights_sha256="0")
+    [answer] = ours.infer([Photo(pixels=photograph)])
+    assert answer.depth is not None
+    _say("MiDaS", answer.depth, theirs)
+
+
+def _say(name: str, ours: np.ndarray, theirs: np.ndarray) -> None:
+    off = np.abs(ours - theirs) / np.ptp(theirs)
+    print(f"{name}: {off.mean():.1e} of the range in the mean, {off.max():.1e} at most")
+
+
+COMPARISONS = {
+    "moge": compare_moge,
+    "da2": compare_depth_anything,
+    "da3": compare_depth_anything_3,
+    "midas": compare_midas,
+}
 
 if __name__ == "__main__":
     torch.manual_seed(0)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as place:
-        compare_moge(Path(place))
-        compare_depth_anything(Path(place))
+        for name in sys.argv[1:] or COMPARISONS:
+            COMPARISONS[name](Path(place))

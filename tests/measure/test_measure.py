@@ -151,12 +151,22 @@ def test_ranges_widen_away_from_what_was_known() -> None:
     given = known_here()
     widths = [
         found.high / found.low
-        for found in (
-            length(given, (u, v), (u + 30, v)) for u, v in ((30, 100), (60, 60), (120, 5))
-        )
+        for found in (length(given, (u, v), (u + 30, v)) for u, v in ((32, 95), (60, 60), (120, 5)))
     ]
     assert widths == sorted(widths)
     assert widths[0] < widths[-1]
+
+
+def test_a_known_length_measured_again_is_the_known_one() -> None:
+    given, metres = known_here(), length_on((30, 100), (60, 100))
+    for ends in (((30, 100), (60, 100)), ((60, 100), (30, 100)), ((30.5, 99.5), (60, 100))):
+        found = length(given, *ends)
+        assert found.low == pytest.approx(metres, rel=0.05)
+        assert found.high == pytest.approx(metres, rel=0.05)
+        assert "known" in found.remarks[0]
+    assert (
+        str(length(given, (30, 100), (60, 100))) == f"{metres:.3f} m ({metres:.3f} to {metres:.3f})"
+    )
 
 
 def test_ranges_widen_where_the_focal_length_is_assumed() -> None:

@@ -228,6 +228,16 @@ def test_openvino_goes_without_a_cache_that_cannot_be_written(
     assert prediction.depth.shape == prediction.shape
 
 
+def test_openvino_compiles_a_network_for_each_precision(
+    make_network: MakeNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, path = tmp_path / "cache", make_network()
+    monkeypatch.setenv("RILIEVO_CACHE", str(cache))
+    for precision in ("fp32", "bf16", "fp32"):
+        load_model(path, engine="openvino", precision=precision).predict([PIXELS])
+    assert len([*cache.rglob("*.blob")]) == 2
+
+
 def test_openvinos_message_begins_where_it_says_something() -> None:
     error = RuntimeError("Exception from src/a.cpp:1:\nException from src/b.cpp:2:\nno such file")
     assert first_line(error) == "no such file"

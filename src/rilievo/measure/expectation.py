@@ -1,13 +1,14 @@
 """Circumstances of a measurement: its place, and the origin of its metres."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.calibration.lengths import Known, KnownPoint, parse_known
+from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_known
 from rilievo.calibration.ranges import MOST_DOUBT, USUAL_DOUBT, Circumstances, expected_error
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.errors import RilievoError
@@ -19,6 +20,8 @@ Place = tuple[float, float, float, float]
 UNKNOWN_FAR = 0.5
 """Distance, in widths of the photograph, that is assumed if nothing in the picture was known."""
 _DOUBT_PIXELS = 4_000
+_SAME_END = 1.0
+"""Most pixels between an end of a known length and that of the same line measured again."""
 
 
 def expected_of_line(
@@ -138,13 +141,28 @@ def method_of(prediction: Prediction) -> str:
 def known_places(prediction: Prediction) -> list[Place]:
     """Places in the picture of all known facts."""
     found = []
-    for text in () if prediction.calibration is None else prediction.calibration.asked:
-        try:
-            found.append(_place(prediction, parse_known(text)))
-        except RilievoError:
-            # The height of a camera has no place in the picture.
-            continue
+    for known in _facts(prediction):
+        with suppress(RilievoError):
+            found.append(_place(prediction, known))
     return found
+
+
+def known_length(prediction: Prediction, first: Pixel, second: Pixel) -> float | None:
+    """Length [m] of a line that the user gave; None for other lines."""
+    ends = np.array([[first.u, first.v], [second.u, second.v]])
+    for known in _facts(prediction):
+        if isinstance(known, KnownLength):
+            given = np.array([[known.u1, known.v1], [known.u2, known.v2]])
+            if min(np.abs(ends - given).max(), np.abs(ends - given[::-1]).max()) <= _SAME_END:
+                return float(known.metres)
+    return None
+
+
+def _facts(prediction: Prediction) -> Iterator[Known]:
+    """Known points and lengths; the height of a camera has no place in the picture."""
+    for text in () if prediction.calibration is None else prediction.calibration.asked:
+        with suppress(RilievoError):
+            yield parse_known(text)
 
 
 def _place(prediction: Prediction, known: Known) -> Place:

@@ -12,7 +12,7 @@ from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import Pixel, place, ray, value_at, values_at_ends
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.geometry.intrinsics import crop_K, unproject
-from rilievo.measure.expectation import expected_of_line
+from rilievo.measure.expectation import expected_of_line, known_length
 from rilievo.measurement import Measurement
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
@@ -22,12 +22,16 @@ Point = tuple[float | int, float | int]
 _PATCH = 0.04
 """Radius of the patch for fitting a plane, as a share of the picture's width."""
 _LEAST_PATCH = 12
+_EQUAL = 1e-3
+"""Share within which a known length measured again is the known one."""
 FLAT = 0.05
 """Share within which plane and depth agree on a flat surface."""
 
 
 def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
     """Measure the straight distance in space between two points of the photograph.
+
+    The range of a known length reaches from the known to the measured one.
 
     Raises:
         CalibrationError: If depth is not in metres, or a point has none.
@@ -40,7 +44,14 @@ def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
     near, far = values_at_ends(prediction.depth, a, b)
     ends = ray(camera, a) * near, ray(camera, b) * far
     metres = float(np.linalg.norm(ends[1] - ends[0]))
-    return _with_range("length", metres, expected_of_line(prediction, *ends), camera)
+    known = known_length(prediction, a, b)
+    if known is None:
+        return _with_range("length", metres, expected_of_line(prediction, *ends), camera)
+    if abs(metres - known) < _EQUAL * known:
+        metres = known
+    low, high = sorted((metres, known))
+    remarks = (f"this length is known: {known:g} m",)
+    return Measurement(what="length", value=metres, low=low, high=high, remarks=remarks)
 
 
 def height(prediction: Prediction, point: Point) -> Measurement:

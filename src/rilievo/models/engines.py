@@ -149,7 +149,7 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
         "INFERENCE_PRECISION_HINT": "f32" if options.precision == "fp32" else "bf16",
         "PERFORMANCE_HINT": "LATENCY",
     }
-    cache = _writable_cache()
+    cache = _writable_cache(f"{options.precision}-{options.threads or 'all'}")
     if cache is not None:
         settings["CACHE_DIR"] = str(cache)
     if options.threads:
@@ -208,10 +208,14 @@ def user_cache(variable: str) -> Path:
         raise ModelError(text) from None
 
 
-def _writable_cache() -> Path | None:
-    """OpenVINO's folder of compiled networks, created; None if it cannot be, and is not used."""
+def _writable_cache(setting: str) -> Path | None:
+    """OpenVINO's folder of compiled networks, created; None if it cannot be, and is not used.
+
+    Each setting has a folder of its own. OpenVINO 2026.4.1 names a compiled network by its file
+    alone, so it would run one of fp32 as bf16, which reads beyond its weights and crashes.
+    """
     try:
-        folder = cache_directory() / "openvino"
+        folder = cache_directory() / "openvino" / setting
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ModelError):
         return None
