@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import map_coordinates
 
 from footage import write_frames
 from rilievo.cli import main
@@ -224,6 +225,39 @@ def test_a_crowd_that_fills_the_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"motion is found for \d+ of \d+ frames only"):
         train_video(clip_config(crowd, data=data), tmp_path / "run", CPU)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_wrong_field_of_view_is_said_and_nothing_worse_is_kept(tmp_path: Path) -> None:
+    """The true one is 62 degrees."""
+    data = VideoData(roots=(str(swaying(tmp_path / "clip")),), stride=1, held_out=0.2, fov=30)
+    config = clip_config(tmp_path, data=data, steps=4, validations=2)
+    record = train_video(config, tmp_path / "run", CPU)
+    assert record is not None
+    assert any("--fov" in note for note in record.notes)
+    assert record.start_error is not None
+    assert record.best_error is not None
+    # The log has seven digits.
+    assert record.best_error <= record.start_error * (1 + 1e-6)
+
+
+def swaying(folder: Path, count: int = 30) -> Path:
+    """Frames of a camera of f = 80 px that walks sideways past two walls and looks around."""
+    height, width = SIZE
+    coarse = np.random.default_rng(1).integers(0, 256, (60, 120, 3), dtype=np.uint8)
+    large = Image.fromarray(coarse).resize((960, 480), Image.Resampling.BICUBIC)
+    texture = np.moveaxis(np.asarray(large), -1, 0)
+    v, u = np.mgrid[:height, :width]
+    x, y = (u - (width - 1) / 2) / 80, (v - (height - 1) / 2) / 80
+    folder.mkdir()
+    for k in range(count):
+        turn = 0.06 * np.sin(1.2 * k)
+        along, depth = np.cos(turn) * x + np.sin(turn), np.cos(turn) - np.sin(turn) * x
+        wall = np.where(y > 0, 2.0, 4.0) / depth
+        places = [40 * y * wall + 240, 40 * (along * wall + 0.15 * k) + 400]
+        frame = np.stack([map_coordinates(each, places, order=1) for each in texture], axis=-1)
+        Image.fromarray(frame).save(folder / f"{k:06d}.png")
+    return folder
 
 
 @pytest.mark.slow
