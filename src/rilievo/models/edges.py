@@ -9,7 +9,7 @@ wrong far pixel costs more relative error than a wrong near one, so it needs mor
 log-odds of the ratio of the two depths.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -57,7 +57,8 @@ def sides(
     gate = np.clip((height - wide / 2) / np.float32(_STEP) - 1, 0, 1)
     gate = window(gate, np.add, 2) / 25
     share = (field - low) / np.maximum(height, _TINY)
-    near, far = (_side(of, values, colours) for of in (share, 1 - share))
+    power = np.einsum("chw,chw->hw", colours, colours)
+    near, far = (_side(of, values, (power, *colours)) for of in (share, 1 - share))
     variance = (near[0] + far[0]) / 2 + np.float32(_NOISE)
     apart = far[1:4] - near[1:4]
     weights = apart / variance
@@ -143,17 +144,20 @@ def _binomial(field: Field, axis: int) -> Field:
 
 
 def _side(
-    share: Field, values: Float32[np.ndarray, "c h w"], colours: Float32[np.ndarray, "3 h w"]
+    share: Field, values: Float32[np.ndarray, "c h w"], planes: Sequence[Field]
 ) -> Float32[np.ndarray, "4+c h w"]:
-    """Variance and mean of the colours, and mean values, of the pixels with small ``share``."""
+    """Variance and mean of the colours, and mean values, of the pixels with small ``share``.
+
+    The planes are the sum of the squared colours and the three colours.
+    """
     weight = np.clip((np.float32(_NEAR) - share) / np.float32(_NEAR - 0.05), 0, 1)
-    power = np.einsum("chw,chw->hw", colours, colours)
-    sums = window(
-        weight * np.concatenate([np.ones_like(share)[None], power[None], colours, values]), np.add
-    )
-    total = sums[0] + _TINY
-    mean = sums[2:5] / total
-    spread = sums[1] / total - np.einsum("chw,chw->hw", mean, mean)
+    total = window(weight, np.add) + _TINY
+    means = np.empty((4 + len(values), *share.shape), np.float32)
+    # One by one, because planes that fit into the cache take half the time.
+    for plane, mean in zip((*planes, *values), means, strict=True):
+        np.divide(window(weight * plane, np.add), total, out=mean)
+    means[0] -= np.einsum("chw,chw->hw", means[1:4], means[1:4])
+    means[0] = np.maximum(means[0], 0) / 3
     # Values stay as they are where no pixel is on this side.
-    kept = (sums[5:] + _TINY * values) / total
-    return np.concatenate([np.maximum(spread, 0)[None] / 3, mean, kept])
+    means[4:] += _TINY * values / total
+    return means

@@ -13,7 +13,7 @@ GAP = 3.0
 """Least factor that is left for the triangle filter after a box filter."""
 
 SPARSE = 1.8
-"""Least factor that is left for the triangle filter after pixels were left out."""
+"""Least factor between pixels that are taken and those that are left out."""
 
 
 class Grid(StrEnum):
@@ -40,16 +40,17 @@ def shrink(pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[n
 def shrink_roughly(
     pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
 ) -> UInt8[np.ndarray, "a b 3"]:
-    """Resize a large photograph from a regular part of its pixels, in a fifth of the time."""
-    height, width, _ = pixels.shape
-    step = max(1, int(min(height / size[0], width / size[1]) / SPARSE))
-    if step == 1:
+    """Resize a large photograph to means of four pixels each, in a quarter of the time."""
+    if min(pixels.shape[0] / size[0], pixels.shape[1] / size[1]) < 2 * SPARSE:
         return shrink(pixels, size)
-    rows, columns = (np.arange(step // 2, length, step) for length in (height, width))
-    picked = pixels[rows].take(columns, axis=1)
-    image = Image.fromarray(picked)
-    box = (0.0, 0.0, min(width / step, columns.size), min(height / step, rows.size))
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
+    rows, columns = (
+        ((np.arange(2 * count) + 0.5) * (length / (2 * count))).astype(np.intp)
+        for length, count in zip(pixels.shape[:2], size, strict=True)
+    )
+    picked = np.empty((rows.size, columns.size, 3), np.uint8)
+    for row, line in zip(rows.tolist(), picked, strict=True):
+        pixels[row].take(columns, axis=0, out=line, mode="clip")
+    return np.asarray(Image.fromarray(picked).reduce(2))
 
 
 def bilinear_points(

@@ -15,7 +15,7 @@ from PIL import Image
 from rilievo.io.colour import bands
 from rilievo.models.base import Inference, Model, check_answer
 from rilievo.models.edges import calm, decide, sides, window
-from rilievo.models.enlarging import JUMP, Field, Place, Stack, Steps, flat
+from rilievo.models.enlarging import JUMP, Field, Stack, Steps
 from rilievo.models.resizing import resize
 from rilievo.models.sampling import shrink_roughly
 from rilievo.models.speeds import infer_timed
@@ -93,8 +93,8 @@ def sharpen(
 
     def enlarge(fields: Stack) -> Stack:
         """Enlarge fields that follow the depth."""
-        given = [entered, *_of_size(list(fields), entered.shape)]
-        return steps.enlarge(_sharp(np.stack(given), guide)[0][1:])
+        given = np.concatenate([entered[None], resize(fields, entered.shape)])
+        return steps.enlarge(_sharp(given, guide)[0][1:])
 
     valid = inference.valid
     return replace(
@@ -180,10 +180,6 @@ def _filled(field: Field, valid: Bool[np.ndarray, "h w"]) -> Field:
     return field
 
 
-def _of_size(fields: Sequence[Field], size: tuple[int, int]) -> list[Field]:
-    return [resize(np.ascontiguousarray(field), size) for field in fields]
-
-
 def _size_of_search(size: tuple[int, ...], fine: tuple[int, int]) -> tuple[int, int]:
     """Size of the grid on which sides are searched."""
     height, width = size
@@ -207,9 +203,9 @@ def _sharp(given: Stack, guide: _Guide) -> tuple[Stack, Bool[np.ndarray, "a b"]]
     fine = guide.photo.shape[:2]
     coarse = _size_of_search(given.shape[1:], fine)
     if coarse[0] > given.shape[1]:
-        given = np.stack(_of_size(list(given), coarse))
+        given = resize(given, coarse)
     colours = _colours(_boxed(guide.photo, coarse))
-    values = np.stack(_of_size(list(given), coarse))
+    values = resize(given, coarse).copy()
     fields = sides(values, colours)
     if given.shape[1:] == coarse:
         values[0] = calm(values[0], fields[0])
@@ -218,15 +214,10 @@ def _sharp(given: Stack, guide: _Guide) -> tuple[Stack, Bool[np.ndarray, "a b"]]
         fields = sides(values, colours)
     # An output finer than the grid keeps its detail where there is no ramp.
     source = values if given.shape[1:] == coarse else given
-    values = np.stack(_of_size(list(source), fine))
-    place = Place.of(fields[0] > 0, fine)
-    here = place.flat
-    decided = decide(place.sample(fields), flat(guide.colours)[:, here], flat(values)[:, here])
-    flat(values)[:, here] = decided
+    fields = resize(fields, fine)
+    values = decide(fields, guide.colours, resize(source, fine))
     _remove_specks(values)
-    ramp = np.zeros(fine, bool)
-    ramp.flat[here] = True
-    return values, ramp
+    return values, fields[0] > 0
 
 
 def _remove_specks(values: Stack) -> None:
@@ -246,7 +237,8 @@ def _remove_specks(values: Stack) -> None:
     alone = (np.abs(depths - depths[4]) <= JUMP).sum(axis=0) <= 2
     middle = np.argpartition(depths[:, alone], 4, axis=0)[4]
     chosen = np.take_along_axis(around[:, alone], middle[None], axis=0)[0]
-    flat(values)[:, places[alone]] = flat(values)[:, chosen]
+    flat = values.reshape(len(values), -1)
+    flat[:, places[alone]] = flat[:, chosen]
 
 
 def _boxed(photo: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
