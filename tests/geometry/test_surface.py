@@ -267,3 +267,34 @@ def test_a_cut_out_of_range_is_refused(wrong: dict[str, float]) -> None:
 def test_a_limit_of_three_points_is_refused() -> None:
     with pytest.raises(OptionError, match="at least 4 points, got 3"):
         surface_step((10, 10), 3)
+
+
+def road(side: int = 64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ground at a thirtieth of a radian and less below a telescope; its depth, K and normals."""
+    focal = 1500.0
+    K = np.array([[focal, 0, side / 2 - 0.5], [0, focal, -12], [0, 0, 1.0]])
+    depth = 1.6 * focal / (np.mgrid[:side, :side][0] + 12)
+    normals = np.zeros((3, side, side), np.float32)
+    normals[1] = -1
+    return depth.astype(np.float32), K, normals
+
+
+def test_ground_that_the_normals_confirm_is_whole_where_it_is_seen_at_a_grazing_angle() -> None:
+    depth, K, normals = road()
+    seen = np.ones(depth.shape, bool)
+    assert len(mesh(depth, K, seen).triangles) == 0
+    assert len(mesh(depth, K, seen, normals=normals, cut=Cut(jump=0.09)).triangles) == 2 * 63**2
+    assert len(point_cloud(depth, K, seen, normals=normals).points) == depth.size
+    assert len(point_cloud(depth, K, seen).points) < 0.2 * depth.size
+
+
+def test_a_ramp_between_two_walls_is_cut_whatever_the_normals() -> None:
+    """Both walls face the camera, and so do the normals that a model gives for the ramp."""
+    depth, K, normals = road()
+    normals[:] = np.array([0, 0, -1], np.float32)[:, None, None]
+    ramp = np.clip((np.arange(64) - 28) / 8, 0, 1)
+    depth[:] = 2 * 1.4**ramp
+    seen = np.ones(depth.shape, bool)
+    told, alone = (mesh(depth, K, seen, normals=each) for each in (normals, None))
+    np.testing.assert_array_equal(told.triangles, alone.triangles)
+    assert not ((told.pixels[:, 0] > 28) & (told.pixels[:, 0] < 36)).any()

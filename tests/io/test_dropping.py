@@ -12,7 +12,13 @@ from PIL import Image
 from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.io.dropping import background, likely_sky, parse_drop, surface_pixels
+from rilievo.io.dropping import (
+    background,
+    distant_sky,
+    likely_sky,
+    parse_drop,
+    surface_pixels,
+)
 from rilievo.io.outputs import SaveOptions, save
 from rilievo.types import DepthKind, DepthMap, Photo
 
@@ -116,3 +122,16 @@ def test_predict_drops_and_tells_where_that_has_no_effect(
     assert main([*command, "--drop", "background"]) == 0
     assert "--drop is about surfaces" in capsys.readouterr().err
     assert main([*command, "--drop", "clouds"]) == 2
+
+
+def test_what_a_network_puts_far_behind_all_else_at_the_top_is_on_no_surface() -> None:
+    street = np.tile(np.geomspace(60, 2, 120)[:, None], (1, 160))
+    assert not distant_sky(depth_map(street)).any()
+    sky = np.zeros(street.shape, bool)
+    sky[:40, 50:110] = True
+    answer = depth_map(np.where(sky, 400, np.geomspace(20, 2, 120)[:, None]))
+    np.testing.assert_array_equal(distant_sky(answer), sky)
+    given = replace(prediction(), depth_or_none=answer, photo=None, normals=None, confidence=None)
+    np.testing.assert_array_equal(surface_pixels(given, ()), ~sky)
+    # A room with a view, whose ceiling is nearer.
+    assert not distant_sky(depth_map(np.roll(answer.values, 60, axis=0))).any()

@@ -88,6 +88,22 @@ def test_a_painted_wall_stays_a_plane() -> None:
     np.testing.assert_allclose(depth, resize(plane, SIZE), rtol=3e-3)
 
 
+def test_a_painted_road_stays_smooth_where_the_normals_say_that_it_recedes() -> None:
+    """Depth that flattens out towards the horizon, as networks answer, has the shape of a ramp."""
+    row = np.arange(COARSE[0], dtype=np.float32)
+    depth = np.tile(np.exp(1 / (1 + np.exp((row - 60) / 4)))[:, None], (1, COARSE[1]))
+    stripes = np.where((np.arange(SIZE[0]) // 8 % 2)[:, None, None], [220, 200, 40], [30, 40, 160])
+    paint = np.broadcast_to(stripes, (*SIZE, 3)).astype(np.uint8)
+    ground, wall = (np.zeros((3, *COARSE), np.float32) for _ in range(2))
+    ground[1], ground[2], wall[2] = -1, -0.1, -1
+    smooth, cut = (
+        np.diff(np.log(depth_of(Inference(depth=depth, normals=each), pixels=paint)), axis=0)
+        for each in (ground, wall)
+    )
+    assert np.abs(smooth[10:-10]).max() < 0.04
+    assert np.abs(cut[10:-10]).max() > 0.3
+
+
 @pytest.mark.parametrize("factor", [0.001, 7.3, 1e4])
 def test_scale_goes_through(factor: float) -> None:
     one = depth_of(Inference(depth=ramp()))

@@ -3,6 +3,7 @@
 // A stack is { height, width, fields } of float32 arrays of one size.
 
 const REACH = 5, STEP = 0.02, NOISE = 3e-3, NEAR = 0.4, MOST_PROOF = 2, PRIOR = 2, HARDNESS = 2, TINY = 1e-6;
+const [ALIKE, UNLIKE] = [15, 30].map((degrees) => Math.cos((degrees * Math.PI) / 180));
 
 const clip = (value, low, high) => (value < low ? low : value > high ? high : value);
 
@@ -116,6 +117,32 @@ export function sides(values, colours, height, width) {
     gate[at] *= clip(told, 0, 1) / 25;
   }
   return [gate, belief, offset, ...weights, ...near.kept, ...far.kept];
+}
+
+// Share of the changes of the logarithm of depth within the reach that the normals, three fields of
+// the same size, do not explain: 1 for the ramp of an edge, 0 for ground that recedes. `focal` is
+// that down and across.
+export function unexplained(field, normals, focal, height, width) {
+  const slope = (at, place, length, pitch) => (length === 1 ? 0 : place === 0 ? field[at + pitch] - field[at]
+    : place === length - 1 ? field[at] - field[at - pitch] : (field[at + pitch] - field[at - pitch]) / 2);
+  const change = new Float32Array(field.length), strange = new Float32Array(field.length);
+  for (let row = 0, at = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, at++) {
+      const down = slope(at, row, height, width), across = slope(at, column, width, 1);
+      // 1/z of a plane is linear in the image, and its slopes are the normal's x and y.
+      const own = [across * focal[1], down * focal[0], -1 - across * (column - (width - 1) / 2) - down * (row - (height - 1) / 2)];
+      let product = 0, one = 0, other = 0;
+      for (let axis = 0; axis < 3; axis++) {
+        product += own[axis] * normals[axis][at];
+        one += own[axis] ** 2;
+        other += normals[axis][at] ** 2;
+      }
+      change[at] = Math.hypot(down, across);
+      strange[at] = change[at] * clip((ALIKE - product / Math.max(Math.sqrt(one * other), TINY)) / (ALIKE - UNLIKE), 0, 1);
+    }
+  }
+  const whole = windowed(change, height, width, "sum"), part = windowed(strange, height, width, "sum");
+  return part.map((each, at) => clip((2 * each) / (whole[at] + TINY) - 0.5, 0, 1));
 }
 
 // The values at one place with a pixel of a ramp on one of its sides, written into `values` at `to`.

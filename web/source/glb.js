@@ -3,7 +3,7 @@
 import { behindEdges, contoured, facesOf, onRay, pixelOf, pointOf, triangles } from "relief";
 import { about, bytes, MOST_POINTS, stem, surfaceFacts } from "./facts.js";
 import { merged } from "./flat.js";
-import { CUT, meshOf, stepFor, vertexNormals } from "./surface.js";
+import { CUT, meshOf, normalsOn, stepFor, vertexNormals } from "./surface.js";
 
 const AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z";
 const ARRAY_BUFFER = 34962, ELEMENT_ARRAY_BUFFER = 34963, UNSIGNED_SHORT = 5123, UNSIGNED_INT = 5125, FLOAT = 5126;
@@ -40,7 +40,7 @@ function layersOf(prediction, step, backing) {
     const pixel = [u + rim.across * step, v + rim.down * step];
     return { pixel, point: onRay(lattice.camera, pixel, rim.z) };
   };
-  const front = { lattice, index, normals: prediction.normalsOn(lattice, faces), place };
+  const front = { lattice, index, normals: normalsOn(lattice, faces), place };
   if (!backing) return [front];
   const layer = behindEdges(lattice, CUT, Math.ceil(backing * lattice.columns)), behind = layer.lattice;
   const more = triangles(facesOf(behind, CUT), behind);

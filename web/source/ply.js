@@ -2,7 +2,7 @@
 
 import { about, MEANINGS, MOST_POINTS, OUR_AXES, surfaceFacts } from "./facts.js";
 import { facesOf, pixelOf, pointOf } from "relief";
-import { cloudOf, CUT, latticeOf, stepFor } from "./surface.js";
+import { cloudOf, CUT, latticeOf, normalsOn, stepFor } from "./surface.js";
 
 // Points with normals and colours as a binary PLY, in the camera frame.
 export function ply(prediction) {
@@ -11,7 +11,7 @@ export function ply(prediction) {
   if (!used.length) throw new Error("nothing is left of the surface");
   const facts = surfaceFacts(prediction, "ply", "points of the surface", OUR_AXES,
     { pixel_step: step, points: used.length }, ".ply");
-  const normals = prediction.normalsOn(lattice, facesOf(latticeOf(prediction, step), CUT)), { width, values } = prediction.photo;
+  const normals = lattice.normals ?? normalsOn(lattice, facesOf(latticeOf(prediction, step), CUT)), { width, values } = prediction.photo;
   const columns = ["x", "y", "z", "nx", "ny", "nz"].map((each) => `property float ${each}`);
   const header = ["ply", "format binary_little_endian 1.0",
     `comment unit: ${facts.unit} (${MEANINGS[prediction.kind]})`, `comment axes: ${OUR_AXES}`,

@@ -1,15 +1,13 @@
 // From a photograph to depth, normals and a surface at its size, as rilievo.predict does it.
 
-import { triangles } from "relief";
 import { assumedCamera, cameraFrom } from "./exif.js";
 import { cropped, inside, marginsOf } from "./margins.js";
 import { atPhotographSize } from "./sharpening.js";
-import { vertexNormals } from "./surface.js";
 
 const ENGINE = "onnxruntime-web";
 
 // A prediction: { name, height, width, kind, depth, valid (null where all pixels are), camera,
-// photo, madeBy, notes, normalsAt, normalsOn }. `normalsAt(rows, columns)` gives three numbers for
+// photo, madeBy, notes, normalsAt }. `normalsAt(rows, columns)` gives three numbers for
 // every place of a grid of pixels, null without normals.
 export async function predict(network, { picture, camera: told, notes }, name, options, version) {
   const camera = options.fov > 0 ? cameraFrom(options.fov, picture, "fov") : told;
@@ -18,10 +16,10 @@ export async function predict(network, { picture, camera: told, notes }, name, o
   const given = camera && box ? moved(camera, -box.left, -box.top) : camera;
   const photo = { ...seen, camera: given };
   const answer = await network.infer(photo);
-  const { depth, valid, normal } = atPhotographSize(answer, seen, network.facts.kind, options.sharp);
   const own = given ?? answer.camera ?? assumedCamera(seen);
+  const { depth, valid, normal } = atPhotographSize(answer, seen, own, network.facts.kind, options.sharp);
   const { height, width } = picture;
-  const found = {
+  return {
     name, height, width, kind: network.facts.kind, photo: picture,
     depth: box ? embedded(depth, box, height, width) : depth,
     valid: box ? embedded(valid ?? new Uint8Array(depth.length).fill(1), box, height, width) : valid,
@@ -31,7 +29,6 @@ export async function predict(network, { picture, camera: told, notes }, name, o
       ? [...notes, "its uniform border was left out and has no depth"] : notes,
     normalsAt: normal && ((rows, columns) => normalsAt(normal, seen.width, rows, columns, box)),
   };
-  return { ...found, normalsOn: (lattice, faces) => normalsOn(found, lattice, faces) };
 }
 
 const moved = (camera, right, down) => ({ ...camera, cx: camera.cx + right, cy: camera.cy + down });
@@ -76,15 +73,6 @@ function normalsAt(normal, width, rows, columns, box) {
     else for (let axis = 0; axis < 3; axis++) found[at + axis] /= length;
   }
   return found;
-}
-
-const steps = (first, count, step) => Array.from({ length: count }, (_, each) => first + each * step);
-
-// Normals on the points of a lattice; those of its triangles where the network gives none.
-function normalsOn({ normalsAt }, lattice, faces) {
-  if (!normalsAt) return vertexNormals(lattice, triangles(faces, lattice));
-  return normalsAt(steps(lattice.firstRow, lattice.rows, lattice.step),
-    steps(lattice.firstColumn, lattice.columns, lattice.step));
 }
 
 // The same prediction with depth in metres, by the factor that a known length gives.

@@ -1,7 +1,7 @@
 // A network's answer at the photograph's size, along the photograph's edges:
 // rilievo.models.sharpening and .enlarging.
 
-import { calm, decide, sides, windowed } from "./edges.js";
+import { calm, decide, sides, unexplained, windowed } from "./edges.js";
 import { isDepth } from "./preparation.js";
 import { FILTERS, resizedField, resizedPicture, shrunk } from "./resample.js";
 
@@ -154,19 +154,25 @@ function enlarger(field, ramp, fine, whole) {
 }
 
 // The values on the fine grid and how they are enlarged. `given` is a stack of fields at one size,
-// of which the first decides.
-function sharp(given, [height, width], photo) {
+// of which the first decides; `ramps` a field that says where its slopes may be ramps, or null.
+function sharp(given, [height, width], photo, ramps) {
   const whole = [photo.height, photo.width], fine = sizeWithin(...whole, FINE);
   const small = shrunk(photo, fine), coarse = sizeWithin(height, width, COARSE);
   const seen = colours(resizedPicture(small, coarse, FILTERS.box));
   const at = (fields, from, to) =>
     fields.map((values) => resizedField({ height: from[0], width: from[1], values }, to).values.slice());
-  let values = at(given, [height, width], coarse), fields = sides(values, seen, ...coarse);
+  const [gate] = ramps ? at([ramps], [height, width], coarse) : [null];
+  const found = () => {
+    const fields = sides(values, seen, ...coarse);
+    if (gate) fields[0].forEach((each, place) => { fields[0][place] = each * gate[place]; });
+    return fields;
+  };
+  let values = at(given, [height, width], coarse), fields = found();
   const same = coarse[0] === height && coarse[1] === width;
   if (same) values[0] = calm(values[0], fields[0], ...coarse);
   for (let pass = 1; pass < PASSES; pass++) {
     for (let each = 0; each < values[0].length; each++) decide(fields, each, seen, each, values, each);
-    fields = sides(values, seen, ...coarse);
+    fields = found();
   }
   // A finer answer than the grid keeps its detail where there is no ramp.
   values = at(same ? values : given, same ? coarse : [height, width], fine);
@@ -187,7 +193,7 @@ function sharp(given, [height, width], photo) {
 
 // A network's answer at the photograph's size: { depth, valid, normal }, where `valid` is null if all
 // pixels are, and `normal(axis)` one field of the normals, not yet of unit length; null without.
-export function atPhotographSize({ depth, valid: seen, normals }, photo, kind, isSharp) {
+export function atPhotographSize({ depth, valid: seen, normals }, photo, camera, kind, isSharp) {
   const whole = [photo.height, photo.width], valid = seen?.every(Boolean) ? null : seen ?? null;
   const plain = {
     ...plainly(depth, valid, whole),
@@ -202,7 +208,9 @@ export function atPhotographSize({ depth, valid: seen, normals }, photo, kind, i
     const same = each.height === depth.height && each.width === depth.width;
     return (same ? each : resizedField(each, [depth.height, depth.width])).values;
   })];
-  const { values, enlarge } = sharp(given, [depth.height, depth.width], photo);
+  const size = [depth.height, depth.width], focal = [(camera.fy * size[0]) / photo.height, (camera.fx * size[1]) / photo.width];
+  const ramps = normals && isDepth(kind) ? unexplained(given[0], given.slice(1), focal, ...size) : null;
+  const { values, enlarge } = sharp(given, size, photo, ramps);
   return {
     depth: enlarge(values[0]).map(space.leave),
     valid: plain.valid,

@@ -1,6 +1,6 @@
 // Points and triangles of a depth map, torn at edges: rilievo.geometry.lattice and .surface.
 
-import { cross, dot, facesOf, flyingOf, less, pointOf, steepest } from "relief";
+import { cross, dot, facesOf, flyingOf, less, pointOf, steepest, triangles } from "relief";
 import { closed, withoutSpecks } from "./patches.js";
 
 export const CUT = { grazing: 3, jump: 0.08, specks: 2e-4 }; // degrees, share, share
@@ -18,8 +18,25 @@ export function stepFor({ height, width }, most) {
   return step;
 }
 
+const steps = (first, count, step) => Array.from({ length: count }, (_, each) => first + each * step);
+
+const FAR = 12, LEAST_SKY = 0.005;
+
+// What has depth, without the sky that a network puts far behind all else: rilievo.io.dropping.
+function withoutSky(z, seen, columns) {
+  if (!seen.every(Boolean)) return seen;
+  const limit = FAR * z.slice().sort()[Math.floor(z.length / 4)];
+  let far = 0, between = 0;
+  for (const each of z) {
+    if (each > limit) far++;
+    else if (each > limit / 2) between++;
+  }
+  if (far < Math.max(LEAST_SKY * z.length, between) || !z.subarray(0, columns).some((each) => each > limit)) return seen;
+  return seen.map((_, at) => (z[at] > limit ? 0 : 1));
+}
+
 // The lattice of every `step`-th pixel.
-export function latticeOf({ depth, valid, height, width, camera }, step) {
+export function latticeOf({ depth, valid, height, width, camera, normalsAt }, step) {
   const down = places(height, step), across = places(width, step);
   const z = new Float32Array(down.count * across.count), seen = new Uint8Array(z.length).fill(1);
   for (let row = 0, at = 0; row < down.count; row++) {
@@ -30,7 +47,8 @@ export function latticeOf({ depth, valid, height, width, camera }, step) {
     }
   }
   return { rows: down.count, columns: across.count, firstRow: down.first, firstColumn: across.first,
-    step, z, valid: seen, camera, height, width };
+    step, z, valid: withoutSky(z, seen, across.count), camera, height, width,
+    normals: normalsAt?.(steps(down.first, down.count, step), steps(across.first, across.count, step)) };
 }
 
 // Whether a triangle joins a point to the next of its row, and to the one under it.
@@ -69,6 +87,9 @@ export function cloudOf(prediction, step, cut = CUT) {
   const kept = withoutSpecks({ valid, columns }, cut.specks, close(1, reach.across), close(columns, reach.down));
   return { ...lattice, valid: kept };
 }
+
+// Normals on the points of a lattice, those of its triangles where the network gives none.
+export const normalsOn = (lattice, faces) => lattice.normals ?? vertexNormals(lattice, triangles(faces, lattice));
 
 // Normals of a lattice's points, towards the camera: the mean of their triangles', by area; to the
 // camera where there is none. Three numbers a point.

@@ -77,7 +77,9 @@ def behind_edges(
     rays = lattice.points / lattice.points[2]
     rows, columns = _mirrored(seed, layer, z, (height, width), factor)
     return Backing(
-        lattice=replace(lattice, points=(rays * depth).astype(np.float32), valid=there),
+        lattice=replace(
+            lattice, points=(rays * depth).astype(np.float32), valid=there, normals=None
+        ),
         rows=rows,
         columns=columns,
     )

@@ -11,6 +11,8 @@ from rilievo.geometry.intrinsics import unproject
 
 _UNEXPLAINED = 0.25
 """Share of ``Cut.jump`` that a step may be larger than the slopes on both of its sides."""
+_AGREEING = np.float32(math.cos(math.radians(25)))
+"""Cosine of the largest angle between a triangle and a model's normals that confirm it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +46,14 @@ class Lattice:
         valid: Points that exist.
         rows: Rows of the image that are sampled.
         columns: Columns of the image that are sampled.
+        normals: Unit normals of the points as a model gives them; None if it gives none.
     """
 
     points: Float32[np.ndarray, "3 h w"]
     valid: Bool[np.ndarray, "h w"]
     rows: range
     columns: range
+    normals: Float32[np.ndarray, "3 h w"] | None = None
 
     @property
     def grid(self) -> tuple[slice, slice]:
@@ -92,6 +96,7 @@ def sample_lattice(
     K: Float64[np.ndarray, "3 3"],
     valid: Bool[np.ndarray, "h w"],
     step: int,
+    normals: Float32[np.ndarray, "3 h w"] | None = None,
 ) -> Lattice:
     """Sample a lattice of pixels without averaging, which would make points between surfaces."""
     height, width = depth.shape
@@ -103,7 +108,8 @@ def sample_lattice(
     seen = valid[grid]
     z = np.where(seen, depth[grid], np.float32(1))
     points = unproject(z, stepped.astype(np.float32))
-    return Lattice(points=points, valid=seen, rows=rows, columns=columns)
+    field = None if normals is None else normals[:, *grid]
+    return Lattice(points=points, valid=seen, rows=rows, columns=columns, normals=field)
 
 
 def faces_of(lattice: Lattice, cut: Cut) -> Faces:
@@ -120,8 +126,12 @@ def faces_of(lattice: Lattice, cut: Cut) -> Faces:
     falling = np.where(va & vd, falling | ~(vb & vc), False)
     q, s = np.where(falling, d, b), np.where(falling, a, c)
     first, second = _cross(c - a, q - a), _cross(s - b, d - b)
-    first *= _seen(first, (a, c, q), cut) & va & vc & np.where(falling, vd, vb)
-    second *= _seen(second, (b, s, d), cut) & vb & vd & np.where(falling, va, vc)
+    first *= (
+        _seen(first, (a, c, q), cut, _told(lattice, 1, 0)) & va & vc & np.where(falling, vd, vb)
+    )
+    second *= (
+        _seen(second, (b, s, d), cut, _told(lattice, 0, 1)) & vb & vd & np.where(falling, va, vc)
+    )
     first *= ~(below[:, :-1] | np.where(falling, beside[1:], beside[:-1]))
     second *= ~(below[:, 1:] | np.where(falling, beside[:-1], beside[1:]))
     return Faces(falling=falling, first=first, second=second)
@@ -130,6 +140,10 @@ def faces_of(lattice: Lattice, cut: Cut) -> Faces:
 def _corner(field: np.ndarray, row: int, column: int) -> np.ndarray:
     height, width = field.shape[-2:]
     return field[..., row : height - 1 + row, column : width - 1 + column]
+
+
+def _told(lattice: Lattice, row: int, column: int) -> Float32[np.ndarray, "3 h w"] | None:
+    return None if lattice.normals is None else _corner(lattice.normals, row, column)
 
 
 def _steps(
@@ -172,15 +186,21 @@ def _seen(
     normal: Float32[np.ndarray, "3 h w"],
     corners: tuple[Float32[np.ndarray, "3 h w"], ...],
     cut: Cut,
+    told: Float32[np.ndarray, "3 h w"] | None,
 ) -> Bool[np.ndarray, "h w"]:
-    """Whether triangles face the camera steeply enough and do not jump in depth."""
+    """Whether triangles do not jump in depth, and face the camera or agree with ``told`` normals.
+
+    Ground that recedes is as steep as the ramp of an edge, but a model's normals tell them apart.
+    """
     a, b, c = (corner[2] for corner in corners)
     near, far = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
     ray = corners[0]
     towards = -np.einsum("chw,chw->hw", normal, ray)
     lengths = np.sqrt(np.einsum("chw,chw->hw", normal, normal))
-    lengths *= np.sqrt(np.einsum("chw,chw->hw", ray, ray))
-    steep = towards > lengths * np.float32(math.sin(math.radians(cut.grazing)))
+    grazing = lengths * np.sqrt(np.einsum("chw,chw->hw", ray, ray))
+    steep = towards > grazing * np.float32(math.sin(math.radians(cut.grazing)))
+    if told is not None:
+        steep |= np.einsum("chw,chw->hw", normal, told) > lengths * _AGREEING
     return steep & (far <= near * np.float32(1 + cut.jump))
 
 

@@ -117,6 +117,14 @@ def flying_pixels(
     return flying
 
 
+def _flying(lattice: Lattice, cut: Cut, jump: tuple[float, float]) -> Bool[np.ndarray, "a b"]:
+    """Find flying points; those that the normals say are on a steep surface are not."""
+    flying = flying_pixels(lattice.points[2], lattice.valid, jump=jump)
+    if lattice.normals is not None and flying.any():
+        flying.reshape(-1)[triangles_of(faces_of(lattice, cut))] = False
+    return flying
+
+
 def point_cloud(
     depth: Float32[np.ndarray, "h w"],
     K: Float64[np.ndarray, "3 3"],
@@ -137,23 +145,22 @@ def point_cloud(
         K: Intrinsics of this depth map [px].
         valid: Pixels that have depth.
         colours: RGB colours, of the same size.
-        normals: Normals of the same size; if None, those of the surface itself, or the direction to
-            the camera where a point has no neighbour.
+        normals: Normals of the same size, which also tell steep surfaces from edges; if None,
+            those of the surface itself, or the direction to the camera where a point has no
+            neighbour.
         step: Step between the pixels that become points; 1 uses every pixel.
         cut: Limits at which the surface is cut; ``Cut()`` if None.
         backing: Share of the picture's width for a backing, as for ``mesh``.
     """
     cut = cut or Cut()
-    lattice = sample_lattice(depth, K, valid, step)
+    lattice = sample_lattice(depth, K, valid, step, normals)
     reach = (steepest(K[1, 1] / step, cut), steepest(K[0, 0] / step, cut))
-    fixed = replace(
-        lattice, valid=lattice.valid & ~flying_pixels(lattice.points[2], lattice.valid, jump=reach)
-    )
+    flying = _flying(lattice, cut, reach)
+    fixed = replace(lattice, valid=lattice.valid & ~flying)
     keep = without_specks(fixed, cut, near_neighbours(fixed, reach)).valid
-    if normals is None:
+    field = lattice.normals
+    if field is None:
         field = vertex_normals(faces_of(lattice, cut), lattice)
-    else:
-        field = normals[:, *lattice.grid]
     cloud = PointCloud(
         points=np.ascontiguousarray(lattice.points[:, keep].T),
         normals=np.ascontiguousarray(field[:, keep].T),
@@ -161,7 +168,6 @@ def point_cloud(
     )
     if not backing:
         return cloud
-    flying = lattice.valid & ~fixed.valid
     seen = replace(lattice, valid=keep | flying)
     layer = behind_edges(seen, cut, _reach(backing, lattice), flying=flying)
     return _cloud_with(cloud, layer, cut, None if colours is None else colours[lattice.grid])
@@ -190,8 +196,8 @@ def mesh(
         depth: Depth z along the optical axis.
         K: Intrinsics of this depth map [px].
         valid: Pixels that have depth.
-        normals: Normals of the same size; if None, and where a hole was closed, those of the
-            triangles, weighted by area.
+        normals: Normals of the same size, which also tell steep surfaces from edges; if None, and
+            where a hole was closed, those of the triangles, weighted by area.
         step: Step between pixels; 1 makes a vertex of every pixel.
         cut: Limits at which the surface is torn; ``Cut()`` if None.
         flatness: Relative change of depth up to which flat parts get fewer triangles; 0 keeps all.
@@ -200,12 +206,12 @@ def mesh(
             (``backing``), for views from beside the camera; 0 leaves that out.
     """
     cut = cut or Cut()
-    sampled = sample_lattice(depth, K, valid, step)
+    sampled = sample_lattice(depth, K, valid, step, normals)
     lattice = mended(sampled, cut)
     layer = None
     if backing:
         steep = (steepest(K[1, 1] / step, cut), steepest(K[0, 0] / step, cut))
-        flying = flying_pixels(lattice.points[2], lattice.valid, jump=steep)
+        flying = _flying(lattice, cut, steep)
         layer = behind_edges(lattice, cut, _reach(backing, lattice), flying=flying)
     faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)
@@ -216,7 +222,7 @@ def mesh(
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - np.int32(1)
     used = used.reshape(lattice.valid.shape)
-    field = _mesh_normals(faces, lattice, normals, is_film=lattice.points[2] != sampled.points[2])
+    field = _mesh_normals(faces, lattice, is_film=lattice.points[2] != sampled.points[2])
     rows, columns = (each.astype(np.float32) for each in np.nonzero(used))
     if smooth:
         rim = contoured(lattice, faces, triangles, cut)
@@ -235,16 +241,12 @@ def mesh(
 
 
 def _mesh_normals(
-    faces: Faces,
-    lattice: Lattice,
-    normals: Float32[np.ndarray, "3 h w"] | None,
-    *,
-    is_film: Bool[np.ndarray, "a b"],
+    faces: Faces, lattice: Lattice, *, is_film: Bool[np.ndarray, "a b"]
 ) -> Float32[np.ndarray, "3 a b"]:
     """Take the given normals, but those of the surface where a hole was closed."""
-    if normals is None:
+    field = lattice.normals
+    if field is None:
         return vertex_normals(faces, lattice)
-    field = normals[:, *lattice.grid]
     if not (is_film & lattice.valid).any():
         return field
     return np.where(is_film, vertex_normals(faces, lattice), field)

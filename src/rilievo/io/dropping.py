@@ -12,6 +12,11 @@ DROPS = ("sky", "background")
 
 _SHARE = 0.5
 """Default share at which the background begins."""
+_FAR = 12
+"""Ratio to the 25th percentile of depth beyond which networks put the sky. It is 30 to 90 where
+photographs have sky, and rooms end at 4.
+"""
+_LEAST_SKY = 0.005
 _SIDE = 192
 """Longest side [px] of the reduced picture in which the sky is searched."""
 _EVEN = 26
@@ -41,9 +46,9 @@ def parse_drop(text: str) -> tuple[str, ...]:
 
 
 def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Bool[np.ndarray, "h w"]:
-    """Pixels that a surface is made from: those that have depth and are not dropped."""
+    """Pixels that a surface is made from: those that have depth, are no sky and not dropped."""
     depth = prediction.depth
-    kept = depth.valid
+    kept = depth.valid & ~distant_sky(depth)
     for part in drop:
         if part == "sky":
             # Models that mark pixels without depth have left out the sky already.
@@ -66,6 +71,22 @@ def background(depth: DepthMap, share: float = _SHARE) -> Bool[np.ndarray, "h w"
     near, far = np.log(np.percentile(seen, [2, 98]))
     limit = np.exp(near + share * (far - near)) if far > near else np.inf
     return depth.valid & (depth.values > limit)
+
+
+def distant_sky(depth: DepthMap) -> Bool[np.ndarray, "h w"]:
+    """Mask of the sky as a network without a mask answers it: far behind all else, at the top."""
+    nothing = np.zeros(depth.shape, bool)
+    if not depth.valid.all():  # the model has marked what has no depth
+        return nothing
+    z = depth.depth()
+    step = max(1, round(max(depth.shape) / _SIDE))
+    small = z[::step, ::step]
+    limit = _FAR * np.percentile(small, 25)
+    far, between = (small > limit).mean(), ((small > limit / 2) & (small <= limit)).mean()
+    # A street or a corridor has depths of every size up to the last.
+    if far < max(_LEAST_SKY, between) or not (small[0] > limit).any():
+        return nothing
+    return z > limit
 
 
 def likely_sky(depth: DepthMap, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:

@@ -13,6 +13,7 @@ from rilievo.errors import MissingPackageError, OptionError
 from rilievo.geometry import surface as surfaces
 from rilievo.geometry.surface import Mesh, PointCloud, surface_step
 from rilievo.io.colour import colourise
+from rilievo.io.dropping import surface_pixels
 from rilievo.io.formats.colour import picture_range
 from rilievo.io.formats.panel import panel_picture
 from rilievo.io.outputs import save
@@ -75,7 +76,7 @@ def points(prediction: Prediction, step: int | None = None) -> PointCloud:
     return surfaces.point_cloud(
         depth.depth(),
         prediction.known_camera.K,
-        depth.valid,
+        surface_pixels(prediction, options.drop),
         colours=None if photo is None else photo.pixels,
         normals=prediction.normals,
         step=_step(prediction, options, step),
@@ -89,7 +90,7 @@ def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
     return surfaces.mesh(
         depth.depth(),
         prediction.known_camera.K,
-        depth.valid,
+        surface_pixels(prediction, options.drop),
         normals=prediction.normals,
         step=_step(prediction, options, step),
         cut=options.cut,

@@ -9,6 +9,7 @@ wrong far pixel costs more relative error than a wrong near one, so it needs mor
 log-odds of the ratio of the two depths.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -31,6 +32,10 @@ _PRIOR = 2.0
 _HARDNESS = 2.0
 """Share of the far side per log-odds, starting at 1/2; pixels strictly between 0 and 1 are
 uncertain.
+"""
+_ALIKE, _UNLIKE = math.cos(math.radians(15)), math.cos(math.radians(30))
+"""Cosines of the angles between the slope of depth and the normals up to which the normals explain
+it, and from which they do not.
 """
 _TINY = np.float32(1e-6)
 
@@ -87,6 +92,38 @@ def decide(
     far_share = np.clip(np.float32(_HARDNESS) * odds + np.float32(0.5), 0, 1)
     near, far = np.split(fields[6:], 2)
     return values + gate * (near + far_share * (far - near) - values)
+
+
+def unexplained(
+    field: Field, normals: Float32[np.ndarray, "3 h w"], focal: tuple[float, float]
+) -> Field:
+    """Share of the changes within ``REACH`` that the normals do not explain, in 0..1.
+
+    Ground that recedes changes as fast as a ramp between two things, but the normals say so.
+
+    Args:
+        field: Logarithm of depth.
+        normals: Normals of the same size, of any length.
+        focal: Focal lengths down and across [px]; the principal point is the middle.
+    """
+    down, across = np.gradient(field)
+    v, u = (np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2) for n in field.shape)
+    # 1/z of a plane is linear in the image, and its slopes are the normal's x and y.
+    own = np.stack(
+        [
+            across * np.float32(focal[1]),
+            down * np.float32(focal[0]),
+            -1 - across * u - down * v[:, None],
+        ]
+    )
+    lengths = np.sqrt(
+        np.einsum("chw,chw->hw", own, own) * np.einsum("chw,chw->hw", normals, normals)
+    )
+    cosine = np.einsum("chw,chw->hw", own, normals) / np.maximum(lengths, _TINY)
+    strange = np.clip((np.float32(_ALIKE) - cosine) / np.float32(_ALIKE - _UNLIKE), 0, 1)
+    change = np.hypot(down, across)
+    share = window(change * strange, np.add) / (window(change, np.add) + _TINY)
+    return np.clip(2 * share - np.float32(0.5), 0, 1)
 
 
 def calm(field: Field, gate: Field) -> Field:

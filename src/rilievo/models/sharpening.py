@@ -13,13 +13,14 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from rilievo.io.colour import bands
+from rilievo.io.exif import assumed_camera
 from rilievo.models.base import Inference, Model, check_answer
-from rilievo.models.edges import calm, decide, sides, window
+from rilievo.models.edges import calm, decide, sides, unexplained, window
 from rilievo.models.enlarging import JUMP, Field, Stack, Steps
 from rilievo.models.resizing import resize
 from rilievo.models.sampling import shrink_roughly
 from rilievo.models.speeds import infer_timed
-from rilievo.types import DepthKind, Photo, Prediction
+from rilievo.types import Camera, DepthKind, Photo, Prediction
 
 _COARSE = 72_000
 """Number of pixels of the grid on which sides are searched."""
@@ -61,11 +62,17 @@ class Sharpened(Model):
             ModelError: If the values are not valid for the model's kind of depth.
         """
         check_answer(inference, self.card)
-        return self.finish_checked(sharpen(inference, photo.pixels, self.card.kind), photo)
+        camera = photo.camera or inference.camera
+        sharp = sharpen(inference, photo.pixels, self.card.kind, camera=camera)
+        return self.finish_checked(sharp, photo)
 
 
 def sharpen(
-    inference: Inference, pixels: UInt8[np.ndarray, "h w 3"], kind: DepthKind | None
+    inference: Inference,
+    pixels: UInt8[np.ndarray, "h w 3"],
+    kind: DepthKind | None,
+    *,
+    camera: Camera | None = None,
 ) -> Inference:
     """Enlarge an inference to the photograph's size, with ramps turned into steps at its edges.
 
@@ -74,6 +81,8 @@ def sharpen(
             photograph, it is returned unchanged.
         pixels: Pixels of the photograph, sRGB.
         kind: Kind of the depth.
+        camera: Camera of the photograph; assumed if None. With it, normals tell receding ground
+            from ramps.
     """
     height, width, _ = pixels.shape
     depth = inference.depth
@@ -88,13 +97,19 @@ def sharpen(
         return inference
     guide = _Guide.of(pixels)
     entered = space.enter(depth, inference.valid)
-    values, ramp = _sharp(entered[None], guide)
+    ramps = None
+    if kind.is_depth and inference.normals is not None:
+        K = (camera or assumed_camera((height, width))).K
+        focal = K[1, 1] * depth.shape[0] / height, K[0, 0] * depth.shape[1] / width
+        normals = np.stack(_of_size(list(inference.normals), depth.shape))
+        ramps = unexplained(entered, normals, focal)
+    values, ramp = _sharp(entered[None], guide, ramps)
     steps = Steps.of(values[0], ramp, (height, width))
 
     def enlarge(fields: Stack) -> Stack:
         """Enlarge fields that follow the depth."""
         given = np.concatenate([entered[None], resize(fields, entered.shape)])
-        return steps.enlarge(_sharp(given, guide)[0][1:])
+        return steps.enlarge(_sharp(given, guide, ramps)[0][1:])
 
     valid = inference.valid
     return replace(
@@ -198,7 +213,9 @@ def _colours(pixels: UInt8[np.ndarray, "h w 3"]) -> Stack:
     return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)).astype(np.float32) / np.float32(255)
 
 
-def _sharp(given: Stack, guide: _Guide) -> tuple[Stack, Bool[np.ndarray, "a b"]]:
+def _sharp(
+    given: Stack, guide: _Guide, ramps: Field | None
+) -> tuple[Stack, Bool[np.ndarray, "a b"]]:
     """The values on the fine grid, with ramps decided by the first; and where there are ramps."""
     fine = guide.photo.shape[:2]
     coarse = _size_of_search(given.shape[1:], fine)
@@ -206,12 +223,15 @@ def _sharp(given: Stack, guide: _Guide) -> tuple[Stack, Bool[np.ndarray, "a b"]]
         given = resize(given, coarse)
     colours = _colours(_boxed(guide.photo, coarse))
     values = resize(given, coarse).copy()
+    gate = np.float32(1) if ramps is None else resize(ramps, coarse)
     fields = sides(values, colours)
+    fields[0] *= gate
     if given.shape[1:] == coarse:
         values[0] = calm(values[0], fields[0])
     for _ in range(_PASSES - 1):
         values = decide(fields, colours, values)
         fields = sides(values, colours)
+        fields[0] *= gate
     # An output finer than the grid keeps its detail where there is no ramp.
     source = values if given.shape[1:] == coarse else given
     fields = resize(fields, fine)

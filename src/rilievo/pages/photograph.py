@@ -133,7 +133,14 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
     if camera is None:
         return None, "The camera is not known, and without one there is no surface."
     step = surface_step(depth.shape, min(options.surface_points, MOST_POINTS))
-    relief = pack_relief(depth.depth(), camera.K, job.surface_pixels, step=step, cut=options.cut)
+    relief = pack_relief(
+        depth.depth(),
+        camera.K,
+        job.surface_pixels,
+        step=step,
+        cut=options.cut,
+        normals=prediction.normals,
+    )
     return relief, None if relief else "The surface is empty: no pixel is connected to a neighbour."
 
 

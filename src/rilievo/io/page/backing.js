@@ -60,7 +60,7 @@ function behindEdges(lattice, cut, reach) {
     const to = row * columns + column;
     return z[to] * factor > layer[at] && z[to] < layer[at] * factor ? to : from;
   });
-  return { lattice: { ...lattice, z: layer.map((each, at) => (there[at] ? each : 1)), valid: there }, source };
+  return { lattice: { ...lattice, normals: null, z: layer.map((each, at) => (there[at] ? each : 1)), valid: there }, source };
 }
 
 // Smooths the layer where it was grown, behind what is nearest; its far ends stay.

@@ -109,6 +109,7 @@ def pack_relief(
     *,
     step: int,
     cut: Cut,
+    normals: Float32[np.ndarray, "3 h w"] | None = None,
 ) -> Relief | None:
     """Encode the surface of a depth map, cut as in ``rilievo.geometry.mesh``; None if it is empty.
 
@@ -118,10 +119,11 @@ def pack_relief(
         valid: Pixels that have depth.
         step: Step between the pixels that become points; 1 uses every pixel.
         cut: Thresholds at which the surface is cut.
+        normals: Normals of the same size, which tell steep surfaces from edges.
     """
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
-    lattice = mended(sample_lattice(depth, K, valid, step), cut)
+    lattice = mended(sample_lattice(depth, K, valid, step, normals), cut)
     faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)
     if not len(triangles):
