@@ -102,7 +102,7 @@ def fill(stage: Stage, layout: tuple[Placement, ...], at: tuple[float, float]) -
 def surround(stage: Stage, top: float) -> None:
     """Add the ground, a ceiling on walls of usual height, and lamps near the camera."""
     dice = stage.dice
-    stage.ground(stage.material(Texture.TILES, Texture.WOOD, gloss=0.0), (0.0, 0.0, -0.3))
+    stage.ground(stage.material(Texture.TILES, Texture.WOOD, gloss=0.0), (0.0, 0.0, -0.02))
     if top < LOFTY:
         white = stage.material(
             Texture.WALL, colour=np.full(3, dice.uniform(0.5, 0.9)), mix=0.2, gloss=0.0

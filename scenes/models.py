@@ -95,9 +95,11 @@ class Model:
             return Use.ROAD if wide < 9 else None
         if narrow < 0.06 and tall > 0.3:
             return Use.WALL
-        if max(wide, tall) < 0.65:
+        if max(wide, tall) < 0.6:
             return Use.TABLE
-        return Use.FLOOR if wide < 3.7 and 0.12 < tall < 2.3 else None
+        # Rows of books and other tall thin things would fall over, but for doors.
+        is_steady = narrow > 0.2 or tall < 1.0 or self.category == "door"
+        return Use.FLOOR if wide < 3.7 and 0.12 < tall < 2.3 and is_steady else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
