@@ -73,7 +73,9 @@ class Buffers(NamedTuple):
     gaze: np.ndarray
     """Unit direction of the pixel's ray, world frame (h, w, 3)."""
     face: np.ndarray
-    """8 * row of the solid + face, or -1 where nothing was hit (h, w)."""
+    """FACES * row of the solid + face or patch, or -1 where nothing was hit (h, w)."""
+    part: np.ndarray
+    """Face of the solid, or row of the triangle (h, w)."""
     material: np.ndarray
     """Row of the materials (h, w)."""
     albedo: np.ndarray
@@ -94,6 +96,7 @@ def blank_buffers(height: int, width: int) -> Buffers:
         normal=np.zeros((height, width, 3), np.float32),
         gaze=np.zeros((height, width, 3), np.float32),
         face=np.full((height, width), -1, np.int32),
+        part=np.zeros((height, width), np.int32),
         material=np.zeros((height, width), np.int32),
         albedo=np.zeros((height, width, 3), np.float32),
         point=np.zeros((height, width, 3), np.float32),

@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from scenes import furniture
+from scenes.furnishing import pick, put
+from scenes.models import Use
 from scenes.plants import bush, tree
 from scenes.rotations import turn_x, turn_y, turn_z
 from scenes.scene import BARS, GLASS, OPEN
@@ -104,6 +106,10 @@ def entrance(stage: Stage, width: float, depth: float) -> None:
 def wayside(stage: Stage) -> None:
     """One roadside object: a sign, a lamp, bollards, a bin, a bush, a tree, a bench or a board."""
     dice = stage.dice
+    model = pick(stage, Use.ROADSIDE, 0.5)
+    if model is not None:
+        put(stage, model, yaw=dice.angle())
+        return
     kind, metal = dice.randrange(8), stage.plain()
     tall = dice.uniform(2.5, 7)
     if kind in (0, 1):

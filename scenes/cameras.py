@@ -9,6 +9,7 @@ from scenes.buffers import View
 from scenes.dice import Dice
 from scenes.frame import glance
 from scenes.rotations import Rotation
+from scenes.scene import Scene
 from scenes.stage import Point
 from scenes.venue import Approach, Venue
 
@@ -100,7 +101,7 @@ def stand(venue: Venue, dice: Dice) -> tuple[Point, Point]:
     return stand_in_room(venue, dice)
 
 
-def choose_view(venue: Venue, solids: np.ndarray, dice: Dice, size: tuple[int, int]) -> View | None:
+def choose_view(venue: Venue, scene: Scene, dice: Dice, size: tuple[int, int]) -> View | None:
     """Draw cameras until one has a useful view; None if none was found in ``TRIES``."""
     height, width = size
     for _ in range(TRIES):
@@ -115,18 +116,19 @@ def choose_view(venue: Venue, solids: np.ndarray, dice: Dice, size: tuple[int, i
             cx=(width - 1) / 2,
             cy=(height - 1) / 2,
         )
-        depth, solid = look(solids, view, size)
+        depth, solid = look(scene, view, size)
         if is_worth(venue, depth, len(np.unique(solid)), dice) and is_in_sight(venue, depth):
             return view
     return None
 
 
 def look(
-    solids: np.ndarray, view: View, size: tuple[int, int]
+    scene: Scene, view: View, size: tuple[int, int]
 ) -> tuple[Float32[np.ndarray, "h w"], Int32[np.ndarray, "h w"]]:
     """Depth [m] and row of ``solids`` on a coarse grid of pixels, -1 where there is none."""
     height, width = size
-    return glance(solids, view, height, width, min(GLANCE_STRIDE, height // 4, width // 4))
+    stride = min(GLANCE_STRIDE, height // 4, width // 4)
+    return glance(scene.solids, scene.meshes, view, height, width, stride)
 
 
 def is_open(venue: Venue, depth: Float32[np.ndarray, "h w"]) -> bool:

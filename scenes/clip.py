@@ -88,7 +88,7 @@ def render_clip(
         raise OptionError(f"the step is a positive number of metres, got {step}")
     bank = default_textures() if textures is None else textures
     for shot in shots(seed, bank, size, kind):
-        views = choose_walk(shot.view, shot.venue, shot.scene.solids, shot.dice, size, frames, step)
+        views = choose_walk(shot.view, shot.venue, shot.scene, shot.dice, size, frames, step)
         if views is not None:
             return Clip(id=f"synthetic/{seed}", frames=film(seed, shot, views, bank, size))
     raise OptionError(

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from scenes.furnishing import pick, put
+from scenes.models import Use
 from scenes.plants import potted_plant
 from scenes.rotations import turn_x, turn_y, turn_z
 from scenes.scene import GLASS, LATTICE, OPEN
@@ -19,7 +21,11 @@ def clutter(stage: Stage, width: float, depth: float, height: float, count: int)
             return
         x, y = dice.uniform(-0.45, 0.45) * width, dice.uniform(-0.42, 0.42) * depth
         with stage.frame((x, y, height), dice.normalvariate(0.0, 0.6)):
-            dice.choice(THINGS)(stage)
+            thing = pick(stage, Use.TABLE, 0.45)
+            if thing is None:
+                dice.choice(THINGS)(stage)
+            else:
+                put(stage, thing, yaw=dice.angle())
 
 
 def mug(stage: Stage) -> None:

@@ -35,6 +35,7 @@ def parse() -> argparse.Namespace:
     add("--size", type=int, nargs=2, default=(192, 256), metavar=("H", "W"))
     add("--photos", type=Path, nargs="*", default=(), help="folders of photographs for textures")
     add("--materials", type=Path, help="folder of photographed materials for more textures")
+    add("--models", type=Path, nargs="*", default=(), help="folders of models for furniture")
     add("-o", "--output", type=Path, help="folder of shards ('shards') or of clips ('clips')")
     add("--contact-sheet", type=Path, help="draw one picture of the frames instead")
     return parser.parse_args()
@@ -52,6 +53,7 @@ def plan_of(options: argparse.Namespace) -> ShardPlan | ClipPlan:
         "photos": tuple(options.photos),
         "kind": Kind(options.kind),
         "materials": options.materials,
+        "models": tuple(options.models),
     }
     if options.clips is None:
         for name in ("frames", "step"):

@@ -6,7 +6,7 @@ from typing import no_type_check
 import numpy as np
 
 from scenes.buffers import CELL, HORIZON, LIGHTS, TILE
-from scenes.raycast import gather, kernel, trace
+from scenes.raycast import code_of, gather, kernel, trace
 from scenes.shading import mirrored, surface
 from scenes.tracer import (
     blank_boxes,
@@ -25,7 +25,7 @@ SPREAD = 4
 
 @kernel
 @no_type_check
-def trace_frame(solids, materials, paint, view, lamps, chance, out):
+def trace_frame(solids, meshes, materials, paint, view, lamps, chance, out):
     """Fill all buffers except the colours."""
     height, width = out.depth.shape
     every = np.arange(len(solids)).astype(np.int32)
@@ -37,10 +37,10 @@ def trace_frame(solids, materials, paint, view, lamps, chance, out):
             for cell in range(4):
                 v, u = top + CELL * (cell // 2), left + CELL * (cell % 2)
                 few = list_in_cone(solids, view, v, u, CELL, listed, count, near)
-                hit_cell(solids, view, near, few, v, u, out)
+                hit_cell(solids, meshes, view, near, few, v, u, out)
                 box = boxes[top // TILE, left // TILE, cell]
-                paint_cell(solids, materials, paint, view, v, u, out, box)
-    light_frame(solids, lamps, chance, boxes, out)
+                paint_cell(solids, meshes, materials, paint, view, v, u, out, box)
+    light_frame(solids, meshes, lamps, chance, boxes, out)
 
 
 @kernel
@@ -172,7 +172,9 @@ def same_face(faces, face, v, u):
 
 @kernel
 @no_type_check
-def soften_edges(solids, materials, paint, view, irradiance, highlight, reflected, out, softened):
+def soften_edges(
+    solids, meshes, materials, paint, view, irradiance, highlight, reflected, out, softened,
+):  # fmt: skip
     """Average several rays in pixels whose neighbours show another face.
 
     Light and reflections are taken from a neighbouring pixel that shows the same face, so only
@@ -195,7 +197,7 @@ def soften_edges(solids, materials, paint, view, irradiance, highlight, reflecte
                 if has_edge(faces, v, u, CELL):
                     few = list_in_cone(solids, view, v - 1, u - 1, CELL + 2, listed, count, near)
                     soften_cell(
-                        solids, materials, paint, view, near, few,
+                        solids, meshes, materials, paint, view, near, few,
                         irradiance, highlight, reflected, v, u, out, softened,
                     )  # fmt: skip
 
@@ -214,8 +216,8 @@ def has_edge(faces, top, left, side):
 @kernel
 @no_type_check
 def soften_cell(
-    solids, materials, paint, view, listed, count, irradiance, highlight, reflected, top, left,
-    out, softened,
+    solids, meshes, materials, paint, view, listed, count, irradiance, highlight, reflected,
+    top, left, out, softened,
 ):  # fmt: skip
     """Average a rotated grid of rays over each edge pixel of a cell."""
     faces, colour, texels = out.face, out.colour, paint.texels
@@ -231,9 +233,11 @@ def soften_cell(
                 du, dv = 0.375 - 0.25 * ((2 * k + k // 2) % 4), 0.375 - 0.25 * k
                 dx, dy, dz, _ = ray(turn, focal, u + du - cx, v + dv - cy)
                 t, row, face = trace(
-                    solids, listed, balls, o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
-                )
-                y, x = same_face(faces, 8 * row + face if row >= 0 else -1, v, u)
+                    solids, meshes, listed, balls, o[0], o[1], o[2], dx, dy, dz,
+                    1e-3, HORIZON, False,
+                )  # fmt: skip
+                code = code_of(solids, meshes, row, face) if row >= 0 else -1
+                y, x = same_face(faces, code, v, u)
                 if y < 0:
                     continue
                 weight += 1
@@ -242,7 +246,7 @@ def soften_cell(
                         mean[c] += colour[y, x, c]
                     continue
                 nx, ny, nz, red, green, blue, m = surface(
-                    solids, materials, texels, linear, side, row, face,
+                    solids, meshes, materials, texels, linear, side, row, face,
                     o[0] + t * dx, o[1] + t * dy, o[2] + t * dz, dx, dy, dz, t / focal,
                 )  # fmt: skip
                 mirror, share = materials[m].mirror, 0.0
@@ -258,7 +262,7 @@ def soften_cell(
 
 @kernel
 @no_type_check
-def glance(solids, view, height, width, stride):
+def glance(solids, meshes, view, height, width, stride):
     """Depth [m] and solid of every ``stride``-th pixel without shading; -1 where there is none."""
     rows, columns = height // stride, width // stride
     depth = np.full((rows, columns), -1.0, np.float32)
@@ -271,7 +275,7 @@ def glance(solids, view, height, width, stride):
             x, y = (j + 0.5) * stride - cx, (i + 0.5) * stride - cy
             dx, dy, dz, along = ray(turn, focal, x, y)
             t, row, _ = trace(
-                solids, listed, balls, o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
+                solids, meshes, listed, balls, o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
             )
             solid[i, j] = row
             if row >= 0:

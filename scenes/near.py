@@ -9,10 +9,12 @@ from dataclasses import replace
 from scenes import furniture
 from scenes.clutter import clutter
 from scenes.dice import Dice
+from scenes.furnishing import facing, footprint, pick, put
 from scenes.kitchens import counter
+from scenes.models import Use
 from scenes.people import person
 from scenes.plants import potted_plant
-from scenes.rooms import CARDINAL, furnished, room_size
+from scenes.rooms import CARDINAL, furnished, room_size, set_down
 from scenes.stage import Stage
 from scenes.venue import Approach, Standpoint, Venue
 
@@ -60,7 +62,11 @@ def put_ahead(stage: Stage, eye: float) -> None:
     kind, wide = dice.randrange(8), dice.uniform(1.0, 2.6)
     deep = dice.uniform(0.55, 1.0)
     tall = dice.uniform(0.66, 0.8)
-    if kind == 3:
+    yaw, model = 0.0, pick(stage, Use.FLOOR, 0.6, lambda model: max(model.size[:2]) > 0.6)
+    if model is not None:
+        yaw, tall = facing(stage, model), float(model.size[2])
+        wide, deep = footprint(model, yaw)
+    elif kind == 3:
         tall = dice.uniform(0.85, 1.05)
     elif kind in (4, 5):
         tall, wide, deep = 0.55, dice.uniform(0.9, 1.8), 2.0
@@ -74,7 +80,9 @@ def put_ahead(stage: Stage, eye: float) -> None:
     if not is_over:
         near += 0.5 * abs(math.sin(turned)) * max(0.0, wide - deep)
     with stage.frame((dice.normalvariate(0.0, 0.4), near + deep / 2, 0.0), turned):
-        if kind == 3:
+        if model is not None:
+            set_down(stage, model, yaw)
+        elif kind == 3:
             counter(stage, wide, deep, tall)
             clutter(stage, wide, deep, tall, dice.count(1, 9))
         elif kind in (4, 5):
@@ -91,8 +99,11 @@ def put_aside(stage: Stage) -> None:
     dice = stage.dice
     at = (dice.sign() * dice.uniform(0.25, 1.0), dice.uniform(0.45, 1.8), 0.0)
     kind = dice.randrange(9)
+    model = pick(stage, Use.FLOOR, 0.5, lambda model: max(model.size[:2]) < 1.3)
     with stage.frame(at, dice.angle()):
-        if kind < 3:
+        if model is not None:
+            put(stage, model)
+        elif kind < 3:
             furniture.chair(stage)
         elif kind < 5:
             potted_plant(stage, dice.uniform(0.6, 1.9))

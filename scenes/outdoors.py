@@ -1,11 +1,14 @@
 """Outdoors: streets with houses and cars, and open ground with trees and hills."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from scenes import furniture
 from scenes.buildings import house, wayside
+from scenes.furnishing import facing, footprint, pick, put
+from scenes.models import Use
 from scenes.people import crowd
 from scenes.plants import bush, foliage, tree, tuft
 from scenes.rotations import turn_x
@@ -138,8 +141,15 @@ def row_of_houses(stage: Stage, side: int, front: float) -> None:
         with stage.frame((x + wide / 2, side * front, 0.0), 0.0 if side > 0 else math.pi):
             if kind < 0.6:
                 depth = dice.uniform(5, 12)
+                model = pick(stage, Use.PLOT, 0.35)
+                yaw = dice.choice((0.0, 0.5, 1.0, 1.5)) * math.pi
+                if model is not None:
+                    wide, depth = footprint(model, yaw)
                 with stage.frame((0, depth / 2 + dice.uniform(0, 2), 0)):
-                    house(stage, wide, depth, is_near=abs(x) < 35)
+                    if model is None:
+                        house(stage, wide, depth, is_near=abs(x) < 35)
+                    else:
+                        put(stage, model, yaw=yaw)
             elif kind < 0.85:
                 for _ in range(dice.count(1, 2)):
                     with stage.frame((dice.uniform(-0.5, 0.5) * wide, dice.uniform(-1, 5), 0)):
@@ -159,7 +169,11 @@ def park(stage: Stage, road: float) -> None:
     if stage.is_full or not stage.claim(at, 2.2):
         return
     with stage.frame(at, (0.0 if side > 0 else math.pi) + dice.normalvariate(0.0, 0.04)):
-        dice.choice((car, car, car, car, van, bicycle))(stage)
+        model = pick(stage, Use.ROAD, 0.6)
+        if model is None:
+            dice.choice((car, car, car, car, van, bicycle))(stage)
+        else:
+            put(stage, model, yaw=facing(stage, replace(model, back=None)))
 
 
 def grown(stage: Stage) -> None:

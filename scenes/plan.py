@@ -9,6 +9,7 @@ from typing import ClassVar, TypeVar
 
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder
+from scenes.model_files import with_models
 from scenes.pictures import read_photographs, scikit_image_photographs
 from scenes.swatches import read_swatches
 from scenes.textures import TextureBank, make_textures
@@ -25,6 +26,7 @@ class Plan:
         size: (height, width) of the frames [px].
         photos: Folders of photographs for textures, in addition to scikit-image's.
         materials: Folder of photographed materials for more textures, as read by ``swatches``.
+        models: Folders of models for furniture, as read by ``model_files``.
         folder: Folder to write to.
         kind: Kind of scene.
         texture_share: Share of the full number of textures; less than 1 for a quick trial.
@@ -40,6 +42,7 @@ class Plan:
     folder: Path
     kind: Kind = Kind.ALL
     materials: Path | None = None
+    models: tuple[Path, ...] = ()
     texture_share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -49,6 +52,8 @@ class Plan:
             raise OptionError(f"--seed is not negative, got {self.seed}")
         if min(self.size) < 16:
             raise OptionError(f"--size is at least 16 16, got {self.size[0]} {self.size[1]}")
+        if self.kind is Kind.FURNISHED and not self.models:
+            raise OptionError("--kind furnished is made of models: name their folders by --models")
 
     def seed_of(self, number: int) -> int:
         """Seed of one frame or clip."""
@@ -63,7 +68,8 @@ def textures_of(plan: Plan) -> TextureBank:
     """Make the texture bank of a plan, the same in every process."""
     photographs = scikit_image_photographs() + read_photographs(plan.photos)
     swatches = {} if plan.materials is None else read_swatches(plan.materials)
-    return make_textures(photographs, swatches=swatches, share=plan.texture_share)
+    bank = make_textures(photographs, swatches=swatches, share=plan.texture_share)
+    return with_models(bank, plan.models) if plan.models else bank
 
 
 def write_all(

@@ -1,7 +1,8 @@
 """Compiled kernels for the intersection of rays with solids.
 
 A hit is (distance along the ray, face); a miss has a distance beyond ``FAR``. Faces of boxes and
-rooms are 2 axis + (1 on the positive side); a frustum's side is 0, its lower lid 1, its upper 2.
+rooms are 2 axis + (1 on the positive side); a frustum's side is 0, its lower lid 1, its upper 2;
+the face of a mesh is the row of its triangle.
 """
 
 import math
@@ -16,15 +17,17 @@ from scenes.scene import (
     BOX,
     CARD,
     ELLIPSOID,
+    FACES,
     FRUSTUM,
     LATTICE,
+    MESH,
     OPEN,
     ROOM,
     WHOLE,
 )
+from scenes.trees import MISS, hit_mesh
 
 FAR = 1e8
-MISS = 1e9
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -146,9 +149,20 @@ def hit_frustum(body, ox, oy, oz, dx, dy, dz, nearest, farthest):
 
 @kernel
 @no_type_check
-def hit(body, ox, oy, oz, dx, dy, dz, nearest, farthest):
+def code_of(solids, meshes, row, face):
+    """Number of a piece of surface for ``Buffers.face``: its solid, and its face or patch."""
+    if solids[row].shape == MESH:
+        return FACES * row + meshes.triangles[face].patch
+    return FACES * row + face
+
+
+@kernel
+@no_type_check
+def hit(body, meshes, ox, oy, oz, dx, dy, dz, nearest, farthest):
     """First hit on a solid, for a ray in the solid's own coordinates."""
     shape = body.shape
+    if shape == MESH:
+        return hit_mesh(meshes, body.tree, ox, oy, oz, dx, dy, dz, nearest, farthest)
     if shape in (BOX, ROOM):
         entry, leave, entry_face, leave_face = hit_slabs(ox, oy, oz, dx, dy, dz)
         if entry >= leave:
@@ -195,7 +209,7 @@ def gather(solids, listed, count):
 
 @kernel
 @no_type_check
-def trace(solids, listed, balls, ox, oy, oz, dx, dy, dz, nearest, farthest, blocked_only):
+def trace(solids, meshes, listed, balls, ox, oy, oz, dx, dy, dz, nearest, farthest, blocked_only):
     """First hit of a ray with unit direction on the listed solids, with their ``balls``.
 
     Returns:
@@ -222,6 +236,7 @@ def trace(solids, listed, balls, ox, oy, oz, dx, dy, dz, nearest, farthest, bloc
         m = body.axes
         t, where = hit(
             body,
+            meshes,
             -(m[0, 0] * x + m[0, 1] * y + m[0, 2] * z),
             -(m[1, 0] * x + m[1, 1] * y + m[1, 2] * z),
             -(m[2, 0] * x + m[2, 1] * y + m[2, 2] * z),

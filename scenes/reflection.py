@@ -12,14 +12,14 @@ import numpy as np
 
 from scenes.buffers import CELL, HORIZON, TILE
 from scenes.candidates import list_in_beam
-from scenes.raycast import gather, kernel, trace
+from scenes.raycast import code_of, gather, kernel, trace
 from scenes.shading import mirrored, surface
 from scenes.tracer import ball_around, blank_boxes, light_frame, place
 
 
 @kernel
 @no_type_check
-def reflect_frame(solids, materials, paint, view, lamps, chance, out, seen):
+def reflect_frame(solids, meshes, materials, paint, view, lamps, chance, out, seen):
     """Fill the buffers of reflections, all except the colours."""
     height, width = out.depth.shape
     every = np.arange(len(solids)).astype(np.int32)
@@ -40,9 +40,10 @@ def reflect_frame(solids, materials, paint, view, lamps, chance, out, seen):
                         every, len(every), listed,
                     )  # fmt: skip
                     paint_mirrored(
-                        solids, materials, paint, view, listed, count, v, u, out, seen, box,
+                        solids, meshes, materials, paint, view, listed, count, v, u, out, seen,
+                        box,
                     )  # fmt: skip
-    light_frame(solids, lamps, chance, boxes, seen)
+    light_frame(solids, meshes, lamps, chance, boxes, seen)
 
 
 @kernel
@@ -88,7 +89,9 @@ def send_back(materials, top, left, out, seen, box, beam):
 
 @kernel
 @no_type_check
-def paint_mirrored(solids, materials, paint, view, listed, count, top, left, out, seen, box):
+def paint_mirrored(
+    solids, meshes, materials, paint, view, listed, count, top, left, out, seen, box,
+):  # fmt: skip
     """Write face, normal, albedo, material and point of the reflections in a cell."""
     mirrors, rows, start, depth = out.face, out.material, out.point, out.depth
     faces, normal, albedo, sent = seen.face, seen.normal, seen.albedo, seen.gaze
@@ -101,15 +104,17 @@ def paint_mirrored(solids, materials, paint, view, listed, count, top, left, out
                 continue
             dx, dy, dz = sent[v, u, 0], sent[v, u, 1], sent[v, u, 2]
             x, y, z = start[v, u, 0], start[v, u, 1], start[v, u, 2]
-            t, row, face = trace(solids, listed, balls, x, y, z, dx, dy, dz, 1e-3, HORIZON, False)
+            t, row, face = trace(
+                solids, meshes, listed, balls, x, y, z, dx, dy, dz, 1e-3, HORIZON, False
+            )
             if row < 0:
                 continue
             x, y, z = x + t * dx, y + t * dy, z + t * dz
             nx, ny, nz, red, green, blue, m = surface(
-                solids, materials, texels, linear, side, row, face, x, y, z, dx, dy, dz,
+                solids, meshes, materials, texels, linear, side, row, face, x, y, z, dx, dy, dz,
                 (depth[v, u] + t) / focal,
             )  # fmt: skip
-            faces[v, u], material[v, u] = 8 * row + face, m
+            faces[v, u], material[v, u] = code_of(solids, meshes, row, face), m
             albedo[v, u, 0], albedo[v, u, 1], albedo[v, u, 2] = red, green, blue
             place(normal[v, u], point[v, u], box, x, y, z, nx, ny, nz, t)
 

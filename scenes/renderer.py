@@ -29,6 +29,7 @@ from scenes.frame import (
     soften_edges,
     trace_frame,
 )
+from scenes.layouts import furnished_view
 from scenes.lens import Radiance, choose_lens, expose, fog, level_of
 from scenes.near import near_view
 from scenes.outdoors import meadow, street
@@ -49,8 +50,9 @@ VENUES = {
     Kind.STREETS: (street, 0.15),
     Kind.OPEN_GROUND: (meadow, 0.10),
     Kind.NEAR_VIEWS: (near_view, 0.0),
+    Kind.FURNISHED: (furnished_view, 0.0),
 }
-"""Builder of each kind of venue, with its weight when all kinds are drawn. Near views have no
+"""Builder of each kind of venue, with its weight when all kinds are drawn. The last two have no
 weight, so that seeds of ``Kind.ALL`` keep their frames."""
 ATTEMPTS = 1000
 """Most scenes to build; nearly all have a useful view, so this many failures would be a bug."""
@@ -117,15 +119,16 @@ def shots(seed: int, bank: TextureBank, size: tuple[int, int], kind: Kind) -> It
         draw = np.random.default_rng([seed, attempt])
         drawn = dice.weighted(builders, shares)
         build = drawn if kind is Kind.ALL else VENUES[kind][0]
-        venue = build(Stage(dice, bank.groups))
+        venue = build(Stage(dice, bank.groups, bank.models))
         scene = Scene(
             solids=venue.stage.solids(),
             materials=venue.stage.materials(),
             lights=tuple(venue.stage.lights),
             ambience=venue.ambience,
             sky=sky(draw),
+            meshes=bank.models.meshes,
         )
-        view = choose_view(venue, scene.solids, dice, size)
+        view = choose_view(venue, scene, dice, size)
         if view is not None:
             yield Shot(scene=scene, view=view, venue=venue, dice=dice, draw=draw)
 
@@ -148,19 +151,22 @@ def draw_scene(
     out = blank_buffers(*size)
     paint = Paint(texels=bank.texels, linear=LINEAR, side=SIDE)
     lamps = as_lamps(scene.lights, scene.ambience)
-    trace_frame(scene.solids, scene.materials, paint, view, lamps, chance, out)
+    trace_frame(scene.solids, scene.meshes, scene.materials, paint, view, lamps, chance, out)
     irradiance, highlight = light_on(out, lamps)
     colour_frame(scene.materials, scene.sky, irradiance, highlight, out)
     reflected = np.zeros_like(out.colour)
     if (scene.materials["mirror"] > 0)[out.material[out.face >= 0]].any():
         seen = blank_buffers(*size)
-        reflect_frame(scene.solids, scene.materials, paint, view, lamps, chance, out, seen)
+        reflect_frame(
+            scene.solids, scene.meshes, scene.materials, paint, view, lamps, chance, out, seen
+        )
         colour_frame(scene.materials, scene.sky, *light_on(seen, lamps), seen)
         lay_over(scene.materials, out, seen, reflected)
     softened = out.colour.copy()
     soften_edges(
-        scene.solids, scene.materials, paint, view, irradiance, highlight, reflected, out, softened
-    )
+        scene.solids, scene.meshes, scene.materials, paint, view, irradiance, highlight, reflected,
+        out, softened,
+    )  # fmt: skip
     return out._replace(colour=softened)
 
 

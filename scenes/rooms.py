@@ -7,6 +7,8 @@ import numpy as np
 from scenes import furniture
 from scenes.clutter import clutter
 from scenes.dice import Dice
+from scenes.furnishing import facing, footprint, is_board, pick, put
+from scenes.models import Model, Use
 from scenes.people import person
 from scenes.plants import potted_plant
 from scenes.rotations import turn_z
@@ -66,6 +68,13 @@ def furnished(stage: Stage, width: float, length: float, height: float) -> Venue
 def furnish(stage: Stage, at: tuple[float, float, float]) -> None:
     """Put one piece or group of furniture on the floor, if its place is free."""
     dice = stage.dice
+    model = pick(stage, Use.FLOOR, 0.6)
+    if model is not None:
+        if not stage.is_full and stage.claim(at, 0.4 * float(model.size[:2].max())):
+            yaw = dice.choice(CARDINAL) + dice.normalvariate(0.0, 0.1)
+            with stage.frame(at, yaw if dice.chance(0.6) else dice.angle()):
+                set_down(stage, model, facing(stage, model))
+        return
     wide, kind = dice.uniform(0.6, 1.8), dice.randrange(12)
     is_small = kind in (3, 5, 6, 7, 10)
     if stage.is_full or not stage.claim(at, 0.3 if is_small else wide * 0.4):
@@ -94,6 +103,15 @@ def furnish(stage: Stage, at: tuple[float, float, float]) -> None:
             furniture.rack(stage, wide, dice.uniform(0.9, 1.7))
         else:
             furniture.cabinet(stage, wide, 0.6, dice.uniform(0.4, 1.1))
+
+
+def set_down(stage: Stage, model: Model, yaw: float) -> None:
+    """Put a model, turned by a multiple of 90°, with things on it if it is a table."""
+    put(stage, model, yaw=yaw)
+    stage.subjects.append(stage.world((0, 0, 0.7 * model.size[2])))
+    if is_board(model):
+        wide, deep = footprint(model, yaw)
+        clutter(stage, 0.8 * wide, 0.8 * deep, 1.08 * model.size[2], stage.dice.count(0, 6))
 
 
 def dining(stage: Stage, width: float) -> None:

@@ -6,6 +6,7 @@ structured arrays, which the compiled kernels of ``raycast`` and ``shading`` rea
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -18,9 +19,11 @@ FRUSTUM = 2
 """A truncated cone along z, |z| < 1, of radius 1 below and ``taper`` above; a cylinder at 1."""
 CARD = 3
 """The square |x|, |y| < 1 at z = 0, visible from both sides."""
-ROOM = 4
+MESH = 4
+"""Triangles within the cube, each visible from both sides."""
+ROOM = 5
 """The cube, visible from inside."""
-GROUND = 5
+GROUND = 6
 """The infinite plane z = 0."""
 
 WHOLE = 0
@@ -49,11 +52,59 @@ SOLID = np.dtype(
         ("material", np.int32),
         # 1 where face f of a room or box has the material ``material + f``.
         ("per_face", np.int32),
+        # Row of ``Meshes.nodes`` where the tree of a mesh begins.
+        ("tree", np.int32),
     ],
     align=True,
 )
 """One solid. ``half``: half extents [m]; ``radius``: radius of the bounding ball [m]; ``pitch``:
 size of one bar with its gap, or of one leaf's cell [m]; ``share``: solid share of the surface."""
+
+NODE = np.dtype(
+    [
+        ("low", np.float32, (3,)),
+        ("high", np.float32, (3,)),
+        ("next", np.int32),
+        ("first", np.int32),
+        ("count", np.int32),
+    ],
+    align=True,
+)
+"""One box of a tree of bounding boxes. Nodes are in depth-first order: a node's first child is the
+row below it, and ``next`` is the row after its last descendant. Leaves hold the triangles
+``first`` to ``first + count - 1``; ``count`` of other nodes is 0."""
+
+TRIANGLE = np.dtype(
+    [
+        ("corner", np.float32, (3,)),
+        ("edges", np.float32, (2, 3)),
+        ("origin", np.float32, (2,)),
+        ("slope", np.float32, (2, 3)),
+        ("density", np.float32),
+        ("material", np.int32),
+        ("patch", np.int32),
+    ],
+    align=True,
+)
+"""One triangle, in the unit shape's coordinates. ``edges``: from ``corner`` to the other two;
+texture coordinates are ``origin + slope @ (point - corner)``; ``density``: texture coordinates per
+metre; ``material``: row after the solid's ``material``; ``patch``: number of the smooth piece of
+surface that the triangle belongs to, below ``FACES``."""
+
+FACES = 4096
+"""Largest number of faces of a solid, or of patches of a mesh, that are told apart."""
+
+
+class Meshes(NamedTuple):
+    """Triangles of all models, which rows of ``SOLID`` refer to."""
+
+    nodes: np.ndarray
+    """Rows of ``NODE``."""
+    triangles: np.ndarray
+    """Rows of ``TRIANGLE``."""
+
+
+NO_MESHES = Meshes(nodes=np.zeros(0, NODE), triangles=np.zeros(0, TRIANGLE))
 
 MATERIAL = np.dtype(
     [
@@ -122,6 +173,7 @@ class Scene:
         lights: Lights, at most three.
         ambience: Ambient light.
         sky: Linear RGB by elevation (first row zenith, last row horizon) and azimuth.
+        meshes: Triangles of the solids that are meshes.
     """
 
     solids: np.ndarray
@@ -129,3 +181,4 @@ class Scene:
     lights: tuple[Light, ...]
     ambience: Ambience
     sky: Float32[np.ndarray, "elevations azimuths 3"]
+    meshes: Meshes = NO_MESHES

@@ -4,7 +4,7 @@ import math
 from typing import no_type_check
 
 from scenes.raycast import kernel
-from scenes.scene import BOX, CARD, ELLIPSOID, FRUSTUM, ROOM
+from scenes.scene import BOX, CARD, ELLIPSOID, FRUSTUM, MESH, ROOM
 
 
 @kernel
@@ -45,6 +45,23 @@ def surface_coordinates(body, face, x, y, z):
     if body.shape == FRUSTUM or body.shape == CARD:
         return x * hx, y * hy
     return x, y
+
+
+@kernel
+@no_type_check
+def on_triangle(triangle, x, y, z):
+    """Normal, texture coordinates, their number per metre, and material at a point of a mesh."""
+    x, y, z = x - triangle.corner[0], y - triangle.corner[1], z - triangle.corner[2]
+    slope, e = triangle.slope, triangle.edges
+    return (
+        e[0, 1] * e[1, 2] - e[0, 2] * e[1, 1],
+        e[0, 2] * e[1, 0] - e[0, 0] * e[1, 2],
+        e[0, 0] * e[1, 1] - e[0, 1] * e[1, 0],
+        triangle.origin[0] + slope[0, 0] * x + slope[0, 1] * y + slope[0, 2] * z,
+        triangle.origin[1] + slope[1, 0] * x + slope[1, 1] * y + slope[1, 2] * z,
+        triangle.density,
+        triangle.material,
+    )
 
 
 @kernel
@@ -110,7 +127,9 @@ def mirrored(mirror, cosine):
 
 @kernel
 @no_type_check
-def surface(solids, materials, texels, linear, side, row, face, px, py, pz, dx, dy, dz, spread):
+def surface(
+    solids, meshes, materials, texels, linear, side, row, face, px, py, pz, dx, dy, dz, spread,
+):  # fmt: skip
     """Surface properties at a world point hit along the unit direction d.
 
     Returns:
@@ -123,7 +142,13 @@ def surface(solids, materials, texels, linear, side, row, face, px, py, pz, dx, 
     lx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z
     ly = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z
     lz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z
-    ax, ay, az = local_normal(body, face, lx, ly, lz)
+    if body.shape == MESH:
+        ax, ay, az, u, v, density, row_material = on_triangle(meshes.triangles[face], lx, ly, lz)
+        row_material += body.material
+    else:
+        ax, ay, az = local_normal(body, face, lx, ly, lz)
+        u, v = surface_coordinates(body, face, lx, ly, lz)
+        density, row_material = 1.0, body.material + (face if body.per_face else 0)
     nx = m[0, 0] * ax + m[1, 0] * ay + m[2, 0] * az
     ny = m[0, 1] * ax + m[1, 1] * ay + m[2, 1] * az
     nz = m[0, 2] * ax + m[1, 2] * ay + m[2, 2] * az
@@ -132,9 +157,6 @@ def surface(solids, materials, texels, linear, side, row, face, px, py, pz, dx, 
     if facing > 0.0:
         length = -length
         facing = -facing
-    u, v = surface_coordinates(body, face, lx, ly, lz)
-    row_material = body.material + (face if body.per_face else 0)
-    red, green, blue = albedo(
-        materials[row_material], texels, linear, side, u, v, spread / max(0.25, -facing)
-    )
+    footprint = density * spread / max(0.25, -facing)
+    red, green, blue = albedo(materials[row_material], texels, linear, side, u, v, footprint)
     return nx * length, ny * length, nz * length, red, green, blue, row_material

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from scenes.dice import Dice
+from scenes.models import NO_MODELS, Models
 from scenes.rotations import Rotation, turn_from_z, turn_z
 from scenes.scene import (
     BOX,
@@ -16,6 +17,7 @@ from scenes.scene import (
     FRUSTUM,
     GROUND,
     MATERIAL,
+    MESH,
     ROOM,
     SOLID,
     WHOLE,
@@ -37,8 +39,10 @@ class Stage:
     -y and stands on z = 0.
     """
 
-    def __init__(self, dice: Dice, groups: Mapping[Texture, range]) -> None:
-        self.dice = dice
+    def __init__(
+        self, dice: Dice, groups: Mapping[Texture, range], models: Models = NO_MODELS
+    ) -> None:
+        self.dice, self.models = dice, models
         # A second generator: its draws do not change those of ``dice``, so scenes stay the same.
         self.aside = Dice(str(dice.getstate()[1][:8]))
         self.lights: list[Light] = []
@@ -121,10 +125,16 @@ class Stage:
         """Add a material of one colour."""
         return self.material(colour=colour, mix=0.0, gloss=gloss, emission=emission, mirror=mirror)
 
-    def coat(self, colour: Vector, *, mirror: float = 0.0) -> int:
-        """Add a matt or reflecting material of one colour, without random draws."""
-        whole, none = (1.0, 1.0), (0.0, 0.0)
-        row = (tuple(colour), (1.0, 1.0, 1.0), whole, none, 0.0, 0.0, 0.0, mirror, 0)
+    def coat(self, colour: Vector, *, mirror: float = 0.0, texture: int | None = None) -> int:
+        """Add a matt or reflecting material without random draws.
+
+        Args:
+            colour: Linear RGB, or what a texture is multiplied by.
+            mirror: Reflectance at normal incidence, in [0, 1].
+            texture: Texture in place of one colour, for texture coordinates in repeats.
+        """
+        whole, none, mix = (1.0, 1.0), (0.0, 0.0), float(texture is not None)
+        row = (tuple(colour), tuple(colour), whole, none, mix, 0.0, 0.0, mirror, texture or 0)
         self._materials.append(row)
         return len(self._materials) - 1
 
@@ -222,10 +232,18 @@ class Stage:
         """Add an infinite plane."""
         self._add(GROUND, centre, (1, 1, 1), math.inf, material, rotation)
 
+    def mesh(
+        self, tree: int, centre: Vector, half: Vector, first_material: int,
+        rotation: Rotation = UPRIGHT,
+    ) -> None:  # fmt: skip
+        """Add the triangles of a tree, in a box of half extents ``half`` [m]."""
+        reach = math.hypot(*half)
+        self._add(MESH, centre, half, reach, first_material, rotation, tree=tree)
+
     def _add(
         self, shape: int, centre: Vector, half: Vector, radius: float, material: int,
         rotation: Rotation, *, taper: float = 1.0, holes: int = WHOLE, pitch: float = 1.0,
-        share: float = 1.0, per_face: int = 0,
+        share: float = 1.0, per_face: int = 0, tree: int = 0,
     ) -> None:  # fmt: skip
         turn, origin = self._frames[-1]
         # In thinner solids, rays that start on one side would already be past the other.
@@ -245,6 +263,7 @@ class Stage:
                 holes,
                 material,
                 per_face,
+                tree,
             )
         )
 

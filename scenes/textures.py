@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from scenes import patterns, pictures
+from scenes.models import NO_MODELS, Models
 from scenes.patterns import SIDE, Draw, Pattern
 from scenes.pictures import Photograph
 from scenes.swatches import Swatch
@@ -44,16 +45,18 @@ class Texture(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextureBank:
-    """Textures with their mip levels, grouped by use.
+    """Textures with their mip levels, grouped by use, and the models that wear some of them.
 
     Attributes:
         texels: sRGB texels, one row per texture: its levels one after another, from ``SIDE`` down
             to ``SMALLEST`` texels per side, each in row-major order.
         groups: Range of rows of ``texels`` for each use.
+        models: Models, whose textures are rows of ``texels`` too.
     """
 
     texels: UInt8[np.ndarray, "textures texels 3"]
     groups: Mapping[Texture, range]
+    models: Models = NO_MODELS
 
 
 def flatten_levels(pattern: Pattern) -> UInt8[np.ndarray, "texels 3"]:

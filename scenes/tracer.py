@@ -14,7 +14,8 @@ import numpy as np
 
 from scenes.buffers import CELL, HORIZON, LIGHTS, TILE
 from scenes.candidates import list_around, list_in_beam, list_towards
-from scenes.raycast import gather, kernel, trace
+from scenes.raycast import code_of, gather, kernel, trace
+from scenes.scene import FACES
 from scenes.shading import surface
 
 
@@ -44,9 +45,9 @@ def list_in_cone(solids, view, top, left, side, among, number, listed):
 
 @kernel
 @no_type_check
-def hit_cell(solids, view, listed, count, top, left, out):
+def hit_cell(solids, meshes, view, listed, count, top, left, out):
     """Write depth, face and direction of a cell's pixels."""
-    depth, faces, gaze = out.depth, out.face, out.gaze
+    depth, faces, parts, gaze = out.depth, out.face, out.part, out.gaze
     origin, turn, focal = view.origin, view.turn, view.focal
     cx, cy = view.cx, view.cy
     ox, oy, oz = origin[0], origin[1], origin[2]
@@ -56,18 +57,19 @@ def hit_cell(solids, view, listed, count, top, left, out):
             dx, dy, dz, along = ray(turn, focal, u - cx, v - cy)
             gaze[v, u, 0], gaze[v, u, 1], gaze[v, u, 2] = dx, dy, dz
             t, row, face = trace(
-                solids, listed, balls, ox, oy, oz, dx, dy, dz, 1e-3, HORIZON, False
+                solids, meshes, listed, balls, ox, oy, oz, dx, dy, dz, 1e-3, HORIZON, False
             )
             if row >= 0:
-                depth[v, u], faces[v, u] = t * along, 8 * row + face
+                depth[v, u], parts[v, u] = t * along, face
+                faces[v, u] = code_of(solids, meshes, row, face)
 
 
 @kernel
 @no_type_check
-def paint_cell(solids, materials, paint, view, top, left, out, box):
+def paint_cell(solids, meshes, materials, paint, view, top, left, out, box):
     """Write normal, albedo, material and point of a cell's pixels, and their bounding box."""
     depth, faces, normal, albedo = out.depth, out.face, out.normal, out.albedo
-    material, point = out.material, out.point
+    material, point, parts = out.material, out.point, out.part
     texels, linear, side, turn, focal = (
         paint.texels,
         paint.linear,
@@ -86,8 +88,8 @@ def paint_cell(solids, materials, paint, view, top, left, out, box):
             t = depth[v, u] / along
             x, y, z = origin[0] + t * dx, origin[1] + t * dy, origin[2] + t * dz
             nx, ny, nz, red, green, blue, m = surface(
-                solids, materials, texels, linear, side,
-                face // 8, face % 8, x, y, z, dx, dy, dz, t / focal,
+                solids, meshes, materials, texels, linear, side,
+                face // FACES, parts[v, u], x, y, z, dx, dy, dz, t / focal,
             )  # fmt: skip
             material[v, u] = m
             albedo[v, u, 0], albedo[v, u, 1], albedo[v, u, 2] = red, green, blue
@@ -125,7 +127,7 @@ def choose_lit(top, left, out):
 
 @kernel
 @no_type_check
-def open_cell(solids, lamps, listed, count, chance, top, left, out):
+def open_cell(solids, meshes, lamps, listed, count, chance, top, left, out):
     """Write the unoccluded share of the surroundings within reach, from pairs of rays."""
     lit, normal, point, light = out.lit, out.normal, out.point, out.light
     directions, draws, rays = chance.directions, chance.draws, chance.draws.shape[0]
@@ -143,7 +145,7 @@ def open_cell(solids, lamps, listed, count, chance, top, left, out):
                 az = normal[v, u, 2] + 0.98 * directions[draw, 2]
                 length = 1.0 / math.sqrt(ax * ax + ay * ay + az * az + 1e-9)
                 t, row, _ = trace(
-                    solids, listed, balls, point[v, u, 0], point[v, u, 1], point[v, u, 2],
+                    solids, meshes, listed, balls, point[v, u, 0], point[v, u, 1], point[v, u, 2],
                     ax * length, ay * length, az * length, 1e-3, reach, False,
                 )  # fmt: skip
                 total += share if row < 0 else share * t / reach
@@ -152,7 +154,7 @@ def open_cell(solids, lamps, listed, count, chance, top, left, out):
 
 @kernel
 @no_type_check
-def lamp_cell(solids, lamps, lamp, listed, count, chance, top, left, out):
+def lamp_cell(solids, meshes, lamps, lamp, listed, count, chance, top, left, out):
     """Write irradiance and highlights of a light at a cell's points, with shadows."""
     lit, normal, point, light, gaze = out.lit, out.normal, out.point, out.light, out.gaze
     position = lamps.position
@@ -183,7 +185,7 @@ def lamp_cell(solids, lamps, lamp, listed, count, chance, top, left, out):
                 cosine = normal[v, u, 0] * a + normal[v, u, 1] * b + normal[v, u, 2] * c
                 if cosine <= 0.0:
                     continue
-                _, row, _ = trace(solids, listed, balls, x, y, z, a, b, c, 1e-3, far, True)
+                _, row, _ = trace(solids, meshes, listed, balls, x, y, z, a, b, c, 1e-3, far, True)
                 if row < 0:
                     light[v, u, lamp] += cosine * fall
                     a, b, c = a - dx, b - dy, c - dz
@@ -216,18 +218,18 @@ def blank_boxes(height, width):
 
 @kernel
 @no_type_check
-def light_frame(solids, lamps, chance, boxes, out):
+def light_frame(solids, meshes, lamps, chance, boxes, out):
     """Write the light of the whole frame, once its surfaces are known."""
     every = np.arange(len(solids)).astype(np.int32)
     lists = (every, np.zeros_like(every), np.zeros_like(every))
     for i in range(boxes.shape[0]):
         for j in range(boxes.shape[1]):
-            light_tile(solids, lamps, chance, lists, i * TILE, j * TILE, boxes[i, j], out)
+            light_tile(solids, meshes, lamps, chance, lists, i * TILE, j * TILE, boxes[i, j], out)
 
 
 @kernel
 @no_type_check
-def light_tile(solids, lamps, chance, lists, top, left, boxes, out):
+def light_tile(solids, meshes, lamps, chance, lists, top, left, boxes, out):
     """Write the light of a tile; ``boxes`` bound the points of its cells, then of the tile."""
     every, listed, near = lists
     for k in range(3):
@@ -242,7 +244,7 @@ def light_tile(solids, lamps, chance, lists, top, left, boxes, out):
         if size > 0.0:
             few = list_around(solids, a, b, c, size + lamps.reach, listed, count, near)
             v, u = top + CELL * (cell // 2), left + CELL * (cell % 2)
-            open_cell(solids, lamps, near, few, chance, v, u, out)
+            open_cell(solids, meshes, lamps, near, few, chance, v, u, out)
     for lamp in range(lamps.lit):
         p, is_distant, extent = lamps.position[lamp], lamps.distant[lamp], lamps.size[lamp]
         count = list_towards(
@@ -257,4 +259,4 @@ def light_tile(solids, lamps, chance, lists, top, left, boxes, out):
                     listed, count, near,
                 )  # fmt: skip
                 v, u = top + CELL * (cell // 2), left + CELL * (cell % 2)
-                lamp_cell(solids, lamps, lamp, near, few, chance, v, u, out)
+                lamp_cell(solids, meshes, lamps, lamp, near, few, chance, v, u, out)

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     STREETS = "streets"
     OPEN_GROUND = "open-ground"
     NEAR_VIEWS = "near-views"
+    FURNISHED = "furnished"
 
 
 class Approach(Enum):

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from scenes.buffers import View
 from scenes.cameras import heading, is_open, look, look_at
 from scenes.dice import Dice
-from scenes.scene import CARD, ELLIPSOID, FRUSTUM, GROUND, ROOM
+from scenes.scene import CARD, ELLIPSOID, FRUSTUM, GROUND, ROOM, Scene
 from scenes.venue import Venue
 
 TRIES = 12
@@ -47,7 +47,7 @@ class Walk:
 
 
 def choose_walk(
-    view: View, venue: Venue, solids: np.ndarray, dice: Dice, size: tuple[int, int],
+    view: View, venue: Venue, scene: Scene, dice: Dice, size: tuple[int, int],
     frames: int, step: float | None,
 ) -> list[View] | None:  # fmt: skip
     """Choose the views of a walk that begins with ``view``; None if no clear walk was found.
@@ -55,22 +55,22 @@ def choose_walk(
     Args:
         view: The first view.
         venue: Venue of the walk.
-        solids: Solids of the scene.
+        scene: The scene.
         dice: Random generator.
         size: (height, width) of the frames [px].
         frames: Number of frames.
         step: Distance between consecutive frames [m]; by default 1 % to 4 % of the first view's
             median depth, less where there is little room.
     """
-    depth, _ = look(solids, view, size)
+    depth, _ = look(scene, view, size)
     middle = float(np.median(depth[depth > 0]))
     for attempt in range(TRIES):
         stride = middle * dice.log_uniform(0.01, 0.04) * 0.85**attempt
         walk = draw_walk(venue, dice, stride if step is None else step, middle)
         views = follow(view, walk, frames)
         path = np.array([seen.origin for seen in views], np.float64)
-        if keeps_clear(solids, path) and all(
-            is_open(venue, look(solids, seen, size)[0]) for seen in views
+        if keeps_clear(scene.solids, path) and all(
+            is_open(venue, look(scene, seen, size)[0]) for seen in views
         ):
             return views
     return None
@@ -127,7 +127,8 @@ def keeps_clear(solids: np.ndarray, path: Float64[np.ndarray, "n 3"]) -> bool:
 def clearance(solids: np.ndarray, points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n"]:
     """Distance [m] within which there is no surface; not positive for a point in a solid.
 
-    Holes count as filled and cones as their bounding boxes, so the surface may be farther away.
+    Holes count as filled, cones and meshes as their bounding boxes, so the surface may be farther
+    away.
     """
     shape, half = solids["shape"], solids["half"].astype(np.float64)
     offset = points[:, None] - solids["centre"].astype(np.float64)

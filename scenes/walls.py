@@ -9,7 +9,9 @@ import numpy as np
 
 from scenes import furniture
 from scenes.clutter import clutter
+from scenes.furnishing import facing, footprint, pick, put
 from scenes.kitchens import kitchen
+from scenes.models import Model, Use
 from scenes.openings import door, window
 from scenes.plants import potted_plant
 from scenes.rotations import turn_x, turn_y, turn_z
@@ -130,6 +132,11 @@ def stand_along(stage: Stage, wide: float, height: float) -> None:
 def stand(stage: Stage, x: float, wide: float, depth: float, height: float) -> None:
     """One piece of furniture at ``x`` along the wall."""
     dice = stage.dice
+    model = pick(stage, Use.FLOOR, 0.5, lambda model: fits_wall(model, wide, height))
+    if model is not None:
+        yaw = facing(stage, model)
+        put(stage, model, (x, -footprint(model, yaw)[1] / 2 - 0.05, 0.0), yaw)
+        return
     kind = dice.randrange(11)
     back = {2: -0.5, 3: -0.4, 4: -0.2, 5: -0.3, 6: -1.05, 7: -0.3, 9: -0.35, 10: -0.15}
     yaw = dice.normalvariate(0.0, 0.5) if kind == 7 else 0.0
@@ -159,6 +166,11 @@ def stand(stage: Stage, x: float, wide: float, depth: float, height: float) -> N
             cartons(stage)
 
 
+def fits_wall(model: Model, wide: float, height: float) -> bool:
+    """Whether a model can stand at ``wide`` metres of a wall."""
+    return max(model.size[:2]) < wide + 0.4 and min(model.size[:2]) < 1.1 and model.size[2] < height
+
+
 def cartons(stage: Stage) -> None:
     """A heap of boxes, each on the floor or on those below it."""
     dice = stage.dice
@@ -185,7 +197,11 @@ def hang(stage: Stage, wide: float, height: float) -> None:
     dice = stage.dice
     for _ in range(dice.count(0, 4)):
         x, kind = dice.uniform(-0.42, 0.42) * wide, dice.randrange(8)
-        if kind < 3:
+        board = pick(stage, Use.WALL, 0.5) if kind < 3 else None
+        if board is not None:
+            yaw = 0.0 if board.size[0] >= board.size[1] else math.pi / 2
+            put(stage, board, (x, -0.6 * min(board.size[:2]), dice.uniform(0.9, 1.5)), yaw)
+        elif kind < 3:
             picture(stage, x)
         elif kind < 5:
             window(stage, x, height)

@@ -7,6 +7,7 @@ from scenes import TextureBank, make_textures
 from scenes.cameras import choose_view
 from scenes.dice import Dice
 from scenes.lens import Lens, choose_lens, expose, fringed, streak
+from scenes.scene import Scene
 from scenes.stage import Stage
 from scenes.venue import Approach, Subject, Venue, outdoor_ambience
 
@@ -101,5 +102,9 @@ def test_nobody_is_photographed_through_a_wall(textures: TextureBank, is_walled:
         stage=stage, approach=Approach.SUBJECT, width=9.0, length=9.0, height=9.0,
         ambience=outdoor_ambience(stage.dice), subject=subject,
     )  # fmt: skip
-    view = choose_view(venue, stage.solids(), stage.dice, SIZE)
+    scene = Scene(
+        solids=stage.solids(), materials=stage.materials(), lights=(), ambience=venue.ambience,
+        sky=np.zeros((2, 2, 3), np.float32),
+    )  # fmt: skip
+    view = choose_view(venue, scene, stage.dice, SIZE)
     assert (view is None) == is_walled

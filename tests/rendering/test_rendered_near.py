@@ -50,7 +50,7 @@ def test_near_surfaces_reach_the_border_more_often_than_in_rooms(
     def share_cut(all_shots: list[Shot]) -> float:
         cut = 0
         for shot in all_shots:
-            depth, _ = look(shot.scene.solids, shot.view, SIZE)
+            depth, _ = look(shot.scene, shot.view, SIZE)
             border = np.concatenate([depth[-1], depth[:, 0], depth[:, -1]])
             cut += bool(border.min() < 0.9)
         return cut / len(all_shots)

@@ -87,7 +87,7 @@ def test_a_walk_of_many_frames_keeps_clear(textures: TextureBank) -> None:
     found = 0
     for seed in range(6):
         shot = next(shots(seed, textures, SIZE, Kind.ROOMS))
-        views = choose_walk(shot.view, shot.venue, shot.scene.solids, shot.dice, SIZE, 40, None)
+        views = choose_walk(shot.view, shot.venue, shot.scene, shot.dice, SIZE, 40, None)
         if views is None:
             continue
         found += 1
