@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
-from rilievo.models.catalogue import depth_anything_3, midas, pictures
+from rilievo.models.catalogue import depth_anything_3, pictures
 from rilievo.models.catalogue.moge import MogeModel
 from rilievo.models.catalogue.pictures import IMAGENET_MEAN, IMAGENET_STD
 from rilievo.models.engines import LoadOptions
@@ -235,7 +235,7 @@ def compare_midas(folder: Path) -> None:
     path = folder / "midas.onnx"
     export(Graph(), (torch.zeros(1, 3, 256, 256),), path, "image", "predicted_depth")
     card, options = MODELS["midas/small"], LoadOptions(device="cpu")
-    ours = midas.open_model(path, options, card, weights_sha256="0")
+    ours = pictures.open_model(path, options, card, weights_sha256="0")
     [answer] = ours.infer([Photo(pixels=photograph)])
     assert answer.depth is not None
     _say("MiDaS", answer.depth, theirs)
