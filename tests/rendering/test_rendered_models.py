@@ -170,9 +170,7 @@ def test_without_models_rooms_stay_as_they_were(bank: TextureBank) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "texture", "empty"])
-def test_folders_that_are_no_models_are_refused(
-    folder: Path, tmp_path: Path, damage: str
-) -> None:
+def test_folders_that_are_no_models_are_refused(folder: Path, tmp_path: Path, damage: str) -> None:
     if damage == "cut":
         (tmp_path / "a.npz").write_bytes(b"PK\x03\x04")
     elif damage == "texture":

@@ -101,7 +101,7 @@ def sharpen(
     if kind.is_depth and inference.normals is not None:
         K = (camera or assumed_camera((height, width))).K
         focal = K[1, 1] * depth.shape[0] / height, K[0, 0] * depth.shape[1] / width
-        normals = np.stack(_of_size(list(inference.normals), depth.shape))
+        normals = resize(inference.normals, depth.shape)
         ramps = unexplained(entered, normals, focal)
     values, ramp = _sharp(entered[None], guide, ramps)
     steps = Steps.of(values[0], ramp, (height, width))
