@@ -61,11 +61,7 @@ class Bottleneck(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """Features at 1/2 to 1/32 of the image; the classifier and the layer before it are left out.
-
-    Attributes:
-        channels: Number of channels of each map that ``forward`` returns.
-    """
+    """Features at 1/2 to 1/32 of the image; the classifier and the layer before it are left out."""
 
     def __init__(self, *, blocks: int = len(_OUTPUTS)) -> None:
         """Make the encoder, or its first ``blocks`` of 17."""
@@ -194,11 +190,7 @@ class PreActivation(nn.Module):
 
 
 class ResNet50V2(nn.Module):
-    """Features at 1/2 to 1/16 of the image.
-
-    Attributes:
-        channels: Number of channels of each map that ``forward`` returns.
-    """
+    """Features at 1/2 to 1/16 of the image."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -27,7 +27,6 @@ class Answer(NamedTuple):
 
     Attributes:
         depth: Depth in the unit of the blueprint; None where it reads none.
-        normals: Unit, camera frame, towards the camera; None where it reads none.
         kappa: Certainty of the normals, above 0.01; None if it is not predicted.
     """
 
@@ -37,13 +36,7 @@ class Answer(NamedTuple):
 
 
 class Probed(nn.Module):
-    """A backbone and its probe.
-
-    Attributes:
-        blueprint: Settings of the network.
-        backbone: Backbone that is probed.
-        probe: Probe that reads its features.
-    """
+    """A backbone and its probe."""
 
     def __init__(self, blueprint: Blueprint, backbone: Backbone, probe: Probe) -> None:
         super().__init__()
@@ -56,12 +49,7 @@ class Probed(nn.Module):
         return self.read(self.backbone(image), (int(image.shape[-2]), int(image.shape[-1])))
 
     def read(self, features: Features, size: tuple[int, int]) -> Answer:
-        """Predict from features.
-
-        Args:
-            features: Features from the backbone.
-            size: (height, width) of the output [px].
-        """
+        """Predict from features of the backbone, at a size (height, width) [px]."""
         logits, task = self.probe.logits(features), self.blueprint.task
         depth_channels = self.blueprint.depth_channels
         depth = normals = kappa = None
@@ -84,11 +72,7 @@ class Probed(nn.Module):
 
 
 def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
-    """Make the backbone of a blueprint, frozen.
-
-    Raises:
-        RilievoError: If there is none, or its weights are not available.
-    """
+    """Make the backbone of a blueprint, frozen."""
     choice = blueprint.backbone
     weights = {PRETRAINED: True, RANDOM: False}.get(choice.weights)
     return make_backbone(
@@ -102,11 +86,7 @@ def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
 
 
 def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) -> Probe:
-    """Make the probe of a blueprint with random weights.
-
-    Raises:
-        OptionError: If the probe does not take an option of the blueprint.
-    """
+    """Make the probe of a blueprint with random weights."""
     tokens = backbone.token_channels
     with seeded(seed):
         return make_probe(

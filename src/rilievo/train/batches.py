@@ -30,9 +30,6 @@ class Batch:
     Attributes:
         image: sRGB.
         log_depth: Log depth, depth or inverse depth, as in ``Frame``.
-        valid: Pixels that have depth.
-        normals: Unit, towards the camera.
-        normals_valid: Pixels that have normals.
         camera: fx, fy, cx, cy [px]; NaN where unknown.
         sign: Quantity in ``log_depth``, per image: 0 log depth, 1 depth, -1 inverse depth.
     """
@@ -63,8 +60,6 @@ class Mix:
     """Sources of frames for the batches of one stage of a run.
 
     Attributes:
-        rendered: Frames with exact depth.
-        real: Photographs with measured depth.
         real_share: Share of frames drawn from ``real``, in [0, 1].
         area: Pixels per image, approximately.
         size: Images per batch.

@@ -30,10 +30,6 @@ def train_recipe(options: RecipeOptions) -> None:
 
     A recipe that starts from another one runs that one first, in a folder of its own beside
     ``options.output``, unless ``options.start`` names the folder of such a run.
-
-    Raises:
-        RilievoError: If an option, the frames, the weights to start from or a checkpoint cannot be
-            used.
     """
     recipe, start = options.recipe, options.start
     if recipe not in RECIPES:

@@ -73,13 +73,7 @@ class DiffusionBackbone(Backbone):
 
 
 def load(request: Request) -> Backbone:
-    """Load the backbone of a latent diffusion pipeline.
-
-    Raises:
-        ModelError: If it is not available or is no such pipeline.
-        OptionError: If a layer or timestep does not exist, or a class token is asked for.
-        MissingExtraError: If diffusers is not installed.
-    """
+    """Load the backbone of a latent diffusion pipeline."""
     if request.tokens:
         raise no_tokens(request.name)
     if isinstance(request.pretrained, Path):

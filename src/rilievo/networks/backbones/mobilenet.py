@@ -38,12 +38,7 @@ class MobileNetBackbone(Backbone):
 
 
 def load(request: Request) -> Backbone:
-    """Make the network, with random weights or those of a file.
-
-    Raises:
-        ModelError: If weights are asked for without a file, or do not fit.
-        OptionError: If a layer does not exist, or a class token is asked for.
-    """
+    """Make the network, with random weights or those of a file."""
     if request.tokens:
         raise no_tokens(NAME)
     if request.pretrained is True:

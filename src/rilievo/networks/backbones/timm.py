@@ -67,13 +67,7 @@ class _Made:
 
 
 def load(request: Request) -> Backbone:
-    """Load the backbone named after ``timm/``.
-
-    Raises:
-        ModelError: If timm has no such model, it has no spatial features, or its weights are not
-            available or incomplete.
-        OptionError: If a layer does not exist, or it has no class token.
-    """
+    """Load the backbone named after ``timm/``."""
     made = _make(request)
     if isinstance(request.pretrained, Path):
         rename = getattr(sys.modules[type(made.body).__module__], "checkpoint_filter_fn", None)

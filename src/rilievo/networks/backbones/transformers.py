@@ -80,12 +80,7 @@ class TransformersBackbone(Backbone):
 
 
 def load(request: Request) -> Backbone:
-    """Load the backbone of a repository or folder.
-
-    Raises:
-        ModelError: If it is not available, has no spatial features, or its weights are incomplete.
-        OptionError: If a layer does not exist, or it has no class token.
-    """
+    """Load the backbone of a repository or folder."""
     where = request.name.removeprefix(PREFIX)
     config = _config(request, where)
     if config.model_type in REFUSED:

@@ -24,10 +24,8 @@ _LEAST_KAPPA = 0.01
 class Directions(NamedTuple):
     """Output of a normals head.
 
-    Attributes:
-        normals: Unit, in the camera frame, towards the camera.
-        kappa: Concentration of the angular von Mises-Fisher distribution, above 0.01; larger means
-            more certain. None if the probe was not made for it.
+    Normals are unit, in the camera frame, towards the camera. Kappa is the concentration of the
+    angular von Mises-Fisher distribution, above 0.01; None if the probe was not made for it.
     """
 
     normals: Float[Tensor, "b 3 h w"]
@@ -45,9 +43,6 @@ class DepthHead(nn.Module):
         """Read depth [m] at the image's size (height, width) [px].
 
         Depth is read at the probe's own resolution and then resized, in metres, as Probe3D does.
-
-        Raises:
-            ModelError: If the probe has another number of outputs.
         """
         _check(logits, self.choice.channels, "depth")
         return placed(self._read(logits)[:, None], logits, size)[:, 0]
@@ -77,9 +72,6 @@ class NormalsHead(nn.Module):
 
         The raw outputs are resized (bicubic) before they are made unit or positive, as Probe3D
         does.
-
-        Raises:
-            ModelError: If the probe has another number of outputs.
         """
         _check(logits, 4 if self.uncertainty else 3, "normals")
         raw = enlarged(logits)

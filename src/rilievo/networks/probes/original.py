@@ -41,12 +41,8 @@ _LINEAR = ((r"conv", r"answer"),)
 def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
     """Load a state dict of Probe3D's program into a probe of the same kind and widths.
 
-    Args:
-        probe: Probe whose weights are replaced.
-        state: Tensors by name, with or without the prefixes ``module.`` and ``head.``.
-
-    Raises:
-        ModelError: If the names or shapes are not those of this probe.
+    Names are with or without the prefixes ``module.`` and ``head.``. Raises ``ModelError`` if names
+    or shapes are not those of this probe.
     """
     table = _table(probe)
     renamed = {_renamed(name, table): tensor for name, tensor in state.items()}

@@ -39,26 +39,17 @@ class VideoNetworks(nn.Module):
     """The networks of a run; a run's ``weights.safetensors`` holds their state.
 
     Attributes:
-        blueprint: Settings of the networks.
         offsets: Offsets of the sources in time: -1 for the frame before, 1 for the one after, 0
             for the other eye.
         depth: Network from one frame to its disparity.
         pose: Network from two frames to the motion between them; None if motion is known.
         mask: Decoder from a frame's features to the pixels of each source that count; None if all
             count.
-        notes: Notes on the weights that training started from.
     """
 
     notes: tuple[str, ...] = ()
 
     def __init__(self, blueprint: VideoBlueprint, offsets: Sequence[int]) -> None:
-        """Make them with random weights.
-
-        Raises:
-            OptionError: If parts of the blueprint do not go together.
-            ModelError: If timm has no such encoder.
-            MissingExtraError: If the encoder is timm's and it is not installed.
-        """
         super().__init__()
         self.blueprint, self.offsets = blueprint, tuple(offsets)
         self.depth = DepthNet(blueprint)
@@ -106,10 +97,8 @@ class VideoNetworks(nn.Module):
     ) -> tuple[Float[Tensor, "b 4 4"] | None, ...]:
         """Predict ``source_T_target`` of each source by the pose network.
 
-        Args:
-            views: The target, then its sources.
-            features: Features of the target.
-            others: Features of each source, if the encoder is shared.
+        ``views`` are the target, then its sources; ``others`` are the features of each source, if
+        the encoder is shared.
         """
         target, *sources = views
         found: list[Tensor | None] = []
@@ -143,16 +132,8 @@ def make_networks(
 ) -> VideoNetworks:
     """Make the networks of a blueprint, with the weights that training starts from.
 
-    Args:
-        blueprint: Settings of the networks.
-        offsets: Offsets of the sources in time, as in ``VideoNetworks``.
-        seed: Seed of random weights.
-        start: 'imagenet' for the encoders' weights, the folder of a run or of an official
-            checkpoint, or None for random weights.
-
-    Raises:
-        RilievoError: If parts of the blueprint do not go together, or weights are not available or
-            are those of other networks.
+    ``start`` is 'imagenet' for the encoders' weights, the folder of a run or of an official
+    checkpoint, or None for random weights.
     """
     with seeded(seed):
         networks = VideoNetworks(blueprint, offsets)

@@ -24,18 +24,11 @@ _SCRATCH = "starts from random weights"
 
 
 def fill(networks: "VideoNetworks", start: str) -> tuple[str, ...]:
-    """Give networks the weights that they start from.
+    """Give networks the weights that they start from; parts without any stay as they are.
 
-    Args:
-        networks: Networks changed in place; parts without weights to start from stay as they are.
-        start: ``imagenet``, or the folder of a run or of an official checkpoint.
-
-    Returns:
-        A sentence for each part that stayed as it is.
-
-    Raises:
-        ModelError: If weights are not available, are broken, or are those of other networks.
-        MissingExtraError: If a package that they need is not installed.
+    ``start`` is ``imagenet``, or the folder of a run or of an official checkpoint. Returns a
+    sentence for each part that stayed as it is. Raises ``ModelError`` if weights are not available,
+    are broken, or are those of other networks.
     """
     if start == IMAGENET:
         return _fill_from_imagenet(networks)
@@ -51,12 +44,7 @@ def fill(networks: "VideoNetworks", start: str) -> tuple[str, ...]:
 
 
 def read_run_weights(path: Path) -> Mapping[str, Tensor]:
-    """Read the tensors of a run's ``weights.safetensors``.
-
-    Raises:
-        ModelError: If they cannot be read.
-        MissingExtraError: If the package safetensors is not installed.
-    """
+    """Read the tensors of a run's ``weights.safetensors``."""
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file

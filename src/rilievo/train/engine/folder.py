@@ -24,13 +24,9 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFolder(Generic[Config, Record]):
-    """Folder of a run of one kind.
+    """Folder of a run of one kind: the classes of its configuration and record.
 
-    Attributes:
-        path: The folder.
-        config: Class of its configuration.
-        record: Class of its record.
-        is_ours: Function that tells whether a folder holds a run of this kind.
+    ``is_ours`` tells whether a folder holds a run of this kind.
     """
 
     path: Path
@@ -41,12 +37,8 @@ class RunFolder(Generic[Config, Record]):
     def check(self, config: Config, *, resume: bool) -> Config:
         """Check that a run in the folder, if there is one, is this one.
 
-        Returns:
-            Configuration as the run has it; its paths may be spelled differently.
-
-        Raises:
-            OutputError: If something else is in the folder.
-            InputError: If its configuration is broken.
+        Returns the configuration as the run has it; its paths may be spelled differently. Raises
+        ``OutputError`` if something else is in the folder.
         """
         if self.path.is_dir():
             sweep_parts(self.path)
@@ -86,11 +78,7 @@ class RunFolder(Generic[Config, Record]):
                     part.write_text(to_json(config, indent=2), encoding="utf-8")
 
     def read_config(self) -> Config:
-        """Read the configuration of the run.
-
-        Raises:
-            InputError: If its file is broken.
-        """
+        """Read the configuration of the run."""
         path = self.path / CONFIG
         try:
             return from_json(self.config, read_text(path))
@@ -98,11 +86,7 @@ class RunFolder(Generic[Config, Record]):
             raise InputError(f"{printable(path)}: is no run of this kind: {error}") from error
 
     def read_record(self) -> Record:
-        """Read the record of the finished run.
-
-        Raises:
-            InputError: If its record is broken.
-        """
+        """Read the record of the finished run."""
         path = self.path / RECORD
         try:
             return from_json(self.record, read_text(path))
@@ -120,10 +104,8 @@ class RunFolder(Generic[Config, Record]):
     ) -> None:
         """Write the record after the weights, and delete the checkpoint once all is synced.
 
-        Args:
-            record: Record of the run.
-            others: Further files of the run, whose checksums are written too.
-            known: Checksums of files as they were written.
+        Checksums are written of ``others`` too, further files; ``known`` are those of files as they
+        were written.
         """
         with replacing(self.path / RECORD) as part:
             part.write_text(to_json(record, indent=2), encoding="utf-8")
@@ -133,9 +115,8 @@ class RunFolder(Generic[Config, Record]):
     def is_finished(self) -> bool:
         """Whether the run is finished; its checkpoint is deleted last.
 
-        Raises:
-            InputError: If its weights are broken and there is no checkpoint to resume from, or the
-                checkpoint has no content.
+        Raises ``InputError`` if its weights are broken and there is no checkpoint to resume from,
+        or the checkpoint has no content.
         """
         run, checkpoint = self.path, self.path / CHECKPOINT
         if checkpoint.exists():

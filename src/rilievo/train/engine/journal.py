@@ -35,15 +35,8 @@ class Journal:
     ) -> None:
         """Open the logs.
 
-        Args:
-            run: The run's folder.
-            kept: Texts of the logs at the step that the run resumes from, by name.
-            step: That step.
-            tensorboard: Whether to write events for TensorBoard too.
-            writes: Whether this process is the one that writes.
-
-        Raises:
-            MissingExtraError: If TensorBoard is asked for and not installed.
+        ``kept`` are their texts at the step that the run resumes from, by name. ``writes`` tells
+        whether this process is the one that writes.
         """
         self._run, self._writes = run, writes
         self._writer: Any = _open_writer(run, step) if tensorboard and writes else None
@@ -68,15 +61,7 @@ class Journal:
         return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
 
     def add(self, name: str, row: Mapping[str, float | int | str]) -> None:
-        """Add one row.
-
-        Args:
-            name: Log to add to, one of ``LOGS``.
-            row: Values by column, of which ``step`` is one.
-
-        Raises:
-            OutputError: If the file cannot be written.
-        """
+        """Add one row, of which ``step`` is a column, to a log of ``LOGS``."""
         if not self._writes:
             return
         path = self._run / name

@@ -34,10 +34,8 @@ _MOST_CHECKED = 16
 class ProbeState(RunState):
     """Counts of a run of a probe.
 
-    Attributes:
-        passed_over: Ids of images without a valid pixel.
-        epoch_loss: Sum of the losses of the steps of this epoch so far.
-        epoch_losses: Number of these.
+    ``passed_over`` are ids of images without a valid pixel; ``epoch_loss`` is the sum of the
+    ``epoch_losses`` losses of this epoch so far.
     """
 
     passed_over: tuple[str, ...] = ()
@@ -175,11 +173,6 @@ def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
     It rises linearly from ``start_factor`` over ``warm_up`` epochs and then falls to
     ``final_factor``: with r from 0 to 1 over what remains, by (1 + cos πr) / 2, or by cos(πr / 2),
     which is Probe3D's schedule and stays high for long.
-
-    Args:
-        config: Configuration of the run.
-        step: Number of the step, from 0.
-        epoch_steps: Steps per epoch.
     """
     warm_up, total = config.warm_up * epoch_steps, config.epochs * epoch_steps
     if step < warm_up:

@@ -82,11 +82,7 @@ def train_probe(
 
 
 def page_line(run: Path, record: TrainingRecord) -> str:
-    """Write the page of a finished run, and tell where; the run is whole without its page.
-
-    Raises:
-        OutputError: If the file cannot be written.
-    """
+    """Write the page of a finished run, and tell where; the run is whole without its page."""
     try:
         page = write_training_page(
             run,

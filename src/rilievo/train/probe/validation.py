@@ -25,8 +25,6 @@ class Scores:
 
     Attributes:
         abs_rel: Mean |predicted - true| / true, depth as predicted.
-        delta1: Share of pixels right within a factor of 1.25.
-        angle: Mean angle between predicted and true normals [degrees].
         scaled_abs_rel: ``abs_rel`` after depth is scaled by the median of each image.
         constant_abs_rel: ``abs_rel`` of a constant depth, the median of each image.
         constant_angle: Mean angle between a constant and true normals [degrees]; the constant is
