@@ -110,6 +110,14 @@ def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
     return (count // 4 - 1, count // 2 - 1, 3 * count // 4 - 1, count - 1)
 
 
+def choose_layers(
+    name: str, strides: Sequence[int], layers: Sequence[int] | None
+) -> tuple[int, ...]:
+    """Return the layers asked for, or those taken by default if None."""
+    spread = spread_layers(name, strides)
+    return spread if layers is None else check_layers(name, layers, len(strides))
+
+
 def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
     """Return the layers asked for, counted from 0; -1 is the last. They must ascend."""
     counted = tuple(each + depth if each < 0 else each for each in layers)

@@ -19,9 +19,8 @@ from rilievo.networks.backbones.facts import (
     Layer,
     Normalisation,
     Preset,
-    check_layers,
+    choose_layers,
     no_tokens,
-    spread_layers,
 )
 from rilievo.networks.backbones.weights import load_weights, seeded, why_not_fetched
 from rilievo.networks.features import Padding
@@ -111,10 +110,8 @@ def _facts(request: Request, made: _Made) -> Facts:
         Layer(channels=each["num_chs"], stride=each["reduction"]) for each in body.feature_info
     ]
     strides = [each.stride for each in stages]
-    chosen = spread_layers(name, strides)
-    if request.layers is not None:
-        chosen = check_layers(name, request.layers, len(stages))
-    elif request.preset is Preset.PROBE3D and "mae" in name:
+    chosen = choose_layers(name, strides, request.layers)
+    if request.layers is None and request.preset is Preset.PROBE3D and "mae" in name:
         chosen = tuple(max(0, each - 1) for each in chosen)
     fixed = _fixed(made)
     pyramid = len(set(strides)) > 1
