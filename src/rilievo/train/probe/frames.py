@@ -44,13 +44,21 @@ class Frame:
             )
 
 
-class FrameReader:
-    """Reader of part of a dataset; frames are read and resized when requested, for any task."""
+class KeptFrames:
+    """Part of a dataset: frames are read when requested, and kept in memory as far as they fit."""
 
     def __init__(
-        self, dataset: Dataset, ids: tuple[str, ...], blueprint: Blueprint, data: DataChoice
+        self,
+        dataset: Dataset,
+        ids: tuple[str, ...],
+        blueprint: Blueprint,
+        data: DataChoice,
+        *,
+        megabytes: float = 4096,
     ) -> None:
         self.dataset, self.ids = dataset, ids
+        self._room = megabytes * 1e6
+        self._kept: dict[int, Frame] = {}
         self._window = data.window
         self._largest = blueprint.depth.largest
         self._preparation = preparation_of(blueprint)
@@ -59,7 +67,17 @@ class FrameReader:
         return len(self.ids)
 
     def frame(self, index: int) -> Frame:
-        """Read one frame: the image resized with antialiasing, targets by nearest pixel."""
+        """Return one frame: the image resized with antialiasing, targets by nearest pixel."""
+        if index in self._kept:
+            return self._kept[index]
+        frame = self._read(index)
+        size = frame.image.nbytes + frame.depth.nbytes + frame.normals.nbytes
+        if size <= self._room:
+            self._room -= size
+            self._kept[index] = frame
+        return frame
+
+    def _read(self, index: int) -> Frame:
         id = self.ids[index]
         image, truth = self.dataset.image(id), self.dataset.truth(id)
         rows, columns = self._picks(id, image.shape[:2])
@@ -102,34 +120,6 @@ class FrameReader:
         return np.where(truth.normals_valid[pick], normals, np.float32(0)).astype(np.float16)
 
 
-class KeptFrames:
-    """Frames that are read once and then kept in memory, as far as they fit."""
-
-    def __init__(self, reader: FrameReader, *, megabytes: float = 4096) -> None:
-        self.reader = reader
-        self._room = megabytes * 1e6
-        self._kept: dict[int, Frame] = {}
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Ids of the frames, in order."""
-        return self.reader.ids
-
-    def __len__(self) -> int:
-        return len(self.reader)
-
-    def frame(self, index: int) -> Frame:
-        """Return one frame, as the reader has it."""
-        if index in self._kept:
-            return self._kept[index]
-        frame = self.reader.frame(index)
-        size = frame.image.nbytes + frame.depth.nbytes + frame.normals.nbytes
-        if size <= self._room:
-            self._room -= size
-            self._kept[index] = frame
-        return frame
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingFrames:
     """Frames that a run trains on and is validated with."""
@@ -138,14 +128,14 @@ class TrainingFrames:
     held_out: KeptFrames
 
 
-def open_frames(config: ProbeConfig) -> TrainingFrames:
+def open_frames(config: ProbeConfig, *, megabytes: float = 4096) -> TrainingFrames:
     """Open the images of a run, which are read when requested and then kept in memory."""
     dataset = open_training_set(config.data)
     training, held_out = split_ids(dataset, config.data)
-    readers = (
-        FrameReader(dataset, ids, config.blueprint, config.data) for ids in (training, held_out)
+    first, second = (
+        KeptFrames(dataset, ids, config.blueprint, config.data, megabytes=megabytes)
+        for ids in (training, held_out)
     )
-    first, second = map(KeptFrames, readers)
     return TrainingFrames(training=first, held_out=second)
 
 

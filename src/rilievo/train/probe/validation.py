@@ -39,21 +39,13 @@ class Scores:
     constant_angle: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _DepthScores:
-    abs_rel: float
-    delta1: float
-    scaled_abs_rel: float
-    constant_abs_rel: float
-
-
 @torch.no_grad()
 def validate(
     learner: Learner, frames: KeptFrames, fabric: Any, *, most: int | None = None
 ) -> Scores:
     """Score a network on whole images, one at a time; on the first ``most`` of them, if given."""
     learner.eval()
-    depths: list[_DepthScores] = []
+    depths: list[tuple[float, ...]] = []
     angles: list[float] = []
     normals: list[Tensor] = []
     for index in range(min(len(frames), most or len(frames))):
@@ -69,12 +61,14 @@ def validate(
             true = F.normalize(true_normals, dim=1).movedim(1, -1)[known]
             angles.append(_angle(answer.normals.float().movedim(1, -1)[known], true))
             normals.append(true[:: len(true) // _SAMPLES + 1].cpu())
+    columns = list(zip(*depths, strict=True)) or [()] * 4
+    abs_rel, delta1, scaled, constant = map(_mean, columns)
     return Scores(
-        abs_rel=_mean([each.abs_rel for each in depths]),
-        delta1=_mean([each.delta1 for each in depths]),
+        abs_rel=abs_rel,
+        delta1=delta1,
         angle=_mean(angles),
-        scaled_abs_rel=_mean([each.scaled_abs_rel for each in depths]),
-        constant_abs_rel=_mean([each.constant_abs_rel for each in depths]),
+        scaled_abs_rel=scaled,
+        constant_abs_rel=constant,
         constant_angle=_constant_angle(normals),
     )
 
@@ -91,15 +85,13 @@ def constant_check(scores: Scores, *, images: int, held_out: bool) -> ConstantCh
     )
 
 
-def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> _DepthScores:
+def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> tuple[float, ...]:
+    """AbsRel, δ1, AbsRel after scaling by the median, and AbsRel of the median."""
     ratio, median = predicted / true, true.median()
     scaled = ratio * (median / predicted.median())
-    return _DepthScores(
-        abs_rel=float((ratio - 1).abs().mean()),
-        delta1=float((torch.maximum(ratio, 1 / ratio) < 1.25).float().mean()),
-        scaled_abs_rel=float((scaled - 1).abs().mean()),
-        constant_abs_rel=float((median / true - 1).abs().mean()),
-    )
+    close = torch.maximum(ratio, 1 / ratio) < 1.25
+    errors = ((ratio - 1).abs(), close.float(), (scaled - 1).abs(), (median / true - 1).abs())
+    return tuple(float(each.mean()) for each in errors)
 
 
 def _constant_angle(normals: Sequence[Float[Tensor, "_ 3"]]) -> float:
