@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import MissingExtraError, ModelError
-from rilievo.io.limits import printable, reason
-from rilievo.networks.backbones.weights import why_not_fetched
+from rilievo.io.limits import printable
+from rilievo.networks.backbones.weights import read_state, why_not_fetched
 from rilievo.networks.video.blueprint import is_official
 from rilievo.networks.video.encoders import ResNetEncoder, TimmEncoder
 from rilievo.networks.video.official import fitting, read_official
@@ -43,21 +43,8 @@ def fill(networks: "VideoNetworks", start: str) -> tuple[str, ...]:
     return _fill_from_run(networks, folder / WEIGHTS)
 
 
-def read_run_weights(path: Path) -> Mapping[str, Tensor]:
-    """Read the tensors of a run's ``weights.safetensors``."""
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"{printable(path)}: safetensors", "train") from error
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: cannot be read: {reason(error)}") from error
-
-
 def _fill_from_run(networks: "VideoNetworks", path: Path) -> tuple[str, ...]:
-    state, notes = read_run_weights(path), []
+    state, notes = read_state(path), []
     for name, part in networks.named_children():
         if any(key.startswith(f"{name}.") for key in state):
             part.load_state_dict(fitting(part, state, path, f"{name}."))
