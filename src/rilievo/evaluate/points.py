@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from rilievo.alignment.points import PointFit, fit_points
+from rilievo.alignment.lines import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, NoGroundTruthError, OptionError

@@ -8,8 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.losses.photometric import Target, photometric_error, target_of
-from rilievo.losses.reprojection import Warped, warp
+from rilievo.losses.photometric import Target, Warped, photometric_error, target_of, warp
 from rilievo.losses.video_options import VideoLosses
 
 

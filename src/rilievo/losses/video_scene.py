@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rilievo.geometry.transforms import scale_translation
 from rilievo.losses.frames import Explanation, Frames, Views, frames_of
-from rilievo.losses.reprojection import depth_of_sigmoid
+from rilievo.losses.photometric import depth_of_sigmoid
 from rilievo.losses.video_options import Scales, VideoLosses
 
 

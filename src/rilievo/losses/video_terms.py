@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rilievo.losses.reprojection import Warped
+from rilievo.losses.photometric import Warped
 from rilievo.losses.supervised import own_loss
 from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.video_scene import AtScale, Scene

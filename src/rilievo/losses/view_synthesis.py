@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from rilievo.errors import InputError
 from rilievo.losses.frames import Explanation, Frames, Views, explain, frames_of
-from rilievo.losses.reprojection import warp
+from rilievo.losses.photometric import warp
 from rilievo.losses.video_options import Scales, VideoLosses
 from rilievo.losses.video_scene import Agreement, AtScale, DepthRange, Scene, resized
 from rilievo.losses.video_terms import Term, consistency_loss, depth_disagreement, terms_of

@@ -20,8 +20,7 @@ from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
 from rilievo.train.config import Stage, TrainConfig
 from rilievo.train.embedded_learner import EmbeddedLearner, learn_confidence, validate
 from rilievo.train.engine.checkpoint import Part, RunState
-from rilievo.train.engine.folder import CHECKPOINT
-from rilievo.train.engine.journal import LOGS, VALIDATIONS, Journal
+from rilievo.train.engine.folder import CHECKPOINT, LOGS, VALIDATIONS, Journal
 from rilievo.train.engine.loop import Devices, Engine, make_fabric
 from rilievo.train.engine.task import Task
 from rilievo.train.export import PROVENANCES, Provenance, export_small

@@ -11,7 +11,7 @@ from torch import Tensor
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.colour import colourise
 from rilievo.io.png import write_png
-from rilievo.train.engine.journal import Journal
+from rilievo.train.engine.folder import Journal
 from rilievo.train.video.batches import collate
 from rilievo.train.video.frames import VideoFrames
 from rilievo.train.video.learner import Learner

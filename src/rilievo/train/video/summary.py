@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rilievo.networks.video.networks import VideoNetworks
-from rilievo.train.engine.journal import STEPS, VALIDATIONS, WARNINGS, rows_of
+from rilievo.train.engine.folder import STEPS, VALIDATIONS, WARNINGS, rows_of
 from rilievo.train.video.kept import OpenSequence, VideoFrames
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.presets import differences

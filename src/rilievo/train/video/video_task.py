@@ -16,7 +16,7 @@ from rilievo.io.atomic import replacing
 from rilievo.io.checksums import sum_of
 from rilievo.models.video_run import WEIGHTS
 from rilievo.train.engine.checkpoint import save_weights
-from rilievo.train.engine.journal import VALIDATIONS, WARNINGS, Journal
+from rilievo.train.engine.folder import VALIDATIONS, WARNINGS, Journal
 from rilievo.train.engine.loop import Devices
 from rilievo.train.engine.task import Task, parameter_groups
 from rilievo.train.progress import Progress, listed
