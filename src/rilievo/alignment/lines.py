@@ -151,12 +151,7 @@ class PointFit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedPoints:
-    """A fit: true = scale · predicted + shift.
-
-    Attributes:
-        scale: 1 where none was fitted.
-        shift: [m]; zero where none was fitted.
-    """
+    """A fit: true = scale · predicted + shift [m], 1 and zero where none was fitted."""
 
     scale: float
     shift: Float64[np.ndarray, "3"]
@@ -168,16 +163,9 @@ def fit_points(
     weights: Float64[np.ndarray, "n"],
     fit: PointFit,
 ) -> FittedPoints:
-    """Fit predicted points to true ones.
+    """Fit predicted points to true ones [m] of the same pixels, with weights above zero.
 
-    Args:
-        x: Predicted points.
-        y: True points of the same pixels [m].
-        weights: Weights of the points, above zero.
-        fit: Transformation that is fitted.
-
-    Raises:
-        CalibrationError: If the points do not determine the fit, or it mirrors them.
+    Raises ``CalibrationError`` if the points do not determine the fit, or it mirrors them.
     """
     if fit is PointFit.POINT_SHIFT:
         ones = np.ones(weights.size)

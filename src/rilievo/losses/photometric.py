@@ -56,12 +56,8 @@ def photometric_error(
 ) -> Float[Tensor, "b h w"]:
     """``ssim`` · (1 - SSIM) / 2 + (1 - ``ssim``) · |difference|, the mean over colours, in 0..1.
 
-    Differentiable once, by ``image``.
-
-    Args:
-        image: Colours in 0..1.
-        target: Image to compare with, prepared by ``target_of``.
-        ssim: Share of SSIM, 0 to 1; with 0 it is not computed.
+    Differentiable once, by ``image``, whose colours are in 0..1. With ``ssim`` 0 SSIM is not
+    computed.
     """
     if ssim == 0:
         return (image - target.image).abs().mean(dim=1)
@@ -232,16 +228,11 @@ def warp(
     align_corners: bool = True,
     in_front: bool = True,
 ) -> Warped:
-    """Warp a source frame to the target's camera.
+    """Warp a source frame to the target's camera, by the depth of the target's pixels.
 
-    Args:
-        source: Source frame.
-        depth: Depth of the target's pixels.
-        K: Intrinsics of both frames, at this size [px].
-        source_T_target: Transform from points of the target's camera to the source's.
-        align_corners: Same as in ``VideoLosses``.
-        in_front: Whether points behind the source's camera are distinguished by
-            ``Warped.in_front``; False mirrors them into its image as the published program does.
+    Intrinsics of both are ``K`` at this size [px]. With ``in_front``, points behind the source's
+    camera are distinguished by ``Warped.in_front``; without, they are mirrored into its image as
+    the published program does. ``align_corners`` is that of ``VideoLosses``.
     """
     epsilon = None if in_front else PUBLISHED_EPSILON
     seen = seen_from(depth, K, source_T_target, epsilon=epsilon)
