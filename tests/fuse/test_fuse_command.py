@@ -18,8 +18,8 @@ from rilievo.fuse.depths import depth_of_options
 from rilievo.fuse.options import Agree, FuseOptions
 from rilievo.fuse.run import fuse_clip
 from rilievo.fuse.views import View
-from rilievo.odometry.files import write_kitti
 from rilievo.odometry.frames import ClipFrame
+from rilievo.odometry.writing import write_kitti
 from rilievo.types import Camera
 
 CAMERA = (80.0, 80.0, 47.5, 35.5)

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from rilievo.errors import InputError
 from rilievo.fuse.poses import read_poses
-from rilievo.odometry.files import write_kitti, write_tum
 from rilievo.odometry.frames import ClipFrame
+from rilievo.odometry.writing import write_kitti, write_tum
 
 COUNT = 5
 

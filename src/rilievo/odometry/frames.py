@@ -29,8 +29,6 @@ class ClipFrame:
         index: Index among all frames of the clip.
         name: Name of the file; the frame number for a video.
         seconds: Time of the frame [s]; the frame number where no time is known.
-        pixels: RGB pixels; None for a broken frame.
-        problem: Error message, one line; None for a good frame.
     """
 
     index: int
@@ -47,7 +45,6 @@ class ClipCamera:
     Attributes:
         numbers: fx, fy, cx, cy [px] at the clip's own size.
         file: File of intrinsics and lens distortion.
-        fov: Horizontal field of view [degrees].
     """
 
     numbers: tuple[float, float, float, float] | None = None
@@ -76,11 +73,6 @@ class ClipFrames:
         """Find the frames, poses and camera of a clip.
 
         The camera is ``beside`` where nothing better than a guess is known.
-
-        Raises:
-            InputError: If ``clip`` is no clip or several, or poses or camera do not match its
-                frames.
-            OptionError: If the camera is given twice.
         """
         data = _data(clip, poses, camera or ClipCamera())
         found = list_sequences(data)
@@ -123,11 +115,7 @@ class ClipFrames:
         return resize_K(self.camera.K, size=self.shape, new_size=size)
 
     def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
-        """Yield every ``stride``-th frame at a size (height, width), without lens distortion.
-
-        Raises:
-            InputError: If frames differ in size.
-        """
+        """Yield every ``stride``-th frame at a size (height, width), without lens distortion."""
         if self._sequence.video is not None:
             yield from self._of_video(self._sequence.video, size, stride)
             return
@@ -139,7 +127,7 @@ class ClipFrames:
             yield ClipFrame(
                 index=index,
                 name=file.name,
-                seconds=seconds_of(file, self._sequence.numbers[index]),
+                seconds=_seconds_of(file, self._sequence.numbers[index]),
                 pixels=None if broken else found,
                 problem=found if broken else None,
             )
@@ -148,9 +136,6 @@ class ClipFrames:
         """``world_T_cam`` of all frames, NaN where unknown; None where none are known.
 
         For a video they are known only after ``walk`` has finished.
-
-        Raises:
-            InputError: If the poses do not match the frames.
         """
         if self._sequence.poses_file is None:
             return self._sequence.poses
@@ -188,7 +173,7 @@ def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
     )
 
 
-def seconds_of(file: Path, number: int) -> float:
+def _seconds_of(file: Path, number: int) -> float:
     """Time from a file name with a decimal point, as in TUM; else the frame number."""
     said = numbers_of(file.stem) if "." in file.stem else None
     return said[0] if said and len(said) == 1 and np.isfinite(said[0]) else float(number)
