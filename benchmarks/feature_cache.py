@@ -10,8 +10,9 @@ from benchmarks.measure import in_turns, spread
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 from rilievo.networks.backbones import Backbone, make_backbone
+from rilievo.networks.blueprint import DepthChoice
 from rilievo.networks.features import Features
-from rilievo.networks.probes import DepthHead, DepthReading, make_probe
+from rilievo.networks.probes import DepthHead, make_probe
 from rilievo.train.probe.cache import FeatureCache
 from rilievo.train.probe.stored_features import Storage
 
@@ -75,7 +76,7 @@ def _about(count: int) -> str:
 def _epoch(images: Tensor, features: Callable[[Tensor], Features], backbone: Backbone) -> float:
     torch.manual_seed(1)
     probe = make_probe("linear", backbone.channels, 0, BINS)
-    head = DepthHead(DepthReading(bins=BINS))
+    head = DepthHead(DepthChoice(bins=BINS))
     optimizer = torch.optim.AdamW(probe.parameters(), lr=5e-4)
 
     def train() -> None:

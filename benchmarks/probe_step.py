@@ -16,8 +16,9 @@ import torch
 
 from benchmarks.plain_probe import PlainProbe
 from rilievo.losses.supervised import log_gradient_loss, scale_invariant_loss
+from rilievo.networks.blueprint import DepthChoice
 from rilievo.networks.features import Box, Features
-from rilievo.networks.probes import DepthHead, DepthReading, Probe, load_original, make_probe
+from rilievo.networks.probes import DepthHead, Probe, load_original, make_probe
 
 CHANNELS, CELLS, PADDED, SIDE, BINS = 384, 35, 490, 480, 256
 
@@ -41,7 +42,7 @@ def _main(side: str, batch: int, path: Path) -> dict[str, float]:
     probe = make_probe(kind, (CHANNELS,) * 4, CHANNELS, BINS, preset=preset)
     if side != "light":
         load_original(probe, plain.state_dict())
-    head = DepthHead(DepthReading(bins=BINS))
+    head = DepthHead(DepthChoice(bins=BINS))
     start = time.process_time()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=side == "bf16"):
         if side == "plain":

@@ -79,7 +79,7 @@ _HOMES = {
     "Prediction": "types",
     "RilievoError": "errors",
     "Sample": "types",
-    "SweepOptions": "sweep.options",
+    "SweepOptions": "sweep.config",
     "align": "alignment",
     "calibrate": "calibration",
     "calibrate_height": "calibration",

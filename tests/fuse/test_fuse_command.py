@@ -14,12 +14,12 @@ from box_rooms import SIZE, distance_to_room, pose, room_view, walk
 from clips import Clip, write_clip
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.fuse.footage import depth_of_options
+from rilievo.fuse.depths import depth_of_options
 from rilievo.fuse.options import Agree, FuseOptions
-from rilievo.fuse.poses import FrameKey
 from rilievo.fuse.run import fuse_clip
 from rilievo.fuse.views import View
-from rilievo.odometry.files import write_kitti
+from rilievo.odometry.frames import ClipFrame
+from rilievo.odometry.writing import write_kitti
 from rilievo.types import Camera
 
 CAMERA = (80.0, 80.0, 47.5, 35.5)
@@ -165,8 +165,7 @@ def test_frames_named_by_times_have_depth_of_their_own(tmp_path: Path) -> None:
     for k in range(3):
         true = np.load(folder / "depth" / f"1305031102.{k + 1}.npy")
         found = depth_of(
-            FrameKey(index=k, name=f"1305031102.{k + 1}.png"),
-            np.zeros((*SIZE, 3), np.uint8),
+            ClipFrame(index=k, name=f"1305031102.{k + 1}.png", seconds=0),
             Camera(K=np.eye(3)),
             SIZE,
         )

@@ -8,8 +8,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rilievo.errors import InputError
-from rilievo.fuse.poses import FrameKey, read_poses
-from rilievo.odometry.files import write_kitti, write_tum
+from rilievo.fuse.poses import read_poses
+from rilievo.odometry.frames import ClipFrame
+from rilievo.odometry.writing import write_kitti, write_tum
 
 COUNT = 5
 
@@ -22,8 +23,8 @@ def poses() -> np.ndarray:
     return found
 
 
-def keys(pattern: str = "{:06d}.png", rate: float = 30) -> list[FrameKey]:
-    return [FrameKey(index=k, name=pattern.format(k), seconds=k / rate) for k in range(COUNT)]
+def keys(pattern: str = "{:06d}.png", rate: float = 30) -> list[ClipFrame]:
+    return [ClipFrame(index=k, name=pattern.format(k), seconds=k / rate) for k in range(COUNT)]
 
 
 def write_colmap(folder: Path, pattern: str, first: int = 0) -> Path:
@@ -91,7 +92,7 @@ def test_colmap_is_read_by_name_or_number(
 
 def test_poses_by_name_tell_times_with_a_dot_apart(tmp_path: Path) -> None:
     found = read_poses(write_transforms(tmp_path / "transforms.json", "rgb/1305031102.{}.png"))
-    last = FrameKey(index=0, name=f"1305031102.{COUNT - 1}.png")
+    last = ClipFrame(index=0, name=f"1305031102.{COUNT - 1}.png", seconds=0)
     np.testing.assert_allclose(found.of([last], COUNT), poses()[-1:], atol=1e-12)
 
 
@@ -104,7 +105,7 @@ def test_transforms_have_opengls_axes_and_a_camera(tmp_path: Path) -> None:
 
 def test_frames_without_a_pose_are_nan(tmp_path: Path) -> None:
     found = read_poses(write_transforms(tmp_path / "transforms.json", "{:06d}.png"))
-    more = [*keys(), FrameKey(index=9, name="000009.png")]
+    more = [*keys(), ClipFrame(index=9, name="000009.png", seconds=0.3)]
     result = found.of(more, 10)
     assert np.isfinite(result[:-1]).all()
     assert np.isnan(result[-1]).all()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rilievo.losses.frames import Views
-from rilievo.losses.reprojection import warp
+from rilievo.losses.photometric import warp
 from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.video_terms import consistency_loss, depth_disagreement, velocity_loss
 from rilievo.losses.view_synthesis import video_loss

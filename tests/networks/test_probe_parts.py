@@ -9,21 +9,20 @@ from torch import Tensor, nn
 
 from plain_probe3d import plain_bins, random_state, with_token
 from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.networks.blueprint import DepthChoice, Form
 from rilievo.networks.features import Box, Features
 from rilievo.networks.probes import (
     PROBES,
     DepthHead,
-    DepthReading,
     Logits,
     NormalsHead,
-    NormalsReading,
     Probe,
     load_original,
     make_probe,
 )
 from rilievo.networks.probes.base import TokenConv
 from rilievo.networks.probes.enlarge import Enlargement
-from rilievo.networks.probes.expectation import Normalisation, Reading, expected_depth
+from rilievo.networks.probes.heads import Reading, expected_depth
 from rilievo.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
 
 ENLARGEMENTS: tuple[Enlargement, ...] = ("centres", "corners", "nearest")
@@ -89,7 +88,7 @@ def test_a_lifted_convolution_is_that_of_the_enlarged_map(
 @pytest.mark.parametrize("enlargement", ENLARGEMENTS)
 @pytest.mark.parametrize("normalisation", ["linear", "softmax", "sigmoid"])
 def test_depth_by_strips_is_depth_of_the_whole_map(
-    normalisation: Normalisation, enlargement: Enlargement
+    normalisation: str, enlargement: Enlargement
 ) -> None:
     values = torch.randn(2, 6, 11, 5, dtype=torch.float64, requires_grad=True)
     centres = torch.linspace(0.001, 10, 6, dtype=torch.float64)
@@ -153,7 +152,7 @@ def test_a_ramp_over_the_padded_image_is_read_at_the_pixels_it_lies_under(
     columns = torch.arange(4, dtype=torch.float64) * 14 + 6.5
     rows = torch.arange(3, dtype=torch.float64) * 14 + 6.5
     ramp = (rows[:, None] * 100 + columns)[None, None]
-    head = DepthHead(DepthReading(form="exponential"))
+    head = DepthHead(DepthChoice(form=Form.EXPONENTIAL))
     depth = head(logits_of(ramp / 1e7, box=box), (20, 30)).log() * 1e7
     expected = (torch.arange(20)[:, None] + top) * 100.0 + torch.arange(30) + left
     inside = (slice(14, -14), slice(14, -14))  # farther out the ramp is cut off by the border
@@ -168,7 +167,7 @@ def test_stretched_padding_moves_the_answer_and_cropped_padding_does_not() -> No
     values = torch.zeros(1, 1, 6, 8)
     values[..., 4:] = 1.0
     box = Box(top=0, left=14, height=42, width=42)
-    head = DepthHead(DepthReading(form="exponential"))
+    head = DepthHead(DepthChoice(form=Form.EXPONENTIAL))
     edge = [
         int((head(logits_of(values, box=box, crop=crop), (42, 42))[0, 20] > 1.6).sum())
         for crop in (True, False)
@@ -177,53 +176,41 @@ def test_stretched_padding_moves_the_answer_and_cropped_padding_does_not() -> No
 
 
 def test_bins_hold_both_ends_and_a_dead_map_reads_as_their_mean() -> None:
-    dead = DepthHead(DepthReading())(logits_of(torch.full((1, 256, 3, 4), -1.0)), (42, 56))
+    dead = DepthHead(DepthChoice())(logits_of(torch.full((1, 256, 3, 4), -1.0)), (42, 56))
     torch.testing.assert_close(dead, torch.full((1, 42, 56), 5.0005))
     sure = torch.zeros(1, 4, 3, 4)
     sure[:, 2] = 50.0
-    reading = DepthReading(bins=4, spacing="log", least=0.1, most=100.0, normalisation="softmax")
+    reading = DepthChoice(bins=4, spacing="log", least=0.1, largest=100.0, normalisation="softmax")
     torch.testing.assert_close(
         DepthHead(reading)(logits_of(sure), (42, 56)), torch.full((1, 42, 56), 10.0)
     )
 
 
-def test_argmax_takes_the_likeliest_bin_and_cannot_be_trained() -> None:
-    values = torch.zeros(1, 3, 3, 4, requires_grad=True)
-    head = DepthHead(DepthReading(bins=3, least=1.0, most=3.0, decision="argmax"))
-    with pytest.raises(OptionError, match="argmax has no gradient"):
-        head(logits_of(values), (42, 56))
-    chosen = values.detach().clone()
-    chosen[:, 1] = 0.01
-    torch.testing.assert_close(head(logits_of(chosen), (42, 56)), torch.full((1, 42, 56), 2.0))
-
-
 def test_direct_depth_stays_in_its_range() -> None:
-    head = DepthHead(DepthReading(form="sigmoid", least=1.0, most=5.0))
+    head = DepthHead(DepthChoice(form=Form.SIGMOID, least=1.0, largest=5.0))
     for logit, depth in ((-100.0, 1.0), (0.0, 3.0), (100.0, 5.0)):
         read = head(logits_of(torch.full((1, 1, 3, 4), logit)), (42, 56))
         torch.testing.assert_close(read, torch.full((1, 42, 56), depth))
 
 
-def test_normals_are_unit_and_outward_ones_are_turned_to_the_camera() -> None:
+def test_normals_are_unit_and_kappa_is_positive() -> None:
     raw = torch.randn(2, 4, 3, 4)
-    here = NormalsHead(NormalsReading())(logits_of(raw), (42, 56))
+    here = NormalsHead()(logits_of(raw), (42, 56))
     torch.testing.assert_close(here.normals.norm(dim=1), torch.ones(2, 42, 56))
     assert here.kappa is not None
     assert (here.kappa > 0.01).all()
-    turned = NormalsHead(NormalsReading(outward=True))(logits_of(raw), (42, 56))
-    torch.testing.assert_close(turned.normals, -here.normals)
-    plain = NormalsHead(NormalsReading(uncertainty=False))(logits_of(raw[:, :3]), (42, 56))
+    plain = NormalsHead(uncertainty=False)(logits_of(raw[:, :3]), (42, 56))
     assert plain.kappa is None
 
 
 def test_kappa_of_raw_zero_is_a_little_over_one() -> None:
-    answer = NormalsHead(NormalsReading())(logits_of(torch.zeros(1, 4, 3, 4)), (42, 56))
+    answer = NormalsHead()(logits_of(torch.zeros(1, 4, 3, 4)), (42, 56))
     assert answer.kappa is not None
     torch.testing.assert_close(answer.kappa, torch.full((1, 42, 56), 1.01))
 
 
 def test_one_probe_serves_both_tasks() -> None:
-    depth, normals = DepthHead(DepthReading(bins=8)), NormalsHead(NormalsReading())
+    depth, normals = DepthHead(DepthChoice(bins=8)), NormalsHead()
     probe = make_probe("light", (3,), 0, 12, hidden=10)
     logits = probe.logits(features(3))
     assert depth(logits.channels(0, 8), (42, 56)).shape == (2, 42, 56)
@@ -232,7 +219,7 @@ def test_one_probe_serves_both_tasks() -> None:
 
 @pytest.mark.parametrize("kind", PROBES)
 def test_half_precision_reads_and_learns_finite_depth(kind: str) -> None:
-    probe, head = narrow(kind, (3, 4), 2, 8), DepthHead(DepthReading(bins=8))
+    probe, head = narrow(kind, (3, 4), 2, 8), DepthHead(DepthChoice(bins=8))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         depth = head(probe.logits(features(3, 4, tokens=2)), (42, 56))
     assert depth.dtype == torch.float32
@@ -245,13 +232,13 @@ def test_what_does_not_fit_is_refused_in_one_line() -> None:
     with pytest.raises(ModelError, match="was made for"):
         probe.logits(features(3, 4, 5, 6))
     with pytest.raises(ModelError, match="cannot be read as depth"):
-        DepthHead(DepthReading())(logits_of(torch.zeros(1, 3, 3, 4)), (42, 56))
+        DepthHead(DepthChoice())(logits_of(torch.zeros(1, 3, 3, 4)), (42, 56))
     with pytest.raises(OptionError, match="did you mean 'linear'"):
         make_probe("linaer", (3,), 0, 4)
     with pytest.raises(OptionError, match="has no hidden"):
         make_probe("linear", (3,), 0, 4, hidden=8)
-    with pytest.raises(OptionError, match="0 < least < most"):
-        DepthReading(least=3.0, most=2.0)
+    with pytest.raises(OptionError, match="two positive numbers"):
+        DepthChoice(least=3.0, largest=2.0)
     with pytest.raises(InputError, match="reaches out"):
         features(3, box=Box(top=1, left=0, height=42, width=56))
     with pytest.raises(InputError, match="class tokens"):

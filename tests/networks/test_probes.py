@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plain_probe3d import plain_bins, plain_probe, random_state, with_token
+from rilievo.networks.blueprint import DepthChoice
 from rilievo.networks.features import Box, Features
 from rilievo.networks.probes import (
     DepthHead,
-    DepthReading,
     Preset,
     Probe,
     load_original,
@@ -53,7 +53,7 @@ def test_a_probe_with_original_weights_gives_the_original_depth_and_gradients(
 ) -> None:
     probe, state = original(kind, 16, preset=preset)
     given = features()
-    head = DepthHead(DepthReading(bins=16))
+    head = DepthHead(DepthChoice(bins=16))
     depth = head(probe.logits(given), (31, 50))
     plain = plain_bins(
         plain_probe(kind, state, joined(given), old=preset == "probe3d-old"), 0.001, 10.0

@@ -14,9 +14,8 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.metrics.odometry import direction_errors
 from rilievo.odometry.frames import ClipCamera, ClipFrames
 from rilievo.odometry.from_depth import walk_by_depth
-from rilievo.odometry.kinds import says_motion
 from rilievo.odometry.records import TrajectoryOptions
-from rilievo.odometry.run import estimate_trajectory, write_trajectory
+from rilievo.odometry.run import estimate_trajectory, says_motion, write_trajectory
 from sliding_walls import STEP, write_walls
 
 MODEL = "wall_depths:load"

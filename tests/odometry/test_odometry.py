@@ -23,11 +23,15 @@ from rilievo.models.runs import VIDEO_FORMAT, VideoRunFacts
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.odometry.chain import Chain, part_of_motion
-from rilievo.odometry.files import write_kitti, write_tum
 from rilievo.odometry.motion import load_motion
-from rilievo.odometry.records import Trajectory, TrajectoryOptions, TrajectoryRecord
+from rilievo.odometry.records import (
+    Trajectory,
+    TrajectoryOptions,
+    TrajectoryRecord,
+    score_trajectory,
+)
 from rilievo.odometry.run import estimate_trajectory
-from rilievo.odometry.scoring import score_trajectory
+from rilievo.odometry.writing import write_kitti, write_tum
 from rilievo.train.video.trajectory import poses_in
 
 SIZE = (64, 96)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rilievo.errors import OptionError
 from rilievo.train.colour import ColourChange, changed, changed_floats
-from rilievo.train.video.augment import draw_change
+from rilievo.train.video.batches import draw_change
 from rilievo.train.video.config import VideoAugmentation
 
 RNG = np.random.default_rng(4)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.train.engine.journal import Journal
+from rilievo.train.engine.folder import Journal
 
 
 def written(run: Path, steps: int) -> Journal:

@@ -114,7 +114,7 @@ def _parts() -> dict[str, "Part"]:
 
 def _checkpoint(folder: Path) -> None:
     from rilievo.train.engine.checkpoint import save_checkpoint
-    from rilievo.train.video.state import VideoState
+    from rilievo.train.video.schedule import VideoState
 
     state = VideoState(step=3, warned=("a",))
     save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint=_PRINT)
@@ -124,7 +124,7 @@ def _read_checkpoint(folder: Path) -> object:
     from torch.optim import Optimizer
 
     from rilievo.train.engine.checkpoint import load_checkpoint
-    from rilievo.train.video.state import VideoState
+    from rilievo.train.video.schedule import VideoState
 
     parts = _parts()
     state = load_checkpoint(folder / "checkpoint.pt", VideoState, parts, fingerprint=_PRINT)

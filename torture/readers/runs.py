@@ -122,7 +122,7 @@ def _record(folder: Path) -> None:
 
 
 def _read_record(folder: Path) -> object:
-    from rilievo.train.probe.records import probe_folder
+    from rilievo.train.probe.run import probe_folder
 
     return probe_folder(folder).read_record()
 

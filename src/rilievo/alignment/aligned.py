@@ -38,8 +38,6 @@ class Aligned:
 
     Attributes:
         depth: Kind ``METRIC``, valid where the prediction is.
-        fit: The fitted line.
-        method: Method of the fit.
         clamped: Number of pixels that the fit took below the least depth or inverse depth, and
             that were set to it.
     """
@@ -97,15 +95,9 @@ def apply_fit(
 ) -> Aligned:
     """Bring a prediction to metres by a fit that is known, such as that of a whole sequence.
 
-    Args:
-        predicted: Depth map of the kind that was fitted.
-        fit: The line.
-        method: Method that made it.
-        min_depth: Least depth [m] that a shift in depth may give.
-        farthest: Largest depth [m] that a shift in inverse depth may give.
-
-    Raises:
-        CalibrationError: If the fit takes pixels out of range.
+    ``min_depth`` is the least depth [m] that a shift in depth may give, and ``farthest`` the
+    largest that a shift in inverse depth may give. Raises ``CalibrationError`` if the fit takes
+    pixels out of range.
     """
     depth = to_depth(predicted, fit)
     clamped = _clamp(depth, predicted.valid, method, min_depth, farthest)

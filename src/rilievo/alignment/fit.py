@@ -30,7 +30,6 @@ class Fit:
     """The fitted line that converts the values of a depth map to metres.
 
     Attributes:
-        space: The quantity in which the fit is a straight line.
         scale: Slope of the line; in ``LOG`` the power.
         shift: Offset of the line [m, 1/m or ln m, depending on ``space``]; 0 where none was
             fitted.
@@ -69,11 +68,7 @@ def to_depth(depth: DepthMap, fit: Fit) -> Float32[np.ndarray, "h w"]:
 
 
 def check_depth_map(depth: object) -> None:
-    """Refuse anything but a ``DepthMap``, such as the ``Prediction`` that holds one.
-
-    Raises:
-        InputTypeError: If it is something else; the message says what to pass.
-    """
+    """Refuse anything but a ``DepthMap``, such as the ``Prediction`` that holds one."""
     if isinstance(depth, Prediction):
         raise InputTypeError("a Prediction is given, expected its DepthMap: take prediction.depth")
     if not isinstance(depth, DepthMap):
@@ -138,11 +133,7 @@ _WHY: Mapping[DepthKind, str] = {
 
 
 def choose_method(kind: DepthKind, method: AlignMethod | None) -> AlignMethod:
-    """Check the method; None gives the kind's default.
-
-    Raises:
-        OptionError: If the method is not valid for the kind.
-    """
+    """Check the method; None gives the kind's default."""
     allowed = METHODS[kind]
     if method is None:
         return allowed[0]

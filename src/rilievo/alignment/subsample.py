@@ -8,12 +8,9 @@ from jaxtyping import Bool, Float64, Int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subsample:
-    """Subsampled pixels of an image.
+    """Subsampled pixels: ascending indices into the flattened map, and how often each was chosen.
 
-    Attributes:
-        places: Indices into the flattened map, ascending.
-        times: Number of times each pixel was chosen: more than 1 where the image is smaller than
-            the grid.
+    More than once where the image is smaller than the grid.
     """
 
     places: Int[np.ndarray, "n"]
@@ -22,12 +19,7 @@ class Subsample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearestPlaces:
-    """The valid pixel that each cell of a grid over an image chooses.
-
-    Attributes:
-        places: Indices into the flattened map; any where not ``known``.
-        known: Cells with a valid pixel.
-    """
+    """The valid pixel that each cell of a grid over an image chooses, where it is ``known``."""
 
     places: Int[np.ndarray, "a b"]
     known: Bool[np.ndarray, "a b"]
@@ -49,10 +41,6 @@ def nearest_places(valid: Bool[np.ndarray, "h w"], shape: tuple[int, int]) -> Ne
     Cell sides are rounded up to whole pixels. Of several nearest pixels the first in reading order
     is chosen; a cell without a valid pixel chooses none. As a way to resize maps with holes, this
     is that of Wang et al. 2025 (MoGe).
-
-    Args:
-        valid: Pixels that may be chosen.
-        shape: Rows and columns of the grid.
     """
     height, width = valid.shape
     rows, down = _windows(height, shape[0])

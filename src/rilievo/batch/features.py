@@ -51,7 +51,7 @@ class FeatureWork:
             precision=self.config.precision,
         )
         # An image is needed once, so none is kept in memory.
-        frames = KeptFrames(open_frames(self.config).training.reader, megabytes=0.0)
+        frames = open_frames(self.config, megabytes=0.0).training
         return FeatureHand(self.config, frames, cache)
 
     def name(self, item: Source) -> str:

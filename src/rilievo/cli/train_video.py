@@ -79,7 +79,7 @@ def _say_plan(config: VideoConfig) -> None:
 
 
 def _write_page(run: Path, record: "VideoRecord") -> None:
-    from rilievo.train.video.run_page import write_video_run_page
+    from rilievo.train.video.summary import write_video_run_page
 
     with printing():
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.points import PointFit
+from rilievo.alignment.lines import PointFit
 from rilievo.types import DepthKind, Setting
 
 

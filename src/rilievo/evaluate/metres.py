@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32
 from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.alignment.aligned import apply_fit
 from rilievo.alignment.fit import Fit, FitSpace
-from rilievo.alignment.points import PointFit
+from rilievo.alignment.lines import PointFit
 from rilievo.datasets.files import unit_doubt
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError

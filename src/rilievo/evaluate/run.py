@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.points import PointFit
+from rilievo.alignment.lines import PointFit
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.benchmark import (
     Benchmark,

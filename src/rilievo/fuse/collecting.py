@@ -2,20 +2,20 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
 
 from rilievo.errors import InputError
-from rilievo.fuse.footage import DepthOf, Footage
+from rilievo.fuse.depths import DepthOf
 from rilievo.fuse.options import FuseOptions
-from rilievo.fuse.poses import FrameKey, PoseFile
+from rilievo.fuse.poses import PoseFile
 from rilievo.fuse.views import View
 from rilievo.geometry.clip_motion import ClipTracker
-from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.transforms import invert
 from rilievo.models.sampling import shrink
+from rilievo.odometry.frames import ClipFrame, ClipFrames
 from rilievo.types import DepthKind
 
 Report = Callable[[str, int, int | None], None]
@@ -49,22 +49,27 @@ def small_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def collect(
-    footage: Footage,
+    footage: ClipFrames,
     depth_of: DepthOf,
     poses: PoseFile | None,
     options: FuseOptions,
     report: Report,
 ) -> Collected:
     """Read the frames of a clip, their depth and their poses."""
-    seen = _read(footage, depth_of, options, report, track=_is_tracked(footage, poses))
-    problems, notes = list(seen.problems), list(footage.notes)
+    beside = footage.true_poses() if poses is None and options.poses is not None else None
+    track = poses is None and beside is None
+    seen = _read(footage, depth_of, options, report, track=track)
+    problems, notes = list(seen.problems), []
+    if footage.camera_note is not None:
+        # What it advises beside --camera and --fov are options of training.
+        notes.append(footage.camera_note.split("; give camera")[0])
     if footage.fault is not None:
         notes.append(footage.fault)
     if seen.tracker is not None:
         views, said = _tracked(seen)
         notes += said
     else:
-        views = _posed(seen, footage, poses)
+        views = _posed(seen, poses, beside, footage.count)
         without = len(seen.views) - len(views)
         if without:
             notes.append(f"{without} frames have no pose and are left out")
@@ -92,44 +97,40 @@ def collect(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
     views: list[View]
-    keys: list[FrameKey]
+    frames: list[ClipFrame]
     kind: DepthKind
     tracker: ClipTracker | None
     problems: list[str]
     unused: int
 
 
-def _is_tracked(footage: Footage, poses: PoseFile | None) -> bool:
-    return poses is None and footage.poses_beside() is None
-
-
 def _read(
-    footage: Footage, depth_of: DepthOf, options: FuseOptions, report: Report, *, track: bool
+    footage: ClipFrames, depth_of: DepthOf, options: FuseOptions, report: Report, *, track: bool
 ) -> _Read:
     size = small_size(footage.shape, options.side)
-    K = resize_K(footage.camera.K, size=footage.shape, new_size=size)
+    K = footage.K_at(size)
     stride = options.stride or max(1, math.ceil(footage.count / options.frames))
     total = min(options.frames, math.ceil(footage.count / stride)) if footage.count else None
     views: list[View] = []
-    keys: list[FrameKey] = []
+    frames: list[ClipFrame] = []
     problems: list[str] = []
     kind, tracker = DepthKind.UP_TO_SCALE, ClipTracker(K) if track else None
     unused = 0
-    for frame in footage.walk(stride):
+    for frame in footage.walk(footage.shape, stride):
         if len(views) == options.frames:
             unused += 1  # a video is read to its end, since its poses may be one a frame
             continue
         if frame.pixels is None:
             problems.append(str(frame.problem))
             continue
-        depth = depth_of(frame.key, frame.pixels, footage.camera, size)
+        depth = depth_of(frame, footage.camera, size)
         if isinstance(depth, str):
             problems.append(depth)
             continue
         kind, pixels = depth.kind, shrink(frame.pixels, size)
         values = np.where(depth.valid, depth.values, np.float32(1))
         view = View(
-            name=frame.key.name,
+            name=frame.name,
             pixels=pixels,
             depth=values.astype(np.float32),
             valid=depth.valid,
@@ -139,23 +140,23 @@ def _read(
         if tracker is not None:
             tracker.add(pixels, np.where(depth.valid, values, np.float32(np.nan)))
         views.append(view)
-        keys.append(frame.key)
+        frames.append(replace(frame, pixels=None))
         report("depth", len(views), total)
     return _Read(
-        views=views, keys=keys, kind=kind, tracker=tracker, problems=problems, unused=unused
+        views=views, frames=frames, kind=kind, tracker=tracker, problems=problems, unused=unused
     )
 
 
-def _posed(seen: _Read, footage: Footage, poses: PoseFile | None) -> list[View]:
+def _posed(
+    seen: _Read, poses: PoseFile | None, beside: Float64[np.ndarray, "n 4 4"] | None, count: int
+) -> list[View]:
     if not seen.views:
         return []
-    found: Float64[np.ndarray, "n 4 4"]
     if poses is not None:
-        found = poses.of(seen.keys, footage.count)
+        found = poses.of(seen.frames, count)
     else:
-        beside = footage.poses_beside()
         assert beside is not None, "frames without known poses are tracked"
-        found = beside[[key.index for key in seen.keys]]
+        found = beside[[frame.index for frame in seen.frames]]
     return [
         view.with_pose(pose)
         for view, pose in zip(seen.views, found, strict=True)

@@ -23,6 +23,7 @@ from rilievo.datasets.tum_sequence import Trajectory, read_trajectory
 from rilievo.errors import InputError
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.limits import printable, read_text
+from rilievo.odometry.frames import ClipFrame
 from rilievo.train.video.calibration import Calibration
 from rilievo.train.video.trajectory import check_rotations, read_kitti_poses
 
@@ -30,20 +31,6 @@ _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8
 # What follows a point and begins with a digit is part of a time, as in TUM's names.
 _ENDINGS = re.compile(r"(\.(?:depth16|depth|color|rgb))?(\.[a-z]\w*)?$", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameKey:
-    """Names by which files of poses may mean a frame.
-
-    Attributes:
-        name: Name of its file; its number for a video.
-        seconds: Time of the frame [s]; None where it is unknown.
-    """
-
-    index: int
-    name: str
-    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +50,7 @@ class PoseFile:
     camera: Calibration | None = None
     notes: tuple[str, ...] = ()
 
-    def of(self, frames: Sequence[FrameKey], count: int) -> Float64[np.ndarray, "n 4 4"]:
+    def of(self, frames: Sequence[ClipFrame], count: int) -> Float64[np.ndarray, "n 4 4"]:
         """Find ``world_T_cam`` of some frames, NaN where the file has none.
 
         Raises:
@@ -77,7 +64,7 @@ class PoseFile:
                 )
             found = [self.by_line[frame.index] for frame in frames]
         elif self.by_time is not None:
-            found = [None if f.seconds is None else self.by_time.at(f.seconds) for f in frames]
+            found = [self.by_time.at(frame.seconds) for frame in frames]
         else:
             found = self._named(frames, count)
         nothing = np.full((4, 4), np.nan)
@@ -91,7 +78,7 @@ class PoseFile:
         return poses
 
     def _named(
-        self, frames: Sequence[FrameKey], count: int
+        self, frames: Sequence[ClipFrame], count: int
     ) -> list[Float64[np.ndarray, "4 4"] | None]:
         """Look frames up by their names without endings, else by the number in them."""
         assert self.by_name is not None, "a file of poses has one kind of them"

@@ -11,7 +11,7 @@ import numpy as np
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.fuse.agreeing import AgreedViews, Correction, agreed, clip_scale
 from rilievo.fuse.collecting import Collected, Report, collect
-from rilievo.fuse.footage import Footage, depth_of_options
+from rilievo.fuse.depths import depth_of_options
 from rilievo.fuse.options import Agree, FuseOptions, FuseRecord
 from rilievo.fuse.poses import PoseFile, read_poses
 from rilievo.fuse.surface import FusedSurface, fuse_views, gltf_R_world
@@ -22,6 +22,7 @@ from rilievo.io.formats.coloured_mesh import SUFFIXES, write_coloured_glb, write
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.models.quality import model_of
+from rilievo.odometry.frames import ClipCamera, ClipFrames
 from rilievo.train.video.trajectory import AUTO
 from rilievo.types import DepthKind
 
@@ -66,8 +67,14 @@ def fuse_clip(
     clip, output, options = Path(clip), Path(output), options or FuseOptions()
     _check_output(output, options)
     _check_packages()
-    poses = _read_poses(options)
-    footage = Footage(clip, options, poses)
+    asks_beside = str(options.poses) == AUTO
+    poses = None if options.poses is None or asks_beside else read_poses(options.poses)
+    footage = ClipFrames(
+        clip,
+        options.poses if asks_beside else None,
+        ClipCamera(numbers=options.camera, file=options.camera_file, fov=options.fov),
+        beside=None if poses is None else poses.camera,
+    )
     if poses is None and footage.poses_file is not None:
         poses = read_poses(footage.poses_file)
     collected = collect(footage, depth_of_options(options), poses, options, report)
@@ -122,12 +129,6 @@ def _check_packages() -> None:
     opencv()
     with needing("fusing a surface", "fuse"):
         import skimage.measure  # noqa: F401
-
-
-def _read_poses(options: FuseOptions) -> PoseFile | None:
-    if options.poses is None or str(options.poses) == AUTO:
-        return None
-    return read_poses(options.poses)
 
 
 def _agreed(collected: Collected, options: FuseOptions, report: Report) -> AgreedViews:

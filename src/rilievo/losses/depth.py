@@ -27,10 +27,8 @@ def error_size(
 ) -> Float[Tensor, "b"]:
     """Mean |e| + 0.3 std(e) + 0.5 Σ mean |∇e| of each image; 0 without a valid pixel.
 
-    Args:
-        error: Centred error in any unit; zero where pixels are not valid.
-        valid: Pixels that have ground truth.
-        scales: Number of sizes, 1, 1/2, 1/4 …, at which gradients are taken.
+    The error, in any unit, is centred, and zero where pixels are not valid. Gradients are taken at
+    ``scales`` sizes, 1, 1/2, 1/4 …
     """
     absolute = mean_of(error.abs(), valid)
     spread = (mean_of(error.square(), valid) + _SMALLEST_SPREAD**2).sqrt() - _SMALLEST_SPREAD
@@ -79,11 +77,6 @@ def spread_loss(
 
     A. Kendall and Y. Gal, "What Uncertainties Do We Need in Bayesian Deep Learning for Computer
     Vision?", NIPS 2017. The error is detached: only the spread is learned from it.
-
-    Args:
-        log_spread: Natural logarithm of the expected error.
-        error: Predicted minus true log depth, with each image's shift removed.
-        valid: Pixels that have ground truth.
     """
     return mean_of(error.detach().abs() * torch.exp(-log_spread) + log_spread, valid)
 
@@ -94,12 +87,7 @@ def confidence_of(log_spread: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
 
 
 class LogError(NamedTuple):
-    """Differences of log depth.
-
-    Attributes:
-        error: Predicted minus teacher's log depth; zero where pixels do not count.
-        counted: Pixels that count, where the fitted teacher's numbers are a depth.
-    """
+    """Predicted minus teacher's log depth, and the pixels where the fitted numbers are a depth."""
 
     error: Float[Tensor, "b h w"]
     counted: Bool[Tensor, "b h w"]
@@ -114,13 +102,7 @@ def taught_depth_loss(
     """``error_size`` of the prediction against a teacher, in the space of the teacher's kind.
 
     It does not depend on a factor of predicted depth, nor on the factor or shift that the teacher's
-    kind leaves open.
-
-    Args:
-        log_depth: Predicted log depth.
-        taught: Teacher's log depth, depth or inverse depth; read only where ``valid``.
-        valid: Pixels for which the teacher has a number.
-        sign: Kind of each image's ``taught``: 0, 1 or -1.
+    kind leaves open. ``taught`` is read only where ``valid``.
     """
     error = centred_error(log_depth, taught, valid)
     if sign.any():

@@ -8,8 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.losses.photometric import Target, photometric_error, target_of
-from rilievo.losses.reprojection import Warped, warp
+from rilievo.losses.photometric import Target, Warped, photometric_error, target_of, warp
 from rilievo.losses.video_options import VideoLosses
 
 
@@ -24,7 +23,6 @@ class Views:
         target: Frames whose depth is learned.
         sources: Frames of the same scene from elsewhere, in the order of ``offsets``.
         target_seen: ``target`` for the networks.
-        sources_seen: ``sources`` for the networks.
         offsets: Offset of each source in time: -1 for the frame before, 1 for the one after, 0 for
             the other eye.
         pyramid: ``target`` at the sizes of scales 0 to 3, each made from the one before.
@@ -67,10 +65,6 @@ class Frames:
     """Target and sources at one size.
 
     Attributes:
-        target: Target with its statistics.
-        sources: Sources, colours in 0..1.
-        K: Intrinsics at this size [px].
-        valid: Pixels that count; None if all do.
         still: Photometric error of the best unmoved source (or their mean), which a camera without
             motion would get, with noise of 1e-5. No noise without a generator.
     """
@@ -97,13 +91,9 @@ class Frames:
 def frames_of(
     views: Views, options: VideoLosses, generator: torch.Generator | None, *, scale: int = 0
 ) -> Frames:
-    """Take views at the size of a scale from their pyramids.
+    """Take views at the size of a scale, a number of halvings, from their pyramids.
 
-    Args:
-        views: Views, with ``source_pyramids`` if the scale is not 0.
-        options: Options of the comparison.
-        generator: Generator of the noise on the errors of unmoved sources; None for no noise.
-        scale: Number of halvings of the target's size.
+    The generator is that of the noise on the errors of unmoved sources; None for no noise.
     """
     target, sources = views.target, views.sources
     if scale:
@@ -185,13 +175,8 @@ def explain(
 ) -> Explanation:
     """Warp every source to the target and compare them.
 
-    Args:
-        frames: Target and sources.
-        depth: Depth of the target, at the same size.
-        source_T_target: Motion of each source.
-        options: Options of the comparison.
-        masks: Factors of each source's error, applied before the best one is chosen.
-        trust: Factors of each source's error, applied after the best one is chosen; detached.
+    ``masks`` are factors of each source's error, applied before the best one is chosen; ``trust``
+    likewise, detached, after it.
     """
     warped = tuple(
         warp(

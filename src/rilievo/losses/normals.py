@@ -35,14 +35,8 @@ def normals_of_log_depth(
     """Directions of a depth map's normals, of any length, towards the camera.
 
     With l the log depth, a normal is (fx dl/du, fy dl/dv, -1 - (u - cx) dl/du - (v - cy) dl/dv) up
-    to its length: a factor of depth does not change it.
-
-    Args:
-        log_depth: Natural logarithm of depth, up to any shift.
-        camera: fx, fy, cx, cy [px].
-
-    Returns:
-        Directions at every second pixel without the border: rows 2, 4, ... h - 3.
+    to its length: a factor of depth does not change it. The camera is fx, fy, cx, cy [px].
+    Directions are those at every second pixel without the border: rows 2, 4, ... h - 3.
     """
     height, width = log_depth.shape[-2:]
     right, left = _shifted(log_depth, 0, _REACH), _shifted(log_depth, 0, -_REACH)
@@ -63,15 +57,9 @@ def agreement_loss(
 ) -> Float[Tensor, "b"]:
     """Mean over each image of 1 - cos between the normals of predicted depth and the true ones.
 
-    Only smooth surfaces count, since a slope across an edge belongs to no surface. Images whose
-    camera is not known (NaN) count as zero.
-
-    Args:
-        log_depth: Predicted log depth, up to any shift.
-        camera: fx, fy, cx, cy [px].
-        true_log_depth: True log depth, which decides where surfaces are smooth.
-        true_normals: True unit normals.
-        valid: Pixels that have true depth and normals.
+    Only surfaces that are smooth by their true log depth count, since a slope across an edge
+    belongs to no surface. Images whose camera (fx, fy, cx, cy [px]) is not known (NaN) count as
+    zero.
     """
     known = torch.isfinite(camera).all(dim=1)
     camera = torch.where(known[:, None], camera, 1.0)

@@ -1,4 +1,4 @@
-"""Photometric error of two images: structural similarity and absolute difference, per pixel.
+"""Photometric error of two images, and warping of one to the camera of the other.
 
 Z. Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", TIP
 2004, in the form of C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation",
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+
+from rilievo.geometry.intrinsics import LEAST_DEPTH, seen_from
 
 # The window is summed, not averaged: all terms below are 81 times those of the paper.
 _C1 = 81 * 0.01**2
@@ -53,12 +56,8 @@ def photometric_error(
 ) -> Float[Tensor, "b h w"]:
     """``ssim`` · (1 - SSIM) / 2 + (1 - ``ssim``) · |difference|, the mean over colours, in 0..1.
 
-    Differentiable once, by ``image``.
-
-    Args:
-        image: Colours in 0..1.
-        target: Image to compare with, prepared by ``target_of``.
-        ssim: Share of SSIM, 0 to 1; with 0 it is not computed.
+    Differentiable once, by ``image``, whose colours are in 0..1. With ``ssim`` 0 SSIM is not
+    computed.
     """
     if ssim == 0:
         return (image - target.image).abs().mean(dim=1)
@@ -180,3 +179,86 @@ def _similarity(
         X.addcmul_(covariance.sub_(means), twice)
         torch.mul(X, inverse, out=by_sum)
     return similarity
+
+
+PUBLISHED_EPSILON = 1e-7
+"""Number that Monodepth2 adds to the depth by which it divides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warped:
+    """A source frame, resampled where it sees the target's points.
+
+    Attributes:
+        image: Source resampled at the target's pixels; beyond its border, the border's colours.
+        pixels: Coordinates (u, v) of the target's points in the source [px].
+        depth: Depth of the points in the source's camera; not positive behind it.
+    """
+
+    image: Float[Tensor, "b c h w"]
+    pixels: Float[Tensor, "b 2 h w"]
+    depth: Float[Tensor, "b h w"]
+
+    @property
+    def in_front(self) -> Bool[Tensor, "b h w"]:
+        """Points that the source's camera could see, inside its image or not."""
+        return self.depth > LEAST_DEPTH
+
+    @property
+    def in_view(self) -> Bool[Tensor, "b h w"]:
+        """Points that lie inside the source's image."""
+        height, width = self.depth.shape[-2:]
+        u, v = self.pixels.unbind(dim=1)
+        return self.in_front & (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
+
+
+def depth_of_sigmoid(
+    sigmoid: Float[Tensor, "b 1 h w"], *, min_depth: float, max_depth: float
+) -> Float[Tensor, "b h w"]:
+    """Depth whose inverse lies between 1 / ``max_depth`` (sigmoid 0) and 1 / ``min_depth`` (1)."""
+    return 1 / (1 / max_depth + (1 / min_depth - 1 / max_depth) * sigmoid[:, 0])
+
+
+def warp(
+    source: Float[Tensor, "b c h w"],
+    depth: Float[Tensor, "b h w"],
+    K: Float[Tensor, "b 3 3"],
+    source_T_target: Float[Tensor, "b 4 4"],
+    *,
+    align_corners: bool = True,
+    in_front: bool = True,
+) -> Warped:
+    """Warp a source frame to the target's camera, by the depth of the target's pixels.
+
+    Intrinsics of both are ``K`` at this size [px]. With ``in_front``, points behind the source's
+    camera are distinguished by ``Warped.in_front``; without, they are mirrored into its image as
+    the published program does. ``align_corners`` is that of ``VideoLosses``.
+    """
+    epsilon = None if in_front else PUBLISHED_EPSILON
+    seen = seen_from(depth, K, source_T_target, epsilon=epsilon)
+    pixels = seen[:, :2]
+    image = sample_image(source, pixels, align_corners=align_corners)
+    return Warped(image=image, pixels=pixels, depth=seen[:, 2])
+
+
+def sample_image(
+    image: Float[Tensor, "b c h w"],
+    pixels: Float[Tensor, "b 2 h w"],
+    *,
+    align_corners: bool = True,
+) -> Float[Tensor, "b c h w"]:
+    """Sample colours bilinearly at (u, v) [px]; beyond the border, those of the border.
+
+    If ``align_corners`` is False, the centres of the first and last pixel are mistaken for the
+    image's edges: points move away from its middle, by half a pixel at the border.
+    """
+    height, width = image.shape[-2:]
+    scale = torch.tensor([[[2 / (width - 1)]], [[2 / (height - 1)]]], dtype=pixels.dtype)
+    grid = torch.addcmul(pixels.new_tensor(-1), pixels, scale.to(pixels.device))
+    return F.grid_sample(
+        image,
+        grid.permute(0, 2, 3, 1),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=align_corners,
+    )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rilievo.geometry.transforms import scale_translation
 from rilievo.losses.frames import Explanation, Frames, Views, frames_of
-from rilievo.losses.reprojection import depth_of_sigmoid
+from rilievo.losses.photometric import depth_of_sigmoid
 from rilievo.losses.video_options import Scales, VideoLosses
 
 
@@ -33,9 +33,8 @@ class DepthRange:
 class Agreement:
     """Agreement of the depth of the target with that of its sources.
 
-    Attributes:
-        trust: Factor of each source's error, in 0..1; detached.
-        consistency: Mean disagreement.
+    ``trust`` is a factor of each source's error, in 0..1, detached; ``consistency`` the mean
+    disagreement.
     """
 
     trust: Float[Tensor, "b n h w"]
@@ -47,15 +46,9 @@ class Scene:
     """Data and options that are the same for all scales.
 
     Attributes:
-        views: The batch.
         motion: ``source_T_target`` of each source.
         multiplied: Whether predicted translations are multiplied by mean inverse depth, separately
             at every scale.
-        options: Terms and weights of the loss.
-        generator: Same as in ``frames_of``.
-        depths: Range of depth that sigmoids span.
-        full: Frames at the finest size.
-        sigmoid: Finest disparity of the target.
         masks: Predicted masks of all scales; None without.
         source_sigmoids: Finest disparity of each source; None where it was not predicted.
         hint_error: Photometric error of ``views.hints``; None without hints.
@@ -100,11 +93,8 @@ class AtScale:
 
     Attributes:
         scale: Number of halvings of the target's size.
-        frames: Frames that are compared.
-        sigmoid: Disparity.
         depth: Depth at the size of the comparison.
         mask: Predicted mask at that size; None without.
-        explanation: Sources warped to the target, and their error.
     """
 
     scale: int

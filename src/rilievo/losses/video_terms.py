@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rilievo.losses.reprojection import Warped
+from rilievo.losses.photometric import Warped
 from rilievo.losses.supervised import own_loss
 from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.video_scene import AtScale, Scene
@@ -23,9 +23,6 @@ def depth_disagreement(seen: Warped) -> Float[Tensor, "b h w"]:
     map at the same pixel. It is zero where the point is not in the source's image. J. Bian et al.,
     "Unsupervised Scale-consistent Depth and Ego-motion Learning from Monocular Video", NeurIPS
     2019.
-
-    Args:
-        seen: The source's depth map, of one channel, warped to the target.
     """
     D = seen.image[:, 0]
     z = torch.where(seen.in_view, seen.depth, D)
@@ -42,14 +39,10 @@ def consistency_loss(
 def velocity_loss(
     source_T_target: Float[Tensor, "b n 4 4"], travelled: Float[Tensor, "b n"]
 ) -> Float[Tensor, ""]:
-    """Mean | ‖t‖ - distance | [m] over the pairs whose distance is known; zero if none is.
+    """Mean | ‖t‖ - distance | [m] over the pairs whose distance is not NaN; zero if none is.
 
-    It makes translation, and with it depth, metric. V. Guizilini et al., "3D Packing for
-    Self-Supervised Monocular Depth Estimation", CVPR 2020.
-
-    Args:
-        source_T_target: Predicted motion.
-        travelled: Distance between the two frames [m], NaN where it is unknown.
+    It makes translation, and with it depth, metric. V. Guizilini et al., "3D Packing for Self-
+    Supervised Monocular Depth Estimation", CVPR 2020.
     """
     known = travelled.isfinite()
     away = source_T_target[..., :3, 3].norm(dim=-1) - torch.where(known, travelled, 0.0)
@@ -67,10 +60,6 @@ def edge_aware_smoothness(
     |∂I| is the mean over colours. The division (C. Wang et al., "Learning Depth from Monocular
     Videos using Direct Methods", CVPR 2018) keeps a network from shrinking its disparity to be
     smooth. Each mean is over its own number of pairs, as in C. Godard et al., ICCV 2019.
-
-    Args:
-        disparity: Disparity in any unit, at this scale.
-        image: Colours in 0..1, at the same size.
     """
     shape = disparity / (disparity.mean(dim=(2, 3), keepdim=True) + _LEAST_MEAN)
     total = disparity.new_zeros(())
@@ -88,11 +77,9 @@ def hint_loss(
 ) -> Float[Tensor, "b h w"]:
     """log(1 + |depth - hint|) where the hint has the lower photometric error, else zero.
 
-    Args:
-        depth: Predicted depth.
-        error: Photometric error of ``depth``, or of unmoved sources where that is lower.
-        hint: Depth in the same unit; not positive where there is none.
-        hint_error: Photometric error of ``hint``.
+    J. Watson et al., "Self-Supervised Monocular Depth Hints", ICCV 2019. Hints have the unit of
+    depth and are not positive where there is none; ``error`` is that of depth, or of unmoved
+    sources where lower.
     """
     trusted = (hint > 0) & (hint_error < error)
     return torch.where(trusted, (depth - hint).abs(), 0.0).log1p()
@@ -101,9 +88,7 @@ def hint_loss(
 def anchor_loss(depth: Float[Tensor, "b h w"], prior: Float[Tensor, "b h w"]) -> Float[Tensor, ""]:
     """Mean of |log depth - log prior| after the median of each image is taken away.
 
-    Args:
-        depth: Predicted depth.
-        prior: Depth by another network in any unit; pixels that are not positive do not count.
+    The prior is another network's depth in any unit; pixels that are not positive do not count.
     """
     known = prior > 0
     apart = torch.where(known, depth.log() - prior.clamp(min=1e-6).log(), torch.nan)
@@ -228,9 +213,6 @@ def terms_of(options: VideoLosses) -> Mapping[str, Term]:
     """Return the table's terms, and those of the user's own by their places.
 
     A term of one's own is a function as ``Term.of_scale`` has it, or a whole ``Term``.
-
-    Raises:
-        OptionError: If there is no such function or term.
     """
     terms = dict(TERMS)
     for place, weight in options.own_weights.items():

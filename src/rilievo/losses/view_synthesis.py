@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from rilievo.errors import InputError
 from rilievo.losses.frames import Explanation, Frames, Views, explain, frames_of
-from rilievo.losses.reprojection import warp
+from rilievo.losses.photometric import warp
 from rilievo.losses.video_options import Scales, VideoLosses
 from rilievo.losses.video_scene import Agreement, AtScale, DepthRange, Scene, resized
 from rilievo.losses.video_terms import Term, consistency_loss, depth_disagreement, terms_of
@@ -26,10 +26,9 @@ from rilievo.losses.video_terms import Term, consistency_loss, depth_disagreemen
 def immediately(compute: Callable[..., Float[Tensor, ""]], *inputs: Tensor) -> Float[Tensor, ""]:
     """Call ``compute(*inputs)``; the result is differentiable once, by ``inputs`` alone.
 
-    Args:
-        compute: Function that returns one number. Anything else that it hands out must be detached,
-            or its graph stays in memory.
-        inputs: The only tensors through which a gradient may flow.
+    Its gradient is computed in the forward pass, so that the intermediate results of a part of a
+    loss that ends in one number need not stay in memory. Anything else that ``compute`` hands out
+    must be detached, or its graph stays in memory.
     """
     if not torch.is_grad_enabled():
         return compute(*inputs)
@@ -64,12 +63,10 @@ class VideoLoss:
     """The loss, its terms, and images for display; only ``total`` has a gradient.
 
     Attributes:
-        total: Sum of the terms.
         terms: Weighted terms that count, by their name in ``TERMS``.
         depth: Depth from the finest scale, at the size of the comparison.
         warped: Each source as the target's camera would see it, at the finest scale.
         automask: Pixels that warped sources explain better than unmoved ones.
-        still_error: Photometric error of unmoved sources, with its noise.
         warped_error: Photometric error of warped sources, at the finest scale.
     """
 
@@ -173,13 +170,9 @@ def _sum_up(scene: Scene, every: Mapping[str, Term], found: list["_Found"]) -> V
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """Cost of one scale; all else is detached.
+    """Cost of one scale, the sum of its weighted terms; all else is detached.
 
-    Attributes:
-        cost: Sum of its weighted terms.
-        terms: Weighted terms.
-        depth: Depth.
-        explanation: Warped sources; None but for the finest scale, to save memory.
+    Only the finest scale keeps its warped sources, to save memory.
     """
 
     cost: Tensor

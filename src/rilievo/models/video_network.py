@@ -13,10 +13,10 @@ from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.models.runs import WEIGHTS, VideoSettings, read_video_run
 from rilievo.models.settings import read_settings
 from rilievo.models.torch_model import Network, TorchModel
+from rilievo.networks.backbones.weights import read_state
 from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.depth import EMBEDDED, DepthNet, scaled_disparity
 from rilievo.networks.video.official import fitting
-from rilievo.networks.video.start import read_run_weights
 
 _MULTIPLE = 32
 _BORDER = 0.05
@@ -122,7 +122,7 @@ def load(card: ModelCard, options: LoadOptions) -> TorchModel:
     path = Path(card.source) / WEIGHTS
     blueprint = read_video_run(path.parent).blueprint
     depth = DepthNet(blueprint)
-    depth.load_state_dict(fitting(depth, read_run_weights(path), path, "depth."))
+    depth.load_state_dict(fitting(depth, read_state(path), path, "depth."))
     return video_model(
         card,
         blueprint,

@@ -128,6 +128,11 @@ class DepthChoice:
             if given not in known:
                 raise OptionError(f"bins have no {what} '{given}'; {suggest(given, known)}")
 
+    @property
+    def channels(self) -> int:
+        """Number of a probe's channels that become depth."""
+        return self.bins if self.form is Form.BINS else 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
@@ -159,9 +164,7 @@ class Blueprint:
     @property
     def depth_channels(self) -> int:
         """Number of the probe's channels that become depth."""
-        if not self.task.has_depth:
-            return 0
-        return self.depth.bins if self.depth.form is Form.BINS else 1
+        return self.depth.channels if self.task.has_depth else 0
 
     @property
     def normals_channels(self) -> int:

@@ -11,14 +11,7 @@ from rilievo.errors import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A rectangle of pixels [px].
-
-    Attributes:
-        top: First row.
-        left: First column.
-        height: Number of rows.
-        width: Number of columns.
-    """
+    """A rectangle of pixels [px]."""
 
     top: int
     left: int
@@ -39,8 +32,6 @@ class Features:
             pyramid. The cells of a map cover equal parts of the padded image.
         tokens: Each layer's class token, kept apart from its map; None if they are not taken.
             A probe sees them as channels behind those of the map, the same at every place.
-        padded: Height and width of the padded image, which the network saw [px].
-        box: Box of the image in the padded image.
     """
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]
@@ -76,19 +67,14 @@ class Padding(StrEnum):
 def place(size: tuple[int, int], patch: int, padding: Padding) -> Box:
     """Find the box of an image of ``size`` in its padded one, which begins at (0, 0).
 
-    Raises:
-        InputError: If nothing may be padded and a side is no multiple of the patch.
+    Raises ``InputError`` if nothing may be padded and a side is no multiple of the patch.
     """
     down, across = _added(size, patch, padding)
     return Box(top=down // 2, left=across // 2, height=size[0], width=size[1])
 
 
 def padded_size(size: tuple[int, int], patch: int, padding: Padding) -> tuple[int, int]:
-    """Height and width of the padded image.
-
-    Raises:
-        InputError: If nothing may be padded and a side is no multiple of the patch.
-    """
+    """Height and width of the padded image."""
     down, across = _added(size, patch, padding)
     return size[0] + down, size[1] + across
 

@@ -6,7 +6,7 @@ image, not 1/16) and ends its activations with ReLU, not ReLU6. Submodules carry
 that its published weights load by name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from zipfile import is_zipfile
 
@@ -61,11 +61,7 @@ class Bottleneck(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """Features at 1/2 to 1/32 of the image; the classifier and the layer before it are left out.
-
-    Attributes:
-        channels: Number of channels of each map that ``forward`` returns.
-    """
+    """Features at 1/2 to 1/32 of the image; the classifier and the layer before it are left out."""
 
     def __init__(self, *, blocks: int = len(_OUTPUTS)) -> None:
         """Make the encoder, or its first ``blocks`` of 17."""
@@ -115,27 +111,40 @@ def load_published(encoder: MobileNetV2, path: Path) -> None:
     Raises:
         ModelError: If the file is unreadable, or an array is missing or of another shape.
     """
-    state = encoder.state_dict()
+    names = {each: published_name(each) for each in encoder.state_dict() if not _counts(each)}
+    _fill(encoder, names, _arrays(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)")
+
+
+def _counts(parameter: str) -> bool:
+    """Whether an entry is a count of batches, which Gluon does not store."""
+    return parameter.endswith("num_batches_tracked")
+
+
+def _arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
     try:
-        check_regular(path)
-        if not is_zipfile(path):
-            raise ValueError("no .npz archive")
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            entries = {name.rsplit("/", 1)[-1].removesuffix(".npy"): name for name in archive.files}
-            for parameter, value in state.items():
-                if parameter.endswith("num_batches_tracked"):
-                    continue
-                name = published_name(parameter)
-                if name not in entries:
-                    raise ModelError(f"{path}: no array '{name}'; expected MobileNetV2 of Gluon")
-                array = array_of(archive, entries[name]).astype(np.float32)
-                if array.shape != tuple(value.shape):
-                    raise ModelError(
-                        f"{path}: '{name}' is {array.shape}, expected {tuple(value.shape)}"
-                    )
-                state[parameter] = torch.from_numpy(array)
+        for path in paths:
+            check_regular(path)
+            if not is_zipfile(path):
+                raise ValueError("no .npz archive")
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                for name in archive.files:
+                    arrays[name.rsplit("/", 1)[-1].removesuffix(".npy")] = array_of(archive, name)
     except (*BROKEN_FILE, InputError) as error:
-        raise ModelError(f"{path}: cannot read the encoder's weights: {reason(error)}") from error
+        raise ModelError(f"{printable(where)}: cannot read weights: {reason(error)}") from error
+    return arrays
+
+
+def _fill(
+    encoder: nn.Module, names: Mapping[str, str], arrays: Mapping[str, np.ndarray], where: str
+) -> None:
+    state = encoder.state_dict()
+    for parameter, name in names.items():
+        shape = tuple(state[parameter].shape)
+        if name not in arrays or arrays[name].shape != shape:
+            found = f", but of {arrays[name].shape}" if name in arrays else ""
+            raise ModelError(f"{where}: no array '{name}' of {shape}{found}")
+        state[parameter] = torch.from_numpy(arrays[name].astype(np.float32))
     encoder.load_state_dict(state)
 
 
@@ -194,11 +203,7 @@ class PreActivation(nn.Module):
 
 
 class ResNet50V2(nn.Module):
-    """Features at 1/2 to 1/16 of the image.
-
-    Attributes:
-        channels: Number of channels of each map that ``forward`` returns.
-    """
+    """Features at 1/2 to 1/16 of the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -231,32 +236,14 @@ class ResNet50V2(nn.Module):
 
 
 def load_published_resnet(encoder: ResNet50V2, folder: Path) -> None:
-    """Fill ``encoder`` with ImageNet weights, in Gluon's names without their first prefix.
-
-    Args:
-        encoder: The encoder.
-        folder: Folder with ``resnet50v2_*.npz``, in as many parts as there are.
+    """Fill ``encoder`` with ImageNet weights of a folder with ``resnet50v2_*.npz``, in any parts.
 
     Raises:
         ModelError: If a file is unreadable, or an array is missing or of another shape.
     """
-    arrays: dict[str, np.ndarray] = {}
-    try:
-        for path in sorted(folder.glob(_PATTERN)):
-            check_regular(path)
-            with np.load(path, allow_pickle=False) as part:
-                arrays.update(part)
-    except (*BROKEN_FILE, InputError) as error:
-        raise ModelError(f"{printable(folder)}: cannot read weights: {reason(error)}") from error
-    state = encoder.state_dict()
-    for parameter, name in _published_names(encoder):
-        if name not in arrays or arrays[name].shape != tuple(state[parameter].shape):
-            raise ModelError(
-                f"{printable(folder)}: no array '{name}' of shape {tuple(state[parameter].shape)} "
-                f"in {_PATTERN}; ResNet50 v2 of Gluon is expected"
-            )
-        state[parameter] = torch.from_numpy(arrays[name].astype(np.float32))
-    encoder.load_state_dict(state)
+    arrays = _arrays(folder, sorted(folder.glob(_PATTERN)))
+    where = f"{printable(folder)} ({_PATTERN}, ResNet50 v2 of Gluon)"
+    _fill(encoder, dict(_published_names(encoder)), arrays, where)
 
 
 def _published_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
@@ -272,6 +259,6 @@ def _published_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
                     counts[kind] += 1
     for parameter in encoder.state_dict():
         layer, _, leaf = parameter.rpartition(".")
-        if leaf != "num_batches_tracked":
+        if not _counts(parameter):
             is_norm = "norm" in layers[layer]
             yield parameter, f"{layers[layer]}_{BATCH_NORM_NAMES[leaf] if is_norm else leaf}"

@@ -9,20 +9,17 @@ from torch import Tensor, nn
 
 from rilievo.networks.backbones import Backbone, make_backbone
 from rilievo.networks.backbones.weights import seeded
-from rilievo.networks.blueprint import PRETRAINED, RANDOM, Blueprint
+from rilievo.networks.blueprint import PRETRAINED, RANDOM, Blueprint, Form
 from rilievo.networks.features import Features
 from rilievo.networks.probes import (
     DepthHead,
-    DepthReading,
     Logits,
     NormalsHead,
-    NormalsReading,
     Probe,
     make_probe,
 )
 from rilievo.networks.probes.base import enlarged, placed
-from rilievo.networks.probes.expectation import expectation
-from rilievo.networks.probes.heads import bin_centres
+from rilievo.networks.probes.heads import bin_centres, expectation
 
 
 class Answer(NamedTuple):
@@ -30,7 +27,6 @@ class Answer(NamedTuple):
 
     Attributes:
         depth: Depth in the unit of the blueprint; None where it reads none.
-        normals: Unit, camera frame, towards the camera; None where it reads none.
         kappa: Certainty of the normals, above 0.01; None if it is not predicted.
     """
 
@@ -40,31 +36,20 @@ class Answer(NamedTuple):
 
 
 class Probed(nn.Module):
-    """A backbone and its probe.
-
-    Attributes:
-        blueprint: Settings of the network.
-        backbone: Backbone that is probed.
-        probe: Probe that reads its features.
-    """
+    """A backbone and its probe."""
 
     def __init__(self, blueprint: Blueprint, backbone: Backbone, probe: Probe) -> None:
         super().__init__()
         self.blueprint, self.backbone, self.probe = blueprint, backbone, probe
-        self.depth_head = DepthHead(_depth_reading(blueprint))
-        self.normals_head = NormalsHead(NormalsReading(uncertainty=blueprint.uncertainty))
+        self.depth_head = DepthHead(blueprint.depth)
+        self.normals_head = NormalsHead(uncertainty=blueprint.uncertainty)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Answer:
         """Predict from RGB images in [0, 1], at their size."""
         return self.read(self.backbone(image), (int(image.shape[-2]), int(image.shape[-1])))
 
     def read(self, features: Features, size: tuple[int, int]) -> Answer:
-        """Predict from features.
-
-        Args:
-            features: Features from the backbone.
-            size: (height, width) of the output [px].
-        """
+        """Predict from features of the backbone, at a size (height, width) [px]."""
         logits, task = self.probe.logits(features), self.blueprint.task
         depth_channels = self.blueprint.depth_channels
         depth = normals = kappa = None
@@ -76,22 +61,18 @@ class Probed(nn.Module):
         return Answer(depth=depth, normals=normals, kappa=kappa)
 
     def _depth(self, logits: Logits, size: tuple[int, int]) -> Float[Tensor, "b h w"]:
-        reading = self.depth_head.reading
-        if not torch.onnx.is_in_onnx_export() or reading.form != "bins":
+        choice = self.blueprint.depth
+        if not torch.onnx.is_in_onnx_export() or choice.form is not Form.BINS:
             return self.depth_head(logits, size)
         # An ONNX graph cannot loop over strips of rows: it holds the map of all bins at once.
         shares = enlarged(logits).permute(0, 2, 3, 1).float()
-        centres = bin_centres(reading).to(shares)
-        depth = expectation(shares, centres, reading.normalisation)
+        centres = bin_centres(choice).to(shares)
+        depth = expectation(shares, centres, choice.normalisation)
         return placed(depth[:, None], logits, size)[:, 0]
 
 
 def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
-    """Make the backbone of a blueprint, frozen.
-
-    Raises:
-        RilievoError: If there is none, or its weights are not available.
-    """
+    """Make the backbone of a blueprint, frozen."""
     choice = blueprint.backbone
     weights = {PRETRAINED: True, RANDOM: False}.get(choice.weights)
     return make_backbone(
@@ -105,11 +86,7 @@ def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
 
 
 def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) -> Probe:
-    """Make the probe of a blueprint with random weights.
-
-    Raises:
-        OptionError: If the probe does not take an option of the blueprint.
-    """
+    """Make the probe of a blueprint with random weights."""
     tokens = backbone.token_channels
     with seeded(seed):
         return make_probe(
@@ -120,15 +97,3 @@ def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) ->
             preset=blueprint.treatment,  # pyright: ignore[reportArgumentType]
             hidden=blueprint.probe.hidden,
         )
-
-
-def _depth_reading(blueprint: Blueprint) -> DepthReading:
-    choice = blueprint.depth
-    return DepthReading(
-        form=choice.form.value,  # pyright: ignore[reportArgumentType]
-        bins=choice.bins,
-        spacing=choice.spacing,  # pyright: ignore[reportArgumentType]
-        normalisation=choice.normalisation,  # pyright: ignore[reportArgumentType]
-        least=choice.least,
-        most=choice.largest,
-    )

@@ -1,6 +1,7 @@
 """Chains motions between neighbouring frames into a trajectory."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -11,6 +12,7 @@ from rilievo.geometry.transforms import (
     rigid,
     rotation_from_axis_angle,
 )
+from rilievo.odometry.frames import ClipFrame
 
 
 class Chain:
@@ -27,11 +29,7 @@ class Chain:
         self._missing = 0
 
     def begin_or_move(self, later_T_earlier: Float64[np.ndarray, "4 4"] | None) -> None:
-        """Add a usable frame.
-
-        Args:
-            later_T_earlier: Motion since the last usable frame; None for the first.
-        """
+        """Add a usable frame with its motion since the last one, None for the first."""
         if later_T_earlier is None:
             self._poses = [np.eye(4) for _ in range(self._missing + 1)]
         else:
@@ -70,3 +68,18 @@ def _rounded(path: Sequence[Float64[np.ndarray, "4 4"]]) -> Float64[np.ndarray, 
     U, _, Vt = np.linalg.svd(poses[:, :3, :3])
     poses[:, :3, :3] = U @ Vt
     return poses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """Results of reading a clip to its end.
+
+    Attributes:
+        frames: Frames without their pixels.
+        notes: Notes for the user on what the motion is worth.
+    """
+
+    chain: Chain
+    frames: tuple[ClipFrame, ...]
+    metric: bool
+    notes: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""Reads the frames of one clip one after the other, at the network's input size."""
+"""Reads the frames of one clip one after the other, without lens distortion."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,13 @@ from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.frames import open_video
 from rilievo.io.limits import printable
+from rilievo.train.video.calibration import Calibration
+from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import SourceKind, VideoData
 from rilievo.train.video.reading import at_size, frame_or_reason, how_straight
 from rilievo.train.video.sources import list_sequences
 from rilievo.train.video.trajectory import poses_in
+from rilievo.types import Camera, CameraSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +29,6 @@ class ClipFrame:
         index: Index among all frames of the clip.
         name: Name of the file; the frame number for a video.
         seconds: Time of the frame [s]; the frame number where no time is known.
-        pixels: RGB pixels; None for a broken frame.
-        problem: Error message, one line; None for a good frame.
     """
 
     index: int
@@ -44,7 +45,6 @@ class ClipCamera:
     Attributes:
         numbers: fx, fy, cx, cy [px] at the clip's own size.
         file: File of intrinsics and lens distortion.
-        fov: Horizontal field of view [degrees].
     """
 
     numbers: tuple[float, float, float, float] | None = None
@@ -58,28 +58,36 @@ class ClipFrames:
     Frames are decoded lazily, and none is kept.
 
     Attributes:
-        count: Number of frames; for a video, known only after ``walk`` has finished.
+        count: Number of frames; for a video an estimate until ``walk`` has finished, 0 without one.
         fault: Problem found in a video, set after ``walk`` has finished; None if there was none.
     """
 
     def __init__(
-        self, clip: Path, poses: Path | None = None, camera: ClipCamera | None = None
+        self,
+        clip: Path,
+        poses: Path | None = None,
+        camera: ClipCamera | None = None,
+        *,
+        beside: Calibration | None = None,
     ) -> None:
         """Find the frames, poses and camera of a clip.
 
-        Raises:
-            InputError: If ``clip`` is no clip or several, or poses or camera do not match its
-                frames.
-            OptionError: If the camera is given twice.
+        The camera is ``beside`` where nothing better than a guess is known.
         """
-        found = list_sequences(_data(clip, poses, camera or ClipCamera()))
+        data = _data(clip, poses, camera or ClipCamera())
+        found = list_sequences(data)
         if len(found) > 1:
             raise InputError(
                 f"{printable(clip)}: holds {len(found)} clips, such as {printable(found[0].id)} "
                 f"and {printable(found[1].id)}; name one of them"
             )
-        [self._sequence] = found
-        self.count = len(self._sequence.files)
+        [sequence] = found
+        if beside is not None and sequence.camera.camera.source is CameraSource.ASSUMED:
+            chosen = choose_camera(data, sequence.shape, sequence.id, beside=beside)
+            sequence = replace(sequence, camera=chosen)
+        self._sequence = sequence
+        video = sequence.video
+        self.count = len(sequence.files) if video is None else open_video(video).frame_estimate or 0
         self.fault: str | None = None
 
     @property
@@ -88,20 +96,26 @@ class ClipFrames:
         return self._sequence.shape
 
     @property
+    def camera(self) -> Camera:
+        """Camera of the frames at their own size."""
+        return self._sequence.camera.camera
+
+    @property
+    def poses_file(self) -> Path | None:
+        """File of the poses of a video, whose frames are counted later."""
+        return self._sequence.poses_file
+
+    @property
     def camera_note(self) -> str | None:
         """Note on where the intrinsics come from; None where there is nothing to say."""
         return self._sequence.camera.note
 
     def K_at(self, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
         """Intrinsics of the frames at a size (height, width) [px]."""
-        return resize_K(self._sequence.camera.camera.K, size=self.shape, new_size=size)
+        return resize_K(self.camera.K, size=self.shape, new_size=size)
 
     def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
-        """Yield every ``stride``-th frame at a size (height, width), without lens distortion.
-
-        Raises:
-            InputError: If frames differ in size.
-        """
+        """Yield every ``stride``-th frame at a size (height, width), without lens distortion."""
         if self._sequence.video is not None:
             yield from self._of_video(self._sequence.video, size, stride)
             return
@@ -113,7 +127,7 @@ class ClipFrames:
             yield ClipFrame(
                 index=index,
                 name=file.name,
-                seconds=seconds_of(file, self._sequence.numbers[index]),
+                seconds=_seconds_of(file, self._sequence.numbers[index]),
                 pixels=None if broken else found,
                 problem=found if broken else None,
             )
@@ -122,9 +136,6 @@ class ClipFrames:
         """``world_T_cam`` of all frames, NaN where unknown; None where none are known.
 
         For a video they are known only after ``walk`` has finished.
-
-        Raises:
-            InputError: If the poses do not match the frames.
         """
         if self._sequence.poses_file is None:
             return self._sequence.poses
@@ -133,9 +144,9 @@ class ClipFrames:
 
     def _of_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
         reader, how = open_video(video), how_straight(self._sequence)
-        self.count = 0
+        count = 0
         for frame in reader:
-            self.count = frame.index + 1
+            count = frame.index + 1
             if frame.index % stride:
                 continue
             yield ClipFrame(
@@ -144,7 +155,7 @@ class ClipFrames:
                 seconds=float(frame.ticks * reader.time_base),
                 pixels=at_size(frame.photo.pixels, size, how),
             )
-        self.fault = reader.fault
+        self.count, self.fault = count, reader.fault
 
 
 def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
@@ -162,7 +173,7 @@ def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
     )
 
 
-def seconds_of(file: Path, number: int) -> float:
+def _seconds_of(file: Path, number: int) -> float:
     """Time from a file name with a decimal point, as in TUM; else the frame number."""
     said = numbers_of(file.stem) if "." in file.stem else None
     return said[0] if said and len(said) == 1 and np.isfinite(said[0]) else float(number)

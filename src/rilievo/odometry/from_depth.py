@@ -12,9 +12,8 @@ from rilievo.geometry.clip_motion import ClipMotion, ClipTracker
 from rilievo.geometry.transforms import invert
 from rilievo.io.limits import printable
 from rilievo.models.base import Model
-from rilievo.odometry.chain import Chain
+from rilievo.odometry.chain import Chain, Walk
 from rilievo.odometry.frames import ClipFrame, ClipFrames
-from rilievo.odometry.walk import Walk
 
 _AREA = 640 * 480
 """Most pixels of a frame in which corners are tracked."""
@@ -23,18 +22,7 @@ _LOST = 0.1
 
 
 def walk_by_depth(frames: ClipFrames, model: Model, stride: int) -> Walk:
-    """Estimate the motion along a clip.
-
-    Args:
-        frames: Frames of the clip.
-        model: Model whose depth is metric or up to scale.
-        stride: Use every so-manyth frame.
-
-    Raises:
-        InputError: If the frames differ in size.
-        ModelError: If the model's depth has an unknown shift.
-        MissingExtraError: If OpenCV is not installed.
-    """
+    """Estimate the motion along a clip."""
     kind = model.card.kind
     if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
         raise ModelError(

@@ -59,13 +59,7 @@ class MotionModel:
 
 
 def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
-    """Load the networks of a run of ``rilievo train video``, or of a folder with pose files.
-
-    Raises:
-        ModelError: If the folder is neither, is broken, or has no pose network.
-        OptionError: If there is no such device.
-        MissingExtraError: If a required package is not installed.
-    """
+    """Load the networks of a run of ``rilievo train video``, or of a folder with pose files."""
     blueprint = _blueprint(folder)
     networks = make_networks(
         # Masks have one channel per training source, and play no part in motion.

@@ -10,6 +10,20 @@ import tyro
 from jaxtyping import Bool, Float64
 
 from rilievo.errors import OptionError
+from rilievo.metrics.odometry import (
+    direction_errors,
+    length_errors,
+    motion_errors,
+    path_length,
+)
+from rilievo.metrics.trajectory import (
+    Freedom,
+    fit_similarity,
+    known_poses,
+    monodepth2_snippet_errors,
+    position_rmse,
+    snippet_errors,
+)
 
 FORMAT = "rilievo-trajectory/1"
 
@@ -111,17 +125,7 @@ class TrajectoryScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryRecord:
-    """Contents of ``trajectory.json``.
-
-    Attributes:
-        format: Format and version of the file.
-        model: Name or folder of the model.
-        clip: Path of the clip.
-        frames: Number of frames used, broken ones included.
-        stride: Distance between used frames [frames].
-        notes: Warnings, such as those about broken frames.
-        scores: Errors; None without true poses.
-    """
+    """Contents of ``trajectory.json``."""
 
     format: str = FORMAT
     model: str
@@ -137,13 +141,10 @@ class Trajectory:
     """An estimated trajectory; the world frame is the camera of the first usable frame.
 
     Attributes:
-        names: Names of the frames.
         seconds: Times of the frames [s]; frame numbers where no time is known.
         poses: ``world_T_cam``, in the unit of the network's depth: metres where that is metric.
         estimated: Mask of usable frames; poses of broken frames are interpolated.
-        metric: Whether the unit is the metre.
         true: True poses relative to the first known one, NaN where unknown; None if none is known.
-        notes: Warnings, such as those about broken frames.
     """
 
     names: tuple[str, ...]
@@ -153,3 +154,55 @@ class Trajectory:
     metric: bool
     true: Float64[np.ndarray, "n 4 4"] | None = None
     notes: tuple[str, ...] = ()
+
+
+def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
+    """Compute all errors of a trajectory, over usable frames with a true pose.
+
+    Returns:
+        The errors; None where fewer than two frames count, or the true camera never moved.
+    """
+    if trajectory.true is None:
+        return None
+    true = np.where(trajectory.estimated[:, None, None], trajectory.true, np.nan)
+    known = known_poses(true)
+    if known.sum() < 2 or not path_length(true[known]):
+        return None
+    estimate, kept = trajectory.poses[known], true[known]
+    fit = fit_similarity(estimate, kept, Freedom.SCALE)
+    scaled = trajectory.poses.copy()
+    scaled[:, :3, 3] *= fit.scale
+    snippets = snippet_errors(trajectory.poses, true)
+    theirs = monodepth2_snippet_errors(trajectory.poses, true)
+    motions = motion_errors(scaled, true)
+    directions = direction_errors(trajectory.poses, true)
+    parts = length_errors(estimate if trajectory.metric else scaled[known], kept)
+
+    def rmse(freedom: Freedom) -> float:
+        return position_rmse(estimate, kept, freedom)
+
+    return TrajectoryScores(
+        frames=int(known.sum()),
+        path_length=path_length(kept),
+        scale=fit.scale,
+        snippets=len(snippets),
+        snippet_mean=_mean(snippets),
+        snippet_deviation=float(snippets.std()) if len(snippets) else None,
+        monodepth2_snippets=len(theirs),
+        monodepth2_mean=_mean(theirs),
+        monodepth2_deviation=float(theirs.std()) if len(theirs) else None,
+        rmse_origin=rmse(Freedom.ORIGIN) if trajectory.metric else None,
+        rmse_scale=rmse(Freedom.SCALE),
+        rmse_rigid=rmse(Freedom.RIGID) if trajectory.metric else None,
+        rmse_similarity=rmse(Freedom.SIMILARITY),
+        frame_translation=_mean(motions.translation),
+        frame_rotation=_mean(motions.rotation),
+        parts=0 if parts is None else parts.parts,
+        part_translation=None if parts is None else parts.translation,
+        part_rotation=None if parts is None else parts.rotation,
+        direction=float(np.median(directions)) if len(directions) else None,
+    )
+
+
+def _mean(errors: Float64[np.ndarray, "n"]) -> float | None:
+    return float(errors.mean()) if len(errors) else None

@@ -15,20 +15,19 @@ from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.metrics.trajectory import known_poses
 from rilievo.models import load_model
-from rilievo.odometry.chain import Chain
-from rilievo.odometry.files import write_kitti, write_tum
+from rilievo.models.runs import is_video_run, read_video_run
+from rilievo.networks.video.blueprint import POSE, is_official
+from rilievo.odometry.chain import Chain, Walk
 from rilievo.odometry.frames import ClipCamera, ClipFrame, ClipFrames
 from rilievo.odometry.from_depth import walk_by_depth
-from rilievo.odometry.kinds import says_motion
-from rilievo.odometry.picture import check_can_draw, write_picture
 from rilievo.odometry.records import (
     Trajectory,
     TrajectoryFile,
     TrajectoryOptions,
     TrajectoryRecord,
+    score_trajectory,
 )
-from rilievo.odometry.scoring import score_trajectory
-from rilievo.odometry.walk import Walk
+from rilievo.odometry.writing import check_can_draw, write_kitti, write_picture, write_tum
 
 if TYPE_CHECKING:
     from rilievo.odometry.motion import MotionModel
@@ -115,22 +114,18 @@ def write_trajectory(
     )
     if is_file:
         make_folder(output.parent)
-        _write_poses(output, trajectory, kitti=output.name == TrajectoryFile.KITTI)
+        if output.name == TrajectoryFile.KITTI:
+            write_kitti(output, trajectory.poses)
+        else:
+            write_tum(output, trajectory.seconds, trajectory.poses)
         return record
     make_folder(output)
-    _write_poses(output / TrajectoryFile.KITTI, trajectory, kitti=True)
-    _write_poses(output / TrajectoryFile.TUM, trajectory, kitti=False)
+    write_kitti(output / TrajectoryFile.KITTI, trajectory.poses)
+    write_tum(output / TrajectoryFile.TUM, trajectory.seconds, trajectory.poses)
     write_picture(output / TrajectoryFile.PICTURE, trajectory)
     with replacing(output / TrajectoryFile.SCORES) as part:
         part.write_text(to_json(record, indent=2), encoding="utf-8")
     return record
-
-
-def _write_poses(path: Path, trajectory: Trajectory, *, kitti: bool) -> None:
-    if kitti:
-        write_kitti(path, trajectory.poses)
-    else:
-        write_tum(path, trajectory.seconds, trajectory.poses)
 
 
 def _walk(model: str | Path, frames: ClipFrames, options: TrajectoryOptions) -> Walk:
@@ -179,3 +174,10 @@ def _notes(frames: Sequence[ClipFrame], fault: str | None) -> tuple[str, ...]:
     more = [f"passed over: {len(said) - _NAMED:,} more broken frames"]
     kept = said[:_NAMED] + (more if len(said) > _NAMED else [])
     return (*kept, *([] if fault is None else [fault]))
+
+
+def says_motion(model: Path) -> bool:
+    """Whether a model is a folder with networks that predict motion."""
+    if is_video_run(model):
+        return read_video_run(model).blueprint.pose.is_network
+    return is_official(model) and (model / POSE).is_file()

@@ -94,11 +94,9 @@ def crop(
 ) -> Frame:
     """Cut a window out of ``frame`` and resize it to ``shape``, targets by nearest pixel.
 
-    Args:
-        frame: Frame to cut from.
-        shape: (height, width) of the result; the window has its aspect.
-        scale: Side of the window, as a share of the largest that fits, in (0, 1].
-        shift: Offset from the middle (down, right), as a share of the free room, in [-0.5, 0.5].
+    The window has the aspect of ``shape``. Its side is the share ``scale`` of the largest that
+    fits, and ``shift`` its offset from the middle (down, right), as a share of the free room, in
+    [-0.5, 0.5].
     """
     height, width = shape
     source_height, source_width = frame.image.shape[:2]

@@ -4,11 +4,12 @@ Every batch depends on the seed and its number alone (given the same frames), so
 continues as if it had not been stopped.
 """
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from itertools import count, islice
 
 import numpy as np
 import torch
@@ -30,9 +31,6 @@ class Batch:
     Attributes:
         image: sRGB.
         log_depth: Log depth, depth or inverse depth, as in ``Frame``.
-        valid: Pixels that have depth.
-        normals: Unit, towards the camera.
-        normals_valid: Pixels that have normals.
         camera: fx, fy, cx, cy [px]; NaN where unknown.
         sign: Quantity in ``log_depth``, per image: 0 log depth, 1 depth, -1 inverse depth.
     """
@@ -49,11 +47,11 @@ class Batch:
         """Return the batch on a device; memory is pinned for a GPU, to copy it meanwhile."""
         if device.type == "cpu":
             return self
-        tensors = {each.name: getattr(self, each.name) for each in fields(self)}
+        names = (each.name for each in fields(self))
         return Batch(
             **{
-                name: each.pin_memory().to(device, non_blocking=True)
-                for name, each in tensors.items()
+                name: getattr(self, name).pin_memory().to(device, non_blocking=True)
+                for name in names
             }
         )
 
@@ -63,8 +61,6 @@ class Mix:
     """Sources of frames for the batches of one stage of a run.
 
     Attributes:
-        rendered: Frames with exact depth.
-        real: Photographs with measured depth.
         real_share: Share of frames drawn from ``real``, in [0, 1].
         area: Pixels per image, approximately.
         size: Images per batch.
@@ -114,36 +110,17 @@ def batches_ahead(make: Callable[[int], Batch], *, first: int) -> Iterator[Itera
 
     An error in the thread is raised when its batch is requested.
     """
-    made: queue.Queue[Batch | Exception] = queue.Queue(_AHEAD)
-    stopped = threading.Event()
+    with ThreadPoolExecutor(1, "batches") as pool:
+        numbers = count(first)
+        made = deque(pool.submit(make, number) for number in islice(numbers, _AHEAD))
 
-    def offer(item: Batch | Exception) -> None:
-        while not stopped.is_set():
-            try:
-                return made.put(item, timeout=0.2)
-            except queue.Full:
-                continue
+        def take() -> Iterator[Batch]:
+            for number in numbers:
+                batch = made.popleft().result()
+                made.append(pool.submit(make, number))
+                yield batch
 
-    def work() -> None:
-        number = first
-        while not stopped.is_set():
-            try:
-                offer(make(number))
-            except Exception as error:
-                return offer(error)
-            number += 1
-
-    def take() -> Iterator[Batch]:
-        while True:
-            item = made.get()
-            if isinstance(item, Exception):
-                raise item
-            yield item
-
-    thread = threading.Thread(target=work, name="batches", daemon=True)
-    thread.start()
-    try:
-        yield take()
-    finally:
-        stopped.set()
-        thread.join()
+        try:
+            yield take()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

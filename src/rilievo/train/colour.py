@@ -26,12 +26,8 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 class ColourChange:
     """Colour change of a sample, the same for all its frames.
 
-    Attributes:
-        order: Order of the four changes.
-        brightness: Factor; 1 changes nothing.
-        contrast: Weight of the frame against its mean grey; 1 changes nothing.
-        saturation: Weight of the pixel against its grey; 1 changes nothing.
-        hue: Rotation in full turns, in [-0.5, 0.5]; 0 changes nothing.
+    The first three are weights, of which 1 changes nothing: against black, against the frame's mean
+    grey, and against the pixel's grey. Hue turns in full turns, in [-0.5, 0.5].
     """
 
     order: tuple[int, ...] = (BRIGHTNESS, CONTRAST, SATURATION, HUE)

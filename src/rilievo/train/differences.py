@@ -18,8 +18,6 @@ class Difference:
 
     Attributes:
         field: Path of the field in the configuration, such as ``losses.depth``.
-        value: Value in this run.
-        default: Value in ``default``.
         reason: Reason of the run's own preset for the value; None where the user chose it.
     """
 
@@ -34,11 +32,8 @@ def find_differences(
 ) -> tuple[Difference, ...]:
     """List the fields of a run that differ from the preset ``default``, the seed left out.
 
-    Args:
-        config: Configuration of the run.
-        usual: Configuration of the preset ``default``.
-        named: Configuration of the run's own preset.
-        reasons: Reasons for the values of that preset, by field.
+    ``usual`` is the configuration of that preset, ``named`` that of the run's own, and ``reasons``
+    are those for the latter's values, by field.
     """
     usual_words, named_words = words_of(usual), words_of(named)
     return tuple(
@@ -58,13 +53,9 @@ def changed(
 ) -> Config:
     """Return a configuration with some of its fields changed.
 
-    Args:
-        config: Configuration to start from.
-        changes: Values by field, a dot between a record and a field in it: ``losses.depth``.
-        fixed: Prefixes of fields that are set elsewhere and cannot be changed here.
-
-    Raises:
-        OptionError: If there is no such field, or it does not take the value.
+    Fields are paths with a dot between a record and a field in it: ``losses.depth``. Those that
+    begin with one of ``fixed`` are set elsewhere. Raises ``OptionError`` if there is no such field,
+    or it does not take the value.
     """
     data, known = json.loads(to_json(config)), words_of(config)
     for path, value in changes.items():
@@ -83,13 +74,10 @@ def changed(
 
 
 def with_given(usual: Config, asked: object, given: Collection[str], prefix: str = "") -> Config:
-    """Return ``usual`` with some of its fields taken from ``asked``.
+    """Return ``usual`` with the fields ``given`` taken from ``asked``, which is of the same kind.
 
-    Args:
-        usual: Configuration to start from.
-        asked: Configuration with the same fields.
-        given: Fields to take, a dot between a record and a field in it: ``losses.depth``.
-        prefix: Path of these records in the configuration; "" or it ends in a dot.
+    Fields are paths as in ``changed``; ``prefix`` is the path of these records, "" or ending in a
+    dot.
     """
     assert is_dataclass(usual), "a configuration is a record"
     assert not isinstance(usual, type), "and not the class of one"

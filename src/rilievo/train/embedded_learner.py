@@ -71,13 +71,8 @@ def learn_confidence(
     """Train the confidence layers of ``network`` from scratch; all others stay as they are.
 
     This phase comes last, when the errors are those of the network that is exported. It needs many
-    images that show no scene, from which depth would learn nothing.
-
-    Args:
-        network: Trained network; changed in place.
-        make: Function from a number to the batch of that number.
-        steps: Number of batches.
-        seed: Seed of the first weights of these layers.
+    images that show no scene, from which depth would learn nothing. ``make`` gives the batch of a
+    number.
     """
     torch.manual_seed(seed)
     for module in network.spread.modules():
@@ -112,7 +107,6 @@ class Scores(NamedTuple):
 
     Attributes:
         abs_rel: Mean |predicted - true| / true, sky left out.
-        delta1: Share of pixels right within a factor of 1.25.
         angle: Mean angle between predicted and true normals [degrees]; NaN where none are known.
     """
 

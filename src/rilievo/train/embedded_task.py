@@ -20,8 +20,7 @@ from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
 from rilievo.train.config import Stage, TrainConfig
 from rilievo.train.embedded_learner import EmbeddedLearner, learn_confidence, validate
 from rilievo.train.engine.checkpoint import Part, RunState
-from rilievo.train.engine.folder import CHECKPOINT
-from rilievo.train.engine.journal import LOGS, VALIDATIONS, Journal
+from rilievo.train.engine.folder import CHECKPOINT, LOGS, VALIDATIONS, Journal
 from rilievo.train.engine.loop import Devices, Engine, make_fabric
 from rilievo.train.engine.task import Task
 from rilievo.train.export import PROVENANCES, Provenance, export_small
@@ -46,9 +45,8 @@ class Frames:
 class EmbeddedState(RunState):
     """Counts of a run of a recipe.
 
-    Attributes:
-        confident_at: Step after which the confidence of the averaged weights was trained; -1 before
-            that.
+    ``confident_at`` is the step after which the confidence of the averaged weights was trained; -1
+    before that.
     """
 
     confident_at: int = -1
@@ -101,11 +99,7 @@ def train(
 
 
 def check_folder(run: Path, *, resume: bool) -> None:
-    """Check that a folder is new, empty or that of a run by a recipe.
-
-    Raises:
-        OutputError: If it holds a run and ``resume`` is off, or something else.
-    """
+    """Check that a folder is new, empty or that of a run by a recipe."""
     if (run / CHECKPOINT).exists() and not resume:
         raise OutputError(f"{run}: holds a run already; go on with --resume or choose another")
     found = {each.name for each in run.iterdir()} if run.is_dir() else set[str]()
@@ -117,8 +111,7 @@ def check_folder(run: Path, *, resume: bool) -> None:
 class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):
     """Training of an embedded model by a recipe.
 
-    Attributes:
-        average: Moving average of the weights, which is validated and exported.
+    ``average`` is the moving average of the weights, which is validated and exported.
     """
 
     def __init__(

@@ -36,9 +36,7 @@ class Provenance:
     """Provenance of a network, as written into its ONNX file.
 
     Attributes:
-        name: Name of the model.
         trained_on: Training images, and origin of the encoder.
-        photographs: Whether photographs with measured depth are among the images.
         area: Pixels per image at inference. Training ends at 49,152; another value is only set
             where it scores better on held-out photographs.
     """
@@ -84,13 +82,9 @@ class Deployed(nn.Module):
 
 
 def provenance_of(recipe: str, *, photographs: bool) -> Provenance:
-    """Return the provenance of a network trained by a recipe.
+    """Return the provenance of a network trained by a recipe, with photographs or without.
 
     A network that does not ship with rilievo has the recipe's own name.
-
-    Args:
-        recipe: Name in ``rilievo.train.recipes.RECIPES``.
-        photographs: Whether photographs with measured depth were given.
     """
     known = PROVENANCES.get(recipe)
     if known is not None and known.photographs == photographs:
@@ -105,12 +99,7 @@ def provenance_of(recipe: str, *, photographs: bool) -> Provenance:
 def export_small(
     network: SmallNet, path: Path, provenance: Provenance = PROVENANCES["small"]
 ) -> None:
-    """Write ``network`` as an ONNX file, with its name, licence and input format as metadata.
-
-    Raises:
-        MissingExtraError: If the package onnx is not installed.
-        OutputError: If the file cannot be written.
-    """
+    """Write ``network`` as an ONNX file, with its name, licence and input format as metadata."""
     with replacing(path) as part:
         write_traced(
             Deployed(network).eval(),

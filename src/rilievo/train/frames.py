@@ -23,13 +23,11 @@ class Frame:
     """One image with its targets.
 
     Attributes:
-        image: sRGB.
         log_depth: Natural logarithm of depth [m]; finite everywhere, read only where ``valid``. For
             the affine kinds, depth or inverse depth itself, with unknown factor and shift.
         valid: Pixels that have depth; disjoint from ``sky``.
         sky: Pixels that see no surface.
         normals: 127 times the unit normal in the camera frame, towards the camera.
-        normals_valid: Pixels that have normals.
         camera: fx, fy, cx, cy [px]; NaN where unknown.
         kind: Kind of depth; ``sky`` is marked only for metric and up-to-scale depth.
     """
@@ -109,11 +107,7 @@ class Shard:
 
 
 def read_shard(path: Path) -> Shard:
-    """Read one shard.
-
-    Raises:
-        InputError: If the file is no shard.
-    """
+    """Read one shard."""
     check_regular(path)
     try:
         arrays = _mapped(path)
@@ -148,11 +142,7 @@ def read_shard(path: Path) -> Shard:
 
 
 def _mapped(path: Path) -> dict[str, Any]:
-    """Map the arrays of an uncompressed archive into memory.
-
-    Raises:
-        BROKEN_FILE: Any of these errors, if it is no such archive.
-    """
+    """Map the arrays of an uncompressed archive into memory; raises one of ``BROKEN_FILE``."""
     arrays = {}
     with ZipFile(path) as archive, path.open("rb") as file:
         names = archive.namelist()
@@ -178,7 +168,6 @@ class ShardPool:
     """Every frame of the shards below a folder (about 0.4 MB a frame of 256×192), read when drawn.
 
     Attributes:
-        folder: Folder of the shards.
         outdoors: Share of the frames drawn that show something farther than a room, or sky.
         held_out: Shard kept for validation, the first by path; None if there is only one.
     """

@@ -47,21 +47,10 @@ def quantise_small(
     """Write a network that ``export_small`` wrote with 8-bit weights and arithmetic.
 
     The file's metadata stays, except for the name, which gets the suffix ``-int8``, and the
-    precision; the sha256 of the original weights is added.
+    precision; the sha256 of the original weights is added. Frames to calibrate on are never ones
+    that the network is evaluated on. Returns the difference of its outputs on some of them.
 
-    Args:
-        source: ONNX file that ``export_small`` wrote.
-        target: File to write.
-        frames: Frames to calibrate on; never ones that the network is evaluated on.
-
-    Returns:
-        Difference of its outputs from those of ``source``, on some of the frames.
-
-    Raises:
-        ModelError: If ``source`` is no such network, or the outputs differ too much.
-        OptionError: If there is no frame.
-        MissingExtraError: If the package onnx is not installed.
-        OutputError: If the file cannot be written.
+    Raises ``ModelError`` if ``source`` is no such network, or the outputs differ too much.
     """
     if not frames:
         raise OptionError("int8 is calibrated on frames, and none was given")
@@ -82,18 +71,10 @@ def quantise_small(
 def calibration_frames(
     shards: Path, real: Path | None, *, count: int
 ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
-    """Return frames that the network was trained on, evenly spaced.
+    """Return frames that the network was trained on, evenly spaced, half from each source.
 
-    Args:
-        shards: Folder of rendered shards; the first is held out for validation and not read,
-            unless it is the only one.
-        real: Folder of NYU Depth V2, of which training frames are taken, without their white
-            border; None for rendered frames alone.
-        count: Number of frames; half from each source where both are given.
-
-    Raises:
-        InputError: If a folder holds no such frames.
-        OptionError: If the count is not positive.
+    The first shard is held out for validation and not read, unless it is the only one. ``real`` is
+    the folder of NYU Depth V2, whose training frames are taken without their white border.
     """
     if count < 2:
         raise OptionError(f"int8 is calibrated on 2 frames or more, got {count}")

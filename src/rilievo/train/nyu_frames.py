@@ -54,11 +54,7 @@ class NyuFrames:
 
 
 def held_out_frames(folder: Path) -> list[Frame]:
-    """Read the frames alone that ``NyuFrames`` holds out.
-
-    Raises:
-        InputError: If the folder lacks the list or a frame.
-    """
+    """Read the frames alone that ``NyuFrames`` holds out."""
     return [_read(folder, name) for name in _training_names(folder)[-_HELD_OUT:]]
 
 
@@ -68,16 +64,10 @@ def plane_normals(
     """Fit 1/z = a x + b y + c in a window around every pixel; the plane's normal is -(a, b, c).
 
     x and y are the coordinates at depth 1. Inverse depth is linear on a plane, so the fit has no
-    bias on oblique ones.
+    bias on oblique ones. Depth [m] has NYU's full size, 480×640.
 
-    Args:
-        depth: Depth [m] at NYU's full size, 480×640.
-        window: Side of the square window [px].
-
-    Returns:
-        Unit normals towards the camera, and a mask of the reliable ones: the window lies inside
-        the image and the residual of the fit is within the sensor's noise, as it is away from
-        edges.
+    Returns unit normals towards the camera, and a mask of the reliable ones: the window lies inside
+    the image and the residual of the fit is within the sensor's noise, as it is away from edges.
     """
     try:
         import cv2

@@ -33,14 +33,8 @@ class Progress:
     ) -> None:
         """Open the bar, or print that the run begins.
 
-        Args:
-            steps: Total number of steps; None where ``step`` gets the share that is done.
-            done: Steps done before.
-            images: Images per step.
-            shown: Whether this process prints.
-            share: Share of the run that was done before, where ``steps`` is None.
-            what: Name of the activity, for the first line.
-            clock: Function that returns the time [s].
+        Where the number of ``steps`` is None, ``share`` is that of the run that was done before,
+        and ``step`` gets it too. ``what`` is the activity, for the first line.
         """
         self._shown, self._images, self._clock = shown, images, clock
         self._steps, self._step, self._before = steps, done, done
@@ -67,9 +61,7 @@ class Progress:
     def step(self, loss: SupportsFloat | None = None, *, share: float | None = None) -> None:
         """Count one more step, and print a line if one is due.
 
-        Args:
-            loss: Loss of the step; read only when a line is due, to avoid waiting for a GPU.
-            share: Share of the run that is done, where the number of steps is not known.
+        The loss is read only when a line is due, to avoid waiting for a GPU.
         """
         self._step += 1
         if self._bar is not None:

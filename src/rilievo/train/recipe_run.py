@@ -14,8 +14,7 @@ from rilievo.networks.small import SmallNet
 from rilievo.pages.training import write_training_page
 from rilievo.train.config import RecipeOptions
 from rilievo.train.embedded_task import Frames, check_folder, first_batches, train
-from rilievo.train.engine.folder import CHECKPOINT
-from rilievo.train.engine.journal import STEPS, rows_of
+from rilievo.train.engine.folder import CHECKPOINT, STEPS, rows_of
 from rilievo.train.engine.loop import is_first_process
 from rilievo.train.export import provenance_of
 from rilievo.train.frames import ShardPool
@@ -30,10 +29,6 @@ def train_recipe(options: RecipeOptions) -> None:
 
     A recipe that starts from another one runs that one first, in a folder of its own beside
     ``options.output``, unless ``options.start`` names the folder of such a run.
-
-    Raises:
-        RilievoError: If an option, the frames, the weights to start from or a checkpoint cannot be
-            used.
     """
     recipe, start = options.recipe, options.start
     if recipe not in RECIPES:

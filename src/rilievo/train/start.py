@@ -23,15 +23,8 @@ from rilievo.train.batches import Batch
 def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:
     """Fill ``network`` with the weights of one that is as wide or narrower.
 
-    Args:
-        network: Network to fill; parts that the other one lacks keep their weights.
-        state: Weights of the other network.
-
-    Returns:
-        Names of the weights that the other lacks.
-
-    Raises:
-        InputError: If the other has weights of another rank or kernel, or wider ones.
+    Parts that the other one lacks keep their weights; their names are returned. Raises
+    ``InputError`` if the other has weights of another rank or kernel, or wider ones.
     """
     mine = network.state_dict()
     for name, theirs in state.items():
@@ -58,16 +51,10 @@ def _fits(theirs: Sequence[int], own: Sequence[int]) -> bool:
 
 
 def start_from(network: nn.Module, run: Path, *, takes: str = "") -> None:
-    """Take over the averaged weights of a run.
+    """Take over the averaged weights of a run, whose network is as wide or narrower.
 
-    Args:
-        network: Network as wide as the run's, or wider.
-        run: Folder of the run.
-        takes: Prefix of the names of the weights to take; those that ``network`` does not have are
-            left out, as the last blocks are for a shorter encoder.
-
-    Raises:
-        InputError: If the folder has no checkpoint of such a run, or its weights do not fit.
+    Only weights whose names begin with ``takes`` are taken, and of these not those that ``network``
+    does not have, as the last blocks of a shorter encoder.
     """
     theirs, mine = read_average(run), network.state_dict()
     if takes:
@@ -83,11 +70,7 @@ def start_from(network: nn.Module, run: Path, *, takes: str = "") -> None:
 
 
 def read_average(run: Path) -> dict[str, Tensor]:
-    """Read the averaged weights of a run.
-
-    Raises:
-        InputError: If the folder has no checkpoint of such a run.
-    """
+    """Read the averaged weights of a run."""
     path = run / "checkpoint.pt"
     try:
         entries = torch.load(path, map_location="cpu", weights_only=True)
@@ -103,10 +86,6 @@ def read_exported(network: SmallNet, path: Path) -> None:
 
     Batch normalisations only add the bias that the file adds after each convolution; in training
     mode they need ``measure_statistics`` first.
-
-    Raises:
-        MissingExtraError: If the package onnx is not installed.
-        InputError: If the file is not such a network, or one of other widths.
     """
     layers = _in_order(network)
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]

@@ -51,14 +51,10 @@ def taught(
 ) -> Iterator[Lesson | InputError]:
     """Yield a model's prediction for each photograph; an error for one that cannot be read.
 
-    Args:
-        model: The teacher. Where its depth has an unknown shift, its slopes are meaningless, so
-            only normals that it predicts itself are used.
-        photos: Photograph files.
-        size: (height, width) of the frames; photographs are cropped to its aspect, in the middle.
+    Where the teacher's depth has an unknown shift, its slopes are meaningless, so only normals that
+    it predicts itself are used. Photographs are cropped to the aspect of ``size``, in the middle.
 
-    Raises:
-        ModelError: If shards have no such kind of depth as the model's.
+    Raises ``ModelError`` if shards have no such kind of depth as the model's.
     """
     if model.card.kind not in KINDS:
         raise ModelError(
@@ -79,12 +75,7 @@ def write_lessons(
 ) -> tuple[int, list[InputError]]:
     """Write shards of a model's predictions for photographs.
 
-    Returns:
-        Number of photographs used, and the errors of the others.
-
-    Raises:
-        InputError: If none could be read.
-        OutputError: If the folder holds shards already or cannot be written.
+    Returns the number of photographs used, and the errors of the others.
     """
     make_folder(folder)
     if any(folder.glob("shard-*.npz")):

@@ -123,7 +123,7 @@ def test_a_run_of_other_networks_is_refused_by_its_first_tensors(tmp_path: Path)
 
 @pytest.mark.parametrize("broken", ["nothing", "text", "cut"])
 def test_a_folder_to_start_from_that_holds_nothing_is_refused(tmp_path: Path, broken: str) -> None:
-    path, words = tmp_path / "weights.safetensors", "cannot be read"
+    path, words = tmp_path / "weights.safetensors", "no weights"
     if broken == "nothing":
         words = "nothing to start from: expected 'imagenet'"
     elif broken == "text":

@@ -22,8 +22,7 @@ from rilievo.train.probe.config import (
     RunOptions,
 )
 from rilievo.train.probe.presets import preset_config
-from rilievo.train.probe.records import TrainingRecord
-from rilievo.train.probe.run import train_probe
+from rilievo.train.probe.run import TrainingRecord, train_probe
 
 CPU = RunOptions(device="cpu")
 

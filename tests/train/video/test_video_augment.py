@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.train.video.augment import augmented, mirrored
-from rilievo.train.video.batches import OneViews, collate
+from rilievo.train.video.batches import OneViews, augmented, collate, mirrored
 from rilievo.train.video.config import VideoAugmentation
 
 RNG = np.random.default_rng

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from rilievo.train.video.averaging import averaged, weights_of
+from rilievo.train.video.learner import averaged, weights_of
 
 
 def test_an_average_lies_between_start_and_end_and_is_undone() -> None:

@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 
 from rilievo.errors import OptionError
-from rilievo.train.video.augment import mirrored
-from rilievo.train.video.batches import collate
+from rilievo.train.video.batches import collate, mirrored
 from rilievo.train.video.config import SourceKind, VideoData, VideoLosses
 from rilievo.train.video.frames import open_frames
 from rilievo.train.video.hints import stereo_hint

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.train.video.lens import Lens, distorted, shrunk_mask, straight, straightening
+from rilievo.train.video.calibration import Lens, distorted, shrunk_mask, straight, straightening
 
 K = np.array([[90.0, 0, 47.0], [0, 85.0, 33.0], [0, 0, 1]])
 SHAPE = (64, 96)

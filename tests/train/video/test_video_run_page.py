@@ -9,7 +9,7 @@ from PIL import Image
 from rilievo.io.json_record import to_json
 from rilievo.train.video.motion_files import write_motions
 from rilievo.train.video.records import VideoRecord
-from rilievo.train.video.run_page import positions, write_video_run_page
+from rilievo.train.video.summary import positions, write_video_run_page
 from rilievo.train.video.targets import Place
 
 RECORD = VideoRecord(

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from rilievo.train.video.beside import depth_beside
-from rilievo.train.video.measures import angle_of
-from rilievo.train.video.truth import Truth, depth_scores, motion_scores
+from rilievo.train.video.measures import Truth, angle_of, depth_scores, motion_scores
 from sliding_walls import FAR, NEAR, SIZE, write_walls
 
 

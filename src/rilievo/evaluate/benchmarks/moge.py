@@ -1,7 +1,7 @@
 """MoGe's evaluations, on any dataset: no crop, no cap, robust fits."""
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.points import PointFit
+from rilievo.alignment.lines import PointFit
 from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.evaluate.benchmarks.blocks import PIXEL_METRICS
 from rilievo.types import DepthKind

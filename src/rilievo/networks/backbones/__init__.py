@@ -56,11 +56,6 @@ def make_backbone(
         normalisation: ``imagenet``, ``half``, ``clip`` or ``none`` instead of its own.
         seed: Seed of random weights, and of the noise of a diffusion model.
         timestep: Timestep of a diffusion model's noise.
-
-    Raises:
-        OptionError: If the name is unknown, or layers or tokens are asked for that do not exist.
-        ModelError: If it has no spatial features, or its weights are not available or incomplete.
-        MissingExtraError: If a package that it needs is not installed.
     """
     if normalisation is not None and normalisation not in NORMALISATIONS:
         raise OptionError(f"no normalisation '{normalisation}'; known: {', '.join(NORMALISATIONS)}")

@@ -31,7 +31,6 @@ class Backbone(nn.Module, ABC):
     ``rilievo.networks.backbones.own``.
 
     Attributes:
-        facts: Properties of the network, and the layers taken from it.
         resampling: Interpolation of its maps to Probe3D's size, where that is asked for.
     """
 
@@ -75,13 +74,7 @@ class Backbone(nn.Module, ABC):
         return tuple(each.stride for each in self.facts.taken)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Features:
-        """Features of RGB images in [0, 1].
-
-        Raises:
-            InputError: If the images' size is not one that the network takes.
-            ModelError: If images and network are on different devices, or its maps do not cover
-                the image in equal cells.
-        """
+        """Features of RGB images in [0, 1]."""
         facts, size = self.facts, (int(image.shape[-2]), int(image.shape[-1]))
         if image.device != self.mean.device:
             raise ModelError(
@@ -142,20 +135,7 @@ def _sides(size: tuple[int, int]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The name of a backbone, and the settings that replace its family's defaults.
-
-    Attributes:
-        name: Full name, with its prefix.
-        pretrained: True for published weights, the path of a file of weights, or False for random
-            ones of ``seed``.
-        layers: Layers taken, from 0; negative ones count from the last. None for the family's
-            choice.
-        tokens: Whether class tokens are taken; None for the family's choice.
-        preset: Treatment of images and maps.
-        normalisation: Normalisation that replaces the network's own; None keeps it.
-        seed: Seed of random weights, and of the noise of a diffusion model.
-        timestep: Timestep of a diffusion model's noise.
-    """
+    """The name of a backbone, and the settings that replace its family's defaults."""
 
     name: str
     pretrained: bool | Path = True

@@ -25,9 +25,8 @@ from rilievo.networks.backbones.facts import (
     Layer,
     Preset,
     Taps,
-    check_layers,
+    choose_layers,
     no_tokens,
-    spread_layers,
 )
 from rilievo.networks.backbones.weights import check_whole, seeded, why_not_fetched
 from rilievo.networks.features import Padding
@@ -73,13 +72,7 @@ class DiffusionBackbone(Backbone):
 
 
 def load(request: Request) -> Backbone:
-    """Load the backbone of a latent diffusion pipeline.
-
-    Raises:
-        ModelError: If it is not available or is no such pipeline.
-        OptionError: If a layer or timestep does not exist, or a class token is asked for.
-        MissingExtraError: If diffusers is not installed.
-    """
+    """Load the backbone of a latent diffusion pipeline."""
     if request.tokens:
         raise no_tokens(request.name)
     if isinstance(request.pretrained, Path):
@@ -103,9 +96,7 @@ def _facts(request: Request, parts: Mapping[str, Any]) -> Facts:
     smallest = cell * 2 ** (len(widths) - 1)
     # Every up-block but the last doubles the size of its output.
     strides = [max(cell, smallest // 2 ** (i + 1)) for i in range(len(widths))]
-    chosen = spread_layers(name, strides)
-    if request.layers is not None:
-        chosen = check_layers(name, request.layers, len(widths))
+    chosen = choose_layers(name, strides, request.layers)
     # The encoder expects -1 to 1; Probe3D gives it ImageNet's normalisation, as every network.
     own = IMAGENET if request.preset is Preset.PROBE3D else HALF
     return Facts(

@@ -55,12 +55,7 @@ NORMALISATIONS = {"imagenet": IMAGENET, "half": HALF, "clip": CLIP, "none": NONE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One layer that features can be taken from.
-
-    Attributes:
-        channels: Number of channels of its map.
-        stride: Side of a cell [px].
-    """
+    """One layer that features can be taken from: channels of its map, and side of a cell [px]."""
 
     channels: int
     stride: int
@@ -71,16 +66,12 @@ class Facts:
     """Properties of one backbone, and the layers taken from it.
 
     Attributes:
-        name: Name that ``make_backbone`` takes.
         patch: Number that divides both sides of its input [px].
-        depth: Number of layers.
         layers: Indices of the layers taken, from 0, shallow to deep.
         taken: Channels and stride of each layer taken.
         tokens: Whether the class token of each is taken (``dense-cls``) or not (``dense``).
-        normalisation: Normalisation of its input.
         positions: Kind of positional embedding at sizes other than its own, in words.
         fixed: The only size that it takes (height, width) [px]; None if it takes any.
-        padding: Padding of images to multiples of the patch.
         resized: Stride [px] to which all maps are resized, Probe3D's treatment of pyramids; None
             if they stay as they are.
         details: Versions and settings that its features also depend on, in words.
@@ -110,13 +101,6 @@ def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
 
     Evenly spread layers are the ends of the four quarters: 2, 5, 8 and 11 of twelve. All layers
     are taken if there are fewer than four.
-
-    Args:
-        name: Name of the backbone.
-        strides: Strides of all its layers [px].
-
-    Raises:
-        OptionError: If it has none.
     """
     count = len(strides)
     if not count:
@@ -126,12 +110,16 @@ def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
     return (count // 4 - 1, count // 2 - 1, 3 * count // 4 - 1, count - 1)
 
 
-def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
-    """Return the layers asked for, counted from 0; -1 is the last. They must ascend.
+def choose_layers(
+    name: str, strides: Sequence[int], layers: Sequence[int] | None
+) -> tuple[int, ...]:
+    """Return the layers asked for, or those taken by default if None."""
+    spread = spread_layers(name, strides)
+    return spread if layers is None else check_layers(name, layers, len(strides))
 
-    Raises:
-        OptionError: If one of them does not exist, or they do not ascend.
-    """
+
+def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
+    """Return the layers asked for, counted from 0; -1 is the last. They must ascend."""
     counted = tuple(each + depth if each < 0 else each for each in layers)
     wrong = [each for each, place in zip(layers, counted, strict=True) if not 0 <= place < depth]
     if wrong or not counted:
@@ -154,11 +142,7 @@ def no_tokens(name: str) -> OptionError:
 
 
 def from_text(preset: str) -> Preset:
-    """Find the preset of this name.
-
-    Raises:
-        OptionError: If there is none.
-    """
+    """Find the preset of this name."""
     try:
         return Preset(preset)
     except ValueError as error:
@@ -200,11 +184,7 @@ class Taps:
 
 
 def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: tuple[int, int]) -> Any:
-    """Shapes of the outputs of ``run`` for one image of ``size``; no numbers are computed.
-
-    Raises:
-        ModelError: If the network cannot be run on images alone.
-    """
+    """Shapes of the outputs of ``run`` for one image of ``size``; no numbers are computed."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     try:
@@ -237,17 +217,10 @@ def layer_of(
     patch: int | None,
     channels_last: bool,
 ) -> Layer:
-    """Derive channels and stride of a layer's map from the shape of its output.
+    """Derive channels and stride of a layer's map from the shape of its output for an image.
 
-    Args:
-        name: Name of the backbone.
-        shape: Shape of the layer's output for one image.
-        size: (height, width) of the image [px].
-        patch: Patch of a network with one grid [px]; None if each layer has its own.
-        channels_last: Whether maps have their channels last.
-
-    Raises:
-        ModelError: If the output is not spatial.
+    ``patch`` is that of a network with one grid [px]; None if each layer has its own. Raises
+    ``ModelError`` if the output is not spatial.
     """
     height, width = size
     if len(shape) == 4:
@@ -267,11 +240,7 @@ def layer_of(
 def as_map(output: Tensor, layer: Layer, size: tuple[int, int], *, channels_last: bool) -> Tensor:
     """A layer's output as (batch, channels, height, width), without tokens that are no patch.
 
-    Args:
-        output: (batch, tokens, channels), the patches last and row by row, or a map.
-        layer: The layer that gave it.
-        size: (height, width) of the image [px].
-        channels_last: Whether maps have their channels last.
+    The output is a map, or (batch, tokens, channels) with the patches last and row by row.
     """
     if output.ndim == 4:
         return output.permute(0, 3, 1, 2) if channels_last else output

@@ -166,11 +166,7 @@ def run_body(body: nn.Module, model_type: str, pixels: Tensor) -> object:
 
 
 def blocks_of(name: str, body: nn.Module) -> Sequence[nn.Module]:
-    """The blocks or stages: the longest list of modules that is not inside another.
-
-    Raises:
-        ModelError: If there is none.
-    """
+    """The blocks or stages: the longest list of modules that is not inside another."""
     lists: dict[str, nn.ModuleList] = {}
     for path, module in body.named_modules():
         inside = any(path.startswith(f"{each}.") for each in lists)
@@ -193,9 +189,6 @@ def grid_of(name: str, config: Any, family: Family, body: nn.Module) -> Grid:
     """Find the map of each block by shape-only runs, and the only size if there is one.
 
     A family that is not in ``FAMILIES`` may take its own size alone, which is tried second.
-
-    Raises:
-        ModelError: If the network cannot be run on images alone, or has no spatial features.
     """
     patch, own = _patch(config), _own_size(config)
     trials = [own] if family.is_fixed else [(4 * patch, 8 * patch) if patch else (256, 512), own]

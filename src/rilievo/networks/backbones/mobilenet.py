@@ -12,9 +12,8 @@ from rilievo.networks.backbones.facts import (
     Facts,
     Layer,
     Preset,
-    check_layers,
+    choose_layers,
     no_tokens,
-    spread_layers,
 )
 from rilievo.networks.backbones.weights import load_weights, seeded
 from rilievo.networks.features import Padding
@@ -38,12 +37,7 @@ class MobileNetBackbone(Backbone):
 
 
 def load(request: Request) -> Backbone:
-    """Make the network, with random weights or those of a file.
-
-    Raises:
-        ModelError: If weights are asked for without a file, or do not fit.
-        OptionError: If a layer does not exist, or a class token is asked for.
-    """
+    """Make the network, with random weights or those of a file."""
     if request.tokens:
         raise no_tokens(NAME)
     if request.pretrained is True:
@@ -55,9 +49,7 @@ def load(request: Request) -> Backbone:
         Layer(channels=channels, stride=stride)
         for channels, stride in zip(CHANNELS, _STRIDES, strict=True)
     )
-    chosen = spread_layers(NAME, _STRIDES)
-    if request.layers is not None:
-        chosen = check_layers(NAME, request.layers, len(all_layers))
+    chosen = choose_layers(NAME, _STRIDES, request.layers)
     is_default = request.preset is Preset.DEFAULT
     facts = Facts(
         name=NAME,

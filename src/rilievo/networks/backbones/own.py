@@ -89,11 +89,7 @@ class OwnBackbone(Backbone):
         tokens: bool | None = None,
         normalisation: Normalisation | None = None,
     ) -> None:
-        """Choose layers, tokens and normalisation before the first image; None changes nothing.
-
-        Raises:
-            OptionError: If a layer does not exist, or there are no class tokens.
-        """
+        """Choose layers, tokens and normalisation before the first image; None changes nothing."""
         facts = self.facts
         if tokens and not self.has_tokens:
             raise no_tokens(facts.name)

@@ -19,9 +19,8 @@ from rilievo.networks.backbones.facts import (
     Layer,
     Normalisation,
     Preset,
-    check_layers,
+    choose_layers,
     no_tokens,
-    spread_layers,
 )
 from rilievo.networks.backbones.weights import load_weights, seeded, why_not_fetched
 from rilievo.networks.features import Padding
@@ -67,13 +66,7 @@ class _Made:
 
 
 def load(request: Request) -> Backbone:
-    """Load the backbone named after ``timm/``.
-
-    Raises:
-        ModelError: If timm has no such model, it has no spatial features, or its weights are not
-            available or incomplete.
-        OptionError: If a layer does not exist, or it has no class token.
-    """
+    """Load the backbone named after ``timm/``."""
     made = _make(request)
     if isinstance(request.pretrained, Path):
         rename = getattr(sys.modules[type(made.body).__module__], "checkpoint_filter_fn", None)
@@ -117,10 +110,8 @@ def _facts(request: Request, made: _Made) -> Facts:
         Layer(channels=each["num_chs"], stride=each["reduction"]) for each in body.feature_info
     ]
     strides = [each.stride for each in stages]
-    chosen = spread_layers(name, strides)
-    if request.layers is not None:
-        chosen = check_layers(name, request.layers, len(stages))
-    elif request.preset is Preset.PROBE3D and "mae" in name:
+    chosen = choose_layers(name, strides, request.layers)
+    if request.layers is None and request.preset is Preset.PROBE3D and "mae" in name:
         chosen = tuple(max(0, each - 1) for each in chosen)
     fixed = _fixed(made)
     pyramid = len(set(strides)) > 1

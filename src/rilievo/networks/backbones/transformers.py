@@ -25,9 +25,8 @@ from rilievo.networks.backbones.facts import (
     Preset,
     Taps,
     as_map,
-    check_layers,
+    choose_layers,
     no_tokens,
-    spread_layers,
 )
 from rilievo.networks.backbones.families import (
     FAMILIES,
@@ -80,12 +79,7 @@ class TransformersBackbone(Backbone):
 
 
 def load(request: Request) -> Backbone:
-    """Load the backbone of a repository or folder.
-
-    Raises:
-        ModelError: If it is not available, has no spatial features, or its weights are incomplete.
-        OptionError: If a layer does not exist, or it has no class token.
-    """
+    """Load the backbone of a repository or folder."""
     where = request.name.removeprefix(PREFIX)
     config = _config(request, where)
     if config.model_type in REFUSED:
@@ -178,10 +172,9 @@ def _facts(
     layers = grid.layers
     strides = [each.stride for each in layers]
     pyramid = len(set(strides)) > 1
-    chosen = spread_layers(name, strides)
-    if request.layers is not None:
-        chosen = check_layers(name, request.layers, len(layers))
-    elif config.model_type == MAE and request.preset is Preset.PROBE3D:
+    chosen = choose_layers(name, strides, request.layers)
+    is_mae = config.model_type == MAE and request.preset is Preset.PROBE3D
+    if request.layers is None and is_mae:
         chosen = tuple(max(0, each - 1) for each in chosen)
     return Facts(
         name=name,

@@ -24,12 +24,7 @@ Renamed = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
-    """Read the tensors of a file of weights, without the wrapping that training programs add.
-
-    Raises:
-        ModelError: If it cannot be read safely, or holds no tensors.
-        InputError: If it is no file.
-    """
+    """Read the tensors of a file of weights, without the wrapping that training programs add."""
     check_regular(path)
     try:
         if path.suffix == ".safetensors":
@@ -52,9 +47,7 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
 def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
     """Fill every tensor of ``network`` from a file; warns of tensors in the file that are unused.
 
-    Raises:
-        ModelError: If a tensor is missing or of another shape.
-        InputError: If ``path`` is no file.
+    Raises ``ModelError`` if a tensor is missing or of another shape.
     """
     wanted = network.state_dict()
     state = _stripped(read_state(path), wanted)
@@ -77,11 +70,7 @@ def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = No
 
 
 def check_whole(name: str, missing: Sequence[str], misshapen: Sequence[str]) -> None:
-    """Refuse weights that would leave some tensors of the network random.
-
-    Raises:
-        ModelError: If any is missing or of another shape.
-    """
+    """Refuse weights that would leave some tensors of the network random."""
     wrong = [
         f"{words}: {_some(keys)}"
         for words, keys in (("missing", missing), ("misshapen", misshapen))
@@ -147,11 +136,7 @@ def _some(names: Sequence[str]) -> str:
 
 @contextmanager
 def quiet(*libraries: str) -> Iterator[None]:
-    """Keep libraries from reporting and drawing progress.
-
-    Args:
-        libraries: "transformers", "diffusers", or both; they must be installed.
-    """
+    """Keep libraries, "transformers" or "diffusers", which must be installed, from reporting."""
     with ExitStack() as restored:
         for library in libraries:
             logging = import_module(f"{library}.utils.logging")

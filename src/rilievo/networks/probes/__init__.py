@@ -9,10 +9,8 @@ from rilievo.networks.probes.base import Probe as Probe
 from rilievo.networks.probes.dpt import DptProbe, LightProbe
 from rilievo.networks.probes.enlarge import Enlargement
 from rilievo.networks.probes.heads import DepthHead as DepthHead
-from rilievo.networks.probes.heads import DepthReading as DepthReading
 from rilievo.networks.probes.heads import Directions as Directions
 from rilievo.networks.probes.heads import NormalsHead as NormalsHead
-from rilievo.networks.probes.heads import NormalsReading as NormalsReading
 from rilievo.networks.probes.original import BatchNormProbe, LinearProbe, MultiscaleProbe
 from rilievo.networks.probes.original import load_original as load_original
 
@@ -38,7 +36,6 @@ def make_probe(
     *,
     preset: Preset = "default",
     hidden: int | None = None,
-    kernel: int | None = None,
 ) -> Probe:
     """Make a probe with random weights.
 
@@ -49,33 +46,21 @@ def make_probe(
         outputs: Number of output channels: the sum of those that its heads read.
         preset: Method of enlarging maps and laying them over the image.
         hidden: Number of hidden channels; the kind's default if None.
-        kernel: Side of the convolutions; the kind's default if None.
 
     Raises:
-        OptionError: If there is no such kind or preset, or the kind has no width or kernel.
+        OptionError: If there is no such kind, or the kind has no hidden channels.
         ModelError: If the counts are impossible.
     """
     if kind not in PROBES:
         raise OptionError(f"no probe {kind!r}; {suggest(kind, PROBES)}")
-    if preset not in ("default", "probe3d", "probe3d-old"):
-        raise OptionError(f"no preset {preset!r} of probes; known: default, probe3d, probe3d-old")
-    given: dict[str, Any] = {}
-    if hidden is not None:
-        given["hidden"] = hidden
-    if kernel is not None:
-        given["kernel"] = kernel
-    taken = {"linear": {"kernel"}, "bnhead": set[str]()}.get(kind, {"hidden", "kernel"})
-    if excess := given.keys() - taken:
-        raise OptionError(f"a {kind} probe has no {sorted(excess)[0]}: leave it out")
-    enlargement = _enlargement(kind, preset)
+    if hidden is not None and kind in ("linear", "bnhead"):
+        raise OptionError(f"a {kind} probe has no hidden: leave it out")
+    given: dict[str, Any] = {} if hidden is None else {"hidden": hidden}
+    enlargement: Enlargement = "corners" if preset == "probe3d" else "centres"
+    # The old DPT probe repeated pixels; the other kinds have always been bilinear.
+    if preset == "probe3d-old" and kind == "dpt":
+        enlargement = "nearest"
     crop = preset == "default"
     return PROBES[kind](
         channels, token_channels, outputs, enlargement=enlargement, crop=crop, **given
     )
-
-
-def _enlargement(kind: str, preset: Preset) -> Enlargement:
-    if preset == "probe3d":
-        return "corners"
-    # The old DPT probe repeated pixels; the other kinds have always been bilinear.
-    return "nearest" if preset == "probe3d-old" and kind == "dpt" else "centres"

@@ -22,11 +22,7 @@ class Logits:
     """Outputs of a probe, before their last enlargement.
 
     Attributes:
-        values: The outputs; they cover the whole padded image.
         scale: Factor of the last enlargement, which is still to be done.
-        enlargement: Method of the last enlargement.
-        padded: Height and width of the padded image, which the network saw [px].
-        box: Box of the image in the padded image.
         crop: Whether the padding is cut away; if not, the whole is stretched over the image, as
             Probe3D's program does.
     """
@@ -54,14 +50,7 @@ def placed(
     size: tuple[int, int],
     interpolation: Interpolation = "bilinear",
 ) -> Float[Tensor, "b c h2 w2"]:
-    """Cut the image's part out of a map of the padded image, and resize it.
-
-    Args:
-        whole: Any map that covers the padded image.
-        logits: Outputs whose ``box``, ``padded`` and ``crop`` are used.
-        size: Height and width of the result [px].
-        interpolation: Interpolation between the map's cells.
-    """
+    """Cut the image's part out of any map of the padded image, and resize it to a size [px]."""
     corners = logits.enlargement == "corners"
     covers = (logits.box.height, logits.box.width) == logits.padded
     if covers or not logits.crop:
@@ -102,11 +91,7 @@ class Probe(nn.Module, ABC):
     A kind of probe defines ``decode`` and sets ``last_scale``.
 
     Attributes:
-        channels: Number of channels of each map that the probe takes.
         token_channels: Number of channels of each class token; 0 if the backbone gives none.
-        outputs: Number of output channels.
-        enlargement: Method of enlarging maps.
-        crop: Whether the padding around the image is cut away.
         last_scale: Factor of the enlargement after ``decode``.
     """
 
@@ -140,11 +125,7 @@ class Probe(nn.Module, ABC):
         """Compute the outputs before the last enlargement."""
 
     def logits(self, features: Features) -> Logits:
-        """Compute the outputs, for a head to read as depth or normals.
-
-        Raises:
-            ModelError: If the features are not those of the layers and widths that the probe takes.
-        """
+        """Compute the outputs, for a head to read as depth or normals."""
         self._check(features)
         return Logits(
             values=self.decode(_of_one_size(features), features.tokens),
@@ -156,12 +137,7 @@ class Probe(nn.Module, ABC):
         )
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "b o h w"]:
-        """Compute the outputs at the image's size, resized bilinearly.
-
-        Args:
-            features: Features of a batch of images.
-            size: Height and width of the output [px].
-        """
+        """Compute the outputs at the image's size (height, width) [px], resized bilinearly."""
         logits = self.logits(features)
         return placed(enlarged(logits), logits, size)
 

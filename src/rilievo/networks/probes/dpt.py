@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rilievo.errors import ModelError
 from rilievo.networks.probes.base import Probe, TokenConv
 from rilievo.networks.probes.enlarge import Enlargement, enlarge
 from rilievo.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
@@ -21,10 +20,10 @@ from rilievo.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
 class Residual(nn.Module):
     """x + ReLU(conv(ReLU(conv(x)))): after the second ReLU the block can only add."""
 
-    def __init__(self, channels: int, kernel: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
-        self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Refine ``x``."""
@@ -43,10 +42,10 @@ class Residual(nn.Module):
 class Level(nn.Module):
     """Enlargement of one layer's map, and its fusion with the sum of the deeper ones."""
 
-    def __init__(self, channels: int, kernel: int, *, deepest: bool) -> None:
+    def __init__(self, channels: int, *, deepest: bool) -> None:
         super().__init__()
-        self.first = None if deepest else Residual(channels, kernel)
-        self.second = Residual(channels, kernel)
+        self.first = None if deepest else Residual(channels)
+        self.second = Residual(channels)
 
     def forward(
         self,
@@ -75,21 +74,15 @@ class _Fusion(Probe):
         outputs: int,
         *,
         hidden: int | None = None,
-        kernel: int = 3,
         enlargement: Enlargement = "centres",
         crop: bool = True,
     ) -> None:
         super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
         hidden = self.usual_hidden if hidden is None else hidden
-        if hidden < 1 or kernel < 1 or kernel % 2 == 0:
-            raise ModelError(
-                f"a probe of width {hidden} and kernel {kernel}: expected a width from 1 and an "
-                "odd kernel"
-            )
         self.project = nn.ModuleList(TokenConv(c, token_channels, hidden) for c in channels)
         last = len(channels) - 1
         self.levels = nn.ModuleList(
-            Level(hidden, kernel, deepest=layer == last) for layer in range(len(channels))
+            Level(hidden, deepest=layer == last) for layer in range(len(channels))
         )
         self._end(hidden)
         self.to(memory_format=torch.channels_last)

@@ -24,12 +24,8 @@ up to half a cell), or repetition ("nearest")."""
 class Band:
     """A block of consecutive rows of a matrix, and the columns where it is not zero.
 
-    Attributes:
-        first: First row.
-        last: Row after the last.
-        start: First column.
-        stop: Column after the last.
-        weights: The block; with several taps, a column for each tap of each column.
+    ``last`` and ``stop`` are exclusive. With several taps there is a column for each tap of each
+    column.
     """
 
     first: int
@@ -73,14 +69,8 @@ def bands(
 ) -> tuple[Band, ...]:
     """The matrix that enlarges an axis and correlates it with ``taps`` weights, in blocks of rows.
 
-    Args:
-        length: Length of the axis before the enlargement.
-        scale: Factor of the enlargement.
-        enlargement: Method of the enlargement.
-        like: Tensor whose dtype and device the bands get.
-        taps: Number of weights, odd. The axis is padded with zeros, as in a convolution. Row y
-            holds, for tap t, row y + t - taps // 2 of the enlarging matrix.
-        block: Number of rows in a band.
+    ``taps`` is odd. The axis is padded with zeros, as in a convolution: row y holds, for tap t, row
+    y + t - taps // 2 of the enlarging matrix.
     """
     return _bands(length, scale, enlargement, taps, block, like.dtype, like.device)
 

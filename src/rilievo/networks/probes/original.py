@@ -17,7 +17,6 @@ from rilievo.errors import ModelError
 from rilievo.networks.probes.base import Probe, TokenConv, with_tokens
 from rilievo.networks.probes.dpt import DptProbe
 from rilievo.networks.probes.enlarge import Enlargement, enlarge, resize
-from rilievo.networks.probes.lift import Lifting, lift_conv
 
 _DPT = (
     (r"conv_(\d+)", r"project.\1"),
@@ -42,12 +41,8 @@ _LINEAR = ((r"conv", r"answer"),)
 def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
     """Load a state dict of Probe3D's program into a probe of the same kind and widths.
 
-    Args:
-        probe: Probe whose weights are replaced.
-        state: Tensors by name, with or without the prefixes ``module.`` and ``head.``.
-
-    Raises:
-        ModelError: If the names or shapes are not those of this probe.
+    Names are with or without the prefixes ``module.`` and ``head.``. Raises ``ModelError`` if names
+    or shapes are not those of this probe.
     """
     table = _table(probe)
     renamed = {_renamed(name, table): tensor for name, tensor in state.items()}
@@ -94,11 +89,13 @@ _SCALE = 4
 
 
 class LinearProbe(Probe):
-    """One convolution of all layers' maps, enlarged four times (Probe3D's linear probe).
+    """One 1×1 convolution of all layers' maps, enlarged four times (Probe3D's linear probe).
 
-    A 1×1 convolution is done before the enlargement with the same result: both are linear, and
-    the weights of an enlargement sum to one.
+    The convolution is done before the enlargement with the same result: both are linear, and the
+    weights of an enlargement sum to one.
     """
+
+    last_scale = _SCALE
 
     def __init__(
         self,
@@ -106,25 +103,17 @@ class LinearProbe(Probe):
         token_channels: int,
         outputs: int,
         *,
-        kernel: int = 1,
         enlargement: Enlargement = "centres",
         crop: bool = True,
     ) -> None:
         super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
-        if kernel < 1 or kernel % 2 == 0:
-            raise ModelError(f"a linear probe of kernel {kernel}: expected an odd one from 1")
-        inputs = sum(channels) + token_channels * len(channels)
-        self.answer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-        self.last_scale = _SCALE if kernel == 1 else 1
+        self.answer = nn.Conv2d(sum(channels) + token_channels * len(channels), outputs, 1)
 
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
     ) -> Float[Tensor, "b o h w"]:
-        """Compute the outputs before (kernel 1) or after the enlargement."""
-        x = with_tokens(maps, tokens)
-        if self.last_scale == _SCALE:
-            return self.answer(x)
-        return lift_conv(x, self.answer, Lifting(_SCALE, self.enlargement))
+        """Compute the outputs at the features' size."""
+        return self.answer(with_tokens(maps, tokens))
 
 
 class BatchNormProbe(Probe):
@@ -164,8 +153,7 @@ class BatchNormProbe(Probe):
 class MultiscaleProbe(Probe):
     """Layers projected, concatenated, and refined twice while they grow to eight times their size.
 
-    Its convolutions are not padded: with a kernel above 1 the map shrinks at each convolution and
-    is no longer aligned exactly with the image, as in the original.
+    Each enlargement follows its 1×1 convolution, which is cheaper and equal.
     """
 
     def __init__(
@@ -175,19 +163,16 @@ class MultiscaleProbe(Probe):
         outputs: int,
         *,
         hidden: int = 512,
-        kernel: int = 1,
         enlargement: Enlargement = "centres",
         crop: bool = True,
     ) -> None:
         super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
-        if hidden < 1 or kernel < 1:
-            raise ModelError(f"a probe of width {hidden} and kernel {kernel}: expected both from 1")
-        self.project = nn.ModuleList(TokenConv(c, token_channels, hidden, kernel) for c in channels)
+        self.project = nn.ModuleList(TokenConv(c, token_channels, hidden) for c in channels)
         self.middle = nn.ModuleList(
-            nn.Conv2d(inputs, hidden, kernel) for inputs in (hidden * len(channels), hidden, hidden)
+            nn.Conv2d(inputs, hidden, 1) for inputs in (hidden * len(channels), hidden, hidden)
         )
-        self.widen = nn.Conv2d(hidden, hidden, kernel)
-        self.answer = nn.Conv2d(hidden, outputs, kernel)
+        self.widen = nn.Conv2d(hidden, hidden, 1)
+        self.answer = nn.Conv2d(hidden, outputs, 1)
         self.to(memory_format=torch.channels_last)
 
     def decode(
@@ -201,12 +186,6 @@ class MultiscaleProbe(Probe):
         height, width = levels[-1].shape[2:]
         x = torch.cat([resize(x, (height, width), self.enlargement) for x in levels], dim=1)
         first, second, third = self.middle
-        x = self._grow(first, F.relu(x, inplace=True), 2).relu_()
+        x = enlarge(first(F.relu(x, inplace=True)), 2, self.enlargement).relu_()
         x = third(second(x).relu_()).relu_()
-        return self.answer(self._grow(self.widen, x, 4).relu_())
-
-    def _grow(self, convolution: nn.Module, x: Tensor, scale: int) -> Float[Tensor, "b c h w"]:
-        """Enlarge and convolve; a 1×1 convolution comes first, which is cheaper and equal."""
-        if self.widen.kernel_size == (1, 1):
-            return enlarge(convolution(x), scale, self.enlargement)
-        return convolution(enlarge(x, scale, self.enlargement))
+        return self.answer(enlarge(self.widen(x), _SCALE, self.enlargement).relu_())

@@ -30,14 +30,8 @@ class DepthDecoder(nn.Module):
     ) -> None:
         """Make one with random weights.
 
-        Args:
-            channels: Number of channels of each map of the encoder.
-            reductions: Reduction of each map; of maps with the same one, the last is used.
-            scales: Numbers of halvings of the image's size at which there is a head.
-            outputs: Number of channels of a head.
-
-        Raises:
-            OptionError: If the encoder's maps are not halvings, or too fine for the scales.
+        Of maps with the same reduction, the last is used. Raises ``OptionError`` if the encoder's
+        maps are not halvings, or too fine for the scales.
         """
         super().__init__()
         self.scales, self.outputs = tuple(scales), outputs
@@ -106,11 +100,7 @@ def exact(x: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
 
 
 def _halvings(reduction: int) -> int:
-    """Number of times that a side is halved for a map of features.
-
-    Raises:
-        OptionError: If it is no power of 2 up to 32.
-    """
+    """Number of times that a side is halved for a map of features."""
     halvings = round(math.log2(reduction)) if reduction > 0 else -1
     if not 0 <= halvings <= 5 or 2**halvings != reduction:
         raise OptionError(

@@ -85,11 +85,7 @@ class SmallDecoder(nn.Module):
 
 
 def small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
-    """Make the decoder of an embedded model.
-
-    Raises:
-        OptionError: If anything but depth at the image's size is asked for.
-    """
+    """Make the decoder of an embedded model."""
     name = blueprint.encoder
     if outputs != 1:
         raise OptionError(f"the encoder '{name}' has no mask: choose lite or a ResNet")
@@ -125,21 +121,9 @@ Decoder = DepthDecoder | LiteDecoder | SmallDecoder
 
 
 class DepthNet(nn.Module):
-    """An encoder and a decoder (Godard et al., "Digging into self-supervised depth", ICCV 2019).
-
-    Attributes:
-        encoder: Network from a frame to features.
-        decoder: Network from features to disparity.
-    """
+    """An encoder and a decoder (Godard et al., "Digging into self-supervised depth", ICCV 2019)."""
 
     def __init__(self, blueprint: VideoBlueprint) -> None:
-        """Make one with random weights.
-
-        Raises:
-            OptionError: If there is no such encoder, or it does not go with the size or scales.
-            ModelError: If timm has no such model.
-            MissingExtraError: If the encoder is timm's and it is not installed.
-        """
         super().__init__()
         self.encoder = make_encoder(blueprint)
         self.decoder = make_decoder(self.encoder, blueprint)
@@ -152,10 +136,7 @@ class DepthNet(nn.Module):
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
     """Make the encoder of a blueprint with random weights.
 
-    Raises:
-        OptionError: If there is none of that name, or it does not take the size.
-        ModelError: If timm has no such model.
-        MissingExtraError: If it is timm's, which is not installed.
+    Raises ``OptionError`` if there is none of that name, or it does not take the size.
     """
     name = blueprint.encoder
     if name in RESNETS:
@@ -171,16 +152,7 @@ def make_encoder(blueprint: VideoBlueprint) -> Encoder:
 
 
 def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> Decoder:
-    """Make the decoder that goes with an encoder, with random weights.
-
-    Args:
-        encoder: Encoder whose features it reads.
-        blueprint: Settings, whose scales are used.
-        outputs: Number of channels of a head.
-
-    Raises:
-        OptionError: If the encoder's features do not go with the scales.
-    """
+    """Make the decoder that goes with an encoder, with random weights."""
     if isinstance(encoder, LiteEncoder):
         return LiteDecoder(blueprint.scales, outputs=outputs)
     if isinstance(encoder, SmallEncoder):

@@ -45,27 +45,15 @@ PREFIX = "timm/"
 
 
 class TimmEncoder(Encoder):
-    """Feature maps of a model of timm, unchanged but for the order of axes.
-
-    Attributes:
-        channels_last: Whether the model gives its channels after height and width.
-    """
+    """Feature maps of a model of timm, unchanged but for the order of axes."""
 
     channels_last: bool = False
 
     def __init__(self, name: str, size: tuple[int, int], *, pretrained: bool = False) -> None:
         """Make one with random weights, or with those that its authors published.
 
-        Args:
-            name: ``timm/NAME``.
-            size: (height, width) of the images that it will see.
-            pretrained: Whether weights are fetched.
-
-        Raises:
-            ModelError: If timm has no such model, it gives no feature maps, or its weights are not
-                available.
-            OptionError: If it does not take images of that size.
-            MissingExtraError: If timm is not installed.
+        Raises ``ModelError`` if timm has no such model or weights, ``OptionError`` if it does not
+        take images of that size.
         """
         super().__init__()
         self.body = _make(name, size, pretrained=pretrained)
@@ -142,12 +130,7 @@ _WIDTHS = (64, 128, 256, 512)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depths:
-    """Numbers and kind of blocks of a ResNet.
-
-    Attributes:
-        blocks: Number of blocks in each of the four layers.
-        bottleneck: Whether a block has three convolutions with a narrow one in the middle, not two.
-    """
+    """Numbers of blocks in the four layers of a ResNet, and whether these are bottlenecks."""
 
     blocks: tuple[int, int, int, int]
     bottleneck: bool
@@ -163,18 +146,12 @@ RESNETS: Mapping[str, Depths] = {
 class ResNetEncoder(Encoder):
     """Features at half the image's size (before pooling) and after each of the four layers.
 
-    Its state is named as that of an official ``encoder.pth``.
+    Its state is named as that of an official ``encoder.pth``. ``colours`` are 3 for each frame.
     """
 
     reductions = (2, 4, 8, 16, 32)
 
     def __init__(self, name: str, *, colours: int = 3) -> None:
-        """Make one with random weights.
-
-        Args:
-            name: One of ``RESNETS``.
-            colours: Channels of the image: 3 for each frame.
-        """
         super().__init__()
         self.encoder = ResNet(RESNETS[name], colours)
         grown = Bottleneck.growth if RESNETS[name].bottleneck else BasicBlock.growth

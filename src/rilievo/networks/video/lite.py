@@ -54,11 +54,7 @@ class LiteEncoder(Encoder):
 
 
 class LiteDecoder(nn.Module):
-    """A decoder from 1/16 to 1/2 of the image's size, whose heads' outputs are doubled.
-
-    Attributes:
-        scales: Numbers of halvings of the image's size of the doubled outputs.
-    """
+    """A decoder from 1/16 to 1/2 of the image's size, whose heads' outputs are doubled."""
 
     def __init__(self, scales: Sequence[int], *, outputs: int = 1) -> None:
         super().__init__()

@@ -51,8 +51,6 @@ class OfficialWeights:
     """An official checkpoint.
 
     Attributes:
-        blueprint: Settings of its networks.
-        depth: State of ``DepthNet``.
         pose: State of the pose network that the blueprint makes; None if the checkpoint has none or
             it was not asked for.
     """
@@ -70,15 +68,10 @@ class _Pose:
 
 
 def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
-    """Read a checkpoint.
+    """Read a checkpoint, with its pose network if there is one and ``pose`` is set.
 
-    Args:
-        folder: Folder of its files.
-        pose: Whether the pose network is read too, if there is one.
-
-    Raises:
-        ModelError: If a file is missing, broken, holds more than tensors, or is of another
-            network.
+    Raises ``ModelError`` if a file is missing, broken, holds more than tensors, or is of another
+    network.
     """
     path, entries = folder / ENCODER, _checked_entries(folder)
     name, stereo = _encoder_name(entries, path), _learned_from_stereo(entries, path)
@@ -107,21 +100,12 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
 
 
 def learned_from_stereo(folder: Path) -> bool:
-    """Whether a checkpoint learned from pairs of a stereo camera, so that its depth is metric.
-
-    Raises:
-        ModelError: If a file is missing, or ``encoder.pth`` is broken.
-    """
+    """Whether a checkpoint learned from pairs of a stereo camera, so that its depth is metric."""
     return _learned_from_stereo(_checked_entries(folder), folder / ENCODER)
 
 
 def read_entries(path: Path) -> Mapping[str, Any]:
-    """Read the entries of a file by name: tensors and plain values; code is refused.
-
-    Raises:
-        ModelError: If it is broken, or holds anything else.
-        InputError: If it is no file, or cannot be opened.
-    """
+    """Read the entries of a file by name: tensors and plain values; code is refused."""
     _check_beginning(path)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
@@ -133,16 +117,10 @@ def read_entries(path: Path) -> Mapping[str, Any]:
 
 
 def fitting(network: nn.Module, entries: Mapping[str, Any], path: Path, prefix: str = "") -> State:
-    """Select the tensors that fill a network; unused ones are left out.
+    """Select the tensors that fill a network from a file's entries; unused ones are left out.
 
-    Args:
-        network: Network to be filled; only its names and shapes are read.
-        entries: Entries of the file.
-        path: Path of the file, for messages.
-        prefix: Prefix of the network's names in the file.
-
-    Raises:
-        ModelError: If one is missing, of another shape, or no tensor of numbers.
+    ``prefix`` is that of the network's names in the file. Raises ``ModelError`` if one is missing,
+    of another shape, or no tensor of numbers.
     """
     found, missing, misshapen = {}, [], []
     for key, wanted in network.state_dict().items():

@@ -23,12 +23,7 @@ Motion = tuple[Float[Tensor, "b 3"], Float[Tensor, "b 3"]]
 
 
 class PoseNet(nn.Module):
-    """An encoder over both frames, the earlier one first, and a decoder.
-
-    Attributes:
-        encoder: Encoder of six channels; its state is named as that of ``pose_encoder.pth``.
-        decoder: Decoder; its state is named as that of an official ``pose.pth``.
-    """
+    """An encoder over both frames, the earlier one first, and a decoder."""
 
     def __init__(self, encoder: str = "resnet18") -> None:
         super().__init__()
@@ -44,9 +39,7 @@ class PoseNet(nn.Module):
 class SharedPoseNet(nn.Module):
     """A decoder of each frame's features from the depth network's encoder.
 
-    Attributes:
-        decoder: Decoder; its state is named as that of an official ``pose.pth``. The encoder is no
-            part of this network's state.
+    The encoder is no part of this network's state.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -70,16 +63,12 @@ class SharedPoseNet(nn.Module):
 
 
 class PoseDecoder(nn.Module):
-    """Convolutions of the frames' coarsest features, narrowed and concatenated, to a motion."""
+    """Convolutions of the frames' coarsest features, narrowed and concatenated, to a motion.
+
+    Its state is named as that of an official ``pose.pth``.
+    """
 
     def __init__(self, channels: int, *, inputs: int, motions: int) -> None:
-        """Make one with random weights.
-
-        Args:
-            channels: Number of channels of each map of features.
-            inputs: Number of maps of features that are concatenated.
-            motions: Number of motions in the output.
-        """
         super().__init__()
         layers = (
             nn.Conv2d(channels, 256, 1),
@@ -120,18 +109,10 @@ AnyPoseNet = PoseNet | SharedPoseNet | PoseCNN
 def make_pose_net(
     blueprint: VideoBlueprint, offsets: Sequence[int], *, encoder: Encoder | None = None
 ) -> AnyPoseNet | None:
-    """Make the pose network of a blueprint with random weights.
+    """Make the pose network of a blueprint with random weights; None if motion is known.
 
-    Args:
-        blueprint: Settings, with the kind of pose network.
-        offsets: Offsets of the sources in time; if all are 0, there is no motion to predict.
-        encoder: Encoder of the depth network, for the shared kind.
-
-    Returns:
-        The network, or None if motion is known.
-
-    Raises:
-        OptionError: If there is no such encoder.
+    If all ``offsets`` in time are 0, there is no motion to predict. The shared kind needs
+    ``encoder``, that of the depth network.
     """
     if not blueprint.pose.is_network or not any(offsets):
         return None
@@ -151,11 +132,7 @@ def source_T_target(
 ) -> Float[Tensor, "b 4 4"]:
     """Transform from points of the target camera's frame to the source's.
 
-    Args:
-        axis_angle: Axis times angle of the motion from the earlier frame to the later [rad].
-        translation: Translation after the rotation, in the unit of depth.
-        source_is_earlier: Whether the source is the earlier of the two, so that the motion is
-            inverted.
+    Axis times angle [rad] and translation are those from the earlier frame to the later.
     """
     # Products of small matrices are cheap, and half precision would lose three digits.
     with torch.autocast(axis_angle.device.type, enabled=False):

@@ -57,14 +57,7 @@ def save_checkpoint(
 ) -> None:
     """Write the state of a run; the previous checkpoint stays until the new one is complete.
 
-    Args:
-        path: File to write.
-        state: Counts of the run.
-        parts: Networks, optimizer and scaler by name.
-        fingerprint: Digest of what a run has to have in common with the one that wrote it.
-
-    Raises:
-        OutputError: If the file cannot be written, as on a full disk.
+    ``fingerprint`` is a digest of what a run has to have in common with the one that wrote it.
     """
     entries = {name: part.state_dict() for name, part in parts.items()}
     # torch, writing to a full disk, ends the process from a destructor; a buffer does not.
@@ -79,8 +72,7 @@ def load_checkpoint(
 ) -> State:
     """Restore the networks, the optimizer and the scaler of a run, and return its counts.
 
-    Raises:
-        InputError: If the file is no checkpoint of this run, or its content is inconsistent.
+    Raises ``InputError`` if the file is no checkpoint of this run, or its content is inconsistent.
     """
     check_regular(path)
     try:
@@ -132,12 +124,7 @@ def _fixed(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def save_weights(network: nn.Module, path: Path, facts: dict[str, str] | None = None) -> None:
-    """Write learned weights as safetensors, with a few facts in the file's header.
-
-    Raises:
-        MissingExtraError: If safetensors is not installed.
-        OutputError: If the file cannot be written, as on a full disk.
-    """
+    """Write learned weights as safetensors, with a few facts in the file's header."""
     with needing("training", "train"):
         from safetensors.torch import save
     state = {name: each.detach().cpu().contiguous() for name, each in network.state_dict().items()}

@@ -15,8 +15,7 @@ from rilievo.errors import InputError, OptionError, needing
 from rilievo.models.torch_model import find_device
 from rilievo.networks.memory import is_out_of_memory
 from rilievo.train.engine.checkpoint import Part, State, load_checkpoint, save_checkpoint
-from rilievo.train.engine.folder import CHECKPOINT
-from rilievo.train.engine.journal import STEPS, Journal
+from rilievo.train.engine.folder import CHECKPOINT, STEPS, Journal
 from rilievo.train.engine.task import Task, check_finite
 from rilievo.train.progress import Progress
 
@@ -31,9 +30,7 @@ class Devices:
     """Devices and arithmetic of a run.
 
     Attributes:
-        device: Device: auto, cpu, cuda or cuda:N.
         count: Processes on this machine, one per device; torchrun sets it by itself.
-        nodes: Number of machines.
         precision: Arithmetic of the networks: fp32, bf16, or fp16 on a GPU.
         partly: Whether some weights may get no gradient in a step.
     """
@@ -49,10 +46,7 @@ def make_fabric(chosen: Devices) -> Any:
     """Make and launch Lightning Fabric.
 
     Under torchrun this process is one of those that torchrun started, whatever the options say.
-
-    Raises:
-        MissingExtraError: If Fabric is not installed.
-        OptionError: If there are no such devices, or they do not support the precision.
+    Raises ``OptionError`` if there are no such devices, or they do not support the precision.
     """
     with needing("training", "train"):
         from lightning_fabric import Fabric
@@ -98,13 +92,9 @@ class Engine(Generic[State]):
     """Run in progress."""
 
     def __init__(self, task: Task[State, Any], run: Path, *, fabric: Any, fingerprint: str) -> None:
-        """Prepare a run.
+        """Prepare a run of a task in its folder, with Fabric launched.
 
-        Args:
-            task: Kind of training.
-            run: Folder of the run.
-            fabric: Lightning Fabric, launched.
-            fingerprint: Digest of what a checkpoint has to have in common with this run.
+        ``fingerprint`` is a digest of what a checkpoint has to have in common with this run.
         """
         self._task, self._run, self._fabric = task, run, fabric
         self._fingerprint = fingerprint
@@ -118,17 +108,9 @@ class Engine(Generic[State]):
     ) -> bool:
         """Train from the last checkpoint, if there is one, to the end.
 
-        Args:
-            tensorboard: Whether to write events for TensorBoard too.
-            stop_at: Step to stop after, with a checkpoint, as if killed then; None for the end.
-            shown: Whether to report progress on standard error.
-
-        Returns:
-            False if ``stop_at`` ended it.
-
-        Raises:
-            InputError: If a value is not finite, or a checkpoint cannot be used.
-            OptionError: If memory is too small.
+        ``stop_at`` is a step to stop after, with a checkpoint, as if killed then; the result is
+        False. Raises ``InputError`` if a value is not finite, or a checkpoint cannot be used, and
+        ``OptionError`` if memory is too small.
         """
         task, first = self._task, self._fabric.is_global_zero
         self._restore()
@@ -180,8 +162,7 @@ class Engine(Generic[State]):
     def _step(self, batches: Iterator[Any]) -> Tensor | None:
         """Take one step of gradient descent, on as many batches as are accumulated.
 
-        Returns:
-            Loss of the last of these batches; None if all are empty.
+        Returns the loss of the last of these batches; None if all are empty.
         """
         task, fabric, state = self._task, self._fabric, self._task.state
         start, cpu = time.perf_counter(), time.process_time()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rilievo.train.engine.checkpoint import Part, State
-from rilievo.train.engine.journal import Journal
+from rilievo.train.engine.folder import Journal
 from rilievo.train.progress import Progress
 
 Network = TypeVar("Network", bound=nn.Module)

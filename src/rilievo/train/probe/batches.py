@@ -19,15 +19,7 @@ _LEAST_AREA = 0.5
 
 
 def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, number: int) -> Frame:
-    """Return version ``number`` of an image.
-
-    Args:
-        frame: Frame as it was read.
-        options: Probability of each change.
-        seed: Seed of the run, or of the frozen versions.
-        index: Index of the image in its dataset.
-        number: Number of the version, from 0; the epoch, where versions are not frozen.
-    """
+    """Return version ``number`` of an image; the epoch, where versions are not frozen."""
     if not options.changes:
         return frame
     random = np.random.default_rng([seed, index, number])
@@ -56,12 +48,8 @@ def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, numbe
 def cropped(frame: Frame, *, side: float, at: tuple[float, float]) -> Frame:
     """Cut a window out of the frame and enlarge it to the frame's size, by nearest pixel.
 
-    Depth values stay as they are, although the window looks nearer.
-
-    Args:
-        frame: Frame to cut from.
-        side: Side of the window, as a share of the frame's, in (0, 1].
-        at: Position (down, across) in the free room, each in [0, 1].
+    Depth values stay as they are, although the window looks nearer. ``side`` is a share of the
+    frame's, and ``at`` the position (down, across) in the free room, each in [0, 1].
     """
     height, width = frame.depth.shape
     rows = _window(height, side, at[0])
@@ -86,12 +74,7 @@ def _window(length: int, side: float, at: float) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Origin of one image of a batch.
-
-    Attributes:
-        index: Index of the frame.
-        number: Number of its augmented version; 0 where frames are not changed.
-    """
+    """Origin of one image of a batch; ``number`` is 0 where frames are not changed."""
 
     index: int
     number: int

@@ -44,15 +44,7 @@ _RECORD = "features.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Everything that determines features, except the image.
-
-    Attributes:
-        version: Version of the file format.
-        facts: Facts of the backbone, including its layers and the preset's treatment.
-        weights_sha256: sha256 of its weights.
-        storage: Number format of the stored features.
-        precision: Precision of the computation.
-    """
+    """Everything that determines features, except the image."""
 
     version: int
     facts: Facts
@@ -72,13 +64,6 @@ class FeatureCache:
     Features are always returned as stored, the first time too, so that all epochs of a run see the
     same numbers. Nothing is evicted when the folder is full: an epoch would evict what the next
     one begins with. An error is raised instead, which ``reserve`` raises before the work begins.
-
-    Attributes:
-        root: Folder of all caches.
-        folder: Folder of this backbone's features.
-        identity: Everything that determines the features, except the image.
-        found: Number of requested images whose features were stored.
-        made: Number of images whose features had to be computed.
     """
 
     def __init__(
@@ -90,19 +75,10 @@ class FeatureCache:
         limit_megabytes: float = LIMIT_MEGABYTES,
         precision: str = "fp32",
     ) -> None:
-        """Open or create a cache.
+        """Open or create the cache of a frozen backbone in ``root``, the folder of all caches.
 
-        Args:
-            root: Folder of all caches.
-            backbone: Frozen backbone, which computes the features that are not stored.
-            storage: Number format of the stored features.
-            limit_megabytes: Largest size of ``root`` for all backbones together [MB].
-            precision: Precision of the computation: fp32, or bf16 (autocast).
-
-        Raises:
-            OptionError: If the backbone is not frozen, or the limit or precision is invalid.
-            InputError: If the folder holds features of something else.
-            OutputError: If the folder cannot be written.
+        ``limit_megabytes`` is the largest size of ``root``, for all backbones together [MB];
+        ``precision`` is that of the computation, fp32 or bf16 (autocast).
         """
         if backbone.training or any(each.requires_grad for each in backbone.parameters()):
             raise OptionError(
@@ -142,15 +118,7 @@ class FeatureCache:
         return Layout(shapes=shapes, tokens=facts.tokens, storage=self.identity.storage)
 
     def reserve(self, count: int, size: tuple[int, int]) -> None:
-        """Check that features of so many new images fit into the cache.
-
-        Args:
-            count: Number of images, each augmented version counted.
-            size: (height, width) of the images.
-
-        Raises:
-            OutputError: If they would go beyond the limit.
-        """
+        """Check that features of so many new images (height, width) fit; each version counts."""
         needed = count * self.layout(size).bytes_each
         if self._used + needed > self._limit:
             raise self._full(needed)
@@ -158,9 +126,7 @@ class FeatureCache:
     def features(self, image: UInt8[Tensor, "b h w 3"]) -> Features:
         """Return features of RGB images, from the folder if stored, else computed and stored.
 
-        Raises:
-            InputError: If a file is not of these features, or features are not finite.
-            OutputError: If the folder is full, or cannot be written.
+        Raises ``InputError`` if a file is not of these features, or features are not finite.
         """
         size = (image.shape[1], image.shape[2])
         layout = self.layout(size)

@@ -18,7 +18,6 @@ class Frame:
     """One image with its targets.
 
     Attributes:
-        image: RGB.
         depth: True depth in the unit of the dataset; 0 where there is none.
         normals: True normals, towards the camera; zero where there is none.
         lacks: Names of the targets, depth or normals, that the dataset does not have at all.
@@ -36,11 +35,7 @@ class Frame:
         )
 
     def check(self, id: str, task: Task) -> None:
-        """Check that the dataset has the targets that a task learns from.
-
-        Raises:
-            InputError: If the dataset lacks one of them.
-        """
+        """Check that the dataset has the targets that a task learns from."""
         wanted = {"depth": task.has_depth, "normals": task.has_normals}
         if missing := [what for what in self.lacks if wanted[what]]:
             raise InputError(
@@ -49,18 +44,21 @@ class Frame:
             )
 
 
-class FrameReader:
-    """Reader of part of a dataset; frames are read and resized when requested, for any task.
-
-    Attributes:
-        dataset: Dataset of the frames.
-        ids: Ids of the frames, in order.
-    """
+class KeptFrames:
+    """Part of a dataset: frames are read when requested, and kept in memory as far as they fit."""
 
     def __init__(
-        self, dataset: Dataset, ids: tuple[str, ...], blueprint: Blueprint, data: DataChoice
+        self,
+        dataset: Dataset,
+        ids: tuple[str, ...],
+        blueprint: Blueprint,
+        data: DataChoice,
+        *,
+        megabytes: float = 4096,
     ) -> None:
         self.dataset, self.ids = dataset, ids
+        self._room = megabytes * 1e6
+        self._kept: dict[int, Frame] = {}
         self._window = data.window
         self._largest = blueprint.depth.largest
         self._preparation = preparation_of(blueprint)
@@ -69,11 +67,17 @@ class FrameReader:
         return len(self.ids)
 
     def frame(self, index: int) -> Frame:
-        """Read one frame: the image resized with antialiasing, targets by nearest pixel.
+        """Return one frame: the image resized with antialiasing, targets by nearest pixel."""
+        if index in self._kept:
+            return self._kept[index]
+        frame = self._read(index)
+        size = frame.image.nbytes + frame.depth.nbytes + frame.normals.nbytes
+        if size <= self._room:
+            self._room -= size
+            self._kept[index] = frame
+        return frame
 
-        Raises:
-            InputError: If a file is broken.
-        """
+    def _read(self, index: int) -> Frame:
         id = self.ids[index]
         image, truth = self.dataset.image(id), self.dataset.truth(id)
         rows, columns = self._picks(id, image.shape[:2])
@@ -116,38 +120,6 @@ class FrameReader:
         return np.where(truth.normals_valid[pick], normals, np.float32(0)).astype(np.float16)
 
 
-class KeptFrames:
-    """Frames that are read once and then kept in memory, as far as they fit.
-
-    Attributes:
-        reader: Reader of the frames.
-    """
-
-    def __init__(self, reader: FrameReader, *, megabytes: float = 4096) -> None:
-        self.reader = reader
-        self._room = megabytes * 1e6
-        self._kept: dict[int, Frame] = {}
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Ids of the frames, in order."""
-        return self.reader.ids
-
-    def __len__(self) -> int:
-        return len(self.reader)
-
-    def frame(self, index: int) -> Frame:
-        """Return one frame, as the reader has it."""
-        if index in self._kept:
-            return self._kept[index]
-        frame = self.reader.frame(index)
-        size = frame.image.nbytes + frame.depth.nbytes + frame.normals.nbytes
-        if size <= self._room:
-            self._room -= size
-            self._kept[index] = frame
-        return frame
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingFrames:
     """Frames that a run trains on and is validated with."""
@@ -156,29 +128,19 @@ class TrainingFrames:
     held_out: KeptFrames
 
 
-def open_frames(config: ProbeConfig) -> TrainingFrames:
-    """Open the images of a run, which are read when requested and then kept in memory.
-
-    Raises:
-        OptionError: If names are unknown, or no image is left to train on.
-        InputError: If the root is not the dataset.
-    """
+def open_frames(config: ProbeConfig, *, megabytes: float = 4096) -> TrainingFrames:
+    """Open the images of a run, which are read when requested and then kept in memory."""
     dataset = open_training_set(config.data)
     training, held_out = split_ids(dataset, config.data)
-    readers = (
-        FrameReader(dataset, ids, config.blueprint, config.data) for ids in (training, held_out)
+    first, second = (
+        KeptFrames(dataset, ids, config.blueprint, config.data, megabytes=megabytes)
+        for ids in (training, held_out)
     )
-    first, second = map(KeptFrames, readers)
     return TrainingFrames(training=first, held_out=second)
 
 
 def open_training_set(data: DataChoice) -> Dataset:
-    """Open the dataset of a choice.
-
-    Raises:
-        OptionError: If there is no such dataset, split or variant.
-        InputError: If the root is not the dataset, or no image is there.
-    """
+    """Open the dataset of a choice."""
     splits = find_dataset(data.dataset).card.splits
     # A user's own folder has splits only if it declares them.
     usual = "train" if "train" in splits and splits[0] != "all" else splits[0]
@@ -192,11 +154,7 @@ def open_training_set(data: DataChoice) -> Dataset:
 
 
 def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the ids to train on, and those held out for validation: the last ones, as a block.
-
-    Raises:
-        OptionError: If none is left to train on.
-    """
+    """Return the ids to train on, and those held out for validation: the last ones, as a block."""
     ids = dataset.ids[: data.limit]
     count = len(ids) - data.held_out
     if count < 1:

@@ -54,14 +54,9 @@ def normals_objective(
     *,
     depth: Float[Tensor, "b h w"],
 ) -> Float[Tensor, ""]:
-    """Normals loss where there is truth; zero where the batch has none.
+    """Normals loss where truth is not zero; zero where the batch has none.
 
-    Args:
-        predicted: Unit normals.
-        kappa: Concentration of the predicted normals; None where the network has none.
-        true: True normals; zero where there is none.
-        losses: Choice of losses.
-        depth: True depth; 0 where there is none, and everywhere in a dataset without depth.
+    ``depth`` is true depth: 0 where there is none, and everywhere in a dataset without depth.
     """
     valid = true.square().sum(dim=1) > _LEAST_LENGTH
     if losses.zero_normals and depth.any():
@@ -80,13 +75,7 @@ def _plain(name: str) -> Callable[..., Float[Tensor, ""]]:
 
 
 class Learner(nn.Module):
-    """Probed network with its losses.
-
-    Attributes:
-        probed: Network that is trained.
-        config: Configuration of the run.
-        cache: Cache of the features of a frozen backbone; None computes them.
-    """
+    """Probed network with its losses."""
 
     def __init__(
         self, probed: Probed, config: ProbeConfig, cache: FeatureCache | None = None
@@ -112,18 +101,10 @@ class Learner(nn.Module):
         return self
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Compute the losses of a batch.
+        """Compute the losses of a batch, as ``collate`` returns it, whose images all have truth.
 
-        Args:
-            batch: ``image``, ``depth`` and ``normals`` as ``collate`` returns them; each image has
-                a pixel with truth.
-
-        Returns:
-            ``loss``, and its parts ``depth_loss`` and ``normals_loss`` before their weights; parts
-            that are not learned are zero.
-
-        Raises:
-            InputError: If a feature is NaN or infinite.
+        Returns ``loss``, and its parts ``depth_loss`` and ``normals_loss`` before their weights;
+        parts that are not learned are zero.
         """
         depth, normals = batch["depth"], batch["normals"]
         answer = self.probed.read(
@@ -155,11 +136,7 @@ def as_input(image: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
 
 
 def check_features(features: Features, name: str) -> None:
-    """Check that features are finite; a probe would learn nothing from others.
-
-    Raises:
-        InputError: If one is NaN or infinite.
-    """
+    """Check that features are finite; a probe would learn nothing from others."""
     for layer, each in enumerate(features.maps):
         if not torch.isfinite(each).all():
             raise InputError(

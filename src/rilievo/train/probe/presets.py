@@ -92,21 +92,13 @@ SUPERVISED = AskedConfig(
 
 
 def probe_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
-    """Complete the configuration of a probe, of which some fields were given, from its preset.
-
-    Raises:
-        OptionError: If a field is out of range, or two contradict each other.
-    """
+    """Complete the configuration of a probe, of which some fields were given, from its preset."""
     usual = preset_config(asked.preset, asked.blueprint, asked.data)
     return with_given(usual, asked, given)
 
 
 def supervised_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
-    """Complete the configuration of a whole network, of which some fields were given.
-
-    Raises:
-        OptionError: If a field is out of range, or two contradict each other.
-    """
+    """Complete the configuration of a whole network, of which some fields were given."""
     if "preset" in given:
         raise OptionError("presets are for 'rilievo train probe': leave --preset out")
     backbone, probe, rate = asked.blueprint.backbone, asked.blueprint.probe, asked.learning_rate
@@ -129,16 +121,7 @@ def supervised_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
-    """Return the configuration of a preset.
-
-    Args:
-        name: Name in ``PRESETS``.
-        blueprint: Network to train; its treatment is set by the preset.
-        data: Images to train on.
-
-    Raises:
-        OptionError: If there is no such preset.
-    """
+    """Return the configuration of a preset, which sets the treatment of the blueprint."""
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
     blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))
@@ -171,15 +154,7 @@ def _depth_of(depth: DepthChoice, data: DataChoice) -> DepthChoice:
 
 
 def overridden(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
-    """Return a configuration with some of its fields changed.
-
-    Args:
-        config: Configuration to start from.
-        changes: Values by field, a dot between a record and a field in it: ``losses.depth``.
-
-    Raises:
-        OptionError: If there is no such field, or it does not take the value.
-    """
+    """Return a configuration with some of its fields changed, by path: ``losses.depth``."""
     return changed(config, changes, fixed=("blueprint.", "data.", "preset"))
 
 

@@ -36,12 +36,7 @@ class Storage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """Identification of the features in a file.
-
-    Attributes:
-        identity: sha256 of everything that determines them, except the image.
-        image: sha256 of the image.
-    """
+    """Identification of the features in a file: sha256 of the image, and of all else."""
 
     identity: bytes
     image: bytes
@@ -66,9 +61,7 @@ class Layout:
     """Layout of the files of all images of one size.
 
     Attributes:
-        shapes: Shapes of the maps.
         tokens: Whether each layer has a class token, of as many channels.
-        storage: Number format.
     """
 
     shapes: tuple[MapShape, ...]
@@ -92,10 +85,7 @@ class Layout:
 class Stored:
     """One layer of one image as stored, mapped into memory.
 
-    Attributes:
-        values: (channels, rows, columns), float16 or int8.
-        scales: Scale of each channel, for int8.
-        token: Class token, if there is one.
+    Values are (channels, rows, columns), float16 or int8 with a scale for each channel.
     """
 
     values: np.ndarray
@@ -122,8 +112,7 @@ def pack(
 ) -> bytes:
     """Encode the file of one image.
 
-    Raises:
-        InputError: If a number is not finite, or too large for 16-bit floats.
+    Raises ``InputError`` if a number is not finite, or too large for 16-bit floats.
     """
     parts: list[bytes] = []
     for index, layer in enumerate(maps):
@@ -140,12 +129,7 @@ def pack(
 
 
 def unpack(path: Path, layout: Layout, stamp: Stamp) -> tuple[Stored, ...]:
-    """Open the layers of a file, after checking its length, image and backbone.
-
-    Raises:
-        InputError: If the file is truncated, of another version, or of other features.
-        FileNotFoundError: If the file does not exist.
-    """
+    """Open the layers of a file, after checking its length, image and backbone."""
     with path.open("rb") as file:
         head = file.read(HEADER_BYTES)
     _check(path, head, layout, stamp)

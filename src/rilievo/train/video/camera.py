@@ -11,9 +11,8 @@ from rilievo.errors import InputError, OptionError
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
 from rilievo.io.exif import assumed_camera
 from rilievo.io.limits import printable
-from rilievo.train.video.calibration import Calibration, read_calibration
+from rilievo.train.video.calibration import Calibration, Lens, read_calibration
 from rilievo.train.video.config import VideoData
-from rilievo.train.video.lens import Lens
 from rilievo.types import Camera, CameraSource
 
 _LEAST_FOV, _GREATEST_FOV = 5.0, 160.0

@@ -17,8 +17,13 @@ from rilievo.train.video.kept import KeptFrames as KeptFrames
 from rilievo.train.video.kept import OpenSequence
 from rilievo.train.video.kept import VideoFrames as VideoFrames
 from rilievo.train.video.motion import Moving, find_moving, stride_for
-from rilievo.train.video.opening import Opening, said_of_motion, training_K, valid_pixels
-from rilievo.train.video.outcome import parted_frames
+from rilievo.train.video.opening import (
+    Opening,
+    parted_frames,
+    said_of_motion,
+    training_K,
+    valid_pixels,
+)
 from rilievo.train.video.sequences import FrameSequence
 from rilievo.train.video.sources import list_sequences
 from rilievo.train.video.targets import OTHER_EYE, Found, Neighbours, Place

@@ -39,10 +39,8 @@ def stereo_hint(
     Raises:
         MissingExtraError: If OpenCV is not installed.
     """
-    try:
+    with needing("depth hints", "train"):
         import cv2
-    except ImportError as missing:
-        raise MissingExtraError("depth hints", "train") from missing
     # The matcher expects the left frame first; a mirrored right frame is one.
     left, right = (target, other) if shift < 0 else (target[:, ::-1], other[:, ::-1])
     matcher = cv2.StereoSGBM.create(

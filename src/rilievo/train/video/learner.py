@@ -1,7 +1,11 @@
-"""Training of one batch: depth of the targets, motion of the camera, and the loss of both."""
+"""Training and validation of the networks: depth of targets, motion of the camera, their loss."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,9 +15,10 @@ from rilievo.losses.video_terms import terms_of
 from rilievo.losses.view_synthesis import video_loss
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.engine.task import check_finite
-from rilievo.train.video.batches import Batch
+from rilievo.train.video.batches import Batch, collate
 from rilievo.train.video.config import VideoConfig
-from rilievo.train.video.measures import BatchResult, measure
+from rilievo.train.video.kept import KeptFrames
+from rilievo.train.video.measures import BatchResult, Truth, depth_scores, measure, motion_scores
 
 
 class LearnedCamera(nn.Module):
@@ -109,3 +114,96 @@ def known_or_found(
         assert motion is not None, "motion is known, or a network says it"
         motions.append(motion)
     return tuple(motions)
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """Copy the weights and buffers of a network."""
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+@contextmanager
+def averaged(network: nn.Module, start: Mapping[str, Tensor], share: float) -> Iterator[None]:
+    """Give a network the average of its weights and a share of the start's; undone at the end.
+
+    M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022: such averages keep most
+    of what was learned of one place, and forget less of all others.
+    """
+    if not share:
+        yield
+        return
+    learned = weights_of(network)
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(start[name].to(value), share)
+    try:
+        yield
+    finally:
+        network.load_state_dict(learned)
+
+
+_NUMBERS = 7
+
+
+class Scores(NamedTuple):
+    """Means over targets; NaN where the truth is not known beside the frames.
+
+    Attributes:
+        warp_error: Photometric error of the sources warped to the target, the best at each pixel.
+        identity_error: Photometric error of the sources without warping, likewise.
+        abs_rel: Mean |p - t| / t of depth, p scaled by the median of each image, at the true
+            depth's pixels.
+        delta1: Share of pixels right within a factor of 1.25, likewise.
+        constant_abs_rel: ``abs_rel`` of a constant depth, the median of each image.
+        translation_angle: Angle between the predicted and the true translation [degrees].
+        rotation_error: Angle between the predicted and the true rotation [degrees].
+    """
+
+    warp_error: float
+    identity_error: float
+    abs_rel: float
+    delta1: float
+    constant_abs_rel: float
+    translation_angle: float
+    rotation_error: float
+
+
+@torch.no_grad()
+def validate(learner: Learner, frames: KeptFrames, fabric: Any) -> Scores:
+    """Score the networks on whole targets, one at a time; each process takes its share.
+
+    Args:
+        learner: Learner with the networks.
+        frames: Targets to score on.
+        fabric: Fabric that the networks run on.
+    """
+    learner.eval()
+    sums, counts = np.zeros(_NUMBERS), np.zeros(_NUMBERS)
+    for index in range(fabric.global_rank, len(frames), fabric.world_size):
+        one = frames.views_of(index, rng=np.random.default_rng(0))
+        views = collate([one], fabric.device)
+        with fabric.autocast():
+            result = learner.explain(views=views, generator=None)
+        numbers = np.array(_numbers(result, frames.truth_of(index)))
+        known = np.isfinite(numbers)
+        sums += np.where(known, numbers, 0)
+        counts += known
+    both = fabric.all_reduce(torch.from_numpy(np.stack([sums, counts])), reduce_op="sum")
+    sums, counts = both.cpu().numpy()
+    with np.errstate(invalid="ignore"):
+        return Scores(*map(float, sums / counts))
+
+
+def _numbers(result: BatchResult, truth: Truth) -> Scores:
+    """Scores of one target; the best source of each pixel counts."""
+    loss = result.loss
+    depth, motion = depth_scores(loss.depth[0], truth), motion_scores(result.motions, truth)
+    return Scores(
+        warp_error=float(loss.warped_error.mean()),
+        identity_error=float(loss.still_error.mean()),
+        abs_rel=depth.abs_rel,
+        delta1=depth.delta1,
+        constant_abs_rel=depth.constant_abs_rel,
+        translation_angle=motion.translation_angle,
+        rotation_error=motion.rotation_error,
+    )

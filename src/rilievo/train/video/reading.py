@@ -11,7 +11,7 @@ from rilievo.io.decode import decode
 from rilievo.io.exif import exif_facts
 from rilievo.io.limits import MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.pixels import upright_pixels
-from rilievo.train.video.lens import Straightening, straight, straightening
+from rilievo.train.video.calibration import Straightening, straight, straightening
 from rilievo.train.video.sequences import FrameSequence
 
 PYRAMID_SCALES = 3

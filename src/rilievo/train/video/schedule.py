@@ -1,9 +1,13 @@
-"""Length of a run, and its learning rate: a short warm-up, then falls at milestones or a cosine."""
+"""Length of a run, its learning rate, and its counts as a checkpoint holds them."""
 
 import math
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from rilievo.errors import InputError
+from rilievo.io.facts import FileSum
+from rilievo.train.engine.checkpoint import RunState
 from rilievo.train.video.config import VideoConfig
 
 _FALL = 0.1
@@ -117,3 +121,36 @@ class Course:
         passes = step * self.batches // self.epoch_batches
         before = (step - 1) * self.batches // self.epoch_batches
         return passes > before or step == self.steps
+
+
+_SUMMED = re.compile(r"best/weights\.safetensors|pictures/step-\d{7,12}\.png")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(slots=True, kw_only=True)
+class VideoState(RunState):
+    """Counts of a run on video.
+
+    Attributes:
+        best_error: Least error on the held-out targets; None before the first validation.
+        best_step: Step that had this error.
+        warned: Kinds of warnings that were given.
+        sums: Size and sha256 of the best weights and the pictures, as they were written.
+        planned: Number of steps that a run of so many minutes takes; 0 before its pace is known.
+        stale: Validations since the one with the least error.
+
+    Raises:
+        ValueError: If a checksum is none, or of another file.
+    """
+
+    best_error: float | None = None
+    best_step: int = 0
+    warned: tuple[str, ...] = ()
+    sums: Mapping[str, FileSum] = field(default_factory=dict)
+    planned: int = 0
+    stale: int = 0
+
+    def __post_init__(self) -> None:
+        for name, each in self.sums.items():
+            if not _SUMMED.fullmatch(name) or not _SHA256.fullmatch(each.sha256):
+                raise ValueError("its sums are of no files of a run")

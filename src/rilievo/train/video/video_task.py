@@ -16,24 +16,20 @@ from rilievo.io.atomic import replacing
 from rilievo.io.checksums import sum_of
 from rilievo.models.runs import WEIGHTS
 from rilievo.train.engine.checkpoint import save_weights
-from rilievo.train.engine.journal import VALIDATIONS, WARNINGS, Journal
+from rilievo.train.engine.folder import VALIDATIONS, WARNINGS, Journal
 from rilievo.train.engine.loop import Devices
 from rilievo.train.engine.task import Task, parameter_groups
 from rilievo.train.progress import Progress, listed
-from rilievo.train.video.averaging import averaged, weights_of
 from rilievo.train.video.batches import Batch
 from rilievo.train.video.collapse import Watch
 from rilievo.train.video.config import VideoConfig, VideoRunOptions
 from rilievo.train.video.frames import VideoFrames
 from rilievo.train.video.guide import Guide
-from rilievo.train.video.learner import Learner
+from rilievo.train.video.learner import Learner, averaged, validate, weights_of
 from rilievo.train.video.loader import batches
-from rilievo.train.video.pictures import save_pictures
 from rilievo.train.video.records import VideoRecord
-from rilievo.train.video.schedule import PACE_STEPS, Course, rate_factor
-from rilievo.train.video.state import VideoState
-from rilievo.train.video.summary import summarise
-from rilievo.train.video.validation import validate
+from rilievo.train.video.schedule import PACE_STEPS, Course, VideoState, rate_factor
+from rilievo.train.video.summary import save_pictures, summarise
 
 BEST = "best"
 _CLEARLY = 0.02

@@ -17,8 +17,7 @@ from rilievo.train.video.calibration import Calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
 from rilievo.train.video.sequences import SOURCE_ALONE, FrameSequence, Listed, OtherEye, first_photo
-from rilievo.train.video.sources.numbered import numbered_files
-from rilievo.train.video.sources.split_lists import find_lists, listed, read_frames
+from rilievo.train.video.sources.split_lists import find_lists, listed, numbered_files, read_frames
 from rilievo.train.video.trajectory import AUTO, read_kitti_poses
 
 _CAMERAS = {"l": "image_2", "r": "image_3"}

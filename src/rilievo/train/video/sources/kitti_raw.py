@@ -14,11 +14,12 @@ from rilievo.train.video.calibration import Calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
 from rilievo.train.video.sequences import SOURCE_ALONE, FrameSequence, Listed, OtherEye, first_photo
-from rilievo.train.video.sources.numbered import Numbered, numbered_files
 from rilievo.train.video.sources.split_lists import (
     ListedFrame,
+    Numbered,
     find_lists,
     listed,
+    numbered_files,
     read_frames,
 )
 

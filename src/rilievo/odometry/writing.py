@@ -1,29 +1,56 @@
-"""Draws a trajectory from above."""
+"""Writes trajectories as text in the formats of KITTI and TUM, and draws them from above."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.errors import MissingExtraError
+from rilievo.errors import needing
+from rilievo.geometry.transforms import axis_angle_from_rotation
 from rilievo.io.atomic import replacing
 from rilievo.metrics.trajectory import Freedom, fit_similarity, known_poses
 from rilievo.odometry.records import Trajectory
+
+
+def write_kitti(path: Path, poses: Float64[np.ndarray, "n 4 4"]) -> None:
+    """Write one line per frame: the upper three rows of ``world_T_cam``, row by row."""
+    _write(path, (" ".join(f"{number:.9e}" for number in pose[:3].ravel()) for pose in poses))
+
+
+def write_tum(
+    path: Path, seconds: Float64[np.ndarray, "n"], poses: Float64[np.ndarray, "n 4 4"]
+) -> None:
+    """Write one line per frame: seconds tx ty tz qx qy qz qw."""
+    _write(path, _tum_lines(seconds, poses))
+
+
+def _tum_lines(
+    seconds: Float64[np.ndarray, "n"], poses: Float64[np.ndarray, "n 4 4"]
+) -> Iterator[str]:
+    yield "# seconds tx ty tz qx qy qz qw"
+    for moment, pose in zip(seconds, poses, strict=True):
+        turn = axis_angle_from_rotation(pose[:3, :3])
+        angle = float(np.linalg.norm(turn))
+        # sin(a / 2) / a, which is one half at a = 0.
+        vector = turn * np.sinc(angle / (2 * np.pi)) / 2
+        numbers = (*pose[:3, 3], *vector, np.cos(angle / 2))
+        yield f"{moment:.6f} " + " ".join(f"{number:.9f}" for number in numbers)
+
+
+def _write(path: Path, lines: Iterator[str]) -> None:
+    with replacing(path) as part:
+        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
 
 _TRUE, _ESTIMATE = "#7a7a7a", "#c2410c"
 
 
 def check_can_draw() -> None:
-    """Check before any work that pictures can be drawn.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
-    try:
+    """Check before any work that pictures can be drawn."""
+    with needing("a picture of a trajectory", "evaluate"):
         import matplotlib  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("a picture of a trajectory", "evaluate") from error
 
 
 def write_picture(path: Path, trajectory: Trajectory) -> None:
@@ -31,10 +58,6 @@ def write_picture(path: Path, trajectory: Trajectory) -> None:
 
     The estimate is aligned to the truth at its first pose; if it is not metric, one scale is fitted
     too. The suffix of the file gives its format: ``.png`` or ``.svg``.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-        OutputError: If the file cannot be written.
     """
     check_can_draw()
     import matplotlib
