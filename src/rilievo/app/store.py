@@ -110,7 +110,6 @@ class Store:
         entry.size = size
 
     def __contains__(self, id: object) -> bool:
-        """Whether there is a result at an address."""
         return id in self._entries
 
     def remove(self, entry: Entry) -> None:

@@ -180,7 +180,6 @@ class FrameFolder(FrameSource):
         self.size, self.own_depth = first.shape, first.own_depth
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames in order; ``ticks`` is the position of the file in the folder."""
         self.fault = None
         passed: list[str] = []
         index = 0

@@ -117,7 +117,6 @@ class VideoWriter:
         sound: Sound | None,
         part: Path,
     ) -> None:
-        """Take over a container whose streams exist, and which is written to ``part``."""
         self.part = part
         self._container, self._stream, self._like = container, stream, like
         self._sound, self._finished = sound, False

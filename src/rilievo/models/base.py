@@ -173,7 +173,6 @@ def _confidence(
 
 
 def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
-    """Load the model that was pickled."""
     model = load()
     if model.weights_sha256 != weights_sha256:
         raise ModelError(

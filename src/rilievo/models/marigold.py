@@ -138,7 +138,6 @@ class DiffusionModel(Model):
         return self._inference(output)
 
     def _failure(self, error: Exception, photo: Photo) -> str:
-        """Reason why the pipeline failed, in one line."""
         if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
             return self._too_large(photo)
         height, width = photo.shape

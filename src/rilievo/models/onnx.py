@@ -193,7 +193,6 @@ def embedded_file(name: str) -> Path:
 
 
 def _line(metadata: Mapping[str, str], name: str) -> str:
-    """A text for messages and results, on one line."""
     text = metadata[name]
     if not 0 < len(text) <= _LONGEST:
         raise ModelError(f"{name} has 1 to {_LONGEST} characters, got {len(text)}")

@@ -25,7 +25,6 @@ class FlipAveraged(Model):
     """The average of a photograph's prediction and that of its mirror image, mirrored back."""
 
     def __init__(self, model: Model) -> None:
-        """Wrap ``model``; takes twice the time."""
         self._model = model
         self.card, self.weights_sha256 = model.card, model.weights_sha256
         self.settings = {**model.settings, "flip": True}
@@ -69,7 +68,6 @@ class Tiled(Model):
     """
 
     def __init__(self, model: Model, side: int) -> None:
-        """Wrap ``model``; tiles have ``side`` pixels of the photograph."""
         if side < 64:
             raise OptionError(f"tiles are at least 64 pixels wide, got {side}")
         self._model, self._side = model, side

@@ -29,7 +29,6 @@ class VideoNetwork(Network):
     def __init__(
         self, blueprint: VideoBlueprint, depth: DepthNet, *, post_process: bool = False
     ) -> None:
-        """Wrap a depth network."""
         super().__init__(preparation_of(blueprint))
         self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
 

@@ -171,7 +171,6 @@ class _Clip:
             yield self._prediction(alone, blank, within(self.model)).depth
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
-        """Yield every frame again, with its network output."""
         changed = InputError(
             f"{self.source.path}: the video changed while it was being read; try again"
         )

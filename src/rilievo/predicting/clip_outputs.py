@@ -163,7 +163,6 @@ class FolderSink(Sink):
     """A folder of files for each frame, ``000000.depth.npy`` and on."""
 
     def __init__(self, part: Path, folder: str, outputs: tuple[str, ...], form: ClipForm) -> None:
-        """Write into ``part``, which is renamed to ``folder`` later."""
         self._part, self._folder, self._outputs, self._form = part, folder, outputs, form
         self._facts: dict[str, dict[str, FileFacts]] = {output: {} for output in outputs}
         self._sums: dict[str, dict[str, FileSum]] = {output: {} for output in outputs}

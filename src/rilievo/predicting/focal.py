@@ -77,7 +77,6 @@ class VanishingCamera(Model):
     """
 
     def __init__(self, model: Model) -> None:
-        """Wrap ``model``, which answers all other photographs as before."""
         self._model = model
         self.card, self.weights_sha256 = model.card, model.weights_sha256
         self.settings, self.concurrent = model.settings, model.concurrent

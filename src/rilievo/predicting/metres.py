@@ -30,7 +30,6 @@ class Metres:
     """Source of ``known`` or ``sparse``; None if the user gave them."""
 
     def __bool__(self) -> bool:
-        """Whether any size is known."""
         return bool(self.known or self.sparse) or self.camera_height is not None
 
 

@@ -25,7 +25,6 @@ class Spool:
     """
 
     def __init__(self, file: IO[bytes], *, is_positive: bool) -> None:
-        """Begin at the start of an empty file."""
         self._file = file
         self._is_positive = is_positive
         self._record = np.dtype([])
@@ -56,7 +55,6 @@ class Spool:
         self.count += 1
 
     def __iter__(self) -> Iterator[Inference]:
-        """Yield the outputs from the first frame on, any number of times."""
         return (self._answer(row) for row in self._rows())
 
     def with_greys(self) -> Iterator[tuple[Inference, UInt8[np.ndarray, "h w"] | None]]:

@@ -99,7 +99,6 @@ class _Meter:
         self._start = time.perf_counter()
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Report the progress; every frame counts twice, once per pass."""
         rate = done / max(time.perf_counter() - self._start, 1e-9)
         share = f"{100 * done // total} %" if total else f"{done // 2} frames"
         left = f", {(total - done) / rate:.0f} s left" if total else ""

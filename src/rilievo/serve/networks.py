@@ -60,8 +60,6 @@ class _Waiting:
 
 
 class _InTurn(Model):
-    """A model that runs in the thread of the networks."""
-
     def __init__(self, model: Model, pool: ThreadPoolExecutor) -> None:
         self._model, self._pool = model, pool
         self.card, self.weights_sha256 = model.card, model.weights_sha256

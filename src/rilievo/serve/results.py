@@ -136,7 +136,6 @@ class _FilesResponse(Response):
             del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them."""
         try:
             async with asyncio.timeout(self._seconds):
                 await self._send(receive, send)

@@ -73,7 +73,6 @@ class Service:
     def __init__(
         self, options: ServeOptions, offered: Offered, folders: Folders, metrics: Metrics
     ) -> None:
-        """Begin without work."""
         self.options, self.offered, self.folders, self.metrics = options, offered, folders, metrics
         self.networks = Networks(
             offered.load,

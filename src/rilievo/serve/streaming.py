@@ -134,7 +134,6 @@ class _Frames:
             return int(before is not None)
 
     async def take(self) -> _Frame | None:
-        """The next frame; None after the last."""
         async with self._change:
             await self._change.wait_for(lambda: self._frame is not None or self._over)
             frame, self._frame = self._frame, None
@@ -142,7 +141,6 @@ class _Frames:
             return frame
 
     async def end(self) -> None:
-        """No more frames come."""
         async with self._change:
             self._over = True
             self._change.notify_all()

@@ -57,7 +57,6 @@ class Metric3DModel(Model):
     def __init__(
         self, path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str
     ) -> None:
-        """Open the file."""
         self.card, self.weights_sha256 = card, weights_sha256
         self.graph = Graph(path, options, card)
         self.normalises = holds_mean(path)
@@ -101,7 +100,6 @@ class Metric3DModel(Model):
     def _inside(
         self, field: Float32[np.ndarray, "*c h w"], place: Letterbox
     ) -> Float32[np.ndarray, "*c a b"]:
-        """Crop an output to the photograph."""
         if field.shape[-2:] != (HEIGHT, WIDTH):
             raise ModelError(
                 f"model '{self.card.name}': an output is {field.shape}, expected {HEIGHT} x {WIDTH}"

@@ -55,7 +55,6 @@ class Graph:
     """A published graph with one picture as its input."""
 
     def __init__(self, path: Path, options: LoadOptions, card: ModelCard) -> None:
-        """Open the file."""
         options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
         self.name = card.name
         self._session: Session = open_session(path, options)
@@ -114,7 +113,6 @@ class PictureModel(PreparedModel):
         *,
         weights_sha256: str,
     ) -> None:
-        """Open the file."""
         self.card, self.weights_sha256, self.preparation = card, weights_sha256, preparation
         self.graph = Graph(path, options, card)
         self.settings = {
