@@ -13,7 +13,7 @@ from rilievo.io.video import VideoReader
 from rilievo.models.base import Inference
 from rilievo.predicting.clip import predict_clip
 from rilievo.predicting.clip_options import ClipOptions
-from rilievo.predicting.steady import MOVING, Moment, steadied, still_frames
+from rilievo.predicting.frame_answers import MOVING, Moment, steadied, still_frames
 from rilievo.types import Photo
 
 SHAPE = (48, 64)

@@ -16,8 +16,7 @@ from rilievo.evaluate.predicting import Fill, fingerprint_of, refuse_other_photo
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.sources import find_predictions, open_run_cache
 from rilievo.models.base import Model
-from rilievo.predicting.consent import agree_to_calls
-from rilievo.predicting.run import refined
+from rilievo.predicting.run import agree_to_calls, refined
 from rilievo.predicting.summary import Tally
 from rilievo.types import DepthKind
 

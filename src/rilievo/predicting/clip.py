@@ -36,9 +36,8 @@ from rilievo.predicting.clip_outputs import (
     measure,
     open_sinks,
 )
-from rilievo.predicting.spool import Spool, spooling
+from rilievo.predicting.frame_answers import Spool, spooling, steady_answers, still_frames
 from rilievo.predicting.stages import FINISH, map_ahead
-from rilievo.predicting.steady import steady_answers, still_frames
 from rilievo.predicting.survey import Report, Survey, frames_ahead, survey
 from rilievo.types import DepthMap, Photo, Prediction
 

@@ -18,10 +18,9 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.sampling import shrink
 from rilievo.models.trimming import seen_by, within
 from rilievo.predicting.clip_options import ClipOptions, Metric
+from rilievo.predicting.frame_answers import MOVING, Correction, Spool
 from rilievo.predicting.looks import look_at
-from rilievo.predicting.spool import Spool
 from rilievo.predicting.stages import read_ahead
-from rilievo.predicting.steady import MOVING, Correction
 from rilievo.predicting.temporal import ScaleTrack
 from rilievo.types import Camera, Photo, Prediction
 

@@ -32,8 +32,8 @@ from itertools import groupby, pairwise
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from rilievo.predicting.frame_answers import MOVING, Correction
 from rilievo.predicting.looks import Look, compare
-from rilievo.predicting.steady import MOVING, Correction
 from rilievo.types import DepthKind
 
 SMOOTHED = 1.5

@@ -43,8 +43,8 @@ def serve(
         import uvicorn
         import websockets  # noqa: F401
 
-        from rilievo.serve.connections import ImpatientProtocol
         from rilievo.serve.folders import own_folder
+        from rilievo.serve.guard import ImpatientProtocol
         from rilievo.serve.service import share_arenas
 
     share_arenas()

@@ -22,8 +22,7 @@ from rilievo.io.colour import colourise
 from rilievo.io.formats.colour import picture_range
 from rilievo.io.formats.png16 import coding_of, encode
 from rilievo.io.photo import read_photo
-from rilievo.io.stored import with_nan
-from rilievo.io.writing import SaveOptions
+from rilievo.io.writing import SaveOptions, with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.options import PredictOptions
