@@ -147,9 +147,20 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     return with_expected_error(metric), fitted
 
 
-def joined(found: Metres, said: Metres) -> Metres:
-    """Join the points found in a photograph with those that the user gives."""
-    return replace(found, known=(*found.known, *said.known), method=None) if said.known else found
+def in_metres(
+    prediction: Prediction, metres: Metres, *, markers: float | None, own: OwnDepth | None
+) -> tuple[Prediction, str | None]:
+    """Convert by known sizes and markers of this side [m], or else by the depth in its own file.
+
+    Returns:
+        The prediction, and a remark on its metres.
+    """
+    if markers is not None:
+        prediction, found = with_markers(prediction, markers)
+        both = replace(found, known=(*found.known, *metres.known), method=None)
+        metres = both if metres.known else found
+    prediction, fitted = with_metres(prediction, metres)
+    return with_own_depth(prediction, own) if fitted is None else (prediction, fitted.warning)
 
 
 def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Prediction, str | None]:

@@ -23,14 +23,11 @@ from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres import (
-    joined,
+    in_metres,
     known_of,
     metres_of,
     sparse_facts,
     trust,
-    with_markers,
-    with_metres,
-    with_own_depth,
 )
 from rilievo.predicting.options import PredictOptions
 from rilievo.types import Photo, Setting
@@ -139,13 +136,8 @@ class Results:
             # Without normals, sharpening follows the edges for two fields instead of five.
             inference = replace(inference, normals=None)
         finished = self.model.finish(inference, photo)
-        if self.options.markers is not None:
-            finished, found = with_markers(finished, self.options.markers)
-            metres = joined(found, metres)
-        prediction, fitted = with_metres(finished, metres)
-        remark = None if fitted is None else fitted.warning
-        if not metres and self.options.own_depth == "on":
-            prediction, remark = with_own_depth(prediction, photo.own_depth)
+        own = photo.own_depth if self.options.own_depth == "on" else None
+        prediction, remark = in_metres(finished, metres, markers=self.options.markers, own=own)
         for each in filter(None, (remark, border_note(self.model, photo))):
             self.note(f"{printable(job.source)}: {each}")
         if self.options.known_table is None and prediction.calibration is not None:

@@ -17,7 +17,7 @@ from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera
-from rilievo.predicting.metres import joined, trust, with_markers, with_metres, with_own_depth
+from rilievo.predicting.metres import in_metres, trust
 from rilievo.serve.asked import Asked, Point
 from rilievo.serve.files import Written
 from rilievo.serve.refusals import in_request_words
@@ -70,14 +70,9 @@ def finish(
         # Sharpening follows the edges for two fields then, instead of five.
         inference = replace(inference, normals=None)
     prediction = model.finish(inference, photo)
-    if asked.markers is not None:
-        prediction, found = with_markers(prediction, asked.markers)
-        metres = joined(found, metres)
-    prediction, fitted = with_metres(prediction, metres)
-    remarks = [None if fitted is None else fitted.warning, border_note(model, photo)]
-    if not metres and asked.own_depth == "on":
-        prediction, remark = with_own_depth(prediction, photo.own_depth)
-        remarks.append(remark)
+    own = photo.own_depth if asked.own_depth == "on" else None
+    prediction, remark = in_metres(prediction, metres, markers=asked.markers, own=own)
+    remarks = [remark, border_note(model, photo)]
     if prediction.calibration is not None:
         remarks.append(trust(prediction.calibration))
     made_by = replace(prediction.made_by, model=shown)
