@@ -224,6 +224,20 @@ def check_answer(inference: Inference, card: ModelCard) -> None:
         )
 
 
+class WrappedModel(Model):
+    """A model that refines the answers of another one, ``model``."""
+
+    def __init__(self, model: Model, settings: Mapping[str, Setting] | None = None) -> None:
+        self.model = model
+        self.card, self.weights_sha256 = model.card, model.weights_sha256
+        self.settings = {**model.settings, **(settings or {})}
+        self.concurrent = model.concurrent
+
+    def interrupt(self) -> None:
+        """Interrupt the wrapped model."""
+        self.model.interrupt()
+
+
 class PaidModel(Model):
     """A model that sends each photograph to a service as a paid call."""
 

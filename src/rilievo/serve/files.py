@@ -7,13 +7,12 @@ removed when the answer is sent.
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from io import RawIOBase
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError
 from rilievo.io.output_table import OUTPUTS
-from rilievo.io.outputs import check_parts, save
+from rilievo.io.outputs import check_parts, is_installed, save
 from rilievo.io.writing import SaveOptions
 from rilievo.serve.folders import RequestFolder
 from rilievo.types import Prediction
@@ -162,14 +161,11 @@ def _alone(path: Path, size: int, folder: RequestFolder) -> Written:
 
 def can_give(prediction: Prediction, name: str) -> bool:
     """Whether a prediction has the parts of an output, and its package is installed."""
-    output = OUTPUTS[name]
-    if output.package is not None and find_spec(output.package) is None:
-        return False
     try:
         check_parts(prediction, [name])
     except (OptionError, InputError):
         return False
-    return True
+    return is_installed(name)
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:

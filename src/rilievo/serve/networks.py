@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from rilievo.models.base import Inference, Model
+from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.predicting.run import refined
 from rilievo.serve.refusals import GivenUp, stopping
 from rilievo.types import Photo, Prediction
@@ -59,15 +59,14 @@ class _Waiting:
         return self.variant, self.photo.shape
 
 
-class _InTurn(Model):
+class _InTurn(WrappedModel):
     def __init__(self, model: Model, pool: ThreadPoolExecutor) -> None:
-        self._model, self._pool = model, pool
-        self.card, self.weights_sha256 = model.card, model.weights_sha256
-        self.settings = model.settings
+        super().__init__(model)
+        self._pool = pool
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         try:
-            future = self._pool.submit(self._model.infer, photos)
+            future = self._pool.submit(self.model.infer, photos)
         except RuntimeError as error:  # the pool is shut down
             raise stopping() from error
         try:
@@ -76,7 +75,7 @@ class _InTurn(Model):
             raise stopping() from error
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        return self._model.finish(inference, photo)
+        return self.model.finish(inference, photo)
 
 
 class Networks:
