@@ -47,14 +47,7 @@ class Photographs:
         self._examples: dict[tuple[str, str], str] = {}
 
     async def predict(self, upload: Upload, client: str, asked: PredictAsked, left: Left) -> Entry:
-        """Predict a photograph, and keep the result; the entry must be released.
-
-        Args:
-            upload: The photograph; it is closed.
-            client: Visitor who asks.
-            asked: Parameters of the prediction.
-            left: Gives what ends when the visitor leaves.
-        """
+        """Predict a photograph, and keep the result; the entry must be released."""
         service, name = self._service, upload.name
         job = await service.job(upload, client)
 
@@ -182,16 +175,6 @@ class ZipOfResults(Response):
         outputs: tuple[str, ...],
         seconds: float | int,
     ) -> None:
-        """Prepare an answer.
-
-        Args:
-            photographs: Writes the files.
-            store: Holds the results.
-            entries: Results, already pinned; they are released.
-            client: Visitor who asks.
-            outputs: Outputs of each result.
-            seconds: Time in which the visitor must have taken it.
-        """
         headers = {"Content-Disposition": 'attachment; filename="results.zip"'}
         super().__init__(None, headers=headers, media_type="application/zip")
         del self.headers["content-length"]

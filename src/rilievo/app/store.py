@@ -47,13 +47,6 @@ class Store:
     """Results by address. The oldest of whoever has most make room for new ones."""
 
     def __init__(self, folder: Path, *, most_bytes: int, minutes: float | int) -> None:
-        """Begin without results.
-
-        Args:
-            folder: Folder for them, which nobody else uses.
-            most_bytes: Bytes of all results; one visitor has at most half.
-            minutes: Time without use after which a result is deleted.
-        """
         self.folder, self.minutes = folder, minutes
         self._disk = Disk(most_bytes)
         self._entries: dict[str, Entry] = {}

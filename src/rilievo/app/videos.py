@@ -86,14 +86,7 @@ class Videos:
         return self._work.get(entry.id)
 
     async def begin(self, upload: Upload, client: str, model: str, outputs: Sequence[str]) -> Entry:
-        """Begin to work on a video.
-
-        Args:
-            upload: The video; it is closed.
-            client: Visitor who asks.
-            model: Clients' name of the model.
-            outputs: Some of ``OUTPUTS``.
-        """
+        """Begin to work on a video."""
         try:
             name = self._service.offered.named(model)
             if not outputs or not set(outputs) <= set(OUTPUTS):

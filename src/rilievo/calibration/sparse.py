@@ -142,12 +142,7 @@ def _off_the_line(
 def spread_out(
     points: Float64[np.ndarray, "n 3"], shape: tuple[int, int]
 ) -> Float64[np.ndarray, "m 3"]:
-    """Reduce to at most ``MOST_POINTS``: the point of median depth in each cell of a grid.
-
-    Args:
-        points: Column, row [px] and metres.
-        shape: (height, width) of the picture [px].
-    """
+    """Reduce to at most ``MOST_POINTS``: the point of median depth in each cell of a grid."""
     points = _one_a_pixel(points)
     if len(points) <= MOST_POINTS:
         return points

@@ -29,14 +29,7 @@ class Coding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFormat:
-    """Properties of a video file.
-
-    Attributes:
-        size: (height, width) of its frames.
-        rate: Average frames a second.
-        time_base: Seconds of one tick. Matroska keeps times to the millisecond only.
-        coding: Storage of its frames.
-    """
+    """Properties of a video file."""
 
     size: tuple[int, int]
     rate: Fraction
@@ -151,9 +144,6 @@ class FrameFolder(FrameSource):
 
     A frame that is broken, or of another size than the first, is skipped and named in ``fault``;
     its place in time stays empty.
-
-    Attributes:
-        own_depth: Depth map stored in the file of the first frame; None if it was not asked for.
     """
 
     own_depth: OwnDepth | None

@@ -168,13 +168,7 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Permission to put a set of files in place.
-
-    Attributes:
-        stem: Path of the files without their suffixes.
-        files: Names of the files.
-        earlier: Our files of earlier runs that this set does not replace.
-    """
+    """Permission to put a set of files in place."""
 
     stem: Path
     files: tuple[str, ...]

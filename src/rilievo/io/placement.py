@@ -106,12 +106,7 @@ def filling(placement: Placement) -> Iterator[Placement]:
 
 
 def place_one(placement: Placement, *, durable: bool = True) -> None:
-    """Rename the parts of a set into place.
-
-    Args:
-        placement: The set.
-        durable: Whether the set survives a power cut, as for ``place``.
-    """
+    """Rename the parts of a set into place."""
     [error] = place([placement], durable=durable)
     if error is not None:
         raise error

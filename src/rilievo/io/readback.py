@@ -44,13 +44,7 @@ BROKEN_FILE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """Files of one prediction.
-
-    Attributes:
-        folder: Folder of the files.
-        sidecar: Description of the files.
-        named: Name of the file that the user asked for; None for the whole set.
-    """
+    """Files of one prediction."""
 
     folder: Path
     sidecar: Sidecar

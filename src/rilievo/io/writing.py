@@ -25,14 +25,7 @@ from rilievo.types import Prediction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Arrays of one file; None for parts that it does not hold.
-
-    Attributes:
-        values: Values of the depth map; undefined where not ``valid``.
-        valid: Mask of valid values; given together with ``values``.
-        normals: Unit normals in our axes.
-        confidence: Confidence in [0, 1].
-    """
+    """Arrays of one file; None for parts that it does not hold."""
 
     values: Float32[np.ndarray, "h w"] | None = None
     valid: Bool[np.ndarray, "h w"] | None = None

@@ -173,13 +173,7 @@ def checkpoint_card(repository: str) -> ModelCard:
 
 
 def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
-    """Card of an unknown checkpoint, whose kind the user states.
-
-    Args:
-        source: Repository, or the absolute path of a folder.
-        kind: Kind of its depth.
-        local: Whether ``source`` is a folder.
-    """
+    """Card of an unknown checkpoint, whose kind the user states."""
     return ModelCard(
         name=source,
         summary="a checkpoint in a local folder" if local else "a checkpoint of the hub",
@@ -213,14 +207,7 @@ def tensor_report(
     *,
     prefix: str = "",
 ) -> TensorReport:
-    """Make a sorted report from the output of transformers' and diffusers' loaders.
-
-    Args:
-        missing: Names of missing tensors.
-        extra: Names of extra tensors.
-        misshapen: Name, found shape and expected shape of each tensor with the wrong shape.
-        prefix: Prefix for the names: the part of a pipeline.
-    """
+    """Make a sorted report from the output of transformers' and diffusers' loaders."""
     return TensorReport(
         missing=sorted(prefix + name for name in missing),
         extra=sorted(prefix + name for name in extra),

@@ -119,13 +119,7 @@ def repository_card(repository: str) -> ModelCard:
 
 
 def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelCard:
-    """Card of an unknown pipeline, before its files have been read.
-
-    Args:
-        source: Repository, or the absolute path of a folder.
-        kind: Kind of its depth, if the user states it.
-        local: Whether ``source`` is a folder.
-    """
+    """Card of an unknown pipeline, before its files have been read."""
     return ModelCard(
         name=source if local else PREFIX + source,
         summary="a pipeline in a local folder" if local else "a pipeline of the hub",

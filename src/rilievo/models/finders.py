@@ -88,13 +88,7 @@ def _initials(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request for a model.
-
-    Attributes:
-        name: Name of the model, or the path of a file or folder.
-        kind: Kind of its depth, if the user states it.
-        options: Options of running it.
-    """
+    """A request for a model."""
 
     name: str | Path
     kind: DepthKind | None

@@ -45,13 +45,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineIndex:
-    """Content of ``model_index.json``, checked.
-
-    Attributes:
-        class_name: Class of the pipeline.
-        parts: Parts by name, which is also the name of their folder; None for a part saved as null.
-        settings: All other arguments of the pipeline.
-    """
+    """Content of ``model_index.json``, checked."""
 
     class_name: str
     parts: Mapping[str, Part | None]

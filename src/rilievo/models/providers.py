@@ -47,13 +47,7 @@ def device_of(provider: str, asked: str) -> str:
 
 
 def inference_session(path: Path, device: str, threads: int | None) -> Any:
-    """Open a file with ONNX Runtime.
-
-    Args:
-        path: The ONNX file.
-        device: Device name, see ``providers``.
-        threads: Threads of one inference; None takes one per core.
-    """
+    """Open a file with ONNX Runtime."""
     import onnxruntime
 
     chosen = providers(device, onnxruntime.get_available_providers())

@@ -71,15 +71,7 @@ def open_faster(
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> SomeModel:
-    """Load a model with the faster engine if ``options`` leave the engine open.
-
-    Args:
-        load: Function that loads the model; with ``auto`` it takes the reference.
-        path: The ONNX file.
-        options: Options of running it.
-        weights_sha256: Hash that identifies the network; by default that of the file.
-        clock: Function that returns the time in seconds.
-    """
+    """Load a model with the faster engine if ``options`` leave the engine open."""
     if not _is_open(path, options):
         return load(options)
     place = _place(path, options, weights_sha256 or sha256(path))

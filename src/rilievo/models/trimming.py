@@ -31,7 +31,6 @@ class Trimmed(WrappedModel):
     """
 
     def __init__(self, model: Model, margins: Margins | None = None) -> None:
-        """Wrap ``model``; without ``margins`` of all photographs, those of each one are found."""
         super().__init__(model, {"trim": True})
         self.same_margins = margins
 

@@ -54,13 +54,6 @@ def predict_clip(
 ) -> ClipSidecar:
     """Predict a video and write its results, all of them or none.
 
-    Args:
-        source: A video or a folder of frames.
-        model: Model that predicts.
-        target: Path of the results without suffix; its folder is made if missing.
-        options: Options of prediction and output.
-        report: Called with the progress; every frame counts twice, once per pass.
-
     Returns:
         The content of the JSON.
     """

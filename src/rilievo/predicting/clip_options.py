@@ -14,12 +14,7 @@ from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Prediction, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """Conversion of a video's depth to metres, found from the first frame.
-
-    Attributes:
-        fit: Fit from the model's numbers of the first frame to metres.
-        facts: Facts about the calibration, for the JSON.
-    """
+    """Conversion of a video's depth to metres, found from the first frame."""
 
     fit: Fit
     facts: Calibration

@@ -27,14 +27,7 @@ _PERCENTILES = (2.0, 98.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """Range of the depth of a whole video.
-
-    Attributes:
-        kind: Kind of its numbers.
-        low: Smallest valid number; 0 if there is none.
-        high: Largest valid number; 0 if there is none.
-        colours: Percentiles of the drawn numbers, those of ``rilievo.io.colour.colour_range``.
-    """
+    """Range of the depth of a whole video."""
 
     kind: DepthKind
     low: float
@@ -84,13 +77,7 @@ Rendered = UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFiles:
-    """Paths of the results of one video.
-
-    Attributes:
-        target: Path without suffix.
-        outputs: Names in ``OUTPUTS``.
-        picture_suffix: ``.mp4``, or ``.mkv`` if the sound needs it.
-    """
+    """Paths of the results of one video."""
 
     target: Path
     outputs: tuple[str, ...]
@@ -115,16 +102,7 @@ class ClipFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipForm:
-    """Properties that the results of one video share.
-
-    Attributes:
-        size: (height, width) [px].
-        rate: Average frames per second.
-        time_base: Seconds of one tick.
-        sound: Source of the pictures' sound; None for no sound.
-        extent: Extent of depth; None if there is no depth.
-        options: Options of writing.
-    """
+    """Properties that the results of one video share."""
 
     size: tuple[int, int]
     rate: Fraction

@@ -32,12 +32,7 @@ KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float
 
 
 def read_camera(camera: CameraLike | None, size: tuple[int, int]) -> Camera | None:
-    """Read the intrinsics of a photograph.
-
-    Args:
-        camera: Intrinsics, a matrix K, a focal length, or None.
-        size: (height, width) of the photograph [px].
-    """
+    """Read the intrinsics of a photograph."""
     if camera is None or isinstance(camera, Camera):
         return camera
     try:

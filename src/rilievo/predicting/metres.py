@@ -34,13 +34,7 @@ class Metres:
 
 
 def metres_of(options: PredictOptions, job: Job, shape: tuple[int, int]) -> Metres:
-    """Collect the known sizes in one photograph, or in the first frame of a clip.
-
-    Args:
-        options: Options of the run.
-        job: Job of the photograph or clip.
-        shape: (height, width) of its pictures [px].
-    """
+    """Collect the known sizes in one photograph, or in the first frame of a clip."""
     known = known_of(options, job)
     sparse: tuple[KnownPoint, ...] = ()
     if options.sparse is not None:
@@ -84,10 +78,6 @@ def sparse_facts(options: PredictOptions, job: Job) -> dict[str, Setting]:
 
 def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metres]:
     """Read the printed markers in a photograph.
-
-    Args:
-        prediction: Prediction with its photograph.
-        side: Length of their black squares' sides [m].
 
     Returns:
         The prediction and the depths at the markers' centres. The focal length comes from the

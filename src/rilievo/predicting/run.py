@@ -164,15 +164,7 @@ def predict_jobs(
     tally: Tally,
     ready: Callable[[Path], None] | None = None,
 ) -> None:
-    """Predict photographs in a stream, then clips one by one; failures are reported and skipped.
-
-    Args:
-        photos: Jobs of single photographs.
-        clips: Jobs of videos and sequences.
-        results: Writer of the results.
-        tally: Counter of successes, failures and notes.
-        ready: Function that prepares a folder for results; ``make_ready`` if None.
-    """
+    """Predict photographs in a stream, then clips one by one; failures are reported and skipped."""
     predict_photos(
         _unfinished(photos, results, tally, ready or make_ready),
         results.model,

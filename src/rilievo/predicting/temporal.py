@@ -72,11 +72,6 @@ class ScaleTrack:
     """Collector of a video's frames, in one pass, that computes a correction for each."""
 
     def __init__(self, kind: DepthKind) -> None:
-        """Begin a video.
-
-        Args:
-            kind: Kind of the model's numbers; the affine kinds get a shift too.
-        """
         self._affine = kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
         self._steps: list[_Step] = []
         self._reference: Look | None = None

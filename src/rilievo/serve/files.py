@@ -76,16 +76,7 @@ _SMALL = 2**22
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """Files that are ready to be sent, and removed afterwards.
-
-    Attributes:
-        name: Name of what is sent.
-        media_type: Media type of what is sent.
-        content: All of it where it is small; its files are removed already then.
-        paths: One file to be sent as it is, or several to be packed.
-        size: Bytes that are sent; None of a zip.
-        folder: Folder of the files.
-    """
+    """Files that are ready to be sent, and removed afterwards."""
 
     name: str
     media_type: str
@@ -128,15 +119,7 @@ def write(
     folder: RequestFolder,
     stem: str,
 ) -> Written:
-    """Write outputs into the folder of a request, which has reserved room for them.
-
-    Args:
-        prediction: Prediction to write.
-        outputs: Names in ``OUTPUTS``, ``json``, or ``all``, which are those that it can give.
-        options: Settings with which they are written.
-        folder: Folder of the request.
-        stem: Name of the files without suffix.
-    """
+    """Write outputs into the folder of a request, which has reserved room for them."""
     names = at_most(outputs)
     if "all" in outputs:
         names = tuple(name for name in names if can_give(prediction, name))

@@ -18,15 +18,7 @@ _MOST_LOADED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A model and the refinements that a request asks for.
-
-    Attributes:
-        name: Name of the model, as the server was started with it.
-        flip: Whether to average with the mirror image.
-        sharp: Whether answers follow the edges of the photograph.
-        trim: Whether uniform borders are left out.
-        vanishing_points: Whether an unknown focal length is searched for.
-    """
+    """A model and the refinements that a request asks for."""
 
     name: str
     flip: bool = False
@@ -92,14 +84,6 @@ class Networks:
         window: float | int = 0.0,
         observe: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """Begin without a model.
-
-        Args:
-            load: Makes a model by its name.
-            most: Photographs of a batch.
-            window: Seconds to wait for others of a batch while some are being decoded.
-            observe: Function that is called with the size of each batch.
-        """
         self._load, self._most, self._window, self._observe = load, most, window, observe
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._loading = asyncio.Lock()
@@ -140,13 +124,7 @@ class Networks:
     async def infer(
         self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True
     ) -> Inference:
-        """One photograph's answer, at the network's resolution.
-
-        Args:
-            variant: Model and refinements.
-            photo: The photograph.
-            is_wanted: Whether somebody still waits for it; the network does not run otherwise.
-        """
+        """One photograph's answer, at the network's resolution."""
         if self._is_closed:
             raise stopping()
         model = await self.model(variant)

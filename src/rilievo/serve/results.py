@@ -55,16 +55,7 @@ def finish(
     shown: str,
     without_normals: bool = False,
 ) -> Result:
-    """Bring an answer to the photograph's size, and to metres where a size is known.
-
-    Args:
-        model: Model that answered.
-        inference: Answer of the model.
-        photo: Photograph of the request.
-        asked: Parameters of the request.
-        shown: Name of the model for clients; that of a file may be a path of the server.
-        without_normals: Whether nothing is made of normals, which saves time.
-    """
+    """Bring an answer to the photograph's size, and to metres where a size is known."""
     metres = asked.metres()
     if without_normals and metres.camera_height is None:
         # Sharpening follows the edges for two fields then, instead of five.
@@ -81,12 +72,7 @@ def finish(
 
 
 def record(result: Result, points: list[Point]) -> dict[str, object]:
-    """The JSON of a prediction.
-
-    Args:
-        result: The prediction.
-        points: (column, row) [px] of points whose values it tells.
-    """
+    """The JSON of a prediction."""
     said: dict[str, object] = json.loads(to_json(describe(result.prediction)))
     for name in ("files", "earlier", "run"):  # of files on a disk
         said.pop(name, None)

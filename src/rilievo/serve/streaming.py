@@ -110,11 +110,6 @@ class _Frames:
     """Frames between the task that receives them and the one that answers them."""
 
     def __init__(self, *, newest: bool) -> None:
-        """Begin without a frame.
-
-        Args:
-            newest: Whether a frame replaces one that waits; else its sender waits.
-        """
         self._newest = newest
         self._change = asyncio.Condition()
         self._frame: _Frame | None = None

@@ -34,15 +34,7 @@ _STD = tuple(255 * each for each in IMAGENET_STD)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterbox:
-    """Position of a photograph in the network's input [px].
-
-    Attributes:
-        top: Number of rows above it.
-        left: Number of columns left of it.
-        height: Number of its rows.
-        width: Number of its columns.
-        scale: Size in the input divided by that of the photograph.
-    """
+    """Position of a photograph in the network's input [px]."""
 
     top: int
     left: int

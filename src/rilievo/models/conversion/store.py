@@ -52,12 +52,7 @@ PRECISIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The engine chosen for a model in torch.
-
-    Attributes:
-        options: Options with an engine other than ``auto``.
-        usual: Whether the engine is a default, which another one may replace.
-    """
+    """The engine chosen for a model in torch."""
 
     options: LoadOptions
     usual: bool
