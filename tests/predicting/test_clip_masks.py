@@ -12,7 +12,7 @@ from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.video import VideoReader
 from rilievo.models.base import Inference
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions, ClipSidecar
+from rilievo.predicting.clip_outputs import ClipOptions, ClipSidecar
 from rilievo.predicting.frame_answers import spooling
 from rilievo.types import Camera, CameraSource, Photo
 

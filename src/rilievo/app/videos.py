@@ -14,7 +14,7 @@ from rilievo.io.frames import FrameSource, open_video
 from rilievo.io.limits import check_size
 from rilievo.models.base import Model
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions
+from rilievo.predicting.clip_outputs import ClipOptions
 from rilievo.serve.networks import Variant
 from rilievo.serve.service import Service
 from rilievo.serve.turns import Turns

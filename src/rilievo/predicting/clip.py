@@ -24,21 +24,22 @@ from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import write_sidecar
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import for_frames, frames_note, within
-from rilievo.predicting.clip_options import ClipOptions, ClipSidecar, VideoFacts
 from rilievo.predicting.clip_outputs import (
     AS_PICTURES,
     ClipFiles,
     ClipForm,
+    ClipOptions,
+    ClipSidecar,
     Extent,
     Rendered,
     Sink,
+    VideoFacts,
     has_videos,
-    measure,
     open_sinks,
 )
 from rilievo.predicting.frame_answers import Spool, spooling, steady_answers, still_frames
 from rilievo.predicting.stages import FINISH, map_ahead
-from rilievo.predicting.survey import Report, Survey, frames_ahead, survey
+from rilievo.predicting.survey import Report, Survey, frames_ahead, measure, survey
 from rilievo.types import DepthMap, Photo, Prediction
 
 _PIXELS_AT_ONCE = 32_000_000

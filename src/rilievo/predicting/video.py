@@ -10,7 +10,7 @@ from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.frames import FrameFolder, FrameSource, open_video
 from rilievo.io.limits import printable
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions, Metric
+from rilievo.predicting.clip_outputs import ClipOptions, Metric
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres import metres_of, with_metres
 from rilievo.predicting.options import PredictOptions
