@@ -131,7 +131,7 @@ def _answer(folder: Path) -> None:
 def _read_answer(folder: Path) -> object:
     """A picture and an answer of a service, by what is done with them once they are bytes."""
     body = (folder / "depth.png").read_bytes()
-    picture = grey_picture([("image/png", body)], (36, 48))
+    picture = grey_picture([body], (36, 48))
     return picture, _ask(BytesIO((folder / "answer.json").read_bytes()))
 
 
