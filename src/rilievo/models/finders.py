@@ -15,7 +15,7 @@ from rilievo.io.limits import as_typed
 from rilievo.models import diffusion_cards, embedded_cards, monodepth2, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.checkpoints import KINDS, checkpoint_card, listed_cards, unlisted_card
+from rilievo.models.checkpoints import KINDS, listed_cards, unlisted_card
 from rilievo.models.runs import is_run, is_video_run, run_card, video_run_card
 from rilievo.networks.video.folder import is_official
 from rilievo.outside import OpenTable, is_place, load_outside
@@ -54,7 +54,7 @@ MODELS: OpenTable[ModelCard] = OpenTable({card.name: card for card in _CARDS}, "
 def find_card(name: str) -> ModelCard:
     """Find the card of a model by its name, its repository on the hub, or its ``module:load``."""
     if name in KINDS:
-        return checkpoint_card(name)
+        return KINDS[name]
     if name in diffusion_cards.REPOSITORIES:
         return diffusion_cards.repository_card(name)
     if name == monodepth2.NAME:
@@ -176,10 +176,10 @@ def _revised(asked: Asked) -> Found | None:
 
 def _of_table(asked: Asked) -> Found:
     known, _, revision = asked.text.partition("@")
-    card = MODELS.own.get(known) or checkpoint_card(known)
+    card = MODELS.own.get(known) or KINDS[known]
     entry = ENTRIES.get(known)
     if entry is not None and entry.twin is not None and _needs_twin(asked.options, revision):
-        card = checkpoint_card(entry.twin)
+        card = KINDS[entry.twin]
     if revision and card.source is None:
         raise ModelError(f"model '{known}' ships inside the package, so it has no '@{revision}'")
     return Found(card=card, revision=revision or None)
