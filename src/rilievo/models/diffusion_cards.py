@@ -195,70 +195,38 @@ class DiffusionSettings:
             raise OptionError(f"resolution is 0, or 32 to 8192 pixels, got {self.resolution}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """One row of ``REPOSITORIES``; licences are those that the authors state for the weights."""
-
-    name: str
-    summary: str
-    licence: str
-    normals: bool = False
-
-
-# The RAIL++-M licence allows commercial use, and forbids some harmful uses.
-_RAIL = "OpenRAIL++-M"
-_DEPTH, _NORMALS = "Marigold depth", "Marigold normals"
-
-REPOSITORIES: Mapping[str, _Known] = {
-    "prs-eth/marigold-depth-v1-1": _Known(
-        name="marigold/depth-v1-1", summary=f"{_DEPTH} 1.1, few steps (DDIM)", licence=_RAIL
-    ),
-    "prs-eth/marigold-depth-v1-0": _Known(
-        name="marigold/depth-v1-0",
-        summary=f"{_DEPTH} 1.0, the paper's (DDIM, 10 to 50 steps)",
-        licence="Apache-2.0",
-    ),
-    "prs-eth/marigold-depth-lcm-v1-0": _Known(
-        name="marigold/depth-lcm", summary=f"{_DEPTH} 1.0, 1 to 4 steps (LCM)", licence="Apache-2.0"
-    ),
-    "prs-eth/marigold-normals-v1-1": _Known(
-        name="marigold/normals-v1-1",
-        summary=f"{_NORMALS} 1.1, few steps (DDIM)",
-        licence=_RAIL,
-        normals=True,
-    ),
-    "prs-eth/marigold-normals-lcm-v0-1": _Known(
-        name="marigold/normals-lcm",
-        summary=f"{_NORMALS} 0.1, 1 to 4 steps (LCM)",
-        licence="Apache-2.0",
-        normals=True,
-    ),
-}
-
-
-def listed_cards() -> tuple[ModelCard, ...]:
-    """Cards of all known repositories."""
-    return tuple(repository_card(repository) for repository in REPOSITORIES)
-
-
-def repository_card(repository: str) -> ModelCard:
-    """Card of a known repository: depth in [0, 1] with the nearest surface at 0, or normals."""
-    known = REPOSITORIES[repository]
+def _marigold(
+    name: str, what: str, repository: str, licence: str, *, normals: bool = False
+) -> ModelCard:
+    """Card of depth in [0, 1] with the nearest surface at 0, or of normals."""
     return ModelCard(
-        name=known.name,
-        summary=known.summary,
-        kind=None if known.normals else DepthKind.AFFINE,
-        normals=known.normals,
+        name=f"marigold/{name}",
+        summary=f"Marigold {'normals' if normals else 'depth'} {what}",
+        kind=None if normals else DepthKind.AFFINE,
+        normals=normals,
         confidence=True,
-        licence=known.licence,
+        licence=licence,
         commercial=True,
         megabytes=MEGABYTES,
         extra=EXTRA,
         speed=_SLOW,
         loader=LOADER,
-        source=repository,
+        source=f"prs-eth/marigold-{repository}",
         settings=SETTINGS,
     )
+
+
+# The RAIL++-M licence allows commercial use, and forbids some harmful uses.
+_RAIL, _FREE = "OpenRAIL++-M", "Apache-2.0"
+_CARDS = (
+    _marigold("depth-v1-1", "1.1, few steps (DDIM)", "depth-v1-1", _RAIL),
+    _marigold("depth-v1-0", "1.0, the paper's (DDIM, 10 to 50 steps)", "depth-v1-0", _FREE),
+    _marigold("depth-lcm", "1.0, 1 to 4 steps (LCM)", "depth-lcm-v1-0", _FREE),
+    _marigold("normals-v1-1", "1.1, few steps (DDIM)", "normals-v1-1", _RAIL, normals=True),
+    _marigold("normals-lcm", "0.1, 1 to 4 steps (LCM)", "normals-lcm-v0-1", _FREE, normals=True),
+)
+REPOSITORIES: Mapping[str, ModelCard] = {str(card.source): card for card in _CARDS}
+"""Cards of known pipelines; licences are those that the authors state for the weights."""
 
 
 def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelCard:
@@ -277,21 +245,16 @@ def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelC
 
 
 def find_pipeline(name: str, kind: DepthKind | None) -> tuple[ModelCard, str | None] | None:
-    """Find the card and the revision of a pipeline that has no short name.
+    """Find the card and the revision of a pipeline that has no short name; None for other names.
 
-    Args:
-        name: A folder that diffusers saved, ``diffusers:org/name`` or a known repository; the
-            latter two may be followed by ``@`` and a revision.
-        kind: Kind of its depth, if the user states it.
-
-    Returns:
-        Card and revision; None if the name is not that of a pipeline.
+    ``name`` is a folder that diffusers saved, ``diffusers:org/name`` or a known repository; the
+    latter two may be followed by ``@`` and a revision.
     """
     if os.path.isfile(Path(name) / FILE):
         return unlisted_card(str(Path(name).resolve()), kind, local=True), None
     repository, _, revision = name.removeprefix(PREFIX).partition("@")
     if repository in REPOSITORIES:
-        return repository_card(repository), revision or None
+        return REPOSITORIES[repository], revision or None
     if name.startswith(PREFIX):
         return unlisted_card(repository, kind, local=False), revision or None
     return None

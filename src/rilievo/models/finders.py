@@ -33,7 +33,7 @@ _CARDS = (
     *embedded_cards.listed_cards(),
     *(entry.card for entry in ENTRIES.values()),
     *listed_cards(),
-    *diffusion_cards.listed_cards(),
+    *diffusion_cards.REPOSITORIES.values(),
     *replicate_cards.listed_cards(),
 )
 
@@ -56,7 +56,7 @@ def find_card(name: str) -> ModelCard:
     if name in KINDS:
         return KINDS[name]
     if name in diffusion_cards.REPOSITORIES:
-        return diffusion_cards.repository_card(name)
+        return diffusion_cards.REPOSITORIES[name]
     if name == monodepth2.NAME:
         return monodepth2.family_card()
     if name not in MODELS and not is_place(name):
@@ -204,8 +204,8 @@ def _pipeline(asked: Asked) -> Found | None:
 
 
 def _paid(asked: Asked) -> Found | None:
-    found = replicate_cards.find_version(asked.text, asked.kind)
-    return None if found is None else Found(card=found[0], revision=found[1])
+    card = replicate_cards.find_version(asked.text, asked.kind)
+    return None if card is None else Found(card=card)
 
 
 def _folder(asked: Asked) -> Found | None:
