@@ -189,13 +189,9 @@ def _needs_twin(options: "LoadOptions", revision: str) -> bool:
     """Whether the request needs transformers, because the published ONNX file cannot do it."""
     if revision or options.engine == "torch" or options.precision == "fp16":
         return True
-    return options.device.startswith("cuda") and not _onnxruntime_has_cuda()
+    from rilievo.models.providers import has_cuda
 
-
-def _onnxruntime_has_cuda() -> bool:
-    import onnxruntime
-
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return options.device.startswith("cuda") and not has_cuda()
 
 
 def _pipeline(asked: Asked) -> Found | None:

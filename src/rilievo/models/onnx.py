@@ -136,10 +136,7 @@ class OnnxModel(PreparedModel):
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run the session."""
-        if not self._session.one_by_one:
-            return self._session.run(batch)
-        each = [self._session.run(part) for part in np.split(batch, len(batch))]
-        return {name: np.concatenate([answers[name] for answers in each]) for name in each[0]}
+        return self._session.run(batch)
 
 
 def says_what_it_is(path: Path) -> bool:
