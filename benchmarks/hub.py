@@ -249,7 +249,7 @@ def _difference(model: str, path: str, engine: str) -> float:
 @outside_model(MODELS["depth-anything-v2/small"])
 def load(options: LoadOptions) -> "Model":
     """Open the file as the catalogue does."""
-    from rilievo.models.catalogue.depth_anything_v2 import open_model
+    from rilievo.models.catalogue.pictures import open_model
 
     card = MODELS["depth-anything-v2/small"]
     return open_model(Path(os.environ[GRAPH]), options, card, weights_sha256="0")
