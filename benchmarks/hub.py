@@ -35,7 +35,7 @@ from benchmarks.photographs import make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 from rilievo.models.engines import LoadOptions
-from rilievo.models.listing import MODELS
+from rilievo.models.finders import MODELS
 from rilievo.models.outside import outside_model
 
 if TYPE_CHECKING:

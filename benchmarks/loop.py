@@ -61,8 +61,8 @@ def run(settings: Settings) -> Report:
 
 def _main(photo: Path, rounds: int) -> dict[str, list[float]]:
     import rilievo
+    from rilievo.models.finders import DEFAULT_MODEL
     from rilievo.models.last import last_model
-    from rilievo.models.listing import DEFAULT_MODEL
 
     network: list[float] = []
     with last_model(DEFAULT_MODEL) as model:

@@ -28,7 +28,7 @@ def running_service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 def model(kind: DepthKind = DepthKind.AFFINE, **settings: Setting) -> ReplicateModel:
     found = find_version("replicate:who/depth", kind)
     assert found is not None
-    return load(found[0], LoadOptions(settings={"calls": 9, **settings}), QUICK)
+    return load(found, LoadOptions(settings={"calls": 9, **settings}), QUICK)
 
 
 def photo(height: int = 48, width: int = 64, seed: int = 0) -> Photo:

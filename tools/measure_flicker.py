@@ -20,8 +20,8 @@ from real_sets import REAL_SETS
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Model
 from rilievo.models.sampling import shrink
+from rilievo.predicting.frame_answers import Moment, steadied, still_frames
 from rilievo.predicting.looks import look_at
-from rilievo.predicting.steady import Moment, steadied, still_frames
 from rilievo.predicting.temporal import ScaleTrack
 from rilievo.types import DepthMap, Photo
 

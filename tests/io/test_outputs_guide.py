@@ -15,7 +15,7 @@ from PIL import Image
 from predictions import prediction
 from rilievo.io.colour import COLOUR_MAPS
 from rilievo.io.outputs import OUTPUTS, save
-from rilievo.predicting.clip_options import ClipSidecar
+from rilievo.predicting.clip_outputs import ClipSidecar
 from rilievo.types import Prediction
 
 GUIDE = Path(__file__).parents[2] / "docs" / "outputs.md"

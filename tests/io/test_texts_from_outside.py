@@ -14,7 +14,7 @@ from rilievo.io.outputs import save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
 from rilievo.models.checkpoint_config import read_config, read_processor
-from rilievo.models.pipeline_index import read_index
+from rilievo.models.diffusion_cards import read_index
 from rilievo.models.runs import is_run, read_run
 from rilievo.sweep.results import read_cell
 

@@ -243,7 +243,7 @@ def test_every_entry_states_licence_adapter_and_files(name: str) -> None:
     assert (entry.commercial is False) == ("NC" in entry.licence or "amlr" in entry.licence)
     if entry.twin is not None:
         twin = KINDS[entry.twin]
-        assert (twin.kind, twin.name) == (entry.kind, None)
+        assert (twin.kind, twin.name) == (entry.kind, entry.twin)
 
 
 def test_what_only_transformers_does_goes_to_the_checkpoint_of_the_same_network() -> None:

@@ -1,8 +1,6 @@
 """Models at replicate.com: sent, waited for, checked before they are believed, secrets kept."""
 
 import io
-import time
-from email.utils import formatdate
 
 import numpy as np
 import pytest
@@ -113,16 +111,6 @@ def test_a_busy_service_is_asked_again_after_the_time_that_it_names(service: Ser
     assert len(times) == 2
     assert times[1] - times[0] >= 1
     assert len(service.predictions) == 1
-
-
-def test_retry_after_may_be_a_date(service: Service) -> None:
-    told = model()
-    due = int(time.time()) + 2
-    date = formatdate(due, usegmt=True)
-    service.next("POST /v1/files", Said(status=503, headers={"Retry-After": date}))
-    told.predict([photo()])
-    assert len([each for each in service.requests if each.path == "/v1/files"]) == 2
-    assert time.time() >= due - 0.1
 
 
 def test_a_wait_that_is_too_long_is_said_and_not_waited(service: Service) -> None:

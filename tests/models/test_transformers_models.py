@@ -200,6 +200,6 @@ def test_every_known_checkpoint_states_what_must_be_known(repository: str) -> No
     assert repository.count("/") == 1
     assert known.licence
     assert known.commercial is not ("NC" in known.licence or "amlr" in known.licence)
-    if known.name is not None:
+    if known.name != repository:
         assert MODELS[known.name].source == repository
         assert MODELS[known.name].extra == "models"

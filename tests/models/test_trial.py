@@ -14,7 +14,7 @@ from rilievo.models import load_model, trial
 from rilievo.models.base import Inference, Model
 from rilievo.models.catalogue.pictures import open_model
 from rilievo.models.engines import LoadOptions
-from rilievo.models.listing import MODELS
+from rilievo.models.finders import MODELS
 
 Load = Callable[[LoadOptions], Model]
 

@@ -14,7 +14,7 @@ from rilievo.io.video import VideoReader
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import Trimmed, border_note, for_frames, frames_note
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions
+from rilievo.predicting.clip_outputs import ClipOptions
 from rilievo.predicting.run import refined
 from rilievo.types import Camera, CameraSource, Photo, Prediction
 

@@ -29,8 +29,7 @@ from rilievo.io.video import VideoReader
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Model
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions, ClipSidecar, Metric
-from rilievo.predicting.clip_outputs import FolderSink
+from rilievo.predicting.clip_outputs import ClipOptions, ClipSidecar, FolderSink, Metric
 from rilievo.types import Calibration, DepthKind, Prediction
 
 SIZE = (96, 128)
@@ -473,7 +472,7 @@ sys.path.insert(0, {tests!r})
 from relief import Relief
 from rilievo.io.video import VideoReader
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions
+from rilievo.predicting.clip_outputs import ClipOptions
 
 options = ClipOptions(outputs=("colour", "png16"))
 model = Relief([1.0, 1.1, 0.9])

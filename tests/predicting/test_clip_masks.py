@@ -12,8 +12,8 @@ from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.video import VideoReader
 from rilievo.models.base import Inference
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions, ClipSidecar
-from rilievo.predicting.spool import spooling
+from rilievo.predicting.clip_outputs import ClipOptions, ClipSidecar
+from rilievo.predicting.frame_answers import spooling
 from rilievo.types import Camera, CameraSource, Photo
 
 SIZE = (96, 128)
@@ -76,7 +76,7 @@ def test_what_has_no_depth_costs_the_spool_no_precision(tmp_path: Path) -> None:
         spool.append(Inference(depth=np.where(valid, depth, np.float32(0)), valid=valid))
         spool.append(Inference(depth=depth))
         spool.append(Inference(depth=np.zeros_like(depth), valid=nowhere))
-        masked, whole, empty = spool
+        (masked, _), (whole, _), (empty, _) = spool
     assert masked.depth is not None
     np.testing.assert_array_equal(masked.valid, valid)
     np.testing.assert_allclose(masked.depth[valid], depth[valid], rtol=2e-6)

@@ -10,7 +10,7 @@ from rilievo.errors import InputError
 from rilievo.io.readback import read_prediction
 from rilievo.io.video import VideoReader
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions
+from rilievo.predicting.clip_outputs import ClipOptions
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rilievo.io.colour import Drawn
-from rilievo.predicting.clip_outputs import measure
+from rilievo.predicting.survey import measure
 from rilievo.types import DepthKind, DepthMap
 
 

@@ -65,7 +65,7 @@ def test_an_output_takes_what_it_needs_and_nothing_unheard_of() -> None:
 def test_all_says_what_a_missing_package_leaves_out(
     save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rilievo.predicting.results.find_spec", lambda name: None)
+    monkeypatch.setattr("rilievo.io.outputs.find_spec", lambda name: None)
     results = Results(model=Relief(), options=PredictOptions(output=tmp_path, save=save))
     said = list(results.left_out_of_all())
     assert any("exr" in line and "rilievo[formats]" in line for line in said) is (save == "all")

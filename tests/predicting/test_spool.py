@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rilievo.models.base import Inference
-from rilievo.predicting.spool import spooling
+from rilievo.predicting.frame_answers import spooling
 
 
 def answers(count: int) -> list[Inference]:
@@ -31,7 +31,7 @@ def test_positive_depth_keeps_its_proportions(tmp_path: Path) -> None:
         for answer in given:
             spool.append(answer)
         for _ in range(2):
-            for answer, back in zip(given, spool, strict=True):
+            for answer, (back, _) in zip(given, spool, strict=True):
                 assert answer.depth is not None
                 # Half a step of a range of e^6 in 65,535 steps.
                 np.testing.assert_allclose(back.depth, answer.depth, rtol=5e-5)
@@ -43,7 +43,7 @@ def test_other_depth_keeps_its_differences_whatever_its_sign(tmp_path: Path) -> 
     numbers = np.linspace(-3, 2, 99, dtype=np.float32).reshape(9, 11)
     with spooling(tmp_path, is_positive=False) as spool:
         spool.append(Inference(depth=numbers))
-        [back] = spool
+        [(back, _)] = spool
     np.testing.assert_allclose(back.depth, numbers, atol=5 / 65535)
     assert back.normals is None
     assert back.confidence is None
@@ -53,7 +53,7 @@ def test_other_depth_keeps_its_differences_whatever_its_sign(tmp_path: Path) -> 
 def test_a_constant_map_comes_back(tmp_path: Path, value: float) -> None:
     with spooling(tmp_path, is_positive=True) as spool:
         spool.append(Inference(depth=np.full((4, 5), value, np.float32)))
-        [back] = spool
+        [(back, _)] = spool
     np.testing.assert_allclose(back.depth, value, rtol=1e-5)
 
 

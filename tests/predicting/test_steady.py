@@ -12,8 +12,8 @@ from relief import Relief
 from rilievo.io.video import VideoReader
 from rilievo.models.base import Inference
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions
-from rilievo.predicting.steady import MOVING, Moment, steadied, still_frames
+from rilievo.predicting.clip_outputs import ClipOptions
+from rilievo.predicting.frame_answers import MOVING, Moment, steadied, still_frames
 from rilievo.types import Photo
 
 SHAPE = (48, 64)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from rilievo.predicting.frame_answers import MOVING, Correction
 from rilievo.predicting.looks import compare, look_at
-from rilievo.predicting.steady import MOVING, Correction
 from rilievo.predicting.temporal import HELD, SMOOTHED, ScaleTrack, smooth_path
 from rilievo.types import DepthKind, DepthMap, Photo
 

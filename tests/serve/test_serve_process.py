@@ -20,7 +20,7 @@ from PIL import Image
 from websockets.sync.client import connect
 
 import rilievo
-from rilievo.serve import connections
+from rilievo.serve import guard
 from serve_process import ServeProcess, serve_process
 
 PATIENCE = 60.0
@@ -156,10 +156,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     async def app(scope: object, receive: object, send: object) -> None:
         """Answer nothing."""
 
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
-    config = uvicorn.Config(
-        app, http=connections.ImpatientProtocol, lifespan="off", log_level="critical"
-    )
+    monkeypatch.setattr(guard, "HEAD_SECONDS", 0.2)
+    config = uvicorn.Config(app, http=guard.ImpatientProtocol, lifespan="off", log_level="critical")
     served = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=served.run, args=([listener],), daemon=True)

@@ -16,7 +16,7 @@ from moge_lookalike import write_moge
 from published_graphs import write_inverse_depth
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.models.listing import find_card
+from rilievo.models.finders import find_card
 from rilievo.views.browser.app_parts import EXAMPLES
 from rilievo.views.browser.document import AppSettings
 from rilievo.views.browser.folder import write_page

@@ -10,8 +10,8 @@ from PIL import Image
 
 from rilievo.models import load_model
 from rilievo.models.checkpoint_config import check_config, read_config, read_processor
+from rilievo.models.diffusion_cards import read_index, wanted
 from rilievo.models.hashes import lock_path, read_locked
-from rilievo.models.pipeline_index import read_index, wanted
 from rilievo.models.replicate import addresses, grey_picture
 from rilievo.types import Photo
 from torture.reader import Reader, write_text
@@ -131,7 +131,7 @@ def _answer(folder: Path) -> None:
 def _read_answer(folder: Path) -> object:
     """A picture and an answer of a service, by what is done with them once they are bytes."""
     body = (folder / "depth.png").read_bytes()
-    picture = grey_picture([("image/png", body)], (36, 48))
+    picture = grey_picture([body], (36, 48))
     return picture, _ask(BytesIO((folder / "answer.json").read_bytes()))
 
 

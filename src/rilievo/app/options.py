@@ -11,10 +11,18 @@ import tyro
 from rilievo.errors import OptionError
 from rilievo.models import MODELS, embedded_cards, replicate_cards
 from rilievo.models.card import ModelCard
+from rilievo.models.model_options import Rule, check_rules
 from rilievo.models.separate import find_file
 from rilievo.serve.options import ServeOptions, is_count, is_positive
 
 _PACKAGES = {"models": ("torch", "transformers", "diffusers")}
+_RULES: tuple[Rule, ...] = (
+    ("max_frames", is_count, "1 or more"),
+    ("max_seconds", is_positive, "a positive number"),
+    ("video_limit", is_positive, "a positive number"),
+    ("keep_minutes", is_positive, "a positive number"),
+    ("keep_megabytes", is_positive, "a positive number"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +72,7 @@ class AppOptions(ServeOptions):
                 "--token-file: the page asks for no token; put it behind a proxy that asks for a "
                 "password, or take 'rilievo serve'"
             )
-        if not is_count(self.max_frames):
-            raise OptionError(f"--max-frames is 1 or more, got {self.max_frames}")
-        for name in ("max_seconds", "video_limit", "keep_minutes", "keep_megabytes"):
-            if not is_positive(getattr(self, name)):
-                raise OptionError(
-                    f"--{name.replace('_', '-')} is a positive number, got {getattr(self, name)}"
-                )
+        check_rules(self, _RULES)
 
     @property
     def offered(self) -> tuple[str, ...]:

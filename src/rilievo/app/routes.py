@@ -13,10 +13,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from rilievo.app.photographs import PHOTO, THUMBNAIL, VIEW, Photographs
+from rilievo.app.photographs import PHOTO, THUMBNAIL, VIEW, Photographs, ZipOfResults
 from rilievo.app.store import Entry, Store
 from rilievo.app.videos import MADE, Videos
-from rilievo.app.zips import ZipOfResults
 from rilievo.serve.asked import PredictAsked, output_names, read_asked
 from rilievo.serve.files import JSON
 from rilievo.serve.refusals import Refusal

@@ -47,13 +47,6 @@ class Store:
     """Results by address. The oldest of whoever has most make room for new ones."""
 
     def __init__(self, folder: Path, *, most_bytes: int, minutes: float | int) -> None:
-        """Begin without results.
-
-        Args:
-            folder: Folder for them, which nobody else uses.
-            most_bytes: Bytes of all results; one visitor has at most half.
-            minutes: Time without use after which a result is deleted.
-        """
         self.folder, self.minutes = folder, minutes
         self._disk = Disk(most_bytes)
         self._entries: dict[str, Entry] = {}
@@ -110,7 +103,6 @@ class Store:
         entry.size = size
 
     def __contains__(self, id: object) -> bool:
-        """Whether there is a result at an address."""
         return id in self._entries
 
     def remove(self, entry: Entry) -> None:

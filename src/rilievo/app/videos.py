@@ -14,7 +14,7 @@ from rilievo.io.frames import FrameSource, open_video
 from rilievo.io.limits import check_size
 from rilievo.models.base import Model
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions
+from rilievo.predicting.clip_outputs import ClipOptions
 from rilievo.serve.networks import Variant
 from rilievo.serve.service import Service
 from rilievo.serve.turns import Turns
@@ -86,14 +86,7 @@ class Videos:
         return self._work.get(entry.id)
 
     async def begin(self, upload: Upload, client: str, model: str, outputs: Sequence[str]) -> Entry:
-        """Begin to work on a video.
-
-        Args:
-            upload: The video; it is closed.
-            client: Visitor who asks.
-            model: Clients' name of the model.
-            outputs: Some of ``OUTPUTS``.
-        """
+        """Begin to work on a video."""
         try:
             name = self._service.offered.named(model)
             if not outputs or not set(outputs) <= set(OUTPUTS):

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.io.output_table import OUTPUTS
-from rilievo.io.stored import with_nan
+from rilievo.io.writing import with_nan
 from rilievo.models.base import Inference
 from rilievo.serve.files import can_give
 from rilievo.serve.results import Result, record

@@ -61,7 +61,6 @@ class KnownLength:
             raise OptionError(f"known length {self}: its two ends lie on the same pixel")
 
     def __str__(self) -> str:
-        """The text form that the command line takes."""
         return ",".join(
             f"{each:.10g}" for each in (self.u1, self.v1, self.u2, self.v2, self.metres)
         )
@@ -136,7 +135,6 @@ class KnownPoint:
             )
 
     def __str__(self) -> str:
-        """The text form that the command line takes."""
         text = f"{self.u:.10g},{self.v:.10g},{self.metres:.10g}"
         return text if self.along is Along.AXIS else f"{text},{self.along}"
 

@@ -68,13 +68,7 @@ def find_markers(pixels: UInt8[np.ndarray, "h w 3"]) -> tuple[Marker, ...]:
 
 
 def points_of(markers: Sequence[Marker], camera: Camera, side: float) -> tuple[KnownPoint, ...]:
-    """Depth at the middle of each marker.
-
-    Args:
-        markers: Markers found in the photograph.
-        camera: Intrinsics of the photograph.
-        side: Length of the black squares' sides [m].
-    """
+    """Depth at the middle of each marker."""
     if not markers:
         raise CalibrationError(
             f"no marker is seen whose side has {LEAST_SIDE:.0f} pixels: come nearer, or print "
@@ -159,26 +153,14 @@ _CELLS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page of markers that was written.
-
-    Attributes:
-        side: Length of the black squares' sides [m].
-        ids: Numbers of the markers.
-    """
+    """A page of markers that was written."""
 
     side: float
     ids: range
 
 
 def write_page(path: Path, *, side: float = 0.06, paper: str = "a4", first: int = 0) -> Page:
-    """Write a page with as many markers as fit, and a line for checking the printed size.
-
-    Args:
-        path: File to write, ending in .pdf or .png.
-        side: Length of the black squares' sides [m].
-        paper: Name of the sheet in ``PAPERS``.
-        first: Number of the first marker, so that several pages can differ.
-    """
+    """Write a page with as many markers as fit, and a line for checking the printed size."""
     if path.suffix.lower() not in FORMATS:
         raise OptionError(f"'{path.name}' has no suffix of a page; expected .pdf or .png")
     if paper not in PAPERS:

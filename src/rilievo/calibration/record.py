@@ -62,13 +62,7 @@ class Field:
 def find_field(
     places: Sequence[tuple[float, float]], logs: Sequence[float], shape: tuple[int, int]
 ) -> Field | None:
-    """Fit a field to known places; None where a single factor does as well.
-
-    Args:
-        places: Column and row of each place [px].
-        logs: Logarithm of true over fitted depth at each place.
-        shape: (height, width) of the picture.
-    """
+    """Fit a field to known places; None where a single factor does as well."""
     at, y = np.array(places, np.float64) / shape[1], np.array(logs, np.float64)
     kept = np.abs(y - np.median(y)) <= _MOST_LOG
     at, y = _thinned(at[kept], y[kept])

@@ -57,10 +57,7 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple
         points = _of_map(read_map(path), shape, unit, printable(path))
     if not len(points):
         raise InputError(f"{path}: has no point with depth inside the picture")
-    return tuple(
-        KnownPoint(u=float(u), v=float(v), metres=float(metres))
-        for u, v, metres in spread_out(points, shape)
-    )
+    return _known(spread_out(points, shape))
 
 
 def of_array(
@@ -70,10 +67,7 @@ def of_array(
     points = _of_map(np.asarray(depth), shape, unit, "sparse")
     if not len(points):
         raise InputError("sparse: has no pixel with depth")
-    return tuple(
-        KnownPoint(u=float(u), v=float(v), metres=float(metres))
-        for u, v, metres in spread_out(points, shape)
-    )
+    return _known(spread_out(points, shape))
 
 
 def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple[KnownPoint, ...]:
@@ -96,9 +90,11 @@ def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple
     if own.along_ray:
         rays = np.array([ray(camera, Pixel(u, v, "")) for u, v, _ in points])
         points[:, 2] /= np.linalg.norm(rays, axis=1)
-    return tuple(
-        KnownPoint(u=float(u), v=float(v), metres=float(metres)) for u, v, metres in points
-    )
+    return _known(points)
+
+
+def _known(points: Float64[np.ndarray, "n 3"]) -> tuple[KnownPoint, ...]:
+    return tuple(KnownPoint(u=u, v=v, metres=metres) for u, v, metres in points.tolist())
 
 
 def plausible(
@@ -142,12 +138,7 @@ def _off_the_line(
 def spread_out(
     points: Float64[np.ndarray, "n 3"], shape: tuple[int, int]
 ) -> Float64[np.ndarray, "m 3"]:
-    """Reduce to at most ``MOST_POINTS``: the point of median depth in each cell of a grid.
-
-    Args:
-        points: Column, row [px] and metres.
-        shape: (height, width) of the picture [px].
-    """
+    """Reduce to at most ``MOST_POINTS``: the point of median depth in each cell of a grid."""
     points = _one_a_pixel(points)
     if len(points) <= MOST_POINTS:
         return points

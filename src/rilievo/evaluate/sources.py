@@ -20,8 +20,7 @@ from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.stored import open_stack
 from rilievo.io.limits import printable
 from rilievo.models.base import Model
-from rilievo.predicting.consent import agree_to_calls
-from rilievo.predicting.run import refined
+from rilievo.predicting.run import agree_to_calls, refined
 from rilievo.predicting.summary import Tally
 from rilievo.types import DepthKind
 

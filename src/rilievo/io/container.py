@@ -45,13 +45,7 @@ _MAX_FAULTS_IN_A_ROW = 32
 
 @dataclass(slots=True)
 class Damage:
-    """Counts of what went wrong during decoding; updated as the reader advances.
-
-    Attributes:
-        frames: Number of frames decoded so far.
-        count: Number of damaged places.
-        after: Number of frames decoded before the first damaged place.
-    """
+    """Counts of what went wrong during decoding; updated as the reader advances."""
 
     frames: int = 0
     count: int = 0

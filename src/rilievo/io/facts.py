@@ -26,13 +26,7 @@ MEANINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
-    """The photograph that a result was made from.
-
-    Attributes:
-        file: File name without folders.
-        width: Width of the upright photograph, and of every map and picture [px].
-        height: Height of the same [px].
-    """
+    """The photograph that a result was made from."""
 
     file: str
     width: int
@@ -79,15 +73,7 @@ class CameraFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourFacts:
-    """Colouring of a depth picture.
-
-    Attributes:
-        map: Name of the colour map.
-        draws: Quantity drawn: "1/depth", "depth", "values" or "-values".
-        low: Value that gets the first colour.
-        high: Value that gets the last colour.
-        invalid: RGB colour of invalid pixels.
-    """
+    """Colouring of a depth picture."""
 
     map: str
     draws: str
@@ -128,12 +114,7 @@ class SurfaceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSum:
-    """Size and checksum of a file.
-
-    Attributes:
-        bytes: Size of the file.
-        sha256: SHA-256 of its content.
-    """
+    """Size and checksum of a file."""
 
     bytes: int
     sha256: str

@@ -29,14 +29,7 @@ class Coding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFormat:
-    """Properties of a video file.
-
-    Attributes:
-        size: (height, width) of its frames.
-        rate: Average frames a second.
-        time_base: Seconds of one tick. Matroska keeps times to the millisecond only.
-        coding: Storage of its frames.
-    """
+    """Properties of a video file."""
 
     size: tuple[int, int]
     rate: Fraction
@@ -151,9 +144,6 @@ class FrameFolder(FrameSource):
 
     A frame that is broken, or of another size than the first, is skipped and named in ``fault``;
     its place in time stays empty.
-
-    Attributes:
-        own_depth: Depth map stored in the file of the first frame; None if it was not asked for.
     """
 
     own_depth: OwnDepth | None
@@ -180,7 +170,6 @@ class FrameFolder(FrameSource):
         self.size, self.own_depth = first.shape, first.own_depth
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames in order; ``ticks`` is the position of the file in the folder."""
         self.fault = None
         passed: list[str] = []
         index = 0

@@ -117,12 +117,7 @@ def reason(error: BaseException) -> str:
 
 
 def unreadable(error: OSError, path: Path | str) -> InputError:
-    """Convert an error of the system, such as missing permission, to one that says how to mend it.
-
-    Args:
-        error: The error; its file name is used where it has one.
-        path: File name to use otherwise.
-    """
+    """Convert an error of the system, such as missing permission, to one of ours."""
     name = printable(os.fsdecode(error.filename) if error.filename else path)
     shown = name if len(name) <= 1000 else f"{name[:200]}..."
     return InputError(f"{shown}: cannot be read ({reason(error)})")

@@ -102,9 +102,15 @@ def check_outputs(names: Sequence[str]) -> None:
     if not names:
         raise OptionError(f"no outputs are named; known: {', '.join(OUTPUTS)}")
     for name in names:
-        output = OUTPUTS.find(name)
-        if output.extra and output.package and find_spec(output.package) is None:
-            raise MissingExtraError(f"output '{name}'", output.extra)
+        extra = OUTPUTS.find(name).extra
+        if extra and not is_installed(name):
+            raise MissingExtraError(f"output '{name}'", extra)
+
+
+def is_installed(name: str) -> bool:
+    """Whether the package that an output needs, if any, is installed."""
+    package = OUTPUTS.find(name).package
+    return package is None or find_spec(package) is not None
 
 
 def check_parts(prediction: Prediction, names: Sequence[str]) -> None:

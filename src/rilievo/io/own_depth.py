@@ -49,13 +49,7 @@ _Map = Float64[np.ndarray, "h w"]
 def own_depth_of(
     image: Image.Image, file: BufferedReader | BytesIO | None, orientation: int
 ) -> OwnDepth | None:
-    """Read the depth map of a loaded photograph; None where it has none.
-
-    Args:
-        image: Image that Pillow opened and loaded.
-        file: File that the image was read from; pictures appended to it are searched there.
-        orientation: EXIF orientation of the photograph (tag 0x0112).
-    """
+    """Read the depth map of a loaded photograph; None where it has none."""
     packet = xmp.packet_of(image)
     if xmp.speaks_of(image, DEPTH_MAP):
         return _told("Dynamic Depth", lambda: _dynamic(image, packet, file, orientation))

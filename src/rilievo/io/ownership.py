@@ -24,7 +24,7 @@ from rilievo.io.facts import FORMAT, FileFacts, Sidecar
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import read_text
 from rilievo.io.placement import Placement
-from rilievo.io.sidecar import read_sidecar, sidecar_path
+from rilievo.io.sidecar import find_sidecar, sidecar_path
 from rilievo.types import MadeBy, Setting
 
 MEND = "--overwrite (overwrite=True) makes it anew, or take another --output"
@@ -43,9 +43,8 @@ def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> S
             known, and photographs are then told apart by their depth values.
     """
     path = sidecar_path(stem)
-    try:
-        before = read_sidecar(path)
-    except InputError:
+    before = find_sidecar(path)
+    if before is None:
         return None
     words = told_apart(before, about.made_by, run) or (_contents(before, about) if not run else "")
     if words:
@@ -169,13 +168,7 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Permission to put a set of files in place.
-
-    Attributes:
-        stem: Path of the files without their suffixes.
-        files: Names of the files.
-        earlier: Our files of earlier runs that this set does not replace.
-    """
+    """Permission to put a set of files in place."""
 
     stem: Path
     files: tuple[str, ...]
@@ -242,9 +235,8 @@ def pending_path(stem: Path) -> Path:
 def _finished(stem: Path) -> set[str]:
     """Names of the files that a complete run wrote, with the JSON file itself."""
     path = sidecar_path(stem)
-    try:
-        sidecar = read_sidecar(path)
-    except InputError:
+    sidecar = find_sidecar(path)
+    if sidecar is None:
         return set()
     return {path.name, *(facts.file for facts in sidecar.files), *sidecar.earlier}
 

@@ -106,12 +106,7 @@ def filling(placement: Placement) -> Iterator[Placement]:
 
 
 def place_one(placement: Placement, *, durable: bool = True) -> None:
-    """Rename the parts of a set into place.
-
-    Args:
-        placement: The set.
-        durable: Whether the set survives a power cut, as for ``place``.
-    """
+    """Rename the parts of a set into place."""
     [error] = place([placement], durable=durable)
     if error is not None:
         raise error
@@ -153,7 +148,6 @@ class _Set:
         self._is_placed = False
 
     def announce(self) -> None:
-        """Write the notice as a part file."""
         notice = self.placement.notice
         self._notice = _Part(new_part(notice), notice)
         self._notice.part.write_text(self.placement.notice_text, encoding="utf-8")
@@ -164,7 +158,6 @@ class _Set:
         return [self._notice, *self.placement.data(), self.placement.commit()]
 
     def place_notice(self) -> None:
-        """Rename the notice into place."""
         assert self._notice is not None, "announced"
         self._notice.place()
 
@@ -176,12 +169,10 @@ class _Set:
             each.place()
 
     def place_record(self) -> None:
-        """Rename the record, which states that the set is complete."""
         self.placement.commit().place()
         self._is_placed = True
 
     def fail(self, path: Path, error: OSError | OutputError) -> None:
-        """Stop working on this set after an error."""
         self.error = error if isinstance(error, OutputError) else unwritable(path, error)
 
     def end(self) -> None:

@@ -19,7 +19,7 @@ from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import check_regular, printable, read_text
 from rilievo.io.output_table import OUTPUTS, load
 from rilievo.io.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
-from rilievo.io.stored import Stored
+from rilievo.io.writing import Stored
 from rilievo.types import DepthMap, Prediction
 
 # Errors that zip, numpy (which tokenises headers), Pillow and OpenEXR raise for damaged files.
@@ -44,13 +44,7 @@ BROKEN_FILE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """Files of one prediction.
-
-    Attributes:
-        folder: Folder of the files.
-        sidecar: Description of the files.
-        named: Name of the file that the user asked for; None for the whole set.
-    """
+    """Files of one prediction."""
 
     folder: Path
     sidecar: Sidecar

@@ -66,6 +66,14 @@ def read_sidecar(path: Path) -> Sidecar:
     return parse_sidecar(read_text(path), printable(path))
 
 
+def find_sidecar(path: Path) -> Sidecar | None:
+    """Read the JSON file beside results; None where there is none that can be read."""
+    try:
+        return read_sidecar(path)
+    except InputError:
+        return None
+
+
 def parse_sidecar(text: str, name: str) -> Sidecar:
     """Parse a sidecar; errors call it ``name``."""
     try:

@@ -129,7 +129,6 @@ class _Look:
     unknown: list[Path] = field(default_factory=list)
 
     def at(self, path: Path) -> None:
-        """Check a file, and the files that it lists."""
         name = path.name
         if name == CHECKSUMS or name.endswith(f".{CHECKSUMS}"):
             self._checksums(path)

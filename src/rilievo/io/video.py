@@ -36,7 +36,6 @@ class VideoReader(FrameSource):
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file and decode its first frame."""
         self.path, self.fault, self.notes = path, None, ()
         with opened(path) as container:
             stream = video_stream(path, container)
@@ -61,7 +60,6 @@ class VideoReader(FrameSource):
         self.size = (width, height) if self._turn.transpose else (height, width)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames that can be decoded, from first to last."""
         self.fault = None
         damage = Damage()
         step = max(1, round(1 / (self.rate * self.time_base)))

@@ -44,20 +44,9 @@ def sound_suffix(path: Path) -> str | None:
 
 
 class Sound:
-    """The first sound track of a video, copied into another file as that is written.
-
-    Attributes:
-        fault: Damage found, in one line; None if there was none.
-    """
+    """The first sound track of a video, copied into another file as that is written."""
 
     def __init__(self, path: Path, target: OutputContainer, *, origin: Fraction) -> None:
-        """Add the track to ``target``, before anything is written to it.
-
-        Args:
-            path: The video; ``target`` has to be able to hold its sound (see ``sound_suffix``).
-            target: The file being written.
-            origin: Time [s] in the video that becomes zero.
-        """
         self.fault: str | None = None
         self._target = target
         self._packets = self._read(path, origin)
@@ -117,7 +106,6 @@ class VideoWriter:
         sound: Sound | None,
         part: Path,
     ) -> None:
-        """Take over a container whose streams exist, and which is written to ``part``."""
         self.part = part
         self._container, self._stream, self._like = container, stream, like
         self._sound, self._finished = sound, False
@@ -130,12 +118,7 @@ class VideoWriter:
     def write(
         self, pixels: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"], ticks: int
     ) -> None:
-        """Add a frame.
-
-        Args:
-            pixels: RGB for pictures, 16-bit grey for values, of the format's size.
-            ticks: Time of the frame; greater than that of the frame before, and not negative.
-        """
+        """Add a frame."""
         assert pixels.shape[:2] == self._like.size, "a video has frames of one size"
         frame = self._frame(pixels)
         frame.pts, frame.time_base = ticks, self._like.time_base
@@ -172,13 +155,7 @@ class VideoWriter:
 def writing_video(
     path: Path, like: VideoFormat, *, sound: SoundSource | None = None
 ) -> Iterator[VideoWriter]:
-    """Write a video that is renamed to ``path`` when the block ends without error (``replacing``).
-
-    Args:
-        path: Path ending in ``.mp4`` or ``.mkv``; values need ``.mkv``.
-        like: Format of the video.
-        sound: Sound track to copy unchanged, with its times.
-    """
+    """Write a video that is renamed to ``path`` when the block ends without error."""
     with replacing(path) as part, writing_part(path, part, like, sound=sound) as writer:
         yield writer
 

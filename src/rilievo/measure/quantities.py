@@ -151,7 +151,6 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
 
 
 def _metric(prediction: Prediction) -> Camera:
-    """Camera of a prediction in metres."""
     if prediction.depth.kind is not DepthKind.METRIC:
         raise CalibrationError(
             f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one known "

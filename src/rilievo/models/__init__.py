@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from rilievo.errors import OptionError, suggest
 from rilievo.models.checkpoints import KINDS
-from rilievo.models.finders import Asked, Found, find, loader
-from rilievo.models.listing import DEFAULT_MODEL, MODELS, find_card
+from rilievo.models.finders import DEFAULT_MODEL, MODELS, Asked, Found, find, find_card, loader
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:

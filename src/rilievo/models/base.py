@@ -173,7 +173,6 @@ def _confidence(
 
 
 def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
-    """Load the model that was pickled."""
     model = load()
     if model.weights_sha256 != weights_sha256:
         raise ModelError(
@@ -223,6 +222,20 @@ def check_answer(inference: Inference, card: ModelCard) -> None:
             f"model '{card.name}' says its depth is {card.kind}, but returned values that "
             "are not positive: is its kind right?"
         )
+
+
+class WrappedModel(Model):
+    """A model that refines the answers of another one, ``model``."""
+
+    def __init__(self, model: Model, settings: Mapping[str, Setting] | None = None) -> None:
+        self.model = model
+        self.card, self.weights_sha256 = model.card, model.weights_sha256
+        self.settings = {**model.settings, **(settings or {})}
+        self.concurrent = model.concurrent
+
+    def interrupt(self) -> None:
+        """Interrupt the wrapped model."""
+        self.model.interrupt()
 
 
 class PaidModel(Model):

@@ -75,13 +75,7 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
 
 
 def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
-    """Refuse a network that is much larger than its files of weights.
-
-    Args:
-        make: Function that builds it, called without allocating memory for its tensors.
-        held: Size of its files of weights [bytes].
-        path: Path of the checkpoint, for messages.
-    """
+    """Refuse a network that is much larger than its files of weights."""
     import torch
 
     with torch.device("meta"):
@@ -113,12 +107,7 @@ _HALF = (0.5, 0.5, 0.5)
 
 
 def read_processor(folder: Path, model_type: str) -> Preparation:
-    """Read the preparation that a checkpoint's authors use.
-
-    Args:
-        folder: Folder of the checkpoint.
-        model_type: Architecture in its ``config.json``.
-    """
+    """Read the preparation that a checkpoint's authors use."""
     path = folder / FILE
     if not os.path.lexists(path):
         raise ModelError(f"{folder}: no {FILE}, which describes the preparation of photographs")

@@ -7,7 +7,8 @@ the authors state for the weights, and ``UNKNOWN`` where that was not certain.
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from rilievo.errors import ModelError
@@ -20,59 +21,29 @@ LOADER = "rilievo.models.transformers:load"
 EXTRA = "models"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """One row of ``KINDS``.
-
-    Attributes:
-        name: Name in ``MODELS``; None for a checkpoint that is loaded by its repository only, such
-            as the twin of a published ONNX file (``catalogue.table``).
-        kind: Kind of its depth.
-        summary: Description, and its range in metres if it has one.
-        licence: Licence of the weights: SPDX identifier, or the authors' name for it.
-        commercial: Whether the licence allows commercial use; None if unknown.
-        megabytes: Size of the weights; None if unknown.
-        speed: Time for one 640x480 photograph on two CPU cores, in words.
-    """
-
-    name: str | None = None
-    kind: DepthKind
-    summary: str
-    licence: str
-    commercial: bool | None
-    megabytes: float | None = None
-    speed: str = "not measured"
-
-
-def _inverse(
+def _card(
+    kind: DepthKind,
     name: str | None,
     summary: str,
     licence: str,
     megabytes: float | None = None,
     speed: str = "not measured",
-) -> Checkpoint:
-    return Checkpoint(
-        name=name,
-        kind=DepthKind.AFFINE_INVERSE,
+) -> ModelCard:
+    """Card of a repository; its name is None where it has no short one, as twins of ONNX files."""
+    return ModelCard(
+        name=name or "",
         summary=summary,
+        kind=kind,
         licence=licence,
         commercial=_is_commercial(licence),
         megabytes=megabytes,
+        extra=EXTRA,
         speed=speed,
+        loader=LOADER,
     )
 
 
-def _metric(
-    name: str | None, summary: str, licence: str, megabytes: float | None = None
-) -> Checkpoint:
-    return Checkpoint(
-        name=name,
-        kind=DepthKind.METRIC,
-        summary=summary,
-        licence=licence,
-        commercial=_is_commercial(licence),
-        megabytes=megabytes,
-    )
+_inverse, _metric = partial(_card, DepthKind.AFFINE_INVERSE), partial(_card, DepthKind.METRIC)
 
 
 def _is_commercial(licence: str) -> bool | None:
@@ -83,7 +54,7 @@ _NC = "CC-BY-NC-4.0"
 _V2 = "Depth Anything V2"
 _ROOMS, _STREETS = "rooms, up to 20 m (Hypersim)", "streets, up to 80 m (Virtual KITTI)"
 
-KINDS: Mapping[str, Checkpoint] = {
+_CARDS: Mapping[str, ModelCard] = {
     "Intel/dpt-large": _inverse(None, "DPT, ViT-L at 384 (MiDaS 3)", "Apache-2.0", 1368.0),
     "Intel/dpt-hybrid-midas": _inverse(
         None, "DPT, ResNet-50 and ViT-B at 384 (MiDaS 3)", "Apache-2.0", 490.0, "1.0 s"
@@ -143,43 +114,20 @@ KINDS: Mapping[str, Checkpoint] = {
     ),
     "google/tipsv2-b14-dpt": _metric(None, "TIPSv2 with a DPT head, rooms, up to 10 m", UNKNOWN),
 }
-"""Known repositories, with the kind of their depth."""
+KINDS: Mapping[str, ModelCard] = {
+    repository: replace(card, name=card.name or repository, source=repository)
+    for repository, card in _CARDS.items()
+}
+"""Cards of known repositories, with the kind of their depth."""
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
     """Cards of all checkpoints that have a short name."""
-    return tuple(
-        checkpoint_card(repository)
-        for repository, checkpoint in KINDS.items()
-        if checkpoint.name is not None
-    )
-
-
-def checkpoint_card(repository: str) -> ModelCard:
-    """Card of a known repository."""
-    checkpoint = KINDS[repository]
-    return ModelCard(
-        name=checkpoint.name or repository,
-        summary=checkpoint.summary,
-        kind=checkpoint.kind,
-        licence=checkpoint.licence,
-        commercial=checkpoint.commercial,
-        megabytes=checkpoint.megabytes,
-        extra=EXTRA,
-        speed=checkpoint.speed,
-        loader=LOADER,
-        source=repository,
-    )
+    return tuple(card for repository, card in KINDS.items() if card.name != repository)
 
 
 def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
-    """Card of an unknown checkpoint, whose kind the user states.
-
-    Args:
-        source: Repository, or the absolute path of a folder.
-        kind: Kind of its depth.
-        local: Whether ``source`` is a folder.
-    """
+    """Card of an unknown checkpoint, whose kind the user states."""
     return ModelCard(
         name=source,
         summary="a checkpoint in a local folder" if local else "a checkpoint of the hub",
@@ -213,14 +161,7 @@ def tensor_report(
     *,
     prefix: str = "",
 ) -> TensorReport:
-    """Make a sorted report from the output of transformers' and diffusers' loaders.
-
-    Args:
-        missing: Names of missing tensors.
-        extra: Names of extra tensors.
-        misshapen: Name, found shape and expected shape of each tensor with the wrong shape.
-        prefix: Prefix for the names: the part of a pipeline.
-    """
+    """Make a sorted report from the output of transformers' and diffusers' loaders."""
     return TensorReport(
         missing=sorted(prefix + name for name in missing),
         extra=sorted(prefix + name for name in extra),

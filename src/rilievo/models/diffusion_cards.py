@@ -1,14 +1,157 @@
-"""Known diffusion models and their settings, readable without torch."""
+"""Known diffusion models and their settings, and the index of a saved pipeline; without torch."""
 
+import fnmatch
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rilievo.errors import OptionError
+from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.io.json_record import parse_json
+from rilievo.io.limits import read_text
 from rilievo.models.card import ModelCard
-from rilievo.models.pipeline_index import FILE
-from rilievo.types import DepthKind
+from rilievo.types import DepthKind, Setting
+
+FILE = "model_index.json"
+DEPTH, NORMALS = "MarigoldDepthPipeline", "MarigoldNormalsPipeline"
+LIBRARIES = ("diffusers", "transformers")
+
+_REFUSED = {
+    "MarigoldIntrinsicsPipeline": "it answers with albedo, shading and material, "
+    "which are neither depth nor normals",
+}
+_WEIGHTS = (
+    "diffusion_pytorch_model{}.safetensors",
+    "diffusion_pytorch_model{}-*-of-*.safetensors",
+    "diffusion_pytorch_model.safetensors.index{}.json",
+    "model{}.safetensors",
+    "model{}-*-of-*.safetensors",
+    "model.safetensors.index{}.json",
+)
+_OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5")
+_PLAIN, _HALF = "", ".fp16"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a pipeline: a network, a scheduler, a tokenizer."""
+
+    library: str
+    class_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineIndex:
+    """Content of ``model_index.json``, checked."""
+
+    class_name: str
+    parts: Mapping[str, Part | None]
+    settings: Mapping[str, Setting]
+
+    @property
+    def kind(self) -> DepthKind | None:
+        """Kind of its depth, if the index states it."""
+        said = self.settings.get("prediction_type")
+        if self.class_name != DEPTH or said not in ("depth", "disparity"):
+            return None
+        free = self.settings.get("scale_invariant", True)
+        shifted = self.settings.get("shift_invariant", True)
+        if not free:
+            return None
+        if said == "disparity":
+            return DepthKind.AFFINE_INVERSE
+        return DepthKind.AFFINE if shifted else DepthKind.UP_TO_SCALE
+
+    @property
+    def normals(self) -> bool:
+        """Whether the pipeline is known to predict normals."""
+        return self.class_name == NORMALS
+
+
+def read_index(folder: Path) -> PipelineIndex:
+    """Read and check the index of a saved pipeline."""
+    path = folder / FILE
+    try:
+        entries = parse_json(read_text(path))
+        class_name = entries["_class_name"]
+        public = {name: value for name, value in entries.items() if not name.startswith("_")}
+        parts = {name: _part(value) for name, value in public.items() if isinstance(value, list)}
+    except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: not the index of a pipeline of diffusers") from error
+    if not isinstance(class_name, str):
+        raise ModelError(
+            f"{path}: its pipeline is {str(class_name)[:80]}, custom code, which is never run; "
+            "expected a class of diffusers"
+        )
+    if class_name in _REFUSED:
+        raise ModelError(f"{path}: a {class_name}: {_REFUSED[class_name]}")
+    for name, part in parts.items():
+        if not name.isidentifier():
+            raise ModelError(f"{path}: '{name}' is not the name of a part")
+        if part is not None and part.library not in LIBRARIES:
+            raise ModelError(
+                f"{path}: its {name} is of '{part.library}', custom code, which is never run; "
+                f"expected {' or '.join(LIBRARIES)}"
+            )
+    settings = {name: value for name, value in public.items() if name not in parts}
+    return PipelineIndex(class_name=class_name, parts=parts, settings=settings)
+
+
+def wanted(files: Sequence[str]) -> Sequence[str]:
+    """Files of a repository that are needed: each part's configuration and weights.
+
+    Weights in full precision are preferred, because they serve every precision.
+    """
+    if FILE not in files:
+        raise ModelError(f"no {FILE} among its files: not a pipeline of diffusers")
+    chosen = [FILE]
+    folders: dict[str, list[str]] = {}
+    for name in files:
+        folder, _, rest = name.partition("/")
+        if rest and "/" not in rest:
+            folders.setdefault(folder, []).append(rest)
+    for folder, names in sorted(folders.items()):
+        chosen += [f"{folder}/{name}" for name in _wanted_part(folder, names)]
+    return chosen
+
+
+def variant(files: Sequence[str], part: str) -> str | None:
+    """Variant of a part's weights: None for the plain ones, otherwise ``fp16``."""
+    inside = [name.partition("/")[2] for name in files if name.startswith(f"{part}/")]
+    if _matching(inside, _PLAIN) or not _matching(inside, _HALF):
+        return None
+    return _HALF[1:]
+
+
+def _wanted_part(folder: str, names: Sequence[str]) -> Sequence[str]:
+    weights = _matching(names, _PLAIN) or _matching(names, _HALF)
+    others = [name for name in names if name.endswith(_OTHER_WEIGHTS)]
+    if others and not weights:
+        raise ModelError(
+            f"{folder}/{others[0]} may hold code and is not read, and there are no weights as "
+            "safetensors beside it"
+        )
+    texts = [
+        name for name in names if name.endswith((".json", ".txt")) and ".safetensors." not in name
+    ]
+    return [*texts, *weights]
+
+
+def _matching(names: Sequence[str], which: str) -> list[str]:
+    patterns = [pattern.format(which) for pattern in _WEIGHTS]
+    found = [name for name in names if any(fnmatch.fnmatchcase(name, each) for each in patterns)]
+    return found if any(name.endswith(".safetensors") for name in found) else []
+
+
+def _part(value: Any) -> Part | None:
+    library, class_name = value
+    if library is None and class_name is None:
+        return None
+    if not isinstance(library, str) or not isinstance(class_name, str):
+        raise TypeError("a part is named by its library and its class")
+    return Part(library=library, class_name=class_name)
+
 
 PREFIX = "diffusers:"
 """Prefix for a repository of the hub that holds an unknown pipeline."""
@@ -52,80 +195,42 @@ class DiffusionSettings:
             raise OptionError(f"resolution is 0, or 32 to 8192 pixels, got {self.resolution}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """One row of ``REPOSITORIES``; licences are those that the authors state for the weights."""
-
-    name: str
-    summary: str
-    licence: str
-    normals: bool = False
-
-
-# The RAIL++-M licence allows commercial use, and forbids some harmful uses.
-_RAIL = "OpenRAIL++-M"
-_DEPTH, _NORMALS = "Marigold depth", "Marigold normals"
-
-REPOSITORIES: Mapping[str, _Known] = {
-    "prs-eth/marigold-depth-v1-1": _Known(
-        name="marigold/depth-v1-1", summary=f"{_DEPTH} 1.1, few steps (DDIM)", licence=_RAIL
-    ),
-    "prs-eth/marigold-depth-v1-0": _Known(
-        name="marigold/depth-v1-0",
-        summary=f"{_DEPTH} 1.0, the paper's (DDIM, 10 to 50 steps)",
-        licence="Apache-2.0",
-    ),
-    "prs-eth/marigold-depth-lcm-v1-0": _Known(
-        name="marigold/depth-lcm", summary=f"{_DEPTH} 1.0, 1 to 4 steps (LCM)", licence="Apache-2.0"
-    ),
-    "prs-eth/marigold-normals-v1-1": _Known(
-        name="marigold/normals-v1-1",
-        summary=f"{_NORMALS} 1.1, few steps (DDIM)",
-        licence=_RAIL,
-        normals=True,
-    ),
-    "prs-eth/marigold-normals-lcm-v0-1": _Known(
-        name="marigold/normals-lcm",
-        summary=f"{_NORMALS} 0.1, 1 to 4 steps (LCM)",
-        licence="Apache-2.0",
-        normals=True,
-    ),
-}
-
-
-def listed_cards() -> tuple[ModelCard, ...]:
-    """Cards of all known repositories."""
-    return tuple(repository_card(repository) for repository in REPOSITORIES)
-
-
-def repository_card(repository: str) -> ModelCard:
-    """Card of a known repository: depth in [0, 1] with the nearest surface at 0, or normals."""
-    known = REPOSITORIES[repository]
+def _marigold(
+    name: str, what: str, repository: str, licence: str, *, normals: bool = False
+) -> ModelCard:
+    """Card of depth in [0, 1] with the nearest surface at 0, or of normals."""
     return ModelCard(
-        name=known.name,
-        summary=known.summary,
-        kind=None if known.normals else DepthKind.AFFINE,
-        normals=known.normals,
+        name=f"marigold/{name}",
+        summary=f"Marigold {'normals' if normals else 'depth'} {what}",
+        kind=None if normals else DepthKind.AFFINE,
+        normals=normals,
         confidence=True,
-        licence=known.licence,
+        licence=licence,
         commercial=True,
         megabytes=MEGABYTES,
         extra=EXTRA,
         speed=_SLOW,
         loader=LOADER,
-        source=repository,
+        source=f"prs-eth/marigold-{repository}",
         settings=SETTINGS,
     )
 
 
-def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelCard:
-    """Card of an unknown pipeline, before its files have been read.
+# The RAIL++-M licence allows commercial use, and forbids some harmful uses.
+_RAIL, _FREE = "OpenRAIL++-M", "Apache-2.0"
+_CARDS = (
+    _marigold("depth-v1-1", "1.1, few steps (DDIM)", "depth-v1-1", _RAIL),
+    _marigold("depth-v1-0", "1.0, the paper's (DDIM, 10 to 50 steps)", "depth-v1-0", _FREE),
+    _marigold("depth-lcm", "1.0, 1 to 4 steps (LCM)", "depth-lcm-v1-0", _FREE),
+    _marigold("normals-v1-1", "1.1, few steps (DDIM)", "normals-v1-1", _RAIL, normals=True),
+    _marigold("normals-lcm", "0.1, 1 to 4 steps (LCM)", "normals-lcm-v0-1", _FREE, normals=True),
+)
+REPOSITORIES: Mapping[str, ModelCard] = {str(card.source): card for card in _CARDS}
+"""Cards of known pipelines; licences are those that the authors state for the weights."""
 
-    Args:
-        source: Repository, or the absolute path of a folder.
-        kind: Kind of its depth, if the user states it.
-        local: Whether ``source`` is a folder.
-    """
+
+def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelCard:
+    """Card of an unknown pipeline, before its files have been read."""
     return ModelCard(
         name=source if local else PREFIX + source,
         summary="a pipeline in a local folder" if local else "a pipeline of the hub",
@@ -140,21 +245,16 @@ def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelC
 
 
 def find_pipeline(name: str, kind: DepthKind | None) -> tuple[ModelCard, str | None] | None:
-    """Find the card and the revision of a pipeline that has no short name.
+    """Find the card and the revision of a pipeline that has no short name; None for other names.
 
-    Args:
-        name: A folder that diffusers saved, ``diffusers:org/name`` or a known repository; the
-            latter two may be followed by ``@`` and a revision.
-        kind: Kind of its depth, if the user states it.
-
-    Returns:
-        Card and revision; None if the name is not that of a pipeline.
+    ``name`` is a folder that diffusers saved, ``diffusers:org/name`` or a known repository; the
+    latter two may be followed by ``@`` and a revision.
     """
     if os.path.isfile(Path(name) / FILE):
         return unlisted_card(str(Path(name).resolve()), kind, local=True), None
     repository, _, revision = name.removeprefix(PREFIX).partition("@")
     if repository in REPOSITORIES:
-        return repository_card(repository), revision or None
+        return REPOSITORIES[repository], revision or None
     if name.startswith(PREFIX):
         return unlisted_card(repository, kind, local=False), revision or None
     return None

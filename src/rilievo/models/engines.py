@@ -67,9 +67,12 @@ class Session:
     device: str
     one_by_one: bool
 
-    def run(self, batch: Shaped[np.ndarray, "..."]) -> Arrays:
-        """Run the network on its one input ``INPUT``."""
-        return self.feed({INPUT: batch})
+    def run(self, batch: Shaped[np.ndarray, "b ..."], name: str = INPUT) -> Arrays:
+        """Run the network on one input; one photograph after the other where it takes no more."""
+        if not self.one_by_one or len(batch) == 1:
+            return self.feed({name: batch})
+        each = [self.feed({name: part}) for part in np.split(batch, len(batch))]
+        return {key: np.concatenate([answers[key] for answers in each]) for key in each[0]}
 
 
 def open_session(path: Path, options: LoadOptions) -> Session:
@@ -186,6 +189,16 @@ def _output_name(output: Any) -> str:
     """
     name = output.get_node().get_friendly_name().removesuffix("/sink_port_0")
     return name if name in output.get_names() else output.get_any_name()
+
+
+def package_version(package: str) -> str | None:
+    """Version of an installed package; None if it is not installed."""
+    from importlib import metadata  # slow to import
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def cache_directory() -> Path:

@@ -1,39 +1,94 @@
-"""Find the model for a name or path that the user gives: one ordered table of finders."""
+"""Models by the name or path that the user gives: one ordered table of finders, one of cards."""
 
+import difflib
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.errors import ModelError, needing
+from rilievo.errors import ModelError, OptionError, needing
 from rilievo.io.limits import as_typed
-from rilievo.models import diffusion_cards, monodepth2, replicate_cards
+from rilievo.models import diffusion_cards, embedded_cards, monodepth2, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.checkpoints import KINDS, checkpoint_card, unlisted_card
-from rilievo.models.listing import MODELS, unknown
+from rilievo.models.checkpoints import KINDS, listed_cards, unlisted_card
 from rilievo.models.runs import is_run, is_video_run, run_card, video_run_card
 from rilievo.networks.video.blueprint import is_official
-from rilievo.outside import is_place, load_outside
+from rilievo.outside import OpenTable, is_place, load_outside
 from rilievo.types import DepthKind
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
     from rilievo.models.engines import LoadOptions
 
+DEFAULT_MODEL = embedded_cards.SMALL
+_GUIDE = "docs/extending.md"
+
+# A new model is one file beside this one and one entry here.
+_CARDS = (
+    *embedded_cards.listed_cards(),
+    *(entry.card for entry in ENTRIES.values()),
+    *listed_cards(),
+    *diffusion_cards.REPOSITORIES.values(),
+    *replicate_cards.listed_cards(),
+)
+
+
+def _outside(found: object, name: str) -> ModelCard:
+    card = getattr(found, "card", None)
+    if not isinstance(card, ModelCard):
+        raise OptionError(
+            f"model '{name}' has no card: "
+            "give its function one with @rilievo.models.outside.outside_model(card)"
+        )
+    return replace(card, name=name)
+
+
+MODELS: OpenTable[ModelCard] = OpenTable({card.name: card for card in _CARDS}, "model", _outside)
+
+
+def find_card(name: str) -> ModelCard:
+    """Find the card of a model by its name, its repository on the hub, or its ``module:load``."""
+    if name in KINDS:
+        return KINDS[name]
+    if name in diffusion_cards.REPOSITORIES:
+        return diffusion_cards.REPOSITORIES[name]
+    if name == monodepth2.NAME:
+        return monodepth2.family_card()
+    if name not in MODELS and not is_place(name):
+        raise unknown(name)
+    return MODELS.find(name)
+
+
+def unknown(name: str) -> ModelError:
+    """Error for an unknown name: similar names, how to list all, and how to add one."""
+    asked = name.partition("@")[0].lower()
+    names = [*MODELS, *KINDS]
+    # Common abbreviations: da3, dav2.
+    short = re.sub(r"[^a-z0-9]", "", asked)
+    near = [each for each in names if _initials(each).startswith(short or "?")][:2]
+    near = near or difflib.get_close_matches(asked, names, n=2, cutoff=0.45)
+    near = near[: 1 if len(name) > 24 else 2]  # in three lines of a terminal, whatever the name
+    nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return ModelError(
+        f"no model '{name}'; {nearest}'rilievo models --all' lists all; to add one: "
+        f"ORG/NAME --kind KIND (hub), package.module:load ({_GUIDE})"
+    )
+
+
+def _initials(name: str) -> str:
+    """First letters of the words of a name, with numbers whole: dav2s, da3b, m2l."""
+    words = re.split(r"[-/]", name)
+    return "".join(word if word[-1:].isdigit() else word[:1] for word in words)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request for a model.
-
-    Attributes:
-        name: Name of the model, or the path of a file or folder.
-        kind: Kind of its depth, if the user states it.
-        options: Options of running it.
-    """
+    """A request for a model."""
 
     name: str | Path
     kind: DepthKind | None
@@ -121,10 +176,10 @@ def _revised(asked: Asked) -> Found | None:
 
 def _of_table(asked: Asked) -> Found:
     known, _, revision = asked.text.partition("@")
-    card = MODELS.own.get(known) or checkpoint_card(known)
+    card = MODELS.own.get(known) or KINDS[known]
     entry = ENTRIES.get(known)
     if entry is not None and entry.twin is not None and _needs_twin(asked.options, revision):
-        card = checkpoint_card(entry.twin)
+        card = KINDS[entry.twin]
     if revision and card.source is None:
         raise ModelError(f"model '{known}' ships inside the package, so it has no '@{revision}'")
     return Found(card=card, revision=revision or None)
@@ -134,13 +189,9 @@ def _needs_twin(options: "LoadOptions", revision: str) -> bool:
     """Whether the request needs transformers, because the published ONNX file cannot do it."""
     if revision or options.engine == "torch" or options.precision == "fp16":
         return True
-    return options.device.startswith("cuda") and not _onnxruntime_has_cuda()
+    from rilievo.models.providers import has_cuda
 
-
-def _onnxruntime_has_cuda() -> bool:
-    import onnxruntime
-
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return options.device.startswith("cuda") and not has_cuda()
 
 
 def _pipeline(asked: Asked) -> Found | None:
@@ -149,8 +200,8 @@ def _pipeline(asked: Asked) -> Found | None:
 
 
 def _paid(asked: Asked) -> Found | None:
-    found = replicate_cards.find_version(asked.text, asked.kind)
-    return None if found is None else Found(card=found[0], revision=found[1])
+    card = replicate_cards.find_version(asked.text, asked.kind)
+    return None if card is None else Found(card=card)
 
 
 def _folder(asked: Asked) -> Found | None:

@@ -46,17 +46,6 @@ class DiffusionModel(Model):
         weights_sha256: str,
         facts: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Move a pipeline to its device and check its settings.
-
-        Args:
-            card: Card of the model.
-            pipeline: Pipeline whose weights have the type of ``precision_dtype``; it is moved to
-                the device.
-            options: Options of running it. The number of threads applies to the whole process.
-            settings: Steps, ensemble, seed and resolution.
-            weights_sha256: Hash of the files of weights.
-            facts: Further facts that change its output.
-        """
         options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = replace(card, confidence=settings.ensemble > 1)
         self.weights_sha256 = weights_sha256
@@ -138,7 +127,6 @@ class DiffusionModel(Model):
         return self._inference(output)
 
     def _failure(self, error: Exception, photo: Photo) -> str:
-        """Reason why the pipeline failed, in one line."""
         if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
             return self._too_large(photo)
         height, width = photo.shape

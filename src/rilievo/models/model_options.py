@@ -1,6 +1,6 @@
 """Options of running a model, which several commands share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,18 @@ from rilievo.models.settings import parse_pairs
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
+
+
+Rule = tuple[str, Callable[[float | int], bool], str]
+"""Name of an option, whether a value is in its range, and the range in words."""
+
+
+def check_rules(options: object, rules: Iterable[Rule]) -> None:
+    """Refuse an option that is out of its range; None is always in it."""
+    for name, is_fine, words in rules:
+        value = getattr(options, name)
+        if value is not None and not is_fine(value):
+            raise OptionError(f"--{name.replace('_', '-')} is {words}, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +48,7 @@ class EngineOptions:
     """Threads of the network; by default one per core."""
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise OptionError(f"--threads is 1 or more, got {self.threads}")
+        check_rules(self, (("threads", lambda value: value >= 1, "1 or more"),))
 
     def load(self, name: str | Path) -> "Model":
         """Load a model to run so."""

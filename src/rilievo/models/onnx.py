@@ -136,10 +136,7 @@ class OnnxModel(PreparedModel):
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run the session."""
-        if not self._session.one_by_one:
-            return self._session.run(batch)
-        each = [self._session.run(part) for part in np.split(batch, len(batch))]
-        return {name: np.concatenate([answers[name] for answers in each]) for name in each[0]}
+        return self._session.run(batch)
 
 
 def says_what_it_is(path: Path) -> bool:
@@ -193,7 +190,6 @@ def embedded_file(name: str) -> Path:
 
 
 def _line(metadata: Mapping[str, str], name: str) -> str:
-    """A text for messages and results, on one line."""
     text = metadata[name]
     if not 0 < len(text) <= _LONGEST:
         raise ModelError(f"{name} has 1 to {_LONGEST} characters, got {len(text)}")

@@ -57,14 +57,6 @@ class OutsideModel(Model):
         weights_sha256: str,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Wrap the function.
-
-        Args:
-            card: Card of the model.
-            answer: Function that predicts one photograph.
-            weights_sha256: Hash recorded in results.
-            settings: Settings recorded in results.
-        """
         self.card, self.weights_sha256, self.settings = card, weights_sha256, settings or {}
         self._answer = answer
 
@@ -101,12 +93,7 @@ class OutsideModel(Model):
 
 
 def found_outside(thing: object, name: str) -> Found:
-    """Make a model from an object of another package.
-
-    Args:
-        thing: A function with a card (``outside_model``), or a subclass of ``Model``.
-        name: Name that the user gave.
-    """
+    """Make a model from an object of another package."""
     card = getattr(thing, "card", None)
     if not callable(thing) or not isinstance(card, ModelCard):
         raise OptionError(

@@ -13,10 +13,18 @@ from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoint_config import check_config, check_size, read_config
 from rilievo.models.checkpoints import TensorReport, check_tensors, tensor_report
-from rilievo.models.diffusion_cards import EXTRA, DiffusionSettings
+from rilievo.models.diffusion_cards import (
+    EXTRA,
+    NORMALS,
+    DiffusionSettings,
+    Part,
+    PipelineIndex,
+    read_index,
+    variant,
+    wanted,
+)
 from rilievo.models.engines import LoadOptions, checked
 from rilievo.models.hub import Snapshot, open_snapshot
-from rilievo.models.pipeline_index import NORMALS, Part, PipelineIndex, read_index, variant, wanted
 from rilievo.models.providers import first_line
 from rilievo.models.settings import read_settings
 from rilievo.networks.backbones.weights import quiet

@@ -73,15 +73,7 @@ class Resampling(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
-    """A rule with its parameters; those that the rule does not use stay 0.
-
-    Attributes:
-        rule: The rule.
-        height: Height of the network's input [px].
-        width: Width of the network's input [px].
-        area: Number of pixels.
-        multiple: Number that both sides are multiples of.
-    """
+    """A rule with its parameters; those that the rule does not use stay 0."""
 
     rule: Rule
     height: int = 0

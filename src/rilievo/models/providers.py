@@ -40,6 +40,13 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
     return [(provider, {"device_id": index or "0"}) if kind == "cuda" else provider, _CPU]
 
 
+def has_cuda() -> bool:
+    """Whether this ONNX Runtime can run on NVIDIA's GPUs."""
+    import onnxruntime
+
+    return _PROVIDERS["cuda"][0] in onnxruntime.get_available_providers()
+
+
 def device_of(provider: str, asked: str) -> str:
     """Device of a session's provider, as recorded in results: cpu, cuda:N, coreml ..."""
     [kind] = [kind for kind, (name, _) in _PROVIDERS.items() if name == provider] or ["cpu"]
@@ -47,13 +54,7 @@ def device_of(provider: str, asked: str) -> str:
 
 
 def inference_session(path: Path, device: str, threads: int | None) -> Any:
-    """Open a file with ONNX Runtime.
-
-    Args:
-        path: The ONNX file.
-        device: Device name, see ``providers``.
-        threads: Threads of one inference; None takes one per core.
-    """
+    """Open a file with ONNX Runtime."""
     import onnxruntime
 
     chosen = providers(device, onnxruntime.get_available_providers())

@@ -13,12 +13,7 @@ QUALITIES = {"fast": DEFAULT_MODEL, "good": "moge-2/small", "best": "moge-2/larg
 
 
 def model_of(quality: str | None, model: str | None = None) -> str:
-    """Name of the model for a quality word, a model name, or neither.
-
-    Args:
-        quality: A word of ``QUALITIES``.
-        model: Name of a model; empty or None if not given.
-    """
+    """Name of the model for a quality word, a model name, or neither."""
     if quality is None:
         return model or DEFAULT_MODEL
     if quality not in QUALITIES:

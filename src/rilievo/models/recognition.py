@@ -177,7 +177,7 @@ def _could_be(entry: Entry, size: int) -> bool:
         return False
     if graph.size is not None:
         return graph.size == size
-    return abs(size / 1e6 - (entry.about_megabytes or 0)) < _NEARLY
+    return abs(size / 1e6 - (entry.megabytes or 0)) < _NEARLY
 
 
 def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement | None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from rilievo.errors import OptionError
 from rilievo.geometry.intrinsics import crop_K, flip_K
-from rilievo.models.base import Inference, Model
+from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.resizing import resize
 from rilievo.types import DepthKind, Photo
 
@@ -21,23 +21,16 @@ Field = Float32[np.ndarray, "h w"]
 Mask = Bool[np.ndarray, "h w"]
 
 
-class FlipAveraged(Model):
+class FlipAveraged(WrappedModel):
     """The average of a photograph's prediction and that of its mirror image, mirrored back."""
 
     def __init__(self, model: Model) -> None:
-        """Wrap ``model``; takes twice the time."""
-        self._model = model
-        self.card, self.weights_sha256 = model.card, model.weights_sha256
-        self.settings = {**model.settings, "flip": True}
-
-    def interrupt(self) -> None:
-        """Interrupt the wrapped model."""
-        self._model.interrupt()
+        super().__init__(model, {"flip": True})
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict both the photograph and its mirror image, and average."""
-        straight = self._model.infer(photos)
-        mirrored = self._model.infer([_mirror(photo) for photo in photos])
+        straight = self.model.infer(photos)
+        mirrored = self.model.infer([_mirror(photo) for photo in photos])
         return [
             self._average(one, _mirror_back(other))
             for one, other in zip(straight, mirrored, strict=True)
@@ -61,7 +54,7 @@ class FlipAveraged(Model):
         )
 
 
-class Tiled(Model):
+class Tiled(WrappedModel):
     """Detail from overlapping tiles, on the coarse shape of a prediction of the whole photograph.
 
     A tile alone has no reliable distance or slope, so it contributes fine detail only: the coarse
@@ -69,29 +62,23 @@ class Tiled(Model):
     """
 
     def __init__(self, model: Model, side: int) -> None:
-        """Wrap ``model``; tiles have ``side`` pixels of the photograph."""
         if side < 64:
             raise OptionError(f"tiles are at least 64 pixels wide, got {side}")
-        self._model, self._side = model, side
-        self.card, self.weights_sha256 = model.card, model.weights_sha256
-        self.settings = {**model.settings, "tile": side}
-
-    def interrupt(self) -> None:
-        """Interrupt the wrapped model."""
-        self._model.interrupt()
+        super().__init__(model, {"tile": side})
+        self._side = side
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict one photograph after the other; each is a batch of tiles."""
         return [self._infer_one(photo) for photo in photos]
 
     def _infer_one(self, photo: Photo) -> Inference:
-        [whole] = self._model.infer([photo])
+        [whole] = self.model.infer([photo])
         if max(photo.shape) <= self._side:
             return whole
         boxes = list(_boxes(photo.shape, self._side))
         canvas: _Canvas | None = None
         for box in boxes:
-            [tile] = self._model.infer([_crop(photo, box)])
+            [tile] = self.model.infer([_crop(photo, box)])
             if canvas is None:
                 canvas = _Canvas(photo.shape, box, tile, _space(self.card.kind), whole)
             canvas.add(box, tile)

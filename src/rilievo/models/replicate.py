@@ -38,7 +38,6 @@ T = TypeVar("T")
 _RUNNING = ("starting", "processing", "queued")
 _ASPECT = 0.03  # largest difference in aspect ratio to the photograph; models round their sizes
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
-_UNKNOWN_TYPES = ("application/octet-stream", "binary/octet-stream")
 UNKNOWN = "unknown"
 """The weights are not on this machine: their hash is unknown, and the version identifies them."""
 
@@ -202,14 +201,12 @@ def addresses(output: Any, which: str | None) -> Sequence[str]:
     return list(found.values())
 
 
-def grey_picture(
-    answers: Sequence[tuple[str, bytes]], shape: tuple[int, int]
-) -> Float32[np.ndarray, "h w"]:
+def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
     """Find the one grey picture among some results, and convert it to [0, 1].
 
-    ``answers`` are media types and bytes; ``shape`` is the photograph's (height, width).
+    ``shape`` is the photograph's (height, width).
     """
-    pictures = [_values(kind, body) for kind, body in answers]
+    pictures = [_values(body) for body in answers]
     grey = [each for each in pictures if each is not None]
     if len(grey) != 1:
         raise ModelError(
@@ -227,10 +224,8 @@ def grey_picture(
     return grey[0]
 
 
-def _values(kind: str, body: bytes) -> Float32[np.ndarray, "h w"] | None:
+def _values(body: bytes) -> Float32[np.ndarray, "h w"] | None:
     """Values of a picture in [0, 1]; None if it has colours."""
-    if not kind.startswith("image/") and kind not in _UNKNOWN_TYPES:
-        raise ModelError(f"the result is {kind}, not a picture")
     try:
         with Image.open(io.BytesIO(body), formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:

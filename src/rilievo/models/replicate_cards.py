@@ -93,12 +93,8 @@ def listed_cards() -> tuple[ModelCard, ...]:
     return tuple(_card(name, known.kind, known.summary) for name, known in VERSIONS.items())
 
 
-def find_version(name: str, kind: DepthKind | None) -> tuple[ModelCard, None] | None:
-    """Find the card for ``replicate:owner/name``, with or without ``:version``.
-
-    Returns:
-        The card; None if the name is not of this form.
-    """
+def find_version(name: str, kind: DepthKind | None) -> ModelCard | None:
+    """Find the card for ``replicate:owner/name``, with or without ``:version``; else None."""
     if not name.startswith(PREFIX):
         return None
     version = parse_version(name)
@@ -117,7 +113,7 @@ def find_version(name: str, kind: DepthKind | None) -> tuple[ModelCard, None] | 
             f"model '{name}': a picture is stretched to its own range, so it is "
             f"{DepthKind.AFFINE} or {DepthKind.AFFINE_INVERSE}, not {kind}"
         )
-    return _card(name.removeprefix(PREFIX), kind, summary), None
+    return _card(name.removeprefix(PREFIX), kind, summary)
 
 
 def is_version(text: str) -> bool:

@@ -14,8 +14,6 @@ import threading
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import MissingPackageError, ModelError
@@ -75,14 +73,7 @@ class Patience:
 class Service:
     """Client with a token."""
 
-    def __init__(
-        self,
-        token: str,
-        base: str,
-        patience: Patience,
-        transport: "httpx.BaseTransport | None" = None,
-    ) -> None:
-        """Create a client for the owner of ``token``; ``transport`` stands for the network."""
+    def __init__(self, token: str, base: str, patience: Patience) -> None:
         try:
             import httpx
         except ModuleNotFoundError as error:
@@ -97,7 +88,6 @@ class Service:
         self._http = httpx.Client(
             headers={"User-Agent": f"rilievo/{VERSION}"},
             timeout=patience.request,
-            transport=transport,
             limits=httpx.Limits(max_keepalive_connections=0),
         )
 
@@ -123,13 +113,13 @@ class Service:
             content: Body of the request, as httpx takes it (``json`` or ``files``).
         """
         request = self._request(method, path, **content)
-        kind, body = self._send(request, _LARGEST_ANSWER, costs=costs)
+        body = self._send(request, _LARGEST_ANSWER, costs=costs)
         try:
             found = parse_json(body or b"{}")
         except NotThisRecord as error:
             raise ModelError(
-                f"replicate.com answered {method} {path} with {self.said(kind)}, "
-                "expected JSON: is something between here and the service?"
+                f"replicate.com answered {method} {path} with something else, expected JSON: is "
+                "something between here and the service?"
             ) from error
         if not isinstance(found, dict):
             raise ModelError(f"replicate.com answered {method} {path} without a JSON object")
@@ -143,8 +133,8 @@ class Service:
         with suppress(httpx.HTTPError):
             self._http.send(request, stream=True).close()
 
-    def download(self, address: str) -> tuple[str, bytes]:
-        """Download a result, without sending the token; returns its media type and its bytes."""
+    def download(self, address: str) -> bytes:
+        """Download a result, without sending the token."""
         import httpx
 
         try:
@@ -159,12 +149,12 @@ class Service:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         return self._http.build_request(method, f"{self._base}{path}", headers=headers, **content)
 
-    def _send(self, request: "httpx.Request", most: int, *, costs: bool) -> tuple[str, bytes]:
+    def _send(self, request: "httpx.Request", most: int, *, costs: bool) -> bytes:
         import httpx
 
         for attempt in range(1, self.patience.attempts + 1):
             self.wait(0)
-            last, asked = attempt == self.patience.attempts, None
+            last, asked = attempt == self.patience.attempts, ""
             try:
                 with closing(self._http.send(request, stream=True)) as found:
                     body = _whole(found, most)
@@ -176,26 +166,24 @@ class Service:
             else:
                 status = found.status_code
                 if found.is_success:
-                    kind = found.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-                    return kind or "text/plain", body
+                    return body
                 if last or not (status in _NOT_TAKEN or (status >= 500 and not costs)):
                     raise self._refusal(found, body)
-                asked = found.headers.get("Retry-After")
+                asked = found.headers.get("Retry-After", "")
             self.wait(self._pause(attempt, asked))
         raise AssertionError("the last attempt returns or raises")
 
-    def _pause(self, attempt: int, asked: str | None) -> float:
-        """Delay before the next attempt [s]."""
-        seconds = None if asked is None else _seconds_asked(asked)
-        if seconds is None:
+    def _pause(self, attempt: int, asked: str) -> float:
+        """Delay before the next attempt [s]: what the service asks for, if it says so."""
+        if not asked.isdecimal():
             jitter = random.uniform(0.5, 1.5)
             return min(self.patience.longest, self.patience.first * 2 ** (attempt - 1) * jitter)
-        if seconds > self.patience.longest:
+        if int(asked) > self.patience.longest:
             raise ModelError(
-                f"replicate.com is busy and asks to wait {seconds:.0f} seconds: try again then "
+                f"replicate.com is busy and asks to wait {asked} seconds: try again then "
                 "(the same command goes on)"
             )
-        return seconds
+        return int(asked)
 
     def _refusal(self, found: "httpx.Response", body: bytes) -> ModelError:
         """Error for an HTTP error status, in one line and without the token."""
@@ -262,15 +250,3 @@ def _lost(error: "httpx.HTTPError", request: "httpx.Request", *, doubtful: bool)
         return ModelError(f"{request.url.host} {why}")
     why += "; the call may have been accepted and charged: see your predictions there"
     return DoubtfulError(f"{request.url.host} {why}")
-
-
-def _seconds_asked(asked: str) -> float | None:
-    """Delay that ``Retry-After`` asks for [s], in seconds or as a date; None if it is neither."""
-    if asked.strip().isdigit():
-        return float(asked)
-    try:
-        until = parsedate_to_datetime(asked)
-    except ValueError:
-        return None
-    until = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())

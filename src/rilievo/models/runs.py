@@ -18,13 +18,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """Facts in a run's ``config.json`` that a model needs.
-
-    Attributes:
-        format: Format of the folder.
-        blueprint: Blueprint of the trained network.
-        backbone_rate: Learning rate of the backbone; 0 if the backbone kept its own weights.
-    """
+    """Facts in a run's ``config.json`` that a model needs."""
 
     format: str = ""
     blueprint: Blueprint
@@ -32,12 +26,7 @@ class RunFacts:
 
 
 def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
-    """Whether a folder is that of a run: its ``config.json`` begins with the format.
-
-    Args:
-        folder: Folder to check.
-        format: Format of this kind of run; its version does not matter.
-    """
+    """Whether a folder is that of a run: its ``config.json`` begins with the format."""
     try:
         check_regular(folder / CONFIG)
         with (folder / CONFIG).open(encoding="utf-8") as file:

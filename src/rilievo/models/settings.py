@@ -24,14 +24,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingFacts:
-    """Description of one setting.
-
-    Attributes:
-        name: Name of the setting.
-        type: Type in words.
-        default: Default as a string; None if the model itself decides.
-        help: Help text, one or two sentences.
-    """
+    """Description of one setting."""
 
     name: str
     type: str

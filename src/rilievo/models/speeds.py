@@ -22,16 +22,7 @@ _CALLS = 3  # the first call is slower than later ones
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """Time for one photograph.
-
-    Attributes:
-        seconds: Wall time of the network with its resizing; the least of the first calls.
-        calls: Number of timed calls.
-        pixels: Width x height of the photograph.
-        device: Device that ran it.
-        engine: Engine that ran it.
-        precision: Precision of the arithmetic.
-    """
+    """Time for one photograph."""
 
     seconds: float
     calls: int

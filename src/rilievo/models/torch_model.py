@@ -153,7 +153,6 @@ def find_device(name: str) -> torch.device:
 
 
 def _failure(error: RuntimeError, batch: Shaped[np.ndarray, "b h w 3"]) -> str:
-    """Reason why the network failed, in one line."""
     count, height, width, _ = batch.shape
     if is_out_of_memory(error):
         return (

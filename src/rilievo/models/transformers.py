@@ -107,7 +107,6 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
 
 
 def _model_type(folder: Path) -> str:
-    """Architecture named in ``config.json``."""
     path = folder / "config.json"
     config = read_config(path)
     model_type, architectures = config.get("model_type"), config.get("architectures") or []

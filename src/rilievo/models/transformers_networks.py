@@ -60,7 +60,6 @@ class DepthProHead(Network):
     counts_photos = True
 
     def __init__(self, preparation: Preparation, body: Any) -> None:
-        """Wrap the model; without its branch for the field of view, a camera has to be given."""
         super().__init__(preparation)
         self.body = body
         if body.use_fov_model:

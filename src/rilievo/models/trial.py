@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
@@ -24,8 +23,9 @@ from rilievo.errors import OutputError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.models.base import Inference, Model
 from rilievo.models.conversion.agreement import compare_answers, example_photo
-from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions, cache_directory
+from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions, cache_directory, package_version
 from rilievo.models.hashes import sha256
+from rilievo.models.providers import has_cuda
 
 REFERENCE, RIVAL = ONNX_ENGINES
 LEAST_BYTES = 16_000_000
@@ -71,15 +71,7 @@ def open_faster(
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> SomeModel:
-    """Load a model with the faster engine if ``options`` leave the engine open.
-
-    Args:
-        load: Function that loads the model; with ``auto`` it takes the reference.
-        path: The ONNX file.
-        options: Options of running it.
-        weights_sha256: Hash that identifies the network; by default that of the file.
-        clock: Function that returns the time in seconds.
-    """
+    """Load a model with the faster engine if ``options`` leave the engine open."""
     if not _is_open(path, options):
         return load(options)
     place = _place(path, options, weights_sha256 or sha256(path))
@@ -97,7 +89,7 @@ def _is_open(path: Path, options: LoadOptions) -> bool:
     """Whether there are two engines to choose from, and the file is large enough to matter."""
     if options.engine != AUTO or options.precision != "fp32" or find_spec("openvino") is None:
         return False
-    if options.device not in ("auto", "cpu") or (options.device == "auto" and _has_gpu()):
+    if options.device not in ("auto", "cpu") or (options.device == "auto" and has_cuda()):
         return False
     return sum(_sizes(path)) >= LEAST_BYTES
 
@@ -106,12 +98,6 @@ def _sizes(path: Path) -> Iterator[int]:
     """Sizes of a file and of those with its weights beside it [bytes]."""
     with suppress(OSError), os.scandir(path.parent) as entries:
         yield from (each.stat().st_size for each in entries if each.name.startswith(path.name))
-
-
-def _has_gpu() -> bool:
-    import onnxruntime
-
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def _trial(
@@ -157,7 +143,7 @@ def _place(path: Path, options: LoadOptions, weights_sha256: str) -> Path:
         "weights": [weights_sha256, list(_sizes(path))],
         "settings": dict(options.settings),
         "processor": [_processor(), os.cpu_count(), options.threads],
-        "packages": [_version(name) for name in ONNX_ENGINES],
+        "packages": [package_version(name) for name in ONNX_ENGINES],
     }
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return cache_directory() / "engines" / f"{name[:32]}.json"
@@ -169,13 +155,6 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _read(place: Path) -> str | None:

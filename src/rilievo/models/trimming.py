@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Float32
 
-from rilievo.models.base import Inference, Model
+from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.margins import Margins, find_black_bars, find_margins
 from rilievo.models.speeds import infer_timed
 from rilievo.types import DepthMap, Photo, Prediction
@@ -24,27 +24,15 @@ _WORTH_A_WORD = 0.97
 """Share of a photograph inside its border below which the user is told."""
 
 
-class Trimmed(Model):
+class Trimmed(WrappedModel):
     """A model that receives photographs without their uniform borders (``find_margins``).
 
     Inferences are of the inside, with cameras of the whole photograph.
     """
 
     def __init__(self, model: Model, margins: Margins | None = None) -> None:
-        """Wrap ``model``.
-
-        Args:
-            model: Model that predicts the inside.
-            margins: Margins of all photographs; None finds those of each one.
-        """
-        self.model, self.same_margins = model, margins
-        self.card, self.weights_sha256 = model.card, model.weights_sha256
-        self.settings = {**model.settings, "trim": True}
-        self.concurrent = model.concurrent
-
-    def interrupt(self) -> None:
-        """Interrupt the wrapped model."""
-        self.model.interrupt()
+        super().__init__(model, {"trim": True})
+        self.same_margins = margins
 
     def margins(self, photo: Photo) -> Margins:
         """Borders that are trimmed from a photograph."""

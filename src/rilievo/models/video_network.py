@@ -29,7 +29,6 @@ class VideoNetwork(Network):
     def __init__(
         self, blueprint: VideoBlueprint, depth: DepthNet, *, post_process: bool = False
     ) -> None:
-        """Wrap a depth network."""
         super().__init__(preparation_of(blueprint))
         self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
 
@@ -91,16 +90,7 @@ def video_model(
     *,
     weights_sha256: str,
 ) -> TorchModel:
-    """Make a model from a depth network.
-
-    Args:
-        card: Card of the model.
-        blueprint: Blueprint of the network.
-        depth: Depth network with its weights.
-        options: Options of running it.
-        settings: Settings of the model.
-        weights_sha256: Hash of its files.
-    """
+    """Make a model from a depth network."""
     network = VideoNetwork(blueprint, depth, post_process=settings.post_process)
     return TorchModel(
         card,

@@ -24,22 +24,22 @@ from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import write_sidecar
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import for_frames, frames_note, within
-from rilievo.predicting.clip_options import ClipOptions, ClipSidecar, VideoFacts
 from rilievo.predicting.clip_outputs import (
     AS_PICTURES,
     ClipFiles,
     ClipForm,
+    ClipOptions,
+    ClipSidecar,
     Extent,
     Rendered,
     Sink,
+    VideoFacts,
     has_videos,
-    measure,
     open_sinks,
 )
-from rilievo.predicting.spool import Spool, spooling
+from rilievo.predicting.frame_answers import Spool, spooling, steady_answers, still_frames
 from rilievo.predicting.stages import FINISH, map_ahead
-from rilievo.predicting.steady import steady_answers, still_frames
-from rilievo.predicting.survey import Report, Survey, frames_ahead, survey
+from rilievo.predicting.survey import Report, Survey, frames_ahead, measure, survey
 from rilievo.types import DepthMap, Photo, Prediction
 
 _PIXELS_AT_ONCE = 32_000_000
@@ -54,13 +54,6 @@ def predict_clip(
     report: Report = lambda done, total: None,
 ) -> ClipSidecar:
     """Predict a video and write its results, all of them or none.
-
-    Args:
-        source: A video or a folder of frames.
-        model: Model that predicts.
-        target: Path of the results without suffix; its folder is made if missing.
-        options: Options of prediction and output.
-        report: Called with the progress; every frame counts twice, once per pass.
 
     Returns:
         The content of the JSON.
@@ -171,7 +164,6 @@ class _Clip:
             yield self._prediction(alone, blank, within(self.model)).depth
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
-        """Yield every frame again, with its network output."""
         changed = InputError(
             f"{self.source.path}: the video changed while it was being read; try again"
         )

@@ -1,79 +1,131 @@
-"""Outputs of a video: pictures and 16-bit depth as videos, the rest as files for each frame."""
+"""Options and outputs of a video: pictures and 16-bit depth as videos, the rest as files."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
+from rilievo.alignment import Fit, to_depth
 from rilievo.io.checksums import sum_of
-from rilievo.io.colour import ColourRange, Drawn, drawn, widened
-from rilievo.io.facts import FileFacts, FileSum
+from rilievo.io.colour import ColourRange
+from rilievo.io.facts import FileFacts, FileSum, Sidecar
 from rilievo.io.frames import Coding, SoundSource, VideoFormat
 from rilievo.io.output_table import OUTPUTS, Need
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import describe
 from rilievo.io.writing import SaveOptions, WriteJob, write_file
-from rilievo.types import DepthKind, DepthMap, Prediction
+from rilievo.predicting.stages import Stages
+from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Prediction, Setting
 
-_FRAMES = 1024
-_PIXELS = 2048
-_PERCENTILES = (2.0, 98.0)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """Conversion of a video's depth to metres, found from the first frame."""
+
+    fit: Fit
+    facts: Calibration
+
+    def applied_to(self, prediction: Prediction) -> Prediction:
+        """Convert a prediction, which has the scale (and shift) of the first frame, to metres.
+
+        Pixels for which the fit gives no positive depth become invalid.
+        """
+        metres = to_depth(prediction.depth, self.fit)
+        valid = prediction.depth.valid & (metres > 0) & np.isfinite(metres)
+        metres[~valid] = 0
+        depth = DepthMap(values=metres, kind=DepthKind.METRIC, valid=valid)
+        return prediction.but(depth_or_none=depth, calibration=self.facts)
+
+
+def _same(photo: Photo) -> Photo:
+    return photo
+
+
+def _unknown(_: Prediction) -> Metric | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipOptions:
+    """Options of predicting and writing one video.
+
+    Attributes:
+        outputs: Names in ``OUTPUTS``.
+        save: Options of writing. One colour range serves the whole video.
+        batch_size: Number of frames that go through the network together.
+        temporal: Whether the scales of frames are aligned.
+        prepare: Function that gives a frame the camera that the user named.
+        calibrate: Function from the first frame to metres; returns None if no size is known.
+        run: Other options of the run, for the JSON.
+        stages: Stopwatch of the stages.
+    """
+
+    outputs: tuple[str, ...]
+    save: SaveOptions = field(default_factory=SaveOptions)
+    batch_size: int = 1
+    temporal: bool = True
+    prepare: Callable[[Photo], Photo] = _same
+    calibrate: Callable[[Prediction], Metric | None] = _unknown
+    run: Mapping[str, Setting] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFacts:
+    """Facts about a video.
+
+    Attributes:
+        frames: Number of frames read and written.
+        rate: Average frames per second.
+        time_base: Seconds of one tick, as a fraction.
+        ticks: Time at which each frame is shown, from ``origin`` [ticks]; videos in Matroska are
+            rounded to the millisecond.
+        origin: Time in the source that is zero here [s], as a fraction.
+        shots: Indices of the frames at which a shot begins; the ratio of the scales of different
+            shots is unknown, unless depth is metric.
+        scales: Factor of each frame's numbers from the model, which aligns the frames.
+        shifts: Number added after that; all zero except for the affine kinds.
+        still: First and last frame of each stretch in which the camera stands still, and depth is
+            averaged over time.
+        sound: Treatment of the sound, in words.
+        notes: Treatment of all frames, in words.
+        faults: Faults in the source, one line each.
+    """
+
+    frames: int
+    rate: float
+    time_base: str
+    ticks: tuple[int, ...]
+    origin: str
+    shots: tuple[int, ...]
+    scales: tuple[float, ...]
+    shifts: tuple[float, ...]
+    sound: str
+    notes: tuple[str, ...]
+    faults: tuple[str, ...]
+    still: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSidecar(Sidecar):
+    """Everything that a reader of a video's results must know."""
+
+    video: VideoFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """Range of the depth of a whole video.
-
-    Attributes:
-        kind: Kind of its numbers.
-        low: Smallest valid number; 0 if there is none.
-        high: Largest valid number; 0 if there is none.
-        colours: Percentiles of the drawn numbers, those of ``rilievo.io.colour.colour_range``.
-    """
+    """Range of the depth of a whole video."""
 
     kind: DepthKind
     low: float
     high: float
     colours: ColourRange
-
-
-def measure(depths: Iterable[DepthMap], *, count: int, what: Drawn) -> Extent:
-    """Measure the depth of a video in one pass.
-
-    Args:
-        depths: Depth maps, all of one kind, at any resolution; at least one.
-        count: Number of depth maps. Percentiles use at most 1,024 of them, evenly spread, and about
-            2,048 pixels of each.
-        what: Numbers that pictures show.
-    """
-    low, high, kind = np.inf, -np.inf, DepthKind.METRIC
-    stride = -(-count // _FRAMES)
-    samples: list[np.ndarray] = []
-    for index, depth in enumerate(depths):
-        kind = depth.kind
-        inside = depth.values[depth.valid]
-        if not inside.size:
-            continue
-        low, high = min(low, float(inside.min())), max(high, float(inside.max()))
-        if index % stride == 0:
-            samples.append(_sample(depth, what))
-    if not samples or not (shown := np.concatenate(samples)).size:
-        return Extent(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
-    first, last = np.percentile(shown, _PERCENTILES)
-    colours = widened(ColourRange(low=float(first), high=float(last)), kind)
-    return Extent(kind=kind, low=low, high=high, colours=colours)
-
-
-def _sample(depth: DepthMap, what: Drawn) -> np.ndarray:
-    stride = max(1, round((depth.values.size / _PIXELS) ** 0.5))
-    grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
-    some = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
-    return drawn(some, what)[some.valid]
 
 
 AS_PICTURES = ("colour", "normals", "stereo")
@@ -84,13 +136,7 @@ Rendered = UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFiles:
-    """Paths of the results of one video.
-
-    Attributes:
-        target: Path without suffix.
-        outputs: Names in ``OUTPUTS``.
-        picture_suffix: ``.mp4``, or ``.mkv`` if the sound needs it.
-    """
+    """Paths of the results of one video."""
 
     target: Path
     outputs: tuple[str, ...]
@@ -115,16 +161,7 @@ class ClipFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipForm:
-    """Properties that the results of one video share.
-
-    Attributes:
-        size: (height, width) [px].
-        rate: Average frames per second.
-        time_base: Seconds of one tick.
-        sound: Source of the pictures' sound; None for no sound.
-        extent: Extent of depth; None if there is no depth.
-        options: Options of writing.
-    """
+    """Properties that the results of one video share."""
 
     size: tuple[int, int]
     rate: Fraction
@@ -163,7 +200,6 @@ class FolderSink(Sink):
     """A folder of files for each frame, ``000000.depth.npy`` and on."""
 
     def __init__(self, part: Path, folder: str, outputs: tuple[str, ...], form: ClipForm) -> None:
-        """Write into ``part``, which is renamed to ``folder`` later."""
         self._part, self._folder, self._outputs, self._form = part, folder, outputs, form
         self._facts: dict[str, dict[str, FileFacts]] = {output: {} for output in outputs}
         self._sums: dict[str, dict[str, FileSum]] = {output: {} for output in outputs}

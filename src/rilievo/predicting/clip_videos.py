@@ -36,7 +36,6 @@ class VideoSink(Sink):
     def __init__(
         self, writer: VideoWriter, facts: FileFacts, draw: Callable[..., Rendered]
     ) -> None:
-        """Draw into an open video."""
         self._writer, self._facts, self._draw = writer, facts, draw
 
     @property

@@ -10,7 +10,7 @@ from PIL import Image
 from rilievo.errors import InputError, UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov
 from rilievo.geometry.vanishing import find_vanishing
-from rilievo.models.base import Inference, Model
+from rilievo.models.base import Inference, WrappedModel
 from rilievo.models.speeds import infer_timed
 from rilievo.types import Camera, CameraSource, Photo, Prediction
 
@@ -70,36 +70,26 @@ def grey_picture(pixels: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "a b
     return np.asarray(small.convert("L"), np.float64)
 
 
-class VanishingCamera(Model):
+class VanishingCamera(WrappedModel):
     """A model whose cameras come from vanishing points where nothing else tells them.
 
     A model that cannot do without a camera is given that one; an assumed camera is replaced.
     """
 
-    def __init__(self, model: Model) -> None:
-        """Wrap ``model``, which answers all other photographs as before."""
-        self._model = model
-        self.card, self.weights_sha256 = model.card, model.weights_sha256
-        self.settings, self.concurrent = model.settings, model.concurrent
-
-    def interrupt(self) -> None:
-        """Interrupt the wrapped model."""
-        self._model.interrupt()
-
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run the wrapped model; its speed is that model's."""
         try:
-            return infer_timed(self._model, photos)
+            return infer_timed(self.model, photos)
         except UnknownCameraError:
             return [self._infer_one(photo) for photo in photos]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
         """Finish as the wrapped model does, then replace an assumed camera."""
-        return with_vanishing_points(self._model.finish(inference, photo))
+        return with_vanishing_points(self.model.finish(inference, photo))
 
     def _infer_one(self, photo: Photo) -> Inference:
         try:
-            return self._model.infer([photo])[0]
+            return self.model.infer([photo])[0]
         except UnknownCameraError as error:
             camera = vanishing_camera(photo)
             if camera is None:
@@ -107,5 +97,5 @@ class VanishingCamera(Model):
                     f"model '{self.card.name}' needs the focal length, and the vanishing points of "
                     "this photograph are not clear: give --fov or --camera"
                 ) from error
-        [answer] = self._model.infer([replace(photo, camera=camera)])
+        [answer] = self.model.infer([replace(photo, camera=camera)])
         return replace(answer, camera=camera)

@@ -20,7 +20,7 @@ from rilievo.models.last import last_model
 from rilievo.models.quality import model_of
 from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera
-from rilievo.predicting.metres import Metres, joined, with_markers, with_metres, with_own_depth
+from rilievo.predicting.metres import Metres, in_metres
 from rilievo.predicting.run import refined
 from rilievo.types import Camera, Photo, Prediction
 
@@ -32,12 +32,7 @@ KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float
 
 
 def read_camera(camera: CameraLike | None, size: tuple[int, int]) -> Camera | None:
-    """Read the intrinsics of a photograph.
-
-    Args:
-        camera: Intrinsics, a matrix K, a focal length, or None.
-        size: (height, width) of the photograph [px].
-    """
+    """Read the intrinsics of a photograph."""
     if camera is None or isinstance(camera, Camera):
         return camera
     try:
@@ -238,14 +233,9 @@ def predict(
             [prediction] = network.predict([photo])
         if sparse is not None:
             metres = Metres(sparse=read_sparse_depth(sparse, photo.shape, sparse_unit))
-        if markers is not None:
-            prediction, found = with_markers(prediction, markers)
-            metres = joined(found, Metres(known=facts))
-        prediction, _ = with_metres(prediction, metres)
-        unused = None
-        if own_depth and not metres:
-            prediction, unused = with_own_depth(prediction, photo.own_depth)
-        remarks = (_remark(prediction, photo, unused), border_note(network, photo))
+        own = photo.own_depth if own_depth else None
+        prediction, remark = in_metres(prediction, metres, markers=markers, own=own)
+        remarks = (_remark(prediction, photo, remark), border_note(network, photo))
         for remark in filter(None, remarks):
             warnings.warn(remark, UserWarning, stacklevel=2)
         predictions.append(prediction)

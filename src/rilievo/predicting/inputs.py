@@ -27,12 +27,7 @@ class Medium(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One input and the path of its results.
-
-    Attributes:
-        source: The file, or the folder of a sequence.
-        target: Path of the results without suffix, in the output folder.
-    """
+    """One input and the path of its results."""
 
     source: Path
     medium: Medium
@@ -41,14 +36,7 @@ class Job:
 
 @dataclass(slots=True)
 class LeftOut:
-    """Files and folders that a search left out, counted during the search.
-
-    Attributes:
-        other_files: Number of files that are neither photograph nor video by their names.
-        linked_folders: Number of links to folders, which are not followed.
-        results: Number of files that rilievo wrote.
-        unreadable: Folders that cannot be read, each with the reason.
-    """
+    """Files and folders that a search left out, counted during the search."""
 
     other_files: int = 0
     linked_folders: int = 0
@@ -80,12 +68,6 @@ def find_jobs(
     suffix, unless it is a result of rilievo among other inputs, as in ``photos/*``. A file that
     does not exist is a job too, which will fail. Inputs with the same target are distinguished by
     their suffix within a folder, and by a number between arguments.
-
-    Args:
-        inputs: Files, folders, or patterns such as ``photos/**/*.jpg``.
-        output: Folder for the results.
-        sequence: Whether a folder is one clip, rather than single photographs.
-        left_out: Counter of the files left out.
     """
     left_out = LeftOut() if left_out is None else left_out
     found = {name: _expand(name) for name in map(str, inputs)}

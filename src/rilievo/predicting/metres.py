@@ -30,18 +30,11 @@ class Metres:
     """Source of ``known`` or ``sparse``; None if the user gave them."""
 
     def __bool__(self) -> bool:
-        """Whether any size is known."""
         return bool(self.known or self.sparse) or self.camera_height is not None
 
 
 def metres_of(options: PredictOptions, job: Job, shape: tuple[int, int]) -> Metres:
-    """Collect the known sizes in one photograph, or in the first frame of a clip.
-
-    Args:
-        options: Options of the run.
-        job: Job of the photograph or clip.
-        shape: (height, width) of its pictures [px].
-    """
+    """Collect the known sizes in one photograph, or in the first frame of a clip."""
     known = known_of(options, job)
     sparse: tuple[KnownPoint, ...] = ()
     if options.sparse is not None:
@@ -85,10 +78,6 @@ def sparse_facts(options: PredictOptions, job: Job) -> dict[str, Setting]:
 
 def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metres]:
     """Read the printed markers in a photograph.
-
-    Args:
-        prediction: Prediction with its photograph.
-        side: Length of their black squares' sides [m].
 
     Returns:
         The prediction and the depths at the markers' centres. The focal length comes from the
@@ -148,9 +137,20 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     return with_expected_error(metric), fitted
 
 
-def joined(found: Metres, said: Metres) -> Metres:
-    """Join the points found in a photograph with those that the user gives."""
-    return replace(found, known=(*found.known, *said.known), method=None) if said.known else found
+def in_metres(
+    prediction: Prediction, metres: Metres, *, markers: float | None, own: OwnDepth | None
+) -> tuple[Prediction, str | None]:
+    """Convert by known sizes and markers of this side [m], or else by the depth in its own file.
+
+    Returns:
+        The prediction, and a remark on its metres.
+    """
+    if markers is not None:
+        prediction, found = with_markers(prediction, markers)
+        both = replace(found, known=(*found.known, *metres.known), method=None)
+        metres = both if metres.known else found
+    prediction, fitted = with_metres(prediction, metres)
+    return with_own_depth(prediction, own) if fitted is None else (prediction, fitted.warning)
 
 
 def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Prediction, str | None]:

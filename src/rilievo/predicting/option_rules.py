@@ -1,10 +1,11 @@
 """Rules of single options and of pairs, as data for ``PredictOptions``."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from rilievo.geometry.backing import MOST_BACKING
+from rilievo.models.model_options import Rule
 
 # Groups of options in the help.
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -60,7 +61,7 @@ EXCLUSIVE = (
     ("sparse", "known_length"),
     ("resume", "overwrite"),
 )
-RULES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+RULES: tuple[Rule, ...] = (
     ("fov", lambda value: 0 < value < 180, "between 0 and 180 degrees"),
     ("camera_height", lambda value: 0 < value < math.inf, "a positive number of metres"),
     ("markers", lambda value: 0 < value < 10, "the side in metres, below 10 (0.06 for 60 mm)"),

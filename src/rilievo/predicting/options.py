@@ -17,7 +17,7 @@ from rilievo.io.dropping import parse_drop
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.stereo import StereoOptions, parse_stereo
 from rilievo.models import DEFAULT_MODEL
-from rilievo.models.model_options import ModelOptions
+from rilievo.models.model_options import ModelOptions, check_rules
 from rilievo.models.quality import model_of
 from rilievo.outside import is_place
 from rilievo.predicting.option_rules import EXCLUSIVE, GROUPS, RULES, TYPES
@@ -169,10 +169,7 @@ class PredictOptions(ModelOptions):
         if self.sparse is not None:
             object.__setattr__(self, "sparse", Path(self.sparse))
         object.__setattr__(self, "model", model_of(self.quality, self.model))
-        for name, rule, words in RULES:
-            value = getattr(self, name)
-            if value is not None and not rule(value):
-                raise OptionError(f"{_flag(name)} is {words}, got {value}")
+        check_rules(self, RULES)
         for name in ("sharp", "trim", "own_depth"):
             if getattr(self, name) not in ("on", "off"):
                 raise OptionError(f"{_flag(name)} is on or off, got {getattr(self, name)!r}")

@@ -141,7 +141,6 @@ class _Placers:
         self._future: Future[list[OutputError | None]] | None = None
 
     def add(self, job: Job, placement: Placement) -> None:
-        """Place a result as soon as those before it are placed."""
         self._waiting.append((job, placement))
         if self._future is None or self._future.done() or len(self._waiting) >= MOST_UNPLACED:
             self._next()

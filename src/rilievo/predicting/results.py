@@ -4,33 +4,30 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.io.atomic import discard
 from rilievo.io.checksums import is_torn
+from rilievo.io.facts import FileFacts
 from rilievo.io.limits import printable, reason
-from rilievo.io.output_table import OUTPUTS, Need, Output
-from rilievo.io.outputs import check_outputs, parts_of, write_parts
+from rilievo.io.output_table import OUTPUTS, Need
+from rilievo.io.outputs import check_outputs, is_installed, parts_of, write_parts
 from rilievo.io.ownership import MEND, fault_of, pending_path, told_apart
 from rilievo.io.photo import read_photo
 from rilievo.io.placement import Placement
-from rilievo.io.sidecar import read_sidecar, sidecar_path
+from rilievo.io.sidecar import find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres import (
-    joined,
+    in_metres,
     known_of,
     metres_of,
     sparse_facts,
     trust,
-    with_markers,
-    with_metres,
-    with_own_depth,
 )
 from rilievo.predicting.options import PredictOptions
 from rilievo.types import Photo, Setting
@@ -53,16 +50,14 @@ class Results:
         if not self.options.asks_for_all:
             return self.options.formats
         return tuple(
-            name
-            for name in self.options.formats
-            if not self._missing(name) and _is_installed(OUTPUTS[name])
+            name for name in self.options.formats if not self._missing(name) and is_installed(name)
         )
 
     def left_out_of_all(self) -> Iterator[str]:
         """Notes on outputs of ``all`` that lack only an installed package."""
         for name in self.options.formats if self.options.asks_for_all else ():
             extra = OUTPUTS[name].extra
-            if not self._missing(name) and not _is_installed(OUTPUTS[name]):
+            if not self._missing(name) and not is_installed(name):
                 yield f"--save all leaves out {name}, which needs rilievo[{extra}]"
 
     def check(self) -> None:
@@ -139,13 +134,8 @@ class Results:
             # Without normals, sharpening follows the edges for two fields instead of five.
             inference = replace(inference, normals=None)
         finished = self.model.finish(inference, photo)
-        if self.options.markers is not None:
-            finished, found = with_markers(finished, self.options.markers)
-            metres = joined(found, metres)
-        prediction, fitted = with_metres(finished, metres)
-        remark = None if fitted is None else fitted.warning
-        if not metres and self.options.own_depth == "on":
-            prediction, remark = with_own_depth(prediction, photo.own_depth)
+        own = photo.own_depth if self.options.own_depth == "on" else None
+        prediction, remark = in_metres(finished, metres, markers=self.options.markers, own=own)
         for each in filter(None, (remark, border_note(self.model, photo))):
             self.note(f"{printable(job.source)}: {each}")
         if self.options.known_table is None and prediction.calibration is not None:
@@ -178,13 +168,14 @@ class Results:
 
     def _with_broken(self, job: Job) -> tuple[str, ...]:
         """Outputs to write for a photograph: those asked for, and those that are damaged."""
-        try:
-            before = None if self.options.overwrite else read_sidecar(sidecar_path(job.target))
-        except InputError:
-            before = None
-        folder, there = job.target.parent, () if before is None else before.files
+        there, folder = self._there(job), job.target.parent
         broken = {facts.output for facts in there if fault_of(folder, facts)}
         return OUTPUTS.ordered(broken | {*self.formats})
+
+    def _there(self, job: Job) -> tuple[FileFacts, ...]:
+        """Files of an earlier run."""
+        before = None if self.options.overwrite else find_sidecar(sidecar_path(job.target))
+        return () if before is None else before.files
 
     def formats_with_those_there(self, job: Job) -> tuple[tuple[str, ...], bool]:
         """Outputs to write for a video, and whether there are results already.
@@ -192,11 +183,7 @@ class Results:
         A folder of frames holds several formats, so the outputs of an earlier run with the same
         options are written again together with the added ones.
         """
-        try:
-            before = None if self.options.overwrite else read_sidecar(sidecar_path(job.target))
-        except InputError:
-            before = None
-        there = set() if before is None else {facts.output for facts in before.files}
+        there = {facts.output for facts in self._there(job)}
         return OUTPUTS.ordered(there | {*self.formats}), bool(there)
 
     def run_facts(self, job: Job) -> Mapping[str, Setting]:
@@ -248,10 +235,6 @@ class Results:
             stereo=options.stereo_options,
             overwrite=options.overwrite,
         )
-
-
-def _is_installed(output: Output) -> bool:
-    return output.package is None or find_spec(output.package) is not None
 
 
 def _fingerprint(job: Job) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """``rilievo.predict_files``: photographs, folders and videos, to files."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -8,11 +9,10 @@ from rilievo.calibration.fact import read_known_table, shared_known
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
-from rilievo.models.base import Model
+from rilievo.models.base import Model, PaidModel
 from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.sharpening import Sharpened
 from rilievo.models.trimming import Trimmed
-from rilievo.predicting.consent import agree_to_pay
 from rilievo.predicting.focal import VanishingCamera
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
@@ -20,6 +20,56 @@ from rilievo.predicting.photos import predict_photos
 from rilievo.predicting.results import Results
 from rilievo.predicting.stages import FINISH, LOAD, READ, Stages
 from rilievo.predicting.summary import Summary, Tally, fail
+
+
+def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:
+    """Ask before more than one paid call; a model that costs nothing passes.
+
+    Args:
+        model: Model as loaded, before any refinement.
+        jobs: All inputs; those that an earlier run finished count too, but are not sent.
+        options: Options of the run.
+    """
+    if not isinstance(model, PaidModel):
+        return
+    name = f"model '{model.card.name}'"
+    for flag, given in (("--tile", options.tile is not None), ("--batch-size", _batches(options))):
+        if given:
+            raise OptionError(f"{name} is paid by the call: {flag} would send photographs again")
+    photographs = 0
+    for job in jobs:
+        if job.medium is not Medium.PHOTO:
+            raise OptionError(
+                f"{job.source}: {name} is paid by the call, and every frame would be one: choose "
+                "the frames, and give them as photographs"
+            )
+        photographs += 1
+    agree_to_calls(model, photographs, flip=options.flip, yes=options.yes)
+
+
+def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
+    """Ask before more than one paid call; a model that costs nothing passes."""
+    if not isinstance(model, PaidModel):
+        return
+    calls = photographs * (2 if flip else 1)
+    if calls > 1 and not yes:
+        _ask(model, photographs, calls)
+    model.allow(calls)
+
+
+def _batches(options: PredictOptions) -> bool:
+    # If one photograph of a batch fails, the batch is sent again one by one.
+    return options.batch_size > 1
+
+
+def _ask(model: PaidModel, photographs: int, calls: int) -> None:
+    what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise OptionError(f"{what}: say --yes to agree, as nobody can be asked here")
+    sys.stderr.write(f"rilievo: {what}. Go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise OptionError(f"nothing was sent to {model.service}")
 
 
 def predict_files(
@@ -114,15 +164,7 @@ def predict_jobs(
     tally: Tally,
     ready: Callable[[Path], None] | None = None,
 ) -> None:
-    """Predict photographs in a stream, then clips one by one; failures are reported and skipped.
-
-    Args:
-        photos: Jobs of single photographs.
-        clips: Jobs of videos and sequences.
-        results: Writer of the results.
-        tally: Counter of successes, failures and notes.
-        ready: Function that prepares a folder for results; ``make_ready`` if None.
-    """
+    """Predict photographs in a stream, then clips one by one; failures are reported and skipped."""
     predict_photos(
         _unfinished(photos, results, tally, ready or make_ready),
         results.model,

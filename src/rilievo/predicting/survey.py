@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from rilievo.errors import InputError
+from rilievo.io.colour import ColourRange, Drawn, drawn, widened
 from rilievo.io.facts import Sidecar
 from rilievo.io.frames import Frame, FrameSource
 from rilievo.io.output_table import Need
@@ -17,15 +18,16 @@ from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.sampling import shrink
 from rilievo.models.trimming import seen_by, within
-from rilievo.predicting.clip_options import ClipOptions, Metric
+from rilievo.predicting.clip_outputs import ClipOptions, Extent, Metric
+from rilievo.predicting.frame_answers import MOVING, Correction, Spool
 from rilievo.predicting.looks import look_at
-from rilievo.predicting.spool import Spool
 from rilievo.predicting.stages import read_ahead
-from rilievo.predicting.steady import MOVING, Correction
 from rilievo.predicting.temporal import ScaleTrack
-from rilievo.types import Camera, Photo, Prediction
+from rilievo.types import Camera, DepthKind, DepthMap, Photo, Prediction
 
 _PIXELS_AHEAD = 16_000_000
+_FRAMES, _PIXELS = 1024, 2048
+_PERCENTILES = (2.0, 98.0)
 
 Report = Callable[[int, int | None], None]
 """Function called with the number of frames done and the total, or None if it is unknown."""
@@ -167,3 +169,33 @@ def _only(answer: Inference, parts: set[Need]) -> Inference:
         normals=answer.normals if Need.NORMALS in parts else None,
         confidence=answer.confidence if Need.CONFIDENCE in parts else None,
     )
+
+
+def measure(depths: Iterable[DepthMap], *, count: int, what: Drawn) -> Extent:
+    """Measure the depth of a video in one pass over ``count`` maps of one kind, at any resolution.
+
+    Percentiles of the drawn numbers use at most 1,024 of them, and about 2,048 pixels of each.
+    """
+    low, high, kind = np.inf, -np.inf, DepthKind.METRIC
+    stride = -(-count // _FRAMES)
+    samples: list[np.ndarray] = []
+    for index, depth in enumerate(depths):
+        kind = depth.kind
+        inside = depth.values[depth.valid]
+        if not inside.size:
+            continue
+        low, high = min(low, float(inside.min())), max(high, float(inside.max()))
+        if index % stride == 0:
+            samples.append(_sample(depth, what))
+    if not samples or not (shown := np.concatenate(samples)).size:
+        return Extent(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
+    first, last = np.percentile(shown, _PERCENTILES)
+    colours = widened(ColourRange(low=float(first), high=float(last)), kind)
+    return Extent(kind=kind, low=low, high=high, colours=colours)
+
+
+def _sample(depth: DepthMap, what: Drawn) -> np.ndarray:
+    stride = max(1, round((depth.values.size / _PIXELS) ** 0.5))
+    grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
+    some = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
+    return drawn(some, what)[some.valid]

@@ -32,8 +32,8 @@ from itertools import groupby, pairwise
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from rilievo.predicting.frame_answers import MOVING, Correction
 from rilievo.predicting.looks import Look, compare
-from rilievo.predicting.steady import MOVING, Correction
 from rilievo.types import DepthKind
 
 SMOOTHED = 1.5
@@ -72,11 +72,6 @@ class ScaleTrack:
     """Collector of a video's frames, in one pass, that computes a correction for each."""
 
     def __init__(self, kind: DepthKind) -> None:
-        """Begin a video.
-
-        Args:
-            kind: Kind of the model's numbers; the affine kinds get a shift too.
-        """
         self._affine = kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
         self._steps: list[_Step] = []
         self._reference: Look | None = None

@@ -10,7 +10,7 @@ from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.frames import FrameFolder, FrameSource, open_video
 from rilievo.io.limits import printable
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_options import ClipOptions, Metric
+from rilievo.predicting.clip_outputs import ClipOptions, Metric
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres import metres_of, with_metres
 from rilievo.predicting.options import PredictOptions
@@ -99,7 +99,6 @@ class _Meter:
         self._start = time.perf_counter()
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Report the progress; every frame counts twice, once per pass."""
         rate = done / max(time.perf_counter() - self._start, 1e-9)
         share = f"{100 * done // total} %" if total else f"{done // 2} frames"
         left = f", {(total - done) / rate:.0f} s left" if total else ""

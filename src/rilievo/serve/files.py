@@ -7,13 +7,12 @@ removed when the answer is sent.
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from io import RawIOBase
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError
 from rilievo.io.output_table import OUTPUTS
-from rilievo.io.outputs import check_parts, save
+from rilievo.io.outputs import check_parts, is_installed, save
 from rilievo.io.writing import SaveOptions
 from rilievo.serve.folders import RequestFolder
 from rilievo.types import Prediction
@@ -77,16 +76,7 @@ _SMALL = 2**22
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """Files that are ready to be sent, and removed afterwards.
-
-    Attributes:
-        name: Name of what is sent.
-        media_type: Media type of what is sent.
-        content: All of it where it is small; its files are removed already then.
-        paths: One file to be sent as it is, or several to be packed.
-        size: Bytes that are sent; None of a zip.
-        folder: Folder of the files.
-    """
+    """Files that are ready to be sent, and removed afterwards."""
 
     name: str
     media_type: str
@@ -129,15 +119,7 @@ def write(
     folder: RequestFolder,
     stem: str,
 ) -> Written:
-    """Write outputs into the folder of a request, which has reserved room for them.
-
-    Args:
-        prediction: Prediction to write.
-        outputs: Names in ``OUTPUTS``, ``json``, or ``all``, which are those that it can give.
-        options: Settings with which they are written.
-        folder: Folder of the request.
-        stem: Name of the files without suffix.
-    """
+    """Write outputs into the folder of a request, which has reserved room for them."""
     names = at_most(outputs)
     if "all" in outputs:
         names = tuple(name for name in names if can_give(prediction, name))
@@ -162,14 +144,11 @@ def _alone(path: Path, size: int, folder: RequestFolder) -> Written:
 
 def can_give(prediction: Prediction, name: str) -> bool:
     """Whether a prediction has the parts of an output, and its package is installed."""
-    output = OUTPUTS[name]
-    if output.package is not None and find_spec(output.package) is None:
-        return False
     try:
         check_parts(prediction, [name])
     except (OptionError, InputError):
         return False
-    return True
+    return is_installed(name)
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:

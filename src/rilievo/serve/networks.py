@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from rilievo.models.base import Inference, Model
+from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.predicting.run import refined
 from rilievo.serve.refusals import GivenUp, stopping
 from rilievo.types import Photo, Prediction
@@ -18,15 +18,7 @@ _MOST_LOADED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A model and the refinements that a request asks for.
-
-    Attributes:
-        name: Name of the model, as the server was started with it.
-        flip: Whether to average with the mirror image.
-        sharp: Whether answers follow the edges of the photograph.
-        trim: Whether uniform borders are left out.
-        vanishing_points: Whether an unknown focal length is searched for.
-    """
+    """A model and the refinements that a request asks for."""
 
     name: str
     flip: bool = False
@@ -59,17 +51,14 @@ class _Waiting:
         return self.variant, self.photo.shape
 
 
-class _InTurn(Model):
-    """A model that runs in the thread of the networks."""
-
+class _InTurn(WrappedModel):
     def __init__(self, model: Model, pool: ThreadPoolExecutor) -> None:
-        self._model, self._pool = model, pool
-        self.card, self.weights_sha256 = model.card, model.weights_sha256
-        self.settings = model.settings
+        super().__init__(model)
+        self._pool = pool
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         try:
-            future = self._pool.submit(self._model.infer, photos)
+            future = self._pool.submit(self.model.infer, photos)
         except RuntimeError as error:  # the pool is shut down
             raise stopping() from error
         try:
@@ -78,7 +67,7 @@ class _InTurn(Model):
             raise stopping() from error
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        return self._model.finish(inference, photo)
+        return self.model.finish(inference, photo)
 
 
 class Networks:
@@ -95,14 +84,6 @@ class Networks:
         window: float | int = 0.0,
         observe: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """Begin without a model.
-
-        Args:
-            load: Makes a model by its name.
-            most: Photographs of a batch.
-            window: Seconds to wait for others of a batch while some are being decoded.
-            observe: Function that is called with the size of each batch.
-        """
         self._load, self._most, self._window, self._observe = load, most, window, observe
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._loading = asyncio.Lock()
@@ -143,13 +124,7 @@ class Networks:
     async def infer(
         self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True
     ) -> Inference:
-        """One photograph's answer, at the network's resolution.
-
-        Args:
-            variant: Model and refinements.
-            photo: The photograph.
-            is_wanted: Whether somebody still waits for it; the network does not run otherwise.
-        """
+        """One photograph's answer, at the network's resolution."""
         if self._is_closed:
             raise stopping()
         model = await self.model(variant)

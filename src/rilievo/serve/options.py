@@ -3,7 +3,7 @@
 import ipaddress
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -13,7 +13,7 @@ import tyro
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable, read_text
 from rilievo.models import DEFAULT_MODEL
-from rilievo.models.model_options import EngineOptions
+from rilievo.models.model_options import EngineOptions, Rule, check_rules
 
 TOKEN_VARIABLE = "RILIEVO_SERVE_TOKEN"
 """Environment variable with a token, for containers."""
@@ -94,10 +94,7 @@ class ServeOptions(EngineOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, rule, words in _RULES:
-            value = getattr(self, name)
-            if value is not None and not rule(value):
-                raise OptionError(f"--{name.replace('_', '-')} is {words}, got {value}")
+        check_rules(self, _RULES)
         if self.root_path and (not self.root_path.startswith("/") or "//" in self.root_path):
             raise OptionError(f"--root-path begins with one '/', got '{self.root_path}'")
         for origin in self.origin_names:
@@ -176,7 +173,7 @@ def is_count(value: float | int) -> bool:
     return value >= 1
 
 
-_RULES: tuple[tuple[str, Callable[[float | int], bool], str], ...] = (
+_RULES: tuple[Rule, ...] = (
     ("port", lambda value: 0 <= value <= 65535, "between 0 and 65535"),
     ("batch", lambda value: 1 <= value <= 64, "between 1 and 64"),
     ("window", lambda value: 0 <= value <= 1000, "between 0 and 1000 milliseconds"),

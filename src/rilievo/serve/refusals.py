@@ -28,13 +28,7 @@ _DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)
 
 
 class Refusal(Exception):
-    """An answer in place of a result.
-
-    Attributes:
-        status: HTTP status.
-        line: Message: what was found, what was expected, what to do.
-        headers: Besides the usual ones.
-    """
+    """An answer in place of a result."""
 
     def __init__(self, status: int, line: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(line)

@@ -17,7 +17,7 @@ from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera
-from rilievo.predicting.metres import joined, trust, with_markers, with_metres, with_own_depth
+from rilievo.predicting.metres import in_metres, trust
 from rilievo.serve.asked import Asked, Point
 from rilievo.serve.files import Written
 from rilievo.serve.refusals import in_request_words
@@ -55,29 +55,15 @@ def finish(
     shown: str,
     without_normals: bool = False,
 ) -> Result:
-    """Bring an answer to the photograph's size, and to metres where a size is known.
-
-    Args:
-        model: Model that answered.
-        inference: Answer of the model.
-        photo: Photograph of the request.
-        asked: Parameters of the request.
-        shown: Name of the model for clients; that of a file may be a path of the server.
-        without_normals: Whether nothing is made of normals, which saves time.
-    """
+    """Bring an answer to the photograph's size, and to metres where a size is known."""
     metres = asked.metres()
     if without_normals and metres.camera_height is None:
         # Sharpening follows the edges for two fields then, instead of five.
         inference = replace(inference, normals=None)
     prediction = model.finish(inference, photo)
-    if asked.markers is not None:
-        prediction, found = with_markers(prediction, asked.markers)
-        metres = joined(found, metres)
-    prediction, fitted = with_metres(prediction, metres)
-    remarks = [None if fitted is None else fitted.warning, border_note(model, photo)]
-    if not metres and asked.own_depth == "on":
-        prediction, remark = with_own_depth(prediction, photo.own_depth)
-        remarks.append(remark)
+    own = photo.own_depth if asked.own_depth == "on" else None
+    prediction, remark = in_metres(prediction, metres, markers=asked.markers, own=own)
+    remarks = [remark, border_note(model, photo)]
     if prediction.calibration is not None:
         remarks.append(trust(prediction.calibration))
     made_by = replace(prediction.made_by, model=shown)
@@ -86,12 +72,7 @@ def finish(
 
 
 def record(result: Result, points: list[Point]) -> dict[str, object]:
-    """The JSON of a prediction.
-
-    Args:
-        result: The prediction.
-        points: (column, row) [px] of points whose values it tells.
-    """
+    """The JSON of a prediction."""
     said: dict[str, object] = json.loads(to_json(describe(result.prediction)))
     for name in ("files", "earlier", "run"):  # of files on a disk
         said.pop(name, None)
@@ -136,7 +117,6 @@ class _FilesResponse(Response):
             del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them."""
         try:
             async with asyncio.timeout(self._seconds):
                 await self._send(receive, send)

@@ -46,13 +46,7 @@ class Extension(Protocol):
 def application(
     service: Service, tokens: tuple[str, ...] = (), extension: Extension | None = None
 ) -> ASGIApp:
-    """The server as an ASGI application.
-
-    Args:
-        service: Service that does the work.
-        tokens: Secrets of which requests must send one; none lets everybody in.
-        extension: Further routes.
-    """
+    """The server as an ASGI application."""
     options = service.options
 
     async def stream_endpoint(websocket: WebSocket) -> None:

@@ -28,13 +28,7 @@ def serve(
     ready: Callable[[str], None],
     extend: "Callable[[Service, Path], Extension] | None" = None,
 ) -> None:
-    """Serve until stopped.
-
-    Args:
-        options: Address, models and limits.
-        ready: Function that is called with the address once requests are taken.
-        extend: Function that gives further routes, of the service and the server's folder.
-    """
+    """Serve until stopped."""
     with needing("the server", "serve" if extend is None else "app"):
         import prometheus_client  # noqa: F401
         import pydantic  # noqa: F401
@@ -43,8 +37,8 @@ def serve(
         import uvicorn
         import websockets  # noqa: F401
 
-        from rilievo.serve.connections import ImpatientProtocol
         from rilievo.serve.folders import own_folder
+        from rilievo.serve.guard import ImpatientProtocol
         from rilievo.serve.service import share_arenas
 
     share_arenas()

@@ -73,7 +73,6 @@ class Service:
     def __init__(
         self, options: ServeOptions, offered: Offered, folders: Folders, metrics: Metrics
     ) -> None:
-        """Begin without work."""
         self.options, self.offered, self.folders, self.metrics = options, offered, folders, metrics
         self.networks = Networks(
             offered.load,
@@ -166,15 +165,7 @@ class Service:
         without_normals: bool = False,
         on_size: Callable[[int], None] = lambda pixels: None,
     ) -> Result:
-        """Predict the image of a request.
-
-        Args:
-            job: The request.
-            asked: Parameters of the request.
-            without_normals: Whether nothing is made of normals.
-            on_size: Function that is called with the pixels of the photograph before the network
-                runs, and may refuse them.
-        """
+        """Predict the image of a request."""
         variant = asked.variant(self.offered.named(asked.model))
         photo = await self._decoded(job, asked)
         pixels = photo.shape[0] * photo.shape[1]

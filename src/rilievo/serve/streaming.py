@@ -22,8 +22,7 @@ from rilievo.io.colour import colourise
 from rilievo.io.formats.colour import picture_range
 from rilievo.io.formats.png16 import coding_of, encode
 from rilievo.io.photo import read_photo
-from rilievo.io.stored import with_nan
-from rilievo.io.writing import SaveOptions
+from rilievo.io.writing import SaveOptions, with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.options import PredictOptions
@@ -111,11 +110,6 @@ class _Frames:
     """Frames between the task that receives them and the one that answers them."""
 
     def __init__(self, *, newest: bool) -> None:
-        """Begin without a frame.
-
-        Args:
-            newest: Whether a frame replaces one that waits; else its sender waits.
-        """
         self._newest = newest
         self._change = asyncio.Condition()
         self._frame: _Frame | None = None
@@ -134,7 +128,6 @@ class _Frames:
             return int(before is not None)
 
     async def take(self) -> _Frame | None:
-        """The next frame; None after the last."""
         async with self._change:
             await self._change.wait_for(lambda: self._frame is not None or self._over)
             frame, self._frame = self._frame, None
@@ -142,7 +135,6 @@ class _Frames:
             return frame
 
     async def end(self) -> None:
-        """No more frames come."""
         async with self._change:
             self._over = True
             self._change.notify_all()

@@ -170,7 +170,6 @@ class Jobs:
     """Work of requests that goes on, also where nobody waits for it any more."""
 
     def __init__(self, time_limit: float | int) -> None:
-        """Begin without work."""
         self._time_limit = time_limit
         self._tasks: set[asyncio.Task[object]] = set()
         self.begun = 0

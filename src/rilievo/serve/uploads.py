@@ -35,13 +35,7 @@ _LEAST_RATE = 2_000
 
 
 class Upload:
-    """An image file that a request brought, and the parameters of its form.
-
-    Attributes:
-        name: Name of the file without folders and suffix: letters, digits, '-', '_' and '.'.
-        fields: Parameters, each with its values.
-        size: Bytes of the image file; 0 where there is none.
-    """
+    """An image file that a request brought, and the parameters of its form."""
 
     def __init__(
         self,

@@ -14,8 +14,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from rilievo.errors import MissingExtraError
 from rilievo.io.facts import OUR_AXES, FileFacts
 from rilievo.io.limits import retry_miscounted
-from rilievo.io.stored import Stored, from_nan, opened, with_nan
-from rilievo.io.writing import WriteJob
+from rilievo.io.writing import Stored, WriteJob, from_nan, opened, with_nan
 from rilievo.types import DepthMap
 
 

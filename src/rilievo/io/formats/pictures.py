@@ -10,8 +10,7 @@ from rilievo.io.colour import ColourRange, Drawn, bands, normals_picture, range_
 from rilievo.io.facts import PICTURE_AXES, FileFacts
 from rilievo.io.png import write_png
 from rilievo.io.stereo import StereoOptions, stereo_picture
-from rilievo.io.stored import Stored, opened
-from rilievo.io.writing import SaveOptions, WriteJob
+from rilievo.io.writing import SaveOptions, Stored, WriteJob, opened
 from rilievo.types import DepthKind, DepthMap, Photo
 
 

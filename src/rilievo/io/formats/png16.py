@@ -15,8 +15,7 @@ from PIL.PngImagePlugin import PngImageFile
 from rilievo.io.colour import bands
 from rilievo.io.facts import FileFacts
 from rilievo.io.png import write_png
-from rilievo.io.stored import Stored, opened
-from rilievo.io.writing import WriteJob
+from rilievo.io.writing import Stored, WriteJob, opened
 from rilievo.types import DepthKind, DepthMap
 
 KEY = "rilievo"

@@ -44,7 +44,6 @@ class DepthAnything3Model(Model):
     def __init__(
         self, path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str
     ) -> None:
-        """Open the file."""
         self.card, self.weights_sha256 = card, weights_sha256
         self.graph = Graph(path, options, card)
         self.settings = {**self.graph.settings, "sizing": str(PREPARATION.sizing)}

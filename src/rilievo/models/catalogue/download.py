@@ -90,7 +90,7 @@ def _commit(entry: Entry) -> str:
 
 
 def _print_licence(entry: Entry) -> None:
-    size = "" if entry.megabytes is None else f", {entry.megabytes:,.0f} MB"
+    size = "" if entry.card.megabytes is None else f", {entry.card.megabytes:,.0f} MB"
     where = f"{endpoint()}/{entry.repository}" if entry.is_on_hub else entry.repository
     if entry.commercial is False:
         text = f"NON-COMMERCIAL LICENCE: the weights of {entry.name} are {entry.licence}"

@@ -1,9 +1,8 @@
 """Records of published models in the catalogue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from rilievo.models.card import ModelCard
-from rilievo.types import DepthKind
 
 LOADER = "rilievo.models.catalogue.opening:load"
 
@@ -28,44 +27,22 @@ class RemoteFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One model of the catalogue.
+class Entry(ModelCard):
+    """One model of the catalogue: the facts of its card, and where its files are.
 
     Attributes:
-        name: ``family/variant``.
-        summary: One-line description.
         repository: Repository of the hub, ``org/name``, or the URL of a folder of files
             (https://...).
         revision: Commit of the repository; its main branch if unknown.
         files: Files: the graph first, then the files of weights that it names.
         adapter: Module of this package whose ``open_model`` makes the model.
-        kind: Kind of its depth.
-        normals: Whether it predicts surface normals.
-        confidence: Whether it predicts a confidence.
-        camera: Whether it estimates the focal length.
-        licence: Licence of the weights, as the original authors state it.
-        commercial: Whether that licence allows commercial use; None if unclear.
-        speed: Time for one 640x480 photograph on two CPU cores, in words.
-        published: Published accuracy, with protocol and source.
-        about_megabytes: Size of all files where exact sizes are unknown.
         twin: Repository of the same network for transformers, used for what the core cannot do.
     """
 
-    name: str
-    summary: str
     repository: str
     revision: str = "main"
     files: tuple[RemoteFile, ...]
     adapter: str
-    kind: DepthKind
-    normals: bool = False
-    confidence: bool = False
-    camera: bool = False
-    licence: str
-    commercial: bool | None
-    speed: str = "not measured"
-    published: str | None = None
-    about_megabytes: float | None = None
     twin: str | None = None
 
     @property
@@ -74,32 +51,15 @@ class Entry:
         return "://" not in self.repository
 
     @property
-    def megabytes(self) -> float | None:
-        """Size of all files; None if unknown."""
-        sizes = [file.size for file in self.files]
-        if None in sizes:
-            return self.about_megabytes
-        return sum(size or 0 for size in sizes) / 1e6
-
-    @property
     def card(self) -> ModelCard:
-        """Row of the model in ``MODELS``."""
+        """Row of the model in ``MODELS``; exact sizes of files take the place of ``megabytes``."""
+        stated = {each.name: getattr(self, each.name) for each in fields(ModelCard)}
+        sizes = [file.size for file in self.files if file.size is not None]
+        if len(sizes) == len(self.files):
+            stated["megabytes"] = sum(sizes) / 1e6
+        settings = _SETTINGS.get(self.adapter)
         return ModelCard(
-            name=self.name,
-            summary=self.summary,
-            kind=self.kind,
-            normals=self.normals,
-            confidence=self.confidence,
-            camera=self.camera,
-            licence=self.licence,
-            commercial=self.commercial,
-            megabytes=self.megabytes,
-            extra=None,
-            speed=self.speed,
-            published=self.published,
-            loader=LOADER,
-            source=self.repository,
-            settings=_SETTINGS.get(self.adapter),
+            **stated | {"loader": LOADER, "source": self.repository, "settings": settings}
         )
 
 

@@ -34,15 +34,7 @@ _STD = tuple(255 * each for each in IMAGENET_STD)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterbox:
-    """Position of a photograph in the network's input [px].
-
-    Attributes:
-        top: Number of rows above it.
-        left: Number of columns left of it.
-        height: Number of its rows.
-        width: Number of its columns.
-        scale: Size in the input divided by that of the photograph.
-    """
+    """Position of a photograph in the network's input [px]."""
 
     top: int
     left: int
@@ -57,7 +49,6 @@ class Metric3DModel(Model):
     def __init__(
         self, path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str
     ) -> None:
-        """Open the file."""
         self.card, self.weights_sha256 = card, weights_sha256
         self.graph = Graph(path, options, card)
         self.normalises = holds_mean(path)
@@ -101,7 +92,6 @@ class Metric3DModel(Model):
     def _inside(
         self, field: Float32[np.ndarray, "*c h w"], place: Letterbox
     ) -> Float32[np.ndarray, "*c a b"]:
-        """Crop an output to the photograph."""
         if field.shape[-2:] != (HEIGHT, WIDTH):
             raise ModelError(
                 f"model '{self.card.name}': an output is {field.shape}, expected {HEIGHT} x {WIDTH}"

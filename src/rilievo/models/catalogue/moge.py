@@ -61,7 +61,6 @@ class MogeModel(Model):
     def __init__(
         self, path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str
     ) -> None:
-        """Open the file."""
         options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
         given = read_settings(MogeSettings, options.settings, card.name)
         self.card, self.weights_sha256 = card, weights_sha256

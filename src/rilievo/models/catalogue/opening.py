@@ -31,15 +31,7 @@ _ENGINE = ONNX_ENGINES[0]
 def open_int8(
     name: str, files: Sequence[Path], options: LoadOptions, weights_sha256: str, open_model: Open
 ) -> Model:
-    """Open a model of the catalogue in 8 bits, quantising it first where needed.
-
-    Args:
-        name: Name of the model.
-        files: Its graph in fp32, and files of weights beside it.
-        options: Options of running it, with the precision int8.
-        weights_sha256: Hash of the published weights.
-        open_model: Function that opens a graph.
-    """
+    """Open a model of the catalogue in 8 bits, quantising it first where needed."""
     if options.engine not in (AUTO, _ENGINE):
         raise OptionError(
             f"model '{name}' is run in int8 by {_ENGINE}, not by {options.engine}; "

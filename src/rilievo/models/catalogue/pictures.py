@@ -55,7 +55,6 @@ class Graph:
     """A published graph with one picture as its input."""
 
     def __init__(self, path: Path, options: LoadOptions, card: ModelCard) -> None:
-        """Open the file."""
         options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
         self.name = card.name
         self._session: Session = open_session(path, options)
@@ -71,14 +70,9 @@ class Graph:
         }
 
     def run(self, pixels: Float32[np.ndarray, "b ..."]) -> Arrays:
-        """Run the graph; outputs by name, float32. Graphs with a batch of 1 run one by one."""
-        [name] = self._session.input_names
-        parts = np.split(pixels, len(pixels)) if self._session.one_by_one else [pixels]
-        answers = [self._session.feed({name: np.ascontiguousarray(part)}) for part in parts]
-        return {
-            key: np.concatenate([each[key] for each in answers]).astype(np.float32, copy=False)
-            for key in answers[0]
-        }
+        """Run the graph; outputs by name, float32."""
+        answers = self._session.run(np.ascontiguousarray(pixels), self._session.input_names[0])
+        return {key: each.astype(np.float32, copy=False) for key, each in answers.items()}
 
     def maps(self, answers: Arrays, name: str, count: int) -> Float32[np.ndarray, "b h w"]:
         """Get an output with one value a pixel, dropping axes of length 1."""
@@ -114,7 +108,6 @@ class PictureModel(PreparedModel):
         *,
         weights_sha256: str,
     ) -> None:
-        """Open the file."""
         self.card, self.weights_sha256, self.preparation = card, weights_sha256, preparation
         self.graph = Graph(path, options, card)
         self.settings = {

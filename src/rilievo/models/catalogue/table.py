@@ -124,11 +124,9 @@ _ANYTHING_V2 = (
         ),
         ", in 8 bits",
     ),
+    _anything_v2("base", _file("onnx/model.onnx"), megabytes=389.0, twin=_V2_TWIN.format("Base")),
     _anything_v2(
-        "base", _file("onnx/model.onnx"), about_megabytes=389.0, twin=_V2_TWIN.format("Base")
-    ),
-    _anything_v2(
-        "large", _file("onnx/model.onnx"), about_megabytes=1340.0, twin=_V2_TWIN.format("Large")
+        "large", _file("onnx/model.onnx"), megabytes=1340.0, twin=_V2_TWIN.format("Large")
     ),
 )
 
@@ -164,9 +162,7 @@ _ANYTHING_3 = (
         ),
         revision="0b6a7f3bf5595f9950b91389e0da3a0de130324c",
     ),
-    _anything_3(
-        "base", _file("onnx/model.onnx"), _file("onnx/model.onnx_data"), about_megabytes=413.0
-    ),
+    _anything_3("base", _file("onnx/model.onnx"), _file("onnx/model.onnx_data"), megabytes=413.0),
 )
 
 
@@ -240,7 +236,7 @@ _MIDAS = (
         revision="v2_1",
         licence="MIT",
         published=_zipdepth_table((0.115, 0.868), (0.259, 0.543), (0.134, 0.837)),
-        about_megabytes=66.8,
+        megabytes=66.8,
     ),
     _midas(
         "dpt/hybrid",
@@ -249,7 +245,7 @@ _MIDAS = (
         _file("onnx/model.onnx"),
         licence="Apache-2.0",
         speed="1.0 s",
-        about_megabytes=490.0,
+        megabytes=490.0,
         twin="Intel/dpt-hybrid-midas",
     ),
     _midas(
@@ -258,7 +254,7 @@ _MIDAS = (
         "Xenova/dpt-large",
         _file("onnx/model.onnx"),
         licence="Apache-2.0",
-        about_megabytes=1368.0,
+        megabytes=1368.0,
         twin="Intel/dpt-large",
     ),
 )
@@ -273,7 +269,7 @@ _DEPTH_PRO = Entry(
     camera=True,
     licence="apple-amlr (research only)",
     commercial=False,
-    about_megabytes=746.0,
+    megabytes=746.0,
     twin="apple/DepthPro-hf",
 )
 

@@ -50,14 +50,7 @@ def check_agreement(
     precision: str,
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
 ) -> Agreement:
-    """Compare the outputs for photographs of several sizes, one by one and as a batch.
-
-    Args:
-        reference: The original model.
-        converted: The converted model.
-        precision: Precision of the converted model, which determines the tolerance.
-        photos: Photographs to compare on; by default pictures drawn here.
-    """
+    """Compare the outputs for photographs of several sizes, one by one and as a batch."""
     batches = list(_batches(converted, photos or [picture(shape) for shape in SHAPES]))
     apart = [_apart(reference.run(batch), converted.run(batch)) for batch in batches]
     return check_limits(_worst(apart), precision)

@@ -64,12 +64,6 @@ def quantise(
     Without photographs only matrix products are quantised, with activation ranges computed anew for
     every photograph (dynamic). With them convolutions are too, with the ranges measured on these
     photographs (static).
-
-    Args:
-        source: The network in fp32.
-        target: Path to write to.
-        preparation: Input preparation of the network; needed with photographs.
-        photos: Image files for calibration.
     """
     _onnx()
     from onnxruntime import quantization

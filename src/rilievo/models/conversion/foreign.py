@@ -61,14 +61,6 @@ class ForeignModel(PreparedModel):
         device: str = "cpu",
         threads: int | None = None,
     ) -> None:
-        """Open the file.
-
-        Args:
-            path: The ONNX file.
-            statement: Facts stated by the user.
-            device: Device name, see ``rilievo.models.providers.providers``.
-            threads: Threads of one inference; None takes one per core.
-        """
         session = inference_session(path, device, threads)
         self._session, self.statement = session, statement
         inputs = {each.name: each for each in session.get_inputs()}

@@ -37,13 +37,7 @@ MOST_COMPARED = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxFile:
-    """Properties of the written file.
-
-    Attributes:
-        free_size: Whether it accepts every height and width that its resizing rule gives.
-        free_batch: Whether it accepts several photographs at once.
-        agreement: Difference to the model that it was made from.
-    """
+    """Properties of the written file."""
 
     free_size: bool
     free_batch: bool

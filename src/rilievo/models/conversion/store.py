@@ -19,7 +19,6 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +28,14 @@ from rilievo.io.atomic import make_folder, part_of, remove, replacing, sweep_par
 from rilievo.io.durable import sync_file, sync_folder
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
-from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions, cache_directory, checked
+from rilievo.models.engines import (
+    AUTO,
+    ONNX_ENGINES,
+    LoadOptions,
+    cache_directory,
+    checked,
+    package_version,
+)
 from rilievo.models.hashes import sha256
 from rilievo.models.onnx import FORMAT, OnnxModel
 from rilievo.models.prepared import PreparedModel
@@ -52,12 +58,7 @@ PRECISIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The engine chosen for a model in torch.
-
-    Attributes:
-        options: Options with an engine other than ``auto``.
-        usual: Whether the engine is a default, which another one may replace.
-    """
+    """The engine chosen for a model in torch."""
 
     options: LoadOptions
     usual: bool
@@ -203,20 +204,13 @@ def _key(origin: Origin, precision: str) -> str:
         "licence": origin.card.licence,
         "precision": precision,
         "rilievo": [VERSION, FORMAT, _REVISION],
-        "made by": {name: _version(name) for name in _MADE_BY},
+        "made by": {name: package_version(name) for name in _MADE_BY},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_HASH]
 
 
 def _kind(kind: DepthKind | None) -> str | None:
     return None if kind is None else kind.value
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _convert(origin: Origin, precision: str, key: str) -> Path:
