@@ -45,6 +45,19 @@ class StoredMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """One point cloud.
+
+    Attributes:
+        label: Model that it belongs to, or the ground truth.
+        path: PLY file in the camera frame, x right, y down, z forward.
+    """
+
+    label: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One image.
 
@@ -202,19 +215,6 @@ def _numbers(item: ViewItem) -> Iterator[tuple[str, float]]:
 _TRUTH = MadeBy(
     model="ground truth", weights_sha256="none", licence="see dataset", settings={}, version=VERSION
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surface:
-    """One point cloud.
-
-    Attributes:
-        label: Model that it belongs to, or the ground truth.
-        path: PLY file in the camera frame, x right, y down, z forward.
-    """
-
-    label: str
-    path: Path
 
 
 def write_surfaces(item: ViewItem, folder: Path, most: int, lost: list[str]) -> Iterator[Surface]:
