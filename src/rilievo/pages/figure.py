@@ -7,6 +7,7 @@ from typing import Any
 from rilievo.errors import OptionError, needing
 from rilievo.io.atomic import replacing
 from rilievo.io.legend import colours_of
+from rilievo.io.limits import printable
 from rilievo.io.palette import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.pages.charts import short
 from rilievo.pages.pictures import Panel
@@ -32,7 +33,7 @@ def check_figure(path: Path) -> None:
     """Refuse a file whose ending names no format."""
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(
-            f"{path}: a figure is written as {', '.join(SUFFIXES)}, by the file's ending"
+            f"{printable(path)}: a figure is written as {', '.join(SUFFIXES)}, by the file's ending"
         )
 
 
