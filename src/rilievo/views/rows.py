@@ -27,6 +27,19 @@ TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """One point cloud.
+
+    Attributes:
+        label: Model that it belongs to, or the ground truth.
+        path: PLY file in the camera frame, x right, y down, z forward.
+    """
+
+    label: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMap:
     """A heat map on disk.
 
@@ -42,19 +55,6 @@ class StoredMap:
     unit: str
     scale: float
     offset: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surface:
-    """One point cloud.
-
-    Attributes:
-        label: Model that it belongs to, or the ground truth.
-        path: PLY file in the camera frame, x right, y down, z forward.
-    """
-
-    label: str
-    path: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
