@@ -11,7 +11,7 @@ from rilievo.evaluate.benchmark import Averaging, Benchmark
 from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.evaluate.records import Summary
 from rilievo.evaluate.scoring import Scored, score
-from rilievo.evaluate.summaries import Tallied
+from rilievo.evaluate.summaries import Tallied, on_scenes
 from rilievo.types import DepthKind, DepthMap, Truth
 
 PLAIN = replace(BENCHMARKS["depth"], metrics=("abs_rel", "rmse", "delta1", "silog"))
@@ -116,3 +116,20 @@ def test_what_is_known_exactly_replaces_what_sums_tell() -> None:
     found = {each.metric: each for each in tallied.summaries({"rmse": 0.25})}
     assert found["rmse"].value == found["rmse"].pooled == 0.25
     assert found["abs_rel"].value != 0.25
+
+
+@pytest.mark.parametrize(
+    ("scenes", "said"),
+    [
+        (["seq-01"] * 12, "frames of 1 scene (seq-01)"),
+        (["b"] * 5 + ["a"] * 5, "frames of 2 scenes (a and b)"),
+        (["a", "b", "c"] * 4, None),
+        ([None] * 12, None),
+        (["a", None, None], None),
+        (["a", "a"], None),
+    ],
+)
+def test_frames_of_one_clip_claim_no_interval(scenes: list[str | None], said: str | None) -> None:
+    lines = list(on_scenes(scenes))
+    assert len(lines) == (said is not None)
+    assert all(said in line and "no confidence interval" in line for line in lines if said)

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if given.page.exists() and not given.overwrite:
-        raise OptionError(f"{printable(given.page)}: is there already; give --overwrite")
+        raise OptionError(f"{given.page}: is there already; give --overwrite")
     page = write_page(given.page, side=given.side, paper=given.paper, first=given.first)
     with printing():
         print(

@@ -175,7 +175,7 @@ def _parsed(path: Path) -> Any:
     try:
         return parse_yaml(text)
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"reading {printable(path)}", "evaluate") from error
+        raise MissingExtraError(f"reading {path}", "evaluate") from error
     except ValueError as error:
         raise InputError(f"{path}: is no YAML ({str(error)[:160]})") from error
 

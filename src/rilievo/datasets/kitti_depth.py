@@ -25,7 +25,7 @@ from rilievo.types import Camera, Truth
 
 _STEPS_A_METRE = 256
 
-# A new split needs one function in kitti_layout and one line here.
+# A new split needs one function in kitti_lists and one line here.
 _SPLITS: Mapping[str, Callable[[Request], list[DepthFiles]]] = {
     "eigen_benchmark": listed_files,
     "selection": selected_files,

@@ -52,26 +52,24 @@ class BundleSet:
         shape: (height, width) in which it is scored.
         is_metric: Whether its depth is in metres.
         has_objects: Whether its objects are compared by themselves.
-        is_sharp: Whether the edges of its depth are scored.
     """
 
     shape: tuple[int, int]
     is_metric: bool = True
     has_objects: bool = False
-    is_sharp: bool = False
 
 
 SETS: Mapping[str, BundleSet] = {
     "NYUv2": BundleSet(shape=(480, 640)),
     "KITTI": BundleSet(shape=(375, 750)),
     "ETH3D": BundleSet(shape=(1365, 2048), has_objects=True),
-    "iBims-1": BundleSet(shape=(480, 640), has_objects=True, is_sharp=True),
+    "iBims-1": BundleSet(shape=(480, 640), has_objects=True),
     "GSO": BundleSet(shape=(512, 512), is_metric=False),
-    "Sintel": BundleSet(shape=(436, 872), is_metric=False, has_objects=True, is_sharp=True),
+    "Sintel": BundleSet(shape=(436, 872), is_metric=False, has_objects=True),
     "DDAD": BundleSet(shape=(700, 1400), has_objects=True),
     "DIODE": BundleSet(shape=(768, 1024), has_objects=True),
-    "Spring": BundleSet(shape=(1080, 1920), is_metric=False, is_sharp=True),
-    "HAMMER": BundleSet(shape=(832, 1664), is_sharp=True),
+    "Spring": BundleSet(shape=(1080, 1920), is_metric=False),
+    "HAMMER": BundleSet(shape=(832, 1664)),
 }
 
 

@@ -92,12 +92,10 @@ def read_trajectory(path: Path) -> Trajectory:
     )
 
 
-def associate(
-    colour: Sequence[float], depth: Sequence[float], *, max_seconds: float = MAX_SECONDS
-) -> list[int | None]:
+def associate(colour: Sequence[float], depth: Sequence[float]) -> list[int | None]:
     """Associate each colour picture with a depth picture by their times [s].
 
-    Pairs less than ``max_seconds`` apart are matched greedily, the nearest first, and each picture
+    Pairs less than ``MAX_SECONDS`` apart are matched greedily, the nearest first, and each picture
     is used at most once, as in the benchmark's tool.
 
     Returns:
@@ -107,10 +105,10 @@ def associate(
     times = np.asarray(depth, np.float64)[order]
     candidates: list[tuple[float, float, float, int, int]] = []
     for i, seconds in enumerate(colour):
-        first, last = np.searchsorted(times, (seconds - max_seconds, seconds + max_seconds))
+        first, last = np.searchsorted(times, (seconds - MAX_SECONDS, seconds + MAX_SECONDS))
         for k in range(int(first), int(last)):
             apart = abs(seconds - float(times[k]))
-            if apart < max_seconds:
+            if apart < MAX_SECONDS:
                 candidates.append((apart, seconds, float(times[k]), i, int(order[k])))
     partner: list[int | None] = [None] * len(colour)
     used: set[int] = set()

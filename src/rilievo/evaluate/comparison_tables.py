@@ -19,7 +19,6 @@ from rilievo.evaluate.table import cell_text
 from rilievo.evaluate.wording import aligned, headline, quantity
 from rilievo.io.atomic import remove
 from rilievo.io.checksums import beside, write_beside
-from rilievo.io.limits import printable
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import text_of, write_page, write_text
 from rilievo.pages.pictures import Item, answer_panels, error_end, photo_panel, truth_panels
@@ -180,8 +179,8 @@ def check_ending(path: Path) -> None:
     known = (".md", ".csv", ".tex", ".html")
     if path.suffix.lower() not in known:
         raise OptionError(
-            f"{printable(path)}: a comparison is written as {', '.join(known)}, by the file's "
-            f"ending, not as '{printable(path.suffix)}'"
+            f"{path}: a comparison is written as {', '.join(known)}, by the file's "
+            f"ending, not as '{path.suffix}'"
         )
 
 

@@ -21,7 +21,6 @@ from rilievo.evaluate.compare import compare, shared_metrics
 from rilievo.evaluate.comparison import Cell, Comparison, scenes_of
 from rilievo.evaluate.intervals import FEWEST, grouped, scene_count
 from rilievo.evaluate.run_groups import Run, grouped_runs, labels_of, refuse_other_settings
-from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better, badness
 
 COMPANIONS = ("delta1", "within_11_25", "point_delta1")
@@ -138,8 +137,7 @@ def _event(
         if names.count(name) > 1:
             first, second = (run.folder for run in group if run.evaluation.made_by.model == name)
             raise OptionError(
-                f"{printable(first)} and {printable(second)} both have '{printable(name)}' on "
-                f"{label}; give one of them"
+                f"{first} and {second} both have '{name}' on {label}; give one of them"
             )
     known = shared_metrics(evaluations)
     chosen = [name for name in metrics if name in known] if metrics else _usual(known)

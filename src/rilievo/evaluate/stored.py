@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluate.answers import Answer, PointMap
@@ -103,34 +103,32 @@ def _positive(stored: Stored) -> str:
 
 def points_of(numbers: Shaped[np.ndarray, "..."], kind: DepthKind) -> PointMap:
     """Points of one file; those that are NaN or infinite are no answer."""
-    if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
-        raise InputError(f"has shape {numbers.shape}, expected points (height, width, 3)")
-    if numbers.dtype.kind != "f":
-        raise InputError(
-            f"holds {numbers.dtype}; points are floating-point numbers: x right, y down, z forward"
-        )
-    points = np.moveaxis(numbers, 2, 0) if numbers.shape[2] == 3 else numbers
-    points = np.ascontiguousarray(points, dtype=np.float32)
-    valid = np.asarray(np.isfinite(points).all(axis=0))
-    if not valid.any():
-        raise InputError("is NaN or infinite at all pixels")
+    points, valid = _vectors(numbers, "points", last=True)
     return PointMap(values=points, kind=kind, valid=valid)
 
 
 def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "3 h w"]:
     """Normals of one file; vectors of length zero, NaN or infinity are no answer."""
+    return _vectors(numbers, "normals", last=False)[0]
+
+
+def _vectors(
+    numbers: Shaped[np.ndarray, "..."], what: str, *, last: bool
+) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
+    """Vectors, and which are finite; ``last`` tells the axis where two have three places."""
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
-        raise InputError(f"has shape {numbers.shape}, expected normals (3, height, width)")
+        expected = "(height, width, 3)" if last else "(3, height, width)"
+        raise InputError(f"has shape {numbers.shape}, expected {what} {expected}")
     if numbers.dtype.kind != "f":
-        raise InputError(
-            f"holds {numbers.dtype}; normals are floating-point numbers: x right, y down, z "
-            "forward, towards the camera"
-        )
-    normals = numbers if numbers.shape[0] == 3 else np.moveaxis(numbers, 2, 0)
-    bad = int((~np.isfinite(normals).all(axis=0)).sum())
-    if bad == normals[0].size:
-        raise InputError(f"is NaN or infinite at {bad} of {normals[0].size} pixels")
-    return np.ascontiguousarray(normals, dtype=np.float32)
+        ends = "x right, y down, z forward" + ("" if last else ", towards the camera")
+        raise InputError(f"holds {numbers.dtype}; {what} are floating-point numbers: {ends}")
+    if numbers.shape[0] != 3 or (last and numbers.shape[2] == 3):
+        numbers = np.moveaxis(numbers, 2, 0)
+    vectors = np.ascontiguousarray(numbers, dtype=np.float32)
+    valid = np.isfinite(vectors).all(axis=0)
+    if not valid.any():
+        raise InputError(f"is NaN or infinite at all of {valid.size} pixels")
+    return vectors, valid
 
 
 def said_kind(stored: Stored, place: Path) -> DepthKind:

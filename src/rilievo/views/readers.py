@@ -15,7 +15,6 @@ from rilievo.evaluate.predicting import shown_to_model
 from rilievo.evaluate.regions import cut_truth
 from rilievo.evaluate.report import Shown
 from rilievo.io.facts import FORMAT, Sidecar
-from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import SUFFIX, read_sidecar
@@ -114,7 +113,7 @@ def ids_of(folder: Path) -> list[str]:
     found = [_id(path, folder) for path, _ in _sidecars(folder)]
     if not found:
         raise InputError(
-            f"{printable(folder)}: holds no results of 'rilievo predict' (a JSON beside each) and "
+            f"{folder}: holds no results of 'rilievo predict' (a JSON beside each) and "
             "no evaluation; results of other programs need --dataset"
         )
     return found
@@ -127,7 +126,7 @@ def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapp
     were predicted at once.
     """
     if not photos.is_dir():
-        raise InputError(f"{printable(photos)}: there is no such folder of photographs")
+        raise InputError(f"{photos}: there is no such folder of photographs")
     files: dict[str, Path] = {}
     for folder in folders:
         for path, sidecar in _sidecars(folder):
@@ -138,8 +137,8 @@ def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapp
                 files[id] = file
     if not files:
         raise InputError(
-            f"{printable(photos)}: none of the {len(ids)} results has its photograph here; "
-            f"expected {printable(ids[0])} and the like"
+            f"{photos}: none of the {len(ids)} results has its photograph here; "
+            f"expected {ids[0]} and the like"
         )
     return files
 
@@ -157,7 +156,7 @@ def _check_same(file: Path, sidecar: Sidecar, json: Path) -> None:
     size = sidecar.run.get("source_bytes")
     if isinstance(size, int) and file.stat().st_size != size:
         raise InputError(
-            f"{printable(file)}: has {file.stat().st_size} bytes, but {printable(json)} was made "
+            f"{file}: has {file.stat().st_size} bytes, but {json} was made "
             f"from {size}; it is another photograph, or has changed: predict it again"
         )
 

@@ -146,7 +146,7 @@ def _check_count(items: ViewItems, output: Path) -> None:
     if len(items.ids) > MOST_IN_PAGE:
         raise OptionError(
             f"{len(items.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
-            f"give a folder, -o {printable(output.with_suffix(''))}, or fewer with --limit"
+            f"give a folder, -o {output.with_suffix('')}, or fewer with --limit"
         )
 
 
@@ -183,10 +183,10 @@ def _check_ours(path: Path, *, alone: bool) -> None:
         with path.open(encoding="utf-8", errors="replace") as file:
             if _OURS in file.read(4096):
                 return
-        raise OutputError(f"{printable(path)}: rilievo did not write this page; choose another -o")
+        raise OutputError(f"{path}: rilievo did not write this page; choose another -o")
     if not alone and path.parent.is_dir() and not all(map(_is_left, path.parent.iterdir())):
         raise OutputError(
-            f"{printable(path.parent)}: holds files but no report of ours; choose another folder"
+            f"{path.parent}: holds files but no report of ours; choose another folder"
         )
 
 

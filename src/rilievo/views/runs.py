@@ -67,12 +67,12 @@ def open_run(path: Path, root: Path | None) -> Run:
         plan = make_plan(benchmark, root or command.root, options)
     except InputError as error:
         raise InputError(
-            f"{printable(folder)}: its dataset cannot be read ({error}); if it was moved, say "
+            f"{folder}: its dataset cannot be read ({error}); if it was moved, say "
             "where with --root"
         ) from error
     if benchmark_sha256(plan.benchmark) != evaluation.benchmark_sha256:
         raise InputError(
-            f"{printable(folder)}: the benchmark '{evaluation.benchmark}' has other settings now "
+            f"{folder}: the benchmark '{evaluation.benchmark}' has other settings now "
             "than when it was evaluated; evaluate again"
         )
     shown = Shown(
@@ -92,8 +92,8 @@ def _command(evaluation: Evaluation, path: Path) -> _Command:
         )
     except (ValueError, SystemExit, OptionError) as error:
         raise InputError(
-            f"{printable(path)}: its command line is not one of this version "
-            f"({printable(evaluation.command)}); evaluate again"
+            f"{path}: its command line is not one of this version "
+            f"({evaluation.command}); evaluate again"
         ) from error
 
 
@@ -102,7 +102,7 @@ def _benchmark(name: str, path: Path) -> Benchmark:
         return find_benchmark(name)
     except OptionError as error:
         raise InputError(
-            f"{printable(path)}: {error}; name one of your own as package.module:NAME when you "
+            f"{path}: {error}; name one of your own as package.module:NAME when you "
             "evaluate, and view the folder of predictions with --dataset"
         ) from error
 
@@ -113,8 +113,8 @@ def _answers(folder: Path, evaluation: Evaluation, plan: Plan, options: Evaluate
     kept = folder / PREDICTIONS
     if not (kept / FINGERPRINT).is_file():
         raise InputError(
-            f"{printable(folder)}: has no folder '{PREDICTIONS}', so there is nothing to see; "
-            f"make them again: {printable(evaluation.command)}"
+            f"{folder}: has no folder '{PREDICTIONS}', so there is nothing to see; "
+            f"make them again: {evaluation.command}"
         )
     return read_cache(kept)
 

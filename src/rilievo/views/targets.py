@@ -52,16 +52,14 @@ def _sorted(targets: Sequence[str | Path]) -> tuple[list[Path], list[Path], list
         if path.name == FILE_NAME or (path / FILE_NAME).is_file():
             runs.append(path)
         elif (path / FINGERPRINT).is_file():
-            raise InputError(
-                f"{printable(path)}: holds what an evaluation kept; name the folder above it"
-            )
+            raise InputError(f"{path}: holds what an evaluation kept; name the folder above it")
         elif path.is_dir():
             folders.append(path)
         elif str(target) in DATASETS or ":" in str(target):
             names.append(str(target))
         else:
             raise InputError(
-                f"{printable(path)}: is neither a folder of predictions or of an evaluation nor a "
+                f"{path}: is neither a folder of predictions or of an evaluation nor a "
                 f"dataset ({', '.join(DATASETS)})"
             )
     return runs, folders, names
@@ -108,7 +106,7 @@ def _check_same_images(one: Run, other: Run) -> None:
     ):
         if here != there:
             raise InputError(
-                f"{printable(one.folder)} and {printable(other.folder)} do not show the same "
+                f"{one.folder} and {other.folder} do not show the same "
                 f"images: their {what} is '{here}' and '{there}'; look at them apart"
             )
 
@@ -117,7 +115,7 @@ def _of_dataset(dataset: Dataset, folders: Sequence[Path], options: SourceOption
     if not dataset.ids:
         missing = f"; the first that is missing: {dataset.absent[0].reason}"
         raise InputError(
-            f"{printable(dataset.request.root)}: no image of split '{dataset.request.split}' is "
+            f"{dataset.request.root}: no image of split '{dataset.request.split}' is "
             "here" + (missing if dataset.absent else "")
         )
     return _items(

@@ -183,9 +183,7 @@ def _claim(folder: Path) -> None:
     """Create the folder, or check that it is ours."""
     mark = folder / MARK
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
-        raise OutputError(
-            f"{printable(folder)}: holds files that are not of a view; choose another --output"
-        )
+        raise OutputError(f"{folder}: holds files that are not of a view; choose another --output")
     make_folder(folder)
     with replacing(mark) as part:
         part.write_text(
@@ -200,7 +198,7 @@ def _check_export(folder: Path | None) -> None:
         and folder.exists()
         and not (folder.is_dir() and not any(folder.iterdir()))
     ):
-        raise OutputError(f"{printable(folder)}: exists already; choose another --export")
+        raise OutputError(f"{folder}: exists already; choose another --export")
 
 
 def _dataset(fiftyone: ModuleType, name: str, *, points: bool) -> Any:
@@ -233,7 +231,7 @@ def _export(fiftyone: ModuleType, dataset: Any, folder: Path) -> None:
             progress=False,
         )
     except OSError as error:
-        raise OutputError(f"{printable(folder)}: cannot be written ({error})") from error
+        raise OutputError(f"{folder}: cannot be written ({error})") from error
 
 
 def open_app(name: str, port: int) -> None:
