@@ -10,6 +10,7 @@ import tyro
 from rilievo.cli.comparison import lines_of, standing_lines
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
+from rilievo.cli.tables import amount
 from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluate.compare import compare, named_runs, shared_metrics
 from rilievo.evaluate.comparison_tables import check_ending, write_comparison
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         is_page = given.output.suffix.lower() == ".html"
         write_comparison(compared, given.output, _pictures(paths, given.root) if is_page else None)
-        complain(f"{len(compared.runs)} runs compared: {given.output}")
+        complain(f"{amount(len(compared.runs), 'run')} compared: {given.output}")
     return 0
 
 
@@ -88,7 +89,8 @@ def _standings(given: _Arguments, runs: Sequence[Run]) -> int:
             print("\n".join(standing_lines(made)))
     else:
         write_standings(made, given.output)
-        complain(f"{len(made.models)} models on {len(made.events)} benchmarks: {given.output}")
+        models, events = amount(len(made.models), "model"), amount(len(made.events), "benchmark")
+        complain(f"{models} on {events}: {given.output}")
     return 0
 
 

@@ -10,7 +10,7 @@ import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
-from rilievo.cli.tables import fault_lines
+from rilievo.cli.tables import amount, fault_lines
 from rilievo.views.options import SourceOptions
 from rilievo.views.paper import write_paper_figure
 from rilievo.views.report import Reported, write_gallery
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         images = [each.strip() for each in given.rows.split(",")] if given.rows else ()
         chosen = write_paper_figure(given.targets, given.paper, given.source, images=images)
         with printing():
-            print(f"{len(chosen)} images: {given.paper}")
+            print(f"{amount(len(chosen), 'image')}: {given.paper}")
         return 0
     reported = write_gallery(given.targets, given.output, given.source)
     with printing():
