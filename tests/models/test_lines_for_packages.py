@@ -62,7 +62,9 @@ def loaded(
     [code] = [block for block in SHOWN if f"def {part}(" in block]
     names: dict[str, Callable[..., Any]] = {}
     exec(compile(code, part, "exec"), names)
-    return found_outside(names[part], part).load(LoadOptions(device="cpu"))
+    load = found_outside(names[part], part).load
+    assert load is not None
+    return load(LoadOptions(device="cpu"))
 
 
 def test_the_lines_for_yolo_give_it_bgr_and_take_its_metres(
