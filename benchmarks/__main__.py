@@ -13,6 +13,8 @@ import tyro
 from benchmarks.measure import BenchmarkError, this_machine
 from benchmarks.report import to_markdown, write_json
 from benchmarks.settings import SHIPPED, Settings
+from rilievo.cli.parsing import parse
+from rilievo.errors import OptionError
 
 # A new benchmark is one file with ``run(settings) -> Report`` and one line here.
 BENCHMARKS: Mapping[str, str] = {
@@ -56,11 +58,21 @@ class Arguments:
 
 def main() -> int:
     """Run the named benchmarks and return the exit code."""
-    given = tyro.cli(Arguments, prog="python -m benchmarks", description=_help())
+    try:
+        given = parse(
+            Arguments,
+            sys.argv[1:],
+            prog="python -m benchmarks",
+            description="Measure speed and size; figures are printed as Markdown.",
+            examples=[f"python -m benchmarks {line}" for line in _lines()],
+        )
+    except OptionError as error:
+        print(error, file=sys.stderr)
+        return 2
     unknown = [name for name in given.names if name not in BENCHMARKS]
     if unknown or not given.weights.is_file():
         missing = f"no benchmark {unknown[0]!r}" if unknown else f"no file {given.weights}"
-        print(f"{missing}\n{_help()}", file=sys.stderr)
+        print("\n".join([missing, *_lines()]), file=sys.stderr)
         return 2
     failed = False
     for name in given.names or BENCHMARKS:
@@ -85,8 +97,8 @@ def _run(name: str, given: Arguments) -> bool:
     return True
 
 
-def _help() -> str:
-    return "\n".join(f"{name}: {about}" for name, about in BENCHMARKS.items())
+def _lines() -> list[str]:
+    return [f"{name:<15}{about}" for name, about in BENCHMARKS.items()]
 
 
 if __name__ == "__main__":

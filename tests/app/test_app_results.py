@@ -130,6 +130,14 @@ def test_a_proxy_s_path_may_be_there_or_cut_off(tmp_path: Path, path: str) -> No
         assert "the page" in found.get(path).text
 
 
+def test_the_openapi_document_has_the_routes_of_the_page_too(app: App) -> None:
+    paths = app.client.get("/openapi.json").json()["paths"]
+    assert {"/v1/predict", "/app/results", "/app/videos", "/app/zip"} <= set(paths)
+    made = paths["/app/results/{id}/made/{name}"]["get"]
+    assert [each["name"] for each in made["parameters"]] == ["id", "name"]
+    assert "video" in made["summary"]
+
+
 def test_every_address_of_a_result_shows_the_page_which_no_other_site_can_frame(app: App) -> None:
     for path in ("/", f"/r/{'A' * 22}", "/r/one,two", "/index.html"):
         answer = app.client.get(path)

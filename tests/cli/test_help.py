@@ -12,6 +12,7 @@ import tyro
 from rilievo.cli import COMMANDS, main
 from rilievo.cli.help_text import help_of
 from rilievo.cli.options_of import options_of
+from rilievo.cli.refusals import in_flags
 from rilievo.cli.train_probe import ProbeArguments
 from rilievo.cli.train_video import Arguments as VideoArguments
 from rilievo.evaluate.options import EvaluateOptions
@@ -177,6 +178,32 @@ def test_what_is_not_understood_is_one_line(
     assert err.startswith(f"rilievo: {said}")
     assert len(err.splitlines()) == 1
     assert " --help' lists the options" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("train video a.mp4 -o run --least-motion -1", "--least-motion is"),
+        (
+            "train video a.mp4 -o run --losses.predictive-mask --losses.no-automask",
+            "--losses.predictive-mask and",
+        ),
+        ("train video a.mp4 -o run --epochs 0", "--epochs is 1 or more"),
+        ("fuse a.mp4 -o a.glb --depth-unit -1", "--depth-unit is a positive length"),
+    ],
+)
+def test_a_refusal_names_the_option_that_was_typed(
+    line: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(shlex.split(line)) == 2
+    assert capsys.readouterr().err.startswith(f"rilievo: {said}")
+
+
+def test_what_is_no_option_of_the_command_stays_in_a_refusal() -> None:
+    options = options_of(PredictOptions)
+    for text in ("depth is metric", "'known_length' in a_file.py", "photos/known_length: no file"):
+        assert in_flags(text, options) == text
+    assert in_flags("known_length is no text", options) == "--known-length is no text"
 
 
 def test_switches_that_are_on_say_that_their_option_turns_them_off(

@@ -66,23 +66,48 @@ class Site:
 
     def routes(self) -> list[BaseRoute]:
         """Routes of the page; the last one takes all addresses that are left."""
-        table: tuple[tuple[str, str, Callable[[Request], Awaitable[Response]]], ...] = (
-            ("GET", "/", self._index),
-            ("GET", "/r/{ids}", self._index),
-            ("POST", "/app/results", self._predict),
-            ("GET", "/app/results/{id}", self._about),
-            ("GET", "/app/results/{id}/view", self._view),
-            ("GET", "/app/results/{id}/thumbnail", self._thumbnail),
-            ("GET", "/app/results/{id}/photo", self._photo),
-            ("GET", "/app/results/{id}/files", self._files),
-            ("GET", "/app/results/{id}/made/{name}", self._made),
-            ("POST", "/app/results/{id}/stop", self._stop),
-            ("POST", "/app/videos", self._video),
-            ("GET", "/app/zip", self._zip),
+        table: tuple[tuple[str, str, Callable[[Request], Awaitable[Response]], str], ...] = (
+            ("GET", "/", self._index, "The page."),
+            (
+                "GET",
+                "/r/{ids}",
+                self._index,
+                "The page with results that are there, by ids with commas between.",
+            ),
+            (
+                "POST",
+                "/app/results",
+                self._predict,
+                "Predict a photograph, or that of a result (again) or an example.",
+            ),
+            ("GET", "/app/results/{id}", self._about, "Name, kind and progress of a result."),
+            ("GET", "/app/results/{id}/view", self._view, "Depth and photograph for the page."),
+            (
+                "GET",
+                "/app/results/{id}/thumbnail",
+                self._thumbnail,
+                "The photograph, small, as JPEG.",
+            ),
+            ("GET", "/app/results/{id}/photo", self._photo, "The photograph as it was sent."),
+            (
+                "GET",
+                "/app/results/{id}/files",
+                self._files,
+                "Files of a result, as /v1/predict gives them.",
+            ),
+            (
+                "GET",
+                "/app/results/{id}/made/{name}",
+                self._made,
+                "A file that was made of a video.",
+            ),
+            ("POST", "/app/results/{id}/stop", self._stop, "Stop the work on a video."),
+            ("POST", "/app/videos", self._video, "Begin the work on a video."),
+            ("GET", "/app/zip", self._zip, "Files of several results (ids) as a zip."),
         )
         found: list[BaseRoute] = [
-            Route(path, told(self.service, _on(endpoint)), methods=[method])
-            for method, path, endpoint in table
+            Route(path, told(self.service, _on(endpoint)), methods=[method], name=words)
+            for method, path, endpoint, words in table
         ]
         return [*found, Mount("/", _Page(directory=self.page))]
 

@@ -135,7 +135,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except RilievoError as error:
-        complain(f"rilievo: {error}")
+        # Without a parsed command line there are no options to name, and tyro is not imported.
+        parsing = sys.modules.get("rilievo.cli.parsing")
+        complain(f"rilievo: {error if parsing is None else parsing.in_flags(error)}")
         return USAGE_ERROR
     except (Exception, KeyboardInterrupt) as error:
         if not _is_interruption(error):

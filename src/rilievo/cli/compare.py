@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing, table
+from rilievo.cli.streams import amount, complain, printing, table
 from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluate.compare import compare, named_runs, shared_metrics
 from rilievo.evaluate.comparison import Cell, Comparison, Row
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         is_page = given.output.suffix.lower() == ".html"
         write_comparison(compared, given.output, _pictures(paths, given.root) if is_page else None)
-        complain(f"{len(compared.runs)} runs compared: {given.output}")
+        complain(f"{amount(len(compared.runs), 'run')} compared: {given.output}")
     return 0
 
 
@@ -164,7 +164,8 @@ def _standings(given: _Arguments, runs: Sequence[Run]) -> int:
             print("\n".join(standing_lines(made)))
     else:
         write_standings(made, given.output)
-        complain(f"{len(made.models)} models on {len(made.events)} benchmarks: {given.output}")
+        models, events = amount(len(made.models), "model"), amount(len(made.events), "benchmark")
+        complain(f"{models} on {events}: {given.output}")
     return 0
 
 

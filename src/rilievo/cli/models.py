@@ -46,10 +46,14 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo models",
-        description="What models there are: kind, size, licence, extra, speed.",
+        description=(
+            "What models there are: kind, size, licence, extra, speed. 'fetch NAME' downloads one "
+            "beforehand, 'path NAME' prints where its file lies."
+        ),
         examples=(
             "rilievo models",
             "rilievo models moge-2/small",
+            *(f"rilievo models {name} moge-2/small" for name in _ACTIONS),
         ),
     )
     if given.json:

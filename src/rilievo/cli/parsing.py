@@ -14,6 +14,8 @@ from rilievo.errors import OptionError, RilievoError
 
 T = TypeVar("T")
 _REGISTRY = ConstructorRegistry()
+_parsed: list[type] = []
+"""Class of the options of the command that runs."""
 
 
 def parse(
@@ -45,6 +47,7 @@ def parse(
         raise SystemExit(0)
     config = (tyro.conf.EnumChoicesFromValues,)
     words = [_british(word) for word in arguments]
+    _parsed[:] = [into]
     framed = io.StringIO()
     try:
         with redirect_stderr(framed), _REGISTRY:
@@ -57,6 +60,16 @@ def parse(
 
             refusal = OptionError(in_one_line(framed.getvalue(), options_of(into), prog))
         raise refusal from None
+
+
+def in_flags(error: RilievoError) -> str:
+    """Message of an error; one about options names them in place of the fields of a class."""
+    if not isinstance(error, OptionError):
+        return str(error)
+    from rilievo.cli import refusals
+    from rilievo.cli.options_of import options_of
+
+    return refusals.in_flags(str(error), [each for into in _parsed for each in options_of(into)])
 
 
 def given_fields(into: type, arguments: Sequence[str], record: str) -> frozenset[str]:

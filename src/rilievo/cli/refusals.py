@@ -21,6 +21,26 @@ def in_one_line(framed: str, options: Sequence[OptionFacts], prog: str) -> str:
     return f"{said}{end} '{prog} --help' lists the options"
 
 
+def in_flags(text: str, options: Sequence[OptionFacts]) -> str:
+    """Replace names of fields in a message by the options that set them: --least-motion.
+
+    A name without an underscore or a dot may be a usual word, so it is replaced only where the
+    message begins with it and says what it is.
+    """
+    flags = {}
+    for each in options:
+        flag = each.flags[-1] if each.flags else ""
+        below = ".".join(each.path.split(".")[-2:])
+        names = (each.name, below, flag.removeprefix("--").replace("-", "_"))
+        flags |= {name: flag for name in names if flag.startswith("--") and name not in flags}
+
+    def flag_of(found: re.Match[str]) -> str:
+        return flags.get(found[0], found[0])
+
+    begun = re.sub(r"^[a-z]+(?= (?:is|are|goes) )", flag_of, text)
+    return re.sub(r"(?<![\w.'\"/-])[a-z]+(?:[._][a-z]+)+(?![\w'\"/=])", flag_of, begun)
+
+
 def _said(framed: str) -> str:
     """Text below the title, up to the next rule or empty line, for any style of frame."""
     texts = [line.strip(_FRAME) for line in framed.splitlines()[1:]]

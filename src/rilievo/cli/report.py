@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import fault_lines, printing
+from rilievo.cli.streams import amount, fault_lines, printing
 from rilievo.views.options import SourceOptions
 from rilievo.views.report import Reported, write_gallery
 from rilievo.views.report_cards import write_paper_figure
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         images = [each.strip() for each in given.rows.split(",")] if given.rows else ()
         chosen = write_paper_figure(given.targets, given.paper, given.source, images=images)
         with printing():
-            print(f"{len(chosen)} images: {given.paper}")
+            print(f"{amount(len(chosen), 'image')}: {given.paper}")
         return 0
     reported = write_gallery(given.targets, given.output, given.source)
     with printing():

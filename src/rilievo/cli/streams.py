@@ -84,3 +84,8 @@ def fault_lines(images: Sequence[str], predictions: Sequence[str]) -> Iterator[s
             yield from (f"  {line}" for line in lines[:_LISTED])
         if len(lines) > _LISTED:
             yield f"  ... and {len(lines) - _LISTED} more"
+
+
+def amount(count: int, noun: str) -> str:
+    """A number of things: 1 run, 2 runs."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,9 +1,10 @@
 """The OpenAPI document: parameters from their classes, answers in words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
+from starlette.routing import BaseRoute, Route
 
 from rilievo.serve.asked import MeasureAsked, PredictAsked, StreamAsked
 from rilievo.serve.files import ACCEPTED
@@ -30,8 +31,15 @@ _REFUSALS: Mapping[str, str] = {
 }
 
 
-def document(root_path: str = "") -> _Json:
-    """The document of the whole server."""
+def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
+    """The document of the whole server.
+
+    Args:
+        routes: All routes; those that are not of this package are described by their names.
+        root_path: Path under which a proxy offers it.
+    """
+    own = _paths()
+    others = (each for each in routes if isinstance(each, Route) and each.path not in own)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -41,20 +49,7 @@ def document(root_path: str = "") -> _Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": root_path or "/"}],
-        "paths": {
-            "/v1/predict": {"post": _predict()},
-            "/v1/measure": {"post": _measure()},
-            "/v1/models": {
-                "get": _plain("listModels", "Models that requests may name.", _object("models"))
-            },
-            "/v1/stream": {"get": _stream()},
-            "/healthz": {
-                "get": _plain("health", "Whether the server answers.", _object("status"))
-                | {"security": []}
-            },
-            "/metrics": {"get": _plain("metrics", "Counters for Prometheus.", _text())},
-            "/openapi.json": {"get": _plain("openapi", "This document.", _object("openapi"))},
-        },
+        "paths": own | {route.path: _named(route) for route in others},
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {"Refusal": _refusal()},
@@ -62,6 +57,35 @@ def document(root_path: str = "") -> _Json:
         },
         "security": [{"token": []}, {}],
     }
+
+
+def _paths() -> _Json:
+    return {
+        "/v1/predict": {"post": _predict()},
+        "/v1/measure": {"post": _measure()},
+        "/v1/models": {
+            "get": _plain("listModels", "Models that requests may name.", _object("models"))
+        },
+        "/v1/stream": {"get": _stream()},
+        "/healthz": {
+            "get": _plain("health", "Whether the server answers.", _object("status"))
+            | {"security": []}
+        },
+        "/metrics": {"get": _plain("metrics", "Counters for Prometheus.", _text())},
+        "/openapi.json": {"get": _plain("openapi", "This document.", _object("openapi"))},
+    }
+
+
+def _named(route: Route) -> _Json:
+    """A route by its method, its name and the parameters in its path."""
+    [method] = (route.methods or set()) - {"HEAD"}
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in route.param_convertors
+    ]
+    said = {"summary": route.name, "parameters": parameters}
+    answers = {"200": {"description": route.name}, **_refusals()}
+    return {method.lower(): {"operationId": route.path, **said, "responses": answers}}
 
 
 def _predict() -> _Json:

@@ -192,7 +192,7 @@ async def _metrics(service: Service, request: Request) -> Response:
 
 
 async def _openapi(service: Service, request: Request) -> Response:
-    return JSONResponse(document(service.options.root_path))
+    return JSONResponse(document(request.app.routes, service.options.root_path))
 
 
 def client_of(request: Request) -> str:
