@@ -21,8 +21,12 @@ from rilievo.models.sampling import shrink_roughly
 from rilievo.models.speeds import infer_timed
 from rilievo.types import DepthKind, Photo, Prediction
 
-_COARSE = 72_000
-"""Number of pixels of the grid on which sides are searched."""
+_LOW = 72_000
+"""Number of pixels up to which an output has a low resolution: ripples of a few pixels are no
+detail. Small outputs are enlarged up to it, and finer ones searched at it.
+"""
+_COARSE = 40_000
+"""Number of pixels of the grid on which sides of outputs of low resolution are searched."""
 _LARGEST_FACTOR = 3
 """Largest factor by which a small answer is enlarged first: windows would span whole objects."""
 _FINE = 400_000
@@ -183,9 +187,10 @@ def _filled(field: Field, valid: Bool[np.ndarray, "h w"]) -> Field:
 def _size_of_search(size: tuple[int, ...], fine: tuple[int, int]) -> tuple[int, int]:
     """Size of the grid on which sides are searched."""
     height, width = size
-    enlarged = min(_LARGEST_FACTOR, int((_COARSE / (height * width)) ** 0.5))
+    pixels = height * width
+    enlarged = min(_LARGEST_FACTOR, int((_LOW / pixels) ** 0.5))
     if enlarged < 2:
-        return _size_within(size, _COARSE)
+        return _size_within(size, _COARSE if pixels <= _LOW else _LOW)
     return min(enlarged * height, fine[0]), min(enlarged * width, fine[1])
 
 
@@ -205,10 +210,12 @@ def _sharp(given: Stack, guide: _Guide) -> tuple[Stack, Bool[np.ndarray, "a b"]]
     if coarse[0] > given.shape[1]:
         given = resize(given, coarse)
     colours = _colours(_boxed(guide.photo, coarse))
-    values = resize(given, coarse).copy()
+    values = resize(given, coarse)
     fields = sides(values, colours)
-    if given.shape[1:] == coarse:
-        values[0] = calm(values[0], fields[0])
+    if given[0].size <= _LOW:
+        gate = resize(fields[0], given.shape[1:])
+        given = np.concatenate([calm(given[0], gate)[None], given[1:]])
+        values = resize(given, coarse)
     for _ in range(_PASSES - 1):
         values = decide(fields, colours, values)
         fields = sides(values, colours)
