@@ -50,6 +50,12 @@ class Sharpened(Model):
         self.settings = {**model.settings, "sharp": True}
         self.concurrent = model.concurrent
 
+    def least_size(self, shape: tuple[int, int]) -> tuple[int, int] | None:
+        """The wrapped model's, but more than the size at which pixels are assigned to sides."""
+        least = self._model.least_size(shape)
+        height, width = _size_within(shape, _FINE)
+        return least and (max(least[0], 3 * height // 2), max(least[1], 3 * width // 2))
+
     def interrupt(self) -> None:
         """Interrupt the wrapped model."""
         self._model.interrupt()
@@ -65,11 +71,15 @@ class Sharpened(Model):
             ModelError: If the values are not valid for the model's kind of depth.
         """
         check_answer(inference, self.card)
-        return self.finish_checked(sharpen(inference, photo.pixels, self.card.kind), photo)
+        sharp = sharpen(inference, photo.pixels, self.card.kind, photo.shape)
+        return self.finish_checked(sharp, photo)
 
 
 def sharpen(
-    inference: Inference, pixels: UInt8[np.ndarray, "h w 3"], kind: DepthKind | None
+    inference: Inference,
+    pixels: UInt8[np.ndarray, "h w 3"],
+    kind: DepthKind | None,
+    size: tuple[int, int] | None = None,
 ) -> Inference:
     """Enlarge an inference to the photograph's size, with ramps turned into steps at its edges.
 
@@ -78,8 +88,9 @@ def sharpen(
             photograph, it is returned unchanged.
         pixels: Pixels of the photograph, sRGB.
         kind: Kind of the depth.
+        size: Size (height, width) of the photograph; that of ``pixels`` if None.
     """
-    height, width, _ = pixels.shape
+    height, width = size or pixels.shape[:2]
     depth = inference.depth
     if depth is None or kind is None or min(depth.shape) < 8:
         return inference
@@ -90,7 +101,7 @@ def sharpen(
     space = _Space.of(depth, inference.valid, kind)
     if space is None:
         return inference
-    guide = _Guide.of(pixels)
+    guide = _Guide.of(pixels, (height, width))
     entered = space.enter(depth, inference.valid)
     values, ramp = _sharp(entered[None], guide)
     steps = Steps.of(values[0], ramp, (height, width))
@@ -122,9 +133,9 @@ class _Guide:
     colours: Stack
 
     @classmethod
-    def of(cls, pixels: UInt8[np.ndarray, "h w 3"]) -> "_Guide":
-        """Shrink a photograph."""
-        photo = shrink_roughly(pixels, _size_within(pixels.shape[:2], _FINE))
+    def of(cls, pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> "_Guide":
+        """Shrink a photograph of this size, or a reduced version of it."""
+        photo = shrink_roughly(pixels, _size_within(size, _FINE))
         return cls(photo=photo, colours=_colours(photo))
 
 
