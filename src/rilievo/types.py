@@ -38,12 +38,16 @@ class Photo:
 
     Attributes:
         pixels: sRGB pixels, with the EXIF orientation applied.
-        camera: Intrinsics of ``pixels``; None if neither the user nor the file states them.
+        full_size: Size (height, width) of the photograph, if ``pixels`` are a reduced version of
+            it; otherwise None.
+        camera: Intrinsics of the whole photograph; None if neither the user nor the file states
+            them.
         own_depth: Depth map stored in the file beside the pixels; None if there is none.
         name: Name in messages: a path, or "array".
     """
 
     pixels: UInt8[np.ndarray, "h w 3"]
+    full_size: tuple[int, int] | None = None
     camera: Camera | None = None
     own_depth: OwnDepth | None = None
     name: str = "array"
@@ -61,9 +65,9 @@ class Photo:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Size (height, width)."""
+        """Size (height, width) of the photograph."""
         height, width, _ = self.pixels.shape
-        return height, width
+        return self.full_size or (height, width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

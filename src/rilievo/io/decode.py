@@ -10,7 +10,7 @@ TIFF declare it. Scaling them unasked would be a guess.
 import struct
 import threading
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib import import_module
 from io import BufferedReader, BytesIO
@@ -55,8 +55,19 @@ _NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612
 _PILLOW_LIMIT = threading.Lock()
 
 
+LeastSize = Callable[[tuple[int, int]], tuple[int, int] | None]
+"""Function from the size (height, width) of a photograph to the least size at which it may be
+decoded; None if all of its pixels are needed.
+"""
+
+
 def decode(
-    file: BufferedReader | BytesIO, name: str, *, size_bytes: int, max_pixels: int
+    file: BufferedReader | BytesIO,
+    name: str,
+    *,
+    size_bytes: int,
+    max_pixels: int,
+    least_size: LeastSize | None = None,
 ) -> Image.Image:
     """Decode the first image of a file, in its stored mode and orientation.
 
@@ -65,6 +76,8 @@ def decode(
         name: Name for messages; for some formats its suffix decides.
         size_bytes: Size of the file.
         max_pixels: Largest number of pixels that the header may announce.
+        least_size: Function for the least size that is needed; JPEG files are decoded at a half, a
+            quarter or an eighth of their sides where that leaves as much. None decodes all pixels.
 
     Raises:
         InputError: If the file is not a photograph in a known format, is too large, is broken, or
@@ -76,6 +89,9 @@ def decode(
         if kind is TIFF:
             _refuse_raw_preview(image, name)
         is_deep = is_deep_colour(image)
+        least = None if least_size is None else least_size((image.height, image.width))
+        if least is not None:
+            image.draft(None, (least[1], least[0]))  # only JPEG's decoder does anything
         load(image)
     if is_deep:
         refuse_low_bits_of_colour(image, name)

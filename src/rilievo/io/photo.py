@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError
-from rilievo.io.decode import decode, load, told_in_one_line
+from rilievo.io.decode import LeastSize, decode, load, told_in_one_line
 from rilievo.io.exif import camera_from_exif, exif_facts
 from rilievo.io.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.own_depth import own_depth_of
@@ -42,7 +42,11 @@ PhotoSource = (
 
 
 def read_photo(
-    source: PhotoSource, *, max_pixels: int = MAX_PIXELS, own_depth: bool = True
+    source: PhotoSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    own_depth: bool = True,
+    least_size: LeastSize | None = None,
 ) -> Photo:
     """Read one photograph, upright and in sRGB, with the camera from its EXIF block.
 
@@ -60,6 +64,9 @@ def read_photo(
             are decoded.
         own_depth: Whether to read the depth map that the file holds, if any. If False, no further
             pictures of the file are decoded.
+        least_size: Function from the size (height, width) of the photograph to the least size that
+            is enough. If given, JPEG files at a path may be decoded at a half, a quarter or an
+            eighth of their sides, and ``full_size`` says so.
 
     Returns:
         The photograph. Its ``camera`` is None where the file does not name one. RGB arrays are not
@@ -80,7 +87,7 @@ def read_photo(
     if isinstance(source, str) and is_url(source):
         return _from_bytes(fetch(source), printable(source), max_pixels, own_depth)
     if isinstance(source, Path | str):
-        return _from_path(source, max_pixels, own_depth)
+        return _from_path(source, max_pixels, own_depth, least_size)
     if isinstance(source, Tensor):
         return _from_array(_array_of(source), max_pixels)
     if isinstance(source, Readable):
@@ -126,21 +133,34 @@ def _array_of(tensor: Tensor) -> np.ndarray:
     return array
 
 
-def _from_path(path: Path | str, max_pixels: int, own_depth: bool) -> Photo:
+def _from_path(
+    path: Path | str, max_pixels: int, own_depth: bool, least_size: LeastSize | None
+) -> Photo:
     name = printable(path)
     size_bytes = check_regular(path)
     try:
         with open(path, "rb") as file:
-            return _from_file(file, name, size_bytes, max_pixels, own_depth)
+            return _from_file(file, name, size_bytes, max_pixels, own_depth, least_size)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({reason(error)})") from error
 
 
 def _from_file(
-    file: BufferedReader | BytesIO, name: str, size_bytes: int, max_pixels: int, own_depth: bool
+    file: BufferedReader | BytesIO,
+    name: str,
+    size_bytes: int,
+    max_pixels: int,
+    own_depth: bool,
+    least_size: LeastSize | None = None,
 ) -> Photo:
-    image = decode(file, name, size_bytes=size_bytes, max_pixels=max_pixels)
-    return _from_loaded(image, name, own_depth, file)
+    stored: list[tuple[int, int]] = []
+
+    def least(size: tuple[int, int]) -> tuple[int, int] | None:
+        stored.append(size)
+        return least_size and least_size(size)
+
+    image = decode(file, name, size_bytes=size_bytes, max_pixels=max_pixels, least_size=least)
+    return _from_loaded(image, name, own_depth, stored[0], file)
 
 
 def _from_pillow(image: Image.Image, max_pixels: int, own_depth: bool) -> Photo:
@@ -148,18 +168,25 @@ def _from_pillow(image: Image.Image, max_pixels: int, own_depth: bool) -> Photo:
     check_size(name, (image.height, image.width), max_pixels=max_pixels)
     with told_in_one_line(name):
         load(image)
-    return _from_loaded(image, name, own_depth)
+    return _from_loaded(image, name, own_depth, (image.height, image.width))
 
 
 def _from_loaded(
-    image: Image.Image, name: str, own_depth: bool, file: BufferedReader | BytesIO | None = None
+    image: Image.Image,
+    name: str,
+    own_depth: bool,
+    stored: tuple[int, int],
+    file: BufferedReader | BytesIO | None = None,
 ) -> Photo:
+    """Convert a loaded image, which was ``stored`` at a size (height, width)."""
     facts = exif_facts(image)
     pixels = upright_pixels(image, orientation=facts.orientation, name=name)
-    height, width, _ = pixels.shape
+    is_whole = stored == (image.height, image.width)
+    size = stored[::-1] if facts.orientation >= 5 else stored
     return Photo(
         pixels=pixels,
-        camera=camera_from_exif(facts, (height, width)),
+        full_size=None if is_whole else size,
+        camera=camera_from_exif(facts, size),
         own_depth=own_depth_of(image, file, facts.orientation) if own_depth else None,
         name=name,
     )

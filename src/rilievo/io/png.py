@@ -1,8 +1,9 @@
 """Write arrays as PNG files, a few times faster than a general encoder.
 
 Maps of depth, normals and colour are smooth, so one filter (the difference to the row above) and
-the fastest deflate give files within a few per cent of the size from a search over all filters. PNG
-(Portable Network Graphics) Specification, third edition, W3C 2025.
+the fastest deflate give files within a few per cent of the size from a search over all filters. In
+16 bits Intel's library is faster than zlib and gives smaller files. PNG (Portable Network Graphics)
+Specification, third edition, W3C 2025.
 """
 
 import struct
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from isal import isal_zlib
 from jaxtyping import UInt8, UInt16
 
 from rilievo.io.colour import bands
@@ -59,8 +61,12 @@ def write_png(
 def _write_pixels(file: BinaryIO, pixels: np.ndarray) -> None:
     # Run lengths alone (no search for matches) suit 8-bit pictures better; in 16-bit pictures every
     # second byte is noise to them.
-    strategy = zlib.Z_RLE if pixels.dtype == np.uint8 else zlib.Z_DEFAULT_STRATEGY
-    deflate = zlib.compressobj(1, zlib.DEFLATED, 15, 9, strategy)
+    is_deep = pixels.dtype != np.uint8
+    deflate = (
+        isal_zlib.compressobj(1)
+        if is_deep
+        else zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    )
     above = np.zeros(pixels[0].nbytes, np.uint8)
     for rows in bands(pixels.shape):
         band = np.ascontiguousarray(pixels[rows])

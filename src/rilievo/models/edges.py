@@ -21,7 +21,7 @@ REACH = 5
 """Pixels from the middle of a ramp to either end, and half of the window for colours."""
 _STEP = 0.02
 """Half of the least difference that counts as a step; for depth the field is its logarithm."""
-_NOISE = 3e-3
+_NOISE = 0.012
 """Least variance of colours in 0..1."""
 _NEAR = 0.4
 """Share of a ramp's height up to which pixels count as near, fully so up to 0.05."""

@@ -22,8 +22,12 @@ from rilievo.models.sampling import shrink_roughly
 from rilievo.models.speeds import infer_timed
 from rilievo.types import Camera, DepthKind, Photo, Prediction
 
-_COARSE = 72_000
-"""Number of pixels of the grid on which sides are searched."""
+_LOW = 72_000
+"""Number of pixels up to which an output has a low resolution: ripples of a few pixels are no
+detail. Small outputs are enlarged up to it, and finer ones searched at it.
+"""
+_COARSE = 40_000
+"""Number of pixels of the grid on which sides of outputs of low resolution are searched."""
 _LARGEST_FACTOR = 3
 """Largest factor by which a small answer is enlarged first: windows would span whole objects."""
 _FINE = 400_000
@@ -47,6 +51,12 @@ class Sharpened(Model):
         self.settings = {**model.settings, "sharp": True}
         self.concurrent = model.concurrent
 
+    def least_size(self, shape: tuple[int, int]) -> tuple[int, int] | None:
+        """The wrapped model's, but more than the size at which pixels are assigned to sides."""
+        least = self._model.least_size(shape)
+        height, width = _size_within(shape, _FINE)
+        return least and (max(least[0], 3 * height // 2), max(least[1], 3 * width // 2))
+
     def interrupt(self) -> None:
         """Interrupt the wrapped model."""
         self._model.interrupt()
@@ -63,7 +73,7 @@ class Sharpened(Model):
         """
         check_answer(inference, self.card)
         camera = photo.camera or inference.camera
-        sharp = sharpen(inference, photo.pixels, self.card.kind, camera=camera)
+        sharp = sharpen(inference, photo.pixels, self.card.kind, photo.shape, camera=camera)
         return self.finish_checked(sharp, photo)
 
 
@@ -71,6 +81,7 @@ def sharpen(
     inference: Inference,
     pixels: UInt8[np.ndarray, "h w 3"],
     kind: DepthKind | None,
+    size: tuple[int, int] | None = None,
     *,
     camera: Camera | None = None,
 ) -> Inference:
@@ -81,10 +92,11 @@ def sharpen(
             photograph, it is returned unchanged.
         pixels: Pixels of the photograph, sRGB.
         kind: Kind of the depth.
+        size: Size (height, width) of the photograph; that of ``pixels`` if None.
         camera: Camera of the photograph; assumed if None. With it, normals tell receding ground
             from ramps.
     """
-    height, width, _ = pixels.shape
+    height, width = size or pixels.shape[:2]
     depth = inference.depth
     if depth is None or kind is None or min(depth.shape) < 8:
         return inference
@@ -95,7 +107,7 @@ def sharpen(
     space = _Space.of(depth, inference.valid, kind)
     if space is None:
         return inference
-    guide = _Guide.of(pixels)
+    guide = _Guide.of(pixels, (height, width))
     entered = space.enter(depth, inference.valid)
     ramps = None
     if kind.is_depth and inference.normals is not None:
@@ -133,9 +145,9 @@ class _Guide:
     colours: Stack
 
     @classmethod
-    def of(cls, pixels: UInt8[np.ndarray, "h w 3"]) -> "_Guide":
-        """Shrink a photograph."""
-        photo = shrink_roughly(pixels, _size_within(pixels.shape[:2], _FINE))
+    def of(cls, pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> "_Guide":
+        """Shrink a photograph of this size, or a reduced version of it."""
+        photo = shrink_roughly(pixels, _size_within(size, _FINE))
         return cls(photo=photo, colours=_colours(photo))
 
 
@@ -198,9 +210,10 @@ def _filled(field: Field, valid: Bool[np.ndarray, "h w"]) -> Field:
 def _size_of_search(size: tuple[int, ...], fine: tuple[int, int]) -> tuple[int, int]:
     """Size of the grid on which sides are searched."""
     height, width = size
-    enlarged = min(_LARGEST_FACTOR, int((_COARSE / (height * width)) ** 0.5))
+    pixels = height * width
+    enlarged = min(_LARGEST_FACTOR, int((_LOW / pixels) ** 0.5))
     if enlarged < 2:
-        return _size_within(size, _COARSE)
+        return _size_within(size, _COARSE if pixels <= _LOW else _LOW)
     return min(enlarged * height, fine[0]), min(enlarged * width, fine[1])
 
 
@@ -222,16 +235,18 @@ def _sharp(
     if coarse[0] > given.shape[1]:
         given = resize(given, coarse)
     colours = _colours(_boxed(guide.photo, coarse))
-    values = resize(given, coarse).copy()
-    gate = np.float32(1) if ramps is None else resize(ramps, coarse)
+    values = resize(given, coarse)
+    share = np.float32(1) if ramps is None else resize(ramps, coarse)
     fields = sides(values, colours)
-    fields[0] *= gate
-    if given.shape[1:] == coarse:
-        values[0] = calm(values[0], fields[0])
+    fields[0] *= share
+    if given[0].size <= _LOW:
+        gate = resize(fields[0], given.shape[1:])
+        given = np.concatenate([calm(given[0], gate)[None], given[1:]])
+        values = resize(given, coarse)
     for _ in range(_PASSES - 1):
         values = decide(fields, colours, values)
         fields = sides(values, colours)
-        fields[0] *= gate
+        fields[0] *= share
     # An output finer than the grid keeps its detail where there is no ramp.
     source = values if given.shape[1:] == coarse else given
     fields = resize(fields, fine)

@@ -1,5 +1,6 @@
 """Prediction of a stream of photographs: decoding, inference and encoding run in parallel."""
 
+import math
 import os
 import sys
 from collections import deque
@@ -48,7 +49,7 @@ class _Waiting:
         if not self.future.done():
             return self.expected
         ready = not self.future.cancelled() and not self.future.exception()
-        return self.future.result().pixels.size // 3 if ready else 0
+        return math.prod(self.future.result().shape) if ready else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class _Inferring:
 
     @property
     def pixels(self) -> int:
-        return sum(photo.pixels.size // 3 for _, photo in self.batch)
+        return sum(math.prod(photo.shape) for _, photo in self.batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class _Readers(_Queue[_Waiting]):
                 fail(waiting.job, error, self._tally)
                 continue
             batch.append((waiting.job, photo))
-            size = photo.pixels.size // 3
+            size = math.prod(photo.shape)
             pixels += size
             # A folder's photographs are mostly from one camera: the next has probably this size.
             self._expected = max(size, UNREAD_PIXELS)
@@ -177,7 +178,7 @@ class _Writers(_Queue[_Writing]):
             while self.is_full:
                 self._settle_oldest()
             future = self.pool.submit(self._save, job, photo, inference)
-            self.waiting.append(_Writing(job, future, photo.pixels.size // 3))
+            self.waiting.append(_Writing(job, future, math.prod(photo.shape)))
 
     def settle(self) -> None:
         """Wait for all work that was not cancelled, and count it, even after an interruption."""

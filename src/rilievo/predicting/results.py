@@ -19,7 +19,7 @@ from rilievo.io.placement import Placement
 from rilievo.io.sidecar import find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
-from rilievo.models.trimming import border_note
+from rilievo.models.trimming import border_note, has_borders
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres import (
@@ -93,10 +93,19 @@ class Results:
         return [need for need in OUTPUTS[name].needs if not given[need]]
 
     def read(self, path: Path) -> Photo:
-        """Read a photograph, with its own depth only where that may give metres."""
+        """Read a photograph, with its own depth only where that may give metres.
+
+        It is reduced if the model and the outputs need no more.
+        """
         options = self.options
         known = options.knows or options.camera_height is not None
-        return self.prepare(read_photo(path, own_depth=options.own_depth == "on" and not known))
+        own_depth = options.own_depth == "on" and not known
+        reducible = Need.PHOTO not in parts_of(self.formats) and options.markers is None
+        least_size = self.model.least_size if reducible else None
+        photo = read_photo(path, own_depth=own_depth, least_size=least_size)
+        if photo.full_size is not None and has_borders(self.model, photo):
+            photo = read_photo(path, own_depth=own_depth)
+        return self.prepare(photo)
 
     def prepare(self, photo: Photo) -> Photo:
         """Give a photograph the camera that the user named."""
@@ -130,6 +139,8 @@ class Results:
             A placement to complete, best with others; None if the results are in place.
         """
         formats, metres = self._with_broken(job), metres_of(self.options, job, photo.shape)
+        if photo.full_size is not None and Need.PHOTO in parts_of(formats):
+            photo = replace(photo, pixels=read_photo(job.source).pixels, full_size=None)
         if Need.NORMALS not in parts_of(formats) and metres.camera_height is None:
             # Without normals, sharpening follows the edges for two fields instead of five.
             inference = replace(inference, normals=None)

@@ -52,12 +52,12 @@ def encode(depth: DepthMap, coding: Coding) -> UInt16[np.ndarray, "h w"]:
     """Stored numbers, 0 where invalid; values outside the coding's range are clamped."""
     stored = np.empty(depth.shape, np.uint16)
     for rows in bands(depth.shape):
-        valid = depth.valid[rows]
-        steps = np.where(valid, depth.values[rows], np.float32(0))
-        steps -= np.float32(coding.offset)
+        values, valid = depth.values[rows], depth.valid[rows]
+        is_whole = valid.all()
+        steps = (values if is_whole else np.where(valid, values, 0)) - np.float32(coding.offset)
         steps /= np.float32(coding.scale)
         np.clip(np.rint(steps, out=steps), 1, _LARGEST, out=steps)
-        stored[rows] = np.where(valid, steps, 0)
+        stored[rows] = steps if is_whole else np.where(valid, steps, 0)
     return stored
 
 
