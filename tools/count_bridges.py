@@ -166,7 +166,7 @@ def main() -> None:
         truth = Truth.of(sample)
         for name, depth in depths(sample, truth).items():
             for how, cut in CUTS.items():
-                surface = mesh(depth, truth.K, truth.valid, cut=cut)
+                surface = mesh(depth, truth.K, truth.valid, normals=truth.normals, cut=cut)
                 found = [bridging(surface, truth, step).sum() for step in STEPS]
                 found.append(strays(surface, depth, truth).sum())
                 row = counts.setdefault((name, how), np.zeros(4, np.int64))

@@ -3,6 +3,8 @@
 ``RILIEVO_DATA=DATA python tools/evaluate_sharpness.py [--model NAME] [--rendered 50]`` prints a
 table in Markdown, a line before and a line after for each set. Depth is scaled by medians. Edges
 are where neighbours' true depths differ by more than 10 %; beside them is within 5 pixels.
+``--oracle`` puts the true depth, at the network's size, in place of the answer: what is then wrong
+is the size's and the sharpening's, and no network could mend it.
 """
 
 import argparse
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32
+from PIL import Image
 from real_frames import samples
 from real_sets import REAL_SETS
 
@@ -23,6 +26,7 @@ from rilievo.io.exif import assumed_camera
 from rilievo.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.metrics.pairs import DepthPair
 from rilievo.models import DEFAULT_MODEL, load_model
+from rilievo.models.base import Inference
 from rilievo.models.edges import window
 from rilievo.models.sharpening import Sharpened
 from rilievo.types import Photo, Sample
@@ -142,6 +146,16 @@ def _area_off(
     return float(area[off > OFF].sum() / area.sum())
 
 
+def shrunk(sample: Sample, answer: Inference) -> Float32[np.ndarray, "a b"]:
+    """Mean of the logarithms of true depth at an answer's size; holes have the median."""
+    assert sample.depth is not None
+    assert answer.depth is not None
+    median = np.median(sample.depth[sample.depth_valid])
+    whole = np.log(np.where(sample.depth_valid, sample.depth, median).astype(np.float32))
+    size = answer.depth.shape[::-1]
+    return np.exp(np.asarray(Image.fromarray(whole).resize(size, Image.Resampling.BOX)))
+
+
 def _mean(values: np.ndarray, where: Bool[np.ndarray, "h w"]) -> float:
     return float(values[where].mean()) if where.any() else np.nan
 
@@ -163,6 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--rendered", type=int, default=50)
+    parser.add_argument("--oracle", action="store_true")
     arguments = parser.parse_args()
     plain = load_model(arguments.model)
     models = {"off": plain, "on": Sharpened(plain)}
@@ -178,6 +193,8 @@ def main() -> None:
             count += 1
             photo = Photo(pixels=sample.image, camera=sample.camera)
             [answer] = plain.infer([photo])
+            if arguments.oracle:
+                answer = Inference(depth=shrunk(sample, answer))
             walls = flat_walls(sample)
             for key, model in models.items():
                 started = time.process_time()

@@ -69,7 +69,14 @@ class Samples:
         assert prediction.photo is not None
         photo, depth = prediction.photo.pixels, prediction.depth
         self._K, self._shape = prediction.camera.K, depth.shape
-        surface = mesh(depth.depth(), self._K, depth.valid, smooth=True, backing=0.12)
+        surface = mesh(
+            depth.depth(),
+            self._K,
+            depth.valid,
+            normals=prediction.normals,
+            smooth=True,
+            backing=0.12,
+        )
         corners = list(_corners(surface))
         self._points = np.concatenate(
             [surface.points, *(w @ surface.points[c] for w, c in corners)]

@@ -37,5 +37,5 @@ export function about(prediction, facts) {
 
 export function surfaceFacts(prediction, output, holds, axes, surface, ending) {
   return { file: `${stem(prediction.name)}${ending}`, output, holds, unit: unitOf(prediction.kind), axes,
-    surface: { edge_jump: 0.08, grazing_degrees: 3, specks: 2e-4, ...surface } };
+    surface: { edge_jump: 0.08, grazing_degrees: 3, specks: 1e-3, ...surface } };
 }

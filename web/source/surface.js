@@ -3,7 +3,7 @@
 import { cross, dot, facesOf, flyingOf, less, pointOf, steepest, triangles } from "relief";
 import { closed, withoutSpecks } from "./patches.js";
 
-export const CUT = { grazing: 3, jump: 0.08, specks: 2e-4 }; // degrees, share, share
+export const CUT = { grazing: 3, jump: 0.08, specks: 1e-3 }; // degrees, share, share
 
 // Rows, or columns, of a lattice: the middle one of every `step`, and at least one.
 function places(length, step) {

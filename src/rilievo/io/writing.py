@@ -93,7 +93,7 @@ class SaveOptions:
     """Relative jump in depth between neighbours at which a surface is cut."""
     grazing: float = 3.0
     """Angle between surface and viewing ray [degrees] below which a surface is left out."""
-    specks: float = 2e-4
+    specks: float = 1e-3
     """Share of a surface's points up to which a loose patch is left out, and a hole is closed."""
     drop: tuple[str, ...] = ()
     """Parts that surfaces leave out, as in ``--drop``: sky, background, background=SHARE."""
