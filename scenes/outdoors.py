@@ -142,14 +142,13 @@ def row_of_houses(stage: Stage, side: int, front: float) -> None:
             if kind < 0.6:
                 depth = dice.uniform(5, 12)
                 model = pick(stage, Use.PLOT, 0.35)
-                yaw = dice.choice((0.0, 0.5, 1.0, 1.5)) * math.pi
                 if model is not None:
+                    yaw = dice.count(0, 3) * math.pi / 2
                     wide, depth = footprint(model, yaw)
-                with stage.frame((0, depth / 2 + dice.uniform(0, 2), 0)):
-                    if model is None:
+                    put(stage, model, (0, depth / 2, 0), yaw)
+                else:
+                    with stage.frame((0, depth / 2 + dice.uniform(0, 2), 0)):
                         house(stage, wide, depth, is_near=abs(x) < 35)
-                    else:
-                        put(stage, model, yaw=yaw)
             elif kind < 0.85:
                 for _ in range(dice.count(1, 2)):
                     with stage.frame((dice.uniform(-0.5, 0.5) * wide, dice.uniform(-1, 5), 0)):

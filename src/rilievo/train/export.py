@@ -57,8 +57,16 @@ PROVENANCES: Mapping[str, Provenance] = {
         trained_on=f"{_SCENES}, and nothing else; {_ENCODER}",
         photographs=False,
     ),
+    "base": Provenance(
+        name="rilievo/base",
+        trained_on=(
+            f"{_SCENES[:-1]}, materials of ambientCG; 3-D models of AWS RoboMaker worlds, MIT-0, "
+            f"and of the Gazebo model collection, CC BY 3.0) and {_NYU}; the encoder started from "
+            "ImageNet weights of ResNet50 v2 of the ONNX model zoo (Apache-2.0)"
+        ),
+    ),
 }
-"""Provenance of the networks that ship with rilievo, by recipe."""
+"""Provenance of the networks that ship with rilievo, and of their teacher, by recipe."""
 
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's (geometric) mean
 

@@ -3,8 +3,9 @@
 A network learns the expected error of its depth mostly from frames that it was trained on, and
 there its errors are small. Where the slopes of its depth disagree with the normals that it predicts
 beside, it is wrong more often than it says. Four numbers make one confidence of both: logistic
-regression of "right within a factor of 1.25" on photographs with measured depth that it was not
-trained on. They become part of the ONNX file; depth and normals stay as they are.
+regression of "right within a factor of 1.25" on frames with known depth that it was not trained on:
+photographs, and rendered scenes for views that the photographs lack. They become part of the ONNX
+file; depth and normals stay as they are.
 """
 
 import sys
@@ -31,7 +32,7 @@ from rilievo.models.conversion.compression import set_metadata
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel
 from rilievo.networks.small import MULTIPLE, double
-from rilievo.train.frames import Frame
+from rilievo.train.frames import Frame, Shard, read_shard
 from rilievo.train.nyu_frames import held_out_frames
 
 RECALIBRATED = "rilievo.confidence"
@@ -118,7 +119,7 @@ def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[
     Args:
         source: ONNX file that ``export_small`` or ``quantise_small`` wrote.
         target: File to write; may be ``source``.
-        frames: Photographs with measured depth that it was not trained on.
+        frames: Frames with known depth that it was not trained on.
 
     Returns:
         The four numbers.
@@ -238,10 +239,16 @@ def _rename(graph: object, names: dict[str, str]) -> None:
         each.name = names.get(each.name, each.name)
 
 
+def frames_of(shard: Shard) -> Iterator[Frame]:
+    """Frames of a shard in order."""
+    return map(shard.frame, range(len(shard.image)))
+
+
 def main(
     source: tyro.conf.Positional[Path],
     *,
     real: Path,
+    shards: Path | None = None,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
 ) -> None:
     """Write an embedded network with its confidence calibrated.
@@ -250,9 +257,12 @@ def main(
         source: Network, as a run or ``rilievo.train.int8`` writes it.
         real: Folder of NYU Depth V2's labelled frames; the training frames that are kept out of
             training are taken.
+        shards: Folder of rendered scenes that it was not trained on; all frames are taken.
         output: File to write.
     """
-    weights = recalibrate(source, output, held_out_frames(real))
+    rendered = [] if shards is None else map(read_shard, sorted(shards.rglob("shard-*.npz")))
+    frames = [*held_out_frames(real), *(f for shard in rendered for f in frames_of(shard))]
+    weights = recalibrate(source, output, frames)
     sys.stdout.write(
         f"{printable(output)}: log odds of the confidence count {weights[0]:.2f}, disagreement "
         f"nearby {weights[1]:.2f}, on the whole {weights[2]:.2f}\n"
