@@ -8,6 +8,8 @@ times in different ways and keep the best at each pixel; here it is done once.
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from rilievo.errors import needing
+
 _REACH = 0.2
 """Largest disparity that is searched for, as a share of the width."""
 _WINDOW = 3
