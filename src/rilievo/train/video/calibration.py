@@ -36,6 +36,30 @@ _LENGTHS = (0, 4, 5, 8, 12, 14)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lens:
+    """Coefficients of Brown's model with the rational extension, as OpenCV and ROS have it.
+
+    A point (x, y) of the plane z = 1, with r² = x² + y², is seen at
+
+        x (1 + k1 r² + k2 r⁴ + k3 r⁶) / (1 + k4 r² + k5 r⁴ + k6 r⁶) + 2 p1 x y + p2 (r² + 2 x²)
+
+    and y likewise.
+
+    Attributes:
+        k: Radial coefficients k1 to k6.
+        p: Tangential coefficients p1 and p2, of a lens that is not parallel to the sensor.
+    """
+
+    k: tuple[float, float, float, float, float, float]
+    p: tuple[float, float]
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether the lens has no distortion."""
+        return not any((*self.k, *self.p))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Calibration of a camera, as a file has it.
 
@@ -158,30 +182,6 @@ def _no_camera(path: Path, found: str) -> InputError:
         f"{printable(path)}: has no intrinsics: camera_matrix, or fx, fy, cx and cy, are "
         f"expected; found {printable(found[:80])}"
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lens:
-    """Coefficients of Brown's model with the rational extension, as OpenCV and ROS have it.
-
-    A point (x, y) of the plane z = 1, with r² = x² + y², is seen at
-
-        x (1 + k1 r² + k2 r⁴ + k3 r⁶) / (1 + k4 r² + k5 r⁴ + k6 r⁶) + 2 p1 x y + p2 (r² + 2 x²)
-
-    and y likewise.
-
-    Attributes:
-        k: Radial coefficients k1 to k6.
-        p: Tangential coefficients p1 and p2, of a lens that is not parallel to the sensor.
-    """
-
-    k: tuple[float, float, float, float, float, float]
-    p: tuple[float, float]
-
-    @property
-    def is_straight(self) -> bool:
-        """Whether the lens has no distortion."""
-        return not any((*self.k, *self.p))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
