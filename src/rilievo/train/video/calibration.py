@@ -37,11 +37,34 @@ _LENGTHS = (0, 4, 5, 8, 12, 14)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lens:
+    """Coefficients of Brown's model with the rational extension, as OpenCV and ROS have it.
+
+    A point (x, y) of the plane z = 1, with r² = x² + y², is seen at
+
+        x (1 + k1 r² + k2 r⁴ + k3 r⁶) / (1 + k4 r² + k5 r⁴ + k6 r⁶) + 2 p1 x y + p2 (r² + 2 x²)
+
+    and y likewise.
+
+    Attributes:
+        k: Radial coefficients k1 to k6.
+        p: Tangential coefficients p1 and p2, of a lens that is not parallel to the sensor.
+    """
+
+    k: tuple[float, float, float, float, float, float]
+    p: tuple[float, float]
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether the lens has no distortion."""
+        return not any((*self.k, *self.p))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Calibration of a camera, as a file has it.
 
     Attributes:
-        K: Intrinsics [px].
         shape: (height, width) of the frames that K is for; None where the file has no size.
         lens: Distortion; None where the file has none, or one that changes nothing.
     """
@@ -52,13 +75,7 @@ class Calibration:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Read a calibration file.
-
-    Raises:
-        InputError: If the file is missing, has none of these formats, or has a lens model that is
-            not supported.
-        MissingExtraError: If it is YAML and PyYAML is not installed.
-    """
+    """Read a calibration file."""
     if path.suffix.lower() not in _YAML_SUFFIXES:
         return Calibration(K=read_K(path))
     entries = _entries(path)
@@ -162,36 +179,10 @@ def _no_camera(path: Path, found: str) -> InputError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lens:
-    """Coefficients of Brown's model with the rational extension, as OpenCV and ROS have it.
-
-    A point (x, y) of the plane z = 1, with r² = x² + y², is seen at
-
-        x (1 + k1 r² + k2 r⁴ + k3 r⁶) / (1 + k4 r² + k5 r⁴ + k6 r⁶) + 2 p1 x y + p2 (r² + 2 x²)
-
-    and y likewise.
-
-    Attributes:
-        k: Radial coefficients k1 to k6.
-        p: Tangential coefficients p1 and p2, of a lens that is not parallel to the sensor.
-    """
-
-    k: tuple[float, float, float, float, float, float]
-    p: tuple[float, float]
-
-    @property
-    def is_straight(self) -> bool:
-        """Whether the lens has no distortion."""
-        return not any((*self.k, *self.p))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Straightening:
     """Map from the pixels of an undistorted frame to the frame as it was taken.
 
     Attributes:
-        x: Column in the frame as it was taken [px].
-        y: Row in the frame as it was taken [px].
         valid: Pixels of the undistorted frame that lie inside the one that was taken.
     """
 
@@ -236,11 +227,7 @@ def straightening(
 
 
 def straight(pixels: UInt8[np.ndarray, "h w 3"], how: Straightening) -> UInt8[np.ndarray, "h w 3"]:
-    """Undistort a frame with bilinear interpolation; black where nothing was seen.
-
-    Raises:
-        MissingExtraError: If OpenCV is not installed.
-    """
+    """Undistort a frame with bilinear interpolation; black where nothing was seen."""
     with needing("frames of a distorting lens", "train"):
         import cv2
     return cv2.remap(pixels, how.x, how.y, cv2.INTER_LINEAR)
