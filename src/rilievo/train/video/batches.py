@@ -12,6 +12,8 @@ from rilievo.losses.frames import Views
 from rilievo.train.colour import ColourChange, changed
 from rilievo.train.video.config import VideoAugmentation
 
+_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneViews:
@@ -20,13 +22,11 @@ class OneViews:
     Frames are bytes, not floats, which take four times the memory and transfer.
 
     Attributes:
-        id: Id of the target.
         frames: Target, then its sources in the order of ``offsets``, as the camera saw them.
         seen: Frames that the networks see; None where their colours are not changed.
         offsets: Offset of each source in time; 0 is the other camera of a stereo pair.
         pyramid: Target, and its sources where they are compared at coarser sizes, at the sizes of
             scales 1 to 3, each made from the one before.
-        K: Intrinsics [px] at this size.
         source_T_target: Known motion of each source; None where it is to be learned.
         travelled: Distance [m] between target and each source, NaN where unknown; None where
             nothing is known.
@@ -153,9 +153,6 @@ def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
     if torch.device(device).type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
-
-
-_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 
 
 def augmented(

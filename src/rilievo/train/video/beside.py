@@ -25,9 +25,6 @@ def depth_beside(frame: Path) -> Float32[np.ndarray, "h w"] | None:
 
     It is looked for in a folder that a ``rilievo.yaml`` describes, such as a rendered clip, in the
     depth images of 7-Scenes, and in the laser scans of KITTI raw.
-
-    Raises:
-        InputError: If it exists and is broken.
     """
     home = frame.parent.parent
     if (home / FILE_NAME).is_file():

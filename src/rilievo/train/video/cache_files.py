@@ -35,9 +35,6 @@ class About:
     """Description of a complete store.
 
     Attributes:
-        format: Format of the files.
-        sequence: Id of the sequence.
-        size: (height, width) of the frames.
         count: Number of frames, broken ones included.
         broken: Reasons of the broken frames, by their index as text.
         fault: Fault of a video, one line; None without.
@@ -76,21 +73,13 @@ class CacheFiles:
         return about_path(self.frames)
 
     def check_places(self) -> None:
-        """Check that nothing but regular files stands where the store writes.
-
-        Raises:
-            OutputError: If a link, folder or pipe does.
-        """
+        """Check that nothing but regular files stands where the store writes."""
         for path in (self.frames, self.sums, self.about):
             if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
                 raise OutputError(f"{printable(path)}: is no regular file: take it away")
 
     def check_room(self, count: int, size: tuple[int, int]) -> None:
-        """Check that the disk has space for the frames.
-
-        Raises:
-            OutputError: If it has not.
-        """
+        """Check that the disk has space for the frames."""
         needed = count * size[0] * size[1] * 3
         free = shutil.disk_usage(self.frames.parent).free
         if needed > free - _ROOM:
@@ -137,11 +126,7 @@ class CacheFiles:
 
 
 def cache_files(sequence: FrameSequence, size: tuple[int, int], folder: Path) -> CacheFiles:
-    """Return the files of the store of a sequence, which may not exist.
-
-    Raises:
-        InputError: If a file of the sequence cannot be reached.
-    """
+    """Return the files of the store of a sequence, which may not exist."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
     return CacheFiles(folder / f"{name or 'frames'}-{_key(sequence, size)}{FRAMES}")
 

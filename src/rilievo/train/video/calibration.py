@@ -64,7 +64,6 @@ class Calibration:
     """Calibration of a camera, as a file has it.
 
     Attributes:
-        K: Intrinsics [px].
         shape: (height, width) of the frames that K is for; None where the file has no size.
         lens: Distortion; None where the file has none, or one that changes nothing.
     """
@@ -75,13 +74,7 @@ class Calibration:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Read a calibration file.
-
-    Raises:
-        InputError: If the file is missing, has none of these formats, or has a lens model that is
-            not supported.
-        MissingExtraError: If it is YAML and PyYAML is not installed.
-    """
+    """Read a calibration file."""
     if path.suffix.lower() not in _YAML_SUFFIXES:
         return Calibration(K=read_K(path))
     entries = _entries(path)
@@ -189,8 +182,6 @@ class Straightening:
     """Map from the pixels of an undistorted frame to the frame as it was taken.
 
     Attributes:
-        x: Column in the frame as it was taken [px].
-        y: Row in the frame as it was taken [px].
         valid: Pixels of the undistorted frame that lie inside the one that was taken.
     """
 
@@ -235,11 +226,7 @@ def straightening(
 
 
 def straight(pixels: UInt8[np.ndarray, "h w 3"], how: Straightening) -> UInt8[np.ndarray, "h w 3"]:
-    """Undistort a frame with bilinear interpolation; black where nothing was seen.
-
-    Raises:
-        MissingExtraError: If OpenCV is not installed.
-    """
+    """Undistort a frame with bilinear interpolation; black where nothing was seen."""
     with needing("frames of a distorting lens", "train"):
         import cv2
     return cv2.remap(pixels, how.x, how.y, cv2.INTER_LINEAR)

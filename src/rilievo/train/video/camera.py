@@ -30,9 +30,7 @@ class SequenceCamera:
     """Camera of a sequence at the size of its files.
 
     Attributes:
-        camera: Intrinsics [px] and their origin.
         lens: Distortion to remove from the frames; None where they have none.
-        note: Note for the user; None where there is nothing to say.
     """
 
     camera: Camera
@@ -41,12 +39,7 @@ class SequenceCamera:
 
 
 def said_camera(data: VideoData) -> Calibration | None:
-    """Return the camera that the user gives, in numbers or by a file; None without.
-
-    Raises:
-        OptionError: If it is given twice, or no camera has these numbers.
-        InputError: If the file cannot be used.
-    """
+    """Return the camera that the user gives, in numbers or by a file; None without."""
     said = [
         name
         for name, given in (
@@ -79,19 +72,7 @@ def choose_camera(
     beside: Calibration | None = None,
     exif: Camera | None = None,
 ) -> SequenceCamera:
-    """Choose the camera of one sequence: the user's, else that of its own file, EXIF or a guess.
-
-    Args:
-        data: Data of the run, with the camera that the user gives.
-        shape: (height, width) of the frames.
-        name: Name of the sequence in messages.
-        beside: Calibration from the sequence's own files.
-        exif: Camera from the EXIF data of its photographs.
-
-    Raises:
-        OptionError: If the user's camera cannot have taken frames of this size.
-        InputError: If the camera in its own file cannot.
-    """
+    """Choose the camera of one sequence: the user's, else that of its own file, EXIF or a guess."""
     said = said_camera(data)
     if said is not None:
         return _fitted(said, shape, name)

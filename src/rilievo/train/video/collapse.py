@@ -31,8 +31,6 @@ class Sign:
     """Sign of one kind of failure.
 
     Attributes:
-        kind: Name of the sign.
-        shows: Function that tells whether a row shows it.
         text: Explanation, and what to try; formatted with the row's numbers.
         first_step: First step at which the sign counts.
     """

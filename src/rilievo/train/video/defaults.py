@@ -35,15 +35,9 @@ class AskedConfig(VideoConfig):
 def completed(
     asked: VideoConfig, given: Collection[str], options: VideoRunOptions | None = None
 ) -> VideoConfig:
-    """Complete a configuration of which some fields were given.
+    """Complete a configuration of which some fields were given, such as ``losses.ssim``.
 
-    Args:
-        asked: Configuration whose other fields do not count.
-        given: Fields that were given, such as ``losses.ssim``.
-        options: Devices of the run; without a GPU, the preset ``clip`` is the default.
-
-    Raises:
-        OptionError: If a field is out of range, or two contradict each other.
+    Without a GPU, the preset ``clip`` is the default.
     """
     start = asked.start if "start" in given else None
     begun = None if start is None else embedded_encoder(start)
@@ -118,11 +112,7 @@ def _start(encoder: str) -> str | None:
 
 
 def embedded_encoder(start: str) -> str | None:
-    """Encoder of an embedded model, or of a run that refined one; None for any other start.
-
-    Raises:
-        ModelError: If it is the folder of a broken run.
-    """
+    """Encoder of an embedded model, or of a run that refined one; None for any other start."""
     if start in EMBEDDED_STARTS:
         return start.partition("/")[2]
     if not is_video_run(Path(start)):

@@ -39,8 +39,6 @@ class FrameStore:
     """Frames of one sequence; after pickling to another process, that process maps the file itself.
 
     Attributes:
-        path: File of the frames.
-        count: Number of frames, broken ones included.
         broken: Reasons of the frames that are broken, by index.
         fault: Fault of a video, one line; None without.
     """
@@ -55,11 +53,7 @@ class FrameStore:
         return {**self.__dict__, "_map": None}
 
     def frame(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Return one frame, as it is in the file.
-
-        Raises:
-            InputError: If it is broken.
-        """
+        """Return one frame, as it is in the file."""
         if index in self.broken:
             raise InputError(self.broken[index])
         if self._map is None:
@@ -78,17 +72,7 @@ def open_store(
 ) -> FrameStore:
     """Return the frames of a sequence from its cache, after decoding those that are missing.
 
-    Args:
-        sequence: Sequence of files, or of a video.
-        size: (height, width) of the cached frames.
-        folder: Folder of the cache.
-        wanted: Indices of the frames that are needed; None for all.
-        progress: Called for every frame that is decoded.
-
-    Raises:
-        InputError: If a frame is not of the size of the others, or a video cannot be read.
-        OutputError: If something else has the place of a file, there is not enough space, or the
-            folder cannot be written.
+    Indices in ``wanted`` are the frames that are needed; None for all.
     """
     make_folder(folder)
     files = cache_files(sequence, size, folder)

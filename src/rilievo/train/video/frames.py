@@ -47,21 +47,6 @@ def open_frames(
 
     Sequences without a list are read once: frames that hardly moved are skipped, scene cuts split
     them, and the stride comes from the motion. Frames that are left out are counted in the notes.
-
-    Args:
-        data: Footage and its use.
-        size: (height, width) to train at.
-        offsets: Offsets of the sources in time, in strides.
-        cache: Folder to keep decoded frames in.
-        progress: Called for every frame that is decoded now.
-        hints: Whether the stereo pair of every target is matched, for depth hints.
-        source_pyramids: Whether sources are resized to the coarser scales too, to be compared
-            there.
-
-    Raises:
-        OptionError: If options do not go together.
-        InputError: If the footage is missing, cannot be used, or is static.
-        OutputError: If the cache cannot be written.
     """
     opening = Opening(
         data=data,
@@ -99,11 +84,7 @@ def open_frames(
 
 
 def all_offsets(data: VideoData, offsets: tuple[int, ...], *, hints: bool) -> tuple[int, ...]:
-    """Return the offsets of the sources in time, and of the other camera of a stereo pair.
-
-    Raises:
-        OptionError: If they do not go together.
-    """
+    """Return the offsets of the sources in time, and of the other camera of a stereo pair."""
     temporal = offsets if data.temporal else ()
     if OTHER_EYE in temporal or len(set(temporal)) != len(temporal):
         raise OptionError(f"offsets are other than 0 and once each, got {offsets}")

@@ -19,7 +19,6 @@ from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.train.progress import Decoding
 from rilievo.train.video.config import VideoConfig
-from rilievo.train.video.fov_check import fov_notes
 from rilievo.train.video.kept import KeptFrames, VideoFrames
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.motion_files import (
@@ -36,7 +35,7 @@ from rilievo.train.video.pair_motions import (
     in_one_scale,
     judge,
 )
-from rilievo.train.video.prior import model_depths, network_depths, stored_prior
+from rilievo.train.video.prior import fov_notes, model_depths, network_depths, stored_prior
 
 _FEWEST = 8
 """Smallest number of targets that a run begins with."""

@@ -27,17 +27,10 @@ def stereo_hint(
     focal: float,
     shift: float,
 ) -> Float32[np.ndarray, "h w"]:
-    """Compute the depth of one frame of a pair, in the unit of ``shift``; 0 where nothing matches.
+    """Compute the depth of one frame of a rectified pair, in the unit of ``shift``.
 
-    Args:
-        target: Frame to match, rectified.
-        other: Frame of the other camera, rectified.
-        focal: fx [px].
-        shift: x of a point in the other camera's frame minus x in this one's; negative where this
-            is the left camera.
-
-    Raises:
-        MissingExtraError: If OpenCV is not installed.
+    It is 0 where nothing matches. The other camera sees a point ``shift`` farther along x, which is
+    negative where this is the left one.
     """
     with needing("depth hints", "train"):
         import cv2

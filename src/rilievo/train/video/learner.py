@@ -20,13 +20,11 @@ from rilievo.train.video.config import VideoConfig
 from rilievo.train.video.kept import KeptFrames
 from rilievo.train.video.measures import BatchResult, Truth, depth_scores, measure, motion_scores
 
+_NUMBERS = 7
+
 
 class LearnedCamera(nn.Module):
-    """Factors of the focal lengths, stored as logarithms so that they stay positive.
-
-    Attributes:
-        log_factors: Logarithms of the factors of fx and fy; 0 at the start.
-    """
+    """Factors of the focal lengths, stored as logarithms so that they stay positive."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,9 +39,7 @@ class Learner(nn.Module):
     """Depth and pose network with their losses.
 
     Attributes:
-        networks: Networks that are trained.
         camera: Refined focal lengths; None where they are fixed.
-        config: Configuration of the run.
     """
 
     def __init__(self, networks: VideoNetworks, config: VideoConfig) -> None:
@@ -63,10 +59,6 @@ class Learner(nn.Module):
 
     def explain(self, *, views: Views, generator: torch.Generator | None) -> BatchResult:
         """Predict depth and motion of a batch, and compute their loss.
-
-        Args:
-            views: Frames of the batch.
-            generator: Generator of the noise that breaks ties of the auto-mask; None for no noise.
 
         Raises:
             FloatingPointError: If depth or motion is NaN or infinite, naming which: sampling images
@@ -142,9 +134,6 @@ def averaged(network: nn.Module, start: Mapping[str, Tensor], share: float) -> I
         network.load_state_dict(learned)
 
 
-_NUMBERS = 7
-
-
 class Scores(NamedTuple):
     """Means over targets; NaN where the truth is not known beside the frames.
 
@@ -155,8 +144,6 @@ class Scores(NamedTuple):
             depth's pixels.
         delta1: Share of pixels right within a factor of 1.25, likewise.
         constant_abs_rel: ``abs_rel`` of a constant depth, the median of each image.
-        translation_angle: Angle between the predicted and the true translation [degrees].
-        rotation_error: Angle between the predicted and the true rotation [degrees].
     """
 
     warp_error: float
@@ -170,13 +157,7 @@ class Scores(NamedTuple):
 
 @torch.no_grad()
 def validate(learner: Learner, frames: KeptFrames, fabric: Any) -> Scores:
-    """Score the networks on whole targets, one at a time; each process takes its share.
-
-    Args:
-        learner: Learner with the networks.
-        frames: Targets to score on.
-        fabric: Fabric that the networks run on.
-    """
+    """Score the networks on whole targets, one at a time; each process takes its share."""
     learner.eval()
     sums, counts = np.zeros(_NUMBERS), np.zeros(_NUMBERS)
     for index in range(fabric.global_rank, len(frames), fabric.world_size):

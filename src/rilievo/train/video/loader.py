@@ -50,9 +50,6 @@ def batches(
         workers: Threads that prefetch batches; 0 makes each batch when it is requested.
         augmentation: Augmentation of samples; None for no changes.
         device: Device of the tensors.
-
-    Raises:
-        InputError: If there are fewer targets than a batch has.
     """
     if len(frames) < batch_size:
         raise InputError(

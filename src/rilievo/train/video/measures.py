@@ -13,6 +13,7 @@ from rilievo.losses.frames import Views
 from rilievo.losses.view_synthesis import VideoLoss
 
 _ENDS = 0.01
+_STILL = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,6 @@ class BatchResult:
         views: Frames, with the intrinsics that were used.
         sigmoids: Outputs of the depth network for the targets, in 0..1, by scale.
         motions: Motion of each source, ``source_T_target``.
-        loss: Loss and its parts.
     """
 
     views: Views
@@ -75,16 +75,12 @@ def angle_of(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
     return torch.atan2(twice_sine, twice_cosine)
 
 
-_STILL = 1e-3
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     """True depth and motion of one target.
 
     Attributes:
         depth: True depth [m], 0 where unknown, at any size; None where there is none.
-        source_T_target: True motion [m] of each source; None where unknown.
     """
 
     depth: Float32[np.ndarray, "h w"] | None = None
@@ -111,7 +107,6 @@ class MotionScores(NamedTuple):
     Attributes:
         translation_angle: Angle between predicted and true translation [degrees]; translations
             under a millimetre have no direction and are left out.
-        rotation_error: Angle between predicted and true rotation [degrees].
     """
 
     translation_angle: float
@@ -121,10 +116,7 @@ class MotionScores(NamedTuple):
 def depth_scores(depth: Float[Tensor, "h w"], truth: Truth) -> DepthScores:
     """Score depth up to its scale, at the pixels and the size of the truth.
 
-    Args:
-        depth: Predicted depth; its inverse is interpolated, as the network's output is linear in
-            it.
-        truth: Truth of the target.
+    Inverse depth is interpolated, as the network's output is linear in it.
     """
     true = truth.depth
     if true is None or not (true > 0).any():

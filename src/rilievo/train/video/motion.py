@@ -53,8 +53,6 @@ class Moving:
     Attributes:
         runs: Indices of frames that were kept, without a cut inside a run.
         parallaxes: Parallax between successive frames of runs [px].
-        still: Number of frames that were skipped as static.
-        cuts: Number of scene cuts.
         largest: Largest motion of any frame from the last one kept [px]; 0 without any.
     """
 
@@ -76,11 +74,7 @@ _NOTHING = Motion(pixels=math.nan, parallax=math.nan, is_cut=True)
 def motion_between(
     first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Float64[np.ndarray, "3 3"]
 ) -> Motion:
-    """Measure the motion between two grey frames of a camera.
-
-    Raises:
-        MissingExtraError: If OpenCV is not installed.
-    """
+    """Measure the motion between two grey frames of a camera."""
     ways = track_corners(first, second)
     if len(ways.way) < _FEWEST or ways.share < _SEEN_AGAIN:
         return _NOTHING
@@ -120,13 +114,7 @@ def find_moving(
     *,
     least: float,
 ) -> Moving:
-    """Keep frames that moved at least ``least`` from the last one that was kept.
-
-    Args:
-        frames: Indices and frames in the order of time; the caller leaves out broken ones.
-        K: Intrinsics of these frames [px].
-        least: Smallest median motion [px].
-    """
+    """Keep frames that moved at least ``least`` [px] in the median from the last one kept."""
     runs: list[list[int]] = []
     parallaxes: list[float] = []
     still, largest = 0, 0.0
@@ -154,13 +142,7 @@ def find_moving(
 
 
 def stride_for(parallax: float, width: int, enough: float = ENOUGH_PARALLAX) -> int:
-    """Choose the frames between neighbours that give enough parallax.
-
-    Args:
-        parallax: Median parallax between successive frames [px].
-        width: Width of the frames [px].
-        enough: Parallax that is wanted between neighbours [px at a width of 640].
-    """
+    """Choose the frames between neighbours that give enough parallax, at a width of 640."""
     if not parallax > 0:
         return 1
     wanted = enough * width / 640

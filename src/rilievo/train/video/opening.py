@@ -39,16 +39,8 @@ class Opening:
     """State that is gathered while frames are opened.
 
     Attributes:
-        data: Footage that was requested.
-        size: Training size (height, width).
         offsets: Offsets of the sources in time; 0 is the other camera of a stereo pair.
-        cache: Folder of decoded frames.
-        progress: Called for every frame that is decoded.
-        hints: Whether stereo pairs are matched for depth hints.
         source_pyramids: Whether sources are resized to the coarser scales too.
-        notes: Notes for the user.
-        gone: Broken frames.
-        moving: Motion of the sequences that were measured, by place.
         runs: Indices of consecutive frames of each sequence, by place.
     """
 

@@ -26,14 +26,7 @@ _RATE = 1e-3
 
 
 def warm_up_pose(learner: Learner, frames: KeptFrames, config: VideoConfig, fabric: Any) -> None:
-    """Fit the pose network to the known motions of the targets, in ``pose_warm_up`` steps.
-
-    Args:
-        learner: Learner, whose depth does not change.
-        frames: Targets whose motion to all sources is given, with the depth that it came from.
-        config: Configuration of the run.
-        fabric: Fabric that the networks run on.
-    """
+    """Fit the pose network to the known motions of the targets, in ``pose_warm_up`` steps."""
     device, networks = fabric.device, learner.networks.to(fabric.device)
     assert networks.pose is not None, "the motion of the run is not known"
     networks.eval()

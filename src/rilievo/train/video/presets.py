@@ -76,9 +76,6 @@ def preset_config(config: VideoConfig) -> VideoConfig:
 
     Blueprint, data, start, seed and batch size do not belong to the preset and stay, except for a
     few fields of the blueprint and the one camera that ``faithful`` assumes for all of KITTI.
-
-    Raises:
-        OptionError: If there is no such preset.
     """
     if config.preset not in PRESETS:
         raise OptionError(f"no preset '{config.preset}'; {suggest(config.preset, PRESETS)}")
@@ -153,15 +150,7 @@ def _published(data: VideoData) -> VideoData:
 
 
 def overridden(config: VideoConfig, changes: Mapping[str, object]) -> VideoConfig:
-    """Return a configuration with some of its fields changed.
-
-    Args:
-        config: Configuration to start from.
-        changes: Values by field, a dot between a record and a field in it: ``losses.ssim``.
-
-    Raises:
-        OptionError: If there is no such field, or it does not take the value.
-    """
+    """Return a configuration with some of its fields changed, such as ``losses.ssim``."""
     return changed(config, changes, fixed=("data.", "preset", "format"))
 
 

@@ -16,15 +16,20 @@ from torch import nn
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
+from rilievo.geometry.focal import CornerPair, better_focal_factor
+from rilievo.geometry.intrinsics import horizontal_fov
+from rilievo.geometry.pair_motion import TRACKING
+from rilievo.geometry.tracks import grey, track_corners
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
 from rilievo.models import load_model
 from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.depth import depth_of
-from rilievo.train.video.kept import KeptFrames
+from rilievo.train.video.kept import DepthOf, KeptFrames
 from rilievo.train.video.targets import Place
 
 _AT_ONCE = 8
+_CHECKED = 40
 _LARGEST = 6e4
 """Limit of half precision, a little below."""
 
@@ -61,11 +66,7 @@ def network_depths(
 
 
 def model_depths(name: str, frames: KeptFrames) -> Iterator[Float32[np.ndarray, "h w"]]:
-    """Yield the depth of each target by any model, in its own unit.
-
-    Raises:
-        ModelError: If the model is unknown, or its depth has an unknown shift.
-    """
+    """Yield the depth of each target by any model, in its own unit."""
     model = load_model(name)
     if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
         raise ModelError(
@@ -87,15 +88,8 @@ def stored_prior(
 ) -> PriorDepth:
     """Compute and store the depth of all targets, unless a file holds it already.
 
-    Args:
-        frames: Targets.
-        folder: Folder of decoded frames.
-        key: Text that names the source of the depth; another one gets another file.
-        depths: Function that begins to yield the depth of each target in order.
-        middle: Median depth that all targets together are scaled to; None keeps the unit.
-
-    Raises:
-        OutputError: If the file cannot be written.
+    The key names the source of the depth; another one gets another file. All targets together are
+    scaled to the median depth ``middle``; None keeps the unit.
     """
     digest = hashlib.sha256("\n".join([key, str(middle), *frames.ids]).encode()).hexdigest()[:16]
     path = folder / f"prior-{digest}.npy"
@@ -110,3 +104,25 @@ def stored_prior(
             np.save(file, np.stack(stored))
     places = {target.place: index for index, target in enumerate(frames.targets)}
     return PriorDepth(path=path, places=places)
+
+
+def fov_notes(frames: KeptFrames, prior: DepthOf) -> tuple[str, ...]:
+    """Say where another field of view fits the turns of the first sequence clearly better."""
+    first = frames.targets[0].place.sequence
+    chosen = [each for each in frames.some(_CHECKED).targets if each.place.sequence == first]
+    pairs = []
+    for target in chosen:
+        now, then = (grey(frames.frame_of(each)) for each in (target.place, target.sources[-1]))
+        pairs.append(CornerPair(track_corners(now, then, TRACKING), prior.of(target.place)))
+    K = frames.K_of(frames.targets[0])
+    factor = better_focal_factor(pairs, K)
+    if factor is None:
+        return ()
+    width = frames.frame_of(frames.targets[0].place).shape[1]
+    changed = K.copy()
+    changed[[0, 1], [0, 1]] *= factor
+    own, better = horizontal_fov(K, width), horizontal_fov(changed, width)
+    return (
+        f"the field of view seems wrong: tracked corners fit about {better:.0f} degrees better "
+        f"than {own:.0f}; give --fov or --camera",
+    )

@@ -25,12 +25,7 @@ class OddSizeError(InputError):
 def read_frame(
     sequence: FrameSequence, index: int, size: tuple[int, int], how: Straightening | None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Read one frame of a sequence of files at the training size.
-
-    Raises:
-        InputError: If the file is missing or broken.
-        OddSizeError: If the frame is not of the size of the others.
-    """
+    """Read one frame of a sequence of files at the training size."""
     path = sequence.files[index]
     image = _upright(path)
     if (image.height, image.width) != sequence.shape:
@@ -47,11 +42,7 @@ def read_frame(
 def frame_or_reason(
     sequence: FrameSequence, index: int, size: tuple[int, int], how: Straightening | None
 ) -> UInt8[np.ndarray, "h w 3"] | str:
-    """Read one frame, or return one line on why it cannot be read.
-
-    Raises:
-        OddSizeError: If the frame is not of the size of the others.
-    """
+    """Read one frame, or return one line on why it cannot be read."""
     try:
         return read_frame(sequence, index, size, how)
     except OddSizeError:

@@ -14,7 +14,6 @@ class SequenceFacts:
     """Facts of one sequence of frames.
 
     Attributes:
-        id: Id of the sequence.
         size: (height, width) of its frames as they are stored.
         camera: fx, fy, cx, cy [px] at that size, with refined focal lengths if they were learned.
         source: Origin of the camera: given, exif, assumed, and so on.
@@ -33,14 +32,10 @@ class VideoRecord:
     """Facts of a finished run that are not in ``config.json``.
 
     Attributes:
-        targets: Number of targets to train on.
-        held_out: Number of targets held out for validation.
         notes: Notes on the data and on the weights to start from.
         depth_parameters: Number of weights of the depth network.
         pose_parameters: Number of weights of the pose network, without a shared encoder.
-        steps: Number of steps.
         epochs: Passes through the targets, fractions included.
-        processes: Number of processes that trained together.
         loss: Mean loss over the last row of the log.
         warp_error: Photometric error of warped sources on the held-out targets, at the end; None
             without any.
@@ -56,14 +51,9 @@ class VideoRecord:
         start_error: Error of the weights that the run started from, where ``keep_best`` is set.
         kept_start: Whether the run's weights are those of the start, since no others fit the
             held-out targets better.
-        sequences: Facts of each sequence.
         focal_factors: Factors of fx and fy that were learned for all sequences; None where they
             were not refined.
-        warnings: Warnings of the run.
         seconds: Time spent in steps, interruptions not counted.
-        device: Device that the run computed on.
-        torch_version: Version of torch.
-        version: Version of rilievo.
         differences: Differences from the preset ``default``.
     """
 

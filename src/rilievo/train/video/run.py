@@ -183,12 +183,7 @@ def _nothing_left(run: Path, *, speaks: bool) -> Iterator[None]:
 
 
 def start_from_embedded(networks: VideoNetworks, name: str) -> None:
-    """Fill the depth network with the weights of ``rilievo/small`` or ``rilievo/tiny``.
-
-    Raises:
-        OptionError: If the networks have another encoder.
-        MissingExtraError: If the package onnx is not installed.
-    """
+    """Fill the depth network with the weights of ``rilievo/small`` or ``rilievo/tiny``."""
     encoder = name.partition("/")[2]
     if networks.blueprint.encoder != encoder:
         raise OptionError(

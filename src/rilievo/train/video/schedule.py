@@ -10,9 +10,11 @@ from rilievo.io.facts import FileSum
 from rilievo.train.engine.checkpoint import RunState
 from rilievo.train.video.config import VideoConfig
 
+_SUMMED = re.compile(r"best/weights\.safetensors|pictures/step-\d{7,12}\.png")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
 _FALL = 0.1
-
-
 PACE_STEPS = 15
 """Steps after which the pace of a run of so many minutes is known."""
 _FOR_VALIDATION = 0.1
@@ -47,7 +49,6 @@ class Course:
     accumulates two batches see the same ones in each step.
 
     Attributes:
-        steps: Number of steps.
         batches: Batches per step, over all processes.
         epoch_batches: Batches per pass through the targets; a remainder is left for another pass.
         images: Targets per step.
@@ -65,11 +66,6 @@ class Course:
     @classmethod
     def of(cls, config: VideoConfig, targets: int, *, processes: int) -> "Course":
         """Count the steps, batches and epochs of a run.
-
-        Args:
-            config: Configuration of the run.
-            targets: Number of targets that it trains on.
-            processes: Number of processes that train together.
 
         Raises:
             InputError: If the targets do not fill one batch.
@@ -92,13 +88,7 @@ class Course:
         )
 
     def planned(self, *, step: int, left: float, pace: float) -> "Course":
-        """Return the course that ends when the time is over.
-
-        Args:
-            step: Steps done.
-            left: Time left [s].
-            pace: Time of one step [s].
-        """
+        """Return the course that ends when the time is over, of which ``left`` seconds remain."""
         more = max(left, 0.0) * (1 - _FOR_VALIDATION) / max(pace, 1e-6)
         return replace(self, steps=step + max(1, int(more)))
 
@@ -123,10 +113,6 @@ class Course:
         return passes > before or step == self.steps
 
 
-_SUMMED = re.compile(r"best/weights\.safetensors|pictures/step-\d{7,12}\.png")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
 @dataclass(slots=True, kw_only=True)
 class VideoState(RunState):
     """Counts of a run on video.
@@ -138,9 +124,6 @@ class VideoState(RunState):
         sums: Size and sha256 of the best weights and the pictures, as they were written.
         planned: Number of steps that a run of so many minutes takes; 0 before its pace is known.
         stale: Validations since the one with the least error.
-
-    Raises:
-        ValueError: If a checksum is none, or of another file.
     """
 
     best_error: float | None = None

@@ -32,7 +32,6 @@ class Listed:
     """Frames that a list names as targets, by number.
 
     Attributes:
-        training: Numbers of the targets to train on.
         held_out: Numbers of the targets to validate with; None where the list has none.
     """
 
@@ -56,7 +55,6 @@ class FrameSequence:
             frame.
         video: File of a video; None for a sequence of files.
         shape: (height, width) of the frames as they are stored.
-        camera: Camera at that size.
         poses: ``world_T_cam`` [m] of each frame, NaN where unknown; None where there are none.
         poses_file: File of the poses of a video, whose frames are counted later.
         listed: Targets that a list names; None where every frame may be one.
@@ -83,11 +81,7 @@ class FrameSequence:
 
 
 def first_photo(files: tuple[Path, ...], place: Path) -> Photo:
-    """Read the first readable frame, which gives the size and the camera of a sequence.
-
-    Raises:
-        InputError: If none can be read, with the error of the last one.
-    """
+    """Read the first readable frame, which gives the size and the camera of a sequence."""
     problem = "there is none"
     for file in files:
         try:

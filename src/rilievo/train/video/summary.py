@@ -28,6 +28,8 @@ from rilievo.train.video.schedule import Course, VideoState
 from rilievo.types import DepthKind, DepthMap
 from rilievo.version import VERSION
 
+FOLDER = "pictures"
+
 
 @torch.no_grad()
 def summarise(
@@ -119,12 +121,7 @@ def _count(network: nn.Module) -> int:
 
 
 def write_video_run_page(run: Path, record: VideoRecord) -> Path:
-    """Write ``page.html`` into the folder of a finished run, and return its path.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-        OutputError: If the file cannot be written.
-    """
+    """Write ``page.html`` into the folder of a finished run, and return its path."""
     trajectory = _trajectory(positions(latest_motions(run)))
     return write_training_page(
         run,
@@ -143,12 +140,6 @@ def positions(motions: Motions) -> list[Float64[np.ndarray, "n 3"]]:
 
     Motions are chained from each target to its later source. Targets that are ``stride`` frames
     apart make several rows side by side, of which one shows the way.
-
-    Args:
-        motions: ``source_T_target`` by the places of target and source.
-
-    Returns:
-        The row of each sequence.
     """
     later = {target: source for target, source in motions if source > target}
     followed = {source for source in later.values() if source in later}
@@ -200,21 +191,11 @@ def _trajectory(rows: list[Float64[np.ndarray, "n 3"]]) -> Chart | None:
     )
 
 
-FOLDER = "pictures"
-
-
 @torch.no_grad()
 def save_pictures(
     learner: Learner, frames: VideoFrames, run: Path, log: Journal, fabric: Any, step: int
 ) -> Path | None:
-    """Write a picture of the first held-out target, or of the first training target without any.
-
-    Returns:
-        The file; None in other processes than the first.
-
-    Raises:
-        OutputError: If the file cannot be written.
-    """
+    """Write a picture of the first held-out target, or of the first training target without any."""
     if not fabric.is_global_zero:
         return None
     shown = frames.held_out if len(frames.held_out) else frames.training

@@ -28,17 +28,9 @@ def asked_poses(
 ) -> Float64[np.ndarray, "n 4 4"] | None:
     """Return the poses of a sequence; poses that were not requested still serve to score motion.
 
-    Args:
-        asked: Name of a file, ``auto`` for the file beside the frames, or None.
-        homes: Folders to look into.
-        files: Frames of the sequence, in order.
-
     Returns:
         Poses ``world_T_cam`` [m], NaN for frames without one; None where none were requested and
         none that fit the frames are there.
-
-    Raises:
-        InputError: If poses were requested, and are missing or do not fit the frames.
     """
     if asked is not None and asked != AUTO:
         return poses_in(Path(asked), files)
@@ -59,11 +51,7 @@ def asked_poses(
 def poses_beside(
     homes: Sequence[Path], files: Sequence[Path]
 ) -> Float64[np.ndarray, "n 4 4"] | None:
-    """Read the poses beside a sequence, NaN for frames without one; None where there are none.
-
-    Raises:
-        InputError: If they do not fit the frames.
-    """
+    """Read the poses beside a sequence, NaN for frames without one; None where there are none."""
     matrices = [_pose_file(file) for file in files]
     if any(path.is_file() for path in matrices):
         return np.stack([_matrix(path) for path in matrices])
@@ -75,12 +63,7 @@ def poses_beside(
 
 
 def poses_in(path: Path, files: Sequence[Path]) -> Float64[np.ndarray, "n 4 4"]:
-    """Read ``world_T_cam`` [m] of each frame from a KITTI or TUM file; NaN where it has none.
-
-    Raises:
-        InputError: If the file is neither, its number of lines differs from the number of frames,
-            or no frame has one of its times.
-    """
+    """Read ``world_T_cam`` [m] of each frame from a KITTI or TUM file; NaN where it has none."""
     first = next(text_lines(path), None)
     numbers = () if first is None else numbers_of(first.text) or ()
     if len(numbers) == _KITTI:
@@ -94,11 +77,7 @@ def poses_in(path: Path, files: Sequence[Path]) -> Float64[np.ndarray, "n 4 4"]:
 
 
 def read_kitti_poses(path: Path) -> Float64[np.ndarray, "n 4 4"]:
-    """Read a pose from each line: the upper three rows of a matrix, row by row.
-
-    Raises:
-        InputError: If a line is anything else.
-    """
+    """Read a pose from each line: the upper three rows of a matrix, row by row."""
     rows: list[np.ndarray] = []
     for line in text_lines(path):
         numbers = numbers_of(line.text)
@@ -160,11 +139,7 @@ def _matrix(path: Path) -> Float64[np.ndarray, "4 4"]:
 
 
 def check_rotations(poses: Float64[np.ndarray, "n 4 4"], path: Path) -> None:
-    """Check that poses are rigid motions.
-
-    Raises:
-        InputError: If one is not; the message names the file and the pose.
-    """
+    """Check that poses are rigid motions."""
     # No entry of a rotation is above 1: larger ones and NaN are wrong before they are multiplied.
     is_bounded = (np.abs(poses[:, :3, :3]) < 1 + _SQUARE).all(axis=(1, 2), keepdims=True)
     R = np.where(is_bounded & np.isfinite(poses).all(axis=(1, 2), keepdims=True), poses, 0)

@@ -17,12 +17,7 @@ _SOURCES: Mapping[SourceKind, str] = {
 
 
 def list_sequences(data: VideoData) -> list[FrameSequence]:
-    """List the sequences that a run learns from, in a fixed order.
-
-    Raises:
-        OptionError: If options contradict each other or name something that does not exist.
-        InputError: If the roots do not have the layout of the kind.
-    """
+    """List the sequences that a run learns from, in a fixed order."""
     _check(data)
     module = import_module(f"{__name__}.{_SOURCES[data.kind]}")
     source: Callable[[VideoData], list[FrameSequence]] = module.sequences

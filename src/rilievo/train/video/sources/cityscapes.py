@@ -29,13 +29,7 @@ _SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Snippet:
-    """Frames without a gap.
-
-    Attributes:
-        city: Name of the city's folder.
-        drive: Number of the drive, six digits.
-        numbers: Numbers of the frames.
-    """
+    """Frames without a gap."""
 
     city: str
     drive: str
@@ -46,12 +40,7 @@ class _Snippet:
 
 
 def sequences(data: VideoData) -> list[FrameSequence]:
-    """List one sequence for each snippet (and camera) of the split, ``train`` by default.
-
-    Raises:
-        InputError: If frames or calibrations are missing.
-        OptionError: If there is no such split, or poses are requested.
-    """
+    """List one sequence for each snippet (and camera) of the split, ``train`` by default."""
     root, split = Path(data.roots[0]), data.split or "train"
     if split not in _SPLITS:
         raise OptionError(f"cityscapes has the splits {', '.join(_SPLITS)}, got '{split}'")

@@ -40,14 +40,7 @@ FEWEST = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Video, or folder with frames.
-
-    Attributes:
-        id: Id of its sequence.
-        home: Folder that has the intrinsics and poses.
-        files: Files of the frames; empty for a video.
-        video: File of a video; None for frames.
-    """
+    """Video, or folder with frames."""
 
     id: str
     home: Path
@@ -56,11 +49,7 @@ class _Place:
 
 
 def sequences(data: VideoData) -> list[FrameSequence]:
-    """List the sequences of all roots, in their order, those of a folder in natural order.
-
-    Raises:
-        InputError: If a root has neither frames nor videos.
-    """
+    """List the sequences of all roots, in their order, those of a folder in natural order."""
     found: list[FrameSequence] = []
     for number, root in enumerate(map(Path, data.roots)):
         if not os.path.lexists(root):

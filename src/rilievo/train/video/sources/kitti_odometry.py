@@ -26,12 +26,7 @@ _OTHER_SIDE = {"l": "r", "r": "l"}
 
 
 def sequences(data: VideoData) -> list[FrameSequence]:
-    """List one sequence for each camera of the named sequences: "00,01", a list's, or all.
-
-    Raises:
-        InputError: If frames, calibrations or poses are missing.
-        OptionError: If a sequence or list is named that does not exist.
-    """
+    """List one sequence for each camera of the named sequences: "00,01", a list's, or all."""
     root = Path(data.roots[0])
     folder = root / "sequences" if (root / "sequences").is_dir() else root
     there = sorted(name for name in names_in(folder) if (folder / name / "image_2").is_dir())

@@ -32,10 +32,6 @@ def sequences(data: VideoData) -> list[FrameSequence]:
     Without a list, every drive that is there is used: its left camera, and the right one with
     ``stereo``; static frames are then found by measuring motion. With a list, exactly its frames
     are targets, and neighbours are found by number.
-
-    Raises:
-        InputError: If drives or calibrations are missing.
-        OptionError: If there is no such list, or poses are requested.
     """
     root = Path(data.roots[0])
     if data.poses is not None:

@@ -12,12 +12,7 @@ from rilievo.train.video.sequences import Listed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitLists:
-    """List files of a split.
-
-    Attributes:
-        training: List of the frames to train on.
-        held_out: List of the frames to validate with; None where the split has none.
-    """
+    """List files of a split."""
 
     training: Path
     held_out: Path | None
@@ -28,8 +23,6 @@ class ListedFrame:
     """One line of a list.
 
     Attributes:
-        folder: Folder of the sequence, as the line has it.
-        number: Number of the frame.
         side: "l" or "r".
     """
 
@@ -42,9 +35,6 @@ def find_lists(root: Path, split: str) -> SplitLists:
     """Find the lists of a split: a file, a folder with ``train_files.txt``, or a name at the root.
 
     A list whose name begins with "train" goes with the one beside it that begins with "val".
-
-    Raises:
-        OptionError: If there is no list.
     """
     given = Path(split)
     places = (given, root / "splits" / split, root / split)
@@ -62,11 +52,7 @@ def find_lists(root: Path, split: str) -> SplitLists:
 
 
 def read_frames(path: Path) -> list[ListedFrame]:
-    """Read the frames of a list, one ``folder frame side`` a line; without a side, the left one.
-
-    Raises:
-        InputError: If a line is anything else, or there is no line.
-    """
+    """Read the frames of a list, one ``folder frame side`` a line; without a side, the left one."""
     frames: list[ListedFrame] = []
     for line in text_lines(path):
         words = line.text.split()
@@ -108,23 +94,14 @@ def _numbers(frames: Iterable[ListedFrame], folder: str, side: str) -> tuple[int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbered:
-    """Frames of a folder.
-
-    Attributes:
-        files: Files in the order of their numbers.
-        numbers: Numbers in the names of the files.
-    """
+    """Frames of a folder."""
 
     files: tuple[Path, ...]
     numbers: tuple[int, ...]
 
 
 def numbered_files(folder: Path) -> Numbered:
-    """List the frames of a folder: PNG as published, or JPEG converted from it; PNG has priority.
-
-    Raises:
-        InputError: If there is no frame.
-    """
+    """List the frames of a folder: PNG as published, or else JPEG converted from it."""
     found: dict[int, Path] = {}
     # PNG comes after JPEG, so that it replaces the JPEG made from it.
     for name in sorted(names_in(folder), key=lambda name: (name.endswith(".png"), name)):
