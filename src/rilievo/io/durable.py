@@ -72,7 +72,7 @@ def sync_files(paths: Sequence[Path]) -> list[OSError | None]:
     """Sync several files, or folders of files, in parallel; returns the error of each, or None."""
 
     def sync(path: Path) -> None:
-        (sync_tree if _is_folder(path) else sync_file)(path)
+        (sync_tree if stat.S_ISDIR(os.lstat(path).st_mode) else sync_file)(path)
 
     return _each(sync, paths)
 
@@ -98,10 +98,6 @@ def _each(sync: Callable[[Path], None], paths: Sequence[Path]) -> list[OSError |
             return list(pool.map(attempt, paths))
     except RuntimeError:  # no memory for another thread
         return [attempt(path) for path in paths]
-
-
-def _is_folder(path: Path) -> bool:
-    return stat.S_ISDIR(os.lstat(path).st_mode)
 
 
 def _sync(file: int) -> None:
