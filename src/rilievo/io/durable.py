@@ -33,14 +33,9 @@ def sync_file(path: Path) -> None:
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(errno.EINVAL, "something else has taken the place of a part file")
-        _sync(file)
+        sync_open_file(file)
     finally:
         os.close(file)
-
-
-def sync_open_file(file: int) -> None:
-    """Sync the data of an open file to the disk."""
-    _sync(file)
 
 
 def sync_folder(path: Path) -> None:
@@ -52,7 +47,7 @@ def sync_folder(path: Path) -> None:
     except PermissionError:
         return  # one that may be written to and not be read cannot be synced
     try:
-        _sync(folder)
+        sync_open_file(folder)
     finally:
         os.close(folder)
 
@@ -100,7 +95,8 @@ def _each(sync: Callable[[Path], None], paths: Sequence[Path]) -> list[OSError |
         return [attempt(path) for path in paths]
 
 
-def _sync(file: int) -> None:
+def sync_open_file(file: int) -> None:
+    """Sync the data of an open file to the disk."""
     try:
         os.fsync(file)
     except OSError as error:
