@@ -129,7 +129,7 @@ def test_a_file_is_of_its_checkpoint_and_its_makers(
             path = folder / "config.json"
             path.write_text(path.read_text().replace('"patch_size": 14', '"patch_size":  14'))
         elif turn == 0:
-            monkeypatch.setattr(store, "_version", lambda package: "0.0")
+            monkeypatch.setattr(store, "package_version", lambda package: "0.0")
     first, second = keys
     assert first != second
 

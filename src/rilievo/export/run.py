@@ -145,8 +145,7 @@ def _export(
 
     if not isinstance(model, TorchModel):
         raise ModelError(f"model '{model.card.name}' {_NOT_ONE}")
-    written = write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
-    return written.agreement
+    return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
 
 
 def _check_one_network(name: str, known: ModelCard | None) -> None:

@@ -68,9 +68,10 @@ def opened(path: Path) -> Generator[InputContainer, None, None]:
             f"file:{path.absolute()}", options=dict(_OPTIONS), metadata_errors="replace"
         )
     except (FFmpegError, UnicodeError, OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or reason(error)
         raise InputError(
-            f"{path}: not a video that can be read ({_said(error)}); expected MP4, MOV, Matroska, "
-            "WebM, AVI or MPEG"
+            f"{path}: not a video that can be read ({why}); expected MP4, MOV, Matroska, WebM, AVI "
+            "or MPEG"
         ) from error
     with container:
         yield container
@@ -171,10 +172,6 @@ def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> 
         except FFmpegError:
             faults += 1
             damage.add()
-
-
-def _said(error: Exception) -> str:
-    return getattr(error, "strerror", None) or reason(error)
 
 
 _UNSPECIFIED = 2

@@ -33,14 +33,9 @@ def sync_file(path: Path) -> None:
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(errno.EINVAL, "something else has taken the place of a part file")
-        _sync(file)
+        sync_open_file(file)
     finally:
         os.close(file)
-
-
-def sync_open_file(file: int) -> None:
-    """Sync the data of an open file to the disk."""
-    _sync(file)
 
 
 def sync_folder(path: Path) -> None:
@@ -52,7 +47,7 @@ def sync_folder(path: Path) -> None:
     except PermissionError:
         return  # one that may be written to and not be read cannot be synced
     try:
-        _sync(folder)
+        sync_open_file(folder)
     finally:
         os.close(folder)
 
@@ -72,7 +67,7 @@ def sync_files(paths: Sequence[Path]) -> list[OSError | None]:
     """Sync several files, or folders of files, in parallel; returns the error of each, or None."""
 
     def sync(path: Path) -> None:
-        (sync_tree if _is_folder(path) else sync_file)(path)
+        (sync_tree if stat.S_ISDIR(os.lstat(path).st_mode) else sync_file)(path)
 
     return _each(sync, paths)
 
@@ -100,11 +95,8 @@ def _each(sync: Callable[[Path], None], paths: Sequence[Path]) -> list[OSError |
         return [attempt(path) for path in paths]
 
 
-def _is_folder(path: Path) -> bool:
-    return stat.S_ISDIR(os.lstat(path).st_mode)
-
-
-def _sync(file: int) -> None:
+def sync_open_file(file: int) -> None:
+    """Sync the data of an open file to the disk."""
     try:
         os.fsync(file)
     except OSError as error:

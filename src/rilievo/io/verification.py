@@ -1,5 +1,6 @@
 """``rilievo.verify``: check files against the size and SHA-256 recorded when they were written."""
 
+import glob
 import os
 import re
 import zipfile
@@ -166,7 +167,7 @@ class _Look:
     def _json(self, path: Path) -> None:
         if is_torn(path):
             stem = path.name.removesuffix(SUFFIX)
-            beside = set(path.parent.glob(f"{_literal(stem)}.*")) - {path}
+            beside = set(path.parent.glob(f"{glob.escape(stem)}.*")) - {path}
             if any(is_marked(each) for each in beside):
                 self._note(path, _NO_CONTENT)
             return
@@ -257,8 +258,3 @@ def _archive_fault(path: Path) -> str | None:
     except (OSError, zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
         return f"is broken ({reason(error)})"
     return None if bad is None else f"is broken: its {bad} differs from what was written (crc32)"
-
-
-def _literal(name: str) -> str:
-    """A pattern that matches this name only."""
-    return re.sub(r"([*?[])", r"[\1]", name)

@@ -35,7 +35,7 @@ def _card(
         summary=summary,
         kind=kind,
         licence=licence,
-        commercial=_is_commercial(licence),
+        commercial=None if licence == UNKNOWN else licence in ("Apache-2.0", "MIT"),
         megabytes=megabytes,
         extra=EXTRA,
         speed=speed,
@@ -44,10 +44,6 @@ def _card(
 
 
 _inverse, _metric = partial(_card, DepthKind.AFFINE_INVERSE), partial(_card, DepthKind.METRIC)
-
-
-def _is_commercial(licence: str) -> bool | None:
-    return None if licence == UNKNOWN else licence in ("Apache-2.0", "MIT")
 
 
 _NC = "CC-BY-NC-4.0"

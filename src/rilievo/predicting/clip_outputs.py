@@ -42,14 +42,6 @@ class Metric:
         return prediction.but(depth_or_none=depth, calibration=self.facts)
 
 
-def _same(photo: Photo) -> Photo:
-    return photo
-
-
-def _unknown(_: Prediction) -> Metric | None:
-    return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipOptions:
     """Options of predicting and writing one video.
@@ -69,8 +61,8 @@ class ClipOptions:
     save: SaveOptions = field(default_factory=SaveOptions)
     batch_size: int = 1
     temporal: bool = True
-    prepare: Callable[[Photo], Photo] = _same
-    calibrate: Callable[[Prediction], Metric | None] = _unknown
+    prepare: Callable[[Photo], Photo] = lambda photo: photo
+    calibrate: Callable[[Prediction], Metric | None] = lambda first: None
     run: Mapping[str, Setting] = field(default_factory=dict)
     stages: Stages = field(default_factory=Stages)
 

@@ -121,11 +121,8 @@ class _Readers(_Queue[_Waiting]):
 
     def _read_on(self) -> None:
         while not self.is_full and (job := next(self._jobs, None)) is not None:
-            future = self.pool.submit(self._read, job)
+            future = self.pool.submit(self._source, job.source)
             self.waiting.append(_Waiting(job, future, self._expected))
-
-    def _read(self, job: Job) -> Photo:
-        return self._source(job.source)
 
 
 class _Placers:

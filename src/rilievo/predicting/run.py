@@ -33,7 +33,11 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
     if not isinstance(model, PaidModel):
         return
     name = f"model '{model.card.name}'"
-    for flag, given in (("--tile", options.tile is not None), ("--batch-size", _batches(options))):
+    for flag, given in (
+        ("--tile", options.tile is not None),
+        ("--batch-size", options.batch_size > 1),
+    ):
+        # If one photograph of a batch fails, the batch is sent again one by one.
         if given:
             raise OptionError(f"{name} is paid by the call: {flag} would send photographs again")
     photographs = 0
@@ -55,11 +59,6 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
     if calls > 1 and not yes:
         _ask(model, photographs, calls)
     model.allow(calls)
-
-
-def _batches(options: PredictOptions) -> bool:
-    # If one photograph of a batch fails, the batch is sent again one by one.
-    return options.batch_size > 1
 
 
 def _ask(model: PaidModel, photographs: int, calls: int) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from starlette.concurrency import run_in_threadpool
@@ -131,17 +130,13 @@ class _FilesResponse(Response):
         left = asyncio.ensure_future(disconnected(receive))
         pieces = self._written.chunks()
         try:
-            while (piece := await run_in_threadpool(_next_of, pieces)) is not None:
+            while (piece := await run_in_threadpool(next, pieces, None)) is not None:
                 if left.done():
                     return
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             left.cancel()
-
-
-def _next_of(pieces: Iterator[bytes]) -> bytes | None:
-    return next(pieces, None)
 
 
 async def disconnected(receive: Receive) -> None:

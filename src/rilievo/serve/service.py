@@ -254,17 +254,16 @@ class Service:
 
     def _watch(self) -> None:
         watch = self.metrics.watch
-        watch("requests_waiting", "Requests that wait.", self._count_waiting)
-        watch("requests_working", "Requests at work.", self._count_working)
+        watch(
+            "requests_waiting",
+            "Requests that wait.",
+            lambda: self.light.waiting + self.heavy.waiting,
+        )
+        watch(
+            "requests_working", "Requests at work.", lambda: self.light.working + self.heavy.working
+        )
         watch("uploads", "Bodies that arrive.", lambda: self.uploads.arriving)
         watch("streams", "Open streams.", self.streams.total)
-        watch("disk_bytes", "Bytes that requests and results take.", self._disk_bytes)
-
-    def _count_waiting(self) -> int:
-        return self.light.waiting + self.heavy.waiting
-
-    def _count_working(self) -> int:
-        return self.light.working + self.heavy.working
-
-    def _disk_bytes(self) -> int:
-        return self.folders.disk.taken
+        watch(
+            "disk_bytes", "Bytes that requests and results take.", lambda: self.folders.disk.taken
+        )

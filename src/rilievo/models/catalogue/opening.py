@@ -15,7 +15,7 @@ from rilievo.io.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.download import fetch_files
-from rilievo.models.catalogue.entry import Entry, RemoteFile
+from rilievo.models.catalogue.entry import RemoteFile
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.conversion.agreement import check_limits, compare_answers, example_photo
 from rilievo.models.conversion.store import FP32, INT8, folder
@@ -91,7 +91,8 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
     entry = find_entry(card.name)
     files = fetch_files(entry)
     adapter = import_module(f"rilievo.models.catalogue.{entry.adapter}")
-    weights = _digest(entry, files)
+    digests = [check(each, file, entry.name) for each, file in zip(files, entry.files, strict=True)]
+    weights = combined(digests)
 
     def open_model(path: Path, chosen: LoadOptions) -> Model:
         return adapter.open_model(path, chosen, card, weights_sha256=weights)
@@ -99,12 +100,6 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
     if options.precision == INT8:
         return open_int8(card.name, files, options, weights, open_model)
     return open_faster(lambda chosen: open_model(files[0], chosen), files[0], options, weights)
-
-
-def _digest(entry: Entry, paths: list[Path]) -> str:
-    return combined(
-        [check(path, file, entry.name) for path, file in zip(paths, entry.files, strict=True)]
-    )
 
 
 def combined(digests: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Export of a model in torch to an ONNX file: traced, compressed, described and compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,15 +35,6 @@ MOST_COMPARED = 8
 """Most photographs on which outputs are compared."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnnxFile:
-    """Properties of the written file."""
-
-    free_size: bool
-    free_batch: bool
-    agreement: Agreement
-
-
 def write_onnx(
     model: "TorchModel",
     part: Path,
@@ -51,8 +42,8 @@ def write_onnx(
     precision: str = FP32,
     photos: Sequence[Path] = (),
     size: tuple[int, int] | None = None,
-) -> OnnxFile:
-    """Write a model in torch as a self-contained ONNX file.
+) -> Agreement:
+    """Write a model in torch as a self-contained ONNX file; returns how far the two differ.
 
     Args:
         model: The model in fp32.
@@ -68,12 +59,12 @@ def write_onnx(
     facts = replace(_facts(model, preparation), precision=precision)
     traced = part if precision == FP32 else part_of(part)
     try:
-        written = _trace(model, facts, traced)
+        agreement = _trace(model, facts, traced)
         if precision == FP32:
-            return written
+            return agreement
         compress(traced, part, precision, preparation, photos)
         set_metadata(part, _metadata(model, facts))
-        return replace(written, agreement=compare(model, part, precision, photos))
+        return compare(model, part, precision, photos)
     finally:
         if traced != part:
             traced.unlink(missing_ok=True)
@@ -134,7 +125,7 @@ def _metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
     return {**facts.metadata(), "rilievo.weights_sha256": model.weights_sha256}
 
 
-def _trace(model: "TorchModel", facts: OnnxFacts, path: Path) -> OnnxFile:
+def _trace(model: "TorchModel", facts: OnnxFacts, path: Path) -> Agreement:
     """Write the network in fp32 and compare it; for single photographs if batches do not work."""
     # A fixed size is traced as such: values computed from it become constants.
     free_size = facts.preparation.sizing.rule is not Rule.FIXED
@@ -151,8 +142,7 @@ def _trace(model: "TorchModel", facts: OnnxFacts, path: Path) -> OnnxFile:
                 free_batch=free_batch,
             )
             describe(path, model, facts)
-            agreement = compare(model, path, FP32)
-            return OnnxFile(free_size=free_size, free_batch=free_batch, agreement=agreement)
+            return compare(model, path, FP32)
         except ModelError:
             if not free_batch:
                 raise

@@ -40,7 +40,7 @@ from rilievo.models.hashes import sha256
 from rilievo.models.onnx import FORMAT, OnnxModel
 from rilievo.models.prepared import PreparedModel
 from rilievo.models.trial import open_faster
-from rilievo.types import DepthKind, Setting
+from rilievo.types import Setting
 from rilievo.version import VERSION
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def open_origin(origin: Origin, choice: Choice) -> PreparedModel:
     options = choice.options
     if options.engine == TORCH:
         return origin.make(options)
-    if choice.usual and _refused(origin, options):
+    if choice.usual and _refusal(_key(origin, _file_precision(options))).is_file():
         return origin.make(replace(options, engine=TORCH))
     if choice.usual and options.engine == ONNX_ENGINES[0]:
         options = replace(options, engine=AUTO)
@@ -199,7 +199,7 @@ def _key(origin: Origin, precision: str) -> str:
     """Hash of everything that determines the converted file."""
     facts = {
         "files": dict(origin.files),
-        "kind": _kind(origin.card.kind),
+        "kind": origin.card.kind,
         "name": origin.card.name,
         "licence": origin.card.licence,
         "precision": precision,
@@ -207,10 +207,6 @@ def _key(origin: Origin, precision: str) -> str:
         "made by": {name: package_version(name) for name in _MADE_BY},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_HASH]
-
-
-def _kind(kind: DepthKind | None) -> str | None:
-    return None if kind is None else kind.value
 
 
 def _convert(origin: Origin, precision: str, key: str) -> Path:
@@ -246,10 +242,6 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
 def _refusal(key: str) -> Path:
     """Path of the file that records why an earlier conversion failed."""
     return folder() / f"{key}.txt"
-
-
-def _refused(origin: Origin, options: LoadOptions) -> bool:
-    return _refusal(_key(origin, _file_precision(options))).is_file()
 
 
 def _say(text: str) -> None:
