@@ -6,6 +6,7 @@ import numpy as np
 
 from rilievo.datasets import open_dataset
 from rilievo.datasets.colmap import read_cameras, read_images
+from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.kitti_calibration import image_from_laser, read_camera
 from rilievo.datasets.kitti_lists import listed_frames
 from rilievo.datasets.moge_bundle import read_intrinsics
@@ -168,14 +169,14 @@ READERS = (
         name="intrinsics as text",
         write=lambda folder: write_text(folder / "K.txt", "500 501 320 240\n"),
         victims={"K.txt": "text"},
-        read=lambda folder: read_intrinsics(folder / "K.txt"),
+        read=lambda folder: read_K(folder / "K.txt"),
         share=0.6,
     ),
     Reader(
         name="intrinsics as npy",
         write=lambda folder: np.save(folder / "K.npy", np.diag([50.0, 50, 1])),
         victims={"K.npy": "npy"},
-        read=lambda folder: read_intrinsics(folder / "K.npy"),
+        read=lambda folder: read_K(folder / "K.npy"),
         share=0.5,
     ),
 )
