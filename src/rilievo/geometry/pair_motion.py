@@ -28,9 +28,10 @@ _FEWEST = 20
 """Smallest number of corners that a motion is estimated from."""
 _BROADEST = 30.0
 """Standard error of the direction [degrees] from which the direction counts as unknown."""
-_PARALLAX = 3.0
-"""Smallest parallax [px] of a corner that is triangulated: with less, its depth is hardly more
-certain than that of a network."""
+_PARALLAX = 1.0
+"""Smallest parallax [px] of a corner that is triangulated: a fifth of its depth is uncertain."""
+_GOOD_PARALLAX = 2.0
+"""Smallest parallax [px] of a corner that depth is judged by."""
 _FEWEST_JUDGES = 10
 """Smallest number of triangulated corners that depth is compared with."""
 
@@ -64,8 +65,8 @@ class PairMotion:
         direction_error: Standard error of the translation's direction [degrees], at most 90. It
             follows from the spread of the corners, not from errors of depth that they share.
         corners: Corners that are triangulated with this motion.
-        depth_error: AbsRel of the given depth, scaled by the median, at these corners, each error
-            at most 1. NaN where they are too few.
+        depth_error: AbsRel of the given depth, scaled by the median, at those of the corners with
+            enough parallax, each error at most 1. NaN where they are too few.
         judges: Number of the corners that ``depth_error`` is the mean over.
     """
 
@@ -175,7 +176,7 @@ def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
         return UNKNOWN
     seen = _triangulated(corners, fit)
     kept = np.isfinite(seen.depth)
-    errors = _depth_errors(corners.points[kept, 2] / seen.depth[kept])
+    errors = _depth_errors(corners.points[:, 2] / seen.depth, seen.parallax)
     turned = rays_at(_positions(corners.points @ fit.R.T, corners.K), corners.K)
     ends = rays_at(corners.ends, corners.K)
     left = (ends - turned)[:, :2] * corners.K[[0, 1], [0, 1]]
@@ -218,11 +219,14 @@ def _triangulated(corners: Corners, fit: Fit) -> Triangulated:
     )
 
 
-def _depth_errors(ratio: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "m"]:
+def _depth_errors(
+    ratio: Float64[np.ndarray, "n"], parallax: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "m"]:
     """Relative errors of given depth over triangulated depth, up to a factor, at most 1 each."""
-    if len(ratio) < _FEWEST_JUDGES:
+    judged = ratio[np.isfinite(ratio) & (parallax > _GOOD_PARALLAX)]
+    if len(judged) < _FEWEST_JUDGES:
         return np.zeros(0)
-    return np.minimum(np.abs(ratio / np.median(ratio) - 1), 1)
+    return np.minimum(np.abs(judged / np.median(judged) - 1), 1)
 
 
 def _positions(
