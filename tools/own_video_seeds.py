@@ -51,7 +51,7 @@ def street(data: Path) -> Clip:
     return Clip(
         frames=sorted((data / "kitti_video_416x128" / "rgb").glob("*.jpg"))[:900],
         camera=_KITTI_CAMERA,
-        options=("--steps", "500"),
+        options=("--steps", "260"),
         sets={
             "frames 903 to 1011": list(own_video.triangulated(data)),
             "other roads, annotated": list(own_video.annotated(data)),
@@ -65,7 +65,7 @@ def kitchen(data: Path) -> Clip:
     return Clip(
         frames=sorted((data / "7scenes_redkitchen").glob("*.color.jpg"))[:60],
         camera=_KITCHEN_CAMERA,
-        options=("--steps", "120"),
+        options=("--steps", "90"),
         sets={"frames 60 to 79": list(own_video.kitchen(data))},
     )
 
@@ -80,7 +80,7 @@ def room(output: Path, number: int) -> Clip:
     return Clip(
         frames=sorted((folder / "images").glob("*.png"))[:_SEEN_ROOM],
         camera=",".join(numbers[k] for k in (0, 4, 2, 5)),
-        options=("--steps", "120"),
+        options=("--steps", "90"),
         sets={"frames 45 to 59": list(own_video.rendered(folder))},
     )
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from rilievo.train.video.camera import SequenceCamera
 from rilievo.train.video.sequences import FrameSequence, Listed, OtherEye
-from rilievo.train.video.targets import Found, Neighbours, Place, farther, part
+from rilievo.train.video.targets import Found, Neighbours, Place, part
 from rilievo.types import Camera
 
 CAMERA = SequenceCamera(camera=Camera(K=np.diag([50.0, 50.0, 1.0])))
@@ -40,13 +40,6 @@ def test_neighbours_are_a_stride_apart() -> None:
         [2, 0, 1, 3],
         [3, 1, 2, 4],
     ]
-
-
-def test_farther_frames_are_three_strides_away_or_as_far_as_the_footage_goes() -> None:
-    targets = found_in([list(range(8)), [8, 9, 10]]).targets
-    sources = {target.place: target.sources for target in targets}
-    frames = [[place.frame for place in farther(each, sources)] for each in targets]
-    assert frames == [[4], [0, 5], [0, 6], [1, 7], [2, 7], [3], []]
 
 
 def test_a_list_takes_neighbours_by_number() -> None:

@@ -43,9 +43,8 @@ _FEW_JUDGES = 5
 """Number of held-out targets below which their verdict is said to be weak."""
 _MOST_JUDGES = 32
 """Largest number of held-out targets: more of them change the verdict little, and take time."""
-_A_MINUTE, _PASSES, _TOGETHER = 100, 3, 50
-"""Targets for each minute of the run, or the times that each is seen in so many steps, and the
-length of the blocks that are chosen of more."""
+_A_MINUTE, _TOGETHER = 100, 50
+"""Targets for each minute of the run, and the length of the blocks that are chosen of more."""
 
 
 class Guide:
@@ -91,18 +90,13 @@ class Guide:
 
     def _affordable(self, training: KeptFrames) -> KeptFrames:
         """Targets whose motion can be estimated in the time of the run."""
-        config, most = self._config, 0
-        if config.minutes is not None:
-            most = max(_TOGETHER, round(_A_MINUTE * config.minutes))
-        elif config.steps is not None:
-            seen = config.steps * config.batch_size * config.accumulate
-            most = max(_TOGETHER, seen // _PASSES)
+        most = round(_A_MINUTE * (self._config.minutes or 0))
         if not most or len(training) <= most:
             return training
-        chosen = training.some(most, together=_TOGETHER)
+        chosen = training.some(max(most, _TOGETHER), together=_TOGETHER)
         self.notes += (
             f"{len(chosen):,} of {len(training):,} targets are used, spread over the footage: more "
-            "need more --minutes or --steps",
+            "need more --minutes",
         )
         return chosen
 
@@ -157,9 +151,7 @@ class Guide:
             self._note(name, part, judged)
             if name == FIRST:
                 self.notes += fov_notes(part, prior)
-            elif math.isnan(
-                corner_error(each for (place, _), each in found.items() if place in judged.corners)
-            ):
+            elif math.isnan(corner_error(found[pair] for pair in judged.motions)):
                 raise _nothing_judges(part)
             write_motions(path, in_one_scale(judged.motions), judged.corners)
         kept = part.with_motion(read_motions(path), prior, read_corners(path))

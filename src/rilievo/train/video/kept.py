@@ -68,7 +68,6 @@ class KeptFrames:
 
     Attributes:
         targets: Targets with the places of their sources.
-        neighbours: Sources of these targets, and of those that are left out of ``targets``.
         ids: Ids of the targets: the sequence and the name of the frame.
         offsets: Offsets of the sources in time, in strides; 0 is the other camera of a stereo pair.
     """
@@ -89,7 +88,6 @@ class KeptFrames:
         self._given: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]] | None = None
         self._prior: DepthOf | None = None
         self._corners: Mapping[Place, Float64[np.ndarray, "n 3"]] = {}
-        self.neighbours = {target.place: target.sources for target in self.targets}
         self.ids = tuple(self._id(target.place) for target in self.targets)
 
     def __len__(self) -> int:

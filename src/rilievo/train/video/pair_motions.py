@@ -13,7 +13,7 @@ from rilievo.geometry.clip_motion import chained_log_scales
 from rilievo.geometry.pair_motion import TRACKING, PairMotion, Triangulated, motion_of_tracks
 from rilievo.geometry.tracks import grey, track_corners
 from rilievo.train.video.kept import KeptFrames
-from rilievo.train.video.targets import Place, Target, farther
+from rilievo.train.video.targets import Place, Target
 
 _SHORTEST, _LONGEST = 0.1, 5.0
 """Limits of the length of a motion, as shares of the median length."""
@@ -56,9 +56,7 @@ def find_motions(
     depths: Iterable[Float[np.ndarray, "h w"]],
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[Pair, PairMotion]:
-    """Estimate the motion from each target to each of its sources, and to farther frames.
-
-    Corners have more parallax in farther frames, and their depth is more certain.
+    """Estimate the motion from each target to each of its sources.
 
     Args:
         frames: Targets.
@@ -68,7 +66,7 @@ def find_motions(
     found: dict[Pair, PairMotion] = {}
     for done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
         now, K = grey(frames.frame_of(target.place)), frames.K_of(target)
-        for source in (*target.sources, *farther(target, frames.neighbours)):
+        for source in target.sources:
             tracks = track_corners(now, grey(frames.frame_of(source)), TRACKING)
             found[target.place, source] = motion_of_tracks(tracks, depth, K)
         if progress is not None:
@@ -86,22 +84,18 @@ def corner_error(found: Iterable[PairMotion]) -> float:
 
 def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged:
     """Keep the targets whose motions can be trusted."""
-    sources = [found[target.place, source] for target in targets for source in target.sources]
-    lengths = [_length(each) for each in sources if each.travels]
+    lengths = [_length(each) for each in found.values() if each.travels]
     middle = float(np.median(lengths)) if lengths else math.nan
     counts: Counter[str] = Counter()
     motions: dict[Pair, Float64[np.ndarray, "4 4"]] = {}
     corners: dict[Place, Float64[np.ndarray, "n 3"]] = {}
-    seen: dict[Place, list[Triangulated]] = {}
-    for (place, _), each in found.items():
-        seen.setdefault(place, []).extend([each.corners] if _is_steady(each) else [])
     for target in targets:
         pairs = {(target.place, source): found[target.place, source] for source in target.sources}
         why = _doubt(list(pairs.values()), middle)
         counts[why] += 1
         if not why:
             motions |= {pair: each.source_T_target for pair, each in pairs.items()}
-            corners[target.place] = _merged(seen[target.place])
+            corners[target.place] = _merged([each.corners for each in pairs.values()])
     return Judged(
         motions=motions,
         corners=corners,
@@ -164,14 +158,10 @@ def _doubt(pairs: Sequence[PairMotion], middle: float) -> str:
     """Reason to leave a target out; empty without one."""
     if not all(each.known for each in pairs):
         return "lost"
-    if not all(map(_is_steady, pairs)):
+    if not all(each.travels and each.direction_error < _STEADY for each in pairs):
         return "turning"
     usual = all(_SHORTEST * middle < _length(each) < _LONGEST * middle for each in pairs)
     return "" if usual else "odd"
-
-
-def _is_steady(motion: PairMotion) -> bool:
-    return motion.travels and motion.direction_error < _STEADY
 
 
 def _length(motion: PairMotion) -> float:

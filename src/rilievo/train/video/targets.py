@@ -8,7 +8,6 @@ from rilievo.train.video.sequences import FrameSequence
 
 OTHER_EYE = 0
 """Offset of the frame that the other camera of a stereo pair took at the same time."""
-_HOPS = 3
 
 
 class Place(NamedTuple):
@@ -201,24 +200,6 @@ def part(found: Sequence[Found], share: float) -> Parted:
     if not training:
         return Parted(training=tuple(held_out), held_out=(), between=between)
     return Parted(training=tuple(training), held_out=tuple(held_out), between=between)
-
-
-def farther(target: Target, sources: Mapping[Place, tuple[Place, ...]]) -> tuple[Place, ...]:
-    """Frames that lie ``_HOPS`` strides from a target, or fewer at the ends of the footage.
-
-    On each side they are sources of its sources, so that no cut lies between.
-
-    Args:
-        target: Target.
-        sources: Sources of all targets, by their places.
-    """
-    found = []
-    for side, source in enumerate(target.sources):
-        last = source
-        for _ in range(_HOPS - 1):
-            last = sources[last][side] if last in sources else last
-        found += [last] if last != source else []
-    return tuple(found)
 
 
 def gone_free(target: Target, gone: Collection[Place]) -> bool:
