@@ -16,7 +16,6 @@ from PIL import Image
 
 from rilievo.errors import ModelError
 from rilievo.models.sampling import Grid, Span, bilinear_points, shrink, triangle_in_box
-from rilievo.types import Photo
 
 PREFIX = "rilievo."
 _BACK = ("values", "inverse")
@@ -169,19 +168,11 @@ class Preparation:
         return self.sizing.size(self._padded(shape))
 
     def pixels(
-        self, photo: UInt8[np.ndarray, "h w 3"]
+        self, photo: UInt8[np.ndarray, "h w 3"], shape: tuple[int, int] | None = None
     ) -> UInt8[np.ndarray, "a b 3"] | Float32[np.ndarray, "a b 3"]:
-        """Resize the photograph to the network's size, in 0..255; the network normalises."""
-        return self._pixels(photo, self.size(photo.shape[:2]))
-
-    def pixels_of(self, photo: Photo) -> UInt8[np.ndarray, "a b 3"] | Float32[np.ndarray, "a b 3"]:
-        """Resize a photograph that may be reduced already, as ``pixels`` does."""
-        return self._pixels(photo.pixels, self.size(photo.shape))
-
-    def _pixels(
-        self, photo: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
-    ) -> UInt8[np.ndarray, "a b 3"] | Float32[np.ndarray, "a b 3"]:
+        """Resize pixels, perhaps of a larger photograph of ``shape``, to the network's size."""
         height, width, _ = photo.shape
+        size = self.size(shape or (height, width))
         if self.resampling is Resampling.TRIANGLE:
             return shrink(photo, size)
         if self.resampling.is_rounded:

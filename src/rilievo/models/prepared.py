@@ -54,7 +54,8 @@ class PreparedModel(Model):
             groups[self.preparation.size(photo.shape)].append(index)
         answers: dict[int, Inference] = {}
         for indices in groups.values():
-            batch = np.stack([self.preparation.pixels_of(photos[index]) for index in indices])
+            chosen = [photos[index] for index in indices]
+            batch = np.stack([self.preparation.pixels(each.pixels, each.shape) for each in chosen])
             outputs = self.run(batch)
             _check_shapes(outputs, len(indices), self.card.name)
             answers |= {

@@ -40,17 +40,19 @@ def shrink(pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[n
 def shrink_roughly(
     pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
 ) -> UInt8[np.ndarray, "a b 3"]:
-    """Resize a large photograph to means of four pixels each, in a quarter of the time."""
-    if min(pixels.shape[0] / size[0], pixels.shape[1] / size[1]) < 2 * SPARSE:
+    """Resize a large photograph to means of two pixels each, in a fifth of the time."""
+    height, width = pixels.shape[:2]
+    if min(height / size[0], width / size[1]) < 2 * SPARSE:
         return shrink(pixels, size)
-    rows, columns = (
-        ((np.arange(2 * count) + 0.5) * (length / (2 * count))).astype(np.intp)
-        for length, count in zip(pixels.shape[:2], size, strict=True)
-    )
-    picked = np.empty((rows.size, columns.size, 3), np.uint8)
-    for row, line in zip(rows.tolist(), picked, strict=True):
-        pixels[row].take(columns, axis=0, out=line, mode="clip")
-    return np.asarray(Image.fromarray(picked).reduce(2))
+    rows = ((np.arange(2 * size[0]) + 0.5) * (height / (2 * size[0]))).astype(np.intp)
+    # Left of the middle in one row, right of it in the next.
+    columns = [
+        ((np.arange(size[1]) + at) * (width / size[1])).astype(np.intp) for at in (0.25, 0.75)
+    ]
+    picked = np.empty((rows.size, size[1], 3), np.uint8)
+    for index, row in enumerate(rows.tolist()):
+        pixels[row].take(columns[index % 2], axis=0, out=picked[index], mode="clip")
+    return np.asarray(Image.fromarray(picked).reduce((1, 2)))
 
 
 def bilinear_points(
