@@ -1,9 +1,11 @@
 """The renderer: frames a second of one core, alone and in clips."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks.measure import answer_of
 from benchmarks.report import Bar, Report, Table
@@ -49,6 +51,7 @@ def _main(count: int) -> dict[str, float]:
         render_clip,
         scikit_image_photographs,
     )
+    from scenes.model_files import with_models
 
     bank = make_textures(scikit_image_photographs())
     render(0, textures=bank)
@@ -61,11 +64,24 @@ def _main(count: int) -> dict[str, float]:
         "frames, 240x320": _rate(lambda k: render(k, size=(240, 320), textures=bank), few),
         "frames, 480x640": _rate(lambda k: render(k, size=(480, 640), textures=bank), few),
     }
-    for kind in list(Kind)[1:]:
+    kinds = [kind for kind in Kind if kind not in (Kind.ALL, Kind.FURNISHED)]
+    for kind in kinds:
         rates[f"{kind}, 192x256"] = _rate(
             lambda k, kind=kind: render(k, textures=bank, kind=kind), few
         )
+    if folders := _model_folders():
+        full = with_models(bank, folders)
+        render(0, textures=full, kind=Kind.FURNISHED)
+        rates["furnished, 192x256"] = _rate(
+            lambda k: render(k, textures=full, kind=Kind.FURNISHED), few
+        )
     return rates
+
+
+def _model_folders() -> list[Path]:
+    """Folders of models below ``RILIEVO_DATA``; none where it is not set."""
+    data = os.environ.get("RILIEVO_DATA")
+    return sorted(Path(data).glob("furniture_*")) if data else []
 
 
 def _rate(make: Callable[[int], object], count: int) -> float:

@@ -75,14 +75,25 @@ def stand_before(
         x, y = (low[k] + dice.uniform(0.1, 0.9) * size[k] for k in range(2))
         away = 2.0
     angle = dice.angle()
-    return (x + away * math.cos(angle), y + away * math.sin(angle)), (float(x), float(y))
+    at = np.array([x + away * math.cos(angle), y + away * math.sin(angle)])
+    walls = building_of(layout)
+    if walls is not None:
+        low = (walls.origin + walls.model.low)[:2] + 0.3
+        at = np.clip(at, low, low + walls.model.size[:2] - 0.6)
+    return (float(at[0]), float(at[1])), (float(x), float(y))
+
+
+def building_of(layout: tuple[Placement, ...]) -> Placement | None:
+    """Largest of the parts that are walls of a building; None if there are none."""
+    parts = [p for p in layout if p.model.use in (None, Use.CAMERA) and p.model.size[2] > 2]
+    return max(parts, key=lambda p: float(p.model.size[0] * p.model.size[1]), default=None)
 
 
 def walls_top(layout: tuple[Placement, ...]) -> float:
     """Height of the walls [m]."""
-    parts = [p for p in layout if p.model.use in (None, Use.CAMERA)]
-    tops = [p.origin[2] + p.model.low[2] + p.model.size[2] for p in parts]
-    return max(2.4, min(9.0, max(tops, default=2.6)))
+    walls = building_of(layout)
+    top = 2.6 if walls is None else walls.origin[2] + walls.model.low[2] + walls.model.size[2]
+    return max(2.4, min(9.0, float(top)))
 
 
 def fill(stage: Stage, layout: tuple[Placement, ...], at: tuple[float, float]) -> None:

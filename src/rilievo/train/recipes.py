@@ -178,7 +178,7 @@ def base(*, minutes: float | None = 90.0, steps: int | None = None) -> Recipe:
 
     Command::
 
-        python -m scenes --count 3840 --seed 22 --materials FOLDER -o shards/all
+        python -m scenes --count 4000 --seed 22 --materials FOLDER -o shards/all
         python -m scenes --count 2400 --seed 21 --kind near-views --materials FOLDER -o shards/near
         python -m scenes --count 1500 --seed 31 --kind furnished --models FOLDERS -o shards/models
         rilievo train model base --shards shards --real NYU --encoder FOLDER -o run-base
