@@ -141,7 +141,7 @@ def test_fields_that_are_given_stand_before_those_of_the_preset() -> None:
         ("probe -b a --task dept", "--task is depth or normals or both, got 'dept'"),
         ("probe -b a --preset probe", "did you mean 'probe3d'"),
         ("probe -b a --layers 1;2", "--layers is whole numbers"),
-        ("supervised --depth-loss l2", "--losses.depth is probe or .*, got 'l2'"),
+        ("supervised --depth-loss l2", "did you mean 'l1'"),
         ("supervised --decoder ligth", "did you mean 'light'"),
         ("supervised --epochs 0", "epochs is 1 or more"),
         ("supervised --preset probe3d", "leave --preset out"),

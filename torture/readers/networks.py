@@ -145,8 +145,8 @@ def _ask(body: BytesIO) -> object:
         return httpx.Response(200, headers=headers, content=body.getvalue())
 
     patience = Patience(attempts=1, first=0.001, longest=0.001, request=0.1)
-    network = httpx.MockTransport(reply)
-    service = Service("token", "https://api.replicate.com", patience, network)
+    service = Service("token", "https://api.replicate.com", patience)
+    service._http = httpx.Client(transport=httpx.MockTransport(reply))
     answer = service.ask("GET", "/v1/predictions/abc")
     return addresses(answer.get("output"), "depth")
 

@@ -9,7 +9,6 @@ from rilievo.datasets.colmap import read_cameras, read_images
 from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.kitti_calibration import image_from_laser, read_camera
 from rilievo.datasets.kitti_lists import listed_frames
-from rilievo.datasets.moge_bundle import read_intrinsics
 from rilievo.datasets.tum_sequence import read_pairs, read_stamped, read_trajectory
 from rilievo.sweep.file import read_sweep
 from torture.reader import Reader, write_text

@@ -27,7 +27,7 @@ from rilievo.models.engines import LoadOptions, checked
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.providers import first_line
 from rilievo.models.settings import read_settings
-from rilievo.networks.backbones.weights import quiet
+from rilievo.networks.quiet import quiet
 
 if TYPE_CHECKING:
     import torch

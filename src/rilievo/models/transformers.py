@@ -26,7 +26,7 @@ from rilievo.models.conversion.store import Origin, chosen, open_origin
 from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.prepared import PreparedModel
-from rilievo.networks.backbones.weights import quiet
+from rilievo.networks.quiet import quiet
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:

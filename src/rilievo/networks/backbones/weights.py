@@ -3,9 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from importlib import import_module
-from logging import CRITICAL
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -132,18 +130,3 @@ def _stripped(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Mapp
 def _some(names: Sequence[str]) -> str:
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(map(printable, names[:3])) + rest
-
-
-@contextmanager
-def quiet(*libraries: str) -> Iterator[None]:
-    """Keep libraries, "transformers" or "diffusers", which must be installed, from reporting."""
-    with ExitStack() as restored:
-        for library in libraries:
-            logging = import_module(f"{library}.utils.logging")
-            restored.callback(logging.set_verbosity, logging.get_verbosity())
-            logging.set_verbosity(CRITICAL)
-            # The loaders of diffusers draw with the bars of transformers.
-            if library == "transformers" and logging.is_progress_bar_enabled():
-                restored.callback(logging.enable_progress_bar)
-                logging.disable_progress_bar()
-        yield
