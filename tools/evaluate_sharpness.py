@@ -149,6 +149,7 @@ def _area_off(
 def shrunk(sample: Sample, answer: Inference) -> Float32[np.ndarray, "a b"]:
     """Mean of the logarithms of true depth at an answer's size; holes have the median."""
     assert sample.depth is not None
+    assert sample.depth_valid is not None
     assert answer.depth is not None
     median = np.median(sample.depth[sample.depth_valid])
     whole = np.log(np.where(sample.depth_valid, sample.depth, median).astype(np.float32))
