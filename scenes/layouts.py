@@ -48,7 +48,7 @@ def layout_view(stage: Stage) -> Venue:
                 put_ahead(stage, eye)
     standpoint = Standpoint(origin=np.array([0.0, 0.0, eye]), yaw=yaw + turned, pitch=pitch)
     return Venue(
-        stage=stage, approach=Approach.STANDPOINT, width=2.0, length=2.0, height=min(top, 4.0),
+        stage=stage, approach=Approach.LAYOUT, width=2.0, length=2.0, height=min(top, 4.0),
         ambience=indoor_ambience(dice), standpoint=standpoint,
     )  # fmt: skip
 
