@@ -149,6 +149,8 @@ def is_worth(venue: Venue, depth: Float32[np.ndarray, "h w"], kinds: int, dice: 
         return False
     if venue.subject is not None:
         return True
+    if venue.approach is Approach.LAYOUT:
+        return kinds >= 5
     if venue.standpoint is not None:
         return not (kinds < 5 and dice.chance(0.75))
     if venue.approach is Approach.ROOM:

@@ -15,8 +15,6 @@ from scenes.venue import Approach, Standpoint, Venue, indoor_ambience
 
 FAR = 14.0
 """Distance [m] from the camera to the farthest model of a layout that is kept."""
-LOFTY = 5.0
-"""Height [m] of walls from which a hall stays open above."""
 
 
 def furnished_view(stage: Stage) -> Venue:
@@ -43,13 +41,14 @@ def layout_view(stage: Stage) -> Venue:
     with stage.frame((0.0, 0.0, 0.0), turned):
         with stage.frame((-x, -y, 0.0)):
             fill(stage, layout, (x, y))
-        surround(stage, top)
+            enclose(stage, building_of(layout), (x, y), top)
+        hang_lamps(stage, top)
         if dice.chance(0.25):
             with stage.frame((0.0, 0.0, 0.0), yaw - math.pi / 2):
                 put_ahead(stage, eye)
     standpoint = Standpoint(origin=np.array([0.0, 0.0, eye]), yaw=yaw + turned, pitch=pitch)
     return Venue(
-        stage=stage, approach=Approach.STANDPOINT, width=2.0, length=2.0, height=min(top, LOFTY),
+        stage=stage, approach=Approach.LAYOUT, width=2.0, length=2.0, height=min(top, 4.0),
         ambience=indoor_ambience(dice), standpoint=standpoint,
     )  # fmt: skip
 
@@ -110,15 +109,26 @@ def fill(stage: Stage, layout: tuple[Placement, ...], at: tuple[float, float]) -
         stage.mesh(model.tree, middle, half, worn[model.name], one.turn)
 
 
-def surround(stage: Stage, top: float) -> None:
-    """Add the ground, a ceiling on walls of usual height, and lamps near the camera."""
+def enclose(stage: Stage, walls: Placement | None, at: tuple[float, float], top: float) -> None:
+    """Close a layout with walls around, a floor and a ceiling, which show where its own lack."""
     dice = stage.dice
-    stage.ground(stage.material(Texture.TILES, Texture.WOOD, gloss=0.0), (0.0, 0.0, -0.02))
-    if top < LOFTY:
-        white = stage.material(
-            Texture.WALL, colour=np.full(3, dice.uniform(0.5, 0.9)), mix=0.2, gloss=0.0
-        )
-        stage.box((0.0, 0.0, top + 0.03), (80.0, 80.0, 0.06), white)
+    low, size = np.array(at) - 8.0, np.array([16.0, 16.0])
+    if walls is not None:
+        low, size = (walls.origin + walls.model.low)[:2] - 0.1, walls.model.size[:2] + 0.2
+    white = np.full(3, dice.uniform(0.5, 0.9))
+    first = stage.material(Texture.WALL, colour=white, mix=0.3, gloss=0.0)
+    for _ in range(3):
+        stage.copy_material(first)
+    stage.material(Texture.TILES, Texture.WOOD, gloss=0.0)
+    stage.copy_material(first)
+    middle = low + size / 2
+    with stage.frame((middle[0], middle[1], -0.02)):
+        stage.room(float(size[0]), float(size[1]), top + 0.04, first)
+
+
+def hang_lamps(stage: Stage, top: float) -> None:
+    """Hang lamps near the camera, under a ceiling at ``top`` [m]."""
+    dice = stage.dice
     for _ in range(dice.count(2, 3)):
         away, angle = dice.uniform(0.3, 3.5), dice.angle()
         colour = np.array([1.0, dice.uniform(0.75, 1.0), dice.uniform(0.5, 1.0)])

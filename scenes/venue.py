@@ -30,6 +30,7 @@ class Approach(Enum):
     STREET = auto()
     SUBJECT = auto()
     STANDPOINT = auto()
+    LAYOUT = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class Venue:
         height: Largest height of a camera [m].
         ambience: Ambient light.
         subject: Subject, if the approach is ``SUBJECT``; else None.
-        standpoint: Camera position, if the approach is ``STANDPOINT``; else None.
+        standpoint: Camera position, if the approach is ``STANDPOINT`` or ``LAYOUT``; else None.
     """
 
     stage: Stage

@@ -15,7 +15,14 @@ from rilievo.io.exif import assumed_camera
 from rilievo.networks.small import TINY, SmallNet
 from rilievo.train.export import export_small
 from rilievo.train.frames import Frame
-from rilievo.train.recalibrate import Recalibration, disagreement, fit_logistic, recalibrate
+from rilievo.train.recalibrate import (
+    RECALIBRATED,
+    Recalibration,
+    disagreement,
+    fit_logistic,
+    main,
+    recalibrate,
+)
 
 
 def frames(count: int) -> list[Frame]:
@@ -85,3 +92,21 @@ def test_the_file_s_confidence_alone_changes_and_becomes_the_share_that_is_right
         recalibrate(after, tmp_path / "c.onnx", frames(1))
     # Further training reads the convolutions of a file in order: none was added.
     assert convolutions(before) == convolutions(after)
+
+
+def test_rendered_frames_count_beside_photographs(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(1)
+    before = tmp_path / "a.onnx"
+    export_small(SmallNet(TINY).eval(), before)
+    monkeypatch.setattr("rilievo.train.recalibrate.held_out_frames", lambda _: frames(1))
+    told = []
+    for name, given in (("alone", None), ("both", shards)):
+        main(before, real=tmp_path, shards=given, output=tmp_path / f"{name}.onnx")
+        told += [
+            entry.value
+            for entry in onnx.load(str(tmp_path / f"{name}.onnx")).metadata_props
+            if entry.key == RECALIBRATED
+        ]
+    assert len(set(told)) == 2
