@@ -15,7 +15,7 @@ from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 from rilievo.train.video.config import VideoAugmentation, VideoData
 from rilievo.train.video.frames import KeptFrames, open_frames
-from rilievo.train.video.reading import read_frame
+from rilievo.train.video.sequences import read_frame
 
 MOST_MS = 30.0
 NATIVE, SIZE = (375, 1242), (192, 640)

@@ -12,8 +12,8 @@ from footage import view, write_frames
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.metrics.odometry import direction_errors
+from rilievo.odometry.chain import walk_by_depth
 from rilievo.odometry.frames import ClipCamera, ClipFrames
-from rilievo.odometry.from_depth import walk_by_depth
 from rilievo.odometry.records import TrajectoryOptions
 from rilievo.odometry.run import estimate_trajectory, says_motion, write_trajectory
 from sliding_walls import STEP, write_walls

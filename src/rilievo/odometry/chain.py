@@ -1,18 +1,28 @@
-"""Chains motions between neighbouring frames into a trajectory."""
+"""Chains motions between frames into a trajectory, and finds them by the depth of any model."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float32, Float64, UInt8
 
+from rilievo.depth_map import DepthKind
+from rilievo.errors import ModelError
+from rilievo.geometry.clip_motion import ClipMotion, ClipTracker
 from rilievo.geometry.transforms import (
     axis_angle_from_rotation,
     invert,
     rigid,
     rotation_from_axis_angle,
 )
-from rilievo.odometry.frames import ClipFrame
+from rilievo.io.limits import printable
+from rilievo.models.base import Model
+from rilievo.odometry.frames import ClipFrame, ClipFrames
+
+_AREA = 640 * 480
+"""Most pixels of a frame in which corners are tracked."""
+_LOST = 0.1
+"""Share of frames of unknown motion from which a note says so."""
 
 
 class Chain:
@@ -83,3 +93,73 @@ class Walk:
     frames: tuple[ClipFrame, ...]
     metric: bool
     notes: tuple[str, ...] = ()
+
+
+def walk_by_depth(frames: ClipFrames, model: Model, stride: int) -> Walk:
+    """Estimate the motion along a clip."""
+    kind = model.card.kind
+    if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+        raise ModelError(
+            f"{printable(model.card.name)}: its depth is {kind}, and motion needs depth that is "
+            "metric or up to scale; see 'rilievo models'"
+        )
+    size = _size(frames.shape)
+    tracker, seen = ClipTracker(frames.K_at(size)), []
+    for frame in frames.walk(size, stride):
+        seen.append(replace(frame, pixels=None))
+        pixels = frame.pixels
+        if pixels is not None:
+            tracker.add(pixels, lambda pixels=pixels: _depth(model, pixels))
+    motion = tracker.motion()
+    return Walk(
+        chain=_chained(seen, motion),
+        frames=tuple(seen),
+        metric=kind is DepthKind.METRIC,
+        notes=tuple(_notes(seen, motion, frames.camera_note)),
+    )
+
+
+def _size(shape: tuple[int, int]) -> tuple[int, int]:
+    shrink = min(1.0, (_AREA / (shape[0] * shape[1])) ** 0.5)
+    return max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink))
+
+
+def _depth(model: Model, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
+    return model(pixels).depth.values
+
+
+def _chained(seen: list[ClipFrame], motion: ClipMotion) -> Chain:
+    """The poses of the usable frames, with those of broken frames between them."""
+    chain, poses = Chain(), iter(motion.cam_T_world)
+    before = None
+    for frame in seen:
+        if frame.problem is not None:
+            chain.miss()
+            continue
+        pose = next(poses)
+        chain.begin_or_move(None if before is None else pose @ invert(before))
+        before = pose
+    return chain
+
+
+def _notes(seen: list[ClipFrame], motion: ClipMotion, camera: str | None) -> Iterator[str]:
+    """Notes on footage that geometry cannot follow."""
+    if camera is not None:
+        yield camera
+    usable = [frame.name for frame in seen if frame.problem is None]
+    moved = [each.pair for each in motion.frames[1:]]
+    lost = sum(not pair.known for pair in moved)
+    if lost and lost >= _LOST * len(moved):
+        yield (
+            f"{lost:,} of {len(moved):,} frames share too few corners with those before, as before "
+            "blank walls, in blur or where much moves by itself: the path stands still there"
+        )
+    elif motion.cuts:
+        named = ", ".join(printable(usable[index]) for index in motion.cuts[:5])
+        yield (
+            f"the path begins anew after {len(motion.cuts):,} cuts, at {named}: parts have no "
+            "common scale and direction"
+        )
+    ways = [pair for pair in moved if pair.known]
+    if ways and not any(pair.travels for pair in ways):
+        yield "the camera turns or stands and does not travel: the path says nothing of its way"

@@ -15,7 +15,7 @@ from rilievo.io.limits import printable
 from rilievo.train.video.calibration import Calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import SourceKind, VideoData
-from rilievo.train.video.reading import at_size, frame_or_reason, how_straight
+from rilievo.train.video.sequences import at_size, frame_or_reason, how_straight
 from rilievo.train.video.sources import list_sequences
 from rilievo.train.video.trajectory import poses_in
 from rilievo.types import Camera, CameraSource

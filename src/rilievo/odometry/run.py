@@ -17,9 +17,8 @@ from rilievo.metrics.trajectory import known_poses
 from rilievo.models import load_model
 from rilievo.models.runs import is_video_run, read_video_run
 from rilievo.networks.video.blueprint import POSE, is_official
-from rilievo.odometry.chain import Chain, Walk
+from rilievo.odometry.chain import Chain, Walk, walk_by_depth
 from rilievo.odometry.frames import ClipCamera, ClipFrame, ClipFrames
-from rilievo.odometry.from_depth import walk_by_depth
 from rilievo.odometry.records import (
     Trajectory,
     TrajectoryFile,

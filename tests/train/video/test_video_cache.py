@@ -10,12 +10,17 @@ from clips import Clip, numbered, write_clip
 from footage import view, write_frames
 from rilievo.errors import InputError, OutputError
 from rilievo.io.frames import open_video
-from rilievo.train.video import reading
+from rilievo.train.video import sequences
 from rilievo.train.video.cache_files import cache_files
 from rilievo.train.video.config import VideoData
 from rilievo.train.video.frame_store import open_store
-from rilievo.train.video.reading import OddSizeError, at_size, frame_or_reason, pyramid_of
-from rilievo.train.video.sequences import FrameSequence
+from rilievo.train.video.sequences import (
+    FrameSequence,
+    OddSizeError,
+    at_size,
+    frame_or_reason,
+    pyramid_of,
+)
 from rilievo.train.video.sources import list_sequences
 
 SIZE = (32, 64)
@@ -63,7 +68,7 @@ def test_a_second_run_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write_frames(tmp_path / "clip", [0, 3, 6])
     sequence = sequence_of(tmp_path / "clip")
     first = open_store(sequence, SIZE, tmp_path / "cache")
-    monkeypatch.setattr(reading, "read_frame", None)
+    monkeypatch.setattr(sequences, "read_frame", None)
     second = open_store(sequence, SIZE, tmp_path / "cache")
     np.testing.assert_array_equal(first.frame(2), second.frame(2))
 
@@ -74,7 +79,7 @@ def test_a_cache_that_was_left_half_done_is_finished(
     write_frames(tmp_path / "clip", list(range(0, 60, 3)))
     sequence = sequence_of(tmp_path / "clip")
     whole = open_store(sequence, SIZE, tmp_path / "whole")
-    read, asked = reading.read_frame, []
+    read, asked = sequences.read_frame, []
 
     def dies(sequence: FrameSequence, index: int, *more: object) -> np.ndarray:
         asked.append(index)
@@ -82,12 +87,12 @@ def test_a_cache_that_was_left_half_done_is_finished(
             raise KeyboardInterrupt
         return read(sequence, index, *more)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(reading, "read_frame", dies)
+    monkeypatch.setattr(sequences, "read_frame", dies)
     with pytest.raises(KeyboardInterrupt):
         open_store(sequence, SIZE, tmp_path / "cache")
     asked.clear()
     monkeypatch.setattr(
-        reading, "read_frame", lambda *given: (asked.append(given[1]), read(*given))[1]
+        sequences, "read_frame", lambda *given: (asked.append(given[1]), read(*given))[1]
     )
     found = open_store(sequence, SIZE, tmp_path / "cache")
     assert sorted(asked) == list(range(11, 20))
@@ -100,9 +105,9 @@ def test_frames_that_nobody_needs_are_not_decoded(
 ) -> None:
     write_frames(tmp_path / "clip", list(range(0, 30, 3)))
     sequence = sequence_of(tmp_path / "clip")
-    read, asked = reading.read_frame, []
+    read, asked = sequences.read_frame, []
     monkeypatch.setattr(
-        reading, "read_frame", lambda *given: (asked.append(given[1]), read(*given))[1]
+        sequences, "read_frame", lambda *given: (asked.append(given[1]), read(*given))[1]
     )
     open_store(sequence, SIZE, tmp_path / "cache", wanted=[2, 7])
     assert sorted(asked) == [2, 7]

@@ -3,7 +3,7 @@
 import pytest
 
 from rilievo.train.progress import listed
-from rilievo.train.video.collapse import FIRST_STEP, PATIENCE, SIGNS, Warned, Watch
+from rilievo.train.video.measures import FIRST_STEP, PATIENCE, SIGNS, Warned, Watch
 
 LEARNS = {
     "step": 0,

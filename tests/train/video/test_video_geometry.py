@@ -25,13 +25,14 @@ from rilievo.networks.video.depth import depth_of
 from rilievo.networks.video.networks import make_networks
 from rilievo.train.video.config import VideoConfig, VideoData
 from rilievo.train.video.frames import open_frames
-from rilievo.train.video.motion_files import (
+from rilievo.train.video.pair_motions import (
+    in_one_scale,
+    judge,
     latest_motions,
     read_corners,
     read_motions,
     write_motions,
 )
-from rilievo.train.video.pair_motions import in_one_scale, judge
 from rilievo.train.video.presets import preset_config
 from rilievo.train.video.records import video_folder
 from rilievo.train.video.run import start_from_embedded, train_video

@@ -10,9 +10,9 @@ from PIL import Image
 
 from rilievo.errors import OptionError
 from rilievo.train.video.batches import collate, mirrored
+from rilievo.train.video.beside import stereo_hint
 from rilievo.train.video.config import SourceKind, VideoData, VideoLosses
 from rilievo.train.video.frames import open_frames
-from rilievo.train.video.hints import stereo_hint
 from rilievo.train.video.run import train_video
 from sliding_walls import FAR, FOCAL, NEAR, SIZE, STEP, write_walls
 from stereo_walls import write_stereo_walls

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.io.json_record import to_json
-from rilievo.train.video.motion_files import write_motions
+from rilievo.train.video.pair_motions import write_motions
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.summary import positions, write_video_run_page
 from rilievo.train.video.targets import Place

@@ -22,7 +22,7 @@ from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.engine import loop
 from rilievo.train.engine.loop import random_of
-from rilievo.train.video import collapse
+from rilievo.train.video import measures
 from rilievo.train.video.config import VideoAugmentation, VideoLosses, VideoRunOptions
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.run import train_video
@@ -244,8 +244,8 @@ def test_a_run_that_learns_nothing_is_warned_of_on_the_screen_and_in_its_folder(
     walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "STEPS_A_ROW", 1)
-    sign = collapse.Sign(kind="any", shows=lambda row: row["loss"] > 0, text="try", first_step=2)
-    monkeypatch.setattr(collapse, "SIGNS", (sign,))
+    sign = measures.Sign(kind="any", shows=lambda row: row["loss"] > 0, text="try", first_step=2)
+    monkeypatch.setattr(measures, "SIGNS", (sign,))
     record = train_video(small_config(walls), tmp_path, replace(CPU, stop_at=5))
     assert record is None
     assert "warning: step 5: try" in capsys.readouterr().err

@@ -25,8 +25,7 @@ from rilievo.io.cached_files import BROKEN, RECORD, THERE, damaged_frames, recor
 from rilievo.io.durable import sync_open_file
 from rilievo.io.frames import open_video
 from rilievo.train.video.cache_files import About, CacheFiles, cache_files
-from rilievo.train.video.reading import at_size, frame_or_reason, how_straight
-from rilievo.train.video.sequences import FrameSequence
+from rilievo.train.video.sequences import FrameSequence, at_size, frame_or_reason, how_straight
 
 _GROUP = 64
 """Frames that are synced together; a kill costs these at most."""

@@ -21,19 +21,17 @@ from rilievo.train.progress import Decoding
 from rilievo.train.video.config import VideoConfig
 from rilievo.train.video.kept import KeptFrames, VideoFrames
 from rilievo.train.video.learner import Learner
-from rilievo.train.video.motion_files import (
+from rilievo.train.video.pair_motions import (
     FIRST,
     FOLDER,
-    read_corners,
-    read_motions,
-    write_motions,
-)
-from rilievo.train.video.pair_motions import (
     Judged,
     corner_error,
     find_motions,
     in_one_scale,
     judge,
+    read_corners,
+    read_motions,
+    write_motions,
 )
 from rilievo.train.video.prior import fov_notes, model_depths, network_depths, stored_prior
 

@@ -10,13 +10,11 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 
 from rilievo.geometry.transforms import invert
 from rilievo.train.video.batches import OneViews, augmented
-from rilievo.train.video.beside import depth_beside
+from rilievo.train.video.beside import depth_beside, stereo_hint
 from rilievo.train.video.config import VideoAugmentation
 from rilievo.train.video.frame_store import FrameStore
-from rilievo.train.video.hints import stereo_hint
 from rilievo.train.video.measures import Truth
-from rilievo.train.video.reading import pyramid_of
-from rilievo.train.video.sequences import FrameSequence
+from rilievo.train.video.sequences import FrameSequence, pyramid_of
 from rilievo.train.video.targets import OTHER_EYE, Place, Target
 
 

@@ -23,8 +23,7 @@ from rilievo.train.video.kept import (
     relative_motion,
 )
 from rilievo.train.video.motion import LARGEST_STRIDE, Moving
-from rilievo.train.video.reading import how_straight
-from rilievo.train.video.sequences import FrameSequence
+from rilievo.train.video.sequences import FrameSequence, how_straight
 from rilievo.train.video.targets import OTHER_EYE, Found, Place, Target, gone_free, part
 
 _PUBLISHED = (0.58, 1.92, 0.5, 0.5)

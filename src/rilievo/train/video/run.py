@@ -26,7 +26,7 @@ from rilievo.train.video.config import Scales, VideoConfig, VideoRunOptions
 from rilievo.train.video.frames import VideoFrames, all_offsets, open_frames
 from rilievo.train.video.guide import Guide
 from rilievo.train.video.learner import Learner
-from rilievo.train.video.motion_files import FOLDER as MOTIONS
+from rilievo.train.video.pair_motions import FOLDER as MOTIONS
 from rilievo.train.video.pose_warm_up import warm_up_pose
 from rilievo.train.video.presets import EMBEDDED_STARTS
 from rilievo.train.video.records import VideoRecord, video_folder

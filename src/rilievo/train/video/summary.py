@@ -21,7 +21,7 @@ from rilievo.train.video.batches import collate
 from rilievo.train.video.kept import OpenSequence, VideoFrames
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.measures import BatchResult
-from rilievo.train.video.motion_files import Motions, latest_motions
+from rilievo.train.video.pair_motions import Motions, latest_motions
 from rilievo.train.video.presets import differences
 from rilievo.train.video.records import SequenceFacts, VideoRecord
 from rilievo.train.video.schedule import Course, VideoState

@@ -21,12 +21,12 @@ from rilievo.train.engine.loop import Devices
 from rilievo.train.engine.task import Task, parameter_groups
 from rilievo.train.progress import Progress, listed
 from rilievo.train.video.batches import Batch
-from rilievo.train.video.collapse import Watch
 from rilievo.train.video.config import VideoConfig, VideoRunOptions
 from rilievo.train.video.frames import VideoFrames
 from rilievo.train.video.guide import Guide
 from rilievo.train.video.learner import Learner, averaged, validate, weights_of
 from rilievo.train.video.loader import batches
+from rilievo.train.video.measures import Watch
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.schedule import PACE_STEPS, Course, VideoState, rate_factor
 from rilievo.train.video.summary import save_pictures, summarise
