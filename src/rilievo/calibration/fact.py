@@ -160,7 +160,7 @@ def _narrowed(cost: Callable[[float], float], low: float, high: float) -> float:
     return float(np.exp((low + high) / 2))
 
 
-SUFFIX = ".csv"
+TABLE_SUFFIX = ".csv"
 _NEEDED = ("file", "u", "v", "metres")
 _OPTIONAL = ("along", "u2", "v2")
 

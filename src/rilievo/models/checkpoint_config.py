@@ -96,7 +96,7 @@ def _entries(config: Any) -> Iterator[tuple[str, Any]]:
             yield from _entries(value)
 
 
-FILE = "preprocessor_config.json"
+PROCESSOR_FILE = "preprocessor_config.json"
 LARGEST_NATIVE = 1280 * 960
 """Most pixels for networks that take photographs at their own size; larger ones are reduced. Both
 families were trained on 480 x 640, and memory grows with the area.
@@ -108,9 +108,11 @@ _HALF = (0.5, 0.5, 0.5)
 
 def read_processor(folder: Path, model_type: str) -> Preparation:
     """Read the preparation that a checkpoint's authors use."""
-    path = folder / FILE
+    path = folder / PROCESSOR_FILE
     if not os.path.lexists(path):
-        raise ModelError(f"{folder}: no {FILE}, which describes the preparation of photographs")
+        raise ModelError(
+            f"{folder}: no {PROCESSOR_FILE}, which describes the preparation of photographs"
+        )
     entries = read_config(path)
     try:
         return _READERS[model_type](entries)

@@ -13,7 +13,7 @@ from rilievo.io.limits import read_text
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthKind, Setting
 
-FILE = "model_index.json"
+INDEX_FILE = "model_index.json"
 DEPTH, NORMALS = "MarigoldDepthPipeline", "MarigoldNormalsPipeline"
 LIBRARIES = ("diffusers", "transformers")
 
@@ -71,7 +71,7 @@ class PipelineIndex:
 
 def read_index(folder: Path) -> PipelineIndex:
     """Read and check the index of a saved pipeline."""
-    path = folder / FILE
+    path = folder / INDEX_FILE
     try:
         entries = parse_json(read_text(path))
         class_name = entries["_class_name"]
@@ -103,9 +103,9 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
 
     Weights in full precision are preferred, because they serve every precision.
     """
-    if FILE not in files:
-        raise ModelError(f"no {FILE} among its files: not a pipeline of diffusers")
-    chosen = [FILE]
+    if INDEX_FILE not in files:
+        raise ModelError(f"no {INDEX_FILE} among its files: not a pipeline of diffusers")
+    chosen = [INDEX_FILE]
     folders: dict[str, list[str]] = {}
     for name in files:
         folder, _, rest = name.partition("/")
@@ -250,7 +250,7 @@ def find_pipeline(name: str, kind: DepthKind | None) -> tuple[ModelCard, str | N
     ``name`` is a folder that diffusers saved, ``diffusers:org/name`` or a known repository; the
     latter two may be followed by ``@`` and a revision.
     """
-    if os.path.isfile(Path(name) / FILE):
+    if os.path.isfile(Path(name) / INDEX_FILE):
         return unlisted_card(str(Path(name).resolve()), kind, local=True), None
     repository, _, revision = name.removeprefix(PREFIX).partition("@")
     if repository in REPOSITORIES:

@@ -15,7 +15,7 @@ from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoint_config import (
     FAMILIES,
-    FILE,
+    PROCESSOR_FILE,
     check_config,
     check_size,
     read_config,
@@ -92,7 +92,7 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
     """Files of a repository that are needed: configuration, and weights in one format."""
     if "config.json" not in files:
         raise ModelError("no config.json among its files: not a checkpoint of transformers")
-    settings = [name for name in ("config.json", FILE) if name in files]
+    settings = [name for name in ("config.json", PROCESSOR_FILE) if name in files]
     for patterns in (_SAFE, _OLD):
         weights = [
             name for name in files if any(fnmatch.fnmatchcase(name, each) for each in patterns)

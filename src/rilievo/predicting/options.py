@@ -10,7 +10,7 @@ import numpy as np
 import tyro
 
 from rilievo.calibration import Known, KnownLength, parse_known
-from rilievo.calibration.fact import SUFFIX
+from rilievo.calibration.fact import TABLE_SUFFIX
 from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import DEPTH_COLOURS, check_colour_map
 from rilievo.io.dropping import parse_drop
@@ -233,7 +233,7 @@ class PredictOptions(ModelOptions):
     @property
     def known_table(self) -> Path | None:
         """Table that ``--known`` names; None if it names none."""
-        tables = [text for text in self.known if text.lower().endswith(SUFFIX)]
+        tables = [text for text in self.known if text.lower().endswith(TABLE_SUFFIX)]
         if tables and len(self.known) + len(self.known_length) > 1:
             raise OptionError("--known is one table, or points U,V,METRES: give one of the two")
         return Path(tables[0]) if tables else None
