@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import answer_of
+from rilievo.models.onnx import FORMAT
+from rilievo.models.preparation import Preparation, Rule, Sizing
 
 if TYPE_CHECKING:
     import torch
@@ -148,12 +150,11 @@ def _describe(path: Path) -> None:
 
     model = onnx.load(str(path))
     facts = {
-        "rilievo.format": "1",
+        "rilievo.format": FORMAT,
         "rilievo.name": "benchmark/as-heavy-as-depth-anything-v2-small",
         "rilievo.kind": "affine_inverse",
         "rilievo.licence": "random weights",
-        "rilievo.area": str(SIDE * SIDE),
-        "rilievo.multiple": str(_PATCH),
+        **Preparation(sizing=Sizing(rule=Rule.FIXED, height=SIDE, width=SIDE)).metadata(),
     }
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=value)

@@ -220,10 +220,13 @@ def test_on_a_phone_the_camera_is_first_and_all_can_be_hit(
 
 def test_a_video_is_made_and_keeps_its_address(visitor: Visitor, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "walk.mp4", Clip(pictures=numbered(8)))
+    sync_api = pytest.importorskip("playwright.sync_api")
     page = visitor.page
     page.set_input_files("#photo-file", clip)
     page.get_by_role("link", name="walk.depth.mp4").wait_for()
-    page.wait_for_function("document.querySelector('#video-made').videoWidth === 128")
+    # The page's own security policy refuses wait_for_function, which polls by eval.
+    made = sync_api.expect(page.locator("#video-made"))
+    made.to_have_js_property("videoWidth", 128, timeout=60_000)
     assert not page.locator("#result").is_visible()
     page.reload()
     page.get_by_role("link", name="walk.depth.mp4").wait_for()
