@@ -125,7 +125,7 @@ def _vectors(
     if numbers.shape[0] != 3 or (last and numbers.shape[2] == 3):
         numbers = np.moveaxis(numbers, 2, 0)
     vectors = np.ascontiguousarray(numbers, dtype=np.float32)
-    valid = np.isfinite(vectors).all(axis=0)
+    valid = np.asarray(np.isfinite(vectors).all(axis=0))
     if not valid.any():
         raise InputError(f"is NaN or infinite at all of {valid.size} pixels")
     return vectors, valid
