@@ -1,6 +1,7 @@
 """JPEG files decoded at a half, a quarter or an eighth: size, camera, depth as of all pixels."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_only_jpeg_files_are_reduced(tmp_path: Path) -> None:
     assert photo.pixels.shape == (300, 400, 3)
 
 
-def depth_of(path: Path, sharp: str, *save: str) -> np.ndarray:
+def depth_of(path: Path, sharp: Literal["off", "on"], *save: str) -> np.ndarray:
     """Depth that a folder run writes, NaN where invalid."""
     output = path.with_name("results")
     options = PredictOptions(output=output, save=",".join(("npy", *save)), sharp=sharp)
@@ -65,7 +66,7 @@ def depth_of(path: Path, sharp: str, *save: str) -> np.ndarray:
 
 @pytest.mark.parametrize(("sharp", "size"), [("off", SIZE), ("on", (1680, 2240))])
 def test_depth_of_a_reduced_photograph_is_that_of_all_pixels(
-    tmp_path: Path, sharp: str, size: tuple[int, int]
+    tmp_path: Path, sharp: Literal["off", "on"], size: tuple[int, int]
 ) -> None:
     path = save_jpeg(tmp_path / "photo.jpg", coffee(size))
     model = refined(rilievo.load_model(), flip=False, tile=None, sharp=sharp == "on", trim=True)

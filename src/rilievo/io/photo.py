@@ -157,7 +157,7 @@ def _from_file(
 
     def least(size: tuple[int, int]) -> tuple[int, int] | None:
         stored.append(size)
-        return least_size(size) if least_size is not None else None
+        return None if least_size is None else least_size(size)
 
     image = decode(file, name, size_bytes=size_bytes, max_pixels=max_pixels, least_size=least)
     return _from_loaded(image, name, own_depth, stored[0], file)
