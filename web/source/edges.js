@@ -2,7 +2,7 @@
 //
 // A stack is { height, width, fields } of float32 arrays of one size.
 
-const REACH = 5, STEP = 0.02, NOISE = 3e-3, NEAR = 0.4, MOST_PROOF = 2, PRIOR = 2, HARDNESS = 2, TINY = 1e-6;
+const REACH = 5, STEP = 0.02, NOISE = 0.012, NEAR = 0.4, MOST_PROOF = 2, PRIOR = 2, HARDNESS = 2, TINY = 1e-6;
 const [ALIKE, UNLIKE] = [15, 30].map((degrees) => Math.cos((degrees * Math.PI) / 180));
 
 const clip = (value, low, high) => (value < low ? low : value > high ? high : value);
@@ -145,18 +145,19 @@ export function unexplained(field, normals, focal, height, width) {
   return part.map((each, at) => clip((2 * each) / (whole[at] + TINY) - 0.5, 0, 1));
 }
 
-// The values at one place with a pixel of a ramp on one of its sides, written into `values` at `to`.
-// `fields` has numbers of `sides` at `at`, one array each; `colours` the same at `place`.
-export function decide(fields, at, colours, place, values, to) {
-  const gate = fields[0][at], count = values.length;
-  if (!gate) return;
-  let proof = fields[2][at];
-  for (let colour = 0; colour < 3; colour++) proof += fields[3 + colour][at] * colours[colour][place];
-  const odds = clip(proof, -MOST_PROOF, MOST_PROOF) + fields[1][at];
-  const share = clip(HARDNESS * odds + 0.5, 0, 1);
-  for (let each = 0; each < count; each++) {
-    const near = fields[6 + each][at], far = fields[6 + count + each][at], value = values[each][to];
-    values[each][to] = value + gate * (near + share * (far - near) - value);
+// Every pixel of a ramp on one of its sides, written into `values`; `fields` are those of `sides`.
+export function decide(fields, colours, values) {
+  const [gate, belief, offset] = fields, count = values.length;
+  for (let at = 0; at < gate.length; at++) {
+    if (!gate[at]) continue;
+    let proof = offset[at];
+    for (let colour = 0; colour < 3; colour++) proof += fields[3 + colour][at] * colours[colour][at];
+    const odds = clip(proof, -MOST_PROOF, MOST_PROOF) + belief[at];
+    const share = clip(HARDNESS * odds + 0.5, 0, 1);
+    for (let each = 0; each < count; each++) {
+      const near = fields[6 + each][at], far = fields[6 + count + each][at], value = values[each][at];
+      values[each][at] = value + gate[at] * (near + share * (far - near) - value);
+    }
   }
 }
 

@@ -3,14 +3,21 @@
 
 import { calm, decide, sides, unexplained, windowed } from "./edges.js";
 import { isDepth } from "./preparation.js";
-import { FILTERS, resizedField, resizedPicture, shrunk } from "./resample.js";
+import { FILTERS, resizedField, resizedPicture, shrunkRoughly } from "./resample.js";
 
-const COARSE = 72_000, FINE = 400_000; // pixels
-const PASSES = 3, ENLARGED = 1.2, AFFINE_SPAN = 1.5, JUMP = 0.04;
+const LOW = 72_000, COARSE = 40_000, FINE = 400_000; // pixels
+const LARGEST_FACTOR = 3, PASSES = 3, ENLARGED = 1.2, AFFINE_SPAN = 1.5, JUMP = 0.04;
 
 function sizeWithin(height, width, most) {
   const factor = Math.min(1, Math.sqrt(most / (height * width)));
   return [height, width].map((side) => Math.max(1, Math.round(side * factor)));
+}
+
+// Size of the grid on which sides are searched.
+function sizeOfSearch(height, width, fine) {
+  const pixels = height * width, enlarged = Math.min(LARGEST_FACTOR, Math.trunc(Math.sqrt(LOW / pixels)));
+  if (enlarged < 2) return sizeWithin(height, width, pixels <= LOW ? COARSE : LOW);
+  return [Math.min(enlarged * height, fine[0]), Math.min(enlarged * width, fine[1])];
 }
 
 function percentiles(values, shares) {
@@ -33,45 +40,16 @@ function spaceOf(depth, valid, kind) {
   return { enter: (each) => (each - middle) * scale, leave: (each) => each / scale + middle };
 }
 
-// For every pixel of a line the two of a shorter one around it, and the second's weight.
+// For every pixel of a line the one before it on a shorter line, never the last, and the next one's
+// weight.
 function taps(source, target) {
-  const first = new Int32Array(target), second = new Int32Array(target), share = new Float32Array(target);
+  const first = new Int32Array(target), share = new Float32Array(target);
   for (let each = 0; each < target; each++) {
     const at = Math.max(0, Math.min(source - 1, ((each + 0.5) * source) / target - 0.5));
-    first[each] = Math.min(Math.trunc(at), Math.max(source - 2, 0));
-    second[each] = Math.min(first[each] + 1, source - 1);
+    first[each] = Math.min(Math.trunc(at), source - 2);
     share[each] = at - first[each];
   }
-  return { first, second, share };
-}
-
-// Calls `act(place, corners, weights)` for the pixels of a fine picture with a chosen one among
-// their four neighbours on a coarse one; the two arrays are used again for the next.
-function eachPlace(chosen, [rows, columns], [height, width], act) {
-  const vertical = taps(rows, height), horizontal = taps(columns, width);
-  const corners = new Int32Array(4), weights = new Float32Array(4), line = new Uint8Array(columns);
-  let last = -1;
-  for (let row = 0; row < height; row++) {
-    const up = vertical.first[row] * columns, low = vertical.second[row] * columns, fall = vertical.share[row];
-    if (up !== last) {
-      for (let column = 0; column < columns; column++) line[column] = chosen[up + column] | chosen[low + column];
-      last = up;
-    }
-    for (let column = 0; column < width; column++) {
-      const left = horizontal.first[column], right = horizontal.second[column];
-      if (!(line[left] | line[right])) continue;
-      const slide = horizontal.share[column];
-      corners[0] = up + left;
-      corners[1] = up + right;
-      corners[2] = low + left;
-      corners[3] = low + right;
-      weights[0] = (1 - fall) * (1 - slide);
-      weights[1] = (1 - fall) * slide;
-      weights[2] = fall * (1 - slide);
-      weights[3] = fall * slide;
-      act(row * width + column, corners, weights);
-    }
-  }
+  return { first, share };
 }
 
 // The same field with the means of their surroundings where it is not valid.
@@ -126,69 +104,80 @@ function removeSpecks(values, height, width) {
 }
 
 // The function that brings fields of the fine picture to the photograph's size: bilinear, but for
-// the pixels at steps of `field`, which take the side that has more weight.
-function enlarger(field, ramp, fine, whole) {
-  if (fine[0] === whole[0] && fine[1] === whole[1]) return (values) => values;
-  const low = windowed(field, ...fine, "least", 1), high = windowed(field, ...fine, "most", 1);
-  const step = ramp.map((each, at) => (each && high[at] - low[at] > JUMP ? 1 : 0));
+// the pixels between four of a step of `field`, which take the side that has more weight. In float32
+// as in Python, where both sides may have the same weight.
+function enlarger(field, ramp, [rows, columns], whole) {
+  const [height, width] = whole, corners = [0, 1, columns, columns + 1], round = Math.fround;
+  if (rows === height && columns === width) return (values) => values;
+  const middle = new Float32Array(rows * columns), step = new Uint8Array(rows * columns);
+  for (let row = 0; row < rows - 1; row++) {
+    for (let at = row * columns, end = at + columns - 1; at < end; at++) {
+      if (!corners.some((corner) => ramp[at + corner])) continue;
+      const ends = corners.map((corner) => field[at + corner]), low = Math.min(...ends), high = Math.max(...ends);
+      middle[at] = round(low + high) / 2;
+      step[at] = high - low > JUMP ? 1 : 0;
+    }
+  }
+  const down = taps(rows, height), across = taps(columns, width);
   return (values) => {
-    const large = resizedField({ height: fine[0], width: fine[1], values }, whole).values;
-    eachPlace(step, fine, whole, (place, corners, weights) => {
-      let least = Infinity, most = -Infinity, all = 0, far = 0;
-      for (const corner of corners) {
-        least = Math.min(least, field[corner]);
-        most = Math.max(most, field[corner]);
+    const large = resizedField({ height: rows, width: columns, values }, whole).values, shares = new Float32Array(4);
+    // The sum over the four corners, each with its share of a row.
+    const weighted = (fall, [one, two, three, four]) => {
+      const upper = round(one + two);
+      return round(upper + round(fall * round(round(three + four) - upper)));
+    };
+    for (let row = 0; row < height; row++) {
+      const fall = down.share[row];
+      for (let column = 0; column < width; column++) {
+        const at = down.first[row] * columns + across.first[column];
+        if (!step[at]) continue;
+        const slide = across.share[column];
+        const own = (far) => {
+          corners.forEach((corner, each) => {
+            shares[each] = field[at + corner] > middle[at] === far ? (each % 2 ? slide : 1 - slide) : 0;
+          });
+          return weighted(fall, shares);
+        };
+        const far = own(true), all = far > 0.5 ? far : own(false);
+        large[row * width + column] = weighted(fall, shares.map((share, each) => share * values[at + corners[each]])) / all;
       }
-      const middle = Math.fround(Math.fround(least + most) / 2);
-      for (let each = 0; each < 4; each++) if (field[corners[each]] > middle) far += weights[each];
-      let sum = 0;
-      for (let each = 0; each < 4; each++) {
-        if (field[corners[each]] > middle !== far > 0.5) continue;
-        sum += weights[each] * values[corners[each]];
-        all += weights[each];
-      }
-      large[place] = sum / all;
-    });
+    }
     return large;
   };
 }
 
 // The values on the fine grid and how they are enlarged. `given` is a stack of fields at one size,
 // of which the first decides; `ramps` a field that says where its slopes may be ramps, or null.
-function sharp(given, [height, width], photo, ramps) {
+function sharp(given, size, photo, ramps) {
   const whole = [photo.height, photo.width], fine = sizeWithin(...whole, FINE);
-  const small = shrunk(photo, fine), coarse = sizeWithin(height, width, COARSE);
-  const seen = colours(resizedPicture(small, coarse, FILTERS.box));
+  const small = shrunkRoughly(photo, fine), coarse = sizeOfSearch(...size, fine);
   const at = (fields, from, to) =>
     fields.map((values) => resizedField({ height: from[0], width: from[1], values }, to).values.slice());
-  const [gate] = ramps ? at([ramps], [height, width], coarse) : [null];
+  const [share] = ramps ? at([ramps], size, coarse) : [null];
+  if (coarse[0] > size[0]) [given, size] = [at(given, size, coarse), coarse];
+  const seen = colours(resizedPicture(small, coarse, FILTERS.box));
   const found = () => {
     const fields = sides(values, seen, ...coarse);
-    if (gate) fields[0].forEach((each, place) => { fields[0][place] = each * gate[place]; });
+    if (share) fields[0].forEach((each, place) => { fields[0][place] = each * share[place]; });
     return fields;
   };
-  let values = at(given, [height, width], coarse), fields = found();
-  const same = coarse[0] === height && coarse[1] === width;
-  if (same) values[0] = calm(values[0], fields[0], ...coarse);
+  let values = at(given, size, coarse), fields = found();
+  if (size[0] * size[1] <= LOW) {
+    const [gate] = at([fields[0]], coarse, size);
+    given = [calm(given[0], gate, ...size), ...given.slice(1)];
+    values = at(given, size, coarse);
+  }
   for (let pass = 1; pass < PASSES; pass++) {
-    for (let each = 0; each < values[0].length; each++) decide(fields, each, seen, each, values, each);
+    decide(fields, seen, values);
     fields = found();
   }
   // A finer answer than the grid keeps its detail where there is no ramp.
-  values = at(same ? values : given, same ? coarse : [height, width], fine);
-  const finer = colours(small), ramp = new Uint8Array(fine[0] * fine[1]);
-  const here = fields.map(() => new Float32Array(1)), steep = fields[0].map((each) => (each > 0 ? 1 : 0));
-  eachPlace(Uint8Array.from(steep), coarse, fine, (place, corners, weights) => {
-    ramp[place] = 1;
-    for (let field = 0; field < fields.length; field++) {
-      let sum = 0;
-      for (let each = 0; each < 4; each++) sum += fields[field][corners[each]] * weights[each];
-      here[field][0] = sum;
-    }
-    decide(here, 0, finer, place, values, place);
-  });
+  const same = coarse[0] === size[0] && coarse[1] === size[1];
+  values = at(same ? values : given, size, fine);
+  fields = at(fields, coarse, fine);
+  decide(fields, colours(small), values);
   removeSpecks(values, ...fine);
-  return { values, fine, enlarge: enlarger(values[0], ramp, fine, whole) };
+  return { values, enlarge: enlarger(values[0], fields[0].map((each) => (each > 0 ? 1 : 0)), fine, whole) };
 }
 
 // A network's answer at the photograph's size: { depth, valid, normal }, where `valid` is null if all
@@ -212,7 +201,7 @@ export function atPhotographSize({ depth, valid: seen, normals }, photo, camera,
   const ramps = normals && isDepth(kind) ? unexplained(given[0], given.slice(1), focal, ...size) : null;
   const { values, enlarge } = sharp(given, size, photo, ramps);
   return {
-    depth: enlarge(values[0]).map(space.leave),
+    depth: enlarge(values[0].map(space.leave)),
     valid: plain.valid,
     normal: normals && ((axis) => enlarge(values[1 + axis])),
   };
