@@ -39,7 +39,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(person).save(folder / "person.png")
     Image.fromarray(person).save(folder / "person.jpg", quality=90)
     Image.fromarray(barred).save(folder / "barred.png")
-    Image.fromarray(data.coffee()).resize((1500, 1000)).save(folder / "large.png")
+    Image.fromarray(data.coffee()).resize((2700, 2000)).save(folder / "large.png", compress_level=1)
     return folder
 
 

@@ -93,14 +93,13 @@ function down(picture, { first, many, weights, most }) {
 // The pixels of a picture, or of a box [left, top, right, bottom] of it, at another size.
 export function resizedPicture(picture, [height, width], filter, box) {
   const [left, top, right, bottom] = (box ?? [0, 0, picture.width, picture.height]).map(Math.fround);
-  let result = picture;
-  if (width !== picture.width || left || right !== width) {
-    result = across(result, whole(taps(picture.width, left, right, width, filter)));
-  }
-  if (height !== picture.height || top || bottom !== height) {
-    result = down(result, whole(taps(picture.height, top, bottom, height, filter)));
-  }
-  return result;
+  const sideways = (from) => (width !== picture.width || left || right !== width
+    ? across(from, whole(taps(picture.width, left, right, width, filter))) : from);
+  const downwards = (from) => (height !== picture.height || top || bottom !== height
+    ? down(from, whole(taps(picture.height, top, bottom, height, filter))) : from);
+  // The order in which Pillow 13 rounds.
+  const isTall = picture.height - height > Math.max(0, 2 * (picture.width - width));
+  return isTall ? sideways(downwards(picture)) : downwards(sideways(picture));
 }
 
 // Means of boxes of pixels; those at the right and lower edge have what is left.
