@@ -2,12 +2,14 @@
 
 import random
 from pathlib import Path
+from unittest.mock import Mock
 
 import h5py
 import numpy as np
 import pytest
 from scipy.io import savemat
 
+from rilievo.datasets import mat_file
 from rilievo.datasets.mat_file import read_mat
 from rilievo.errors import InputError
 
@@ -58,3 +60,15 @@ def test_whatever_byte_is_wrong_the_answer_is_arrays_or_one_line(write, tmp_path
         assert reason is None or ("a.mat" in reason and "\n" not in reason)
         refused += reason is not None
     assert refused > 20
+
+
+def test_an_interrupted_read_leaves_no_answer_to_the_next_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in (("a", 5), ("b", 2)):
+        savemat(tmp_path / f"{name}.mat", {"x": np.zeros((size, size))})
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(mat_file.pickle, "load", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            read_mat(tmp_path / "a.mat", "x")
+    assert read_mat(tmp_path / "b.mat", "x")["x"].shape == (2, 2)

@@ -1,17 +1,20 @@
 """Laws of sharpening: constants, steps, planes, scale, kinds, what is not valid, and the rest."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from jaxtyping import Float32, UInt8
 from PIL import Image
+from skimage import data
 
 import rilievo
 from rilievo.models.base import Inference
 from rilievo.models.refinement import Tiled
 from rilievo.models.resizing import resize
 from rilievo.models.sharpening import Sharpened, sharpen
+from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import refined
 from rilievo.types import DepthKind, Photo
 
@@ -195,3 +198,12 @@ def test_sharpening_goes_with_tiles_and_does_not_change_the_network_answer() -> 
     [prediction] = tiled.predict([photo])
     assert np.isfinite(prediction.depth.values).all()
     assert prediction == tiled.finish(replace(tiled.infer([photo])[0]), photo)
+
+
+def test_depth_does_not_depend_on_the_other_outputs(tmp_path: Path) -> None:
+    photo = tmp_path / "coffee.png"
+    Image.fromarray(data.coffee()).resize((450, 300)).save(photo)
+    for name, outputs in (("plain", "npy"), ("whole", "npy,normals-npy")):
+        rilievo.predict_files([photo], PredictOptions(output=tmp_path / name, save=outputs))
+    plain, whole = (np.load(tmp_path / each / "coffee.depth.npy") for each in ("plain", "whole"))
+    np.testing.assert_array_equal(plain, whole)

@@ -69,7 +69,7 @@ def _unknown(said: str, options: Sequence[OptionFacts]) -> str | None:
 
 def _missing_value(said: str, options: Sequence[OptionFacts]) -> str | None:
     option = _of(re.match(r"Missing value for argument '([^']+)'", said), options)
-    return None if option is None else f"{option.flags[-1]} is given without {option.metavar}"
+    return None if option is None else f"{_label(option)} is given without {option.metavar}"
 
 
 def _choice(said: str, options: Sequence[OptionFacts]) -> str | None:

@@ -192,17 +192,22 @@ class _Scipy:
             except (OSError, EOFError, pickle.UnpicklingError) as error:
                 self._close()
                 raise _damaged(path, ValueError("SciPy cannot survive it")) from error
+            except BaseException:
+                self._close()  # or its answer, still on the way, would be taken for the next file's
+                raise
         if isinstance(answer, str):
             raise _damaged(path, ValueError(answer))
         return answer
 
     def _running(self) -> "subprocess.Popen[bytes]":
         # A forked process does not share the child of its parent.
-        if self._child is None or self._process != os.getpid():
+        child = self._child
+        if child is None or self._process != os.getpid() or child.poll() is not None:
             if find_spec("scipy") is None:
                 raise MissingExtraError("reading MATLAB files", "evaluate")
             pipe = subprocess.PIPE
-            command = [sys.executable, "-c", _CHILD]
+            # -P: a pickle.py of the current folder is not imported.
+            command = [sys.executable, "-P", "-c", _CHILD]
             self._child = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
             )

@@ -39,7 +39,12 @@ def line(prediction: Prediction) -> str:
 
 
 def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image:
-    """Draw depth in colours, as ``--save colour`` writes it."""
+    """Draw depth in colours, as ``--save colour`` writes it.
+
+    Raises:
+        NoDepthError: If the prediction has no depth.
+        OptionError: If there is no such colour map.
+    """
     options = SaveOptions() if colour_map is None else SaveOptions(colour_map=colour_map)
     depth = prediction.depth
     limits = picture_range(depth, options)
@@ -71,7 +76,11 @@ def framed_page(prediction: Prediction) -> str:
 
 
 def points(prediction: Prediction, step: int | None = None) -> PointCloud:
-    """Make the points that ``--save ply`` writes."""
+    """Make the points that ``--save ply`` writes.
+
+    Raises:
+        InputError: If the depth is of an affine kind, or the camera is not known.
+    """
     options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
     return surfaces.point_cloud(
         depth.depth(),

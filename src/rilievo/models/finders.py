@@ -52,7 +52,11 @@ MODELS: OpenTable[ModelCard] = OpenTable({card.name: card for card in _CARDS}, "
 
 
 def find_card(name: str) -> ModelCard:
-    """Find the card of a model by its name, its repository on the hub, or its ``module:load``."""
+    """Find the card of a model by its name, its repository on the hub, or its ``module:load``.
+
+    Raises:
+        ModelError: If there is no such model; the message has the nearest names.
+    """
     if name in KINDS:
         return KINDS[name]
     if name in diffusion_cards.REPOSITORIES:

@@ -141,12 +141,12 @@ class Results:
         formats, metres = self._with_broken(job), metres_of(self.options, job, photo.shape)
         if photo.full_size is not None and Need.PHOTO in parts_of(formats):
             photo = replace(photo, pixels=read_photo(job.source).pixels, full_size=None)
-        if Need.NORMALS not in parts_of(formats) and metres.camera_height is None:
-            # Without normals, sharpening follows the edges for two fields instead of five.
-            inference = replace(inference, normals=None)
         finished = self.model.finish(inference, photo)
         own = photo.own_depth if self.options.own_depth == "on" else None
         prediction, remark = in_metres(finished, metres, markers=self.options.markers, own=own)
+        if Need.NORMALS not in parts_of(formats):
+            # Only now: sharpening asks the network's normals, whatever is written.
+            prediction = prediction.but(normals=None)
         for each in filter(None, (remark, border_note(self.model, photo))):
             self.note(f"{printable(job.source)}: {each}")
         if self.options.known_table is None and prediction.calibration is not None:

@@ -56,15 +56,15 @@ def finish(
 ) -> Result:
     """Bring an answer to the photograph's size, and to metres where a size is known."""
     metres = asked.metres()
-    if without_normals and metres.camera_height is None:
-        # Sharpening follows the edges for two fields then, instead of five.
-        inference = replace(inference, normals=None)
     prediction = model.finish(inference, photo)
     own = photo.own_depth if asked.own_depth == "on" else None
     prediction, remark = in_metres(prediction, metres, markers=asked.markers, own=own)
     remarks = [remark, border_note(model, photo)]
     if prediction.calibration is not None:
         remarks.append(trust(prediction.calibration))
+    if without_normals:
+        # Only now: sharpening asks the network's normals, whatever is written.
+        prediction = prediction.but(normals=None)
     made_by = replace(prediction.made_by, model=shown)
     words = tuple(in_request_words(each) for each in filter(None, remarks))
     return Result(prediction=prediction.but(made_by=made_by), remarks=words)

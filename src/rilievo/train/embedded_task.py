@@ -92,7 +92,8 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     task = EmbeddedTask(config, network, frames, run, fabric, provenance)
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    fingerprint = hashlib.sha256(repr(shapes).encode()).hexdigest()
+    printed = repr(shapes) + (config.depth_loss or "")
+    fingerprint = hashlib.sha256(printed.encode()).hexdigest()
     engine = Engine(task, run, fabric=fabric, fingerprint=fingerprint)
     engine.go(tensorboard=tensorboard, stop_at=stop_at)
     return task.average

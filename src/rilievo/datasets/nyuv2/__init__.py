@@ -162,7 +162,8 @@ def _recognised(root: Path) -> Layout:
     raise InputError(
         f"{root}: is no NYU Depth V2 that we know; expected {_LABELLED_NAME}, folders of "
         "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, GeoNet's .mat files, or .ppm "
-        f"with .pgm; found {found_in(root)}"
+        "with .pgm (DSINE's NNNNNN_img.png are dataset 'dsine', split 'nyuv2'); found "
+        f"{found_in(root)}"
     )
 
 
