@@ -208,11 +208,11 @@ class _Scipy:
             pipe = subprocess.PIPE
             # -P: a pickle.py of the current folder is not imported.
             command = [sys.executable, "-P", "-c", _CHILD]
-            self._child = subprocess.Popen(
+            child = self._child = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
             )
             self._process = os.getpid()
-        return self._child
+        return child
 
     def _close(self) -> None:
         if self._child is not None and self._process == os.getpid():
