@@ -25,15 +25,24 @@ def test_numbers_texts_cells_and_structs_are_read(tmp_path: Path, compressed: bo
     np.testing.assert_array_equal(found["data"]["K"].item(), np.eye(3))
 
 
-def test_a_file_that_ends_the_reader_is_refused_and_the_next_one_is_read(tmp_path: Path) -> None:
+def test_a_file_that_ends_the_reader_is_refused_and_the_next_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     savemat(tmp_path / "a.mat", {"x": np.eye(2)})
     read_mat(tmp_path / "a.mat")
     child = mat_file._SCIPY._child
     assert child is not None
     child.kill()
     child.wait()
-    with pytest.raises(InputError, match=r"a\.mat: this MATLAB file is damaged"):
-        read_mat(tmp_path / "a.mat")
+    with monkeypatch.context() as during:
+        during.setattr(child, "poll", lambda: None)  # it ends after it was asked
+        with pytest.raises(InputError, match=r"a\.mat: this MATLAB file is damaged"):
+            read_mat(tmp_path / "a.mat")
+    np.testing.assert_array_equal(read_mat(tmp_path / "a.mat")["x"], np.eye(2))
+    child = mat_file._SCIPY._child
+    assert child is not None
+    child.kill()
+    child.wait()
     np.testing.assert_array_equal(read_mat(tmp_path / "a.mat")["x"], np.eye(2))
 
 

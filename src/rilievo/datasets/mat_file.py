@@ -202,7 +202,10 @@ class _Scipy:
     def _running(self) -> "subprocess.Popen[bytes]":
         # A forked process does not share the child of its parent.
         child = self._child
-        if child is None or self._process != os.getpid() or child.poll() is not None:
+        if child is not None and self._process == os.getpid() and child.poll() is not None:
+            self._close()  # it was killed while nothing was read
+            child = None
+        if child is None or self._process != os.getpid():
             if find_spec("scipy") is None:
                 raise MissingExtraError("reading MATLAB files", "evaluate")
             pipe = subprocess.PIPE
