@@ -270,9 +270,10 @@ class Prediction(DeferredParts, PredictionMethods):
             NoDepthError: If the model predicts normals only; ``depth_or_none`` is None then.
         """
         if self.depth_or_none is None:
+            others = [name for name in ("normals", "confidence") if self.has(name)]
             raise NoDepthError(
                 f"model '{self.made_by.model}' gives no depth, only "
-                f"{' and '.join(self._parts()) or 'nothing'}: ask for .depth_or_none, or take "
+                f"{' and '.join(others) or 'nothing'}: ask for .depth_or_none, or take "
                 "a model of depth ('rilievo models' lists them)"
             )
         return self.depth_or_none
@@ -287,10 +288,6 @@ class Prediction(DeferredParts, PredictionMethods):
         if self.camera is None:
             raise InputError("this prediction has no camera: predict again with camera= or fov=")
         return self.camera
-
-    def _parts(self) -> list[str]:
-        """Names of the parts besides depth."""
-        return [name for name in ("normals", "confidence") if self.has(name)]
 
     @property
     def shape(self) -> tuple[int, int]:

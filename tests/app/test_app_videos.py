@@ -34,7 +34,7 @@ def begin(app: App, content: bytes, query: str = "save=colour,png16") -> Any:
 
 
 def follow(app: App, id: str, until: tuple[str, ...] = ("done", "failed")) -> dict[str, Any]:
-    """What the page is told, once the work has come to a state."""
+    """Answer to the page once the work has come to a state."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         about = app.client.get(f"/app/results/{id}").json()

@@ -160,7 +160,7 @@ def test_furnished_rooms_have_the_models(bank: TextureBank) -> None:
 
 
 def test_models_join_what_is_drawn_by_chance(bank: TextureBank) -> None:
-    """In close views of rooms, many of the solids are models."""
+    """Many of the solids in close views of rooms are models."""
     seeds = range(8)
     shot_at = [next(shots(seed, bank, SIZE, Kind.NEAR_VIEWS)) for seed in seeds]
     assert sum((shot.scene.solids["shape"] == MESH).any() for shot in shot_at) >= 5

@@ -49,7 +49,7 @@ class AppOptions(ServeOptions):
     """Port of the page; 0 takes a free one."""
     open: bool = False
     """Open the page in this machine's browser."""
-    offer: Annotated[str | None, tyro.conf.arg(metavar="NAME,...|all")] = None  # type: ignore[assignment]
+    offer: Annotated[str | None, tyro.conf.arg(metavar="NAME,...|all")] = None
     """Other models that visitors may choose, separated by commas; weights are downloaded at first
     use. 'all' is every model whose extra is installed, which is the default if only this machine
     can reach the page; otherwise the default is none. Paid models are never offered."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
+from typing import Any
 
 import h11
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,7 +30,7 @@ class ImpatientProtocol(H11Protocol):
     _ending: asyncio.TimerHandle | None = None
     _was_closing = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._watch()

@@ -65,7 +65,7 @@ class ServeOptions(EngineOptions):
     model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME")] = DEFAULT_MODEL
     """Model that answers unless a request names another: a name that 'rilievo models' lists, an
     ONNX file, or a run of 'rilievo train'."""
-    offer: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = ""
+    offer: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
     """Other models that requests may name; weights are fetched at their first use."""
     batch: int = 8
     """Most photographs of one size that go through the network together."""
@@ -124,7 +124,7 @@ class ServeOptions(EngineOptions):
     @property
     def offered(self) -> tuple[str, ...]:
         """Names of models that requests may name, the default one first."""
-        return tuple(dict.fromkeys((self.model, *_listed(self.offer))))
+        return tuple(dict.fromkeys((self.model, *_listed(self.offer or ""))))
 
     @property
     def threads_at_work(self) -> int:
