@@ -1,3 +1,7 @@
 """The version of rilievo, from which the package's metadata is made."""
 
 VERSION = "0.1.0"
+
+PROCESSING = 2
+"""Raised whenever one model with the same options gives other predictions than before, as when
+sharpening changed. Results and caches of another number are refused rather than mixed."""

@@ -200,6 +200,13 @@ def test_a_calibration_without_an_entry_names_it(root: Path, missing: str) -> No
         dataset.truth(dataset.ids[0])
 
 
+def test_a_camera_that_is_none_is_told_with_its_file(root: Path) -> None:
+    write_calibration(root, camera=CAMERA_TEXT.replace("P_rect_02: 5.0e+01", "P_rect_02: 0"))
+    dataset = opened(root)
+    with pytest.raises(InputError, match=r"calib_cam_to_cam\.txt: .*focal"):
+        dataset.truth(dataset.ids[0])
+
+
 def test_a_calibration_with_too_few_numbers_says_so(root: Path) -> None:
     write_calibration(root, laser=LASER_TEXT.replace("T: 0 0", "T: 0"))
     dataset = opened(root)

@@ -13,6 +13,7 @@ from rilievo.errors import OptionError, OutputError
 from rilievo.evaluate.compare import compare
 from rilievo.evaluate.comparison_tables import (
     comma_separated,
+    csv_text,
     disagreements,
     latex,
     markdown,
@@ -141,3 +142,7 @@ def test_the_command_shows_five_metrics_unless_all_are_asked_for(
     ]
     assert main(["compare", *runs, "-o", str(tmp_path / "c.csv")]) == 0
     assert "silog_half" in (tmp_path / "c.csv").read_text()
+
+
+def test_a_table_without_rows_keeps_its_header() -> None:
+    assert csv_text(("model", "value"), []) == "model,value\n"

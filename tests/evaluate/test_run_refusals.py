@@ -12,6 +12,7 @@ from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.table import read_evaluation
 from rilievo.io.verification import verify
 from rilievo.models import load_model
+from rilievo.version import PROCESSING
 from tiny_evaluation import run_tiny, write_predictions
 from tiny_networks import MakeNetwork
 
@@ -118,6 +119,15 @@ def test_when_nothing_can_be_scored_the_first_reason_is_said(root: Path, tmp_pat
     for path in (root / "depth").rglob("*.npy"):
         np.save(path, np.zeros((48, 64), np.float32))
     with pytest.raises(InputError, match="none of the 6 images could be scored; the first, room0"):
+        run_tiny("rilievo/small", root, output=tmp_path / "out")
+
+
+def test_predictions_of_another_way_of_processing_are_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_tiny("rilievo/small", root, output=tmp_path / "out")
+    monkeypatch.setattr("rilievo.models.base.PROCESSING", PROCESSING + 1)
+    with pytest.raises(OptionError, match=f"processing: {PROCESSING}, not {PROCESSING + 1}"):
         run_tiny("rilievo/small", root, output=tmp_path / "out")
 
 

@@ -25,6 +25,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files, without_effect
 from rilievo.predicting.summary import Summary
 from rilievo.types import Camera, CameraSource, DepthKind
+from rilievo.version import PROCESSING
 
 MakeNetwork = Callable[..., Path]
 
@@ -109,6 +110,16 @@ def test_a_second_run_with_other_options_is_refused(
     assert words in summary.failures[0]
     assert "--overwrite" in summary.failures[0]
     assert contents(tmp_path / "out") == before
+
+
+def test_results_of_another_way_of_processing_are_not_gone_on_with(
+    tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    run(make_network(), tmp_path / "out", photo)
+    monkeypatch.setattr("rilievo.models.base.PROCESSING", PROCESSING + 1)
+    [failure] = run(make_network(), tmp_path / "out", photo, resume=True).failures
+    assert f"processing was {PROCESSING}" in failure
 
 
 def test_resuming_without_an_option_that_was_there_is_refused(

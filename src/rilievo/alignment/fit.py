@@ -49,6 +49,10 @@ def to_depth(depth: DepthMap, fit: Fit) -> Float32[np.ndarray, "h w"]:
 
     With a fitted shift, valid pixels can come out zero, negative or infinite; the caller handles
     them.
+
+    Args:
+        depth: Depth map of the kind that was fitted.
+        fit: Line from its values to depth [m], inverse depth [1/m] or log depth.
     """
     height, width = depth.shape
     result = np.zeros(depth.shape, np.float32)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.datasets.base import DatasetCard, Request
 from rilievo.datasets.files import found_in, read_pickle, walk
+from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
 from rilievo.io.numbers import read_numbers
@@ -96,12 +97,11 @@ class Dsine(PhotoFiles[_Entry]):
         length = np.sqrt(np.square(towards).sum(axis=0))
         valid = valid & np.isfinite(length) & (length > 0)
         unit = np.where(valid, towards / np.where(valid, length, 1), 0)
-        K = read_numbers(entry.intrinsics).astype(np.float64)
         return Truth(
             id=id,
             normals=unit.astype(np.float32),
             normals_valid=valid,
-            camera=Camera(K=K),
+            camera=Camera(K=read_K(entry.intrinsics)),
             scene=id.rpartition("/")[0] if self.request.split in _WITH_SCENES else None,
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.datasets.files import numbers_of, text_lines
-from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.datasets.intrinsics_file import camera_of, pinhole_K
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import rigid
 from rilievo.types import Camera
@@ -83,9 +83,11 @@ def read_camera(day: Path, camera: str) -> KittiCamera:
     entries = _entries(path)
     number = camera[-2:]
     width, height = _array(entries, f"S_rect_{number}", (2,), path).tolist()
+    P = _array(entries, f"P_rect_{number}", (3, 4), path)
+    camera_of(P[:, :3], path)
     return KittiCamera(
         shape=(int(height), int(width)),
-        P=_array(entries, f"P_rect_{number}", (3, 4), path),
+        P=P,
         R=_array(entries, "R_rect_00", (3, 3), path),
     )
 

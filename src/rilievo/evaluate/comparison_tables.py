@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -189,50 +189,41 @@ def markdown(comparison: Comparison) -> str:
     return text_of("comparison.md", comparison=comparison, words=wording)
 
 
+_COLUMNS = (
+    *("model", "published", "alignment", "metric", "unit", "better", "value", "low", "high"),
+    *("rank", "best", "reference", "difference", "difference_low", "difference_high", "p"),
+    *("images", "source"),
+)
+
+
 def comma_separated(comparison: Comparison) -> str:
     """One line a row and metric; no text in it is a formula."""
     return csv_text(
-        _record(row, column, row.cells[column.metric])
-        for row in comparison.rows
-        for column in comparison.columns
-        if column.metric in row.cells
+        _COLUMNS,
+        (
+            _cells(row, column, row.cells[column.metric])
+            for row in comparison.rows
+            for column in comparison.columns
+            if column.metric in row.cells
+        ),
     )
 
 
-def csv_text(records: Iterable[Mapping[str, object]]) -> str:
-    """Records of the same fields as lines of CSV, under a header."""
-    file, first = io.StringIO(), True
-    for record in records:
-        table = csv.DictWriter(file, list(record), lineterminator="\n")
-        if first:
-            table.writeheader()
-        table.writerow(record)
-        first = False
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as lines of CSV, under a header."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([header, *rows])
     return file.getvalue()
 
 
-def _record(row: Row, column: Column, cell: Cell) -> dict[str, object]:
+def _cells(row: Row, column: Column, cell: Cell) -> list[object]:
     each, ours = cell.difference, not row.is_published
-    return {
-        "model": cell_text(row.name),
-        "published": row.is_published,
-        "alignment": row.alignment,
-        "metric": cell_text(column.metric),
-        "unit": column.unit,
-        "better": column.better,
-        "value": cell.value,
-        "low": cell.low,
-        "high": cell.high,
-        "rank": cell.rank,
-        "best": cell.is_best,
-        "reference": cell_text(column.reference) if ours else None,
-        "difference": each and each.mean,
-        "difference_low": each and each.low,
-        "difference_high": each and each.high,
-        "p": each and each.p,
-        "images": len(column.ids) if ours else None,
-        "source": cell_text(row.source or ""),
-    }
+    cells: list[object] = [cell_text(row.name), row.is_published, row.alignment]
+    cells += [cell_text(column.metric), column.unit, column.better]
+    cells += [cell.value, cell.low, cell.high, cell.rank, cell.is_best]
+    cells += [cell_text(column.reference) if ours else None]
+    cells += [None] * 4 if each is None else [each.mean, each.low, each.high, each.p]
+    return [*cells, len(column.ids) if ours else None, cell_text(row.source or "")]
 
 
 def latex(comparison: Comparison) -> str:

@@ -57,29 +57,25 @@ def markdown(standings: Standings) -> str:
     return text_of("standings.md", **_content(standings))
 
 
+_COLUMNS = (
+    *("model", "mean_rank", "mean_rank_low", "mean_rank_high", "benchmark", "rank"),
+    *("in_mean_rank", "metric", "unit", "better", "value", "low", "high", "images"),
+)
+
+
 def comma_separated(standings: Standings) -> str:
     """One line a model, benchmark and metric; no text in it is a formula."""
-    return csv_text(
-        {
-            "model": cell_text(model.name),
-            "mean_rank": model.mean_rank,
-            "mean_rank_low": model.low,
-            "mean_rank_high": model.high,
-            "benchmark": cell_text(event.label),
-            "rank": model.ranks[event.label],
-            "in_mean_rank": event.label in standings.shared,
-            "metric": cell_text(column.metric),
-            "unit": column.unit,
-            "better": column.better,
-            "value": cell.value,
-            "low": cell.low,
-            "high": cell.high,
-            "images": event.comparison.images,
-        }
-        for model in standings.models
-        for event, column in columns_of(standings)
-        if (cell := event.cell(model.name, column.metric)) is not None
-    )
+    rows: list[list[object]] = []
+    for model in standings.models:
+        for event, column in columns_of(standings):
+            cell = event.cell(model.name, column.metric)
+            if cell is not None:
+                row: list[object] = [cell_text(model.name), model.mean_rank, model.low, model.high]
+                row += [cell_text(event.label), model.ranks[event.label]]
+                row += [event.label in standings.shared, cell_text(column.metric), column.unit]
+                row += [column.better, cell.value, cell.low, cell.high, event.comparison.images]
+                rows.append(row)
+    return csv_text(_COLUMNS, rows)
 
 
 def latex(standings: Standings) -> str:

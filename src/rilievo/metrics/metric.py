@@ -98,7 +98,15 @@ def value(metric: Metric[Pair], pair: Pair) -> float:
 
 
 def measure(metrics: Mapping[str, Metric[Pair]], pair: Pair) -> dict[str, float]:
-    """Values of every metric for one image; shared quantities are computed once."""
+    """Values of every metric for one image; shared quantities are computed once.
+
+    Args:
+        metrics: Metrics by name, all of one kind of pair.
+        pair: Prediction and ground truth of the image.
+
+    Raises:
+        InputError: If a metric needs a camera or a confidence that the pair lacks.
+    """
     return {name: value(metric, pair) for name, metric in metrics.items()}
 
 

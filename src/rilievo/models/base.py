@@ -20,7 +20,7 @@ from rilievo.models.resizing import resize, unit
 from rilievo.models.speeds import infer_timed
 from rilievo.sameness import no_hash, same_record
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
-from rilievo.version import VERSION
+from rilievo.version import PROCESSING, VERSION
 
 # An image in any form that ``rilievo.read_photo`` accepts, or one that was read already.
 ImageLike = Photo | PhotoSource
@@ -161,7 +161,7 @@ class Model(ABC):
             model=self.card.name,
             weights_sha256=self.weights_sha256,
             licence=self.card.licence,
-            settings=self.settings,
+            settings={**self.settings, "processing": PROCESSING},
             version=VERSION,
         )
 

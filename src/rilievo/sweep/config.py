@@ -195,7 +195,11 @@ class SweepOptions:
 
     @property
     def filling(self) -> BatchOptions | None:
-        """Processes that fill the feature cache; None where training fills it."""
+        """Processes that fill the feature cache; None where training fills it.
+
+        Raises:
+            OptionError: If the number of processes is less than one.
+        """
         if self.workers is None and self.ray is None:
             return None
         return BatchOptions(workers=self.workers, ray=self.ray)
