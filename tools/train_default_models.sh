@@ -56,7 +56,7 @@ evaluate() {
     for run in base small tiny; do
         [ -f "$folder/$run/small.onnx" ] || continue
         if [ ! "$folder/$run.onnx" -nt "$folder/$run/small.onnx" ]; then
-            python -m rilievo.train.recalibrate "$folder/$run/small.onnx" --real "${NYU:?}" \
+            python tools/recalibrate.py "$folder/$run/small.onnx" --real "${NYU:?}" \
                 -o "$folder/$run.onnx"
         fi
         files+=("$folder/$run.onnx")

@@ -1,5 +1,6 @@
 """The embedded network in 8 bits: what stays as it was, and what it is calibrated on."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+
+from int8 import calibration_frames, quantise_small
+
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel
 from rilievo.networks.small import TINY, SmallNet
 from rilievo.train.export import export_small
-from rilievo.train.int8 import calibration_frames, quantise_small
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Confidence calibrated on frames that a network was not trained on."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,9 @@ import onnxruntime
 import pytest
 import torch
 
-from rilievo.errors import InputError, OptionError
-from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.checksums import onnx_fault
-from rilievo.io.exif import assumed_camera
-from rilievo.networks.small import TINY, SmallNet
-from rilievo.train.export import export_small
-from rilievo.train.frames import Frame
-from rilievo.train.recalibrate import (
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+
+from recalibrate import (
     RECALIBRATED,
     Recalibration,
     disagreement,
@@ -23,6 +19,14 @@ from rilievo.train.recalibrate import (
     main,
     recalibrate,
 )
+
+from rilievo.errors import InputError, OptionError
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.io.checksums import onnx_fault
+from rilievo.io.exif import assumed_camera
+from rilievo.networks.small import TINY, SmallNet
+from rilievo.train.export import export_small
+from rilievo.train.frames import Frame
 
 
 def frames(count: int) -> list[Frame]:
@@ -100,7 +104,7 @@ def test_rendered_frames_count_beside_photographs(
     torch.manual_seed(1)
     before = tmp_path / "a.onnx"
     export_small(SmallNet(TINY).eval(), before)
-    monkeypatch.setattr("rilievo.train.recalibrate.held_out_frames", lambda _: frames(1))
+    monkeypatch.setattr("recalibrate.held_out_frames", lambda _: frames(1))
     told = []
     for name, given in (("alone", None), ("both", shards)):
         main(before, real=tmp_path, shards=given, output=tmp_path / f"{name}.onnx")

@@ -1,4 +1,4 @@
-"""Recalibration of an embedded model's confidence: ``python -m rilievo.train.recalibrate``.
+"""Recalibration of an embedded model's confidence: ``python tools/recalibrate.py``.
 
 A network learns the expected error of its depth mostly from frames that it was trained on, and
 there its errors are small. Where the slopes of its depth disagree with the normals that it predicts
@@ -254,7 +254,7 @@ def main(
     """Write an embedded network with its confidence calibrated.
 
     Args:
-        source: Network, as a run or ``rilievo.train.int8`` writes it.
+        source: Network, as a run or ``tools/int8.py`` writes it.
         real: Folder of NYU Depth V2's labelled frames; the training frames that are kept out of
             training are taken.
         shards: Folder of rendered scenes that it was not trained on; all frames are taken.

@@ -1,4 +1,4 @@
-"""8-bit quantisation of the embedded network: ``python -m rilievo.train.int8 small.onnx``.
+"""8-bit quantisation of the embedded network: ``python tools/int8.py small.onnx``.
 
 Ranges are calibrated on frames that the network was trained on, rendered ones and, if given, NYU's.
 Processors with 8-bit multiplication (VNNI, since 2019) sum without loss; older ones may saturate,
