@@ -83,19 +83,6 @@ def write_sync(folder: Path, number: int, each: Scene) -> None:
     write_millimetres(folder / f"sync_depth_{number:05d}.png", each.raw)
 
 
-def write_disparity(path: Path, disparity: np.ndarray) -> None:
-    """A PGM whose numbers have their low byte first, as the recorder left it."""
-    low, high = disparity % 256, disparity // 256
-    body = np.stack([low, high], axis=-1).astype(np.uint8).tobytes()
-    height, width = disparity.shape
-    path.write_bytes(f"P5 {width} {height} 65535\n".encode() + body)
-
-
-def write_ppm(path: Path, photo: np.ndarray) -> None:
-    height, width, _ = photo.shape
-    path.write_bytes(f"P6 {width} {height} 255\n".encode() + photo.tobytes())
-
-
 def outward(each: Scene) -> np.ndarray:
     """Normals as (height, width, 3), away from the camera; none in the holes of the raw depth."""
     away = np.empty((HEIGHT, WIDTH, 3))

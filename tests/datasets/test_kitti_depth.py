@@ -118,51 +118,6 @@ def test_without_calibration_the_size_tells_the_date(
     assert camera.K[0, 0] == camera.K[1, 1] == focal
 
 
-def write_selected(root: Path, index: int, *, K: str = "50 0 29 0 50 21 0 0 1") -> Path:
-    folder = root / "depth_selection" / "val_selection_cropped"
-    name = f"{DRIVE}_{{}}_{index:010d}_image_02"
-    write_rgb8(folder / "image" / f"{name.format('image')}.png", np.zeros((*SHAPE, 3), np.uint8))
-    depth = folder / "groundtruth_depth" / f"{name.format('groundtruth_depth')}.png"
-    write_grey16(depth, STORED)
-    intrinsics = folder / "intrinsics" / f"{name.format('image')}.txt"
-    intrinsics.parent.mkdir(parents=True, exist_ok=True)
-    intrinsics.write_text(K)
-    return folder
-
-
-def test_the_selection_has_a_matrix_for_each_picture(tmp_path: Path) -> None:
-    folder = write_selected(tmp_path, 5)
-    write_selected(tmp_path, 3, K="60 0 30 0 61 20 0 0 1")
-    for root in (tmp_path, folder):
-        dataset = opened(root, "selection")
-        assert dataset.ids == (
-            f"{DRIVE}_image_0000000003_image_02",
-            f"{DRIVE}_image_0000000005_image_02",
-        )
-        sample = dataset[0]
-        assert sample.camera is not None
-        assert sample.camera.K.tolist() == [[60, 0, 30], [0, 61, 20], [0, 0, 1]]
-        assert sample.depth_valid is not None
-        assert sample.depth_valid.sum() == 3
-
-
-@pytest.mark.parametrize("folder", ["image", "groundtruth_depth", "intrinsics"])
-def test_a_selected_image_without_a_partner_is_absent(tmp_path: Path, folder: str) -> None:
-    selection = write_selected(tmp_path, 5)
-    write_selected(tmp_path, 3)
-    next((selection / folder).glob("*0000000003*")).unlink()
-    dataset = opened(tmp_path, "selection")
-    assert dataset.ids == (f"{DRIVE}_image_0000000005_image_02",)
-    assert f"/{folder}/" in dataset.absent[0].reason
-
-
-def test_a_matrix_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
-    write_selected(tmp_path, 5, K="50 0 29")
-    dataset = opened(tmp_path, "selection")
-    with pytest.raises(InputError, match=r"\.txt: holds 3 numbers, expected .* nine of K"):
-        dataset.truth(dataset.ids[0])
-
-
 def test_pairs_without_a_partner_are_absent_on_either_side(tmp_path: Path) -> None:
     for name in "abc":
         write_grey16(tmp_path / "depth" / f"{name}.png", STORED)
@@ -177,7 +132,7 @@ def test_pairs_without_a_partner_are_absent_on_either_side(tmp_path: Path) -> No
     ]
 
 
-@pytest.mark.parametrize("split", ["eigen_benchmark", "selection", "val", "train", "pairs"])
+@pytest.mark.parametrize("split", ["eigen_benchmark", "val", "train", "pairs"])
 def test_a_wrong_root_says_what_was_expected_and_found(tmp_path: Path, split: str) -> None:
     (tmp_path / "holiday").mkdir()
     with pytest.raises(InputError, match=r"expected.*found holiday"):
@@ -190,10 +145,9 @@ def test_depth_without_pictures_says_so(tmp_path: Path) -> None:
         opened(tmp_path, "val")
 
 
-@pytest.mark.parametrize("split", ["selection", "pairs"])
-def test_splits_of_their_own_pictures_take_no_list(root: Path, split: str) -> None:
+def test_pairs_take_no_list(root: Path) -> None:
     with pytest.raises(OptionError, match="takes no list"):
-        opened(root, split, root / "mine.txt")
+        opened(root, "pairs", root / "mine.txt")
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (*SHAPE, 3)])

@@ -132,7 +132,7 @@ class _Command:
         ([1, 2], "holds list"),
         (
             {"all_normals": np.zeros((2, 4, 4, 3)), "all_filenames": ["00001"]},
-            r"has normals \(2, 4, 4, 3\) and 1 names",
+            r"has normals \(2, 4, 4, 3\), 1 names",
         ),
         (
             {"all_normals": np.zeros((1, 4, 4, 3)), "all_filenames": ["attic"]},

@@ -88,16 +88,6 @@ def _sunrgbd(folder: Path) -> None:
     scipy.io.savemat(toolbox / "allsplit.mat", {"alltest": cell, "alltrain": cell})
 
 
-def _ibims(folder: Path) -> None:
-    import scipy.io
-
-    (folder / "ibims1_core_mat").mkdir()
-    data = {"rgb": colours(), "depth": metres().astype(float)}
-    data |= {"calib": np.array([[52.5, 0, 0], [0, 52.5, 0], [23.25, 17.75, 1]])}
-    data |= {name: np.ones((36, 48), np.uint8) for name in ("mask_invalid", "mask_transp")}
-    scipy.io.savemat(folder / "ibims1_core_mat" / "room.mat", {"data": data}, do_compression=True)
-
-
 def _middlebury(folder: Path) -> None:
     scene = folder / "Piano"
     save(scene / "im0.png", colours())
@@ -212,13 +202,6 @@ READERS = (
             "SUNRGBD/kv1/NYUdata/NYU0001/depth_bfx/a.png": "png",
         },
         read=lambda folder: _read("sunrgbd", folder, "test"),
-        share=0.7,
-    ),
-    Reader(
-        name="dataset: iBims-1",
-        write=_ibims,
-        victims={"ibims1_core_mat/room.mat": "mat5"},
-        read=lambda folder: _read("ibims", folder),
         share=0.7,
     ),
     Reader(

@@ -9,7 +9,6 @@ import numpy as np
 
 from rilievo.datasets.base import DatasetCard, Request, checked_ids
 from rilievo.datasets.files import read_counts
-from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.datasets.kitti_lists import (
     COUNTS,
@@ -18,7 +17,6 @@ from rilievo.datasets.kitti_lists import (
     annotated_files,
     listed_files,
     paired_files,
-    selected_files,
 )
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.types import Camera, Truth
@@ -28,7 +26,6 @@ _STEPS_A_METRE = 256
 # A new split needs one function in kitti_lists and one line here.
 _SPLITS: Mapping[str, Callable[[Request], list[DepthFiles]]] = {
     "eigen_benchmark": listed_files,
-    "selection": selected_files,
     "val": annotated_files,
     "train": annotated_files,
     "pairs": paired_files,
@@ -55,21 +52,13 @@ raw/2011_09_26/...                         KITTI raw, for the pictures and calib
 splits/eigen_benchmark/test_files.txt      the list of 'eigen_benchmark' (of Monodepth2's
                                            repository); also eigen_test_files_with_gt.txt, or a
                                            list file you name
-depth_selection/val_selection_cropped/     split 'selection': image/, groundtruth_depth/ and
-                                           intrinsics/ (352 x 1216 px), without KITTI raw
 rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as demos have them""",
         splits=tuple(_SPLITS),
-        counts={
-            "eigen_benchmark": COUNTS["eigen_benchmark"],
-            "selection": 1000,
-            "val": 6852,
-            "train": 85898,
-        },
+        counts={"eigen_benchmark": COUNTS["eigen_benchmark"], "val": 6852, "train": 85898},
         caveats=(
             "Depth covers 15 to 20 % of the pixels, and none in the upper third.",
             "Stereo removed what moves and what lies near edges: hard pixels have no truth.",
             "Eigen's test frames lie in both train and val of this download.",
-            "'selection' is the depth-completion set of 1000 frames, not Eigen's.",
             "Intrinsics are those of calib_cam_to_cam.txt; without it, of the date that has "
             "pictures of this size, and unknown for pictures that were cut.",
         ),
@@ -82,7 +71,7 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
         checked_ids([each.id for each in files], where)
         self._keep(
             {each.id: each for each in files},
-            lambda each: (each.image, each.depth, each.intrinsics),
+            lambda each: (each.image, each.depth),
         )
 
     def truth(self, id: str) -> Truth:
@@ -100,8 +89,6 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
 
 
 def _camera(files: DepthFiles, shape: tuple[int, int]) -> Camera | None:
-    if files.intrinsics is not None:
-        return Camera(K=read_K(files.intrinsics))
     if files.frame is not None and files.day is not None and (files.day / CAMERA_FILE).is_file():
         return read_camera(files.day, files.frame.camera).camera
     return camera_of_shape(shape)

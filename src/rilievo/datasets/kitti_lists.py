@@ -134,12 +134,6 @@ def _frame(line: Line, path: Path) -> KittiFrame:
 _PARTS = ("val", "train", "")
 _TRUTH = Path("proj_depth", "groundtruth")
 _DATE = re.compile(r"\d{4}_\d\d_\d\d")
-_SELECTIONS = (
-    "",
-    "val_selection_cropped",
-    "depth_selection/val_selection_cropped",
-    "data_depth_selection/depth_selection/val_selection_cropped",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +143,6 @@ class DepthFiles:
     Attributes:
         frame: The frame of KITTI raw; None where it is not known.
         day: Folder of KITTI raw that may have the calibration.
-        intrinsics: Text file with K, in layouts with one per picture.
     """
 
     id: str
@@ -157,7 +150,6 @@ class DepthFiles:
     depth: Path
     frame: KittiFrame | None = None
     day: Path | None = None
-    intrinsics: Path | None = None
 
 
 def listed_files(request: Request) -> list[DepthFiles]:
@@ -191,36 +183,13 @@ def annotated_files(request: Request) -> list[DepthFiles]:
     ]
 
 
-def selected_files(request: Request) -> list[DepthFiles]:
-    """Files of the selection for depth completion."""
-    _refuse_list(request)
-    folders = (request.root / place for place in _SELECTIONS)
-    folder = next((each for each in folders if (each / "groundtruth_depth").is_dir()), None)
-    if folder is None:
-        raise InputError(
-            f"{request.root}: depth_selection/val_selection_cropped with image, groundtruth_depth "
-            f"and intrinsics is expected in it, found {found_in(request.root)}"
-        )
-    stems = {name[:-4] for name in names_in(folder / "image") if name.endswith(".png")}
-    for name in names_in(folder / "groundtruth_depth"):
-        if name.endswith(".png"):
-            stems.add(name[:-4].replace("_groundtruth_depth_", "_image_"))
-    return [
-        DepthFiles(
-            id=stem,
-            image=folder / "image" / f"{stem}.png",
-            depth=folder
-            / "groundtruth_depth"
-            / f"{stem.replace('_image_', '_groundtruth_depth_', 1)}.png",
-            intrinsics=folder / "intrinsics" / f"{stem}.txt",
-        )
-        for stem in sorted(stems)
-    ]
-
-
 def paired_files(request: Request) -> list[DepthFiles]:
     """Files of pictures in ``rgb`` and depth maps of the same name in ``depth``."""
-    _refuse_list(request)
+    if request.list_file is not None:
+        raise OptionError(
+            f"split '{request.split}' of kitti-depth takes no list file; "
+            "eigen_benchmark, val and train do"
+        )
     pictures, depths = request.root / "rgb", request.root / "depth"
     if not (pictures.is_dir() and depths.is_dir()):
         raise InputError(
@@ -243,14 +212,6 @@ def paired_files(request: Request) -> list[DepthFiles]:
     ]
 
 
-def _refuse_list(request: Request) -> None:
-    if request.list_file is not None:
-        raise OptionError(
-            f"split '{request.split}' of kitti-depth takes no list file; "
-            "eigen_benchmark, val and train do"
-        )
-
-
 def _annotated_folder(root: Path) -> Path:
     """Folder with ``train`` and ``val``, or with the drives themselves."""
     for folder in _root_and_below(root):
@@ -260,7 +221,7 @@ def _annotated_folder(root: Path) -> Path:
                 return folder
     raise InputError(
         f"{root}: has no annotated depth: data_depth_annotated with train and val is expected in "
-        f"it, found {found_in(root)}; 'selection' and 'pairs' are other splits"
+        f"it, found {found_in(root)}; 'pairs' is another split"
     )
 
 

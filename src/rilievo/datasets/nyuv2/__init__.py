@@ -10,13 +10,14 @@ from jaxtyping import UInt8
 from rilievo.datasets.base import Dataset, DatasetCard, Request, checked_ids
 from rilievo.datasets.files import found_in
 from rilievo.datasets.mat_file import MatSlices
-from rilievo.datasets.nyuv2.image_folders import LabelledImages, RawDump, SyncFolders, find_dump
+from rilievo.datasets.nyuv2.image_folders import LabelledImages, SyncFolders
 from rilievo.datasets.nyuv2.layout import (
     LABELLED,
-    DepthTruth,
+    SIZE,
+    K,
+    Known,
     Layout,
     Listing,
-    NormalsTruth,
     carries_sync_names,
     find_pairs,
     find_sync,
@@ -27,7 +28,7 @@ from rilievo.datasets.nyuv2.layout import (
 )
 from rilievo.datasets.nyuv2.normals_files import (
     GeoNetFolder,
-    NormalsSource,
+    NormalsOf,
     find_geonet,
     find_normals,
 )
@@ -54,11 +55,10 @@ test|train/SCENE/            the "sync" export: rgb_NNNNN.jpg with sync_depth_NN
                              (16 bits, mm, raw depth); scenes alone or rgb/ and depth/ too
 rgb/NNNN.jpg, depth/NNNN.png the labelled images by number; 16 bits: mm; 8 bits: (v + 0.5) / 25.5 m
   train.txt, test.txt        beside them: numbers, where names do not tell
-*.mat                        GeoNet's training files: img, depth, norm
-SCENE/r-*.ppm, d-*.pgm       raw recordings (also X_color.ppm with X_depth.pgm)""",
+*.mat                        GeoNet's training files: img, depth, norm""",
     splits=("test", "train", "all"),
     counts={"test": 654, "train": 795, "all": 1449},
-    variants=("raw", "filled", "normals", "depth_normals", "unregistered"),
+    variants=("raw", "filled", "normals", "depth_normals"),
     normals=(
         "variant 'normals': Ladicky et al. (2014), from all_normals.pklz or norm_gt_l.mat, and "
         "GeoNet's training files. Variant 'depth_normals': plane fits over 15 x 15 pixels of the "
@@ -76,7 +76,6 @@ SCENE/r-*.ppm, d-*.pgm       raw recordings (also X_color.ppm with X_depth.pgm)"
         "not documented by their authors: taken as that of GeoNet, and checked to face the camera",
         "all_normals.pklz is unpacked whole, once in a process, and takes 5 or 11 GB of memory by "
         "its type of numbers; the same normals as norm_gt_l.mat are read one at a time",
-        "raw recordings are not registered: their depth has other pixels than the photograph",
     ),
 )
 
@@ -92,8 +91,8 @@ class NYUv2(Dataset):
     """NYU Depth V2; the layout on disk is detected.
 
     Variants ``raw`` and ``filled`` give depth, ``normals`` gives true normals with depth where
-    there is some, ``depth_normals`` gives normals computed from depth, and ``unregistered`` gives
-    the depth of raw recordings. Variants that a layout lacks are refused.
+    there is some, and ``depth_normals`` gives normals computed from depth. Variants that a layout
+    lacks are refused.
     """
 
     card: ClassVar[DatasetCard] = CARD
@@ -126,8 +125,7 @@ class NYUv2(Dataset):
         normals = self._layout.normals(id) if variant == "normals" else None
         part = depth or normals
         assert part is not None, "every variant of a layout gives depth or normals"
-        height, width = part.valid.shape
-        camera = self._layout.camera(id, (height, width))
+        camera = Camera(K=K) if part.valid.shape == SIZE else None
         if variant == "depth_normals" and depth is not None:
             normals = self._from_depth(id, depth, camera)
         return Truth(
@@ -140,7 +138,7 @@ class NYUv2(Dataset):
             scene=self._layout.scene(id),
         )
 
-    def _from_depth(self, id: str, depth: DepthTruth, camera: Camera | None) -> NormalsTruth:
+    def _from_depth(self, id: str, depth: Known, camera: Camera | None) -> Known:
         if camera is None:
             height, width = depth.valid.shape
             raise InputError(
@@ -150,7 +148,7 @@ class NYUv2(Dataset):
         values, valid = normals_from_depth(
             depth.values, camera.K, depth.valid, window=_NORMALS_WINDOW
         )
-        return NormalsTruth(values=values, valid=valid)
+        return Known(values=values, valid=valid)
 
 
 def _recognised(root: Path) -> Layout:
@@ -161,8 +159,8 @@ def _recognised(root: Path) -> Layout:
             return layout
     raise InputError(
         f"{root}: is no NYU Depth V2 that we know; expected {_LABELLED_NAME}, folders of "
-        "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, GeoNet's .mat files, or .ppm "
-        "with .pgm (DSINE's NNNNNN_img.png are dataset 'dsine', split 'nyuv2'); found "
+        "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, or GeoNet's .mat files "
+        "(DSINE's NNNNNN_img.png are dataset 'dsine', split 'nyuv2'); found "
         f"{found_in(root)}"
     )
 
@@ -190,11 +188,6 @@ def _geonet(root: Path) -> Layout | None:
     return None if files is None else GeoNetFolder(root, files)
 
 
-def _dump(root: Path) -> Layout | None:
-    pairs = find_dump(root)
-    return None if pairs is None else RawDump(root, pairs)
-
-
 def _sync(root: Path) -> Layout | None:
     pairs = find_sync(root)
     return None if pairs is None or not pairs.found else SyncFolders(root, pairs)
@@ -205,7 +198,6 @@ _LAYOUTS: tuple[Callable[[Path], Layout | None], ...] = (
     _labelled_in,
     _two_folders,
     _geonet,
-    _dump,
     _sync,
 )
 
@@ -222,7 +214,7 @@ class LabelledMat(Layout):
 
     what = "the labelled set as published (nyu_depth_v2_labeled.mat)"
 
-    def __init__(self, root: Path, normals: NormalsSource | None) -> None:
+    def __init__(self, root: Path, normals: NormalsOf | None) -> None:
         self.root = root
         self._file, self._normals = MatSlices(root), normals
         self._count = self._checked_count()
@@ -256,13 +248,13 @@ class LabelledMat(Layout):
         """The photograph: one image of the array, transposed."""
         return np.ascontiguousarray(self._file.slice("images", int(id)).transpose(2, 1, 0))
 
-    def depth(self, id: str, variant: str) -> DepthTruth:
+    def depth(self, id: str, variant: str) -> Known:
         """Depth from ``rawDepths`` with holes, or from ``depths`` without."""
         return of_metres(self._file.slice(_DEPTH.get(variant, "rawDepths"), int(id)).T)
 
-    def normals(self, id: str) -> NormalsTruth | None:
+    def normals(self, id: str) -> Known | None:
         """True normals from a file beside this one."""
-        return None if self._normals is None else self._normals.read(int(id))
+        return None if self._normals is None else self._normals(int(id))
 
     def scene(self, id: str) -> str | None:
         """Scene from the file's ``scenes``, such as ``kitchen_0004``."""

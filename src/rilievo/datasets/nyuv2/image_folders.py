@@ -1,6 +1,5 @@
-"""NYU Depth V2 as folders: the "sync" export, labelled images by number, the raw recordings."""
+"""NYU Depth V2 as folders: the "sync" export, and labelled images by number."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -8,14 +7,12 @@ from typing import TypeVar
 import numpy as np
 
 from rilievo.datasets.base import Absent
-from rilievo.datasets.files import names_in, read_counts, text_lines
+from rilievo.datasets.files import read_counts, text_lines
 from rilievo.datasets.nyuv2.layout import (
     LABELLED,
     PHOTO_SUFFIXES,
-    DepthTruth,
+    Known,
     Listing,
-    NormalsTruth,
-    Pair,
     PairedLayout,
     Pairs,
     listed,
@@ -23,11 +20,10 @@ from rilievo.datasets.nyuv2.layout import (
     official_indices,
     recorded_scene,
 )
-from rilievo.datasets.nyuv2.normals_files import NormalsSource
+from rilievo.datasets.nyuv2.normals_files import NormalsOf
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map
-from rilievo.types import Camera
 
 Entry = TypeVar("Entry")
 
@@ -72,7 +68,7 @@ class SyncFolders(PairedLayout):
         """Recording of the image, if a folder names it."""
         return recorded_scene(id)
 
-    def depth(self, id: str, variant: str) -> DepthTruth:
+    def depth(self, id: str, variant: str) -> Known:
         """Depth from millimetres; 0 is a hole."""
         return _of_millimetres(self._pair(id).truth)
 
@@ -84,7 +80,7 @@ class LabelledImages(PairedLayout):
     of 3.9 cm: metres = (v + 0.5) / 25.5. The first depth map shows whether holes are filled.
     """
 
-    def __init__(self, root: Path, pairs: Pairs, normals: NormalsSource | None) -> None:
+    def __init__(self, root: Path, pairs: Pairs, normals: NormalsOf | None) -> None:
         super().__init__(root, pairs)
         self._normals = normals
         first = next(iter(pairs.found.values())).truth
@@ -117,20 +113,20 @@ class LabelledImages(PairedLayout):
             return listed(list_file, words, {**gone, **absent}, "ids are as 0045")
         return Listing(ids=tuple(found), absent=tuple(absent.values()))
 
-    def depth(self, id: str, variant: str) -> DepthTruth:
+    def depth(self, id: str, variant: str) -> Known:
         """Depth from millimetres, or from steps of 3.9 cm."""
         path = self._pair(id).truth
         if not self._is_8_bit:
             return _of_millimetres(path)
         steps = read_counts(path, bits=8)
         metres = (steps.astype(np.float32) + 0.5) / np.float32(_STEPS_PER_METRE)
-        return DepthTruth(values=metres, valid=steps > 0)
+        return Known(values=metres, valid=steps > 0)
 
-    def normals(self, id: str) -> NormalsTruth | None:
+    def normals(self, id: str) -> Known | None:
         """True normals from a file beside the folders."""
         if self._normals is None:
             return None
-        return self._normals.read(int(id) - (self._first or 0))
+        return self._normals(int(id) - (self._first or 0))
 
     def _first_number(self) -> int | None:
         """Number of the first image, 0 or 1; None where names do not show it."""
@@ -184,93 +180,5 @@ def _words(id: str) -> Iterator[str]:
             yield f"{folder}rgb_{parts[-1]}{suffix}"
 
 
-def _of_millimetres(path: Path) -> DepthTruth:
+def _of_millimetres(path: Path) -> Known:
     return of_metres(read_counts(path).astype(np.float32) / np.float32(_MILLIMETRES))
-
-
-_TIMED = re.compile(r"([rd])-(\d+\.\d+)-\d+\.(?:ppm|pgm)$")
-_OTHERS = (("_color.ppm", "_depth.pgm"), (".ppm", ".pgm"))
-# Constants of the toolbox that comes with the dataset.
-_NUMERATOR, _ZERO_DISPARITY = 351.3, 1092.5
-_FARTHEST = 10.0
-_DEEPEST = 2
-
-
-class RawDump(PairedLayout):
-    """Raw recordings: ``r-TIME-TICKS.ppm`` and ``d-TIME-TICKS.pgm`` in one folder per scene.
-
-    Depth is in pixels of the depth camera, which are *not* those of the photograph: principal
-    points and viewpoints differ. So it is a variant of its own, without intrinsics. Each depth map
-    is paired with the photograph nearest in time; ids are those of the depth maps.
-    """
-
-    what = "a raw recording (PPM with PGM)"
-    variants = ("unregistered",)
-
-    def listing(self, split: str, list_file: Path | None) -> Listing:
-        """All images, since the official split covers only the labelled images."""
-        found, absent = self._pairs.found, self._pairs.absent
-        if list_file is not None:
-            return listed(list_file, {id: id for id in found}, absent, "ids are the depth maps'")
-        if split != "all":
-            raise InputError(f"{self.root}: raw recordings have no official split; take 'all'")
-        return Listing(ids=tuple(found), absent=tuple(absent.values()))
-
-    def scene(self, id: str) -> str | None:
-        """Recording of the image, if a folder names it."""
-        return recorded_scene(id)
-
-    def depth(self, id: str, variant: str) -> DepthTruth:
-        """Depth 351.3 / (1092.5 - d) [m]; unknown without a measurement, or beyond 10 m.
-
-        The recorder wrote the low byte first, although PGM has the high byte first.
-        """
-        path = self._pair(id).truth
-        stored = read_counts(path)
-        left = _ZERO_DISPARITY - stored.byteswap().astype(np.float64)
-        valid = left >= _NUMERATOR / _FARTHEST
-        values = np.where(valid, _NUMERATOR / np.where(valid, left, 1), 0).astype(np.float32)
-        return DepthTruth(values=values, valid=valid)
-
-    def camera(self, id: str, size: tuple[int, int]) -> Camera | None:
-        """None, since photograph and depth have different cameras."""
-        return None
-
-
-def find_dump(root: Path) -> Pairs | None:
-    """Find the pairs of a recording, or of a folder of recordings; None if there are none."""
-    found: dict[str, Pair] = {}
-    absent: dict[str, Absent] = {}
-    _collect(root, "", _DEEPEST, found, absent)
-    return Pairs(found=found, absent=absent) if found else None
-
-
-def _collect(
-    folder: Path, prefix: str, deepest: int, found: dict[str, Pair], absent: dict[str, Absent]
-) -> None:
-    names = sorted(names_in(folder))
-    photos = [name for name in names if name.endswith(".ppm")]
-    for name in names:
-        if name.endswith(".pgm"):
-            id = prefix + name.removesuffix(".pgm")
-            photo = _partner(name, photos)
-            if photo is None:
-                reason = f"{printable(folder / name)} has no photograph (.ppm) beside it"
-                absent[id] = Absent(id=id, reason=reason)
-            else:
-                found[id] = Pair(photo=folder / photo, truth=folder / name)
-        elif deepest and "." not in name and (folder / name).is_dir():
-            _collect(folder / name, f"{prefix}{name}/", deepest - 1, found, absent)
-
-
-def _partner(depth: str, photos: list[str]) -> str | None:
-    if (timed := _TIMED.match(depth)) and timed[1] == "d":
-        times = {name: float(each[2]) for name in photos if (each := _TIMED.match(name))}
-        time = float(timed[2])
-        return min(times, key=lambda name: abs(times[name] - time), default=None)
-    for photo_end, depth_end in _OTHERS:
-        if depth.endswith(depth_end):
-            photo = depth.removesuffix(depth_end) + photo_end
-            if photo in photos:
-                return photo
-    return None

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -16,7 +17,6 @@ from rilievo.datasets.mat_file import read_mat
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
-from rilievo.types import Camera
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _PHOTO_FOLDERS = ("rgb", "images", "image")
@@ -134,27 +134,15 @@ K = pinhole_K(518.8579, 519.4696, 325.5824, 253.7362)
 """Intrinsics of the colour camera at ``SIZE`` [px], to which depth is registered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DepthTruth:
-    """True depth of one image.
+class Known(NamedTuple):
+    """True depth [m], or true normals, of one image.
 
     Attributes:
-        values: Depth [m]; read only where ``valid``.
+        values: Depth, read only where ``valid``; or unit normals, camera frame, towards the camera,
+            zero where not ``valid``.
     """
 
-    values: Float32[np.ndarray, "h w"]
-    valid: Bool[np.ndarray, "h w"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NormalsTruth:
-    """True normals of one image.
-
-    Attributes:
-        values: Unit normals, camera frame, towards the camera; zero where not ``valid``.
-    """
-
-    values: Float32[np.ndarray, "3 h w"]
+    values: Float32[np.ndarray, "*c h w"]
     valid: Bool[np.ndarray, "h w"]
 
 
@@ -182,20 +170,16 @@ class Layout(ABC):
         """The photograph."""
 
     @abstractmethod
-    def depth(self, id: str, variant: str) -> DepthTruth | None:
+    def depth(self, id: str, variant: str) -> Known | None:
         """True depth; None where the layout holds none."""
 
-    def normals(self, id: str) -> NormalsTruth | None:
+    def normals(self, id: str) -> Known | None:
         """True normals from files; None where the layout holds none."""
         return None
 
     def scene(self, id: str) -> str | None:
         """Recording of the image; None where the layout does not give it."""
         return None
-
-    def camera(self, id: str, size: tuple[int, int]) -> Camera | None:
-        """Intrinsics; None where pictures do not have the recorded size."""
-        return Camera(K=K) if size == SIZE else None
 
 
 class PairedLayout(Layout):
@@ -217,10 +201,10 @@ def recorded_scene(id: str) -> str | None:
     return next((part for part in id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
 
 
-def of_metres(values: np.ndarray) -> DepthTruth:
+def of_metres(values: np.ndarray) -> Known:
     """Wrap depth in metres; zero, negative, infinite and NaN are not valid."""
     values = np.ascontiguousarray(values, dtype=np.float32)
-    return DepthTruth(values=values, valid=np.isfinite(values) & (values > 0))
+    return Known(values=values, valid=np.isfinite(values) & (values > 0))
 
 
 def listed(

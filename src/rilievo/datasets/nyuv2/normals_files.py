@@ -9,9 +9,10 @@ file whose normals then do not face the camera is refused rather than scored.
 """
 
 import threading
-from abc import ABC, abstractmethod
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
@@ -20,11 +21,10 @@ from rilievo.datasets.files import find_entry, names_in, read_gzip_pickle
 from rilievo.datasets.mat_file import MatSlices, read_mat
 from rilievo.datasets.nyuv2.layout import (
     SIZE,
-    DepthTruth,
     K,
+    Known,
     Layout,
     Listing,
-    NormalsTruth,
     listed,
     of_metres,
 )
@@ -35,102 +35,84 @@ _SHORTEST = 0.5
 _UNPACKING = threading.Lock()
 
 
-class NormalsSource(ABC):
-    """Normals of labelled images."""
-
-    path: Path
-
-    @abstractmethod
-    def read(self, index: int) -> NormalsTruth:
-        """Read the normals of the labelled image ``index``, from 0."""
+NormalsOf = Callable[[int], Known]
+"""Function that reads the normals of the labelled image of an index, from 0."""
 
 
-def find_normals(folder: Path) -> NormalsSource | None:
+def find_normals(folder: Path) -> NormalsOf | None:
     """Find the file of normals in a folder or in the subfolder of its download; else None."""
     for place in (folder, folder / "surfacenormal_metadata"):
         if (place / "all_normals.pklz").is_file():
-            return LadickyPickle(place / "all_normals.pklz")
+            return partial(_ladicky, place / "all_normals.pklz")
     for place in (folder, folder / "gt"):
         if (place / "norm_gt_l.mat").is_file():
-            return GeoNetTruth(place / "norm_gt_l.mat")
+            masks = place / "masks.mat"
+            stored = MatSlices(place / "norm_gt_l.mat")
+            return partial(_geonet, stored, MatSlices(masks) if masks.is_file() else None)
     return None
 
 
-class LadickyPickle(NormalsSource):
-    """``all_normals.pklz`` of the FAIR self-supervision benchmark, with its masks.
+def _ladicky(path: Path, index: int) -> Known:
+    """Normals of ``all_normals.pklz`` of the FAIR self-supervision benchmark, with its masks.
 
-    It is a single array of all 1449 images, which is unpacked whole, once per process.
+    It is a single array of all 1449 images, which is unpacked whole, once per process. Its own
+    names count images from 1.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self, index: int) -> NormalsTruth:
-        """Read by the file's own names, which count images from 1."""
-        # Without the lock, every prefetching thread would unpack the file.
-        with _UNPACKING:
-            content = _ladicky(self.path)
-        if index + 1 not in content.places:
-            raise InputError(f"{self.path}: has no normals of image {index + 1}")
-        place = content.places[index + 1]
-        mask = None if content.masks is None else content.masks[place] != 0
-        return inward(np.moveaxis(content.normals[place], -1, 0), mask, self.path)
+    # Without the lock, every prefetching thread would unpack the file.
+    with _UNPACKING:
+        content = _unpacked(path)
+    if index + 1 not in content.places:
+        raise InputError(f"{path}: has no normals of image {index + 1}")
+    place = content.places[index + 1]
+    mask = None if content.masks is None else content.masks[place] != 0
+    return inward(np.moveaxis(content.normals[place], -1, 0), mask, path)
 
 
-class GeoNetTruth(NormalsSource):
-    """``norm_gt_l.mat`` of GeoNet's evaluation (version 7.3), with ``masks.mat`` beside it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        masks = path.with_name("masks.mat")
-        self._file = MatSlices(path)
-        self._masks = MatSlices(masks) if masks.is_file() else None
-
-    def read(self, index: int) -> NormalsTruth:
-        """Read from an array stored as (N, 3, width, height)."""
-        normals = self._file.slice("norm_gt_l", index).transpose(0, 2, 1)
-        mask = None if self._masks is None else self._masks.slice("masks", index).T != 0
-        return inward(normals, mask, self.path)
+def _geonet(stored: MatSlices, masks: MatSlices | None, index: int) -> Known:
+    """Normals of ``norm_gt_l.mat`` of GeoNet's evaluation, stored as (N, 3, width, height)."""
+    normals = stored.slice("norm_gt_l", index).transpose(0, 2, 1)
+    mask = None if masks is None else masks.slice("masks", index).T != 0
+    return inward(normals, mask, stored.path)
 
 
-class _Ladicky:
-    """Checked contents of the pickle."""
+class _Unpacked(NamedTuple):
+    """Contents of the pickle; ``places`` are those of the images in it."""
 
-    def __init__(self, path: Path) -> None:
-        content = read_gzip_pickle(path)
-        found = sorted(content) if isinstance(content, dict) else type(content).__name__
-        if not (isinstance(content, dict) and {"all_normals", "all_filenames"} <= set(content)):
-            raise InputError(
-                f"{path}: holds {found}, expected 'all_normals', 'all_filenames' and "
-                "'all_valid_depth_masks'"
-            )
-        self.normals = np.asarray(content["all_normals"])
-        names = [str(name) for name in content["all_filenames"]]
-        masks = content.get("all_valid_depth_masks")
-        self.masks = None if masks is None else np.asarray(masks)
-        shape = self.normals.shape
-        if len(shape) != 4 or shape[3] != 3 or shape[0] != len(names):
-            raise InputError(
-                f"{path}: has normals {shape} and {len(names)} names, expected (1449, 480, 640, 3) "
-                "and 1449"
-            )
-        if self.masks is not None and self.masks.shape != shape[:3]:
-            raise InputError(f"{path}: has masks {self.masks.shape} of normals {shape}")
-        if not all(name.isdecimal() for name in names):
-            raise InputError(f"{path}: has names that are no numbers, such as {names[0]}")
-        self.places = {int(name): place for place, name in enumerate(names)}
+    normals: np.ndarray
+    masks: np.ndarray | None
+    places: dict[int, int]
 
 
 @lru_cache(maxsize=1)
-def _ladicky(path: Path) -> _Ladicky:
-    return _Ladicky(path)
+def _unpacked(path: Path) -> _Unpacked:
+    content = read_gzip_pickle(path)
+    found = sorted(content) if isinstance(content, dict) else type(content).__name__
+    if not (isinstance(content, dict) and {"all_normals", "all_filenames"} <= set(content)):
+        raise InputError(
+            f"{path}: holds {found}, expected 'all_normals', 'all_filenames' and "
+            "'all_valid_depth_masks'"
+        )
+    normals = np.asarray(content["all_normals"])
+    names = [str(name) for name in content["all_filenames"]]
+    masks = content.get("all_valid_depth_masks")
+    masks = None if masks is None else np.asarray(masks)
+    fits = normals.ndim == 4 and normals.shape[3] == 3 and len(normals) == len(names)
+    if not fits or (masks is not None and masks.shape != normals.shape[:3]):
+        raise InputError(
+            f"{path}: has normals {normals.shape}, {len(names)} names and masks "
+            f"{None if masks is None else masks.shape}, expected (1449, 480, 640, 3), 1449 and "
+            "(1449, 480, 640)"
+        )
+    if not all(name.isdecimal() for name in names):
+        raise InputError(f"{path}: has names that are no numbers, such as {names[0]}")
+    return _Unpacked(normals, masks, {int(name): place for place, name in enumerate(names)})
 
 
 def inward(
     outward: Float[np.ndarray, "3 h w"],
     mask: Bool[np.ndarray, "h w"] | None,
     path: Path,
-) -> NormalsTruth:
+) -> Known:
     """Negate and normalise normals that point away from the camera.
 
     Args:
@@ -147,7 +129,7 @@ def inward(
     scale = np.where(valid, -1 / np.where(valid, length, 1), 0).astype(np.float32)
     values = np.where(valid, outward, 0).astype(np.float32) * scale
     _check_facing(values, valid, path)
-    return NormalsTruth(values=values, valid=valid)
+    return Known(values, valid)
 
 
 def _check_facing(
@@ -211,12 +193,12 @@ class GeoNetFolder(Layout):
         # The mean used by GeoNet differs in the last digit, so black and white leave the range.
         return np.clip(values, 0, 255).astype(np.uint8)
 
-    def depth(self, id: str, variant: str) -> DepthTruth:
+    def depth(self, id: str, variant: str) -> Known:
         """Depth [m]; zero where unknown."""
         path = find_entry(self._files, id, self.root)
         return of_metres(_cut(path, "depth", read_mat(path, "depth")["depth"], axes=2))
 
-    def normals(self, id: str) -> NormalsTruth:
+    def normals(self, id: str) -> Known:
         """True normals within the file's mask, if it has one."""
         path = find_entry(self._files, id, self.root)
         arrays = read_mat(path)
