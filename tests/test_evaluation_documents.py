@@ -191,11 +191,9 @@ def extended(folder: Path) -> Path:
     insert(depth, "_METRICS: tuple[Metric[DepthPair], ...] = (\n", line)
     insert(depth, "from rilievo.alignment.lines import dot\n", f"\n\n{metric}")
     (folder / "lab_metrics.py").write_text(outside, encoding="utf-8")
-    [benchmark], [line] = section("A benchmark")
-    tables = package / "evaluate" / "benchmarks"
-    generic = tables / "generic.py"
-    generic.write_text(f"{generic.read_text(encoding='utf-8')}\n{benchmark}", encoding="utf-8")
-    insert(tables / "__init__.py", "_BENCHMARKS = (\n", line)
+    benchmark, *_ = re.findall(r"^```toml\n(.*?)^```", text_of("docs/extending.md"), re.M | re.S)
+    with (package / "evaluate/benchmarks/benchmarks.toml").open("a", encoding="utf-8") as file:
+        file.write(f"\n{benchmark}")
     [output], [line] = section("An output")
     (package / "io" / "formats" / "grid.py").write_text(output, encoding="utf-8")
     insert(package / "io/output_table.py", "_OUTPUTS: Mapping[str, Output] = {\n", line)

@@ -5,11 +5,13 @@ at a time. Image and truth are read separately, because scoring needs no colours
 paths, so that they can be sent to other processes.
 """
 
+import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -46,7 +48,7 @@ class DatasetCard:
     homepage: str
     licence: str
     commercial: bool
-    gigabytes: float | None
+    gigabytes: float | None = None
     layout: str
     splits: tuple[str, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -55,6 +57,19 @@ class DatasetCard:
     extra: str | None = None
     needs_root: bool = True
     caveats: tuple[str, ...] = ()
+
+
+def own_card(name: str) -> DatasetCard:
+    """Card of one of rilievo's own datasets, from ``cards.toml``."""
+    table = dict(_own_cards()[name])
+    for each in table.keys() & {"splits", "variants", "caveats"}:
+        table[each] = tuple(table[each])
+    return DatasetCard(name=name, **table)
+
+
+@cache
+def _own_cards() -> Mapping[str, Mapping[str, Any]]:
+    return tomllib.loads(Path(__file__).with_name("cards.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

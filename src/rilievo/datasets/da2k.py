@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
-from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.base import Request, own_card
 from rilievo.datasets.files import found_in
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
@@ -18,16 +18,6 @@ from rilievo.io.limits import read_text
 from rilievo.types import OrderedPoints, Truth
 
 ANNOTATIONS = "annotations.json"
-SCENARIOS = (
-    "indoor",
-    "outdoor",
-    "non_real",
-    "transparent_reflective",
-    "adverse_style",
-    "aerial",
-    "underwater",
-    "object",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,25 +32,7 @@ class _Entry:
 class Da2k(PhotoFiles[_Entry]):
     """Photographs with pairs of points; a split is a scenario, or all of them."""
 
-    card: ClassVar[DatasetCard] = DatasetCard(
-        name="da2k",
-        title="DA-2K (Yang et al. 2024, Depth Anything V2)",
-        summary="1,000 photographs of eight scenarios, 2,000 pairs of points by people",
-        homepage="https://huggingface.co/datasets/depth-anything/DA-2K",
-        licence="as its page states",
-        commercial=False,
-        gigabytes=None,
-        layout=(
-            "annotations.json    photograph to pairs: point1, point2 as [row, column],\n"
-            "                    closer_point\n"
-            "images/SCENARIO/NAME"
-        ),
-        splits=("all", *SCENARIOS),
-        caveats=(
-            "order alone: a model that is right about it may be wrong about every distance",
-            "people chose pairs that they were sure of",
-        ),
-    )
+    card = own_card("da2k")
 
     def __init__(self, request: Request) -> None:
         self.request = request

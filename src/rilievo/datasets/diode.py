@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.base import Request, own_card
 from rilievo.datasets.files import found_in, walk
 from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.datasets.photo_files import PhotoFiles
@@ -39,41 +39,7 @@ class _View:
 class Diode(PhotoFiles[_View]):
     """Validation or training split of DIODE: indoors, outdoors or both."""
 
-    card = DatasetCard(
-        name="diode",
-        title="DIODE, dense indoor and outdoor depth (2019)",
-        summary="1024x768 views of laser scans, indoors to 50 m, outdoors to 300 m",
-        homepage="https://diode-dataset.org",
-        licence="MIT",
-        commercial=True,
-        gigabytes=2.6,
-        layout=(
-            "val/indoors/scene_00019/scan_00183/  and val/outdoor/..., train/ the same\n"
-            "  NAME.png                 photograph\n"
-            "  NAME_depth.npy           float32 [m], (768, 1024, 1)\n"
-            "  NAME_depth_mask.npy      1 where the scanner got an answer\n"
-            "  NAME_normal.npy          float32, (768, 1024, 3), 0 is unknown; a download of its\n"
-            "                           own, unpacked over the same tree"
-        ),
-        splits=("val", "val-indoors", "val-outdoor", "train", "train-indoors", "train-outdoor"),
-        counts={
-            "val": 771,
-            "val-indoors": 325,
-            "val-outdoor": 446,
-            "train": 25458,
-            "train-indoors": 8574,
-            "train-outdoor": 16884,
-        },
-        variants=("depth", "normals"),
-        normals="its own files (variant 'normals')",
-        caveats=(
-            "in and out of doors differ so much that one mean of both says little",
-            "depth smears over the edges of things, and numbers of different programs differ most "
-            "here: they clip and mask it each in their own way",
-            "nobody states the axes of its normals: their signs are told by agreement with the "
-            "normals of the depth, image by image",
-        ),
-    )
+    card = own_card("diode")
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -8,12 +8,11 @@ and Sintel numbers, those of OASIS a part of the picture, pickled. Read in DSINE
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
-from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.base import Request, own_card
 from rilievo.datasets.files import found_in, read_pickle, walk
 from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.photo_files import PhotoFiles
@@ -45,28 +44,7 @@ class _Form:
 class Dsine(PhotoFiles[_Entry]):
     """Folders of NAME_img, NAME_normal and NAME_intrins.npy; a split is a set."""
 
-    card: ClassVar[DatasetCard] = DatasetCard(
-        name="dsine",
-        title="Evaluation sets of DSINE (Bae and Davison 2024)",
-        summary="normals of ScanNet, iBims-1, Sintel, OASIS and NYUv2 as papers on normals score",
-        homepage="https://github.com/baegwangbin/DSINE",
-        licence="that of each set",
-        commercial=False,
-        gigabytes=None,
-        layout=(
-            "dsine_eval/ or one of its folders\n"
-            "  scannet/SCENE/NAME_img.png     also nyuv2, ibims, sintel, oasis\n"
-            "  scannet/SCENE/NAME_normal.png  colours; ibims and sintel: .exr; oasis: .pkl\n"
-            "  scannet/SCENE/NAME_intrins.npy K"
-        ),
-        splits=("scannet", "ibims", "sintel", "oasis", "nyuv2"),
-        normals="those of the files",
-        extra="formats",
-        caveats=(
-            "true normals of iBims-1 and Sintel are fitted to depth by DSINE's authors",
-            "OASIS has normals by people, of one object or surface a picture",
-        ),
-    )
+    card = own_card("dsine")
 
     def __init__(self, request: Request) -> None:
         self.request = request

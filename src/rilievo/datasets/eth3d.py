@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.base import Request, own_card
 from rilievo.datasets.colmap import ColmapCamera, ColmapImage, read_cameras, read_images
 from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.photo_files import Listed
@@ -34,29 +34,7 @@ class _View:
 class Eth3d(Listed[_View]):
     """ETH3D high-resolution multi-view, training set: the part with public depth."""
 
-    card = DatasetCard(
-        name="eth3d",
-        title="ETH3D, high-resolution multi-view, training (2017)",
-        summary="13 scenes in and out of doors, 24 megapixels, laser scans, about 1 to 60 m",
-        homepage="https://www.eth3d.net/datasets",
-        licence="CC-BY-NC-SA-4.0",
-        commercial=False,
-        gigabytes=23.0,
-        layout=(
-            "courtyard/                        one folder a scene\n"
-            "  images/dslr_images/*.JPG        photographs, distorted as the lens made them\n"
-            "  ground_truth_depth/dslr_images/*.JPG  raw float32 [m], row by row; inf is unknown\n"
-            "  dslr_calibration_jpg/cameras.txt, images.txt  COLMAP's model and poses\n"
-            "from multi_view_training_dslr_jpg.7z and multi_view_training_dslr_depth.7z"
-        ),
-        splits=("train",),
-        counts={"train": 454},
-        caveats=(
-            "the images are distorted (THIN_PRISM_FISHEYE): K is that of the model without its "
-            "distortion, so surfaces bend towards the edges",
-            "a tenth of the pixels have depth; thin things lack it most",
-        ),
-    )
+    card = own_card("eth3d")
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Shaped
 
-from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
+from rilievo.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.datasets.files import expected_path, files_by_id, found_in, text_lines
 from rilievo.datasets.folder_layout import (
     FILE_NAME,
@@ -43,27 +43,7 @@ class _Files:
 class Folder(PhotoFiles[_Files]):
     """Photographs and ground truth from the user's own folder."""
 
-    card = DatasetCard(
-        name="folder",
-        title="A folder of one's own",
-        summary="photographs with depth, normals or both, in files of any usual format",
-        homepage="docs/datasets.md",
-        licence="the user's",
-        commercial=True,
-        gigabytes=None,
-        layout=(
-            "images/ID.jpg|png|...           photographs\n"
-            "depth/ID.png|npy|npz|exr|...    whole numbers are mm, others m; 0 is unknown\n"
-            "normals/ID.png|npy|...          x right, y down, z forward, towards the camera\n"
-            "rilievo.yaml                    says what is otherwise: patterns, scale, invalid\n"
-            "                                values, kind, K, axes, masks, splits\n"
-            "The root may also be such a YAML elsewhere; its key 'folder' says where the files are."
-        ),
-        splits=SPLITS,
-        normals="its own files",
-        extra="evaluate",
-        caveats=("scale, kind and axes are as the YAML says: look at the contact sheet",),
-    )
+    card = own_card("folder")
 
     def __init__(self, request: Request) -> None:
         self.request = request

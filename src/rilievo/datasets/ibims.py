@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.datasets.base import DatasetCard, Request, checked_ids
+from rilievo.datasets.base import Request, checked_ids, own_card
 from rilievo.datasets.files import found_in, names_in, text_lines
 from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.photo_files import PhotoFiles
@@ -32,30 +32,7 @@ class _Files:
 class Ibims(PhotoFiles[_Files]):
     """The core set of iBims-1, as pictures."""
 
-    card = DatasetCard(
-        name="ibims",
-        title="iBims-1, independent benchmark images and matched scans (2018)",
-        summary="100 rooms, 640x480, laser scanner without occlusions, up to 50 m",
-        homepage="https://www.asg.ed.tum.de/lmf/ibims1/",
-        licence="as its record at mediaTUM (1455541) states",
-        commercial=False,
-        gigabytes=0.5,
-        layout=(
-            "imagelist.txt              names, one a line; may be missing\n"
-            "ibims1_core_raw/\n"
-            "  rgb/NAME.png\n"
-            "  depth/NAME.png           16 bits, times 50/65535 metres; 0 is unknown\n"
-            "  mask_invalid/NAME.png    0 where the scan is wrong\n"
-            "  mask_transp/NAME.png     0 where glass is seen\n"
-            "  calib/NAME.txt           fx,fy,cx,cy"
-        ),
-        splits=("test",),
-        counts={"test": 100},
-        caveats=(
-            "a hundred images: confidence intervals are wide",
-            "depth ends at 50 m, and its step in the pictures is 0.76 mm",
-        ),
-    )
+    card = own_card("ibims")
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from rilievo.datasets.base import DatasetCard, Request, checked_ids
+from rilievo.datasets.base import Request, checked_ids, own_card
 from rilievo.datasets.files import read_counts
 from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.datasets.kitti_lists import (
-    COUNTS,
     DRIVE_NAME,
     DepthFiles,
     annotated_files,
@@ -35,34 +34,7 @@ _SPLITS: Mapping[str, Callable[[Request], list[DepthFiles]]] = {
 class KittiDepth(PhotoFiles[DepthFiles]):
     """KITTI annotated depth; ``kitti_raw`` has the single scans that older papers score with."""
 
-    card = DatasetCard(
-        name="kitti-depth",
-        title="KITTI depth prediction and completion (Uhrig et al. 2017)",
-        summary="Roads and towns from a car; depth of eleven laser scans laid together, to 85 m.",
-        homepage="https://www.cvlibs.net/datasets/kitti/eval_depth.php?benchmark=depth_prediction",
-        licence="CC-BY-NC-SA-3.0",
-        commercial=False,
-        gigabytes=14.0,
-        layout="""\
-data_depth_annotated/                      (or its train/ and val/ right here)
-  val/2011_09_26_drive_0002_sync/proj_depth/groundtruth/image_02/0000000005.png
-                                           uint16, metres * 256, 0 unknown; image_03 likewise
-raw/2011_09_26/...                         KITTI raw, for the pictures and calib_cam_to_cam.txt
-                                           (under any name, or its dates right here)
-splits/eigen_benchmark/test_files.txt      the list of 'eigen_benchmark' (of Monodepth2's
-                                           repository); also eigen_test_files_with_gt.txt, or a
-                                           list file you name
-rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as demos have them""",
-        splits=tuple(_SPLITS),
-        counts={"eigen_benchmark": COUNTS["eigen_benchmark"], "val": 6852, "train": 85898},
-        caveats=(
-            "Depth covers 15 to 20 % of the pixels, and none in the upper third.",
-            "Stereo removed what moves and what lies near edges: hard pixels have no truth.",
-            "Eigen's test frames lie in both train and val of this download.",
-            "Intrinsics are those of calib_cam_to_cam.txt; without it, of the date that has "
-            "pictures of this size, and unknown for pictures that were cut.",
-        ),
-    )
+    card = own_card("kitti-depth")
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from rilievo.datasets.base import DatasetCard, Request, checked_ids
+from rilievo.datasets.base import Request, checked_ids, own_card
 from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.kitti_calibration import (
     CAMERA_FILE,
@@ -18,7 +18,6 @@ from rilievo.datasets.kitti_calibration import (
 )
 from rilievo.datasets.kitti_lists import (
     CAMERAS,
-    COUNTS,
     DRIVE_NAME,
     KittiFrame,
     listed_frames,
@@ -151,37 +150,7 @@ class _Files:
 class KittiRaw(PhotoFiles[_Files]):
     """KITTI raw, synchronised and rectified; ``kitti_depth`` has denser depth made from it."""
 
-    card = DatasetCard(
-        name="kitti-raw",
-        title="KITTI raw data, synchronised and rectified (Geiger et al. 2013)",
-        summary="Roads and towns from a car; depth by single turns of a 64-beam laser, to 80 m.",
-        homepage="https://www.cvlibs.net/datasets/kitti/raw_data.php",
-        licence="CC-BY-NC-SA-3.0",
-        commercial=False,
-        gigabytes=175.0,
-        layout="""\
-2011_09_26/                              one folder a date, five in all
-  calib_cam_to_cam.txt                   cameras: P_rect_02, R_rect_00, S_rect_02, ...
-  calib_velo_to_cam.txt                  laser to camera 0: R, T
-  2011_09_26_drive_0002_sync/
-    image_02/data/0000000069.png         left colour picture (or .jpg); image_03 is the right
-    velodyne_points/data/0000000069.bin  x y z reflectance, float32 [m]
-splits/eigen/test_files.txt              the list of a split (of Monodepth2's repository); also
-                                         eigen_test_files_with_gt.txt, or a list file you name""",
-        splits=("eigen", "eigen_benchmark", "all", "all_right"),
-        counts=COUNTS,
-        variants=tuple(PROJECTIONS),
-        caveats=(
-            "A scan covers about 4 % of the pixels, and none in the upper third.",
-            "The laser stands beside the camera and sees behind foreground: near edges some pixels "
-            "have the depth of what is hidden.",
-            "Moving things are up to 0.05 s off: a turn takes 0.1 s, the picture is taken once.",
-            "'monodepth2' lays depth one pixel up and left of 'nearest', which counts them from 0.",
-            "'monodepth2_vel_depth' stores the laser's x, 0.27 m more than the camera's z: the "
-            "tables of Monodepth2 and its successors were scored with it.",
-            "'all' and 'all_right' are every scan, seen from the left or the right camera.",
-        ),
-    )
+    card = own_card("kitti-raw")
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
-from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.base import Request, own_card
 from rilievo.datasets.files import found_in, read_counts, text_lines
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
@@ -26,23 +25,7 @@ class _Entry:
 class MarigoldScannet(PhotoFiles[_Entry]):
     """Frames of ScanNet's validation set, in the order of Marigold's list."""
 
-    card: ClassVar[DatasetCard] = DatasetCard(
-        name="marigold-scannet",
-        title="ScanNet validation, 800 frames prepared by Marigold (Ke et al. 2024)",
-        summary="rooms, structured-light depth to 10 m, registered to the photographs",
-        homepage="https://github.com/prs-eth/Marigold",
-        licence="ScanNet terms of use",
-        commercial=False,
-        gigabytes=None,
-        layout=(
-            f"{LIST}  from Marigold's data_split; photograph and\n"
-            "                                    depth, a line each frame\n"
-            "and what the tar file holds, unpacked: depth as 16-bit millimetres, 0 is unknown"
-        ),
-        splits=("val",),
-        counts={"val": 800},
-        caveats=("the sensor fails on dark and shiny things, and around edges",),
-    )
+    card = own_card("marigold-scannet")
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.base import Request, own_card
 from rilievo.datasets.files import found_in, text_lines, walk
 from rilievo.datasets.intrinsics_file import camera_of
 from rilievo.datasets.photo_files import PhotoFiles
@@ -44,28 +44,7 @@ class _Calibration:
 class Middlebury(PhotoFiles[_Scene]):
     """Middlebury 2014: the left image of every scene."""
 
-    card = DatasetCard(
-        name="middlebury",
-        title="Middlebury Stereo Datasets (2014)",
-        summary="still lifes of a room, 6 megapixels, structured light, about 1 to 10 m",
-        homepage="https://vision.middlebury.edu/stereo/data/scenes2014/",
-        licence="none stated; free to use with the paper cited, as its page says",
-        commercial=False,
-        gigabytes=4.0,
-        layout=(
-            "Adirondack-perfect/      one folder a scene, or trainingF/Adirondack/ of MiddEval3\n"
-            "  im0.png                left image\n"
-            "  disp0.pfm              its disparity [px]; disp0GT.pfm in MiddEval3; inf: unknown\n"
-            "  calib.txt              cam0=[f 0 cx; 0 f cy; 0 0 1], doffs [px], baseline [mm]"
-        ),
-        splits=("all",),
-        counts={"all": 23},
-        caveats=(
-            "few scenes, all near: it tells sharpness of edges better than it ranks models",
-            "every scene comes in a perfect and an imperfect calibration, with one left image: "
-            "take one of the two",
-        ),
-    )
+    card = own_card("middlebury")
 
     def __init__(self, request: Request) -> None:
         self.request = request

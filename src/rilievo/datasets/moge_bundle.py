@@ -9,13 +9,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt, UInt8
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.base import Request, own_card
 from rilievo.datasets.files import found_in, text_lines
 from rilievo.datasets.moge_view import (
     View,
@@ -85,31 +84,7 @@ class _Entry:
 class MogeBundle(Listed[_Entry]):
     """Folders of an image, its depth, camera and objects; the split is the set."""
 
-    card: ClassVar[DatasetCard] = DatasetCard(
-        name="moge-bundle",
-        title="Evaluation sets of MoGe (Wang et al. 2025)",
-        summary="ten sets of other authors, warped to centred cameras, depth coded by logarithm",
-        homepage="https://huggingface.co/datasets/Ruicheng/monocular-geometry-evaluation",
-        licence="that of each set",
-        commercial=False,
-        gigabytes=None,
-        layout=(
-            "NYUv2/ KITTI/ ETH3D/ iBims-1/ GSO/ Sintel/ DDAD/ DIODE/ Spring/ HAMMER/, or one\n"
-            "  .index.txt              folders of the images, one a line\n"
-            "  FOLDER/image.jpg\n"
-            "  FOLDER/depth.png        16 bits: 0 unknown, 65535 infinite, else near to far,\n"
-            "                          evenly in the logarithm; both are in the file's text\n"
-            "  FOLDER/meta.json        intrinsics in shares of the sides\n"
-            "  FOLDER/segmentation.png objects, named in the file's text"
-        ),
-        splits=tuple(SETS),
-        counts={"NYUv2": 654, "KITTI": 652, "iBims-1": 100, "DIODE": 771},
-        caveats=(
-            "the depth of GSO, Sintel and Spring has no unit: nothing is scored in metres there",
-            "images are turned until their middle looks along the axis, cut and resized",
-            "depth beyond 1000 times the nearest percentile does not count",
-        ),
-    )
+    card = own_card("moge-bundle")
 
     def __init__(self, request: Request) -> None:
         self.request = request

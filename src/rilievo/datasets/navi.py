@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
-from rilievo.datasets.base import Absent, DatasetCard, Request
+from rilievo.datasets.base import Absent, Request, own_card
 from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.navi_crop import ObjectCrop, object_crop
 from rilievo.datasets.photo_files import Listed
@@ -91,37 +91,7 @@ class _View:
 class Navi(Listed[_View]):
     """NAVI, versions 1.0 and 1.5."""
 
-    card = DatasetCard(
-        name="navi",
-        title="NAVI, category-agnostic image collections with 3D shape and pose (2023)",
-        summary="36 scanned objects, held and on tables, posed by hand to about a millimetre",
-        homepage="https://navidataset.github.io/",
-        licence="as its page states (the code is Apache-2.0)",
-        commercial=False,
-        gigabytes=30.0,
-        layout=(
-            "OBJECT/multiview_00_CAMERA/   v1.0; v1.5 writes multiview-00-CAMERA\n"
-            "OBJECT/video-00-CAMERA/       v1.5\n"
-            "OBJECT/wild_set/\n"
-            "  annotations.json            focal length, image size and pose of every image\n"
-            "  images/000.jpg              turned by their EXIF orientation\n"
-            "  depth/000.png               16 bits of disparity: 655350 / v mm, 0 is unknown"
-        ),
-        splits=tuple(_SPLITS),
-        counts={"wild": 2298, "multiview": 8217, "video": 18406},
-        variants=("metric", "relative", "metric-crop", "relative-crop", "normals-crop"),
-        normals="variant 'normals-crop': plane fits over 3 x 3 pixels of the depth",
-        caveats=(
-            "depth is that of the object alone; all around it is unknown",
-            "variant 'relative' has no unit: 0.01 is the nearest point of the object, 1 its "
-            "farthest (Probe3D's 'navi_reldepth')",
-            "variants '-crop' are 512x512 views of the object alone, sampled as Probe3D does: the "
-            "nearest pixel, for colours too",
-            "test, train and valid pass over objects that lack a wild set or multiview scenes, as "
-            "Probe3D does; its order of files, which chooses every 4th, is not written down: ours "
-            "is alphabetic",
-        ),
-    )
+    card = own_card("navi")
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request, checked_ids
+from rilievo.datasets.base import Dataset, Request, checked_ids, own_card
 from rilievo.datasets.files import text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.io.limits import printable
@@ -29,30 +29,7 @@ class Rendered(Dataset):
     other.
     """
 
-    card = DatasetCard(
-        name="synthetic",
-        title="Scenes made by chance, rendered by rilievo",
-        summary="ray-traced rooms, streets, open ground, close-ups, people; 240x320, 0.1 to 400 m",
-        homepage="docs/synthetic.md",
-        licence="Apache-2.0",
-        commercial=True,
-        gigabytes=None,
-        layout=(
-            "nothing on disk: frame 0000000001 is rendered when it is read, by the folder scenes/\n"
-            "of rilievo's repository, which is not in its wheel\n"
-            "a list of one's own has such numbers of 10 digits, one a line"
-        ),
-        splits=("test", "valid", "train"),
-        counts=MappingProxyType({"test": 100, "valid": 100, "train": 10_000}),
-        variants=("all", "rooms", "close-ups", "people", "streets", "open-ground", "near-views"),
-        normals="exact, of the rendered surfaces",
-        extra="train",
-        needs_root=False,
-        caveats=(
-            "shapes are boxes, balls, cones and sheets: good scores here promise none elsewhere",
-            "the embedded models were trained on scenes of this kind, though on none of these",
-        ),
-    )
+    card = own_card("synthetic")
 
     def __init__(self, request: Request) -> None:
         """Choose the frames; none is rendered yet."""

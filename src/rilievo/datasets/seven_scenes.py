@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, UInt16
 
-from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
+from rilievo.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.datasets.files import (
     found_in,
     names_in,
@@ -51,37 +51,7 @@ class _Frame:
 class SevenScenes(PhotoFiles[_Frame]):
     """7-Scenes: all scenes, a single one, or a bare folder of frames."""
 
-    card = DatasetCard(
-        name="seven-scenes",
-        title="RGB-D Dataset 7-Scenes (Shotton et al. 2013)",
-        summary="Seven small rooms from a hand-held Kinect, 0.5 to 5 m, with the camera's path.",
-        homepage="https://www.microsoft.com/en-us/research/project/rgb-d-dataset-7-scenes/",
-        licence="Microsoft Research licence, for non-commercial use",
-        commercial=False,
-        gigabytes=None,
-        layout="""\
-redkitchen/                     a scene; give it, the folder that has several, or one sequence
-  TestSplit.txt                 lines 'sequence3': the sequences of the split
-  TrainSplit.txt
-  seq-03/                       each sequence is a zip of its own, to be unpacked here
-    frame-000000.color.png      colour, 640 x 480 (or .jpg)
-    frame-000000.depth.png      uint16 millimetres; 0 and 65535 unknown
-    frame-000000.pose.txt       world_T_cam [m], 4 x 4""",
-        splits=("test", "train", "all"),
-        counts={"test": 17000, "train": 26000},
-        variants=("registered", "raw"),
-        caveats=(
-            "Depth is not registered to colour: its camera has f = 585, the colour camera about "
-            "535 (by warping; the authors give none). 'registered' reads depth where colour's rays "
-            "meet it, taking both to look from one place along one axis; 2.5 cm lie between them.",
-            "'raw' is depth as stored, with f = 585, as most papers use it: off by up to 27 px at "
-            "the sides.",
-            "Depth of a Kinect is rounded to steps that grow with its square: 3 mm at 1 m; dark, "
-            "shiny and far things are holes.",
-            "Neighbouring frames are nearly alike: 30 a second.",
-            "A bare folder of frames has the split 'all' alone.",
-        ),
-    )
+    card = own_card("seven-scenes")
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, UInt16
 
-from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
+from rilievo.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.datasets.files import (
     found_in,
     names_in,
@@ -83,39 +82,7 @@ class SunRgbd(PhotoFiles[_Frame]):
     root. Ids are sorted, whatever the order of the split.
     """
 
-    card: ClassVar[DatasetCard] = DatasetCard(
-        name="sunrgbd",
-        title="SUN RGB-D (Song, Lichtenberg and Xiao 2015)",
-        summary="10335 indoor frames by Kinect v1 and v2, Xtion and RealSense, to about 8 m",
-        homepage="https://rgbd.cs.princeton.edu",
-        licence="none stated; by convention for research, and NYU's, B3DO's and SUN3D's own terms",
-        commercial=False,
-        gigabytes=6.9,
-        layout="""\
-SUNRGBD/                       of SUNRGBD.zip; any part of it will do, also one frame
-  kv1|kv2|realsense|xtion/.../FRAME/
-    image/*.jpg                the photograph
-    depth/*.png                as measured; 16 bits, millimetres rotated left by 3 bits, 0 = hole
-    depth_bfx/*.png            the same with holes filled
-    intrinsics.txt             K, nine numbers
-    extrinsics/*.txt           tilt of the camera, which is not read
-SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the root or beside it""",
-        splits=("test", "train", "all"),
-        counts={"test": 5050, "train": 5285, "all": 10335},
-        variants=("bfx", "raw"),
-        extra="evaluate",
-        caveats=(
-            "depth_bfx is filled in where the sensor saw nothing: that part is no measurement, "
-            "but papers score it",
-            "depth is given as it is stored: the toolbox sets what is beyond 8 m to 8 m, which "
-            "we do not; a benchmark's cap decides",
-            "files whose three low bits are in use have been decoded already, and are read as "
-            "plain millimetres",
-            "kv1/NYUdata are the 1449 images of NYUv2, cut to 561 x 427: models trained there "
-            "have seen some of the test split",
-            "each sensor has its own noise and range, the RealSense the shortest",
-        ),
-    )
+    card = own_card("sunrgbd")
 
     def __init__(self, request: Request) -> None:
         self.request = request

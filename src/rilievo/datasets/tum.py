@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.datasets.base import DatasetCard, Request, checked_ids
+from rilievo.datasets.base import Request, checked_ids, own_card
 from rilievo.datasets.files import found_in, names_in, read_counts, scene_of
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.tum_sequence import (
@@ -53,34 +53,7 @@ class _Recording:
 class Tum(PhotoFiles[_Frame]):
     """TUM RGB-D: one sequence, or a folder of sequences."""
 
-    card = DatasetCard(
-        name="tum",
-        title="TUM RGB-D benchmark (Sturm et al. 2012)",
-        summary="Desks and rooms from a hand-held Kinect, 0.5 to 8 m, with the camera's path.",
-        homepage="https://cvg.cit.tum.de/data/datasets/rgbd-dataset/download",
-        licence="CC-BY-4.0",
-        commercial=True,
-        gigabytes=None,
-        layout="""\
-rgbd_dataset_freiburg1_desk/    a sequence; give it, or the folder that has several
-  rgb.txt, depth.txt            lines 'seconds path'
-  groundtruth.txt               lines 'seconds tx ty tz qx qy qz qw' [m], the colour camera's path
-  rgb/1305031452.791720.png     colour
-  depth/1305031452.793480.png   uint16, metres * 5000, 0 unknown; registered to colour
-associations.txt                a list file you may name: lines 'seconds rgb/... seconds depth/...'
-                                as the benchmark's associate.py prints them""",
-        splits=("all",),
-        caveats=(
-            "Colour and depth are taken at different times. Pictures less than 0.02 s apart are "
-            "paired, the nearest first and each once, as associate.py does; colour pictures that "
-            "get none count as absent.",
-            "Depth of a Kinect is rounded to steps that grow with its square: 3 mm at 1 m, 7 cm at "
-            "5 m; dark, shiny and far things are holes.",
-            "Freiburg 1 and 2 are not undistorted: K is the calibration's, without its distortion.",
-            "A sequence that names no Freiburg room gets K of any Kinect (f = 525), as assumed.",
-            "Poses are the nearest of groundtruth.txt, not interpolated.",
-        ),
-    )
+    card = own_card("tum")
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -158,7 +158,7 @@ class Benchmark:
     name: str
     title: str
     task: Task = Task.DEPTH
-    dataset: str | None
+    dataset: str | None = None
     split: str | None = None
     variant: str | None = None
     input_crop: InputCrop | str = InputCrop.NONE

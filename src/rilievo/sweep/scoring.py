@@ -15,7 +15,7 @@ from rilievo.errors import InputError, OptionError, RilievoError, suggest
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark, InputCrop, benchmark_sha256
 from rilievo.evaluate.benchmark import Task as Scored
-from rilievo.evaluate.benchmarks import find_benchmark, generic, probe3d
+from rilievo.evaluate.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluate.regions import seen
 from rilievo.evaluate.scoring import score
 from rilievo.evaluate.summaries import Tallied
@@ -29,15 +29,17 @@ from rilievo.types import Photo, Prediction, Truth
 DEPTH_METRICS = ("delta1", "delta2", "delta3", "rmse", "abs_rel")
 NORMALS_METRICS = ("mean", "median", "rmse", "within_11_25", "within_22_5", "within_30")
 
-SCALE_AWARE = replace(generic.DEPTH, title="depth in metres, as predicted", metrics=DEPTH_METRICS)
+SCALE_AWARE = replace(
+    BENCHMARKS["depth"], title="depth in metres, as predicted", metrics=DEPTH_METRICS
+)
 SCALE_INVARIANT = replace(
     SCALE_AWARE,
     name="depth-si",
     title="depth after scale and shift of each image, by least squares",
-    alignment=probe3d.NYUV2_SI.alignment,
-    least_depth=probe3d.NYUV2_SI.least_depth,
+    alignment=BENCHMARKS["probe3d-nyuv2-si"].alignment,
+    least_depth=BENCHMARKS["probe3d-nyuv2-si"].least_depth,
 )
-NORMALS = replace(generic.NORMALS, metrics=NORMALS_METRICS)
+NORMALS = replace(BENCHMARKS["normals"], metrics=NORMALS_METRICS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,80 +1,74 @@
-"""The benchmarks by name: each one says what it computes, what it reproduces and what it hides."""
+"""The benchmarks by name: each one says what it computes, what it reproduces and what it hides.
+
+``benchmarks.toml`` has a table for each, and ``published.csv`` what others published under them.
+"""
 
 import csv
+import tomllib
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from rilievo.alignment import AlignMethod
+from rilievo.alignment.lines import PointFit
 from rilievo.errors import OptionError
-from rilievo.evaluate.benchmark import Benchmark, Published
-from rilievo.evaluate.benchmarks import (
-    generic,
-    kitti,
-    marigold,
-    moge,
-    nyuv2,
-    probe3d,
-    small_sets,
+from rilievo.evaluate.benchmark import (
+    Averaging,
+    Benchmark,
+    Crop,
+    InputCrop,
+    Interpolation,
+    Published,
+    Task,
 )
 from rilievo.outside import OpenTable, is_place
+from rilievo.types import DepthKind
 
-# A new benchmark is a record in one of the files beside this one, and one line here; what others
-# published under it, lines of published.csv.
-_BENCHMARKS = (
-    nyuv2.EIGEN,
-    nyuv2.EIGEN_FILLED,
-    nyuv2.NORMALS,
-    kitti.EIGEN,
-    kitti.EIGEN_IMPROVED,
-    kitti.DEPTH_ANYTHING_V2,
-    kitti.MONODEPTH2,
-    kitti.UNCERTAINTY,
-    kitti.BENCHMARK_EIGEN,
-    small_sets.SUNRGBD,
-    small_sets.SUNRGBD_ARTICLE,
-    small_sets.IBIMS,
-    small_sets.DIODE,
-    small_sets.DA2K,
-    probe3d.NYUV2,
-    probe3d.NYUV2_SI,
-    probe3d.NAVI,
-    probe3d.NAVI_SI,
-    probe3d.NYUV2_NORMALS,
-    probe3d.NAVI_NORMALS,
-    marigold.NYUV2,
-    marigold.KITTI,
-    marigold.ETH3D,
-    marigold.SCANNET,
-    marigold.DIODE,
-    marigold.NYUV2_NORMALS,
-    small_sets.DSINE_SCANNET,
-    small_sets.DSINE_IBIMS,
-    small_sets.DSINE_SINTEL,
-    small_sets.DSINE_OASIS,
-    small_sets.DSINE_NYUV2,
-    moge.AFFINE,
-    moge.SCALE,
-    moge.DISPARITY,
-    moge.BOUNDARY,
-    moge.POINTS_METRIC,
-    moge.POINTS_SCALE,
-    moge.POINTS_AFFINE,
-    moge.POINTS_LOCAL,
-    moge.FIELD_OF_VIEW,
-    generic.VIDEO_DEPTH,
-    generic.VIDEO_STABILITY,
-    generic.DEPTH,
-    generic.SURFACES,
-    generic.NORMALS,
-    generic.CERTAINTY,
-    generic.NORMALS_CERTAINTY,
-)
+_HERE = Path(__file__).parent
+_TYPES = {
+    "task": Task,
+    "input_crop": InputCrop,
+    "crop": Crop,
+    "interpolation": Interpolation,
+    "averaging": Averaging,
+    "parts": tuple,
+    "clip": tuple,
+}
 
 
-def _published() -> dict[str, tuple[Published, ...]]:
+def _own() -> Iterator[Benchmark]:
+    """Benchmarks of ``benchmarks.toml``, in its order."""
+    tables = tomllib.loads((_HERE / "benchmarks.toml").read_text(encoding="utf-8"))
+    shared, published = tables.pop("shared"), _published()
+    # Phrases are made of earlier ones.
+    words: dict[str, str] = {}
+    for key, phrase in shared["words"].items():
+        words[key] = phrase.format_map(words)
+    for name, table in tables.items():
+        table |= {each: table[each].format_map(words) for each in ("reproduces", "hides")}
+        table |= {each: _TYPES[each](table[each]) for each in _TYPES.keys() & table.keys()}
+        lists = [shared["metrics"].get(each, [each]) for each in table["metrics"]]
+        table["metrics"] = tuple(metric for each in lists for metric in each)
+        fits = table.get("alignment", {})
+        table["alignment"] = _fits(shared["alignments"][fits] if isinstance(fits, str) else fits)
+        if table.get("min_inverse") == "truth":
+            table["min_inverse"] = None
+        yield Benchmark(name=name, published=published[name], **table)
+
+
+def _fits(table: Mapping[str, str]) -> Mapping[DepthKind, AlignMethod | PointFit]:
+    return {
+        DepthKind(kind): PointFit(fit) if fit in list(PointFit) else AlignMethod(fit)
+        for kind, fit in table.items()
+    }
+
+
+def _published() -> Mapping[str, tuple[Published, ...]]:
     """Others' results by benchmark: a line each of ``published.csv``."""
     rows: defaultdict[str, tuple[Published, ...]] = defaultdict(tuple)
-    with Path(__file__).with_name("published.csv").open(encoding="utf-8", newline="") as file:
+    with (_HERE / "published.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             pairs = (pair.split("=") for pair in row["values"].split())
             values = {metric: float(value) for metric, value in pairs}
@@ -84,18 +78,15 @@ def _published() -> dict[str, tuple[Published, ...]]:
     return rows
 
 
-def _outside(found: object, name: str) -> Benchmark:
+def _outside(found: Any, name: str) -> Benchmark:
     """A benchmark of another package, under the name that this offers it by, or its own."""
     if not isinstance(found, Benchmark):
         raise OptionError(f"'{name}' is no benchmark, but a {type(found).__name__}")
     return found if is_place(name) else replace(found, name=name)
 
 
-_ROWS = _published()
 BENCHMARKS: OpenTable[Benchmark] = OpenTable(
-    {each.name: replace(each, published=_ROWS.get(each.name, ())) for each in _BENCHMARKS},
-    "benchmark",
-    _outside,
+    {each.name: each for each in _own()}, "benchmark", _outside
 )
 
 
