@@ -239,8 +239,8 @@ def test_a_download_is_described_from_outside(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("dept: x", r"rilievo\.yaml: has no key 'dept'; did you mean 'depth'"),
-        ("depth: {scal: 1}", r"has no key 'depth.scal'; did you mean 'scale'"),
+        ("dept: x", r"rilievo\.yaml: has no 'dept'; did you mean 'depth'"),
+        ("depth: {scal: 1}", r"has no 'depth.scal'; did you mean 'scale'"),
         ("depth: {scale: big}", r'depth.scale is "big", expected a number'),
         ("depth: {kind: z}", 'depth.kind is "z", expected one of depth, distance, disparity'),
         ("normals: {axes: blender}", "expected one of opencv, opengl, dsine"),

@@ -123,8 +123,6 @@ def plain_calibration(one: DepthPair) -> dict[str, float]:
     count = len(said)
     return {
         "ece": ece / count,
-        "brier": sum((c - r) ** 2 for c, r in zip(said, right, strict=True)) / count,
-        "overconfidence": (sum(said) - sum(right)) / count,
         "coverage90_gap": inside / count - 0.9,
     }
 
@@ -148,7 +146,7 @@ def test_laplaces_errors_are_covered_as_promised() -> None:
         valid=np.ones(spread.shape, bool),
         confidence=1 - np.exp(-math.log(1.25) / spread),
     )
-    for name in ("ece", "overconfidence", "coverage90_gap"):
+    for name in ("ece", "coverage90_gap"):
         assert value(CERTAINTY_METRICS[name], one) == pytest.approx(0, abs=0.01), name
 
 
@@ -197,7 +195,7 @@ def test_a_confidence_that_is_no_share_is_refused(bad: float) -> None:
         predicted=one.predicted, true=one.true, valid=one.valid, confidence=confidence
     )
     with pytest.raises(InputError, match="outside 0 to 1, or NaN, at 1 of"):
-        value(CERTAINTY_METRICS["brier"], broken)
+        value(CERTAINTY_METRICS["ece"], broken)
 
 
 def test_without_a_confidence_there_is_nothing_to_judge() -> None:

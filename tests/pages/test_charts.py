@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluations import evaluation
-from rilievo.evaluate.charts import error_against_depth, histogram, sequence
+from rilievo.evaluate.charts import error_against_depth, histogram
 from rilievo.pages.pictures import shrink
 
 
@@ -18,15 +18,6 @@ def test_a_histogram_tells_of_the_images_that_its_ends_take_in() -> None:
     caption = histogram(summary, np.r_[near, 1e6]).caption
     assert re.search(r"1 beyond the ends, from 0\.\d+ to 1e\+06$", caption)
     assert "beyond" not in histogram(summary, np.full(9, 0.1)).caption
-
-
-def test_many_images_are_drawn_in_groups_of_neighbours() -> None:
-    summary = evaluation().summaries[0]
-    values = np.random.default_rng(0).random(100_000)
-    many, few = sequence(summary, values), sequence(summary, values[:100])
-    assert "200 groups of neighbours" in many.caption
-    assert "groups" not in few.caption
-    assert len(many.svg) < 50_000
 
 
 def test_blocks_of_a_map_are_the_mean_of_their_valid_pixels() -> None:
@@ -49,7 +40,6 @@ def test_charts_have_no_colours_of_their_own_and_no_names_in_common() -> None:
     values = np.array([score.values["abs_rel"] for score in made.scores])
     drawn = [
         histogram(made.summaries[0], values),
-        sequence(made.summaries[0], values),
         error_against_depth(made.ranges),
     ]
     ids = [name for chart in drawn for name in re.findall(r' id="([^"]*)"', chart.svg)]

@@ -8,7 +8,6 @@ from probed_scenes import scenes
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
 from rilievo.sweep.config import SweepOptions
-from rilievo.sweep.file import read_sweep
 from rilievo.sweep.results import read_cell
 from rilievo.sweep.run import sweep_probes
 
@@ -149,19 +148,6 @@ def test_a_slip_in_the_file_is_said_in_one_line(
     with pytest.raises((InputError, OptionError), match=words) as caught:
         sweep_probes(file, SweepOptions(output=tmp_path / "out", device="cpu"), show=False)
     assert "\n" not in str(caught.value)
-
-
-def test_yaml_says_the_same_as_toml(file: Path) -> None:
-    other = file.with_suffix(".yaml")
-    other.write_text(
-        "title: Two backbones\ntasks: [both]\n"
-        "seeds: 2\nprobes: [linear]\nsize: [24, 32]\ndepth: {bins: 16}\n"
-        "pictures: 2\ndata: {dataset: 'tiny_dataset:Tiny', root: scenes, split: other}\n"
-        "test: {limit: 3}\ntraining: {epochs: 2, learning_rate: 0.01, losses: {depth: l1}}\n"
-        "backbones:\n- {name: 'probed_scenes:Small', weights: random, layers: each}\n"
-        "- {name: 'probed_scenes:Broken', weights: random}\n- {name: 'probed_scenes:Absent'}\n"
-    )
-    assert read_sweep(other) == read_sweep(file)
 
 
 def test_a_record_of_a_cell_that_was_cut_off_is_refused(tmp_path: Path) -> None:

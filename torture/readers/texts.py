@@ -129,17 +129,6 @@ READERS = (
         share=1.5,
     ),
     Reader(
-        name="YAML of a sweep",
-        write=lambda folder: write_text(
-            folder / "sweep.yaml",
-            '{"title": "t", "tasks": ["depth"], "seeds": 2, "probes": ["linear"], '
-            '"backbones": [{"name": "timm/test_vit", "weights": "random"}], '
-            '"data": {"dataset": "synthetic"}, "training": {"epochs": 2}}\n',
-        ),
-        victims={"sweep.yaml": "yaml"},
-        read=lambda folder: read_sweep(folder / "sweep.yaml"),
-    ),
-    Reader(
         name="COLMAP's texts",
         write=_write_colmap,
         victims={"cameras.txt": "text", "images.txt": "text"},

@@ -12,6 +12,7 @@ from rilievo.alignment.fit import (
     abscissa,
     check_depth_map,
     choose_method,
+    nearest_valid,
     to_depth,
 )
 from rilievo.alignment.lines import (
@@ -20,7 +21,6 @@ from rilievo.alignment.lines import (
     least_absolute_scale,
     least_squares_line,
 )
-from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.types import DepthKind, DepthMap
 

@@ -15,7 +15,7 @@ from rilievo.sweep.config import SweepOptions
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.toml|FILE.yaml")]
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.toml")]
     """Sweep to run: backbones, tasks, seeds, probes, data; docs/probes.md describes the format."""
     options: Annotated[SweepOptions, tyro.conf.arg(name="")]
 

@@ -1,6 +1,5 @@
 """Layout of the user's own folder: the keys of ``rilievo.yaml`` and their defaults."""
 
-import dataclasses
 import json
 import os
 import re
@@ -12,7 +11,7 @@ from typing import Any
 
 from rilievo.datasets.stored_normals import NormalAxes
 from rilievo.errors import InputError, MissingExtraError, suggest
-from rilievo.io.json_record import NotThisRecord, from_json, parse_yaml
+from rilievo.io.json_record import NotThisRecord, check_names, from_json, parse_yaml
 from rilievo.io.limits import printable, read_text
 
 FILE_NAME = "rilievo.yaml"
@@ -127,11 +126,7 @@ class FolderLayout:
     splits: Mapping[str, str] = field(default_factory=dict)
 
 
-_PARTS: Mapping[str, type] = {
-    "depth": DepthLayout,
-    "normals": NormalsLayout,
-    "camera": CameraLayout,
-}
+_PARTS = ("depth", "normals", "camera")
 SPLITS = ("all", "train", "valid", "test")
 
 
@@ -141,17 +136,19 @@ def read_layout(path: Path) -> FolderLayout:
     data = _parsed(path)
     if data is None:
         data = {}
-    _refuse_unknown(data, FolderLayout, shown, "")
-    for name, kind in _PARTS.items():
+    if not isinstance(data, dict):
+        raise InputError(f"{shown}: it is no list of keys with values")
+    for name in _PARTS:
         if isinstance(data.get(name), str):
             data[name] = {"file": data[name]}
-        if data.get(name) is not None:
-            _refuse_unknown(data[name], kind, shown, f"{name}.")
-    _refuse_unknown_splits(data.get("splits"), shown)
     try:
+        check_names(FolderLayout, data)
         layout = from_json(FolderLayout, json.dumps(data))
     except (NotThisRecord, TypeError, ValueError) as error:
         raise InputError(f"{shown}: {str(error).replace('it.', '', 1)}") from error
+    for name in layout.splits:
+        if name not in SPLITS[1:]:
+            raise InputError(f"{shown}: has no split '{name}'; {suggest(name, SPLITS[1:])}")
     _check(layout, shown)
     return layout
 
@@ -178,22 +175,6 @@ def _parsed(path: Path) -> Any:
         raise MissingExtraError(f"reading {path}", "evaluate") from error
     except ValueError as error:
         raise InputError(f"{path}: is no YAML ({str(error)[:160]})") from error
-
-
-def _refuse_unknown(data: Any, kind: type, shown: str, prefix: str) -> None:
-    if not isinstance(data, dict):
-        where = f"'{prefix[:-1]}'" if prefix else "it"
-        raise InputError(f"{shown}: {where} is no list of keys with values")
-    known = [each.name for each in dataclasses.fields(kind)]
-    for key in data:
-        if key not in known:
-            raise InputError(f"{shown}: has no key '{prefix}{key}'; {suggest(str(key), known)}")
-
-
-def _refuse_unknown_splits(splits: Any, shown: str) -> None:
-    for name in splits if isinstance(splits, dict) else ():
-        if name not in SPLITS[1:]:
-            raise InputError(f"{shown}: has no split '{name}'; {suggest(str(name), SPLITS[1:])}")
 
 
 def _check(layout: FolderLayout, shown: str) -> None:

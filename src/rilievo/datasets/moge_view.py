@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Shaped, UInt8
 from PIL import Image
 
-from rilievo.alignment.subsample import nearest_places
+from rilievo.alignment.fit import nearest_places
 
 _LARGEST = 16384
 """Pixels of a side that no image of the bundle has once it is as fine as its view."""

@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from rilievo.evaluate.comparison import Column, Comparison
 from rilievo.evaluate.records import RangeError, Sparsification, Summary
-from rilievo.evaluate.wording import count, head, number, percentage, signed
+from rilievo.evaluate.wording import count, head, number, percentage
 from rilievo.io.limits import printable
 from rilievo.metrics.certainty import Reliability
 from rilievo.metrics.metric import Better
@@ -23,10 +23,6 @@ from rilievo.pages.charts import (
     intervals,
     short,
 )
-
-# More images than this are drawn in groups of neighbours.
-_MOST_DOTS = 1500
-_GROUPS = 200
 
 
 def histogram(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
@@ -73,28 +69,6 @@ def _bulk(values: Float64[np.ndarray, "n"]) -> tuple[float, float]:
     if near < middle < far:
         low, high = max(low, middle - 4 * (middle - near)), min(high, middle + 4 * (far - middle))
     return low, high
-
-
-def sequence(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
-    """A metric along the dataset's order, where neighbours often are of one scene."""
-    with drawing() as canvas:
-        axes = canvas.axes[0]
-        caption = f"{summary.label} of each image, in the dataset's order"
-        if values.size <= _MOST_DOTS:
-            axes.plot(np.arange(values.size) + 1, values, ".", color=ACCENT, markersize=3.2)
-        else:
-            groups = np.array_split(values, _GROUPS)
-            at = np.cumsum([group.size for group in groups])
-            low, middle, high = (
-                [float(np.percentile(group, share)) for group in groups] for share in (10, 50, 90)
-            )
-            axes.fill_between(at, low, high, color=ACCENT, alpha=0.3, linewidth=0)
-            axes.plot(at, middle, color=ACCENT, linewidth=1.2)
-            caption += f": median and the middle 80 % of {_GROUPS} groups of neighbours"
-        axes.set_xlabel("image")
-        axes.set_ylabel(head(summary.label, summary.unit), parse_math=False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    return Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
 
 
 def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
@@ -230,26 +204,6 @@ def image_by_image(column: Column, name: str) -> Chart:
     )
     if shown.size < x.size:
         caption += f"; {count(shown.size)} of them drawn"
-    return Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
-
-
-def sorted_differences(column: Column, name: str) -> Chart:
-    """The differences of all images, from the smallest to the largest."""
-    values = np.sort(np.array(column.values[name]) - np.array(column.values[column.reference]))
-    at = np.arange(values.size) + 0.5
-    with drawing(height=3.4) as canvas:
-        axes = canvas.axes[0]
-        axes.fill_between(at, values, 0, color=FAINT, linewidth=0, step="mid")
-        axes.step(at, values, color=ACCENT, linewidth=1.2, where="mid")
-        axes.axhline(float(values.mean()), color=SECOND, linewidth=1.2)
-        axes.axhline(0, color=MUTED, linewidth=0.9)
-        axes.set_xlabel("images, sorted by difference")
-        axes.set_ylabel(f"difference in {head(column.label, column.unit)}", parse_math=False)
-        axes.set_xlim(0, values.size)
-    caption = (
-        f"{column.label} of {printable(name)} minus {printable(column.reference)}, image by image; "
-        f"the mean (orange) is {signed(float(values.mean()))}"
-    )
     return Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
 
 

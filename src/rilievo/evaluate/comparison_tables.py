@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluate import wording
-from rilievo.evaluate.charts import image_by_image, sorted_differences, standing
+from rilievo.evaluate.charts import image_by_image, standing
 from rilievo.evaluate.comparison import Cell, Column, Comparison, Row
 from rilievo.evaluate.report import Pictures
 from rilievo.evaluate.table import cell_text
@@ -118,14 +118,10 @@ def _items(
         )
 
 
-def _pairs(comparison: Comparison, column: Column) -> tuple[Chart, ...]:
-    """Two charts for every run but the reference."""
-    if not column.ids:
-        return ()
+def _pairs(comparison: Comparison, column: Column) -> list[Chart]:
+    """A chart for every run but the reference."""
     others = [row.name for row in comparison.runs if row.name != column.reference]
-    return tuple(
-        chart(column, name) for name in others for chart in (image_by_image, sorted_differences)
-    )
+    return [image_by_image(column, name) for name in others] if column.ids else []
 
 
 def disagreements(comparison: Comparison, column: Column) -> tuple[Disagreement, ...]:

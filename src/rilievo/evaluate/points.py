@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from rilievo.alignment.fit import Fit
+from rilievo.alignment.fit import Fit, nearest_valid
 from rilievo.alignment.lines import PointFit, fit_points
-from rilievo.alignment.subsample import nearest_valid
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.answers import Answer

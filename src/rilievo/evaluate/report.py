@@ -19,7 +19,6 @@ from rilievo.evaluate.charts import (
     error_against_depth,
     histogram,
     reliability_chart,
-    sequence,
     sparsification_chart,
 )
 from rilievo.evaluate.intervals import FEWEST, scene_count
@@ -233,15 +232,13 @@ def write_report(evaluation: Evaluation, path: Path, pictures: Pictures | None =
 
 
 def _spread(evaluation: Evaluation) -> Iterator[Chart]:
-    """Histograms of the usual metrics, and the first along the dataset."""
+    """Histograms of the usual metrics."""
     short = shortlist(metric_names(evaluation))
-    for place, each in enumerate(evaluation.summaries):
+    for each in evaluation.summaries:
         name, scores = each.metric, evaluation.scores
         values = np.array([score.values[name] for score in scores if name in score.values])
         if name in short and values.size:
             yield histogram(each, values)
-        if place == 0 and values.size:
-            yield sequence(each, values)
 
 
 def _formulas(evaluation: Evaluation) -> Iterator[tuple[str, str]]:

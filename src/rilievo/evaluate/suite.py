@@ -19,11 +19,11 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.json_record import check_names, from_json
 from rilievo.io.limits import printable, read_text
 
 _FOLDER = Path(__file__).with_name("suites")
@@ -108,33 +108,14 @@ def _read(path: Path) -> Suite:
     where, text = printable(path), read_text(path)
     try:
         table = tomllib.loads(text)
-        faults = [*_unknown(Suite, table)]
-        runs = table.get("runs", [])
-        if not isinstance(runs, list) or not all(isinstance(each, dict) for each in runs):
-            raise ValueError(f"runs is a list of tables [[runs]], not {printable(str(runs)[:40])}")
-        for each in runs:
-            faults += _unknown(SuiteRun, each)
-        if faults:
-            raise ValueError(faults[0])
+        check_names(Suite, table)
         suite = from_json(Suite, json.dumps(table))
-    except NotThisRecord as error:
-        fault = str(error).replace("it.", "", 1)
-        raise InputError(f"{where}: is no suite of benchmarks: {fault}") from error
     except (ValueError, TypeError, RecursionError) as error:
-        line = " ".join(str(error).split())
+        line = " ".join(str(error).split()).replace("it.", "", 1)
         raise InputError(f"{where}: is no suite of benchmarks: {line}") from error
     suite = replace(suite, name=path.stem, runs=tuple(_beside(suite, path.parent)))
     _check(suite, where)
     return suite
-
-
-def _unknown(kind: type[Suite] | type[SuiteRun], table: object) -> Iterator[str]:
-    """Names that a suite does not have, which would otherwise have no effect."""
-    if isinstance(table, dict):
-        known = [each.name for each in fields(kind) if (kind, each.name) != (Suite, "name")]
-        for name in table:
-            if name not in known:
-                yield f"it has no '{name}'; {suggest(str(name), known)}"
 
 
 def _beside(suite: Suite, folder: Path) -> Iterator[SuiteRun]:

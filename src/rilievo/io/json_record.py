@@ -11,6 +11,8 @@ from dataclasses import MISSING, asdict, fields, is_dataclass
 from enum import Enum
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from rilievo.errors import suggest
+
 Record = TypeVar("Record")
 
 
@@ -131,6 +133,29 @@ def _expect(holds: bool, expected: str, data: Any, where: str) -> None:
         raise NotThisRecord(
             f"{where} is {shown if len(shown) <= 40 else shown[:40] + '...'}, expected {expected}"
         )
+
+
+def check_names(kind: Any, data: Any, *, inside: str = "") -> None:
+    """Refuse names that a record does not have, which would otherwise have no effect.
+
+    Args:
+        kind: Class of the record.
+        data: Content of the user's file, of any type: values are left to ``from_json``.
+        inside: Path of the record in the file, "" or ending in a dot.
+    """
+    for choice in get_args(kind):
+        if get_origin(kind) is tuple and isinstance(data, list):
+            for each in data:
+                check_names(choice, each, inside=inside)
+        elif get_origin(kind) in (Union, types.UnionType):
+            check_names(choice, data, inside=inside)
+    if is_dataclass(kind) and isinstance(data, dict):
+        hints = get_type_hints(kind)
+        known = [each.name for each in fields(kind)]
+        for name, value in data.items():
+            if name not in known:
+                raise NotThisRecord(f"has no '{inside}{name}'; {suggest(str(name), known)}")
+            check_names(hints[name], value, inside=f"{inside}{name}.")
 
 
 _MOST = 100_000

@@ -76,16 +76,6 @@ def expected_calibration_error(sums: Sums, count: int) -> float:
     return float(np.abs(right - said).sum() / count)
 
 
-def brier(pair: DepthPair) -> Sums:
-    """Sum of (confidence - 1)² where depth is right, and of confidence² where it is not."""
-    return np.array([np.square(pair.c - (pair.factor < NEAR)).sum()])
-
-
-def overconfidence(pair: DepthPair) -> Sums:
-    """Sum of confidence, less pixels that are right."""
-    return np.array([pair.c.sum() - np.count_nonzero(pair.factor < NEAR)])
-
-
 def covered(pair: DepthPair) -> Sums:
     """Counts pixels whose error lies in the range that holds ``LEVEL`` by their confidence.
 
@@ -146,20 +136,6 @@ _METRICS: tuple[Metric[DepthPair], ...] = (
         "al. 2017)",
         sums=reliability_sums,
         finish=expected_calibration_error,
-    ),
-    _calibration(
-        name="brier",
-        label="Brier",
-        better=Better.LOWER,
-        summary="mean (confidence - right within 1.25)² (Brier 1950)",
-        sums=brier,
-    ),
-    _calibration(
-        name="overconfidence",
-        label="overconfidence",
-        better=Better.ZERO,
-        summary="mean confidence less share right within 1.25: positive where it promises too much",
-        sums=overconfidence,
     ),
     _calibration(
         name="coverage90_gap",

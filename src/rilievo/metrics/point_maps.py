@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from rilievo.alignment.fit import nearest_valid
 from rilievo.alignment.lines import PointFit, fit_points
-from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
 from rilievo.metrics.metric import Better, Metric, Sums, check_maps, whole
 

@@ -17,7 +17,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions, checked
 from rilievo.models.preparation import Preparation
 from rilievo.models.prepared import Arrays, PreparedModel
-from rilievo.networks.memory import is_out_of_memory
+from rilievo.networks.features import is_out_of_memory
 from rilievo.types import Setting
 
 ENGINE = "torch"

@@ -1,8 +1,9 @@
-"""Features of a network, and the padding of images to multiples of its patch."""
+"""Features of a network, the padding of images to multiples of its patch, lack of memory."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -101,3 +102,10 @@ def _added(size: tuple[int, int], patch: int, padding: Padding) -> tuple[int, in
     if padding is Padding.OVER:
         return patch - over[0], patch - over[1]
     return -size[0] % patch, -size[1] % patch
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch ran out of memory: the type tells on a GPU, the message on a CPU."""
+    words = ("allocate memory", "not enough memory")
+    is_told = isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+    return is_told or isinstance(error, torch.OutOfMemoryError)

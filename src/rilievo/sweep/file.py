@@ -1,14 +1,13 @@
-"""Reads the file of a sweep: TOML, or YAML with the same names."""
+"""Reads the file of a sweep, in TOML."""
 
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-from rilievo.errors import InputError, MissingExtraError, OptionError, RilievoError, suggest
-from rilievo.io.json_record import NotThisRecord, from_json, parse_yaml
+from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.io.json_record import NotThisRecord, check_names, from_json
 from rilievo.io.limits import printable, read_text
 from rilievo.sweep.config import SweepConfig
 
@@ -25,50 +24,24 @@ def read_sweep(path: Path) -> SweepConfig:
 
     Raises:
         InputError: If the file cannot be read, or has unknown names or invalid values.
-        MissingExtraError: If it is YAML and no YAML package is installed.
     """
-    table = _table(path)
-    where = printable(path)
+    where, text = printable(path), read_text(path)
     try:
+        # tomllib takes quadratic time in the number of a key's parts.
+        dots = max(line.count(".") for line in text.split("\n"))
+        if len(text) > _LONGEST or dots > _MOST_DOTS:
+            raise ValueError(f"{len(text)} characters, {dots} dots in a line: no sweep has so many")
+        table = tomllib.loads(text)
         _prepare(table, path.parent)
-        _refuse_unknown(SweepConfig, table, where)
+        check_names(SweepConfig, table)
         return from_json(SweepConfig, json.dumps(table))
-    except NotThisRecord as error:
+    except (NotThisRecord, OptionError) as error:
         raise InputError(f"{where}: {str(error).replace('it.', '', 1)}") from error
-    except OptionError as error:
-        raise InputError(f"{where}: {error}") from error
     except RilievoError:
         raise
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{where}: holds what no sweep has: {error}") from error
-
-
-def _table(path: Path) -> dict[str, Any]:
-    text = read_text(path)
-    try:
-        if len(text) > _LONGEST:
-            raise ValueError(f"{len(text)} characters, more than the {_LONGEST} of any sweep")
-        table = _toml(text) if path.suffix == ".toml" else _yaml(text)
-    except (ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
-        raise InputError(f"{path}: is not TOML or YAML as it should be: {line}") from (error)
-    if not isinstance(table, dict):
-        raise InputError(f"{path}: is no table of names and values")
-    return table
-
-
-def _toml(text: str) -> Any:
-    # tomllib takes quadratic time in the number of a key's parts.
-    if max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
-        raise ValueError(f"a line has more than {_MOST_DOTS} dots")
-    return tomllib.loads(text)
-
-
-def _yaml(text: str) -> Any:
-    try:
-        return parse_yaml(text)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("a sweep in YAML (TOML needs nothing)", "evaluate") from error
+        raise InputError(f"{where}: is not TOML of a sweep: {line}") from error
 
 
 def _prepare(table: dict[str, Any], folder: Path) -> None:
@@ -115,18 +88,3 @@ def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
-
-
-def _refuse_unknown(kind: Any, data: Any, where: str) -> None:
-    """Refuse unknown names, such as misspelt ones, which would otherwise have no effect."""
-    if get_origin(kind) is tuple and isinstance(data, list):
-        for each in data:
-            _refuse_unknown(get_args(kind)[0], each, where)
-    if not (is_dataclass(kind) and isinstance(data, dict)):
-        return
-    hints = get_type_hints(kind)
-    names = [each.name for each in fields(kind)]
-    for name, value in data.items():
-        if name not in names:
-            raise InputError(f"{where}: has no '{name}'; {suggest(str(name), names)}")
-        _refuse_unknown(hints[name], value, where)

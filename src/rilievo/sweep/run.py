@@ -69,7 +69,7 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
     A cell that fails is reported and skipped. A sweep that was stopped is resumed.
 
     Args:
-        file: File of the sweep, TOML or YAML.
+        file: File of the sweep, TOML.
         options: Options for running it.
         show: Whether to show progress on standard error.
 

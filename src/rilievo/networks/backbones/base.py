@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.io.limits import reason
 from rilievo.networks.backbones.facts import Facts, Normalisation, Preset
-from rilievo.networks.features import Features, pad, padded_size, place
-from rilievo.networks.memory import is_out_of_memory
+from rilievo.networks.features import Features, is_out_of_memory, pad, padded_size, place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

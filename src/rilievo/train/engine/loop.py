@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, needing
 from rilievo.models.torch_model import find_device
-from rilievo.networks.memory import is_out_of_memory
+from rilievo.networks.features import is_out_of_memory
 from rilievo.train.engine.checkpoint import Part, State, load_checkpoint, save_checkpoint
 from rilievo.train.engine.folder import CHECKPOINT, STEPS, Journal
 from rilievo.train.engine.task import Task, check_finite
