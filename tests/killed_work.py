@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.batch.work import Report
+from rilievo.batch.work import Do, Report
 from rilievo.errors import OptionError, OutputError
 
 
@@ -25,28 +25,23 @@ class Deadly:
     refusal_at: str = ""
     dies_at_start: bool = False
 
-    def open(self) -> "DeadlyHand":
+    def open(self) -> Do:
         if self.dies_at_start:
             end_process()
         if self.refusal:
             raise OptionError(self.refusal)
-        return DeadlyHand(self)
+        return self.do
 
     def name(self, item: str) -> str:
         return f"item {item}"
 
-
-class DeadlyHand:
-    def __init__(self, work: Deadly) -> None:
-        self._work = work
-
     def do(self, items: Sequence[str], *, again: bool) -> Report:
         for item in items:
-            if item == self._work.refusal_at:
+            if item == self.refusal_at:
                 raise OutputError("the disk is full")
-            mark = self._work.folder / f"{item}.begun"
-            if item in self._work.always or (item in self._work.once and not mark.exists()):
+            mark = self.folder / f"{item}.begun"
+            if item in self.always or (item in self.once and not mark.exists()):
                 mark.touch()
                 end_process()
-            (self._work.folder / f"{item}.{'again' if again else 'done'}").touch()
+            (self.folder / f"{item}.{'again' if again else 'done'}").touch()
         return Report(done=len(items))

@@ -4,16 +4,18 @@ import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
+from rilievo.evaluate.report import Shown
 from rilievo.types import Truth
 
 
-class Rooms:
+class Rooms(Shown):
     """Pictures of walls two metres off, which are predicted at 2.5 metres; counts what is read."""
 
     def __init__(
         self, *, kind: DepthKind | None = DepthKind.METRIC, broken: str | None = None
     ) -> None:
-        self.kind, self.broken, self.read = kind, broken, []
+        for name, value in (("kind", kind), ("broken", broken), ("read", [])):
+            object.__setattr__(self, name, value)
 
     def photo(self, id: str) -> np.ndarray:
         self.read.append(id)

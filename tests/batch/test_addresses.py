@@ -67,7 +67,7 @@ def do(output: str, network: Path, **more: object) -> Report:
         **{"save": "colour,npz", **more},  # pyright: ignore[reportArgumentType]
     )
     jobs = list(list_jobs(["memory://photos"], options.output, sequence=False))
-    return PredictWork(options=options).open().do(jobs, again=False)
+    return PredictWork(options=options).open()(jobs, again=False)
 
 
 def test_an_address_is_told_from_a_path_also_after_it_has_been_one() -> None:
@@ -228,7 +228,7 @@ def test_photographs_of_a_web_server_give_the_files_of_a_disk(
     work = PredictWork(options=PredictOptions(model=str(make_network()), save="npz")).open()
 
     def does(sources: list[str], folder: str) -> Report:
-        return work.do(list(list_jobs(sources, tmp_path / folder, sequence=False)), again=False)
+        return work(list(list_jobs(sources, tmp_path / folder, sequence=False)), again=False)
 
     names = ["a.png", "deep/b.png"]
     with served(photos) as base:

@@ -34,23 +34,23 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_parts_keep_the_features_of_a_whole(tmp_path: Path, config: ProbeConfig) -> None:
     sources = [Source(index=index, number=number) for index in range(3) for number in range(2)]
-    whole = FeatureWork(config=config, root=tmp_path / "whole").open().do(sources, again=False)
+    whole = FeatureWork(config=config, root=tmp_path / "whole").open()(sources, again=False)
     work = FeatureWork(config=config, root=tmp_path / "parts")
-    parts = [work.open().do(sources[start::2], again=False) for start in (1, 0)]
+    parts = [work.open()(sources[start::2], again=False) for start in (1, 0)]
     kept = contents(tmp_path / "whole")
     assert contents(tmp_path / "parts") == kept
     assert whole.failures == ()
     assert whole.done == sum(name.endswith(".features") for name in kept) > 0
     # A picture that looks the same in both versions is made once by whoever comes first.
     assert sum(each.done for each in parts) == whole.done
-    again = work.open().do(sources, again=True)
+    again = work.open()(sources, again=True)
     assert (again.done, again.finished_before) == (0, len(sources))
 
 
 @pytest.mark.slow
 def test_another_process_keeps_the_same_features(tmp_path: Path, config: ProbeConfig) -> None:
     sources = [Source(index=index, number=number) for index in range(3) for number in range(2)]
-    FeatureWork(config=config, root=tmp_path / "here").open().do(sources, again=False)
+    FeatureWork(config=config, root=tmp_path / "here").open()(sources, again=False)
     work = FeatureWork(config=config, root=tmp_path / "there")
     filled = fill_features(work, BatchOptions(workers=1), threads=1, images=3)
     assert filled.done + filled.finished_before == len(sources)

@@ -58,7 +58,6 @@ def test_processes_that_die_before_they_begin_end_the_run(tmp_path: Path) -> Non
 
 
 def test_another_version_where_the_work_is_done_is_refused(tmp_path: Path) -> None:
-    opened = open_work(Deadly(folder=tmp_path), "0.0.0")
-    refusal = opened.do(["1"], again=False).refusal
+    refusal = open_work(Deadly(folder=tmp_path), "0.0.0")(["1"], again=False).refusal
     assert refusal.endswith("0.0.0 here: install the same version everywhere")
     assert not list(tmp_path.iterdir())

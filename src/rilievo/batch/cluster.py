@@ -22,7 +22,6 @@ from rilievo.batch.options import LOCAL
 from rilievo.batch.work import (
     Failure,
     Item,
-    Opened,
     Report,
     Work,
     in_tasks,
@@ -229,7 +228,7 @@ class Actor:
         import ray
 
         self._get, self._ledger, self._work = ray.get, ledger, work
-        self._opened: Opened[Any] = open_work(work, version)
+        self._run = open_work(work, version)
 
     def __call__(self, rows: Mapping[str, np.ndarray]) -> dict[str, list[bytes]]:
         """Run the tasks of a block, and return a pickled report for each."""
@@ -241,7 +240,7 @@ class Actor:
 
     def _do(self, number: int, items: tuple[Any, ...]) -> Report:
         if self._get(self._ledger.begin.remote(number)):
-            return self._opened.do(items, again=False)
+            return self._run(items, again=False)
         return joined(self._alone(f"{number}/{i}", item) for i, item in enumerate(items))
 
     def _alone(self, key: str, item: Any) -> Report:
@@ -249,7 +248,7 @@ class Actor:
         if not self._get(self._ledger.begin_alone.remote(key)):
             failure: Failure = killed_twice(self._work, item)
             return Report(failures=(failure,))
-        report = self._opened.do((item,), again=True)
+        report = self._run((item,), again=True)
         self._get(self._ledger.end_alone.remote(key))
         return report
 

@@ -3,18 +3,17 @@
 The cache has one file per image, so processes and machines can fill one folder concurrently.
 """
 
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rilievo.batch.options import BatchOptions
 from rilievo.batch.processes import spread_out, threads_each
 from rilievo.batch.run import refuse_paid
-from rilievo.batch.work import Failure, Report
+from rilievo.batch.work import Do, Failure, Report
 from rilievo.datasets.base import Dataset
-from rilievo.errors import InputError
 from rilievo.evaluate.benchmark import Benchmark, InputCrop
 from rilievo.evaluate.cache import Cache
 from rilievo.evaluate.options import EvaluateOptions
@@ -41,44 +40,30 @@ class KeepWork:
     dataset: Dataset
     crop: InputCrop | str
 
-    def open(self) -> "KeepHand":
+    def open(self) -> Do:
         """Load the model."""
         # Pillow warns of corrupt metadata that has no bearing on the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         loaded = self.options.load(self.model)
         refuse_paid(loaded)
-        return KeepHand(self, refined(loaded, flip=self.options.flip, tile=None))
+        return partial(self._do, refined(loaded, flip=self.options.flip, tile=None))
 
     def name(self, item: str) -> str:
         """The image's id, for messages."""
         return printable(item)
 
-
-class KeepHand:
-    """A loaded model that predicts tasks of images."""
-
-    def __init__(self, work: KeepWork, model: Model) -> None:
-        self._work, self._model = work, model
-
-    def do(self, items: Sequence[str], *, again: bool) -> Report:
+    def _do(self, model: Model, items: Sequence[str], *, again: bool) -> Report:
         """Predict some images; on a retry, those that the killed process cached are kept."""
-        work = self._work
-        wanted = [id for id in items if not (again and self._is_kept(id))]
-        tally = Tally(output=work.cache.folder, total=1, show=False)
-        failed = fill(work.cache, self._model, work.dataset, work.crop, wanted, tally)
+        wanted = items
+        if again:
+            absent, broken = self.cache.missing(items)
+            wanted = [*absent, *broken]
+        tally = Tally(output=self.cache.folder, total=1, show=False)
+        failed = fill(self.cache, model, self.dataset, self.crop, wanted, tally)
         return Report(
             done=len(items) - len(failed),
             failures=tuple(Failure(name=each.id, reason=each.reason) for each in failed),
         )
-
-    def _is_kept(self, id: str) -> bool:
-        if not os.path.exists(self._work.cache.path_of(id)):
-            return False
-        try:
-            self._work.cache.read(id)
-        except InputError:
-            return False
-        return True
 
 
 def evaluate_across(

@@ -6,6 +6,7 @@ depend on the images that shared a batch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from rilievo.batch.options import BatchOptions
 from rilievo.batch.processes import spread_out, threads_each
-from rilievo.batch.work import Failure, Report, joined
+from rilievo.batch.work import Do, Failure, Report, joined
 from rilievo.errors import InputError, OptionError
 from rilievo.models.torch_model import find_device
 from rilievo.networks.probed import make_chosen_backbone
@@ -39,7 +40,7 @@ class FeatureWork:
     device: str = "auto"
     threads: int = 1
 
-    def open(self) -> "FeatureHand":
+    def open(self) -> Do:
         """Load the backbone and open the images."""
         torch.set_num_threads(self.threads)
         backbone = make_chosen_backbone(self.config.blueprint).to(find_device(self.device))
@@ -51,35 +52,29 @@ class FeatureWork:
             precision=self.config.precision,
         )
         # An image is needed once, so none is kept in memory.
-        frames = open_frames(self.config, megabytes=0.0).training
-        return FeatureHand(self.config, frames, cache)
+        return partial(self._do, open_frames(self.config, megabytes=0.0).training, cache)
 
     def name(self, item: Source) -> str:
         """The image, by its number in the training set."""
         return f"image {item.index + 1} of the training set"
 
-
-class FeatureHand:
-    """A loaded backbone that computes features of tasks of images."""
-
-    def __init__(self, config: ProbeConfig, frames: KeptFrames, cache: FeatureCache) -> None:
-        self._config, self._frames, self._cache = config, frames, cache
-
-    def do(self, items: Sequence[Source], *, again: bool) -> Report:
+    def _do(
+        self, frames: KeptFrames, cache: FeatureCache, items: Sequence[Source], *, again: bool
+    ) -> Report:
         """Cache the features of some images; those already cached are left unchanged."""
         del again  # the cache finds complete entries by their content
-        cache, failures, idle = self._cache, list[Failure](), 0
+        failures, idle = list[Failure](), 0
         made, found = cache.made, cache.found
         for source in items:
             try:
-                frame = changed_frame(self._frames, source, self._config)
-                if not frame.teaches(self._config.blueprint.task):
+                frame = changed_frame(frames, source, self.config)
+                if not frame.teaches(self.config.blueprint.task):
                     idle += 1
                     continue
                 image = np.ascontiguousarray(frame.image)  # a mirrored one runs backwards
                 cache.features(torch.from_numpy(image)[None])
             except InputError as error:
-                failures.append(Failure(name=self._frames.ids[source.index], reason=str(error)))
+                failures.append(Failure(name=frames.ids[source.index], reason=str(error)))
         return Report(
             done=cache.made - made,
             finished_before=cache.found - found + idle,

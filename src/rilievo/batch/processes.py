@@ -185,11 +185,11 @@ def _serve(line: Connection, work: Work[Any], version: str) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(KeyboardInterrupt, BrokenPipeError, EOFError):
-        opened = open_work(work, version)
+        do = open_work(work, version)
         line.send(None)
         while (task := line.recv()) is not None:
             items, again = task
-            line.send(opened.do(items, again=again))
+            line.send(do(items, again=again))
 
 
 def _end_with_parent() -> None:

@@ -27,7 +27,7 @@ class PredictWork:
 
     options: PredictOptions
 
-    def open(self) -> "PredictHand":
+    def open(self) -> "Predicted":
         """Load the model, and refuse outputs that it cannot give."""
         # Pillow warns of corrupt metadata that does not affect the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -35,14 +35,14 @@ class PredictWork:
         model = stages.timed(LOAD, _loaded)(self.options)
         stages.watch(model)
         Results(model=model, options=self.options).check()
-        return PredictHand(model, self.options, stages.spent)
+        return Predicted(model, self.options, stages.spent)
 
     def name(self, item: Job) -> str:
         """Path of the photograph or clip, for messages."""
         return printable(item.source)
 
 
-class PredictHand:
+class Predicted:
     """A loaded model that predicts tasks of photographs and clips."""
 
     def __init__(self, model: Model, options: PredictOptions, spent: Spent) -> None:
@@ -50,7 +50,7 @@ class PredictHand:
         self._model, self._options, self._spent = model, options, spent
         self._folders: set[Path] = set()
 
-    def do(self, items: Sequence[Job], *, again: bool) -> Report:
+    def __call__(self, items: Sequence[Job], *, again: bool) -> Report:
         """Predict some inputs; on a retry, those that the killed process finished count as done."""
         options = self._options
         stage = Stage()

@@ -1,14 +1,13 @@
-"""The protocol of work in other processes: picklable work, and the hand that runs it.
+"""The protocol of work in other processes.
 
 ``Work`` is a record that is sent to another process. It is opened there once, which loads the
-model and returns a ``Hand``. The hand runs tasks of a few inputs one after the other, and returns
-a ``Report`` for each. The code for an input is the same as in a single process, and so are the
-files.
+model and returns a function that runs tasks of a few inputs, with a ``Report`` for each. The code
+for an input is the same as in a single process, and so are the files.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from rilievo.errors import RilievoError
 from rilievo.predicting.stages import Spent, Stages
@@ -52,24 +51,16 @@ class Report:
     spent: Spent = field(default_factory=Spent)
 
 
-@runtime_checkable
-class Hand(Protocol[Item_contra]):
-    """Processes inputs with a model or other state that was loaded once."""
-
-    def do(self, items: Sequence[Item_contra], *, again: bool) -> Report:
-        """Process some inputs.
-
-        ``again`` tells whether a killed process had them before, and may have done some. Raises
-        ``RilievoError`` if no further input can be done at all.
-        """
-        ...
+Do = Callable[..., Report]
+"""Function of some inputs and ``again``, which tells whether a killed process had them before, and
+may have done some. It raises ``RilievoError`` if no further input can be done at all."""
 
 
 @runtime_checkable
 class Work(Protocol[Item_contra]):
     """Picklable description of the work on every input."""
 
-    def open(self) -> Hand[Item_contra]:
+    def open(self) -> Do:
         """Load the model or other state of the work; ``RilievoError`` if it cannot run at all."""
         ...
 
@@ -78,37 +69,31 @@ class Work(Protocol[Item_contra]):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened(Generic[Item]):
-    """Work opened in another process, or the reason why it could not be opened."""
-
-    hand: Hand[Item] | None = None
-    refusal: str = ""
-
-    def do(self, items: Sequence[Item], *, again: bool) -> Report:
-        """Process some inputs, or report a refusal, such as a disk that is full by now."""
-        if self.hand is None:
-            return Report(refusal=self.refusal)
-        try:
-            return self.hand.do(items, again=again)
-        except RilievoError as error:
-            return Report(refusal=str(error))
-
-
-def open_work(work: Work[Item], version: str) -> Opened[Item]:
-    """Open work in the process that received it.
+def open_work(work: Work[Item], version: str) -> Do:
+    """Open work in the process that received it; refusals come as the report of its tasks.
 
     Work of another ``version`` of rilievo is refused, since it might write other files.
     """
-    if version != VERSION:
-        return Opened(
-            refusal=f"rilievo {VERSION} is installed where the work is done, and {version} here: "
-            "install the same version everywhere"
-        )
-    try:
-        return Opened(hand=work.open())
-    except RilievoError as error:
-        return Opened(refusal=str(error))
+    do: Do | None = None
+    refusal = (
+        f"rilievo {VERSION} is installed where the work is done, and {version} here: install the "
+        "same version everywhere"
+    )
+    if version == VERSION:
+        try:
+            do = work.open()
+        except RilievoError as error:
+            refusal = str(error)
+
+    def reported(items: Sequence[Item], *, again: bool) -> Report:
+        if do is None:
+            return Report(refusal=refusal)
+        try:
+            return do(items, again=again)
+        except RilievoError as error:  # such as a disk that is full by now
+            return Report(refusal=str(error))
+
+    return reported
 
 
 def killed_twice(work: Work[Item], item: Item) -> Failure:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -45,35 +44,13 @@ from rilievo.pages.pictures import Item, answer_panels, error_end, photo_panel, 
 from rilievo.types import Truth
 
 
-@runtime_checkable
-class Pictures(Protocol):
-    """The few images that a report shows, read when asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """The few pictures that a report or a comparison shows, read when asked for.
 
     All arrays of one image have the same size: that of its truth under the benchmark, which is
     the photograph's after the benchmark's input crop. An image that cannot be read any more raises
     a ``RilievoError``.
-    """
-
-    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph as the model saw it, RGB."""
-        ...
-
-    def depth(self, id: str) -> DepthMap | None:
-        """Predicted depth [m] as it was scored, aligned and clipped; None where there is none."""
-        ...
-
-    def normals(self, id: str) -> Float32[np.ndarray, "3 h w"] | None:
-        """Predicted normals, unit, towards the camera; None where there are none."""
-        ...
-
-    def truth(self, id: str) -> Truth:
-        """Ground truth; its masks hold just the pixels that were scored."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """Pictures of a dataset under a benchmark, read when asked for.
 
     Attributes:
         fit_of: Fit of an image's scene, where it has no fit of its own.
@@ -135,7 +112,7 @@ def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
     return sorted(having, key=lambda score: badness(score.values[leading.metric], leading.better))
 
 
-def shown_images(evaluation: Evaluation, pictures: Pictures) -> Iterator[Item]:
+def shown_images(evaluation: Evaluation, pictures: Shown) -> Iterator[Item]:
     """The worst and the best images by the leading metric; each is read when it is drawn."""
     order = list(enumerate(ranked(evaluation.scores, evaluation.summaries[0]), start=1))
     worst = order[: -STRIP - 1 : -1]
@@ -150,7 +127,7 @@ def usual_error(evaluations: Sequence[Evaluation]) -> float:
     return error_end([each.median for each in summaries if each.metric == "abs_rel"])
 
 
-def _item(evaluation: Evaluation, pictures: Pictures, score: Score, rank: int, images: int) -> Item:
+def _item(evaluation: Evaluation, pictures: Shown, score: Score, rank: int, images: int) -> Item:
     panels, fault, id = [], None, score.id
     try:
         truth = pictures.truth(id)
@@ -193,7 +170,7 @@ LONGEST_TABLE = 2000
 WORST = 500
 
 
-def write_report(evaluation: Evaluation, path: Path, pictures: Pictures | None = None) -> None:
+def write_report(evaluation: Evaluation, path: Path, pictures: Shown | None = None) -> None:
     """Write the report of an evaluation: one page of HTML that loads nothing from elsewhere.
 
     Of the images, only those that are shown are read, one at a time.
@@ -201,7 +178,7 @@ def write_report(evaluation: Evaluation, path: Path, pictures: Pictures | None =
     Args:
         evaluation: Evaluation to report.
         path: The file, ``report.html`` by custom.
-        pictures: Pictures of the best and the worst images; None for none.
+        pictures: Shown of the best and the worst images; None for none.
     """
     scores = evaluation.scores
     leading = evaluation.summaries[0] if evaluation.summaries else None
