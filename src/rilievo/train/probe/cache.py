@@ -30,7 +30,6 @@ from rilievo.networks.features import Features, padded_size, place
 from rilievo.train.probe.stored_features import (
     VERSION,
     Layout,
-    MapShape,
     Stamp,
     Storage,
     Stored,
@@ -112,7 +111,7 @@ class FeatureCache:
         facts = self.identity.facts
         height, width = padded_size(size, facts.patch, facts.padding)
         shapes = tuple(
-            MapShape(channels=channels, rows=height // stride, columns=width // stride)
+            (channels, height // stride, width // stride)
             for channels, stride in zip(facts.channels, self._backbone.strides, strict=True)
         )
         return Layout(shapes=shapes, tokens=facts.tokens, storage=self.identity.storage)
@@ -168,20 +167,16 @@ class FeatureCache:
             part.write_bytes(data)
         self._used += len(data)
 
-    def _stacked(
-        self, stored: Sequence[tuple[Stored, ...]], layout: Layout, size: tuple[int, int]
-    ) -> Features:
+    def _stacked(self, stored: Sequence[Stored], layout: Layout, size: tuple[int, int]) -> Features:
         device, facts = self._backbone.mean.device, self.identity.facts
         maps, tokens = [], []
         for index, shape in enumerate(layout.shapes):
-            batch = torch.empty(
-                (len(stored), shape.channels, shape.rows, shape.columns), device=device
-            )
-            for target, layers in zip(batch, stored, strict=True):
-                layers[index].into(target)
+            batch = torch.empty((len(stored), *shape), device=device)
+            for target, each in zip(batch, stored, strict=True):
+                each.into(target, index)
             maps.append(batch)
             if layout.tokens:
-                tokens.append(torch.stack([layers[index].class_token() for layers in stored]))
+                tokens.append(torch.stack([each.class_token(index) for each in stored]))
         return Features(
             maps=tuple(maps),
             tokens=tuple(each.to(device) for each in tokens) if layout.tokens else None,

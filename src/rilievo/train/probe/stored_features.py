@@ -43,65 +43,58 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MapShape:
-    """Shape of one layer's map."""
-
-    channels: int
-    rows: int
-    columns: int
-
-    @property
-    def numbers(self) -> int:
-        """Count of numbers in the map."""
-        return self.channels * self.rows * self.columns
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Layout of the files of all images of one size.
 
     Attributes:
+        shapes: (channels, rows, columns) of each layer's map.
         tokens: Whether each layer has a class token, of as many channels.
     """
 
-    shapes: tuple[MapShape, ...]
+    shapes: tuple[tuple[int, int, int], ...]
     tokens: bool
     storage: Storage
 
     @property
+    def fields(self) -> np.dtype:
+        """Fields ``values0``, ``scales0``, ``token0``, ..., each at a multiple of four bytes."""
+        names, formats, offsets, end = [], [], [], 0
+        for index, shape in enumerate(self.shapes):
+            parts = {"values": np.dtype(("<f2" if self.storage is Storage.FP16 else "i1", shape))}
+            if self.storage is Storage.INT8:
+                parts["scales"] = np.dtype(("<f4", shape[:1]))
+            if self.tokens:
+                parts["token"] = np.dtype(("<f4", shape[:1]))
+            for name, part in parts.items():
+                names.append(f"{name}{index}")
+                formats.append(part)
+                offsets.append(end)
+                end += part.itemsize + -part.itemsize % 4
+        return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": end})
+
+    @property
     def bytes_each(self) -> int:
         """Size of a file [bytes]."""
-        return HEADER_BYTES + sum(map(self.layer_bytes, self.shapes))
-
-    def layer_bytes(self, shape: MapShape) -> int:
-        """Size of one layer in a file [bytes]."""
-        width = 2 if self.storage is Storage.FP16 else 1
-        scales = 4 * shape.channels if self.storage is Storage.INT8 else 0
-        # Scales and tokens begin at multiples of four bytes.
-        return _rounded_up(width * shape.numbers) + scales + 4 * shape.channels * self.tokens
+        return HEADER_BYTES + self.fields.itemsize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """One layer of one image as stored, mapped into memory.
+    """Features of one image as stored, mapped into memory; fields are those of the layout."""
 
-    Values are (channels, rows, columns), float16 or int8 with a scale for each channel.
-    """
+    numbers: np.ndarray
+    layout: Layout
 
-    values: np.ndarray
-    scales: np.ndarray | None
-    token: np.ndarray | None
+    def into(self, target: Float[Tensor, "c h w"], layer: int) -> None:
+        """Decode the numbers of one layer into a map of a batch."""
+        target.copy_(torch.from_numpy(self.numbers[f"values{layer}"]))
+        if self.layout.storage is Storage.INT8:
+            scales = torch.from_numpy(self.numbers[f"scales{layer}"])
+            target.mul_(scales.to(target.device)[:, None, None])
 
-    def into(self, target: Float[Tensor, "c h w"]) -> None:
-        """Decode the numbers into a map of a batch."""
-        target.copy_(torch.from_numpy(self.values))
-        if self.scales is not None:
-            target.mul_(torch.from_numpy(self.scales).to(target.device)[:, None, None])
-
-    def class_token(self) -> Float[Tensor, " c"]:
-        """Return the class token; call it only where the layout has tokens."""
-        assert self.token is not None, "asked for where the layout has tokens"
-        return torch.from_numpy(self.token)
+    def class_token(self, layer: int) -> Float[Tensor, " c"]:
+        """Return the class token of one layer; call it only where the layout has tokens."""
+        return torch.from_numpy(self.numbers[f"token{layer}"])
 
 
 def pack(
@@ -114,90 +107,43 @@ def pack(
 
     Raises ``InputError`` if a number is not finite, or too large for 16-bit floats.
     """
-    parts: list[bytes] = []
+    numbers = np.zeros((), layout.fields)
     for index, layer in enumerate(maps):
         values = layer.detach().float().cpu().numpy()
         if not np.isfinite(values).all():
             raise InputError(f"features of layer {index} hold numbers that are not finite")
-        parts += _encoded(values, index, layout.storage)
-        if tokens is not None:
-            parts.append(tokens[index].detach().float().cpu().numpy().astype("<f4").tobytes())
-    payload = b"".join(parts)
-    kind = layout.storage.value.encode()
-    header = HEADER.pack(MAGIC, VERSION, kind, stamp.identity, stamp.image, len(payload))
-    return with_checksum(header, payload)
-
-
-def unpack(path: Path, layout: Layout, stamp: Stamp) -> tuple[Stored, ...]:
-    """Open the layers of a file, after checking its length, image and backbone."""
-    with path.open("rb") as file:
-        head = file.read(HEADER_BYTES)
-    _check(path, head, layout, stamp)
-    data = np.memmap(path, np.uint8, mode="c", offset=0)
-    if len(data) != layout.bytes_each:
-        raise InputError(
-            f"{printable(path)}: is {len(data)} bytes but {layout.bytes_each} were expected: "
-            "truncated; remove it, and it is made again"
-        )
-    layers, start = [], HEADER_BYTES
-    for shape in layout.shapes:
-        layers.append(_decoded(data, start, shape, layout))
-        start += layout.layer_bytes(shape)
-    return tuple(layers)
-
-
-def _check(path: Path, head: bytes, layout: Layout, stamp: Stamp) -> None:
-    name = printable(path)
-    if len(head) < HEADER_BYTES or not head.startswith(MAGIC):
-        raise InputError(f"{name}: no kept features, or truncated; remove it to have it made again")
-    _, version, kind, identity, image, length = HEADER.unpack_from(head)
-    if version != VERSION:
-        raise InputError(
-            f"{name}: features kept in version {version} of their format, this one is {VERSION}: "
-            "remove the folder, or keep to the rilievo that made it"
-        )
-    if identity != stamp.identity or image != stamp.image:
-        what = "another backbone or setting" if identity != stamp.identity else "another image"
-        raise InputError(f"{name}: features of {what}; remove it to have it made again")
-    expected = layout.bytes_each - HEADER_BYTES
-    if kind != layout.storage.value.encode() or length != expected:
-        raise InputError(f"{name}: features of another shape; remove it to have it made again")
-
-
-def _encoded(values: np.ndarray, index: int, storage: Storage) -> list[bytes]:
-    if storage is Storage.FP16:
-        if np.abs(values).max() > np.finfo(np.float16).max:
+        if layout.storage is Storage.INT8:
+            scales = np.abs(values).max(axis=(1, 2)) / np.float32(127)
+            numbers[f"scales{index}"][...] = scales
+            values = np.rint(values / np.where(scales > 0, scales, 1)[:, None, None])
+        elif np.abs(values).max() > np.finfo(np.float16).max:
             raise InputError(
                 f"features of layer {index} reach {np.abs(values).max():.3g}, too large for 16-bit "
                 "floats: keep them as int8"
             )
-        return [_padded(values.astype("<f2").tobytes())]
-    scales = np.abs(values).max(axis=(1, 2)) / np.float32(127)
-    steps = values / np.where(scales > 0, scales, 1)[:, None, None]
-    return [_padded(np.rint(steps).astype("i1").tobytes()), scales.astype("<f4").tobytes()]
+        numbers[f"values{index}"][...] = values
+        if tokens is not None:
+            numbers[f"token{index}"][...] = tokens[index].detach().float().cpu().numpy()
+    payload, kind = numbers.tobytes(), layout.storage.value.encode()
+    header = HEADER.pack(MAGIC, VERSION, kind, stamp.identity, stamp.image, len(payload))
+    return with_checksum(header, payload)
 
 
-def _decoded(data: np.ndarray, start: int, shape: MapShape, layout: Layout) -> Stored:
-    numbers, kind = shape.numbers, "<f2" if layout.storage is Storage.FP16 else "i1"
-    width = np.dtype(kind).itemsize
-    values = data[start : start + width * numbers].view(kind)
-    start += _rounded_up(width * numbers)
-    scales = token = None
-    if layout.storage is Storage.INT8:
-        scales = data[start : start + 4 * shape.channels].view("<f4")
-        start += 4 * shape.channels
-    if layout.tokens:
-        token = data[start : start + 4 * shape.channels].view("<f4")
-    return Stored(
-        values=values.reshape(shape.channels, shape.rows, shape.columns),
-        scales=scales,
-        token=token,
-    )
-
-
-def _rounded_up(count: int) -> int:
-    return count + -count % 4
-
-
-def _padded(data: bytes) -> bytes:
-    return data + b"\0" * (-len(data) % 4)
+def unpack(path: Path, layout: Layout, stamp: Stamp) -> Stored:
+    """Open a file, after checking its length, image and backbone."""
+    name = printable(path)
+    with path.open("rb") as file:
+        head = file.read(HEADER_BYTES)
+    size = path.stat().st_size
+    if size != layout.bytes_each or not head.startswith(MAGIC):
+        raise InputError(
+            f"{name}: no kept features, or not the {layout.bytes_each} bytes that were expected; "
+            "remove it to have it made again"
+        )
+    # The identity covers version and storage too.
+    _, _, _, identity, image, _ = HEADER.unpack_from(head)
+    if identity != stamp.identity or image != stamp.image:
+        what = "another backbone or setting" if identity != stamp.identity else "another image"
+        raise InputError(f"{name}: features of {what}; remove it to have it made again")
+    numbers = np.memmap(path, layout.fields, mode="c", offset=HEADER_BYTES, shape=())
+    return Stored(numbers=numbers, layout=layout)
