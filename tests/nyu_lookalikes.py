@@ -62,12 +62,6 @@ def write_labelled(path: Path, scenes: list[Scene]) -> None:
         file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512, b" "))
 
 
-def write_splits(path: Path, *, train: list[int], test: list[int]) -> None:
-    """Numbers from 1, each in a row of its own."""
-    columns = {"trainNdxs": train, "testNdxs": test}
-    scipy.io.savemat(path, {name: np.array([[n] for n in ns]) for name, ns in columns.items()})
-
-
 def write_millimetres(path: Path, depth: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.floor(depth * 1000 + 0.5).astype(np.uint16)).save(path)

@@ -21,7 +21,6 @@ def scenes() -> list[nyu.Scene]:
 def labelled(tmp_path_factory: pytest.TempPathFactory, scenes: list[nyu.Scene]) -> Path:
     folder = tmp_path_factory.mktemp("labelled")
     nyu.write_labelled(folder / "nyu_depth_v2_labeled.mat", scenes)
-    nyu.write_splits(folder / "splits.mat", train=[2], test=[1, 3])
     return folder
 
 
@@ -37,8 +36,8 @@ def test_the_official_split_parts_the_labelled_images_in_654_and_795() -> None:
 def test_the_labelled_file_gives_upright_images_and_both_depths(
     labelled: Path, scenes: list[nyu.Scene]
 ) -> None:
-    dataset = open_dataset("nyuv2", labelled)
-    assert dataset.ids == ("0000", "0002")
+    dataset = open_dataset("nyuv2", labelled, split="all")
+    assert dataset.ids == ("0000", "0001", "0002")
     sample = dataset.sample("0002")
     np.testing.assert_array_equal(sample.image, scenes[2].photo)
     assert sample.depth is not None
@@ -47,7 +46,7 @@ def test_the_labelled_file_gives_upright_images_and_both_depths(
     np.testing.assert_array_equal(sample.depth, scenes[2].raw.astype(np.float32))
     np.testing.assert_array_equal(sample.depth_valid, scenes[2].raw > 0)
     np.testing.assert_allclose(sample.camera.K, nyu.K)
-    filled = open_dataset("nyuv2", labelled, variant="filled").truth("0002")
+    filled = open_dataset("nyuv2", labelled, split="all", variant="filled").truth("0002")
     assert filled.depth is not None
     assert filled.depth_valid is not None
     assert filled.depth_valid.all()
@@ -55,14 +54,8 @@ def test_the_labelled_file_gives_upright_images_and_both_depths(
     assert filled.normals is None
 
 
-def test_the_file_itself_is_a_root_and_the_train_split_is_the_other_part(labelled: Path) -> None:
-    root = labelled / "nyu_depth_v2_labeled.mat"
-    assert open_dataset("nyuv2", root, split="train").ids == ("0001",)
-    assert open_dataset("nyuv2", root, split="all").ids == ("0000", "0001", "0002")
-
-
 def test_a_dataset_that_has_read_can_be_sent_to_another_process(labelled: Path) -> None:
-    dataset = open_dataset("nyuv2", labelled)
+    dataset = open_dataset("nyuv2", labelled, split="all")
     before = dataset.truth("0000").depth
     after = pickle.loads(pickle.dumps(dataset)).truth("0000").depth
     np.testing.assert_array_equal(before, after)
@@ -87,18 +80,6 @@ def test_a_part_of_the_labelled_set_without_its_split_is_not_guessed_at(
     with pytest.raises(InputError, match="has 3 images, not the official 1449"):
         open_dataset("nyuv2", tmp_path / "part.mat")
     assert len(open_dataset("nyuv2", tmp_path / "part.mat", split="all")) == 3
-
-
-@pytest.mark.parametrize(
-    ("test", "said"), [([1, 4], "but has 1 to 4"), ([0, 2], "but has 0 to 2"), ([2, 2], "twice")]
-)
-def test_a_split_that_does_not_fit_the_images_is_refused(
-    tmp_path: Path, labelled: Path, test: list[int], said: str
-) -> None:
-    (tmp_path / "nyu_depth_v2_labeled.mat").symlink_to(labelled / "nyu_depth_v2_labeled.mat")
-    nyu.write_splits(tmp_path / "splits.mat", train=[1], test=test)
-    with pytest.raises(InputError, match=said):
-        open_dataset("nyuv2", tmp_path)
 
 
 def test_a_labelled_file_that_is_cut_short_is_told_in_one_line(

@@ -118,7 +118,6 @@ def _seven_scenes(folder: Path) -> None:
 
 def _nyu(folder: Path) -> None:
     import h5py
-    import scipy.io
 
     with h5py.File(folder / "nyu_depth_v2_labeled.mat", "w", userblock_size=512) as file:
         for name, shape, kind in (
@@ -131,8 +130,6 @@ def _nyu(folder: Path) -> None:
             file.create_dataset(name, data=stored, chunks=chunk, compression="gzip")
     with (folder / "nyu_depth_v2_labeled.mat").open("r+b") as file:
         file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512))
-    splits = {"trainNdxs": np.array([[2]]), "testNdxs": np.array([[1]])}
-    scipy.io.savemat(folder / "splits.mat", splits)
 
 
 def _pickle(folder: Path) -> None:
@@ -232,8 +229,8 @@ READERS = (
     Reader(
         name="dataset: NYUv2",
         write=_nyu,
-        victims={"nyu_depth_v2_labeled.mat": "hdf5", "splits.mat": "mat5"},
-        read=lambda folder: _read("nyuv2", folder),
+        victims={"nyu_depth_v2_labeled.mat": "hdf5"},
+        read=lambda folder: _read("nyuv2", folder, "all"),
         share=0.4,
     ),
     Reader(

@@ -6,7 +6,8 @@ import pickle
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,6 @@ _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SIGNATURE_OFFSETS = (0, 512)
 _LARGEST = 2**31
 """Most bytes to read at once, since a few compressed bytes can unpack to any number of zeros."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatArray:
-    """One array in a file of version 7.3.
-
-    Attributes:
-        shape: Shape as HDF5 stores it: MATLAB's axes in reverse order.
-    """
-
-    name: str
-    shape: tuple[int, ...]
 
 
 class MatSlices:
@@ -53,50 +42,41 @@ class MatSlices:
     def __setstate__(self, path: Path) -> None:
         self.path, self._file, self._process = path, None, 0
 
-    def arrays(self) -> dict[str, MatArray]:
-        """Arrays at the top level of the file, by name."""
-        file = self._opened()
-        try:
-            return {
-                # h5py returns names that are not UTF-8 as bytes.
-                str(name): MatArray(name=str(name), shape=tuple(item.shape))
-                for name, item in file.items()
-                if hasattr(item, "shape")
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays at the top level, by name; HDF5 has MATLAB's axes in reverse."""
+        with self._told("its list of arrays cannot be read"):
+            # h5py returns names that are not UTF-8 as bytes.
+            found = {
+                str(name): getattr(item, "shape", None) for name, item in self._opened().items()
             }
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
-            raise _damaged(self.path, error) from error
+        return {name: tuple(shape) for name, shape in found.items() if shape is not None}
 
     def slice(self, name: str, index: int) -> np.ndarray:
         """Read entry ``index`` along the first stored axis, with the other axes as stored."""
-        try:
+        with self._told(f"'{name}' cannot be read at {index}"):
             return np.asarray(self._array(name, parts=True)[index])
-        except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
-            raise InputError(
-                f"{self.path}: '{name}' cannot be read at {index} ({reason(error)}); fetch the "
-                "file again"
-            ) from error
 
     def whole(self, name: str) -> np.ndarray:
         """Read a whole array, with its axes as stored."""
-        try:
+        with self._told(f"'{name}' cannot be read"):
             return np.asarray(self._array(name))
-        except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
-            raise InputError(
-                f"{self.path}: '{name}' cannot be read ({reason(error)}); fetch the file again"
-            ) from error
 
     def text(self, name: str, index: int) -> str | None:
         """Read entry ``index`` of a cell array of texts; None where there is no such array."""
         file = self._opened()
         if name not in file:
             return None
-        try:
+        with self._told(f"'{name}' cannot be read at {index}"):
             stored = np.asarray(file[np.asarray(file[name]).ravel()[index]])
             return "".join(map(chr, stored.ravel().tolist()))
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise InputError(
-                f"{self.path}: '{name}' cannot be read at {index} ({reason(error)}); fetch the "
-                "file again"
+                f"{self.path}: {what} ({reason(error)}); fetch the file again"
             ) from error
 
     def close(self) -> None:
@@ -140,7 +120,7 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
     if is_hdf5(path):
         slices = MatSlices(path)
         try:
-            known = sorted(slices.arrays())
+            known = sorted(slices.shapes())
             _check_names(path, names, known)
             return {name: slices.whole(name).T for name in names or known}
         finally:

@@ -23,7 +23,6 @@ from rilievo.datasets.nyuv2.layout import (
     listed,
     of_metres,
     official_indices,
-    split_indices,
 )
 from rilievo.datasets.nyuv2.normals_files import (
     GeoNetFolder,
@@ -174,28 +173,23 @@ class LabelledMat(Layout):
         self.root = root
         self._file, self._normals = MatSlices(root), normals
         self._count = self._checked_count()
-        splits = root.with_name("splits.mat")
-        self._splits = splits if splits.is_file() else None
         self.variants = ("raw", "filled", "depth_normals")
         if normals is not None:
             self.variants += ("normals",)
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a split, by ``splits.mat`` beside the file, else by the official list."""
+        """Images of a split by the official list, or of the user's own."""
         if list_file is not None:
             names = {f"{index:04d}": f"{index:04d}" for index in range(self._count)}
             return listed(list_file, names, {}, f"ids are 0000 to {self._count - 1:04d}")
-        if self._splits is not None:
-            indices = split_indices(self._splits, split, self._count)
-        elif split == "all":
+        if split == "all":
             indices = tuple(range(self._count))
         elif self._count == LABELLED:
             indices = official_indices(split)
         else:
             raise InputError(
                 f"{self.root}: has {self._count} images, not the official {LABELLED}, so which are "
-                f"'{split}' is not known: put its splits.mat beside it, give a list, or take the "
-                "split 'all'"
+                f"'{split}' is not known: give a list, or take the split 'all'"
             )
         ids = tuple(f"{index:04d}" for index in indices)
         return Listing(ids=ids)
@@ -217,11 +211,8 @@ class LabelledMat(Layout):
         return self._file.text("scenes", int(id))
 
     def _checked_count(self) -> int:
-        arrays = self._file.arrays()
-        shapes = {
-            name: arrays[name].shape if name in arrays else ()
-            for name in ("images", "depths", "rawDepths")
-        }
+        found = self._file.shapes()
+        shapes = {name: found.get(name, ()) for name in ("images", "depths", "rawDepths")}
         images = shapes["images"]
         if len(images) == 4 and images[1] == 3:
             count, _, width, height = images

@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float32, UInt8
 from rilievo.datasets.base import Absent
 from rilievo.datasets.files import find_entry, names_in, text_lines
 from rilievo.datasets.intrinsics_file import pinhole_K
-from rilievo.datasets.mat_file import read_mat
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
@@ -234,8 +233,6 @@ def listed(
 LABELLED = 1449
 """Number of labelled images."""
 
-_VARIABLES = {"train": "trainNdxs", "test": "testNdxs"}
-
 
 def official_indices(split: str) -> tuple[int, ...]:
     """Indices of the labelled images in a split, from 0, in order."""
@@ -245,29 +242,6 @@ def official_indices(split: str) -> tuple[int, ...]:
     if split == "test":
         return test
     return tuple(sorted(set(range(LABELLED)) - set(test)))
-
-
-def split_indices(splits: Path, split: str, count: int) -> tuple[int, ...]:
-    """Indices of a split, from 0, by the user's ``splits.mat``.
-
-    Args:
-        splits: The file ``splits.mat``, which comes with the labelled set.
-        split: "train", "test" or "all".
-        count: Number of labelled images in the data.
-    """
-    if split == "all":
-        return tuple(range(count))
-    name = _VARIABLES[split]
-    stored = read_mat(splits, name)[name].ravel()
-    indices = np.sort(stored.astype(np.int64)) - 1
-    if not len(indices) or indices[0] < 0 or indices[-1] >= count:
-        raise InputError(
-            f"{splits}: '{name}' counts from 1 to the number of images, {count}, but has "
-            f"{f'{indices[0] + 1} to {indices[-1] + 1}' if len(indices) else 'nothing'}"
-        )
-    if len(np.unique(indices)) != len(indices):
-        raise InputError(f"{splits}: '{name}' names an image twice")
-    return tuple(int(index) for index in indices)
 
 
 def _listed_test() -> tuple[int, ...]:
