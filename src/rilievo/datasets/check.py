@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from rilievo.datasets.base import Absent, Dataset, DatasetCard
 from rilievo.datasets.files import unit_doubt
@@ -240,15 +240,12 @@ def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> Non
         path: Picture file to write; the suffix gives its format, such as ``sheet.jpg``.
     """
     tiles = [_tile(dataset, id) for id in ids]
-    width = max((tile.width for tile in tiles), default=_WIDTH)
-    rows = [tiles[start : start + _COLUMNS] for start in range(0, len(tiles), _COLUMNS)]
-    heights = [max(tile.height for tile in row) + _GAP for row in rows]
-    sheet = Image.new("RGB", (_COLUMNS * (width + 2 * _GAP), sum(heights) + _GAP), _PAPER)
-    top = _GAP
-    for row, height in zip(rows, heights, strict=True):
-        for column, tile in enumerate(row):
-            sheet.paste(tile, (_GAP + column * (width + 2 * _GAP), top))
-        top += height
+    width = max((tile.width for tile in tiles), default=_WIDTH) + _GAP
+    height = max((tile.height for tile in tiles), default=_LINE) + _GAP
+    rows = -(-len(tiles) // _COLUMNS)
+    sheet = Image.new("RGB", (_COLUMNS * width, max(1, rows) * height), _PAPER)
+    for place, tile in enumerate(tiles):
+        sheet.paste(tile, (place % _COLUMNS * width, place // _COLUMNS * height))
     with replacing(path) as part:
         try:
             sheet.save(part, format=Image.registered_extensions()[path.suffix.lower()])
@@ -257,11 +254,23 @@ def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> Non
 
 
 def _tile(dataset: Dataset, id: str) -> Image.Image:
+    """Pictures of one image side by side, under its id; or the reason why it cannot be read."""
     try:
-        pictures = [Image.fromarray(picture) for picture in _pictures(dataset.sample(id))]
+        label, pictures = id, _pictures(dataset.sample(id))
     except RilievoError as error:
-        return _labelled([Image.new("RGB", (_WIDTH, 3 * _LINE), _PAPER)], str(error))
-    return _labelled([_thumbnail(picture) for picture in pictures], id)
+        label, pictures = str(error), [np.zeros((_LINE, _WIDTH, 3), np.uint8)]
+    # Nearest neighbour, since averages over sparse depth or holes would invent depths.
+    shown = [
+        ImageOps.contain(Image.fromarray(each), (_WIDTH, 4 * _WIDTH), Image.Resampling.NEAREST)
+        for each in pictures
+    ]
+    size = len(shown) * (_WIDTH + _GAP), _LINE + max(each.height for each in shown)
+    tile = Image.new("RGB", size, _PAPER)
+    text = label[: size[0] // 6].encode("ascii", "replace").decode()
+    ImageDraw.Draw(tile).text((0, 1), text, fill=_INK)
+    for place, each in enumerate(shown):
+        tile.paste(each, (place * (_WIDTH + _GAP), _LINE))
+    return tile
 
 
 def _pictures(sample: Sample) -> list[UInt8[np.ndarray, "h w 3"]]:
@@ -275,23 +284,3 @@ def _pictures(sample: Sample) -> list[UInt8[np.ndarray, "h w 3"]]:
         picture[~sample.normals_valid] = 0
         pictures.append(picture)
     return pictures
-
-
-def _thumbnail(picture: Image.Image) -> Image.Image:
-    height = max(1, round(picture.height * _WIDTH / picture.width))
-    # Nearest neighbour, since averages over sparse depth or holes would invent depths.
-    return picture.resize((_WIDTH, height), Image.Resampling.NEAREST)
-
-
-def _labelled(pictures: Sequence[Image.Image], label: str) -> Image.Image:
-    width = sum(picture.width + _GAP for picture in pictures) - _GAP
-    tile = Image.new("RGB", (width, pictures[0].height + _LINE), _PAPER)
-    letters = max(8, width // 6)
-    shown = label if len(label) <= letters else f"{label[: letters - 3]}..."
-    shown = shown.encode("ascii", "replace").decode()
-    ImageDraw.Draw(tile).text((0, 1), shown, fill=_INK)
-    left = 0
-    for picture in pictures:
-        tile.paste(picture, (left, _LINE))
-        left += picture.width + _GAP
-    return tile

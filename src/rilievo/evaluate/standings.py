@@ -193,27 +193,17 @@ def _notes(
     left = [event.label for event in events if event.label not in shared]
     if left and models > 1:
         yield f"Not in the mean ranks, as a model is missing there: {', '.join(left)}."
-    if models > 1:
-        yield from _on_intervals([event for event in events if event.label in without])
+    if without and models > 1:
+        yield (
+            "Mean ranks have no interval, as numbers are ranked that are no means over three or "
+            f"more images or scenes (or biases of both signs): {', '.join(without)}."
+        )
     said: dict[str, list[str]] = {}
     for event in events:
         for note in event.comparison.notes:
             said.setdefault(note, []).append(event.label)
     for note, labels in said.items():
         yield note if len(labels) == len(events) else f"{', '.join(labels)}: {note}"
-
-
-def _on_intervals(without: Sequence[Event]) -> Iterator[str]:
-    """Why mean ranks have no interval."""
-    other = [event.label for event in without if not is_mean_of_images(event.comparison)]
-    few = len(without) - len(other)
-    if few:
-        yield f"{few} benchmarks have too few images or scenes for an interval of mean ranks."
-    if other:
-        yield (
-            "Mean ranks have no interval, as numbers are ranked that are no means over the "
-            f"compared images (pooled pixels, or a bias of both signs): {', '.join(other)}."
-        )
 
 
 DRAWS = 2000
