@@ -1,5 +1,7 @@
 """Augmentation of training frames: crops, mirroring, colours, faults of lens and file."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
@@ -38,15 +40,11 @@ def augment(frame: Frame, shape: tuple[int, int], random: np.random.Generator) -
     frame = crop(frame, shape, scale=scale, shift=(down, right))
     if random.random() < 0.5:
         frame = _mirror(frame)
-    return Frame(
+    return replace(
+        frame,
         image=degrade(frame.image, random),
         log_depth=sky_filled(frame.log_depth, frame.valid, frame.sky),
         valid=frame.valid | frame.sky,
-        sky=frame.sky,
-        normals=frame.normals,
-        normals_valid=frame.normals_valid,
-        camera=frame.camera,
-        kind=frame.kind,
     )
 
 
@@ -168,11 +166,6 @@ def _compressed(image: UInt8[np.ndarray, "h w 3"], quality: int) -> UInt8[np.nda
     _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
 
-
-try:
-    import cv2
-except ImportError as missing:
-    raise MissingExtraError("training", "train") from missing
 
 _BLOCK = 16
 _LETTERS = np.frombuffer(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPRSTUVWXYZ0123456789.,", "S1")
