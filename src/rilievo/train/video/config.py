@@ -96,7 +96,7 @@ class VideoConfig:
     """Validations without a smaller error after which the run ends early; 4 with preset clip."""
     start_share: float = 0.0
     """Share of the start in the weights that are validated and kept: learned weights are averaged
-    with those of the start (Wortsman et al., CVPR 2022); 0.5 with preset clip."""
+    with those of the start (Wortsman et al., CVPR 2022); 0.4 with preset clip."""
     keep_best: bool = False
     """Whether the run's weights are those with the least error on the held-out targets, of which
     those of the start count too, as with preset clip; otherwise the last."""

@@ -27,11 +27,9 @@ from rilievo.train.video.pair_motions import (
     Judged,
     corner_error,
     find_motions,
-    in_one_scale,
     judge,
-    read_corners,
-    read_motions,
-    write_motions,
+    read_estimate,
+    write_estimate,
 )
 from rilievo.train.video.prior import fov_notes, model_depths, network_depths, stored_prior
 
@@ -112,7 +110,7 @@ class Guide:
         if self._fabric.is_global_zero:
             found = find_motions(frames.training, self._learned(frames.training), self._progress)
             judged = judge(frames.training.targets, found)
-            write_motions(self._path(step), in_one_scale(judged.motions), judged.corners)
+            write_estimate(self._path(step), judged)
         self._fabric.barrier()
         return _with(frames, self._path(step))
 
@@ -151,10 +149,20 @@ class Guide:
                 self.notes += fov_notes(part, prior)
             elif math.isnan(corner_error(found[pair] for pair in judged.motions)):
                 raise _nothing_judges(part)
-            write_motions(path, in_one_scale(judged.motions), judged.corners)
-        kept = part.with_motion(read_motions(path), prior, read_corners(path))
+            write_estimate(path, judged)
+        estimate = read_estimate(path)
+        kept = part.with_motion(estimate.motions, prior, estimate.corners)
         if name != FIRST:
             self._check_judges(part, len(kept))
+        else:
+            weight = config.losses.corners * estimate.trust
+            self._learner.losses = replace(config.losses, corners=weight)
+            if weight < config.losses.corners / 2:
+                self.notes += (
+                    "depth of corners by triangulation is hardly better than that of the start, "
+                    f"and teaches with a weight of {weight:.2g}: more parallax (a larger --stride, "
+                    "a way to the side) makes it better",
+                )
         return kept
 
     def _check_judges(self, part: KeptFrames, kept: int) -> None:
@@ -204,8 +212,9 @@ class Guide:
 
 def _with(frames: VideoFrames, path: Path) -> VideoFrames:
     """Give the targets newer motions and corners."""
-    newer = frames.training.with_newer_motion(read_motions(path), read_corners(path))
-    return replace(frames, training=newer)
+    newer = read_estimate(path)
+    training = frames.training.with_newer_motion(newer.motions, newer.corners)
+    return replace(frames, training=training)
 
 
 def _nothing_judges(part: KeptFrames) -> InputError:

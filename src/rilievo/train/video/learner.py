@@ -40,11 +40,12 @@ class Learner(nn.Module):
 
     Attributes:
         camera: Refined focal lengths; None where they are fixed.
+        losses: Weights of the losses, which may be less than those of the configuration.
     """
 
     def __init__(self, networks: VideoNetworks, config: VideoConfig) -> None:
         super().__init__()
-        self.networks, self.config = networks, config
+        self.networks, self.config, self.losses = networks, config, config.losses
         self.camera = LearnedCamera() if config.data.learn_camera else None
         networks.depth.encoder.requires_grad_(not config.freeze_encoder)
         terms_of(config.losses)  # refused before the first batch, not at it
@@ -64,7 +65,7 @@ class Learner(nn.Module):
             FloatingPointError: If depth or motion is NaN or infinite, naming which: sampling images
                 with it would read outside their memory.
         """
-        blueprint, losses = self.config.blueprint, self.config.losses
+        blueprint, losses = self.config.blueprint, self.losses
         answer = self.networks(views.target_seen, views.sources_seen)
         others = None
         if losses.needs_source_depth:

@@ -128,7 +128,7 @@ def _refining(plain: VideoConfig) -> VideoConfig:
         plain,
         losses=VideoLosses(anchor=0.2, corners=0.5),
         learning_rate=2e-4,
-        start_share=0.5,
+        start_share=0.4,
         cosine=True,
         warm_up=20,
         clip_norm=10.0,
