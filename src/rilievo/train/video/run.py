@@ -151,7 +151,7 @@ def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> Vid
     """Make the networks; with a checkpoint, weights to start from are not fetched again."""
     start = None if (run / CHECKPOINT).exists() else config.start
     if frames is None:
-        offsets = all_offsets(config.data, config.offsets, hints=config.losses.hints)
+        offsets = all_offsets(config.data, config.offsets)
     else:
         offsets = frames.offsets
     embedded = config.start in EMBEDDED_STARTS
