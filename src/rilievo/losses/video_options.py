@@ -68,7 +68,7 @@ class VideoLosses:
     al. 2019)."""
     anchor: float = 0.0
     """Weight of the difference from the prior's depth, up to one factor an image: the mean of
-    |log depth - log prior|; 0.2 with preset clip."""
+    |log depth - log prior|; 0.1 with preset clip."""
     corners: float = 0.0
     """Weight of the same difference from the depth of tracked corners by triangulation, where that
     is expected to be right; less where it is hardly better than the prior. 0.5 with preset clip."""

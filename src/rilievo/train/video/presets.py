@@ -126,7 +126,7 @@ def _refining(plain: VideoConfig) -> VideoConfig:
     """
     return replace(
         plain,
-        losses=VideoLosses(anchor=0.2, corners=0.5),
+        losses=VideoLosses(anchor=0.1, corners=0.5),
         learning_rate=2e-4,
         start_share=0.4,
         cosine=True,
