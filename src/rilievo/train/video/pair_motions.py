@@ -123,8 +123,8 @@ def corner_trust(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) ->
         first, *others = (found[target.place, source].corners for source in target.sources)
         for other in others:
             # Corners of a target are at the same places for all its sources.
-            keys = [each.places.round(3) @ [1, 1j] for each in (first, other)]
-            _, one, two = np.intersect1d(*keys, return_indices=True)
+            here, there = (each.places.round(3) @ [1, 1j] for each in (first, other))
+            _, one, two = np.intersect1d(here, there, return_indices=True)
             parallax = np.minimum(first.parallax[one], other.parallax[two])
             errors.append(depth_errors(first.depth[one] / other.depth[two], parallax))
     scatter = np.concatenate(errors)
