@@ -42,6 +42,19 @@ _MOST_JUDGES = 32
 _A_MINUTE, _TOGETHER = 100, 50
 """Targets for each minute of the run, and the length of the blocks that are chosen of more."""
 
+_WHY = {
+    "turning": (
+        "the camera turns or stands and does not travel",
+        ": film while walking sideways or forwards",
+    ),
+    "lost": (
+        "too few corners agree on a motion",
+        ", as before blank walls, in blur, in crowds or with a wrong field of view",
+    ),
+    "odd": ("the motion is far longer or shorter than usual", ""),
+}
+"""Reasons to leave targets out, and what is added where they leave too few."""
+
 
 class Guide:
     """Estimates motion by geometry for the frames of a run.
@@ -185,19 +198,14 @@ class Guide:
         return float(np.median(medians))
 
     def _note(self, name: str, part: KeptFrames, judged: Judged) -> None:
-        kept = len(part) - judged.left_out
+        left_out = judged.left_out.total()
+        kept = len(part) - left_out
         if name == FIRST and kept < max(_FEWEST, self._config.batch_size):
             raise _too_few(part, judged, kept)
-        if judged.left_out:
-            reasons = (
-                (judged.turning, "the camera turns or stands and does not travel"),
-                (judged.lost, "too few corners agree on a motion"),
-                (judged.odd, "the motion is far longer or shorter than usual"),
-            )
-            said = "; ".join(f"in {count:,} {why}" for count, why in reasons if count)
-            self.notes += (
-                f"{judged.left_out:,} of {len(part):,} {name} targets are left out: {said}",
-            )
+        if left_out:
+            counted = ((judged.left_out[kind], why) for kind, (why, _) in _WHY.items())
+            said = "; ".join(f"in {count:,} {why}" for count, why in counted if count)
+            self.notes += (f"{left_out:,} of {len(part):,} {name} targets are left out: {said}",)
 
     def _learned(self, part: KeptFrames) -> Iterator[Float32[np.ndarray, "h w"]]:
         depth = self._learner.networks.depth
@@ -213,7 +221,7 @@ class Guide:
 def _with(frames: VideoFrames, path: Path) -> VideoFrames:
     """Give the targets newer motions and corners."""
     newer = read_estimate(path)
-    training = frames.training.with_newer_motion(newer.motions, newer.corners)
+    training = frames.training.with_motion(newer.motions, corners=newer.corners)
     return replace(frames, training=training)
 
 
@@ -227,16 +235,8 @@ def _nothing_judges(part: KeptFrames) -> InputError:
 
 def _too_few(part: KeptFrames, judged: Judged, kept: int) -> InputError:
     """Error that says what kind of footage this is, and what would help."""
-    reasons: dict[str, int] = {
-        "the camera turns or stands and does not travel: film while walking sideways or forwards": (
-            judged.turning
-        ),
-        "too few corners agree on a motion, as before blank walls, in blur, in crowds or with a "
-        "wrong field of view": judged.lost,
-        "the motion jumps": judged.odd,
-    }
-    why = max(reasons, key=lambda each: reasons[each])
+    kind = max(_WHY, key=lambda each: judged.left_out[each])
     return InputError(
         f"{printable(part.ids[0])} and after: motion is found for {kept} of {len(part):,} frames "
-        f"only; in {reasons[why]:,} {why}"
+        f"only; in {judged.left_out[kind]:,} {''.join(_WHY[kind])}"
     )

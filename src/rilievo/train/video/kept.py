@@ -97,33 +97,26 @@ class KeptFrames:
         prior: "DepthOf | None" = None,
         corners: Mapping[Place, Float64[np.ndarray, "n 3"]] | None = None,
     ) -> "KeptFrames":
-        """Return the targets whose motion to all sources is given; it replaces any other motion.
+        """Return the targets whose motion to all sources is given, which then takes no other.
 
         Args:
-            motions: ``source_T_target`` by the places of target and source.
+            motions: ``source_T_target`` by the places of target and source; those that were given
+                before stay where there are no newer ones.
             prior: Depth of the targets to keep learned depth near; None for the one that was given
                 before.
             corners: Triangulated corners of targets (x [px], y [px], depth up to a factor); those
                 that were given before stay where there are no newer ones.
         """
-        changed = copy.copy(self)
+        changed, given = copy.copy(self), {**(self._given or {}), **motions}
         changed.targets = tuple(
             target
             for target in self.targets
-            if all((target.place, source) in motions for source in target.sources)
+            if all((target.place, source) in given for source in target.sources)
         )
         changed.ids = tuple(self._id(target.place) for target in changed.targets)
-        changed._given, changed._prior = motions, prior or self._prior
+        changed._given, changed._prior = given, prior or self._prior
         changed._corners = {**self._corners, **(corners or {})}
         return changed
-
-    def with_newer_motion(
-        self,
-        motions: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]],
-        corners: Mapping[Place, Float64[np.ndarray, "n 3"]],
-    ) -> "KeptFrames":
-        """Return the same targets; pairs without a newer motion keep the one before."""
-        return self.with_motion({**(self._given or {}), **motions}, corners=corners)
 
     def some(self, count: int, *, together: int = 1) -> "KeptFrames":
         """Return ``count`` targets at most, in blocks of ``together``, spread over all."""

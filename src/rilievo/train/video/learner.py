@@ -20,6 +20,7 @@ from rilievo.train.video.config import VideoConfig
 from rilievo.train.video.kept import KeptFrames
 from rilievo.train.video.measures import BatchResult, Truth, depth_scores, measure, motion_scores
 
+
 class LearnedCamera(nn.Module):
     """Factors of the focal lengths, stored as logarithms so that they stay positive."""
 

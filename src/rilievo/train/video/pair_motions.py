@@ -60,23 +60,15 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged(Estimate):
-    """Motion of the targets whose motion to every source can be trusted; others are counted.
+    """Motion of the targets whose motion to every source can be trusted.
 
     Attributes:
-        lost: Number of targets left out because too few corners agree on a motion: blank walls,
-            blur, or much that moves by itself.
-        turning: Number left out because the camera turns or stands, but does not travel.
-        odd: Number left out because the motion is far longer or shorter than the median.
+        left_out: Numbers of the others: "lost" where too few corners agree on a motion (blank
+            walls, blur, or much that moves by itself), "turning" where the camera turns or stands,
+            "odd" where the motion is far longer or shorter than the median.
     """
 
-    lost: int
-    turning: int
-    odd: int
-
-    @property
-    def left_out(self) -> int:
-        """Number of targets left out."""
-        return self.lost + self.turning + self.odd
+    left_out: Counter[str]
 
 
 def find_motions(
@@ -145,17 +137,16 @@ def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged
     for target in targets:
         pairs = {(target.place, source): found[target.place, source] for source in target.sources}
         why = _doubt(list(pairs.values()), middle)
-        counts[why] += 1
-        if not why:
+        if why:
+            counts[why] += 1
+        else:
             motions |= {pair: each.source_T_target for pair, each in pairs.items()}
             corners[target.place] = _merged([each.corners for each in pairs.values()])
     return Judged(
         motions=in_one_scale(motions),
         corners=corners,
         trust=corner_trust([each for each in targets if each.place in corners], found),
-        lost=counts["lost"],
-        turning=counts["turning"],
-        odd=counts["odd"],
+        left_out=counts,
     )
 
 
