@@ -189,8 +189,6 @@ class VideoConfig:
                 "losses.predictive_mask and the head of the network for it go together: set "
                 "blueprint.mask to the same"
             )
-        if not 0 <= self.data.held_out < 1:
-            raise OptionError(f"held_out is a share below 1, got {self.data.held_out}")
 
     def _check_geometry(self, *, known: bool) -> None:
         """Check that motion by geometry has depth to begin with, and nothing else to obey."""
