@@ -51,7 +51,7 @@ def street(data: Path) -> Clip:
     return Clip(
         frames=sorted((data / "kitti_video_416x128" / "rgb").glob("*.jpg"))[:900],
         camera=_KITTI_CAMERA,
-        options=("--steps", "260"),
+        options=("--steps", "400"),
         sets={
             "frames 903 to 1011": list(own_video.triangulated(data)),
             "other roads, annotated": list(own_video.annotated(data)),

@@ -93,7 +93,7 @@ def test_a_dry_run_says_what_differs_and_trains_nothing(
     said = capsys.readouterr().out
     config = json.loads(said[: said.index("\n}") + 2])
     assert config["format"] == "rilievo-video/1"
-    assert "augmentation.move_centre is False, in 'default' True: a mirrored frame" in said
+    assert "augmentation.move_centre is False, usually True: a mirrored frame" in said
     assert not out.exists()
 
 

@@ -75,7 +75,7 @@ def _say_plan(config: VideoConfig) -> None:
         print(to_json(config, indent=2))
         for each in differences(config):
             why = "" if each.reason is None else f": {each.reason}"
-            print(f"{each.field} is {each.value}, in 'default' {each.default}{why}")
+            print(f"{each.field} is {each.value}, usually {each.default}{why}")
 
 
 def _write_page(run: Path, record: "VideoRecord") -> None:

@@ -176,7 +176,7 @@ def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
         return UNKNOWN
     seen = _triangulated(corners, fit)
     kept = np.isfinite(seen.depth)
-    errors = _depth_errors(corners.points[:, 2] / seen.depth, seen.parallax)
+    errors = depth_errors(corners.points[:, 2] / seen.depth, seen.parallax)
     turned = rays_at(_positions(corners.points @ fit.R.T, corners.K), corners.K)
     ends = rays_at(corners.ends, corners.K)
     left = (ends - turned)[:, :2] * corners.K[[0, 1], [0, 1]]
@@ -219,10 +219,13 @@ def _triangulated(corners: Corners, fit: Fit) -> Triangulated:
     )
 
 
-def _depth_errors(
+def depth_errors(
     ratio: Float64[np.ndarray, "n"], parallax: Float64[np.ndarray, "n"]
 ) -> Float64[np.ndarray, "m"]:
-    """Relative errors of given depth over triangulated depth, up to a factor, at most 1 each."""
+    """Relative differences of two depths by their ratio, up to a factor, at most 1 each.
+
+    Corners with little parallax do not count; there is none where too few are left.
+    """
     judged = ratio[np.isfinite(ratio) & (parallax > _GOOD_PARALLAX)]
     if len(judged) < _FEWEST_JUDGES:
         return np.zeros(0)

@@ -68,10 +68,10 @@ class VideoLosses:
     al. 2019)."""
     anchor: float = 0.0
     """Weight of the difference from the prior's depth, up to one factor an image: the mean of
-    |log depth - log prior|; 0.2 with preset clip."""
+    |log depth - log prior|; 0.1 with preset clip."""
     corners: float = 0.0
-    """Weight of the same difference from the depth of tracked corners by triangulation;
-    0.5 with preset clip."""
+    """Weight of the same difference from the depth of tracked corners by triangulation, where that
+    is expected to be right; less where it is hardly better than the prior. 0.5 with preset clip."""
     own: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODULE:NAME=WEIGHT,...")] = ()
     """Further terms of your own with their weights: package.module:NAME=WEIGHT or
     file.py:NAME=WEIGHT."""

@@ -17,21 +17,23 @@ from footage import write_frames
 from rilievo.cli import main
 from rilievo.cli.train_video import read
 from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.geometry.pair_motion import UNKNOWN, PairMotion
+from rilievo.geometry.pair_motion import UNKNOWN, PairMotion, Triangulated
 from rilievo.models import load_model
 from rilievo.models.onnx import embedded_file
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.depth import depth_of
 from rilievo.networks.video.networks import make_networks
-from rilievo.train.video.config import VideoConfig, VideoData
+from rilievo.train.engine.folder import STEPS, rows_of
+from rilievo.train.video.config import VideoConfig, VideoData, VideoLosses
 from rilievo.train.video.frames import open_frames
 from rilievo.train.video.pair_motions import (
+    Estimate,
+    corner_trust,
     in_one_scale,
     judge,
     latest_motions,
-    read_corners,
-    read_motions,
-    write_motions,
+    read_estimate,
+    write_estimate,
 )
 from rilievo.train.video.presets import preset_config
 from rilievo.train.video.records import video_folder
@@ -114,7 +116,7 @@ def test_a_frozen_encoder_keeps_its_weights_and_the_decoder_learns(
 
 def test_motions_of_a_run_are_those_of_the_camera(whole: Path) -> None:
     """The prior is scaled to the network's unit, so that lengths are told by their ratio alone."""
-    motions = read_motions(whole / "motions" / "training.npz")
+    motions = read_estimate(whole / "motions" / "training.npz").motions
     assert len(motions) >= 12
     ways = np.array([T[:3, 3] * np.sign(s.frame - t.frame) for (t, s), T in motions.items()])
     lengths = np.linalg.norm(ways, axis=1)
@@ -354,8 +356,41 @@ def test_targets_are_judged_by_the_worst_of_their_motions() -> None:
     found[place(6), place(7)] = pair(9.0)
     found[place(8), place(9)] = pair(0.05)
     judged = judge(targets, found)
-    assert (judged.lost, judged.turning, judged.odd) == (1, 1, 2)
+    assert judged.left_out == {"lost": 1, "turning": 1, "odd": 2}
     assert {target.frame for target, _ in judged.motions} == {1, 3, 5, 7, 9, 10}
+
+
+def test_corners_teach_by_the_share_by_which_they_err_less_than_the_given_depth() -> None:
+    """Sources that differ by a tenth err by 0.1118; a difference of 0.25 leaves twice that."""
+    places = np.stack([np.arange(40.0), np.zeros(40)], axis=1)
+    ratio = np.where(np.arange(40) % 2, 1.1, 0.9)
+
+    def trust(apart: float, *, shift: float = 0.0) -> float:
+        found = {}
+        for source, depth, at in ((0, ratio, places), (2, np.ones(40), places[::-1] + shift)):
+            corners = Triangulated(places=at, depth=depth, parallax=np.full(40, 5.0))
+            motion = replace(pair(1.0), corners=corners, depth_error=apart, judges=40)
+            found[place(1), place(source)] = motion
+        return corner_trust([Target(place=place(1), sources=(place(0), place(2)))], found)
+
+    assert trust(0.25) == pytest.approx(0.5)
+    assert trust(0.15) == 0
+    assert trust(0.09) == 0
+    assert trust(0.2, shift=0.5) == 1
+
+
+def test_corners_that_are_no_better_than_the_start_do_not_teach(
+    walls: Path, tmp_path: Path
+) -> None:
+    """The prior is the truth, so that what corners add to the loss is nearly nothing."""
+    losses = VideoLosses(corners=0.5)
+    config = clip_config(walls, losses=losses, steps=1, validations=1, motion_again=())
+    record = train_video(config, tmp_path / "run", CPU)
+    assert record is not None
+    assert read_estimate(tmp_path / "run" / "motions" / "training.npz").trust == 0
+    assert any("by triangulation" in note for note in record.notes)
+    [row] = rows_of(tmp_path / "run", STEPS)
+    assert float(row["extra"]) == 0
 
 
 def test_motions_of_neighbours_get_one_length() -> None:
@@ -372,13 +407,14 @@ def test_motions_of_neighbours_get_one_length() -> None:
 def test_stored_motions_come_back_and_broken_ones_are_refused(tmp_path: Path) -> None:
     motions = {(place(1), place(2)): pair(3.0).source_T_target}
     corners = {place(1): np.array([[3.0, 4.0, 2.5]]), place(5): np.ones((2, 3))}
-    write_motions(tmp_path / "motions" / "0000001.npz", motions, corners)
-    seen = read_corners(tmp_path / "motions" / "0000001.npz")
-    assert list(seen) == list(corners)
-    assert all(np.array_equal(seen[each], corners[each]) for each in corners)
-    back = read_motions(tmp_path / "motions" / "0000001.npz")
-    assert list(back) == list(motions)
-    np.testing.assert_array_equal(back[place(1), place(2)], motions[place(1), place(2)])
+    file = tmp_path / "motions" / "0000001.npz"
+    write_estimate(file, Estimate(motions=motions, corners=corners, trust=0.25))
+    back = read_estimate(file)
+    assert list(back.corners) == list(corners)
+    assert all(np.array_equal(back.corners[each], corners[each]) for each in corners)
+    assert list(back.motions) == list(motions)
+    np.testing.assert_array_equal(back.motions[place(1), place(2)], motions[place(1), place(2)])
+    assert back.trust == 0.25
     (tmp_path / "motions" / "0000002.npz").write_bytes(b"nothing")
     with pytest.raises(InputError, match=re.escape("no motions of a run")):
         latest_motions(tmp_path)

@@ -84,5 +84,5 @@ def test_hints_without_a_second_eye_are_refused(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     with pytest.raises(OptionError, match="two eyes: set stereo"):
         replace(config, losses=VideoLosses(hints=True))
-    with pytest.raises(OptionError, match="two eyes: set stereo"):
-        open_frames(config.data, size=SIZE, offsets=(-1, 1), cache=tmp_path / "kept", hints=True)
+    with pytest.raises(OptionError, match="the only source: set stereo"):
+        replace(config, data=replace(config.data, temporal=False))

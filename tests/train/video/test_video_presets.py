@@ -54,12 +54,12 @@ def test_every_difference_of_faithful_has_its_reason_and_every_reason_is_a_diffe
     assert differences(preset_config(CONFIG)) == ()
 
 
-def test_the_reasons_of_faithful_are_not_given_for_clip() -> None:
+def test_clip_is_compared_with_itself_and_takes_no_reason_of_faithful() -> None:
     blueprint = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY)
-    clip = replace(CONFIG, preset="clip", start="rilievo/small", blueprint=blueprint)
-    found = differences(preset_config(clip))
-    assert {each.field for each in found} & REASONS.keys()
-    assert not any(each.reason for each in found)
+    clip = preset_config(replace(CONFIG, preset="clip", start="rilievo/small", blueprint=blueprint))
+    assert differences(clip) == ()
+    [warm_up] = differences(replace(clip, warm_up=5))
+    assert (warm_up.field, warm_up.default, warm_up.reason) == ("warm_up", "20", None)
 
 
 def test_a_camera_that_the_user_gives_is_kept_by_faithful_too() -> None:

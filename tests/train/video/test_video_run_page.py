@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.io.json_record import to_json
-from rilievo.train.video.pair_motions import write_motions
+from rilievo.train.video.pair_motions import Estimate, write_estimate
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.summary import positions, write_video_run_page
 from rilievo.train.video.targets import Place
@@ -59,7 +59,8 @@ def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> N
     (run / "validation.csv").write_text("step,corner_error\n0,0.08\n10,0.05\n20,0.06\n")
     for step in (0, 10):
         Image.new("RGB", (32, 5 * 16)).save(run / "pictures" / f"step-{step:07d}.png")
-    write_motions(run / "motions" / "training.npz", straight([0, 1, 2]), {})
+    estimate = Estimate(motions=straight([0, 1, 2]), corners={})
+    write_estimate(run / "motions" / "training.npz", estimate)
     page = write_video_run_page(run, RECORD).read_text("utf-8")
     assert "0.0800 at the start" in page
     assert "0.0500 at step 10" in page

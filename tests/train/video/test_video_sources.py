@@ -295,7 +295,6 @@ def test_snippets_of_cityscapes_end_at_gaps_and_have_their_own_camera(tmp_path: 
         ({"baseline": -0.5}, "baseline is a positive length"),
         ({"split": "00"}, "split is for named datasets"),
         ({"stereo": True}, "stereo is known for"),
-        ({"temporal": False}, "no source but the other eye"),
         ({"follow_poses": True}, "follow_poses needs poses"),
         ({"roots": ("nowhere",)}, "no such file or folder"),
         ({"kind": SourceKind.KITTI_RAW, "roots": ("nowhere",)}, "is no KITTI raw"),

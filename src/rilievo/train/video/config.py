@@ -96,7 +96,7 @@ class VideoConfig:
     """Validations without a smaller error after which the run ends early; 4 with preset clip."""
     start_share: float = 0.0
     """Share of the start in the weights that are validated and kept: learned weights are averaged
-    with those of the start (Wortsman et al., CVPR 2022); 0.5 with preset clip."""
+    with those of the start (Wortsman et al., CVPR 2022); 0.4 with preset clip."""
     keep_best: bool = False
     """Whether the run's weights are those with the least error on the held-out targets, of which
     those of the start count too, as with preset clip; otherwise the last."""
@@ -189,8 +189,6 @@ class VideoConfig:
                 "losses.predictive_mask and the head of the network for it go together: set "
                 "blueprint.mask to the same"
             )
-        if not 0 <= self.data.held_out < 1:
-            raise OptionError(f"held_out is a share below 1, got {self.data.held_out}")
 
     def _check_geometry(self, *, known: bool) -> None:
         """Check that motion by geometry has depth to begin with, and nothing else to obey."""

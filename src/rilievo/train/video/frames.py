@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rilievo.errors import InputError, OptionError
+from rilievo.errors import InputError
 from rilievo.io.atomic import replacing
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
@@ -51,7 +51,7 @@ def open_frames(
     opening = Opening(
         data=data,
         size=size,
-        offsets=all_offsets(data, offsets, hints=hints),
+        offsets=all_offsets(data, offsets),
         cache=cache,
         progress=progress,
         hints=hints,
@@ -83,15 +83,9 @@ def open_frames(
     return parted_frames(opening, opened, found)
 
 
-def all_offsets(data: VideoData, offsets: tuple[int, ...], *, hints: bool) -> tuple[int, ...]:
+def all_offsets(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
     """Return the offsets of the sources in time, and of the other camera of a stereo pair."""
     temporal = offsets if data.temporal else ()
-    if OTHER_EYE in temporal or len(set(temporal)) != len(temporal):
-        raise OptionError(f"offsets are other than 0 and once each, got {offsets}")
-    if not temporal and not data.stereo:
-        raise OptionError("there is no source to learn from: give offsets, such as -1,1")
-    if hints and not data.stereo:
-        raise OptionError("hints come from matching the two eyes: set stereo")
     return (*temporal, OTHER_EYE) if data.stereo else temporal
 
 

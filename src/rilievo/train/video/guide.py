@@ -27,11 +27,9 @@ from rilievo.train.video.pair_motions import (
     Judged,
     corner_error,
     find_motions,
-    in_one_scale,
     judge,
-    read_corners,
-    read_motions,
-    write_motions,
+    read_estimate,
+    write_estimate,
 )
 from rilievo.train.video.prior import fov_notes, model_depths, network_depths, stored_prior
 
@@ -43,6 +41,19 @@ _MOST_JUDGES = 32
 """Largest number of held-out targets: more of them change the verdict little, and take time."""
 _A_MINUTE, _TOGETHER = 100, 50
 """Targets for each minute of the run, and the length of the blocks that are chosen of more."""
+
+_WHY = {
+    "turning": (
+        "the camera turns or stands and does not travel",
+        ": film while walking sideways or forwards",
+    ),
+    "lost": (
+        "too few corners agree on a motion",
+        ", as before blank walls, in blur, in crowds or with a wrong field of view",
+    ),
+    "odd": ("the motion is far longer or shorter than usual", ""),
+}
+"""Reasons to leave targets out, and what is added where they leave too few."""
 
 
 class Guide:
@@ -112,7 +123,7 @@ class Guide:
         if self._fabric.is_global_zero:
             found = find_motions(frames.training, self._learned(frames.training), self._progress)
             judged = judge(frames.training.targets, found)
-            write_motions(self._path(step), in_one_scale(judged.motions), judged.corners)
+            write_estimate(self._path(step), judged)
         self._fabric.barrier()
         return _with(frames, self._path(step))
 
@@ -151,10 +162,20 @@ class Guide:
                 self.notes += fov_notes(part, prior)
             elif math.isnan(corner_error(found[pair] for pair in judged.motions)):
                 raise _nothing_judges(part)
-            write_motions(path, in_one_scale(judged.motions), judged.corners)
-        kept = part.with_motion(read_motions(path), prior, read_corners(path))
+            write_estimate(path, judged)
+        estimate = read_estimate(path)
+        kept = part.with_motion(estimate.motions, prior, estimate.corners)
         if name != FIRST:
             self._check_judges(part, len(kept))
+        else:
+            weight = config.losses.corners * estimate.trust
+            self._learner.losses = replace(config.losses, corners=weight)
+            if weight < config.losses.corners / 2:
+                self.notes += (
+                    "depth of corners by triangulation is hardly better than that of the start, "
+                    f"and teaches with a weight of {weight:.2g}: more parallax (a larger --stride, "
+                    "a way to the side) makes it better",
+                )
         return kept
 
     def _check_judges(self, part: KeptFrames, kept: int) -> None:
@@ -177,19 +198,14 @@ class Guide:
         return float(np.median(medians))
 
     def _note(self, name: str, part: KeptFrames, judged: Judged) -> None:
-        kept = len(part) - judged.left_out
+        left_out = judged.left_out.total()
+        kept = len(part) - left_out
         if name == FIRST and kept < max(_FEWEST, self._config.batch_size):
             raise _too_few(part, judged, kept)
-        if judged.left_out:
-            reasons = (
-                (judged.turning, "the camera turns or stands and does not travel"),
-                (judged.lost, "too few corners agree on a motion"),
-                (judged.odd, "the motion is far longer or shorter than usual"),
-            )
-            said = "; ".join(f"in {count:,} {why}" for count, why in reasons if count)
-            self.notes += (
-                f"{judged.left_out:,} of {len(part):,} {name} targets are left out: {said}",
-            )
+        if left_out:
+            counted = ((judged.left_out[kind], why) for kind, (why, _) in _WHY.items())
+            said = "; ".join(f"in {count:,} {why}" for count, why in counted if count)
+            self.notes += (f"{left_out:,} of {len(part):,} {name} targets are left out: {said}",)
 
     def _learned(self, part: KeptFrames) -> Iterator[Float32[np.ndarray, "h w"]]:
         depth = self._learner.networks.depth
@@ -204,8 +220,9 @@ class Guide:
 
 def _with(frames: VideoFrames, path: Path) -> VideoFrames:
     """Give the targets newer motions and corners."""
-    newer = frames.training.with_newer_motion(read_motions(path), read_corners(path))
-    return replace(frames, training=newer)
+    newer = read_estimate(path)
+    training = frames.training.with_motion(newer.motions, corners=newer.corners)
+    return replace(frames, training=training)
 
 
 def _nothing_judges(part: KeptFrames) -> InputError:
@@ -218,16 +235,8 @@ def _nothing_judges(part: KeptFrames) -> InputError:
 
 def _too_few(part: KeptFrames, judged: Judged, kept: int) -> InputError:
     """Error that says what kind of footage this is, and what would help."""
-    reasons: dict[str, int] = {
-        "the camera turns or stands and does not travel: film while walking sideways or forwards": (
-            judged.turning
-        ),
-        "too few corners agree on a motion, as before blank walls, in blur, in crowds or with a "
-        "wrong field of view": judged.lost,
-        "the motion jumps": judged.odd,
-    }
-    why = max(reasons, key=lambda each: reasons[each])
+    kind = max(_WHY, key=lambda each: judged.left_out[each])
     return InputError(
         f"{printable(part.ids[0])} and after: motion is found for {kept} of {len(part):,} frames "
-        f"only; in {reasons[why]:,} {why}"
+        f"only; in {judged.left_out[kind]:,} {''.join(_WHY[kind])}"
     )

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
@@ -53,12 +53,21 @@ class MotionUse:
     measures: bool = False
 
 
-class DepthOf(Protocol):
-    """Depth of targets by another network."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorDepth:
+    """Stored depth of targets.
+
+    Attributes:
+        path: File of an array (n, height, width) of half precision; 0 where depth is unknown.
+        places: Index of each target in it.
+    """
+
+    path: Path
+    places: Mapping[Place, int]
 
     def of(self, place: Place) -> Float32[np.ndarray, "h w"]:
-        """Depth of a target, in any unit; 0 where unknown."""
-        ...
+        """Depth of a target, in one unit for all targets."""
+        return np.load(self.path, mmap_mode="r")[self.places[place]].astype(np.float32)
 
 
 class KeptFrames:
@@ -84,7 +93,7 @@ class KeptFrames:
         self._motion, self._hints, self.offsets = motion, hints, offsets
         self._shrunk = 1 + len(offsets) if source_pyramids else 1
         self._given: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]] | None = None
-        self._prior: DepthOf | None = None
+        self._prior: PriorDepth | None = None
         self._corners: Mapping[Place, Float64[np.ndarray, "n 3"]] = {}
         self.ids = tuple(self._id(target.place) for target in self.targets)
 
@@ -94,36 +103,29 @@ class KeptFrames:
     def with_motion(
         self,
         motions: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]],
-        prior: "DepthOf | None" = None,
+        prior: PriorDepth | None = None,
         corners: Mapping[Place, Float64[np.ndarray, "n 3"]] | None = None,
     ) -> "KeptFrames":
-        """Return the targets whose motion to all sources is given; it replaces any other motion.
+        """Return the targets whose motion to all sources is given, which then takes no other.
 
         Args:
-            motions: ``source_T_target`` by the places of target and source.
+            motions: ``source_T_target`` by the places of target and source; those that were given
+                before stay where there are no newer ones.
             prior: Depth of the targets to keep learned depth near; None for the one that was given
                 before.
             corners: Triangulated corners of targets (x [px], y [px], depth up to a factor); those
                 that were given before stay where there are no newer ones.
         """
-        changed = copy.copy(self)
+        changed, given = copy.copy(self), {**(self._given or {}), **motions}
         changed.targets = tuple(
             target
             for target in self.targets
-            if all((target.place, source) in motions for source in target.sources)
+            if all((target.place, source) in given for source in target.sources)
         )
         changed.ids = tuple(self._id(target.place) for target in changed.targets)
-        changed._given, changed._prior = motions, prior or self._prior
+        changed._given, changed._prior = given, prior or self._prior
         changed._corners = {**self._corners, **(corners or {})}
         return changed
-
-    def with_newer_motion(
-        self,
-        motions: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]],
-        corners: Mapping[Place, Float64[np.ndarray, "n 3"]],
-    ) -> "KeptFrames":
-        """Return the same targets; pairs without a newer motion keep the one before."""
-        return self.with_motion({**(self._given or {}), **motions}, corners=corners)
 
     def some(self, count: int, *, together: int = 1) -> "KeptFrames":
         """Return ``count`` targets at most, in blocks of ``together``, spread over all."""

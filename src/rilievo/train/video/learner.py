@@ -20,8 +20,6 @@ from rilievo.train.video.config import VideoConfig
 from rilievo.train.video.kept import KeptFrames
 from rilievo.train.video.measures import BatchResult, Truth, depth_scores, measure, motion_scores
 
-_NUMBERS = 7
-
 
 class LearnedCamera(nn.Module):
     """Factors of the focal lengths, stored as logarithms so that they stay positive."""
@@ -40,11 +38,12 @@ class Learner(nn.Module):
 
     Attributes:
         camera: Refined focal lengths; None where they are fixed.
+        losses: Weights of the losses, which may be less than those of the configuration.
     """
 
     def __init__(self, networks: VideoNetworks, config: VideoConfig) -> None:
         super().__init__()
-        self.networks, self.config = networks, config
+        self.networks, self.config, self.losses = networks, config, config.losses
         self.camera = LearnedCamera() if config.data.learn_camera else None
         networks.depth.encoder.requires_grad_(not config.freeze_encoder)
         terms_of(config.losses)  # refused before the first batch, not at it
@@ -64,7 +63,7 @@ class Learner(nn.Module):
             FloatingPointError: If depth or motion is NaN or infinite, naming which: sampling images
                 with it would read outside their memory.
         """
-        blueprint, losses = self.config.blueprint, self.config.losses
+        blueprint, losses = self.config.blueprint, self.losses
         answer = self.networks(views.target_seen, views.sources_seen)
         others = None
         if losses.needs_source_depth:
@@ -159,13 +158,13 @@ class Scores(NamedTuple):
 def validate(learner: Learner, frames: KeptFrames, fabric: Any) -> Scores:
     """Score the networks on whole targets, one at a time; each process takes its share."""
     learner.eval()
-    sums, counts = np.zeros(_NUMBERS), np.zeros(_NUMBERS)
+    sums, counts = np.zeros((2, len(Scores._fields)))
     for index in range(fabric.global_rank, len(frames), fabric.world_size):
         one = frames.views_of(index, rng=np.random.default_rng(0))
         views = collate([one], fabric.device)
         with fabric.autocast():
             result = learner.explain(views=views, generator=None)
-        numbers = np.array(_numbers(result, frames.truth_of(index)))
+        numbers = np.array(_scores(result, frames.truth_of(index)))
         known = np.isfinite(numbers)
         sums += np.where(known, numbers, 0)
         counts += known
@@ -175,16 +174,12 @@ def validate(learner: Learner, frames: KeptFrames, fabric: Any) -> Scores:
         return Scores(*map(float, sums / counts))
 
 
-def _numbers(result: BatchResult, truth: Truth) -> Scores:
+def _scores(result: BatchResult, truth: Truth) -> Scores:
     """Scores of one target; the best source of each pixel counts."""
     loss = result.loss
-    depth, motion = depth_scores(loss.depth[0], truth), motion_scores(result.motions, truth)
     return Scores(
-        warp_error=float(loss.warped_error.mean()),
-        identity_error=float(loss.still_error.mean()),
-        abs_rel=depth.abs_rel,
-        delta1=depth.delta1,
-        constant_abs_rel=depth.constant_abs_rel,
-        translation_angle=motion.translation_angle,
-        rotation_error=motion.rotation_error,
+        float(loss.warped_error.mean()),
+        float(loss.still_error.mean()),
+        *depth_scores(loss.depth[0], truth),
+        *motion_scores(result.motions, truth),
     )

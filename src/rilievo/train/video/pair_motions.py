@@ -12,7 +12,13 @@ from jaxtyping import Float, Float64
 
 from rilievo.errors import InputError
 from rilievo.geometry.clip_motion import chained_log_scales
-from rilievo.geometry.pair_motion import TRACKING, PairMotion, Triangulated, motion_of_tracks
+from rilievo.geometry.pair_motion import (
+    TRACKING,
+    PairMotion,
+    Triangulated,
+    depth_errors,
+    motion_of_tracks,
+)
 from rilievo.geometry.tracks import grey, track_corners
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable, reason
@@ -26,33 +32,43 @@ _STEADY = 10.0
 """Largest standard error of a direction [degrees] that training follows; less than what a
 trajectory takes, since depth learns from every error."""
 
+_SHARED_ERROR = 0.05
+"""Relative error of triangulated depth that both sources share, as on the edges of objects: 0.02 to
+0.08 in 7-Scenes' kitchen and in rendered rooms."""
+
 Pair = tuple[Place, Place]
 """Places of a target and of its source."""
 
 
+Motions = Mapping[Pair, Float64[np.ndarray, "4 4"]]
+"""``source_T_target`` by the places of target and source."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """Targets whose motion to every source can be trusted, and the number of the others.
+class Estimate:
+    """Motion of targets by geometry, as a file of a run holds it.
 
     Attributes:
-        motions: ``source_T_target`` of each pair of the kept targets.
-        corners: Corners of each of them (x [px], y [px], depth up to a factor).
-        lost: Number of targets left out because too few corners agree on a motion: blank walls,
-            blur, or much that moves by itself.
-        turning: Number left out because the camera turns or stands, but does not travel.
-        odd: Number left out because the motion is far longer or shorter than the median.
+        corners: Triangulated corners of targets: x [px], y [px] and depth up to one factor each.
+        trust: Factor in 0..1 of the weight with which the corners teach.
     """
 
-    motions: Mapping[Pair, Float64[np.ndarray, "4 4"]]
+    motions: Motions
     corners: Mapping[Place, Float64[np.ndarray, "n 3"]]
-    lost: int
-    turning: int
-    odd: int
+    trust: float = 1.0
 
-    @property
-    def left_out(self) -> int:
-        """Number of targets left out."""
-        return self.lost + self.turning + self.odd
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged(Estimate):
+    """Motion of the targets whose motion to every source can be trusted.
+
+    Attributes:
+        left_out: Numbers of the others: "lost" where too few corners agree on a motion (blank
+            walls, blur, or much that moves by itself), "turning" where the camera turns or stands,
+            "odd" where the motion is far longer or shorter than the median.
+    """
+
+    left_out: Counter[str]
 
 
 def find_motions(
@@ -86,8 +102,33 @@ def corner_error(found: Iterable[PairMotion]) -> float:
     return errors / corners if corners else math.nan
 
 
+def corner_trust(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> float:
+    """Factor in 0..1 of the weight of corners: the share by which they err less than given depth.
+
+    Two sources triangulate a corner with motions of their own. Their difference and the error that
+    they share (``_SHARED_ERROR``) make the error e of triangulation. Given depth differs from it by
+    errors of both, so that its own is √(d² - e²), where d is ``corner_error``; the factor is
+    1 - e / √(d² - e²). It is 1 where no corner is seen twice.
+    """
+    errors = [np.zeros(0)]
+    for target in targets:
+        first, *others = (found[target.place, source].corners for source in target.sources)
+        for other in others:
+            # Corners of a target are at the same places for all its sources.
+            here, there = (each.places.round(3) @ [1, 1j] for each in (first, other))
+            _, one, two = np.intersect1d(here, there, return_indices=True)
+            parallax = np.minimum(first.parallax[one], other.parallax[two])
+            errors.append(depth_errors(first.depth[one] / other.depth[two], parallax))
+    scatter = np.concatenate(errors)
+    apart = corner_error(found[each.place, source] for each in targets for source in each.sources)
+    if not len(scatter) or math.isnan(apart):
+        return 1.0
+    e = math.hypot(float(scatter.mean()), _SHARED_ERROR)
+    return max(0.0, 1 - e / math.sqrt(apart**2 - e**2)) if e < apart else 0.0
+
+
 def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged:
-    """Keep the targets whose motions can be trusted."""
+    """Keep the targets whose motions can be trusted, at one scale along each sequence."""
     lengths = [_length(each) for each in found.values() if each.travels]
     middle = float(np.median(lengths)) if lengths else math.nan
     counts: Counter[str] = Counter()
@@ -96,16 +137,16 @@ def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged
     for target in targets:
         pairs = {(target.place, source): found[target.place, source] for source in target.sources}
         why = _doubt(list(pairs.values()), middle)
-        counts[why] += 1
-        if not why:
+        if why:
+            counts[why] += 1
+        else:
             motions |= {pair: each.source_T_target for pair, each in pairs.items()}
             corners[target.place] = _merged([each.corners for each in pairs.values()])
     return Judged(
-        motions=motions,
+        motions=in_one_scale(motions),
         corners=corners,
-        lost=counts["lost"],
-        turning=counts["turning"],
-        odd=counts["odd"],
+        trust=corner_trust([each for each in targets if each.place in corners], found),
+        left_out=counts,
     )
 
 
@@ -121,9 +162,7 @@ def _merged(seen: Sequence[Triangulated]) -> Float64[np.ndarray, "n 3"]:
     return np.concatenate([places, depth[:, None]], axis=1)
 
 
-def in_one_scale(
-    motions: Mapping[Pair, Float64[np.ndarray, "4 4"]],
-) -> dict[Pair, Float64[np.ndarray, "4 4"]]:
+def in_one_scale(motions: Motions) -> dict[Pair, Float64[np.ndarray, "4 4"]]:
     """Bring motions to one scale along each sequence.
 
     The depth of each target has a scale of its own, and so has its motion. Where two targets are
@@ -147,9 +186,7 @@ def in_one_scale(
     return scaled
 
 
-def _step(
-    motions: Mapping[Pair, Float64[np.ndarray, "4 4"]], earlier: Place, later: Place
-) -> float:
+def _step(motions: Motions, earlier: Place, later: Place) -> float:
     """Log factor of the later target's motion over that of the earlier one; NaN if unknown."""
     there, back = motions.get((earlier, later)), motions.get((later, earlier))
     if there is None or back is None:
@@ -172,63 +209,52 @@ def _length(motion: PairMotion) -> float:
     return float(np.linalg.norm(motion.source_T_target[:3, 3]))
 
 
-Motions = Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]]
-"""``source_T_target`` by the places of target and source."""
-
-Corners = Mapping[Place, Float64[np.ndarray, "n 3"]]
-"""Triangulated corners of targets: x [px], y [px] and depth up to one factor a target."""
-
 FOLDER = "motions"
 FIRST = "training"
 """Name of the file of the first estimate for the training targets; later ones have their step."""
 
 
-def latest_motions(run: Path) -> dict[tuple[Place, Place], Float64[np.ndarray, "4 4"]]:
+def latest_motions(run: Path) -> Motions:
     """Read the last estimate for the training targets; empty where there is none."""
     found = sorted((run / FOLDER).glob("[0-9]*.npz")) or [run / FOLDER / f"{FIRST}.npz"]
-    return read_motions(found[-1]) if found[-1].is_file() else {}
+    return read_estimate(found[-1]).motions if found[-1].is_file() else {}
 
 
-def write_motions(path: Path, motions: Motions, corners: Corners) -> None:
+def write_estimate(path: Path, estimate: Estimate) -> None:
     """Write motions and corners by the places of their frames."""
     make_folder(path.parent)
-    places = np.array([[*target, *source] for target, source in motions], np.int64).reshape(-1, 4)
-    matrices = np.array(list(motions.values()), np.float64).reshape(-1, 4, 4)
+    corners = estimate.corners
+    places = np.array([[*target, *source] for target, source in estimate.motions], np.int64)
     counts = np.array([[*place, len(each)] for place, each in corners.items()], np.int64)
     with replacing(path) as part, part.open("wb") as file:
         np.savez(
             file,
-            places=places,
-            source_T_target=matrices,
+            places=places.reshape(-1, 4),
+            source_T_target=np.array(list(estimate.motions.values())).reshape(-1, 4, 4),
             corner_counts=counts.reshape(-1, 3),
             corners=np.concatenate([*corners.values(), np.zeros((0, 3))]).astype(np.float32),
+            trust=np.float64(estimate.trust),
         )
 
 
-def read_corners(path: Path) -> dict[Place, Float64[np.ndarray, "n 3"]]:
-    """Read the corners that ``write_motions`` wrote; empty from a run of an older version."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            if "corners" not in stored:
-                return {}
-            counts, corners = stored["corner_counts"], stored["corners"].astype(np.float64)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{printable(path)}: no corners of a run: {reason(error)}") from error
-    ends = np.cumsum(counts[:, 2]).tolist()
-    return {
-        Place(int(sequence), int(frame)): corners[end - count : end]
-        for (sequence, frame, count), end in zip(counts, ends, strict=True)
-    }
-
-
-def read_motions(path: Path) -> dict[tuple[Place, Place], Float64[np.ndarray, "4 4"]]:
-    """Read what ``write_motions`` wrote."""
+def read_estimate(path: Path) -> Estimate:
+    """Read what ``write_estimate`` wrote."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             places, matrices = stored["places"], stored["source_T_target"]
+            counts, corners = stored["corner_counts"], stored["corners"].astype(np.float64)
+            trust = float(stored["trust"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{printable(path)}: no motions of a run: {reason(error)}") from error
-    return {
-        (Place(*map(int, row[:2])), Place(*map(int, row[2:]))): matrix
-        for row, matrix in zip(places, matrices, strict=True)
-    }
+    ends = np.cumsum(counts[:, 2]).tolist()
+    return Estimate(
+        motions={
+            (Place(*map(int, row[:2])), Place(*map(int, row[2:]))): matrix
+            for row, matrix in zip(places, matrices, strict=True)
+        },
+        corners={
+            Place(int(sequence), int(frame)): corners[end - count : end]
+            for (sequence, frame, count), end in zip(counts, ends, strict=True)
+        },
+        trust=trust,
+    )

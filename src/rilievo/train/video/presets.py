@@ -126,9 +126,9 @@ def _refining(plain: VideoConfig) -> VideoConfig:
     """
     return replace(
         plain,
-        losses=VideoLosses(anchor=0.2, corners=0.5),
+        losses=VideoLosses(anchor=0.1, corners=0.5),
         learning_rate=2e-4,
-        start_share=0.5,
+        start_share=0.4,
         cosine=True,
         warm_up=20,
         clip_norm=10.0,
@@ -155,12 +155,13 @@ def overridden(config: VideoConfig, changes: Mapping[str, object]) -> VideoConfi
 
 
 def differences(config: VideoConfig) -> tuple[Difference, ...]:
-    """List what differs from ``default`` among the fields that presets set."""
+    """List what differs from ``default``, or ``clip``, among the fields that presets set."""
+    usual = "clip" if config.preset == "clip" else "default"
     found = find_differences(
         config,
-        usual=preset_config(replace(config, preset="default", data=_measured(config.data))),
+        usual=preset_config(replace(config, preset=usual, data=_measured(config.data))),
         named=preset_config(config),
-        reasons=REASONS if config.preset == "faithful" else {},
+        reasons=REASONS,
     )
     return tuple(
         each for each in found if each.field in REASONS or not each.field.startswith("blueprint.")

@@ -5,8 +5,7 @@ stored in half precision beside the decoded frames.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,30 +24,12 @@ from rilievo.io.limits import printable
 from rilievo.models import load_model
 from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.depth import depth_of
-from rilievo.train.video.kept import DepthOf, KeptFrames
-from rilievo.train.video.targets import Place
+from rilievo.train.video.kept import KeptFrames, PriorDepth
 
 _AT_ONCE = 8
 _CHECKED = 40
 _LARGEST = 6e4
 """Limit of half precision, a little below."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriorDepth:
-    """Stored depth of targets.
-
-    Attributes:
-        path: File of an array (n, height, width) of half precision; 0 where depth is unknown.
-        places: Index of each target in it.
-    """
-
-    path: Path
-    places: Mapping[Place, int]
-
-    def of(self, place: Place) -> Float32[np.ndarray, "h w"]:
-        """Depth of a target, in one unit for all targets."""
-        return np.load(self.path, mmap_mode="r")[self.places[place]].astype(np.float32)
 
 
 def network_depths(
@@ -106,7 +87,7 @@ def stored_prior(
     return PriorDepth(path=path, places=places)
 
 
-def fov_notes(frames: KeptFrames, prior: DepthOf) -> tuple[str, ...]:
+def fov_notes(frames: KeptFrames, prior: PriorDepth) -> tuple[str, ...]:
     """Say where another field of view fits the turns of the first sequence clearly better."""
     first = frames.targets[0].place.sequence
     chosen = [each for each in frames.some(_CHECKED).targets if each.place.sequence == first]

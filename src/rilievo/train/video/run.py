@@ -150,10 +150,7 @@ def _frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
 def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> VideoNetworks:
     """Make the networks; with a checkpoint, weights to start from are not fetched again."""
     start = None if (run / CHECKPOINT).exists() else config.start
-    if frames is None:
-        offsets = all_offsets(config.data, config.offsets, hints=config.losses.hints)
-    else:
-        offsets = frames.offsets
+    offsets = all_offsets(config.data, config.offsets) if frames is None else frames.offsets
     embedded = config.start in EMBEDDED_STARTS
     # Motion by geometry begins with the depth of the start, also where a run is resumed.
     if config.blueprint.pose is PoseKind.GEOMETRY:

@@ -33,8 +33,6 @@ def _check(data: VideoData) -> None:
         raise OptionError(f"split is for named datasets, but the kind is {data.kind}")
     if data.kind is SourceKind.FRAMES and data.stereo:
         raise OptionError("stereo is known for kitti-raw, kitti-odometry and cityscapes alone")
-    if not data.stereo and not data.temporal:
-        raise OptionError("without neighbours in time there is no source but the other eye: stereo")
     if data.follow_poses and data.poses is None:
         raise OptionError("follow_poses needs poses: 'auto', or the name of their file")
     if data.stride is not None and data.stride < 1:
