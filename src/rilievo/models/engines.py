@@ -32,8 +32,7 @@ class LoadOptions:
 
     Attributes:
         device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
-        engine: Engine: onnxruntime, openvino or torch; auto takes the first that fits, or the
-            faster one of a trial (``rilievo.models.trial``).
+        engine: Engine: onnxruntime, openvino or torch; auto takes the first that fits.
         precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
             cuda) and int8, which are faster and less exact.
         threads: Threads of one inference; None takes one per core.

@@ -148,10 +148,9 @@ def _onnx_file(asked: Asked) -> Found | None:
 def _open_onnx(path: Path, options: "LoadOptions") -> "Model":
     """Open a file by its metadata, or else as a known published file."""
     from rilievo.models.onnx import OnnxModel, SaysNothingError
-    from rilievo.models.trial import open_faster
 
     try:
-        model = open_faster(lambda chosen: OnnxModel(path, chosen), path, options)
+        model = OnnxModel(path, options)
     except ModelError as error:  # also of a graph whose weights lie in another file
         from rilievo.models.recognition import open_published, open_ultralytics
 

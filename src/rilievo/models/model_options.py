@@ -35,8 +35,7 @@ class EngineOptions:
     """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: str = "auto"
     """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'models', which the others run too, converted once); auto takes the model's default, or
-    openvino where it is faster in a trial at a large file's first use.
+    'models', which the others run too, converted once); auto takes the model's default.
     """
     precision: str = "fp32"
     """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,

@@ -22,7 +22,6 @@ from rilievo.models.catalogue.opening import combined
 from rilievo.models.conversion.foreign import ForeignModel, Statement
 from rilievo.models.engines import LoadOptions, cache_directory, checked
 from rilievo.models.hashes import sha256
-from rilievo.models.trial import open_faster
 from rilievo.types import Camera, CameraSource, DepthKind, Photo
 
 _FOLDER = Path(__file__).parent / "near_and_far"
@@ -149,12 +148,7 @@ def open_published(path: Path, options: LoadOptions) -> Model | None:
         return None
     adapter = import_module(f"rilievo.models.catalogue.{entry.adapter}")
     digests = [digest, *(_beside(path, file) for file in entry.files[1:])]
-    weights = combined(digests)
-
-    def open_model(chosen: LoadOptions) -> Model:
-        return adapter.open_model(path, chosen, entry.card, weights_sha256=weights)
-
-    return open_faster(open_model, path, options, weights)
+    return adapter.open_model(path, options, entry.card, weights_sha256=combined(digests))
 
 
 def _beside(graph: Path, file: RemoteFile) -> str:
