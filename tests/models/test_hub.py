@@ -165,12 +165,12 @@ def test_what_the_hub_does_not_have_is_said(
     ("fault", "everywhere", "words"),
     [
         ("500", True, "HTTP 500"),
-        ("401", True, "refuses it (HTTP 401): set HF_TOKEN"),
+        ("401", True, "HTTP 401: set HF_TOKEN"),
         ("gated", True, "accept its terms"),
         ("gated", False, "accept its terms"),
         ("html", True, "cannot be fetched"),
-        ("slow", True, "did not answer in time"),
-        ("slow", False, "did not answer in time"),
+        ("slow", True, "did not answer"),
+        ("slow", False, "did not answer"),
         ("truncated", False, "broke off"),
     ],
 )
