@@ -9,9 +9,9 @@ import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, table
-from rilievo.models import DEFAULT_MODEL, MODELS, embedded_cards, find_card
-from rilievo.models.card import ModelCard, read_details
-from rilievo.models.quality import QUALITIES
+from rilievo.models import DEFAULT_MODEL, MODELS, find_card
+from rilievo.models.card import SMALL, TINY, ModelCard, read_details
+from rilievo.models.model_options import QUALITIES
 from rilievo.models.settings import SettingFacts, describe_settings, settings_class
 from rilievo.models.speeds import Speed, speeds
 
@@ -86,8 +86,8 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
 
 # The recommended models; the others are older, larger, slower or narrower.
 _SIX = (
-    embedded_cards.SMALL,
-    embedded_cards.TINY,
+    SMALL,
+    TINY,
     "moge-2/small",
     "moge-2/large",
     "depth-anything-v2/small",

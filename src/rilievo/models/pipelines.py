@@ -23,9 +23,8 @@ from rilievo.models.diffusion_cards import (
     variant,
     wanted,
 )
-from rilievo.models.engines import LoadOptions, checked
+from rilievo.models.engines import LoadOptions, checked, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
-from rilievo.models.providers import first_line
 from rilievo.models.settings import read_settings
 from rilievo.networks.quiet import quiet
 

@@ -13,10 +13,9 @@ from rilievo.errors import MissingExtraError, ModelError
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.conversion.foreign import ForeignModel, Statement
 from rilievo.models.conversion.onnx_file import compare, describe
-from rilievo.models.engines import INPUT
+from rilievo.models.engines import INPUT, first_line
 from rilievo.models.onnx import OnnxFacts
 from rilievo.models.preparation import Rule
-from rilievo.models.providers import first_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

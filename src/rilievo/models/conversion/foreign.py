@@ -8,10 +8,10 @@ from jaxtyping import Shaped
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.card import ModelCard
+from rilievo.models.engines import device_of, first_line, inference_session
 from rilievo.models.hashes import sha256
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.models.prepared import Arrays, PreparedModel
-from rilievo.models.providers import device_of, first_line, inference_session
 from rilievo.types import DepthKind
 
 
