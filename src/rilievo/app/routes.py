@@ -182,7 +182,7 @@ class Site:
     async def _files(self, request: Request) -> Response:
         query, id = request.query_params.multi_items(), request.path_params["id"]
         asked = read_asked(PredictAsked, query, {})
-        outputs = output_names(asked.save or "all")
+        outputs = output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
             raise Refusal(400, "save names files: the JSON comes with them")
         self._photograph(id)

@@ -209,17 +209,16 @@ def _needs_twin(options: "LoadOptions", revision: str) -> bool:
     return options.device.startswith("cuda") and not has_cuda()
 
 
-def _pipeline(asked: Asked) -> Found | None:
-    from rilievo.models.diffusion_cards import find_pipeline
+def _elsewhere(asked: Asked) -> Found | None:
+    """A pipeline of diffusers, a model at replicate.com, or Monodepth2's family."""
+    from rilievo.models import diffusion_cards, monodepth2, replicate_cards
 
-    found = find_pipeline(asked.text, asked.kind)
-    return None if found is None else Found(card=found[0], revision=found[1])
-
-
-def _paid(asked: Asked) -> Found | None:
-    from rilievo.models.replicate_cards import find_version
-
-    card = find_version(asked.text, asked.kind)
+    found = diffusion_cards.find_pipeline(asked.text, asked.kind)
+    if found is not None:
+        return Found(card=found[0], revision=found[1])
+    card = replicate_cards.find_version(asked.text, asked.kind)
+    if asked.text == monodepth2.NAME:
+        card = monodepth2.family_card()
     return None if card is None else Found(card=card)
 
 
@@ -258,12 +257,6 @@ def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
     return checkpoints.unlisted_card(str(folder), kind, local=True)
 
 
-def _family(asked: Asked) -> Found | None:
-    from rilievo.models import monodepth2
-
-    return Found(card=monodepth2.family_card()) if asked.text == monodepth2.NAME else None
-
-
 def _python(asked: Asked) -> Found | None:
     """``package.module:load``, a function or class of the user's own."""
     if not is_place(asked.text):
@@ -298,10 +291,8 @@ def _repository(asked: Asked) -> Found | None:
 FINDERS: Sequence[Callable[[Asked], Found | None]] = (
     _onnx_file,
     _listed,
-    _pipeline,
-    _paid,
+    _elsewhere,
     _folder,
-    _family,
     _revised,
     _python,
     _installed,

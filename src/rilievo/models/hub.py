@@ -226,5 +226,5 @@ def _why(error: Exception, repository: str, revision: str) -> str:
             hint = "set HF_TOKEN" if status in (401, 403) else "try again later"
             return f"{place} answered with HTTP {status}: {hint}"
     if any(isinstance(each, ConnectionError | TimeoutError | _client_error()) for each in causes):
-        return f"{place} did not answer, or broke off ({first_line(error)}): try again"
+        return f"{place} cannot be reached, did not answer or broke off ({first_line(error)})"
     return f"cannot be fetched: {first_line(error)}"

@@ -90,10 +90,9 @@ class Asked(BaseModel):
 class PredictAsked(Asked):
     """Parameters of a prediction."""
 
-    save: Text | None = None
+    save: Text = "json"
     """Outputs with commas: json, colour, png16, npy, npz, tiff, exr, normals, normals-npy,
-    confidence, ply, glb, html, panel, stereo; or all. One comes as it is, several as a zip; without
-    it the Accept header chooses, and json is the default."""
+    confidence, ply, glb, html, panel, stereo; or all. One comes as it is, several as a zip."""
     at: Annotated[list[Text], Field(max_length=_MOST_POINTS)] = []
     """Column and row U,V of a point whose value the JSON tells; repeat it for several."""
     flip: bool = False
@@ -183,9 +182,6 @@ class StreamAsked(BaseModel):
 
     model: Text = ""
     """Model that answers, one that /v1/models lists; by default the first of them."""
-    format: Literal["npy", "png16", "jpeg"] = "npy"
-    """Answer to a frame: npy, depth as float32 in which NaN is invalid; png16, depth in
-    16 bits; jpeg, depth in colours."""
     frames: Literal["newest", "all"] = "newest"
     """Whether frames that arrive while another is worked on are passed over but for the newest, or
     all are answered in turn."""
@@ -195,8 +191,6 @@ class StreamAsked(BaseModel):
     """Intrinsics FX,FY,CX,CY of the frames in pixels."""
     sharp: Switch = "off"
     """Enlarge the network's answer along the edges of the frame; off: smoothly, and faster."""
-    colour_map: Text = DEPTH_COLOURS
-    """Colours of jpeg."""
 
 
 Record = TypeVar("Record", bound=BaseModel)

@@ -19,7 +19,7 @@ from rilievo.types import Prediction
 
 JSON = "json"
 
-_MEDIA_TYPES: Mapping[str, str] = {
+MEDIA_TYPES: Mapping[str, str] = {
     ".png": "image/png",
     ".npy": "application/x-npy",
     ".npz": "application/x-npz",
@@ -30,23 +30,6 @@ _MEDIA_TYPES: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
     ".zip": "application/zip",
 }
-ACCEPTED: Mapping[str, str] = {
-    "application/json": JSON,
-    "image/png": "png16",
-    "application/x-npz": "npz",
-    "application/x-npy": "npy",
-    "model/gltf-binary": "glb",
-    "application/x-ply": "ply",
-    "image/tiff": "tiff",
-    "text/html": "html",
-    "application/zip": "all",
-    "*/*": JSON,
-    "application/*": JSON,
-    "image/*": "png16",
-    "model/*": "glb",
-}
-"""Output of each media type that an Accept header may name."""
-
 # Bytes that a file takes at most: by pixel of the photograph, and by point of a surface.
 _BYTES_PER_PIXEL: Mapping[str, float] = {
     "colour": 3,
@@ -129,12 +112,12 @@ def write(
     folder.reserve(sum(sizes))
     if len(outputs) == len(names) == 1:
         return _alone(paths[0], sizes[0], folder)
-    kind = _MEDIA_TYPES[".zip"]
+    kind = MEDIA_TYPES[".zip"]
     return Written(name=f"{stem}.zip", media_type=kind, paths=tuple(paths), folder=folder)
 
 
 def _alone(path: Path, size: int, folder: RequestFolder) -> Written:
-    kind = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
+    kind = MEDIA_TYPES.get(path.suffix, "application/octet-stream")
     if size > _SMALL:
         return Written(name=path.name, media_type=kind, paths=(path,), size=size, folder=folder)
     content = path.read_bytes()
