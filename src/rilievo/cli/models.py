@@ -3,14 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, table
+from rilievo.errors import ModelError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card
-from rilievo.models.card import SMALL, TINY, ModelCard, read_details
+from rilievo.models.card import SEPARATE, SMALL, TINY, ModelCard, read_details
 from rilievo.models.model_options import QUALITIES
 from rilievo.models.settings import SettingFacts, describe_settings, settings_class
 from rilievo.models.speeds import Speed, speeds
@@ -29,12 +31,12 @@ class _Arguments:
 @dataclass(frozen=True, kw_only=True)
 class _FetchArguments:
     name: Annotated[str, tyro.conf.Positional]
-    """Model of the catalogue, such as moge-2/small."""
+    """Model of the catalogue, such as moge-2/small, or one of rilievo's own."""
 
 
 _ACTIONS = {
     "fetch": "Download a model of the catalogue now, so that it works offline later.",
-    "path": "Print where the file of a downloaded model lies.",
+    "path": "Print where the file of a model lies that is embedded or downloaded.",
 }
 
 
@@ -75,13 +77,26 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
         prog=f"rilievo models {action}",
         description=_ACTIONS[action],
     )
-    from rilievo.models.catalogue.download import fetch_files
+    with printing():
+        print(_file_of(find_card(given.name), fetch=action == "fetch"))
+    return 0
+
+
+def _file_of(card: ModelCard, *, fetch: bool) -> Path:
+    if card.loader == SEPARATE or card.source is None:
+        from rilievo.models.separate import file_of
+
+        return file_of(card)
+    from rilievo.models.catalogue.download import fetch_files, find_files
     from rilievo.models.catalogue.table import find_entry
 
-    paths = fetch_files(find_entry(given.name), offline=action == "path")
-    with printing():
-        print(paths[0])
-    return 0
+    entry = find_entry(card.name)
+    found = fetch_files(entry) if fetch else find_files(entry)
+    if found is None:
+        raise ModelError(
+            f"model '{card.name}' is not downloaded: 'rilievo models fetch {card.name}'"
+        )
+    return found[0]
 
 
 # The recommended models; the others are older, larger, slower or narrower.

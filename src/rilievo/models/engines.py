@@ -1,7 +1,9 @@
 """Engines that run ONNX files: a batch of images in, named arrays out."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -113,12 +115,30 @@ def checked(
     return replace(options, engine=engine)
 
 
+_shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
+
+
+@contextmanager
+def shrinking() -> Iterator[None]:
+    """Let runs of ONNX Runtime in the block release the memory that larger batches took."""
+    token = _shrinking.set(True)
+    try:
+        yield
+    finally:
+        _shrinking.reset(token)
+
+
 def _onnxruntime(path: Path, options: LoadOptions) -> Session:
+    import onnxruntime
+
     session = inference_session(path, options.device, options.threads)
     metadata = session.get_modelmeta().custom_metadata_map
     inputs = tuple(each.name for each in session.get_inputs())
     outputs = tuple(each.name for each in session.get_outputs())
     halves = {each.name for each in session.get_inputs() if each.type == "tensor(float16)"}
+
+    less = onnxruntime.RunOptions()
+    less.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def feed(inputs: Arrays) -> Arrays:
         given = {
@@ -126,7 +146,7 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
             for name, array in inputs.items()
         }
         try:
-            answers = session.run(outputs, given)
+            answers = session.run(outputs, given, less if _shrinking.get() else None)
         except Exception as error:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}
