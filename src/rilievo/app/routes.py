@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from rilievo.app.photographs import PHOTO, THUMBNAIL, VIEW, Photographs, ZipOfResults
+from rilievo.app.photographs import PHOTO, THUMBNAIL, VIEW, Photographs, zip_of_results
 from rilievo.app.store import Entry, Store
 from rilievo.app.videos import MADE, Videos
 from rilievo.serve.asked import PredictAsked, output_names, read_asked
@@ -202,7 +202,7 @@ class Site:
         entries = [self._photograph(id) for id in ids]
         for entry in entries:
             entry.pins += 1
-        return ZipOfResults(
+        return zip_of_results(
             self.photographs,
             self.store,
             entries,

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     elif given.name is not None:
         text = _card(find_card(given.name))
     else:
-        text = _table() if given.all else _choice()
+        text = _listing(all=given.all)
     with printing():
         print(text)
     return 0
@@ -110,32 +110,44 @@ _SIX = (
 )
 
 
-def _choice() -> str:
+_NOTES_OF_ALL = f"""\
+The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card. 'speed' is of 640x480 pixels \
+on two processor cores;
+'speed here' was measured on this machine at the first use.
+'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;
+'--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, '--model FOLDER' one on disk;
+'--model package.module:load' a function of your own (docs/extending.md);
+'rilievo models fetch NAME' downloads what the core runs beforehand, \
+'rilievo models path NAME' says where it lies;
+'--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph."""
+
+
+def _listing(*, all: bool) -> str:
+    """Table of all models, or of the recommended ones with fewer columns."""
     measured = speeds()
-    header = ("name", "gives", "depth", "size", "speed here", "licence")
+    header = ("name", "gives", "depth", "size", "speed here", "licence", "extra", "speed")
+    cards = MODELS.all().values() if all else [MODELS[name] for name in _SIX]
+    rows = [
+        (
+            card.name,
+            _gives(card),
+            card.kind or "none",
+            _size(card),
+            _speed(measured.get(card.name)),
+            card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else ""),
+            card.extra or "none",
+            card.speed,
+        )
+        for card in cards
+    ]
+    if all:
+        return f"{table(header, rows)}\n\n{_NOTES_OF_ALL}"
     words = ", ".join(f"{word} = {name}" for word, name in QUALITIES.items())
-    return "\n".join(
-        [
-            table(
-                header,
-                [
-                    (
-                        card.name,
-                        _gives(card),
-                        card.kind or "none",
-                        _size(card),
-                        _speed(measured.get(card.name)),
-                        _licence(card),
-                    )
-                    for card in (MODELS[name] for name in _SIX)
-                ],
-            ),
-            "",
-            f"rilievo predict photo.jpg --quality WORD   {words}",
-            "rilievo predict photo.jpg --model NAME     any of these; downloaded where needed",
-            "rilievo models NAME, --all, --json         one in full, all of them, for programs",
-        ]
-    )
+    return f"""{table(header[:6], [row[:6] for row in rows])}
+
+rilievo predict photo.jpg --quality WORD   {words}
+rilievo predict photo.jpg --model NAME     any of these; downloaded where needed
+rilievo models NAME, --all, --json         one in full, all of them, for programs"""
 
 
 def _gives(card: ModelCard) -> str:
@@ -152,44 +164,6 @@ def _speed(measured: Speed | None) -> str:
     if measured is None:
         return "not run yet"
     return f"{measured.seconds:.2g} s, {measured.pixels}"
-
-
-def _table() -> str:
-    measured = speeds()
-    header = ("name", "depth", "normals", "size", "licence", "extra", "speed", "speed here")
-    cards = MODELS.all().values()
-    return "\n".join(
-        [
-            table(header, [(*_row(card), _speed(measured.get(card.name))) for card in cards]),
-            "",
-            f"The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card. 'speed' is of "
-            "640x480 pixels on two processor cores;",
-            "'speed here' was measured on this machine at the first use.",
-            "'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;",
-            "'--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, "
-            "'--model FOLDER' one on disk;",
-            "'--model package.module:load' a function of your own (docs/extending.md);",
-            "'rilievo models fetch NAME' downloads what the core runs beforehand, "
-            "'rilievo models path NAME' says where it lies;",
-            "'--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph.",
-        ]
-    )
-
-
-def _row(card: ModelCard) -> tuple[str, ...]:
-    return (
-        card.name,
-        card.kind or "none",
-        "yes" if card.normals else "no",
-        _size(card),
-        _licence(card),
-        card.extra or "none",
-        card.speed,
-    )
-
-
-def _licence(card: ModelCard) -> str:
-    return card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else "")
 
 
 def _facts(card: ModelCard) -> dict[str, object]:

@@ -163,7 +163,7 @@ def _check(name: str, folder: Path, files: Mapping[str, str], locked: Locked) ->
             raise ModelError(
                 f"{name}: {folder / file} has sha256 {digest[:12]}..., but when it was first "
                 f"fetched {locked.files[file][:12]}...: remove the file to fetch it again, or the "
-                f"entry in {lock_path()} if you changed it"
+                f"record {lock_path(name)} if you changed it"
             )
 
 
