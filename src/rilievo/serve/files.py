@@ -108,6 +108,7 @@ def write(
     sizes = [path.stat().st_size for path in paths]
     folder.reserve(sum(sizes))
     if len(outputs) == len(names) == 1:
+        paths = paths[:1]  # without its JSON
         name, size = paths[0].name, sizes[0]
         kind = MEDIA_TYPES.get(paths[0].suffix, "application/octet-stream")
     else:
