@@ -14,7 +14,7 @@ from rilievo.models.replicate_cards import find_version
 from rilievo.models.replicate_service import Patience
 from rilievo.types import DepthKind, Photo, Setting
 
-QUICK = Patience(attempts=4, first=0.01, longest=3.0, request=2.0, poll=0.01, farewell=1.0)
+QUICK = Patience(attempts=4, first=0.01, longest=3.0, request=2.0, poll=0.01)
 
 
 @pytest.fixture(name="service")

@@ -26,7 +26,7 @@ from sureness import Calibration, FrameSureness, calibration
 from rilievo.errors import OptionError, RilievoError
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.models.embedded_cards import listed_cards
+from rilievo.models.card import embedded_cards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ def calibrations(
 def main() -> None:
     """Read the options, evaluate, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    names = [card.name for card in listed_cards()]
+    names = [card.name for card in embedded_cards()]
     parser.add_argument("--models", nargs="+", default=names, help="names or ONNX files")
     parser.add_argument("--json", type=Path, help="where to write the scores")
     parser.add_argument("--sets", nargs="+", default=list(REAL_SETS), help="only these")

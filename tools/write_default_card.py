@@ -19,8 +19,7 @@ from default_scores import Row, Scores, read_scores
 from file_facts import FileFacts, read_facts
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.models.card import ModelCard
-from rilievo.models.embedded_cards import listed_cards
+from rilievo.models.card import ModelCard, embedded_cards
 from rilievo.models.separate import find_file
 
 _ROOT = Path(__file__).parents[1]
@@ -82,7 +81,7 @@ def write_cards(
         InputError: If the file of one is not here.
     """
     scored = {row.model for row in scores.rows}
-    cards = [card for card in listed_cards() if card.name in scored]
+    cards = [card for card in embedded_cards() if card.name in scored]
     every = tuple(read_facts(path_of(card)) for card in cards)
     for facts in every:
         text = as_text(facts, scores, speed.get(facts.name))

@@ -21,7 +21,7 @@ from rilievo.errors import RilievoError
 from rilievo.io.colour import colourise, normals_picture
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.models.embedded_cards import listed_cards
+from rilievo.models.card import embedded_cards
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 _WIDTH, _HEIGHT, _GAP, _TITLE = 150, 112, 6, 20
@@ -94,7 +94,7 @@ def _fitted(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
 def main() -> None:
     """Read the options, write the sheets."""
     parser = argparse.ArgumentParser(description=__doc__)
-    names = [card.name for card in listed_cards()]
+    names = [card.name for card in embedded_cards()]
     parser.add_argument("--models", nargs="+", default=names, help="names or ONNX files")
     options = parser.parse_args()
     for name in options.models:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from rilievo.depth_map import read_only
-from rilievo.measurement import Measurement
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from rilievo.geometry.surface import Mesh, PointCloud
     from rilievo.io.writing import SaveOptions
+    from rilievo.measurement import Measurement
 
 
 class PredictionMethods:
@@ -29,7 +29,7 @@ class PredictionMethods:
 
     __slots__ = ()
 
-    def measure(self, *points: tuple[float | int, float | int]) -> Measurement:
+    def measure(self, *points: tuple[float | int, float | int]) -> "Measurement":
         """Measure a height, length or area in the photograph.
 
         Args:

@@ -19,15 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
-from rilievo.camera import Camera as Camera
-from rilievo.camera import CameraSource as CameraSource
+from rilievo.depth_map import Camera as Camera
+from rilievo.depth_map import CameraSource as CameraSource
 from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import OwnDepth as OwnDepth
-from rilievo.depth_map import read_only
+from rilievo.depth_map import no_hash, read_only, same_record
 from rilievo.errors import InputError, NoDepthError
 from rilievo.prediction_methods import DeferredParts, PredictionMethods
-from rilievo.sameness import no_hash, same_record
 
 Setting = str | int | float | bool | None
 

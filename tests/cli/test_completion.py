@@ -68,7 +68,7 @@ def test_other_shells_get_every_command_and_its_options(
     found = commands_in(shell, text)
     assert set(found) == set(COMMANDS)
     for name in ("predict", "evaluate", "measure", "verify", "markers"):
-        arguments = import_module(COMMANDS[name].module)._Arguments
+        arguments = import_module(f"rilievo.cli.{name}")._Arguments
         flags = {flag for each in options_of(arguments) for flag in each.flags}
         assert found[name] == {flag for flag in flags if flag.startswith("--")} | {"--help"}
     if shutil.which(shell):

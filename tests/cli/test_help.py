@@ -157,7 +157,9 @@ def test_examples_are_understood(
     ("line", "said"),
     [
         ("predict a.jpg --sav=x", "no option --sav: did you mean '--save'"),
-        ("predict a.jpg --qqqq", "no option --qqqq; 'rilievo predict --help'"),
+        ("predict a.jpg --outdir x", "no option --outdir; 'rilievo predict --help'"),
+        ("predict a.jpg --colormap x", "no option --colourmap: did you mean '--colour-map'?"),
+        ("predict a.jpg --cuda", "no option --cuda: see --device"),
         ("predict a.jpg -o", "--output is given without FOLDER"),
         ("predict a.jpg --sharp x", "--sharp is on or off, got 'x'"),
         ("predict a.jpg --tile x", "--tile is a whole number, got 'x'"),

@@ -127,11 +127,7 @@ def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: P
         (FREE, SAID, "trained at with --size"),
         ([1, 3, 56, 70], {**SAID, "size": (70, 70)}, r"its input is \(56, 70\), not 70 x 70"),
         ([1, 3, 56, 70], {**SAID, "multiple": 14}, "leave out --multiple"),
-        ([1, 3, 56, 70], {**SAID, "layout": "nhwc"}, "not nhwc"),
-        ([1, 3, 56, 70], {**SAID, "layout": "chw"}, "--layout is nchw or nhwc"),
-        (["b", "c", "h", "w"], SAID, "give it with --layout"),
         ([1, 3, 56, 70], {**SAID, "std": (1.0, 0.0, 1.0)}, "--std is three positive numbers"),
-        ([1, 3, 56, 70], {**SAID, "onnx_output": "d"}, "it has no output 'd'; it has depth"),
         ([1, 3, 56, 70], {**SAID, "precision": "fp16"}, "wrap it in fp32 first"),
         ([1, 3, 56, 70], {**SAID, "kind": "inverse"}, "no kind 'inverse'"),
         (
@@ -151,12 +147,9 @@ def test_what_must_be_said_or_cannot_be_is_one_line(
     assert [each.name for each in tmp_path.iterdir()] == ["f.onnx"]
 
 
-def test_of_several_outputs_one_is_named(tmp_path: Path) -> None:
+def test_of_several_outputs_the_one_called_depth_is_taken(tmp_path: Path) -> None:
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70], extra_output=True)
-    with pytest.raises(RilievoError, match="outputs depth, raw; choose one with --onnx-output"):
-        export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))
-    export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID, onnx_output="raw"))
-    assert load_model(tmp_path / "ours.onnx").card.normals is False
+    assert ForeignModel(foreign, ExportOptions(**SAID).statement(foreign)).output == "depth"
 
 
 def test_a_copy_that_answers_otherwise_is_not_kept(

@@ -97,7 +97,7 @@ def test_depth_in_files_is_read_once_and_of_the_first_frame_alone(
         decoded.append(given)
         return own_depth_of(*given)
 
-    monkeypatch.setattr("rilievo.io.photo.own_depth_of", decode)
+    monkeypatch.setattr("rilievo.io.own_depth.own_depth_of", decode)
     folder = FrameFolder(tmp_path, own_depth=own_depth)
     assert (folder.own_depth is not None) == own_depth
     for _ in range(2):

@@ -16,12 +16,11 @@ from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
-from rilievo.models.card import read_details
-from rilievo.models.embedded_cards import INT8, RENDERED, TINY, listed_cards
+from rilievo.models.card import INT8, RENDERED, TINY, embedded_cards, read_details
 from rilievo.models.onnx import OnnxModel
 from rilievo.types import DepthKind
 
-EMBEDDED = tuple(card.name for card in listed_cards())
+EMBEDDED = tuple(card.name for card in embedded_cards())
 MOST_BYTES = {DEFAULT_MODEL: 12e6, INT8: 4e6, TINY: 4e6, RENDERED: 6e6}
 MOST_PARAMETERS = {DEFAULT_MODEL: 5e6, INT8: 5e6, TINY: 1e6, RENDERED: 5e6}
 

@@ -126,10 +126,6 @@ def _pickled(folder: Path) -> None:
             lambda folder: edit_index(folder, _class_name="StableDiffusionPipeline"),
             "a StableDiffusionPipeline, which does not have Marigold's interface",
         ),
-        (
-            lambda folder: edit_index(folder, _class_name="MarigoldIntrinsicsPipeline"),
-            "albedo, shading and material, which are neither depth nor normals",
-        ),
     ],
 )
 def test_broken_folders_are_refused_in_one_line(folder: Path, harm: Any, words: str) -> None:
@@ -241,8 +237,8 @@ def test_any_pipeline_that_answers_alike_can_be_used() -> None:
         (said(np.ones((1, 8, 8, 2))), r"returned \(1, 8, 8, 2\), expected"),
         (said(np.ones((3, 8, 8, 3))), r"returned \(3, 8, 8, 3\), expected"),
         (SimpleNamespace(images=[]), "which has no prediction"),
-        (MemoryError(), "too little memory at 64 pixels: give --set resolution below 64"),
-        (torch.OutOfMemoryError("CUDA out of memory"), "and --set ensemble below 3"),
+        (MemoryError(), "too little memory: give a smaller --set resolution"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "or ensemble"),
         (RuntimeError("DefaultCPUAllocator: not enough memory"), "too little memory"),
         (RuntimeError("a\nb"), "the pipeline failed on 64 x 48 pixels: a"),
     ],

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from rilievo.errors import ModelError, OptionError, RilievoError
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
-from rilievo.models.engines import LoadOptions
+from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.onnx import OnnxFacts, OnnxModel, says_what_it_is
 from rilievo.models.preparation import Preparation, Rule, Sizing, network_size
-from rilievo.models.providers import first_line
 from rilievo.models.sampling import shrink
 from rilievo.types import DepthKind, Photo
 

@@ -26,11 +26,11 @@ class Learned:
 
     def __call__(self, photo: Photo) -> Inference:
         height, width = photo.shape
-        scene = next(each for each in SCENES if each.file == Path(photo.name).name)
+        near, far = SCENES[Path(photo.name).name]
         depth = np.full((height, width), 3.0, np.float32)
-        for part, value in ((scene.near, 1.0), (scene.far, 9.0)):
-            rows = slice(int(part.top * height), int(part.bottom * height))
-            depth[rows, int(part.left * width) : int(part.right * width)] = value
+        for (top, bottom, left, right), value in ((near, 1.0), (far, 9.0)):
+            rows = slice(int(top * height), int(bottom * height))
+            depth[rows, int(left * width) : int(right * width)] = value
         return Inference(depth=1 / depth if self.inverse else depth)
 
     def model(self) -> OutsideModel:

@@ -14,7 +14,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS
-from rilievo.models.quality import QUALITIES, model_of
+from rilievo.models.model_options import QUALITIES, model_of
 from rilievo.predicting.options import PredictOptions
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import ModelError
-from rilievo.models import MODELS, embedded_cards, load_model, separate
+from rilievo.models import MODELS, load_model, separate
+from rilievo.models.card import RENDERED
 from rilievo.models.engines import LoadOptions
 
 # A name that no folder of this checkout has.
-CARD = replace(MODELS[embedded_cards.RENDERED], name="rilievo/lost")
+CARD = replace(MODELS[RENDERED], name="rilievo/lost")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ PIXELS = np.full((48, 64, 3), 90, np.uint8)
 @pytest.fixture(autouse=True)
 def nothing_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path))
-    monkeypatch.setattr(speeds._Left, "calls", {})
+    monkeypatch.setattr(speeds, "_counted", {})
     return tmp_path / "speeds.json"
 
 

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 
 from rilievo.errors import ModelError, RilievoError
-from rilievo.models import KINDS, MODELS, load_model
+from rilievo.models import MODELS, load_model
+from rilievo.models.checkpoints import KINDS
 from rilievo.models.torch_model import TorchModel
 from rilievo.models.transformers import wanted
 from rilievo.types import Camera, CameraSource, DepthKind, Photo

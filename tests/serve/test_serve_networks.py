@@ -62,6 +62,22 @@ def test_those_that_wait_go_together_and_each_gets_its_own_answer() -> None:
     assert model.batches == [1, 4, 2]
 
 
+def test_memory_of_batches_is_given_back_by_one_small_photograph() -> None:
+    model = Brightness()
+
+    async def work(networks: Networks) -> None:
+        first = await held(networks, model)
+        others = [asyncio.create_task(networks.infer(NAME, photo(n))) for n in (10, 11)]
+        await asyncio.sleep(0)
+        model.gate.set()
+        await asyncio.gather(first, *others)
+        await networks.give_back()
+        await networks.give_back()
+
+    run(model, work)
+    assert model.batches == [1, 2, 1]
+
+
 def test_other_sizes_and_other_refinements_go_apart() -> None:
     model = Brightness()
 

@@ -23,8 +23,6 @@ TOKEN = "0123456789abcdef"
         ({"max_megabytes": float("nan")}, "--max-megabytes"),
         ({"time_limit": -1.0}, "--time-limit"),
         ({"root_path": "depth"}, "--root-path"),
-        ({"origins": "example.org"}, "--origins"),
-        ({"origins": "https://example.org/"}, "--origins"),
     ],
 )
 def test_an_option_out_of_range_is_named(given: dict[str, Any], words: str) -> None:

@@ -132,11 +132,6 @@ def test_a_form_without_an_image(server: Served) -> None:
     check_refused(server.client.post("/v1/predict", files=form), 400, "no image")
 
 
-def test_a_type_that_no_output_has(server: Served) -> None:
-    answer = server.client.post("/v1/predict", headers={"Accept": "video/mp4"}, content=picture())
-    check_refused(answer, 406, "application/x-npz")
-
-
 def test_a_model_that_fails_says_so(server: Served) -> None:
     for model in ("test/model", "other"):
         answer = server.client.post(f"/v1/predict?model={model}", content=picture(FAULTY))

@@ -18,8 +18,7 @@ from write_default_models import write_model
 
 from rilievo.errors import InputError
 from rilievo.models import MODELS
-from rilievo.models.card import read_details
-from rilievo.models.embedded_cards import listed_cards
+from rilievo.models.card import embedded_cards, read_details
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel
 from rilievo.networks.small import TINY, SmallNet
@@ -144,7 +143,7 @@ def test_readme_says_what_the_cards_say() -> None:
     page = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
     region = page.partition("<!-- embedded models -->")[2].partition("<!-- end -->")[0]
     lines = [line.strip("| ").split(" | ") for line in region.splitlines() if "`rilievo/" in line]
-    assert [line[0].strip("`") for line in lines] == [card.name for card in listed_cards()]
+    assert [line[0].strip("`") for line in lines] == [card.name for card in embedded_cards()]
     for name, size, weights, licence, time, *scores in lines:
         card = read_details(MODELS[name.strip("`")])
         assert card is not None
@@ -158,5 +157,5 @@ def test_readme_says_what_the_cards_say() -> None:
 def test_the_default_s_card_has_the_ranges_that_are_used() -> None:
     from card_words import ranges
 
-    [card] = [each for each in listed_cards() if each.name == "rilievo/small"]
+    [card] = [each for each in embedded_cards() if each.name == "rilievo/small"]
     assert ranges() in str(read_details(card))

@@ -22,7 +22,7 @@ from rilievo.io.writing import SaveOptions
 from rilievo.measure.terms import measure_points
 from rilievo.models import MODELS
 from rilievo.models.base import Model
-from rilievo.models.catalogue import depth_pro
+from rilievo.models.catalogue import pictures
 from rilievo.models.catalogue.moge import MogeModel
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxFacts
@@ -249,7 +249,7 @@ def test_depth_pro_answers_as_in_python(visitor: Visitor, tmp_path: Path) -> Non
     visitor.give_network(network, "depth-pro")
     visitor.give(photograph)
     options = LoadOptions(device="cpu")
-    model = depth_pro.open_model(network, options, MODELS["depth-pro"], weights_sha256="0")
+    model = pictures.open_model(network, options, MODELS["depth-pro"], weights_sha256="0")
     check_published(model, photograph, visitor.depth(tmp_path), sharp=False)
 
 

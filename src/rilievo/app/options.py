@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 import tyro
 
 from rilievo.errors import OptionError
-from rilievo.models import MODELS, embedded_cards, replicate_cards
-from rilievo.models.card import ModelCard
+from rilievo.models import MODELS, replicate_cards
+from rilievo.models.card import SEPARATE, ModelCard
 from rilievo.models.model_options import Rule, check_rules
 from rilievo.models.separate import find_file
 from rilievo.serve.options import ServeOptions, is_count, is_positive
@@ -97,7 +97,7 @@ def _available() -> Iterator[str]:
 
 
 def _can_load(card: ModelCard) -> bool:
-    if card.loader == embedded_cards.SEPARATE and find_file(card) is None:
+    if card.loader == SEPARATE and find_file(card) is None:
         return False
     packages = _PACKAGES.get(card.extra or "", ())
     return all(find_spec(package) is not None for package in packages)

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from rilievo.app.photographs import PHOTO, THUMBNAIL, VIEW, Photographs, ZipOfResults
+from rilievo.app.photographs import PHOTO, THUMBNAIL, VIEW, Photographs, zip_of_results
 from rilievo.app.store import Entry, Store
 from rilievo.app.videos import MADE, Videos
 from rilievo.serve.asked import PredictAsked, output_names, read_asked
@@ -182,7 +182,7 @@ class Site:
     async def _files(self, request: Request) -> Response:
         query, id = request.query_params.multi_items(), request.path_params["id"]
         asked = read_asked(PredictAsked, query, {})
-        outputs = output_names(asked.save or "all")
+        outputs = output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
             raise Refusal(400, "save names files: the JSON comes with them")
         self._photograph(id)
@@ -202,7 +202,7 @@ class Site:
         entries = [self._photograph(id) for id in ids]
         for entry in entries:
             entry.pins += 1
-        return ZipOfResults(
+        return zip_of_results(
             self.photographs,
             self.store,
             entries,

@@ -22,7 +22,6 @@ from rilievo.evaluate.records import Evaluation, Unscored
 from rilievo.evaluate.run import Kept, evaluate, keep_predictions
 from rilievo.io.limits import printable
 from rilievo.models.base import Model
-from rilievo.models.trial import engine_again
 from rilievo.predicting.run import refined
 from rilievo.predicting.summary import Tally
 
@@ -104,11 +103,10 @@ def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOpt
         tally: Tally,
     ) -> list[Unscored]:
         threads = threads_each(batch, options.threads)
-        # The cache records one engine, whichever another machine would choose.
-        engine = engine_again(loaded, options.engine)
+
         work = KeepWork(
             model=str(model),
-            options=replace(options, threads=threads, engine=engine),
+            options=replace(options, threads=threads),
             cache=cache,
             dataset=dataset,
             crop=crop,

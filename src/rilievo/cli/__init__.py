@@ -4,7 +4,6 @@ import gc
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
@@ -19,100 +18,31 @@ STOPPED = 130
 """Exit code when the user stopped the command: 128 + SIGINT, as in shells."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """One row of ``rilievo --help``; ``module`` has ``main(arguments) -> exit code``."""
-
-    summary: str
-    module: str
-
-
-# A new command is one file beside this one and one line here.
-COMMANDS: Mapping[str, Command] = {
-    "predict": Command(
-        summary="predict depth, normals and surfaces of photographs, folders and videos",
-        module="rilievo.cli.predict",
-    ),
-    "measure": Command(
-        summary="measure lengths, heights, areas and angles in a photograph, with a range",
-        module="rilievo.cli.measure",
-    ),
-    "markers": Command(
-        summary="write a page to print, which gives metres to photographs that show it",
-        module="rilievo.cli.markers",
-    ),
-    "models": Command(
-        summary="list models with kind, size, licence and speed", module="rilievo.cli.models"
-    ),
-    "export": Command(
-        summary="write a model as a self-contained ONNX file",
-        module="rilievo.cli.export",
-    ),
-    "datasets": Command(
-        summary="list datasets with source, licence and layout",
-        module="rilievo.cli.datasets",
-    ),
-    "check": Command(
-        summary="check a downloaded dataset for missing and broken files",
-        module="rilievo.cli.check",
-    ),
-    "verify": Command(
-        summary="check that results, runs and models are unchanged since they were written",
-        module="rilievo.cli.verify",
-    ),
-    "train": Command(
-        summary="train a probe or a depth network into a folder that is a model",
-        module="rilievo.cli.train",
-    ),
-    "probe": Command(
-        summary="train and compare probes of depth and normals on many backbones",
-        module="rilievo.cli.probe",
-    ),
-    "evaluate": Command(
-        summary="score a model, or a folder of predictions, on a dataset",
-        module="rilievo.cli.evaluate",
-    ),
-    "benchmarks": Command(
-        summary="list benchmarks with metrics, published counterparts and masks",
-        module="rilievo.cli.benchmarks",
-    ),
-    "compare": Command(
-        summary="compare runs of one benchmark, with significance",
-        module="rilievo.cli.compare",
-    ),
-    "trajectory": Command(
-        summary="estimate a camera's trajectory with networks trained on video",
-        module="rilievo.cli.trajectory",
-    ),
-    "fuse": Command(
-        summary="one coloured surface from the frames of a clip",
-        module="rilievo.cli.fuse",
-    ),
-    "app": Command(
-        summary="serve a page in the browser: photograph in, depth and surface out",
-        module="rilievo.cli.app",
-    ),
-    "page": Command(
-        summary="a folder for any static host: depth in the visitor's browser, no server",
-        module="rilievo.cli.page",
-    ),
-    "serve": Command(
-        summary="an HTTP interface: photographs in, depth and measurements out",
-        module="rilievo.cli.serve",
-    ),
-    "view": Command(
-        summary="show a dataset, predictions or evaluations in FiftyOne",
-        module="rilievo.cli.view",
-    ),
-    "report": Command(
-        summary="write a dataset, predictions or evaluations as HTML pages",
-        module="rilievo.cli.report",
-    ),
-    "completion": Command(
-        summary="print a script for bash, zsh or fish that completes commands and options",
-        module="rilievo.cli.completion",
-    ),
+# A new command is one file beside this one, with ``main(arguments) -> exit code``, and a line here.
+COMMANDS: Mapping[str, str] = {
+    "predict": "predict depth, normals and surfaces of photographs, folders and videos",
+    "measure": "measure lengths, heights, areas and angles in a photograph, with a range",
+    "markers": "write a page to print, which gives metres to photographs that show it",
+    "models": "list models with kind, size, licence and speed",
+    "export": "write a model as a self-contained ONNX file",
+    "datasets": "list datasets with source, licence and layout",
+    "check": "check a downloaded dataset for missing and broken files",
+    "verify": "check that results, runs and models are unchanged since they were written",
+    "train": "train a probe or a depth network into a folder that is a model",
+    "probe": "train and compare probes of depth and normals on many backbones",
+    "evaluate": "score a model, or a folder of predictions, on a dataset",
+    "benchmarks": "list benchmarks with metrics, published counterparts and masks",
+    "compare": "compare runs of one benchmark, with significance",
+    "trajectory": "estimate a camera's trajectory with networks trained on video",
+    "fuse": "one coloured surface from the frames of a clip",
+    "app": "serve a page in the browser: photograph in, depth and surface out",
+    "page": "a folder for any static host: depth in the visitor's browser, no server",
+    "serve": "an HTTP interface: photographs in, depth and measurements out",
+    "view": "show a dataset, predictions or evaluations in FiftyOne",
+    "report": "write a dataset, predictions or evaluations as HTML pages",
+    "completion": "print a script for bash, zsh or fish that completes commands and options",
 }
+"""What each command does, in the order of ``rilievo --help``."""
 
 
 def run() -> int:
@@ -166,7 +96,7 @@ def _run(arguments: Sequence[str]) -> int:
     if name not in COMMANDS:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""
         raise RilievoError(f"no command '{name}'; {suggest(name, COMMANDS)}{hint}")
-    return _load(COMMANDS[name].module).main(arguments[1:])
+    return _load(f"rilievo.cli.{name}").main(arguments[1:])
 
 
 def _load(module: str) -> ModuleType:
@@ -190,7 +120,7 @@ def _help() -> str:
         "",
         "usage: rilievo COMMAND [OPTIONS]",
         "",
-        *(f"  {name:<12}{command.summary}" for name, command in COMMANDS.items()),
+        *(f"  {name:<12}{summary}" for name, summary in COMMANDS.items()),
         "",
         "  rilievo predict photo.jpg                      a depth picture in rilievo-output/",
         "  rilievo predict photo.jpg --quality good       sharper, in metres: 141 MB once",

@@ -44,12 +44,12 @@ def _flags() -> Mapping[str, list[str]]:
     from rilievo.cli import COMMANDS
 
     flags = {}
-    for name, command in COMMANDS.items():
+    for name in COMMANDS:
         # Of the kinds of training, the one with the most options.
         words = ["video", "--help"] if name == "train" else ["--help"]
         said = io.StringIO()
         with redirect_stdout(said), suppress(SystemExit):
-            import_module(command.module).main(words)
+            import_module(f"rilievo.cli.{name}").main(words)
         # Options are followed by two spaces and their description.
         heads = (line.strip().split("  ")[0] for line in said.getvalue().splitlines())
         found = (flag for head in heads if head[:1] == "-" for flag in _FLAG.findall(head))
@@ -82,7 +82,7 @@ def _fish(flags: Mapping[str, list[str]]) -> str:
 
     lines = []
     for name, found in flags.items():
-        summary = COMMANDS[name].summary.replace("'", "\\'")
+        summary = COMMANDS[name].replace("'", "\\'")
         lines.append(f"complete -c rilievo -n __fish_use_subcommand -f -a {name} -d '{summary}'")
         condition = f"'__fish_seen_subcommand_from {name}'"
         lines += [f"complete -c rilievo -n {condition} -l {flag[2:]}" for flag in found]

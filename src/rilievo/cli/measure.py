@@ -1,7 +1,6 @@
 """``rilievo measure``."""
 
 import json
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +12,11 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
-from rilievo.measure.terms import measure_points, measured_record
+from rilievo.measure.terms import check_points, measure_points, measured_record, read_points
 from rilievo.models import DEFAULT_MODEL
 from rilievo.predicting.images import predict
 from rilievo.predicting.metres import trust
 from rilievo.predicting.options import PredictOptions
-
-_Point = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +78,8 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo measure photo.jpg 320,80 --camera-height 1.5",
         ),
     )
-    points = [_point(text) for text in given.points]
-    _check_count(given, points)
+    points = read_points(given.points)
+    check_points(points, angle=given.angle)
     # The same names, checks and refusals as those of 'rilievo predict'.
     options = PredictOptions(
         known=given.known,
@@ -120,22 +117,3 @@ def main(arguments: Sequence[str]) -> int:
         text = json.dumps(measured_record(measured, prediction), indent=1)
         print(text if given.json else f"{measured.what}: {measured}")
     return 0
-
-
-def _point(text: str) -> _Point:
-    try:
-        u, v = (float(part) for part in text.split(","))
-    except ValueError:
-        raise OptionError(f"point '{text}': expected U,V, column and row in pixels") from None
-    if not (math.isfinite(u) and math.isfinite(v)):
-        raise OptionError(f"point '{text}': column and row are finite numbers of pixels")
-    return u, v
-
-
-def _check_count(given: _Arguments, points: Sequence[_Point]) -> None:
-    if given.angle and len(points) != 2:
-        raise OptionError(f"--angle takes two points, got {len(points)}")
-    if not points:
-        raise OptionError(
-            "name points U,V: one for a height, two for a length, three or more for an area"
-        )

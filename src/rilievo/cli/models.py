@@ -3,15 +3,17 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, table
-from rilievo.models import DEFAULT_MODEL, MODELS, embedded_cards, find_card
-from rilievo.models.card import ModelCard, read_details
-from rilievo.models.quality import QUALITIES
+from rilievo.errors import ModelError
+from rilievo.models import DEFAULT_MODEL, MODELS, find_card
+from rilievo.models.card import SEPARATE, SMALL, TINY, ModelCard, read_details
+from rilievo.models.model_options import QUALITIES
 from rilievo.models.settings import SettingFacts, describe_settings, settings_class
 from rilievo.models.speeds import Speed, speeds
 
@@ -29,12 +31,12 @@ class _Arguments:
 @dataclass(frozen=True, kw_only=True)
 class _FetchArguments:
     name: Annotated[str, tyro.conf.Positional]
-    """Model of the catalogue, such as moge-2/small."""
+    """Model of the catalogue, such as moge-2/small, or one of rilievo's own."""
 
 
 _ACTIONS = {
     "fetch": "Download a model of the catalogue now, so that it works offline later.",
-    "path": "Print where the file of a downloaded model lies.",
+    "path": "Print where the file of a model lies that is embedded or downloaded.",
 }
 
 
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     elif given.name is not None:
         text = _card(find_card(given.name))
     else:
-        text = _table() if given.all else _choice()
+        text = _listing(all=given.all)
     with printing():
         print(text)
     return 0
@@ -75,19 +77,32 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
         prog=f"rilievo models {action}",
         description=_ACTIONS[action],
     )
-    from rilievo.models.catalogue.download import fetch_files
+    with printing():
+        print(_file_of(find_card(given.name), fetch=action == "fetch"))
+    return 0
+
+
+def _file_of(card: ModelCard, *, fetch: bool) -> Path:
+    if card.loader == SEPARATE or card.source is None:
+        from rilievo.models.separate import file_of
+
+        return file_of(card)
+    from rilievo.models.catalogue.download import fetch_files, find_files
     from rilievo.models.catalogue.table import find_entry
 
-    paths = fetch_files(find_entry(given.name), offline=action == "path")
-    with printing():
-        print(paths[0])
-    return 0
+    entry = find_entry(card.name)
+    found = fetch_files(entry) if fetch else find_files(entry)
+    if found is None:
+        raise ModelError(
+            f"model '{card.name}' is not downloaded: 'rilievo models fetch {card.name}'"
+        )
+    return found[0]
 
 
 # The recommended models; the others are older, larger, slower or narrower.
 _SIX = (
-    embedded_cards.SMALL,
-    embedded_cards.TINY,
+    SMALL,
+    TINY,
     "moge-2/small",
     "moge-2/large",
     "depth-anything-v2/small",
@@ -95,32 +110,44 @@ _SIX = (
 )
 
 
-def _choice() -> str:
+_NOTES_OF_ALL = f"""\
+The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card. 'speed' is of 640x480 pixels \
+on two processor cores;
+'speed here' was measured on this machine at the first use.
+'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;
+'--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, '--model FOLDER' one on disk;
+'--model package.module:load' a function of your own (docs/extending.md);
+'rilievo models fetch NAME' downloads what the core runs beforehand, \
+'rilievo models path NAME' says where it lies;
+'--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph."""
+
+
+def _listing(*, all: bool) -> str:
+    """Table of all models, or of the recommended ones with fewer columns."""
     measured = speeds()
-    header = ("name", "gives", "depth", "size", "speed here", "licence")
+    header = ("name", "gives", "depth", "size", "speed here", "licence", "extra", "speed")
+    cards = MODELS.all().values() if all else [MODELS[name] for name in _SIX]
+    rows = [
+        (
+            card.name,
+            _gives(card),
+            card.kind or "none",
+            _size(card),
+            _speed(measured.get(card.name)),
+            card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else ""),
+            card.extra or "none",
+            card.speed,
+        )
+        for card in cards
+    ]
+    if all:
+        return f"{table(header, rows)}\n\n{_NOTES_OF_ALL}"
     words = ", ".join(f"{word} = {name}" for word, name in QUALITIES.items())
-    return "\n".join(
-        [
-            table(
-                header,
-                [
-                    (
-                        card.name,
-                        _gives(card),
-                        card.kind or "none",
-                        _size(card),
-                        _speed(measured.get(card.name)),
-                        _licence(card),
-                    )
-                    for card in (MODELS[name] for name in _SIX)
-                ],
-            ),
-            "",
-            f"rilievo predict photo.jpg --quality WORD   {words}",
-            "rilievo predict photo.jpg --model NAME     any of these; downloaded where needed",
-            "rilievo models NAME, --all, --json         one in full, all of them, for programs",
-        ]
-    )
+    return f"""{table(header[:6], [row[:6] for row in rows])}
+
+rilievo predict photo.jpg --quality WORD   {words}
+rilievo predict photo.jpg --model NAME     any of these; downloaded where needed
+rilievo models NAME, --all, --json         one in full, all of them, for programs"""
 
 
 def _gives(card: ModelCard) -> str:
@@ -137,44 +164,6 @@ def _speed(measured: Speed | None) -> str:
     if measured is None:
         return "not run yet"
     return f"{measured.seconds:.2g} s, {measured.pixels}"
-
-
-def _table() -> str:
-    measured = speeds()
-    header = ("name", "depth", "normals", "size", "licence", "extra", "speed", "speed here")
-    cards = MODELS.all().values()
-    return "\n".join(
-        [
-            table(header, [(*_row(card), _speed(measured.get(card.name))) for card in cards]),
-            "",
-            f"The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card. 'speed' is of "
-            "640x480 pixels on two processor cores;",
-            "'speed here' was measured on this machine at the first use.",
-            "'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;",
-            "'--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, "
-            "'--model FOLDER' one on disk;",
-            "'--model package.module:load' a function of your own (docs/extending.md);",
-            "'rilievo models fetch NAME' downloads what the core runs beforehand, "
-            "'rilievo models path NAME' says where it lies;",
-            "'--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph.",
-        ]
-    )
-
-
-def _row(card: ModelCard) -> tuple[str, ...]:
-    return (
-        card.name,
-        card.kind or "none",
-        "yes" if card.normals else "no",
-        _size(card),
-        _licence(card),
-        card.extra or "none",
-        card.speed,
-    )
-
-
-def _licence(card: ModelCard) -> str:
-    return card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else "")
 
 
 def _facts(card: ModelCard) -> dict[str, object]:

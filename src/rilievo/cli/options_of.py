@@ -1,18 +1,17 @@
 """Facts about the options of a command, read from its dataclasses."""
 
-import ast
-import inspect
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from textwrap import dedent
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union
 
 import tyro
+
+from rilievo.models.settings import field_texts
 
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH"}
 _WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
@@ -65,7 +64,7 @@ def _walk(
     command: type, prefix: str = "", path: str = "", instance: object = None
 ) -> Iterator[OptionFacts]:
     hints = typing.get_type_hints(command, include_extras=True)
-    texts = _attribute_texts(command)
+    texts = field_texts(command)
     titles = {
         name: title for title, names in getattr(command, "GROUPS", {}).items() for name in names
     }
@@ -179,20 +178,3 @@ def _shown(default: Any) -> str:
     if isinstance(default, tuple):
         return ",".join(map(_shown, default))
     return f"{default:g}" if isinstance(default, float) else str(default)
-
-
-@cache
-def _attribute_texts(command: type) -> Mapping[str, str]:
-    """Docstring below each field of a class and of its bases."""
-    texts: dict[str, str] = {}
-    for each in reversed(command.__mro__):
-        if not is_dataclass(each):
-            continue
-        [definition] = ast.parse(dedent(inspect.getsource(each))).body
-        assert isinstance(definition, ast.ClassDef), "the source of a class is a class"
-        for one, next_one in zip(definition.body, definition.body[1:], strict=False):
-            if not isinstance(one, ast.AnnAssign) or not isinstance(one.target, ast.Name):
-                continue
-            if isinstance(next_one, ast.Expr) and isinstance(next_one.value, ast.Constant):
-                texts[one.target.id] = " ".join(str(next_one.value.value).split())
-    return texts

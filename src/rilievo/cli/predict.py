@@ -19,7 +19,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError
 from rilievo.models import DEFAULT_MODEL
-from rilievo.models.quality import recommend
+from rilievo.models.model_options import recommend
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files, refined
 

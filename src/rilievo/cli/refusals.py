@@ -1,10 +1,10 @@
 """One-line error messages for command lines that tyro rejects."""
 
+import difflib
 import re
 from collections.abc import Sequence
 
 from rilievo.cli.options_of import OptionFacts
-from rilievo.errors import suggest
 
 _FRAME = "│╭╮╰╯ "
 
@@ -62,9 +62,20 @@ def _unknown(said: str, options: Sequence[OptionFacts]) -> str | None:
     word = next((each.partition("=")[0] for each in words if each.startswith("-")), words[0])
     if not word.startswith("-"):
         return f"one argument too many: '{word}'"
-    flags = [flag for each in options for flag in each.flags if flag.startswith("--")]
-    near = suggest(word, flags)
-    return f"no option {word}" + (f": {near}" if near.startswith("did you mean") else "")
+    return f"no option {word}{_near(word, options)}"
+
+
+def _near(word: str, options: Sequence[OptionFacts]) -> str:
+    """End of a message: options whose names are like a word, or whose descriptions have it."""
+    bare = word.strip("-").removeprefix("no-").replace("-", "")
+    names = {each.flags[-1].strip("-").replace("-", ""): each for each in options if each.flags}
+    near = [name for name in names if bare and (name.startswith(bare) or bare.startswith(name))]
+    near = near or difflib.get_close_matches(bare, names, n=2, cutoff=0.7)
+    if near:
+        return f": did you mean {' or '.join(repr(names[name].flags[-1]) for name in near[:2])}?"
+    about = re.compile(rf"\b{re.escape(bare)}\b", re.IGNORECASE)
+    told = [each.flags[-1] for each in names.values() if about.search(each.help)]
+    return f": see {' and '.join(told[:2])}" if told and len(bare) > 2 else ""
 
 
 def _missing_value(said: str, options: Sequence[OptionFacts]) -> str | None:

@@ -10,7 +10,7 @@ import tyro
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError
-from rilievo.models.embedded_cards import SMALL
+from rilievo.models.card import SMALL
 from rilievo.odometry.records import (
     TrajectoryFile,
     TrajectoryOptions,

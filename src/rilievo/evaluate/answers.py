@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from rilievo.sameness import no_hash, same_record
+from rilievo.depth_map import no_hash, same_record
 from rilievo.types import DepthKind, DepthMap, MadeBy
 
 

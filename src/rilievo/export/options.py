@@ -47,12 +47,6 @@ class ExportOptions:
     this."""
     resampling: Resampling = Resampling.BILINEAR
     """Third-party files: resampling of photographs, antialiased."""
-    layout: str | None = None
-    """Third-party files: nchw or nhwc, where the input's shape is ambiguous."""
-    onnx_input: str | None = None
-    """Third-party files: name of the input for photographs, where there are several."""
-    onnx_output: str | None = None
-    """Third-party files: name of the depth output, where there are several."""
     licence: str = "not stated"
     """Third-party files: licence of the weights."""
     name: str | None = None
@@ -89,9 +83,6 @@ class ExportOptions:
             size=self.size,
             multiple=self.multiple,
             resampling=self.resampling,
-            layout=self.layout,
-            input=self.onnx_input,
-            output=self.onnx_output,
             licence=self.licence,
             name=self.name,
         )

@@ -14,7 +14,7 @@ from rilievo.io.limits import printable
 from rilievo.io.numbers import read_numbers
 from rilievo.io.readback import read_prediction
 from rilievo.models import load_model
-from rilievo.models.quality import model_of
+from rilievo.models.model_options import model_of
 from rilievo.models.sampling import shrink
 from rilievo.odometry.frames import ClipFrame
 from rilievo.types import Camera, DepthKind, DepthMap, Photo

@@ -21,7 +21,7 @@ from rilievo.io.checksums import is_marked
 from rilievo.io.formats.coloured_mesh import SUFFIXES, write_coloured_glb, write_coloured_ply
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
-from rilievo.models.quality import model_of
+from rilievo.models.model_options import model_of
 from rilievo.odometry.frames import ClipCamera, ClipFrames
 from rilievo.train.video.trajectory import AUTO
 from rilievo.types import DepthKind

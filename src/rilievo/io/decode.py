@@ -88,13 +88,14 @@ def decode(
         image = _opened(file, name, kind, max_pixels)
         if kind is TIFF:
             _refuse_raw_preview(image, name)
-        is_deep = is_deep_colour(image)
+        # Known only before it is loaded: afterwards Pillow keeps the upper 8 bits.
+        is_deep = image.mode == "RGB" and any(";16" in str(tile[3]) for tile in image.tile)
         least = None if least_size is None else least_size((image.height, image.width))
         if least is not None:
             image.draft(None, (least[1], least[0]))  # only JPEG's decoder does anything
         load(image)
     if is_deep:
-        refuse_low_bits_of_colour(image, name)
+        refuse_low_bits(image, name, is_upper_byte=True)
     return image
 
 
@@ -217,57 +218,29 @@ def _refuse_raw_preview(image: ImageFile, name: str) -> None:
         )
 
 
-_FULL = 65535
-_LEAST = 4096
+_FULL, _LEAST = 65535, 4096
 _ROWS_PIXELS = 2_000_000
 
 
-def is_deep_colour(image: ImageFile) -> bool:
-    """Whether a colour image that is not loaded yet is stored with 16 bits a channel.
+def refuse_low_bits(image: Image.Image, name: str, *, is_upper_byte: bool = False) -> None:
+    """Refuse a loaded image of 16-bit values that all stay below 4096; black grey is accepted.
 
-    After loading, Pillow keeps the upper 8 bits and the original depth is no longer known.
-    """
-    return image.mode == "RGB" and any(";16" in str(tile[3]) for tile in image.tile)
-
-
-def refuse_low_bits_of_colour(image: Image.Image, name: str) -> None:
-    """Refuse a loaded image for which ``is_deep_colour`` held, if its values stay below 4096.
-
-    Raises:
-        InputError: If its values stay below 4096.
-    """
-    highest = int(max(np.ravel(image.getextrema())))
-    # Pillow kept the upper byte of each value.
-    _refuse(name, 256 * highest + 255)
-
-
-def refuse_low_bits_of_grey(image: Image.Image, name: str) -> None:
-    """Refuse a loaded grey image of 16 bits (or 32 bits with 16-bit values) below 4096 everywhere.
-
-    An image of zeros alone is accepted as black.
-
-    Raises:
-        InputError: If its values stay below 4096.
+    Args:
+        image: Grey image of 16 bits, or colour of which Pillow kept the upper bytes.
+        name: Name of the image in messages.
+        is_upper_byte: Whether it is the upper bytes of colours.
     """
     width, height = image.size
-    rows, highest = max(1, _ROWS_PIXELS // width), 0
-    for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height)))
-        values = np.asarray(strip)
-        if values.min() < 0:
-            return  # more than 16 bits, refused later
-        highest = max(highest, int(values.max()))
-        if highest >= _LEAST:
-            return
-    if highest:
-        _refuse(name, highest)
-
-
-def _refuse(name: str, highest: int) -> None:
-    if highest >= _LEAST:
-        return
-    bits = next(bits for bits in (8, 10, 12) if highest < 1 << bits)
-    raise InputError(
-        f"{name}: its 16-bit values reach only {highest} of {_FULL}: looks like {bits}-bit data; "
-        "scale it to the full range first"
+    rows = max(1, _ROWS_PIXELS // width)
+    strips = (
+        image.crop((0, top, width, min(top + rows, height))) for top in range(0, height, rows)
     )
+    highest = max(int(np.asarray(strip).max()) for strip in strips)
+    if is_upper_byte:
+        highest = 256 * highest + 255
+    if 0 < highest < _LEAST:
+        bits = next(bits for bits in (8, 10, 12) if highest < 1 << bits)
+        raise InputError(
+            f"{name}: its 16-bit values reach only {highest} of {_FULL}: looks like {bits}-bit "
+            "data; scale it to the full range first"
+        )

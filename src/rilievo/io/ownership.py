@@ -19,7 +19,7 @@ from typing import Any
 
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import remove, replacing
-from rilievo.io.checksums import EMPTY, is_marked, is_torn, size_fault
+from rilievo.io.checksums import is_marked, is_torn, size_fault
 from rilievo.io.facts import FORMAT, FileFacts, Sidecar
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import read_text
@@ -100,13 +100,7 @@ def merged(
 
 def fault_of(folder: Path, facts: FileFacts) -> str | None:
     """Fault of a file: missing, or of another size than was written; None if it is whole."""
-    sums, path = facts.sums, folder / facts.file
-    if sums is not None:
-        return size_fault(folder, sums)
-    # Results of rilievo 0.1 have no sizes.
-    if path.is_file() and not path.stat().st_size:
-        return f"{facts.file} {EMPTY}"
-    return None if path.exists() else f"{facts.file} is missing"
+    return f"{facts.file} has no size" if facts.sums is None else size_fault(folder, facts.sums)
 
 
 def _check_same(before: FileFacts, now: FileFacts) -> None:

@@ -11,10 +11,8 @@ from rilievo.errors import InputError, InputTypeError
 from rilievo.io.decode import LeastSize, decode, load, told_in_one_line
 from rilievo.io.exif import camera_from_exif, exif_facts
 from rilievo.io.limits import MAX_PIXELS, check_regular, check_size, printable, reason
-from rilievo.io.own_depth import own_depth_of
 from rilievo.io.pixels import over_white, upright_pixels
-from rilievo.io.web import fetch, is_url
-from rilievo.types import Photo
+from rilievo.types import OwnDepth, Photo
 
 
 @runtime_checkable
@@ -84,7 +82,9 @@ def read_photo(
         return _from_pillow(source, max_pixels, own_depth)
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_bytes(bytes(source), "bytes", max_pixels, own_depth)
-    if isinstance(source, str) and is_url(source):
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+        from rilievo.io.web import fetch
+
         return _from_bytes(fetch(source), printable(source), max_pixels, own_depth)
     if isinstance(source, Path | str):
         return _from_path(source, max_pixels, own_depth, least_size)
@@ -187,9 +187,19 @@ def _from_loaded(
         pixels=pixels,
         full_size=None if is_whole else size,
         camera=camera_from_exif(facts, size),
-        own_depth=own_depth_of(image, file, facts.orientation) if own_depth else None,
+        own_depth=_own_depth(image, file, facts.orientation) if own_depth else None,
         name=name,
     )
+
+
+def _own_depth(
+    image: Image.Image, file: BufferedReader | BytesIO | None, orientation: int
+) -> OwnDepth | None:
+    if not {"xmp", "depth_images", "mp"} & image.info.keys():
+        return None  # as most photographs, so that the module is not imported for them
+    from rilievo.io.own_depth import own_depth_of
+
+    return own_depth_of(image, file, orientation)
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> Photo:

@@ -13,7 +13,7 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.io.decode import refuse_low_bits_of_grey, told_in_one_line
+from rilievo.io.decode import refuse_low_bits, told_in_one_line
 
 STRIP_PIXELS = 2_000_000
 """Number of pixels converted at a time."""
@@ -47,7 +47,7 @@ def upright_pixels(
     pixels = np.empty((*size, 3), np.uint8)
     stored = as_stored(pixels, orientation)
     if image.mode == "I" or image.mode in _GREY_16:
-        refuse_low_bits_of_grey(image, name)
+        refuse_low_bits(image, name)
     convert = _converter(image, name)
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):

@@ -104,7 +104,6 @@ def _find(path: Path) -> _Found:
     if not path.is_file():
         beside = sidecar_path(path)
         if not beside.is_file():
-            _refuse_part_of_video(path)
             raise MissingFileError(f"{path}: there is no such file, and no JSON beside it")
         return _Found(folder=path.parent, sidecar=_of_photo(beside, path))
     for output in OUTPUTS.values():
@@ -116,7 +115,6 @@ def _find(path: Path) -> _Found:
                     return _Found(folder=path.parent, sidecar=sidecar, named=path.name)
             if output.embedded:
                 return _find_alone(path, output.embedded)
-    _refuse_part_of_video(path)
     raise InputError(f"{path}: no JSON file of rilievo lists it")
 
 
@@ -137,20 +135,6 @@ def _is_of_video(json: Path) -> bool:
     except (InputError, NotThisRecord):
         return False
     return True
-
-
-def _refuse_part_of_video(path: Path) -> None:
-    """Refuse a file or folder, or a file in a folder, that the JSON of a video lists."""
-    for place in (path, path.parent):
-        words = place.name.split(".")
-        for count in range(1, len(words)):
-            json = place.with_name(".".join(words[:count]) + SUFFIX)
-            if json.is_file() and _is_of_video(json) and _lists(json, place.name):
-                _of_photo(json, path)
-
-
-def _lists(json: Path, file: str) -> bool:
-    return any(facts.file == file for facts in read_sidecar(json).files)
 
 
 def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _Found:

@@ -20,7 +20,6 @@ from rilievo.io.cached_files import (
 )
 from rilievo.io.checksums import (
     CHECKSUMS,
-    EMPTY,
     MISSING,
     beside,
     content_fault,
@@ -39,7 +38,7 @@ from rilievo.io.sidecar import SUFFIX, read_sidecar
 
 _CONVERTED = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")
 _ARCHIVES = ("fingerprint.json", "shard-")
-_OLDER_RECORDS = ("evaluation.json", "record.json")
+_RECORDS = ("evaluation.json", "record.json")
 _NO_CONTENT = "has no content, as after a power cut: make its results anew with --resume"
 
 
@@ -66,13 +65,10 @@ class Verification:
     Attributes:
         whole: Number of files that are as they were written.
         faults: Files that are not as they were written.
-        unknown: Records of rilievo 0.1, which have neither sizes nor checksums; only the existence
-            of their files was checked.
     """
 
     whole: int
     faults: tuple[Fault, ...]
-    unknown: tuple[str, ...]
 
     @property
     def is_whole(self) -> bool:
@@ -105,13 +101,12 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
                 look.at(beside(path))
         else:
             raise MissingFileError(f"{path}: no such file or folder")
-    if not (look.whole or look.faults or look.unknown):
+    if not (look.whole or look.faults):
         shown = ", ".join(printable(path) for path in given)
         raise InputError(f"{shown}: no record of sizes and checksums found there")
     return Verification(
         whole=len(look.whole),
         faults=tuple(Fault(file=str(file), what=what) for file, what in look.faults.items()),
-        unknown=tuple(map(str, look.unknown)),
     )
 
 
@@ -127,17 +122,14 @@ class _Look:
 
     whole: set[Path] = field(default_factory=set)
     faults: dict[Path, str] = field(default_factory=dict)
-    unknown: list[Path] = field(default_factory=list)
 
     def at(self, path: Path) -> None:
         name = path.name
         if name == CHECKSUMS or name.endswith(f".{CHECKSUMS}"):
             self._checksums(path)
-        elif name in _OLDER_RECORDS:
+        elif name in _RECORDS:
             if is_torn(path):
                 self._note(path, "has no content, as after a power cut: run its command again")
-            elif not (path.parent / CHECKSUMS).exists():
-                self.unknown.append(path)
         elif name.endswith(SUFFIX):
             self._json(path)
         elif name.endswith(".json.pending"):
@@ -182,16 +174,10 @@ class _Look:
 
     def _results(self, path: Path, sidecar: Sidecar) -> None:
         for facts in sidecar.files:
-            if facts.sums is not None:
+            if facts.sums is None:
+                self._note(path.parent / facts.file, "has no size and sum: make it anew")
+            else:
                 self._compare(path.parent, facts.sums)
-                continue
-            file = path.parent / facts.file
-            if not file.exists():
-                self._note(file, MISSING)
-            elif is_blank(file):
-                self._note(file, EMPTY if not file.stat().st_size else "holds zeros alone")
-            elif path not in self.unknown:
-                self.unknown.append(path)
 
     def _compare(self, folder: Path, sums: Mapping[str, FileSum]) -> None:
         for name, expected in sums.items():

@@ -1,5 +1,6 @@
 """Measurements for others: as JSON, and the parameters with which a page measures as we do."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -13,7 +14,7 @@ from rilievo.calibration.readings import (
     LINE_SAMPLES,
     WINDOW_RADIUS,
 )
-from rilievo.errors import CalibrationError
+from rilievo.errors import CalibrationError, OptionError
 from rilievo.measure.expectation import (
     UNKNOWN_FAR,
     Place,
@@ -29,6 +30,30 @@ from rilievo.types import DepthKind, Prediction
 
 COVERAGE = 0.8
 """Share of measurements whose truth should lie in their range."""
+
+
+def read_points(texts: Sequence[str]) -> list[tuple[float, float]]:
+    """Parse texts ``U,V``, column and row [px]."""
+    points = []
+    for text in texts:
+        try:
+            u, v = map(float, text.split(","))
+        except ValueError:
+            u = v = math.nan
+        if not (math.isfinite(u) and math.isfinite(v)):
+            raise OptionError(f"point '{text[:40]}': expected U,V, column and row in pixels")
+        points.append((u, v))
+    return points
+
+
+def check_points(points: Sequence[tuple[float, float]], *, angle: bool) -> None:
+    """Refuse a number of points that nothing is measured by."""
+    if angle and len(points) != 2:
+        raise OptionError(f"an angle takes two points U,V, got {len(points)}")
+    if not points:
+        raise OptionError(
+            "name points U,V: one for a height, two for a length, three or more for an area"
+        )
 
 
 def measure_points(

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import OptionError, suggest
-from rilievo.models.checkpoints import KINDS
 from rilievo.models.finders import DEFAULT_MODEL, MODELS, Asked, Found, find, find_card, loader
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
 
-__all__ = ["DEFAULT_MODEL", "KINDS", "MODELS", "find_card", "load_model", "read_kind"]
+__all__ = ["DEFAULT_MODEL", "MODELS", "find_card", "load_model", "read_kind"]
 
 
 def load_model(
@@ -41,8 +40,7 @@ def load_model(
         device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
         engine: Engine to run with: onnxruntime, openvino (extra 'fast') or torch. ONNX files do not
             run on torch; models of transformers run on all three, converted once and cached for the
-            first two. auto is torch on a GPU and for models without an ONNX file, else onnxruntime,
-            or openvino where it is installed and a trial at the file's first use was faster.
+            first two. auto is torch on a GPU and for models without an ONNX file, else onnxruntime.
         precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
             cuda) and int8 (published models and those of transformers, with onnxruntime), which
             are faster and less exact.
@@ -57,7 +55,6 @@ def load_model(
         OptionError: If the device, engine, precision, kind or a setting is not available.
     """
     from rilievo.models.engines import LoadOptions
-    from rilievo.models.trial import engine_again
 
     options = LoadOptions(
         device=device,
@@ -84,8 +81,7 @@ def load_model(
         place,
         kind=kind,
         device=device,
-        # Copies of a model in other processes use the engine that was chosen here.
-        engine=engine_again(model, engine),
+        engine=engine,
         precision=precision,
         threads=threads,
         settings=None if settings is None else dict(settings),

@@ -12,13 +12,13 @@ from typing import Any, SupportsIndex, cast, overload
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from rilievo.depth_map import no_hash, same_record
 from rilievo.errors import ModelError
 from rilievo.io.exif import assumed_camera
 from rilievo.io.photo import PhotoSource, read_photo
 from rilievo.models.card import ModelCard
 from rilievo.models.resizing import resize, unit
 from rilievo.models.speeds import infer_timed
-from rilievo.sameness import no_hash, same_record
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
 from rilievo.version import PROCESSING, VERSION
 

@@ -17,10 +17,6 @@ INDEX_FILE = "model_index.json"
 DEPTH, NORMALS = "MarigoldDepthPipeline", "MarigoldNormalsPipeline"
 LIBRARIES = ("diffusers", "transformers")
 
-_REFUSED = {
-    "MarigoldIntrinsicsPipeline": "it answers with albedo, shading and material, "
-    "which are neither depth nor normals",
-}
 _WEIGHTS = (
     "diffusion_pytorch_model{}.safetensors",
     "diffusion_pytorch_model{}-*-of-*.safetensors",
@@ -84,8 +80,6 @@ def read_index(folder: Path) -> PipelineIndex:
             f"{path}: its pipeline is {str(class_name)[:80]}, custom code, which is never run; "
             "expected a class of diffusers"
         )
-    if class_name in _REFUSED:
-        raise ModelError(f"{path}: a {class_name}: {_REFUSED[class_name]}")
     for name, part in parts.items():
         if not name.isidentifier():
             raise ModelError(f"{path}: '{name}' is not the name of a part")

@@ -1,7 +1,9 @@
 """Engines that run ONNX files: a batch of images in, named arrays out."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from rilievo.errors import MissingExtraError, ModelError, OptionError, suggest
-from rilievo.models.providers import device_of, first_line, inference_session
+from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.types import Setting
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
@@ -32,8 +33,7 @@ class LoadOptions:
 
     Attributes:
         device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
-        engine: Engine: onnxruntime, openvino or torch; auto takes the first that fits, or the
-            faster one of a trial (``rilievo.models.trial``).
+        engine: Engine: onnxruntime, openvino or torch; auto takes the first that fits.
         precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
             cuda) and int8, which are faster and less exact.
         threads: Threads of one inference; None takes one per core.
@@ -78,9 +78,12 @@ class Session:
 def open_session(path: Path, options: LoadOptions) -> Session:
     """Open one file with the engine that ``options`` name."""
     options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
-    open_engine = _onnxruntime if options.engine == "onnxruntime" else _openvino
     try:
-        return open_engine(path, options)
+        if options.engine == "onnxruntime":
+            return _onnxruntime(path, options)
+        from rilievo.models.openvino_engine import open_openvino
+
+        return open_openvino(path, options)
     except UnicodeDecodeError as error:
         raise ModelError(f"{path}: a name in the network is no text in UTF-8") from error
 
@@ -112,12 +115,30 @@ def checked(
     return replace(options, engine=engine)
 
 
+_shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
+
+
+@contextmanager
+def shrinking() -> Iterator[None]:
+    """Let runs of ONNX Runtime in the block release the memory that larger batches took."""
+    token = _shrinking.set(True)
+    try:
+        yield
+    finally:
+        _shrinking.reset(token)
+
+
 def _onnxruntime(path: Path, options: LoadOptions) -> Session:
+    import onnxruntime
+
     session = inference_session(path, options.device, options.threads)
     metadata = session.get_modelmeta().custom_metadata_map
     inputs = tuple(each.name for each in session.get_inputs())
     outputs = tuple(each.name for each in session.get_outputs())
     halves = {each.name for each in session.get_inputs() if each.type == "tensor(float16)"}
+
+    less = onnxruntime.RunOptions()
+    less.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def feed(inputs: Arrays) -> Arrays:
         given = {
@@ -125,7 +146,7 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
             for name, array in inputs.items()
         }
         try:
-            answers = session.run(outputs, given)
+            answers = session.run(outputs, given, less if _shrinking.get() else None)
         except Exception as error:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}
@@ -138,57 +159,6 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
         device=device_of(session.get_providers()[0], options.device),
         one_by_one=any(each.shape and each.shape[0] == 1 for each in session.get_inputs()),
     )
-
-
-def _openvino(path: Path, options: LoadOptions) -> Session:
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the engine openvino", "fast") from error
-    if options.device not in ("auto", "cpu"):
-        raise OptionError(f"the engine openvino runs on cpu here, not on '{options.device}'")
-    settings: dict[str, object] = {
-        # OpenVINO takes bf16 by default where the processor has it, so fp32 is set explicitly.
-        "INFERENCE_PRECISION_HINT": "f32" if options.precision == "fp32" else "bf16",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    cache = _writable_cache(f"{options.precision}-{options.threads or 'all'}")
-    if cache is not None:
-        settings["CACHE_DIR"] = str(cache)
-    if options.threads:
-        settings["INFERENCE_NUM_THREADS"] = options.threads
-    try:
-        network = openvino.Core().read_model(str(path))
-        compiled = openvino.Core().compile_model(network, "CPU", settings)
-    except RuntimeError as error:
-        raise ModelError(f"{path}: not a network OpenVINO can run: {first_line(error)}") from error
-    outputs = tuple(_output_name(output) for output in compiled.outputs)
-
-    def feed(inputs: Arrays) -> Arrays:
-        try:
-            answer = compiled.infer_new_request(dict(inputs))
-        except RuntimeError as error:
-            raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
-        return {name: answer[index] for index, name in enumerate(outputs)}
-
-    shapes = [each.partial_shape for each in compiled.inputs]
-    return Session(
-        feed=feed,
-        input_names=tuple(each.get_any_name() for each in compiled.inputs),
-        output_names=outputs,
-        metadata=_openvino_metadata(network),
-        device="cpu",
-        one_by_one=any(len(shape) and shape[0] == 1 for shape in shapes),
-    )
-
-
-def _output_name(output: Any) -> str:
-    """Name of an output in the file.
-
-    OpenVINO also gives it names of tensors before it, in any order.
-    """
-    name = output.get_node().get_friendly_name().removesuffix("/sink_port_0")
-    return name if name in output.get_names() else output.get_any_name()
 
 
 def package_version(package: str) -> str | None:
@@ -221,23 +191,96 @@ def user_cache(variable: str) -> Path:
         raise ModelError(text) from None
 
 
-def _writable_cache(setting: str) -> Path | None:
-    """OpenVINO's folder of compiled networks, created; None if it cannot be, and is not used.
+_CPU = "CPUExecutionProvider"
+# The provider of each device, and the package that contains it. Without such hardware, only cpu and
+# the choice among the others are tested.
+_PROVIDERS = {
+    "cpu": (_CPU, "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
+    "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
+}
 
-    Each setting has a folder of its own. OpenVINO 2026.4.1 names a compiled network by its file
-    alone, so it would run one of fp32 as bf16, which reads beyond its weights and crashes.
+
+def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
+    """Providers of ONNX Runtime for a device name, best first.
+
+    Args:
+        device: Device name: auto (cuda if present, otherwise cpu), cpu, cuda, cuda:N, coreml or
+            directml.
+        available: Providers of this installation.
     """
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", *_PROVIDERS) or (index and not (kind == "cuda" and index.isdigit())):
+        raise OptionError(f"no device '{device}'; known: auto, cpu, cuda, cuda:N, coreml, directml")
+    if kind == "auto":
+        kind = "cuda" if _PROVIDERS["cuda"][0] in available else "cpu"
+    provider, package = _PROVIDERS[kind]
+    if provider not in available:
+        raise OptionError(
+            f"device '{device}' is not available: this onnxruntime has no {provider}; "
+            f"install {package}, or use --device cpu"
+        )
+    if kind == "cpu":
+        return [_CPU]
+    return [(provider, {"device_id": index or "0"}) if kind == "cuda" else provider, _CPU]
+
+
+def has_cuda() -> bool:
+    """Whether this ONNX Runtime can run on NVIDIA's GPUs."""
+    import onnxruntime
+
+    return _PROVIDERS["cuda"][0] in onnxruntime.get_available_providers()
+
+
+def device_of(provider: str, asked: str) -> str:
+    """Device of a session's provider, as recorded in results: cpu, cuda:N, coreml ..."""
+    [kind] = [kind for kind, (name, _) in _PROVIDERS.items() if name == provider] or ["cpu"]
+    return f"cuda:{asked.partition(':')[2] or 0}" if kind == "cuda" else kind
+
+
+def inference_session(path: Path, device: str, threads: int | None) -> Any:
+    """Open a file with ONNX Runtime."""
+    import onnxruntime
+
+    chosen = providers(device, onnxruntime.get_available_providers())
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 4
+    # Threads that spin between two small networks take cores from decoding and encoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The runtime's exceptions derive directly from Exception and are not exported.
     try:
-        folder = cache_directory() / "openvino" / setting
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ModelError):
-        return None
-    return folder if os.access(folder, os.W_OK) else None
+        session = onnxruntime.InferenceSession(path, options, providers=chosen, enable_fallback=0)
+        _ = session.get_modelmeta().custom_metadata_map  # fails if not UTF-8
+    except Exception as error:
+        if device == "auto" and chosen != [_CPU]:
+            return inference_session(path, "cpu", threads)
+        raise ModelError(
+            f"{path}: not a network ONNX Runtime can run: {first_line(error)}"
+        ) from error
+    _check_provider(session.get_providers()[0], device)
+    return session
 
 
-def _openvino_metadata(network: Any) -> Mapping[str, str]:
-    """ONNX metadata, which OpenVINO stores under ``framework`` in its run-time information."""
-    if not network.has_rt_info(["framework"]):
-        return {}
-    keys = network.get_rt_info(["framework"]).value
-    return {key: str(network.get_rt_info(["framework", key]).value) for key in keys}
+def _check_provider(provider: str, device: str) -> None:
+    """Refuse a silent fallback to the CPU where another device was asked for."""
+    kind = device.partition(":")[0]
+    if kind != "auto" and provider != _PROVIDERS[kind][0]:
+        raise OptionError(
+            f"device '{device}' is not available: ONNX Runtime could not load "
+            f"{_PROVIDERS[kind][0]}; install the libraries it needs, or use --device cpu"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """The first informative line of a library's message, shortened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # OpenVINO begins with a position in its own source.
+    lines = [line for line in lines if not line.startswith("Exception from")] or lines
+    lines = lines or [type(error).__name__]
+    # ONNX Runtime repeats the path, which may be longer than the limit.
+    lines[0] = lines[0].rpartition(" failed:")[2] if "Load model from " in lines[0] else lines[0]
+    # transformers states the place in the first line and the cause in the second.
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return text[:200]

@@ -1,23 +1,22 @@
-"""Models by the name or path that the user gives: one ordered table of finders, one of cards."""
+"""Models by the name or path that the user gives: one ordered table of finders, one of cards.
+
+The tables of other models than the embedded ones are imported when they are needed.
+"""
 
 import difflib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import ModelError, OptionError, needing
 from rilievo.io.limits import as_typed
-from rilievo.models import diffusion_cards, embedded_cards, monodepth2, replicate_cards
-from rilievo.models.card import ModelCard
-from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.checkpoints import KINDS, listed_cards, unlisted_card
-from rilievo.models.runs import is_run, is_video_run, run_card, video_run_card
-from rilievo.networks.video.blueprint import is_official
+from rilievo.models.card import SMALL, ModelCard, embedded_cards
 from rilievo.outside import OpenTable, is_place, load_outside
 from rilievo.types import DepthKind
 
@@ -25,17 +24,37 @@ if TYPE_CHECKING:
     from rilievo.models.base import Model
     from rilievo.models.engines import LoadOptions
 
-DEFAULT_MODEL = embedded_cards.SMALL
-_GUIDE = "docs/extending.md"
+DEFAULT_MODEL = SMALL
+_EMBEDDED = {card.name: card for card in embedded_cards()}
 
-# A new model is one file beside this one and one entry here.
-_CARDS = (
-    *embedded_cards.listed_cards(),
-    *(entry.card for entry in ENTRIES.values()),
-    *listed_cards(),
-    *diffusion_cards.REPOSITORIES.values(),
-    *replicate_cards.listed_cards(),
-)
+
+@cache
+def _cards() -> Mapping[str, ModelCard]:
+    from rilievo.models import checkpoints, diffusion_cards, replicate_cards
+    from rilievo.models.catalogue.table import ENTRIES
+
+    # A new model is one file beside this one and one entry here.
+    cards = (
+        *_EMBEDDED.values(),
+        *(entry.card for entry in ENTRIES.values()),
+        *checkpoints.listed_cards(),
+        *diffusion_cards.REPOSITORIES.values(),
+        *replicate_cards.listed_cards(),
+    )
+    return {card.name: card for card in cards}
+
+
+class _Cards(Mapping[str, ModelCard]):
+    """Cards by name; looking up an embedded model imports no other table."""
+
+    def __getitem__(self, name: str) -> ModelCard:
+        return _EMBEDDED[name] if name in _EMBEDDED else _cards()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_cards())
+
+    def __len__(self) -> int:
+        return len(_cards())
 
 
 def _outside(found: object, name: str) -> ModelCard:
@@ -48,7 +67,7 @@ def _outside(found: object, name: str) -> ModelCard:
     return replace(card, name=name)
 
 
-MODELS: OpenTable[ModelCard] = OpenTable({card.name: card for card in _CARDS}, "model", _outside)
+MODELS: OpenTable[ModelCard] = OpenTable(_Cards(), "model", _outside)
 
 
 def find_card(name: str) -> ModelCard:
@@ -57,10 +76,14 @@ def find_card(name: str) -> ModelCard:
     Raises:
         ModelError: If there is no such model; the message has the nearest names.
     """
-    if name in KINDS:
-        return KINDS[name]
-    if name in diffusion_cards.REPOSITORIES:
-        return diffusion_cards.REPOSITORIES[name]
+    if name in _EMBEDDED:
+        return _EMBEDDED[name]
+    from rilievo.models import monodepth2
+    from rilievo.models.checkpoints import KINDS
+    from rilievo.models.diffusion_cards import REPOSITORIES
+
+    if name in KINDS or name in REPOSITORIES:
+        return KINDS.get(name) or REPOSITORIES[name]
     if name == monodepth2.NAME:
         return monodepth2.family_card()
     if name not in MODELS and not is_place(name):
@@ -70,6 +93,8 @@ def find_card(name: str) -> ModelCard:
 
 def unknown(name: str) -> ModelError:
     """Error for an unknown name: similar names, how to list all, and how to add one."""
+    from rilievo.models.checkpoints import KINDS
+
     asked = name.partition("@")[0].lower()
     names = [*MODELS, *KINDS]
     # Common abbreviations: da3, dav2.
@@ -80,7 +105,7 @@ def unknown(name: str) -> ModelError:
     nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return ModelError(
         f"no model '{name}'; {nearest}'rilievo models --all' lists all; to add one: "
-        f"ORG/NAME --kind KIND (hub), package.module:load ({_GUIDE})"
+        "ORG/NAME --kind KIND (hub), package.module:load (docs/extending.md)"
     )
 
 
@@ -106,17 +131,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A model that was found.
-
-    Attributes:
-        card: Card of the model; None if the file contains the facts itself.
-        revision: Revision of its repository that the user asked for.
-        load: Function that loads it; None takes the loader that its card names.
-    """
+    """A model that was found."""
 
     card: ModelCard | None
+    """Card of the model; None if the file contains the facts itself."""
     revision: str | None = None
     load: "Callable[[LoadOptions], Model] | None" = None
+    """Function that loads it; None takes the loader that its card names."""
 
 
 def find(asked: Asked) -> Found:
@@ -142,30 +163,13 @@ def _onnx_file(asked: Asked) -> Found | None:
     if not is_file:
         return None
 
-    return Found(card=None, load=lambda options: _open_onnx(Path(name), options))
+    return _opened(Path(name))
 
 
-def _open_onnx(path: Path, options: "LoadOptions") -> "Model":
-    """Open a file by its metadata, or else as a known published file."""
-    from rilievo.models.onnx import OnnxModel, SaysNothingError
-    from rilievo.models.trial import open_faster
+def _opened(path: Path) -> Found:
+    from rilievo.models.onnx import open_file
 
-    try:
-        model = open_faster(lambda chosen: OnnxModel(path, chosen), path, options)
-    except ModelError as error:  # also of a graph whose weights lie in another file
-        from rilievo.models.recognition import open_published, open_ultralytics
-
-        found = open_published(path, options)
-        if found is None and isinstance(error, SaysNothingError):
-            found = open_ultralytics(path, error.metadata, options)
-        if found is None:
-            raise
-        return found
-    if model.facts.adopted:
-        from rilievo.models.recognition import doubt_once
-
-        doubt_once(model)
-    return model
+    return Found(card=None, load=lambda options: open_file(path, options))
 
 
 def _listed(asked: Asked) -> Found | None:
@@ -174,12 +178,19 @@ def _listed(asked: Asked) -> Found | None:
 
 def _revised(asked: Asked) -> Found | None:
     """A name of the table with a revision, or a repository of the table."""
+    from rilievo.models.checkpoints import KINDS
+
     known = asked.text.partition("@")[0]
     return _of_table(asked) if known in MODELS.own or known in KINDS else None
 
 
 def _of_table(asked: Asked) -> Found:
     known, _, revision = asked.text.partition("@")
+    if known in _EMBEDDED and not revision:
+        return Found(card=_EMBEDDED[known])
+    from rilievo.models.catalogue.table import ENTRIES
+    from rilievo.models.checkpoints import KINDS
+
     card = MODELS.own.get(known) or KINDS[known]
     entry = ENTRIES.get(known)
     if entry is not None and entry.twin is not None and _needs_twin(asked.options, revision):
@@ -193,18 +204,21 @@ def _needs_twin(options: "LoadOptions", revision: str) -> bool:
     """Whether the request needs transformers, because the published ONNX file cannot do it."""
     if revision or options.engine == "torch" or options.precision == "fp16":
         return True
-    from rilievo.models.providers import has_cuda
+    from rilievo.models.engines import has_cuda
 
     return options.device.startswith("cuda") and not has_cuda()
 
 
-def _pipeline(asked: Asked) -> Found | None:
+def _elsewhere(asked: Asked) -> Found | None:
+    """A pipeline of diffusers, a model at replicate.com, or Monodepth2's family."""
+    from rilievo.models import diffusion_cards, monodepth2, replicate_cards
+
     found = diffusion_cards.find_pipeline(asked.text, asked.kind)
-    return None if found is None else Found(card=found[0], revision=found[1])
-
-
-def _paid(asked: Asked) -> Found | None:
+    if found is not None:
+        return Found(card=found[0], revision=found[1])
     card = replicate_cards.find_version(asked.text, asked.kind)
+    if asked.text == monodepth2.NAME:
+        card = monodepth2.family_card()
     return None if card is None else Found(card=card)
 
 
@@ -212,15 +226,21 @@ def _folder(asked: Asked) -> Found | None:
     # Unlike Path.is_dir, this takes names that the system refuses, such as long ones, as missing.
     if not os.path.isdir(asked.name):
         return None
+    from rilievo.networks.video.blueprint import is_official
+
     folder = Path(asked.name)
     is_other = is_official(folder) or (folder / "config.json").exists()
     exported = () if is_other else tuple(folder.glob("*.onnx"))
     if len(exported) == 1:  # as of a recipe
-        return Found(card=None, load=lambda options: _open_onnx(exported[0], options))
+        return _opened(exported[0])
     return Found(card=_folder_card(folder.resolve(), asked.kind))
 
 
 def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
+    from rilievo.models import checkpoints, monodepth2
+    from rilievo.models.runs import is_run, is_video_run, run_card, video_run_card
+    from rilievo.networks.video.blueprint import is_official
+
     if is_official(folder):
         return monodepth2.folder_card(folder)
     if not (folder / "config.json").is_file():
@@ -234,11 +254,7 @@ def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
             f"{as_typed(folder)}: give the kind of its depth with --kind (kind=): "
             f"{', '.join(DepthKind)}"
         )
-    return unlisted_card(str(folder), kind, local=True)
-
-
-def _family(asked: Asked) -> Found | None:
-    return Found(card=monodepth2.family_card()) if asked.text == monodepth2.NAME else None
+    return checkpoints.unlisted_card(str(folder), kind, local=True)
 
 
 def _python(asked: Asked) -> Found | None:
@@ -262,6 +278,7 @@ def _installed(asked: Asked) -> Found | None:
 
 
 def _repository(asked: Asked) -> Found | None:
+    from rilievo.models.checkpoints import unlisted_card
     from rilievo.models.hub import is_repository
 
     known, _, revision = asked.text.partition("@")
@@ -274,10 +291,8 @@ def _repository(asked: Asked) -> Found | None:
 FINDERS: Sequence[Callable[[Asked], Found | None]] = (
     _onnx_file,
     _listed,
-    _pipeline,
-    _paid,
+    _elsewhere,
     _folder,
-    _family,
     _revised,
     _python,
     _installed,

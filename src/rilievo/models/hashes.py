@@ -1,11 +1,10 @@
 """Hashes of downloaded files: recorded at the first download, and checked at every later load."""
 
 import hashlib
-import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, ModelError, OutputError
@@ -38,55 +37,35 @@ class Locked:
     files: Mapping[str, str]
 
 
-def lock_path() -> Path:
-    """Path of the record of what was downloaded from the hub."""
-    return cache_directory() / "hub.json"
+def lock_path(name: str) -> Path:
+    """Path of the record of what ``repository@revision`` was at its first download."""
+    return cache_directory() / "hub" / f"{name.replace('/', '--')}.json"
 
 
 def read_locked(name: str) -> Locked | None:
     """Commit and files of ``repository@revision`` at its first download; None if there was none."""
-    return _read_all().get(name)
-
-
-def write_locked(name: str, locked: Locked) -> None:
-    """Record what ``repository@revision`` is, keeping what other processes record meanwhile."""
-    path = lock_path()
-    make_folder(path.parent)
-    with _alone(path), replacing(path) as part:
-        entries = {key: asdict(each) for key, each in {**_read_all(), name: locked}.items()}
-        part.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Lock out other processes between our read and our write of the record."""
-    from filelock import FileLock
-
-    lock = FileLock(f"{path}.lock")
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}): set RILIEVO_CACHE to another folder"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _read_all() -> Mapping[str, Locked]:
-    path = lock_path()
+    path = lock_path(name)
     if not os.path.lexists(path):
-        return {}
+        return None
     try:
-        return from_json(Mapping[str, Locked], read_text(path))  # pyright: ignore[reportArgumentType]
+        return from_json(Locked, read_text(path))
     except InputError as error:
         raise ModelError(str(error)) from error
     except NotThisRecord as error:
         raise ModelError(
-            f"{path}: not rilievo's record of downloads ({error}); remove it to start a new one"
+            f"{path}: not rilievo's record of a download ({error}); remove it to start a new one"
         ) from error
+
+
+def write_locked(name: str, locked: Locked) -> None:
+    """Record what ``repository@revision`` is."""
+    _write(lock_path(name), locked)
+
+
+def _write(path: Path, record: object) -> None:
+    make_folder(path.parent)
+    with replacing(path) as part:
+        part.write_text(to_json(record, indent=1) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +105,8 @@ def check(path: Path, file: RemoteFile, model: str) -> str:
 
 def remember(path: Path, sha256: str) -> None:
     """Record the hash of a file; without a writable cache folder it is hashed again next time."""
-    record, place = _Checked(path=str(path), sha256=sha256, stamp=_stamp(path)), _place(path)
     with suppress(OutputError):
-        make_folder(place.parent)
-        with replacing(place) as part:
-            part.write_text(to_json(record) + "\n", encoding="utf-8")
+        _write(_place(path), _Checked(path=str(path), sha256=sha256, stamp=_stamp(path)))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,7 +163,7 @@ def _check(name: str, folder: Path, files: Mapping[str, str], locked: Locked) ->
             raise ModelError(
                 f"{name}: {folder / file} has sha256 {digest[:12]}..., but when it was first "
                 f"fetched {locked.files[file][:12]}...: remove the file to fetch it again, or the "
-                f"entry in {lock_path()} if you changed it"
+                f"record {lock_path(name)} if you changed it"
             )
 
 
@@ -189,16 +189,6 @@ def _say_licence(card: ModelCard) -> None:
     sys.stderr.write(f"rilievo: {text}\n")
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _brief(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
-
-
 def _without_passwords(text: str) -> str:
     """Remove user names and passwords from addresses in a text; HF_ENDPOINT may contain them."""
     return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
@@ -217,33 +207,24 @@ def _why(error: Exception, repository: str, revision: str) -> str:
 
     if constants.HF_HUB_OFFLINE:
         return "not in the cache, and HF_HUB_OFFLINE forbids downloads"
-    for each in _chain(error):
+    place, causes = constants.ENDPOINT, []
+    cause: BaseException | None = error
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    for each in causes:
         if isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"the disk is full ({constants.HF_HUB_CACHE}): make room, or set HF_HOME"
         if isinstance(each, errors.GatedRepoError):
-            return f"accept its terms at {constants.ENDPOINT}/{repository} and set HF_TOKEN"
+            return f"accept its terms at {place}/{repository} and set HF_TOKEN"
         if isinstance(each, errors.RevisionNotFoundError):
             return f"the repository has no revision '{revision}'"
         if isinstance(each, errors.RepositoryNotFoundError):
-            return f"{constants.ENDPOINT} has no such repository, or it needs HF_TOKEN"
+            return f"{place} has no such repository, or it needs HF_TOKEN"
         if isinstance(each, errors.HfHubHTTPError):
             status = each.response.status_code
-            if status in (401, 403):
-                return f"{constants.ENDPOINT} refuses it (HTTP {status}): set HF_TOKEN"
-            return f"{constants.ENDPOINT} answered with HTTP {status}: try again later"
-    for each in _chain(error):
-        if "timed out" in str(each).lower() or "timeout" in type(each).__name__.lower():
-            return (
-                f"{constants.ENDPOINT} did not answer in time: try again, the part received is kept"
-            )
-        if type(each).__name__ == "RemoteProtocolError":
-            return (
-                f"{constants.ENDPOINT} broke off ({_brief(each)}): try again, the part received "
-                "is kept"
-            )
-        if isinstance(each, ConnectionError | _client_error()):
-            return (
-                f"{constants.ENDPOINT} cannot be reached ({_brief(each)}), "
-                "and the cache does not have it"
-            )
+            hint = "set HF_TOKEN" if status in (401, 403) else "try again later"
+            return f"{place} answered with HTTP {status}: {hint}"
+    if any(isinstance(each, ConnectionError | TimeoutError | _client_error()) for each in causes):
+        return f"{place} cannot be reached, did not answer or broke off ({first_line(error)})"
     return f"cannot be fetched: {first_line(error)}"

@@ -48,7 +48,10 @@ def last_model(name: str | Path) -> Iterator[Model]:
 
 
 def unload_model() -> None:
-    """Release the model that ``rilievo.predict`` keeps for the next call, and its memory."""
+    """Release the model that ``rilievo.predict`` keeps for the next call, and its memory.
+
+    A call in another thread that is using it finishes first. Without a kept model nothing happens.
+    """
     with _last.lock:
         _last.key, _last.model = None, None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Int16, UInt8
 
-from rilievo.camera import Camera
+from rilievo.depth_map import Camera
 from rilievo.geometry.intrinsics import crop_K
 
 _SIDES = ("top", "right", "bottom", "left")

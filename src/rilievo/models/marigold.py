@@ -25,6 +25,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.diffusion_cards import DiffusionSettings
 from rilievo.models.engines import LoadOptions, checked, first_line
 from rilievo.models.torch_model import ENGINE, find_device
+from rilievo.networks.features import is_out_of_memory
 from rilievo.types import DepthKind, Photo, Setting
 
 HALVING = 0.1
@@ -61,17 +62,15 @@ class DiffusionModel(Model):
         self._resolution = self._resolved(
             "resolution", settings.resolution, "default_processing_resolution"
         )
-        self._check_resolution()
-        self.settings = {**self._facts(options.precision), **(facts or {})}
-
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict one photograph after the other; each starts from the same noise."""
-        return [self._infer_one(photo) for photo in photos]
-
-    def _facts(self, precision: str) -> dict[str, Setting]:
-        return {
+        multiple = getattr(pipeline, "vae_scale_factor", 1)
+        if self._resolution % multiple:
+            raise OptionError(
+                f"model '{card.name}': resolution is a multiple of {multiple}, got "
+                f"{self._resolution}"
+            )
+        self.settings = {
             "engine": ENGINE,
-            "precision": precision,
+            "precision": options.precision,
             "device": str(self.device),
             "pipeline": type(self._pipeline).__name__,
             "scheduler": type(getattr(self._pipeline, "scheduler", None)).__name__,
@@ -79,15 +78,12 @@ class DiffusionModel(Model):
             "ensemble": self._ensemble,
             "seed": self._seed,
             "resolution": self._resolution,
+            **(facts or {}),
         }
 
-    def _check_resolution(self) -> None:
-        multiple = getattr(self._pipeline, "vae_scale_factor", 1)
-        if self._resolution % multiple:
-            raise OptionError(
-                f"model '{self.card.name}': resolution is a multiple of {multiple}, got "
-                f"{self._resolution}"
-            )
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Predict one photograph after the other; each starts from the same noise."""
+        return [self._infer_one(photo) for photo in photos]
 
     def _resolved(self, name: str, given: int | None, default: str) -> int:
         value = getattr(self._pipeline, default, None) if given is None else given
@@ -120,25 +116,13 @@ class DiffusionModel(Model):
                     output_type="np",
                     output_uncertainty=self._ensemble > 1,
                 )
-        except MemoryError as error:
-            raise ModelError(self._too_large(photo)) from error
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise ModelError(f"model '{self.card.name}': {self._failure(error, photo)}") from error
+        except (MemoryError, RuntimeError, ValueError, TypeError) as error:
+            height, width = photo.shape
+            what = f"the pipeline failed on {width} x {height} pixels: {first_line(error)}"
+            if isinstance(error, MemoryError) or is_out_of_memory(error):
+                what = "too little memory: give a smaller --set resolution or ensemble"
+            raise ModelError(f"model '{self.card.name}': {what}") from error
         return self._inference(output)
-
-    def _failure(self, error: Exception, photo: Photo) -> str:
-        if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
-            return self._too_large(photo)
-        height, width = photo.shape
-        return f"the pipeline failed on {width} x {height} pixels: {first_line(error)}"
-
-    def _too_large(self, photo: Photo) -> str:
-        side = self._resolution or max(photo.shape)
-        members = f" and --set ensemble below {self._ensemble}" if self._ensemble > 1 else ""
-        return (
-            f"too little memory at {side} pixels: give --set resolution below {side}{members}, "
-            "--precision bf16, or --device cpu"
-        )
 
     def _inference(self, output: Any) -> Inference:
         prediction = getattr(output, "prediction", None)

@@ -1,15 +1,18 @@
-"""Options of running a model, which several commands share."""
+"""Options of choosing and running a model, which several commands share."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from rilievo.errors import OptionError
-from rilievo.models import load_model
-from rilievo.models.settings import parse_pairs
+from rilievo.errors import ModelError, OptionError, OutputError, suggest
+from rilievo.io.atomic import make_folder
+from rilievo.models import DEFAULT_MODEL, MODELS, load_model
+from rilievo.models.engines import cache_directory
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
@@ -35,8 +38,7 @@ class EngineOptions:
     """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: str = "auto"
     """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'models', which the others run too, converted once); auto takes the model's default, or
-    openvino where it is faster in a trial at a large file's first use.
+    'models', which the others run too, converted once); auto takes the model's default.
     """
     precision: str = "fp32"
     """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
@@ -83,6 +85,10 @@ class ModelOptions(EngineOptions):
     @property
     def model_settings(self) -> Mapping[str, str]:
         """Settings of ``--set``, by name."""
+        if not self.settings:
+            return {}
+        from rilievo.models.settings import parse_pairs
+
         return parse_pairs(self.settings)
 
     def load(self, name: str | Path) -> "Model":
@@ -94,5 +100,43 @@ class ModelOptions(EngineOptions):
             engine=self.engine,
             precision=self.precision,
             threads=self.threads,
-            settings=self.model_settings,
+            settings=self.model_settings if self.settings else None,
         )
+
+
+QUALITIES = {"fast": DEFAULT_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
+"""Model of each word: the embedded one, the small strong one, the large one."""
+
+
+def model_of(quality: str | None, model: str | None = None) -> str:
+    """Name of the model for a quality word, a model name, or neither."""
+    if quality is None:
+        return model or DEFAULT_MODEL
+    if quality not in QUALITIES:
+        raise OptionError(f"no quality '{quality}'; {suggest(quality, QUALITIES)}")
+    named = QUALITIES[quality]
+    if model and model != named:
+        raise OptionError("quality and model do not go together; give one")
+    return named
+
+
+def recommend() -> str | None:
+    """Hint at a better model than the embedded one; once per machine, on a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty() or not _is_first():
+        return None
+    good, best = MODELS[QUALITIES["good"]], MODELS[QUALITIES["best"]]
+    return (
+        f"tip: --quality good is much better: {good.name}, metres, normals and the camera; "
+        f"{good.megabytes:,.0f} MB, downloaded once, weights {good.licence} "
+        f"(best: {best.megabytes:,.0f} MB)"
+    )
+
+
+def _is_first() -> bool:
+    """Whether this is the first hint on this machine; False without a cache folder."""
+    with suppress(OSError, ModelError, OutputError):
+        folder = cache_directory()
+        make_folder(folder)
+        with (folder / "recommended").open("x"):
+            return True
+    return False

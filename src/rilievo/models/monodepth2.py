@@ -6,6 +6,7 @@ folder.
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,41 +28,35 @@ _LICENCE = (
 )
 
 
-def family_card() -> ModelCard:
-    """Card for all of them; a specific one needs its folder."""
+def _card(name: str, summary: str, source: str, *, stereo: bool = False) -> ModelCard:
     return ModelCard(
-        name=NAME,
-        summary=f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}, "
-        "which are not fetched",
-        kind=DepthKind.UP_TO_SCALE,
+        name=name,
+        summary=summary,
+        kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
         licence=_LICENCE,
         commercial=False,
         extra="train",
         speed="fast: about 0.1 s",
         loader="rilievo.models.monodepth2:load",
-        source="https://github.com/nianticlabs/monodepth2",
+        source=source,
         settings="rilievo.models.runs:VideoSettings",
+    )
+
+
+def family_card() -> ModelCard:
+    """Card for all of them; a specific one needs its folder."""
+    what = f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}"
+    return _card(
+        NAME, f"{what}, which are not fetched", "https://github.com/nianticlabs/monodepth2"
     )
 
 
 def folder_card(folder: Path) -> ModelCard:
     """Card of a folder: metric if ``encoder.pth`` was trained on stereo pairs."""
-    official = _official(str(folder))
-    stereo = official.learned_from_stereo(folder)
+    stereo = _official(str(folder)).learned_from_stereo(folder)
+    summary = f"Monodepth2, learned from {'stereo pairs' if stereo else 'video alone'}"
     size = sum((folder / name).stat().st_size for name in (ENCODER, DEPTH))
-    return ModelCard(
-        name=str(folder),
-        summary=f"Monodepth2, learned from {'stereo pairs' if stereo else 'video alone'}",
-        kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
-        licence=_LICENCE,
-        commercial=False,
-        megabytes=size / 1e6,
-        extra="train",
-        speed="fast: about 0.1 s",
-        loader="rilievo.models.monodepth2:load",
-        source=str(folder),
-        settings="rilievo.models.runs:VideoSettings",
-    )
+    return replace(_card(str(folder), summary, str(folder), stereo=stereo), megabytes=size / 1e6)
 
 
 def load(card: ModelCard, options: LoadOptions) -> "TorchModel":

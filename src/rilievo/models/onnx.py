@@ -28,10 +28,11 @@ import numpy as np
 from jaxtyping import Shaped
 
 from rilievo.errors import InputError, ModelError
+from rilievo.io.checksums import sum_of
 from rilievo.io.limits import check_regular, printable
+from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import ONNX_ENGINES, Arrays, LoadOptions, Session, checked, open_session
-from rilievo.models.hashes import sha256
 from rilievo.models.preparation import Preparation, Rule, Sizing, read_preparation
 from rilievo.models.prepared import PreparedModel
 from rilievo.types import DepthKind, Setting
@@ -112,7 +113,7 @@ class OnnxModel(PreparedModel):
         options = checked(options, engines=ONNX_ENGINES, what=what)
         if card is None:
             _check_whole(path)
-        self.weights_sha256 = weights_sha256 or sha256(path)
+        self.weights_sha256 = weights_sha256 or sum_of(path).sha256
         self._session = open_session(path, options)
         facts = read_facts(path, self._session)
         self.path, self.metadata = path, self._session.metadata
@@ -177,6 +178,26 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
         raise ModelError(f"{path}: metadata {error} is missing") from error
     except (ValueError, ModelError) as error:
         raise ModelError(f"{path}: metadata is not valid: {error}") from error
+
+
+def open_file(path: Path, options: LoadOptions) -> Model:
+    """Open a file by its metadata, or else as a known published file."""
+    try:
+        model = OnnxModel(path, options)
+    except ModelError as error:  # also of a graph whose weights lie in another file
+        from rilievo.models.recognition import open_published, open_ultralytics
+
+        found = open_published(path, options)
+        if found is None and isinstance(error, SaysNothingError):
+            found = open_ultralytics(path, error.metadata, options)
+        if found is None:
+            raise
+        return found
+    if model.facts.adopted:
+        from rilievo.models.recognition import doubt_once
+
+        doubt_once(model)
+    return model
 
 
 def load(card: ModelCard, options: LoadOptions) -> OnnxModel:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,8 @@ from rilievo.models.diffusion_cards import (
     variant,
     wanted,
 )
-from rilievo.models.engines import LoadOptions, checked
+from rilievo.models.engines import LoadOptions, checked, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
-from rilievo.models.providers import first_line
 from rilievo.models.settings import read_settings
 from rilievo.networks.quiet import quiet
 
@@ -110,21 +109,21 @@ def _pipeline(
     reports: list[TensorReport] = []
     for name, part in index.parts.items():
         parts[name] = None if part is None else _part(snapshot, name, part, dtype, reports)
-    check_tensors(card.name, _together(reports))
+    check_tensors(
+        card.name,
+        TensorReport(
+            **{
+                each.name: [name for report in reports for name in getattr(report, each.name)]
+                for each in fields(TensorReport)
+            }
+        ),
+    )
     try:
         return pipeline_class(**parts, **index.settings)
     except (TypeError, ValueError) as error:
         raise ModelError(
             f"{where}: its parts do not form a pipeline: {first_line(error)}"
         ) from error
-
-
-def _together(reports: list[TensorReport]) -> TensorReport:
-    return TensorReport(
-        missing=[name for report in reports for name in report.missing],
-        extra=[name for report in reports for name in report.extra],
-        misshapen=[name for report in reports for name in report.misshapen],
-    )
 
 
 def _part(

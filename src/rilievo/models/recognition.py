@@ -1,11 +1,12 @@
 """ONNX files of others: published ones by hash, Ultralytics' by metadata, doubtful ones tested."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 
@@ -22,76 +23,44 @@ from rilievo.models.catalogue.opening import combined
 from rilievo.models.conversion.foreign import ForeignModel, Statement
 from rilievo.models.engines import LoadOptions, cache_directory, checked
 from rilievo.models.hashes import sha256
-from rilievo.models.trial import open_faster
-from rilievo.types import Camera, CameraSource, DepthKind, Photo
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
 
 _FOLDER = Path(__file__).parent / "near_and_far"
 _FOV = 55.0  # degrees; only used by networks that need a focal length
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
-    """A rectangle in a picture, its edges as shares of height and width."""
-
-    top: float
-    bottom: float
-    left: float
-    right: float
-
-    def median(self, values: np.ndarray, valid: np.ndarray) -> float | None:
-        """Median of the valid values in it; None if there are none."""
-        height, width = values.shape
-        rows = slice(int(self.top * height), int(self.bottom * height))
-        columns = slice(int(self.left * width), int(self.right * width))
-        inside = values[rows, columns][valid[rows, columns]]
-        return float(np.median(inside)) if inside.size else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """A picture with a near and a far region."""
-
-    file: str
-    near: Region
-    far: Region
-
-
-SCENES = (
-    Scene(
-        file="street.jpg",
-        near=Region(top=0.8, bottom=1.0, left=0.3, right=0.9),
-        far=Region(top=0.1, bottom=0.28, left=0.58, right=0.72),
-    ),
-    Scene(
-        file="rock.jpg",
-        near=Region(top=0.55, bottom=0.9, left=0.6, right=0.9),
-        far=Region(top=0.12, bottom=0.32, left=0.44, right=0.54),
-    ),
-    Scene(
-        file="room.jpg",
-        near=Region(top=0.85, bottom=1.0, left=0.55, right=0.95),
-        far=Region(top=0.03, bottom=0.25, left=0.12, right=0.34),
-    ),
-)
+_Region = tuple[float, float, float, float]
+"""Top, bottom, left and right edge of a rectangle, as shares of height and width."""
+SCENES: Mapping[str, tuple[_Region, _Region]] = {
+    "street.jpg": ((0.8, 1.0, 0.3, 0.9), (0.1, 0.28, 0.58, 0.72)),
+    "rock.jpg": ((0.55, 0.9, 0.6, 0.9), (0.12, 0.32, 0.44, 0.54)),
+    "room.jpg": ((0.85, 1.0, 0.55, 0.95), (0.03, 0.25, 0.12, 0.34)),
+}
+"""Pictures with a near and a far region."""
 
 
 def turned_round(model: Model) -> list[str]:
     """Names of the pictures in which a model confuses near and far."""
-    return [scene.file for scene in SCENES if _is_turned(model, scene)]
+    return [file for file in SCENES if _is_turned(model, file)]
 
 
-def _is_turned(model: Model, scene: Scene) -> bool:
-    photo = read_photo(_FOLDER / scene.file, own_depth=False)
-    K = K_from_fov(_FOV, photo.shape)
-    camera = Camera(K=K, source=CameraSource.ASSUMED)
-    photo = Photo(pixels=photo.pixels, camera=camera, name=photo.name)
-    [prediction] = model.predict([photo])
+def _is_turned(model: Model, file: str) -> bool:
+    photo = read_photo(_FOLDER / file, own_depth=False)
+    camera = Camera(K=K_from_fov(_FOV, photo.shape), source=CameraSource.ASSUMED)
+    [prediction] = model.predict([replace(photo, camera=camera)])
     depth = prediction.depth
-    valid = np.isfinite(depth.values) & depth.valid
-    near, far = (part.median(depth.values, valid) for part in (scene.near, scene.far))
-    if near is None or far is None:  # as for sky, which is far
+    near, far = (_median(depth, region) for region in SCENES[file])
+    if math.isnan(near) or math.isnan(far):  # as for sky, which is far
         return False
     return near < far if depth.kind is DepthKind.AFFINE_INVERSE else near > far
+
+
+def _median(depth: DepthMap, region: _Region) -> float:
+    """Median of the valid values in a region; NaN if there are none."""
+    (top, bottom, left, right), (height, width) = region, depth.shape
+    part = np.s_[int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
+    inside = depth.values[part][depth.valid[part] & np.isfinite(depth.values[part])]
+    return float(np.median(inside)) if inside.size else math.nan
 
 
 def doubt(model: Model) -> str | None:
@@ -149,12 +118,7 @@ def open_published(path: Path, options: LoadOptions) -> Model | None:
         return None
     adapter = import_module(f"rilievo.models.catalogue.{entry.adapter}")
     digests = [digest, *(_beside(path, file) for file in entry.files[1:])]
-    weights = combined(digests)
-
-    def open_model(chosen: LoadOptions) -> Model:
-        return adapter.open_model(path, chosen, entry.card, weights_sha256=weights)
-
-    return open_faster(open_model, path, options, weights)
+    return adapter.open_model(path, options, entry.card, weights_sha256=combined(digests))
 
 
 def _beside(graph: Path, file: RemoteFile) -> str:

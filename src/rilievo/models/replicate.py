@@ -8,38 +8,28 @@ else of its file, and they are deleted there afterwards.
 import io
 import json
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.io.decode import PILLOW_ERRORS
 from rilievo.io.limits import MAX_PIXELS
 from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import AUTO, LoadOptions
 from rilievo.models.replicate_cards import ReplicateSettings, Version, is_version, parse_version
-from rilievo.models.replicate_service import (
-    LARGEST_UPLOAD,
-    DoubtfulError,
-    FinalError,
-    Patience,
-    Service,
-    StoppedError,
-    open_service,
-)
+from rilievo.models.replicate_service import LARGEST, FinalError, Patience, Service, open_service
 from rilievo.models.settings import read_settings
 from rilievo.types import Photo
 
-T = TypeVar("T")
-_RUNNING = ("starting", "processing", "queued")
 _ASPECT = 0.03  # largest difference in aspect ratio to the photograph; models round their sizes
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
-UNKNOWN = "unknown"
-"""The weights are not on this machine: their hash is unknown, and the version identifies them."""
 
 
 class ReplicateModel(PaidModel):
@@ -51,7 +41,7 @@ class ReplicateModel(PaidModel):
         self, card: ModelCard, version: Version, service: Service, settings: ReplicateSettings
     ) -> None:
         """Check token and version; nothing is sent or charged yet."""
-        self.card, self.weights_sha256 = card, UNKNOWN
+        self.card, self.weights_sha256 = card, "unknown"
         self._service, self._options = service, settings
         self._version = _version_id(service, version)
         self._calls = settings.calls or 1
@@ -83,89 +73,76 @@ class ReplicateModel(PaidModel):
     def _infer_one(self, photo: Photo) -> Inference:
         if self._ended is not None:
             raise self._ended
-        content = encode(photo.pixels, photo.name, LARGEST_UPLOAD)
+        content, ask = encode(photo.pixels, photo.name), self._service.ask
         try:
-            return self._predicted(content, photo)
+            files = {"content": ("photograph.png", content, "image/png")}
+            sent = ask("POST", "/v1/files", files=files)
+            try:
+                output = self._run(_part(_part(sent, "urls", dict), "get", str)).get("output")
+                wanted = addresses(output, self._options.output)
+                answers = [self._service.download(address) for address in wanted]
+                return Inference(depth=grey_picture(answers, photo.shape))
+            finally:
+                # A failure to delete the photograph there must not lose the result.
+                self._service.insist("DELETE", f"/v1/files/{_name(sent)}")
         except FinalError as error:
             self._ended = error
             raise
-
-    def _predicted(self, content: bytes, photo: Photo) -> Inference:
-        files = {"content": ("photograph.png", content, "image/png")}
-        sent = self._service.ask("POST", "/v1/files", files=files)
-        try:
-            prediction = self._run(_part(_part(sent, "urls", dict), "get", str))
-            wanted = addresses(prediction.get("output"), self._options.output)
-            answers = [self._service.download(address) for address in wanted]
-            return Inference(depth=grey_picture(answers, photo.shape))
-        except (StoppedError, FinalError):
-            raise
         except ModelError as error:
-            # Messages may contain text of the service: names of results, servers, types.
-            words = self._service.without_token(str(error))
+            words = self._service.shown(error)
             raise ModelError(f"model '{self.card.name}': {words}") from None
-        finally:
-            # Delete the photograph there; a failure must not lose the result.
-            self._service.insist("DELETE", f"/v1/files/{_name(sent)}")
 
     def _run(self, address: str) -> Mapping[str, Any]:
         """Run one prediction to its end; it is cancelled on interruption or time-out."""
+        service, end = self._service, time.monotonic() + self._options.timeout
         inputs = {**self._options.read_inputs(), self._options.image: address}
         body = {"version": self._version, "input": inputs}
-        end = time.monotonic() + self._options.timeout
-        try:
-            prediction = self._service.ask("POST", "/v1/predictions", json=body, costs=True)
-        except DoubtfulError:
-            self._calls -= 1
-            raise
         self._calls -= 1
-        place = f"/v1/predictions/{_name(prediction)}"
-        pause = self._service.patience.poll / 8
+        prediction = service.ask("POST", "/v1/predictions", json=body, costs=True)
+        place, pause = f"/v1/predictions/{_name(prediction)}", service.patience.poll / 8
         try:
-            while (status := prediction.get("status")) in _RUNNING:
+            while (status := prediction.get("status")) in ("starting", "processing", "queued"):
                 if time.monotonic() > end:
                     raise ModelError(
                         f"no result after {self._options.timeout} seconds: cancelled; give "
                         "--set timeout=SECONDS"
                     )
-                self._service.wait(pause)
-                pause = min(2 * pause, self._service.patience.poll)
-                prediction = self._service.ask("GET", place)
+                service.wait(pause)
+                pause = min(2 * pause, service.patience.poll)
+                prediction = service.ask("GET", place)
         except (ModelError, KeyboardInterrupt):
-            self._service.insist("POST", f"{place}/cancel")
+            service.insist("POST", f"{place}/cancel")
             raise
         if status != "succeeded":
-            said = self._service.said(prediction.get("error") or "no reason given")
-            raise ModelError(f"the prediction ended as '{self._service.said(status)}': {said}")
+            said = service.shown(prediction.get("error") or "no reason given")
+            raise ModelError(f"the prediction ended as '{status}': {said}")
         return prediction
 
 
 def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None) -> ReplicateModel:
     """Load a model at replicate.com (``ModelCard.loader``)."""
-    if (options.engine, options.precision) != (AUTO, "fp32") or options.device != AUTO:
+    if (options.engine, options.precision, options.device) != (AUTO, "fp32", AUTO):
         raise OptionError(
-            f"model '{card.name}' runs at replicate.com: device, engine and precision "
-            "cannot be chosen"
+            f"model '{card.name}' runs at replicate.com: no device, engine or precision to choose"
         )
     settings = read_settings(ReplicateSettings, options.settings, card.name)
     return ReplicateModel(card, parse_version(card.name), open_service(patience), settings)
 
 
 def _version_id(service: Service, version: Version) -> str:
-    """Hash of the version, confirmed by the service."""
+    """Hash of the version, confirmed by the service, as it is recorded in every result."""
     place = f"/v1/models/{version.owner}/{version.name}"
     if version.id is not None:
         found = service.ask("GET", f"{place}/versions/{version.id}")
     else:
         found = _part(service.ask("GET", place), "latest_version", dict)
     id = _part(found, "id", str)
-    # It is recorded in every result, so it has to be correct.
     if not is_version(id) or version.id not in (None, id):
         raise ModelError("replicate.com replied with an invalid version, or another one")
     return id
 
 
-def _part(answer: Mapping[str, Any], name: str, of: type[T]) -> T:
+def _part(answer: Mapping[str, Any], name: str, of: type) -> Any:
     found = answer.get(name)
     if not isinstance(found, of) or not found:
         raise ModelError(f"the reply of replicate.com lacks '{name}'")
@@ -175,30 +152,23 @@ def _part(answer: Mapping[str, Any], name: str, of: type[T]) -> T:
 def _name(answer: Mapping[str, Any]) -> str:
     """Id of an object; it becomes part of a URL, so it has to be a plain word."""
     found = _part(answer, "id", str)
-    if not found.replace("-", "").replace("_", "").isalnum() or not found.isascii():
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", found):
         raise ModelError("replicate.com replied with an invalid id")
     return found
 
 
 def addresses(output: Any, which: str | None) -> Sequence[str]:
     """URLs of the pictures in a prediction's output (a URL, a list or an object of URLs)."""
-    if isinstance(output, str):
-        output = [output]
-    if isinstance(output, list):
-        output = {str(index): each for index, each in enumerate(output)}
     if not isinstance(output, dict):
-        raise ModelError(f"the result is not a picture but {type(output).__name__}")
+        listed = output if isinstance(output, list) else [output]
+        output = {str(index): each for index, each in enumerate(listed)}
     found = {
         name: each for name, each in output.items() if isinstance(each, str) and "://" in each[:8]
     }
-    if which is not None:
-        if which not in found:
-            known = ", ".join(found) or "none"
-            raise ModelError(f"the result has no picture '{which}'; it has {known}")
-        return [found[which]]
-    if not found:
-        raise ModelError("the result has no address of a picture")
-    return list(found.values())
+    if not found or which not in (None, *found):
+        known = ", ".join(found) or "no picture"
+        raise ModelError(f"the result lacks the picture {which or 'of depth'}; it has {known}")
+    return [*found.values()] if which is None else [found[which]]
 
 
 def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
@@ -229,36 +199,25 @@ def _values(body: bytes) -> Float32[np.ndarray, "h w"] | None:
     try:
         with Image.open(io.BytesIO(body), formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            picture.load()
-            return _grey(picture)
-    except UnidentifiedImageError as error:
-        raise ModelError(f"the result is not a picture ({', '.join(_FORMATS)})") from error
-    except Image.DecompressionBombError as error:
-        raise ModelError("the result has so many pixels that it is too large to be one") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ModelError("the result is a picture that is cut short or broken") from error
-
-
-def _grey(picture: Image.Image) -> Float32[np.ndarray, "h w"] | None:
-    if picture.mode in ("I;16", "I;16B", "I;16L", "I"):
-        return np.asarray(picture, np.float32) / np.float32(65535)
-    if picture.mode in ("1", "L", "LA"):
-        return np.asarray(picture.convert("L"), np.float32) / np.float32(255)
-    colours = np.asarray(picture.convert("RGB"))
+                raise ValueError("too large to be one")
+            if picture.mode.startswith("I"):
+                return np.asarray(picture, np.float32) / np.float32(65535)
+            colours = np.asarray(picture.convert("RGB"))
+    except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
+        raise ModelError(f"the result is not a picture, or broken ({error})") from error
     if (np.ptp(colours, axis=-1) > 0).any():
         return None
     return colours[..., 0].astype(np.float32) / np.float32(255)
 
 
-def encode(pixels: np.ndarray, name: str, most: int) -> bytes:
-    """Encode a photograph of at most ``most`` bytes: a PNG, without place, time or camera."""
+def encode(pixels: np.ndarray, name: str) -> bytes:
+    """Encode a photograph as a PNG, without place, time or camera."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     content = file.getvalue()
-    if len(content) > most:
+    if len(content) > LARGEST:
         raise InputError(
             f"{name}: is {len(content) / 1e6:.0f} MB as it would be sent, above the "
-            f"{most / 1e6:.0f} MB that replicate.com takes; make it smaller first"
+            f"{LARGEST / 1e6:.0f} MB that replicate.com takes; make it smaller first"
         )
     return content

@@ -7,7 +7,7 @@ from pathlib import Path
 from rilievo.errors import ModelError
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions, cache_directory
-from rilievo.models.onnx import OnnxModel
+from rilievo.models.onnx import OnnxModel, embedded_file
 
 FOLDER = "weights"
 """Folder in the repository, and below the cache folder."""
@@ -19,12 +19,7 @@ def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
     """Load a network from its own file (``ModelCard.loader``)."""
     if options.revision is not None:
         raise ModelError(f"model '{card.name}' is one file, so it has no '@{options.revision}'")
-    path = find_file(card)
-    if path is None:
-        raise ModelError(
-            f"model '{card.name}' is not inside the package: take {card.source}, put it into "
-            f"{_own_folder()} ({VARIABLE} names another folder), or give its path as the model"
-        )
+    path = file_of(card)
     model = OnnxModel(path, options, card)
     if model.facts.name != card.name:
         raise ModelError(
@@ -32,6 +27,17 @@ def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
             f"{card.source} anew"
         )
     return model
+
+
+def file_of(card: ModelCard) -> Path:
+    """File of a network of rilievo's own, inside the package or apart."""
+    path = embedded_file(card.name) if card.source is None else find_file(card)
+    if path is None:
+        raise ModelError(
+            f"model '{card.name}' is not inside the package: take {card.source}, put it into "
+            f"{_own_folder()} ({VARIABLE} names another folder), or give its path as the model"
+        )
+    return path
 
 
 def find_file(card: ModelCard) -> Path | None:

@@ -7,6 +7,7 @@ command line, where the text is converted to the field's type.
 
 import ast
 import inspect
+import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -77,7 +78,7 @@ def read_settings(record: type[Record], given: Mapping[str, Setting], model: str
 
 def describe_settings(record: type[Any]) -> tuple[SettingFacts, ...]:
     """Describe every setting of a model, in the order of the fields."""
-    types, helps = _types(record), _helps(record)
+    types, helps = _types(record), field_texts(record)
     return tuple(
         SettingFacts(
             name=field.name,
@@ -124,17 +125,14 @@ def _read(what: str, plain: type, text: str) -> Setting:
         raise OptionError(f"{what} is {_WORDS[plain]}, got '{text}'") from error
 
 
-def _helps(record: type[Any]) -> Mapping[str, str]:
-    """The docstring under each field, on one line."""
-    [body] = ast.parse(textwrap.dedent(inspect.getsource(record))).body
-    assert isinstance(body, ast.ClassDef), "settings are a class"
-    helps: dict[str, str] = {}
-    for before, after in zip(body.body, body.body[1:], strict=False):
-        if (
-            isinstance(before, ast.AnnAssign)
-            and isinstance(before.target, ast.Name)
-            and isinstance(after, ast.Expr)
-            and isinstance(after.value, ast.Constant)
-        ):
-            helps[before.target.id] = " ".join(str(after.value.value).split())
-    return helps
+def field_texts(record: type[Any]) -> Mapping[str, str]:
+    """The docstring under each field of a dataclass and of its bases, on one line."""
+    texts: dict[str, str] = {}
+    for each in filter(is_dataclass, reversed(record.__mro__)):
+        [definition] = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        assert isinstance(definition, ast.ClassDef), "the source of a class is a class"
+        for one, below in itertools.pairwise(definition.body):
+            match one, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(text)):
+                    texts[name] = " ".join(str(text).split())
+    return texts

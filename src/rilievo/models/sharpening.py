@@ -16,8 +16,7 @@ from rilievo.io.colour import bands
 from rilievo.io.exif import assumed_camera
 from rilievo.models.base import Inference, Model, check_answer
 from rilievo.models.edges import calm, decide, sides, unexplained, window
-from rilievo.models.enlarging import JUMP, Field, Stack, Steps
-from rilievo.models.resizing import resize
+from rilievo.models.resizing import JUMP, Field, Stack, Steps, resize
 from rilievo.models.sampling import shrink_roughly
 from rilievo.models.speeds import infer_timed
 from rilievo.types import Camera, DepthKind, Photo, Prediction

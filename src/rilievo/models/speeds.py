@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,49 +42,41 @@ def speeds() -> Mapping[str, Speed]:
         return {}
 
 
-class _Left:
-    """Number of calls still to be timed in this process, by the model's name."""
-
-    calls: dict[str, int] = {}  # noqa: RUF012
+_counted: dict[str, int] = {}
+"""Number of calls that were timed so far, by the model's name."""
 
 
 def infer_timed(model: "Model", photos: Sequence[Photo]) -> "list[Inference]":
     """``model.infer``, timed if the model's speed is not recorded yet."""
     name = model.card.name
     # Refinements such as tiles run the network several times; such models cannot be loaded by name.
-    if model.again is None or not photos or _Left.calls.get(name) == 0:
+    if model.again is None or not photos or _counted.get(name, 0) >= _CALLS:
         return model.infer(photos)
-    if name not in _Left.calls:
+    if name not in _counted:
         known = speeds().get(name)
-        _Left.calls[name] = _CALLS if known is None else max(0, _CALLS - known.calls)
+        _counted[name] = 0 if known is None else known.calls
         return infer_timed(model, photos)
     start = time.perf_counter()
     answers = model.infer(photos)
-    _Left.calls[name] = max(0, _Left.calls[name] - 1)
+    _counted[name] += 1
     _keep(model, photos, (time.perf_counter() - start) / len(photos))
     return answers
 
 
 def _keep(model: "Model", photos: Sequence[Photo], seconds: float) -> None:
-    """Record a speed; skipped without a writable cache folder."""
+    """Record a speed if it is the least; skipped without a writable cache folder."""
     name, known = model.card.name, dict(speeds())
     before = known.get(name)
-    if before is not None and before.seconds <= seconds:
-        known[name] = replace(before, calls=before.calls + 1)
-    else:
-        height, width = photos[0].shape
-        known[name] = Speed(
-            seconds=round(seconds, 4),
-            calls=1 if before is None else before.calls + 1,
-            pixels=f"{width}x{height}",
-            device=str(model.settings.get("device", "")),
-            engine=str(model.settings.get("engine", "")),
-            precision=str(model.settings.get("precision", "")),
-        )
+    height, width = photos[0].shape
+    known[name] = Speed(
+        seconds=round(min(seconds, before.seconds if before else seconds), 4),
+        calls=_counted[name],
+        pixels=f"{width}x{height}",
+        **{key: str(model.settings.get(key, "")) for key in ("device", "engine", "precision")},
+    )
     with suppress(OSError, OutputError, ModelError):
-        place = _place()
-        make_folder(place.parent)
-        with replacing(place) as part:
+        make_folder(_place().parent)
+        with replacing(_place()) as part:
             text = json.dumps({key: asdict(each) for key, each in known.items()}, indent=1)
             part.write_text(text + "\n", encoding="utf-8")
 

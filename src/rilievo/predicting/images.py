@@ -17,7 +17,7 @@ from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photo import read_photo
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.last import last_model
-from rilievo.models.quality import model_of
+from rilievo.models.model_options import model_of
 from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.metres import Metres, in_metres

@@ -17,8 +17,7 @@ from rilievo.io.dropping import parse_drop
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.stereo import StereoOptions, parse_stereo
 from rilievo.models import DEFAULT_MODEL
-from rilievo.models.model_options import ModelOptions, check_rules
-from rilievo.models.quality import model_of
+from rilievo.models.model_options import ModelOptions, check_rules, model_of
 from rilievo.outside import is_place
 from rilievo.predicting.option_rules import EXCLUSIVE, GROUPS, RULES, TYPES
 from rilievo.types import Camera, CameraSource

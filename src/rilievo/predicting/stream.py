@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from rilievo.errors import OptionError
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.models.quality import model_of
+from rilievo.models.model_options import model_of
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.images import CameraLike, read_camera
 from rilievo.predicting.run import refined

@@ -4,7 +4,6 @@ They are the options of ``rilievo predict`` and ``rilievo measure`` by the same 
 checks. No parameter names a file of the server.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_origin
 
@@ -14,6 +13,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import DEPTH_COLOURS
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.writing import SaveOptions
+from rilievo.measure.terms import check_points, read_points
 from rilievo.predicting.metres import Metres
 from rilievo.predicting.options import PredictOptions
 from rilievo.serve.networks import Variant
@@ -90,10 +90,9 @@ class Asked(BaseModel):
 class PredictAsked(Asked):
     """Parameters of a prediction."""
 
-    save: Text | None = None
+    save: Text = "json"
     """Outputs with commas: json, colour, png16, npy, npz, tiff, exr, normals, normals-npy,
-    confidence, ply, glb, html, panel, stereo; or all. One comes as it is, several as a zip; without
-    it the Accept header chooses, and json is the default."""
+    confidence, ply, glb, html, panel, stereo; or all. One comes as it is, several as a zip."""
     at: Annotated[list[Text], Field(max_length=_MOST_POINTS)] = []
     """Column and row U,V of a point whose value the JSON tells; repeat it for several."""
     flip: bool = False
@@ -127,7 +126,7 @@ class PredictAsked(Asked):
 
     def points(self) -> list[Point]:
         """The points of ``at``."""
-        return [read_point(text, "at") for text in self.at]
+        return read_points(self.at)
 
     def saving(self) -> SaveOptions:
         """Options of the files."""
@@ -166,13 +165,8 @@ class MeasureAsked(Asked):
 
     def points(self) -> list[Point]:
         """The points of ``at``."""
-        points = [read_point(text, "at") for text in self.at]
-        if self.angle and len(points) != 2:
-            raise OptionError(f"angle takes two points at=U,V, got {len(points)}")
-        if not points:
-            raise OptionError(
-                "name points at=U,V: one for a height, two for a length, three or more for an area"
-            )
+        points = read_points(self.at)
+        check_points(points, angle=self.angle)
         return points
 
 
@@ -183,9 +177,6 @@ class StreamAsked(BaseModel):
 
     model: Text = ""
     """Model that answers, one that /v1/models lists; by default the first of them."""
-    format: Literal["npy", "png16", "jpeg"] = "npy"
-    """Answer to a frame: npy, depth as float32 in which NaN is invalid; png16, depth in
-    16 bits; jpeg, depth in colours."""
     frames: Literal["newest", "all"] = "newest"
     """Whether frames that arrive while another is worked on are passed over but for the newest, or
     all are answered in turn."""
@@ -195,8 +186,6 @@ class StreamAsked(BaseModel):
     """Intrinsics FX,FY,CX,CY of the frames in pixels."""
     sharp: Switch = "off"
     """Enlarge the network's answer along the edges of the frame; off: smoothly, and faster."""
-    colour_map: Text = DEPTH_COLOURS
-    """Colours of jpeg."""
 
 
 Record = TypeVar("Record", bound=BaseModel)
@@ -210,17 +199,6 @@ def read_asked(
     for name, value in query:
         values.setdefault(name, []).append(value)
     return _read(into, {**values, **form})
-
-
-def read_point(text: str, name: str) -> Point:
-    """Column and row of a text U,V."""
-    try:
-        u, v = (float(part) for part in text.split(","))
-    except ValueError:
-        u = v = math.nan
-    if not (math.isfinite(u) and math.isfinite(v)):
-        raise OptionError(f"{name}={text[:40]}: expected U,V, column and row in pixels")
-    return u, v
 
 
 def output_names(save: str) -> tuple[str, ...]:

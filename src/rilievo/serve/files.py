@@ -19,7 +19,7 @@ from rilievo.types import Prediction
 
 JSON = "json"
 
-_MEDIA_TYPES: Mapping[str, str] = {
+MEDIA_TYPES: Mapping[str, str] = {
     ".png": "image/png",
     ".npy": "application/x-npy",
     ".npz": "application/x-npz",
@@ -30,23 +30,6 @@ _MEDIA_TYPES: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
     ".zip": "application/zip",
 }
-ACCEPTED: Mapping[str, str] = {
-    "application/json": JSON,
-    "image/png": "png16",
-    "application/x-npz": "npz",
-    "application/x-npy": "npy",
-    "model/gltf-binary": "glb",
-    "application/x-ply": "ply",
-    "image/tiff": "tiff",
-    "text/html": "html",
-    "application/zip": "all",
-    "*/*": JSON,
-    "application/*": JSON,
-    "image/*": "png16",
-    "model/*": "glb",
-}
-"""Output of each media type that an Accept header may name."""
-
 # Bytes that a file takes at most: by pixel of the photograph, and by point of a surface.
 _BYTES_PER_PIXEL: Mapping[str, float] = {
     "colour": 3,
@@ -70,8 +53,6 @@ _LEAST = 200_000
 SURFACES = frozenset({"ply", "glb", "html", "stereo"})
 """Outputs that take seconds rather than a fraction of one."""
 _CHUNK = 2**18
-_SMALL = 2**22
-"""Bytes up to which a file is sent from memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +61,7 @@ class Written:
 
     name: str
     media_type: str
-    content: bytes | None = None
-    paths: tuple[Path, ...] = ()
+    paths: tuple[Path, ...]
     size: int | None = None
     folder: RequestFolder
 
@@ -128,18 +108,12 @@ def write(
     sizes = [path.stat().st_size for path in paths]
     folder.reserve(sum(sizes))
     if len(outputs) == len(names) == 1:
-        return _alone(paths[0], sizes[0], folder)
-    kind = _MEDIA_TYPES[".zip"]
-    return Written(name=f"{stem}.zip", media_type=kind, paths=tuple(paths), folder=folder)
-
-
-def _alone(path: Path, size: int, folder: RequestFolder) -> Written:
-    kind = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
-    if size > _SMALL:
-        return Written(name=path.name, media_type=kind, paths=(path,), size=size, folder=folder)
-    content = path.read_bytes()
-    folder.remove()
-    return Written(name=path.name, media_type=kind, content=content, size=size, folder=folder)
+        paths = paths[:1]  # without its JSON
+        name, size = paths[0].name, sizes[0]
+        kind = MEDIA_TYPES.get(paths[0].suffix, "application/octet-stream")
+    else:
+        name, size, kind = f"{stem}.zip", None, MEDIA_TYPES[".zip"]
+    return Written(name=name, media_type=kind, paths=tuple(paths), size=size, folder=folder)
 
 
 def can_give(prediction: Prediction, name: str) -> bool:
@@ -181,15 +155,20 @@ class Pipe(RawIOBase):
         return b"".join(pieces)
 
 
+def zipped(packed: zipfile.ZipFile, pipe: Pipe, paths: Sequence[Path]) -> Iterator[bytes]:
+    """Add files to a zip that is written to a pipe, and take its pieces out."""
+    for path in paths:
+        facts = zipfile.ZipInfo.from_file(path, path.name)
+        with packed.open(facts, "w") as entry:
+            for chunk in read_chunks(path):
+                entry.write(chunk)
+                yield pipe.taken()
+
+
 def _packed(paths: Sequence[Path]) -> Iterator[bytes]:
     """A zip of files, piece by piece: it is never on the disk."""
     pipe = Pipe()
     # Pictures are compressed already, and numbers hardly shrink.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
-        for path in paths:
-            facts = zipfile.ZipInfo.from_file(path, path.name)
-            with packed.open(facts, "w") as entry:
-                for chunk in read_chunks(path):
-                    entry.write(chunk)
-                    yield pipe.taken()
+        yield from zipped(packed, pipe, paths)
     yield pipe.taken()

@@ -97,7 +97,6 @@ class Guard:
         *,
         tokens: Sequence[str],
         hosts: Sequence[str],
-        origins: Sequence[str],
         observe: Callable[[str, int, float], None],
     ) -> None:
         """Guard an application.
@@ -106,12 +105,11 @@ class Guard:
             app: The application.
             tokens: Secrets of which requests must send one; none lets everybody in.
             hosts: Names of the server, besides its addresses and this machine's name.
-            origins: Web pages that may call it, besides its own.
             observe: Function that is called with route, status and seconds of each request.
         """
         self._app, self._observe = app, observe
         self._digests = [_digest(token.encode()) for token in tokens]
-        self._hosts, self._origins = frozenset(hosts), frozenset(origins)
+        self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
@@ -136,7 +134,7 @@ class Guard:
         if not self._is_own(host):
             raise Refusal(421, "this server does not go by this name: name it with --hosts")
         origin = headers.get("origin", "").lower()
-        if origin and origin not in self._origins and origin.partition("://")[2] != host.lower():
+        if origin and origin.partition("://")[2] != host.lower():
             raise Refusal(403, "web pages of other sites may not call this server")
         if self._digests and route_of(scope) not in OPEN_ROUTES and not self._is_known(headers):
             raise Refusal(

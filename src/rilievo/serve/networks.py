@@ -7,7 +7,11 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
+import numpy as np
+
+from rilievo.errors import RilievoError
 from rilievo.models.base import Inference, Model, WrappedModel
+from rilievo.models.engines import shrinking
 from rilievo.predicting.run import refined
 from rilievo.serve.refusals import GivenUp, stopping
 from rilievo.types import Photo, Prediction
@@ -94,6 +98,7 @@ class Networks:
         self._loader = ThreadPoolExecutor(1, "load")
         self._work: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._grown: set[str] = set()
         self.coming = 0
         """Photographs that are being decoded, and will be asked for soon."""
 
@@ -137,6 +142,18 @@ class Networks:
         self._waiting.append(_Waiting(variant, model, photo, future, is_wanted))
         self._arrival.set()
         return await future
+
+    async def give_back(self) -> None:
+        """Release the memory that batches of several photographs took, by a run of one."""
+        grown = [self._loaded[name] for name in self._grown if name in self._loaded]
+        self._grown.clear()
+
+        def run(model: Model) -> None:
+            with shrinking(), suppress(RilievoError):
+                model.infer([Photo(pixels=np.zeros((64, 64, 3), np.uint8))])
+
+        for model in grown:
+            await asyncio.get_running_loop().run_in_executor(self._pool, run, model)
 
     async def close(self) -> None:
         """Refuse what waits, and finish what runs."""
@@ -208,6 +225,8 @@ class Networks:
         self._observe(len(batch))
         loop, model = asyncio.get_running_loop(), batch[0].model
         photos = [each.photo for each in batch]
+        if len(batch) > 1:
+            self._grown.add(batch[0].variant.name)
         try:
             answers = await loop.run_in_executor(self._pool, model.infer, photos)
             answered = list(zip(batch, answers, strict=True))

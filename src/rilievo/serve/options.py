@@ -27,7 +27,7 @@ class ServeOptions(EngineOptions):
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Address": ("host", "port", "root_path", "proxies"),
-        "Access": ("token_file", "hosts", "origins", "urls"),
+        "Access": ("token_file", "hosts", "urls"),
         "Model": ("model", "offer", "device", "engine", "precision", "threads"),
         "Speed": ("batch", "window", "workers"),
         "Limits": (
@@ -57,8 +57,6 @@ class ServeOptions(EngineOptions):
     hosts: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = ""
     """Names under which clients reach the server, such as depth.example.org. Addresses in numbers,
     localhost and this machine's name are always taken."""
-    origins: Annotated[str, tyro.conf.arg(metavar="ORIGIN,...")] = ""
-    """Web pages that may call the server from a browser, such as https://example.org."""
     urls: Literal["off", "public"] = "off"
     """Whether a request may name the address of an image in place of sending it; public:
     addresses on the internet, never of the server's own network."""
@@ -97,9 +95,6 @@ class ServeOptions(EngineOptions):
         check_rules(self, _RULES)
         if self.root_path and (not self.root_path.startswith("/") or "//" in self.root_path):
             raise OptionError(f"--root-path begins with one '/', got '{self.root_path}'")
-        for origin in self.origin_names:
-            if "://" not in origin or origin.endswith("/"):
-                raise OptionError(f"--origins is like https://example.org, got '{origin}'")
 
     @property
     def is_private(self) -> bool:
@@ -115,11 +110,6 @@ class ServeOptions(EngineOptions):
     def host_names(self) -> tuple[str, ...]:
         """Names of ``--hosts``, in lower case."""
         return tuple(name.lower() for name in _listed(self.hosts))
-
-    @property
-    def origin_names(self) -> tuple[str, ...]:
-        """Origins of ``--origins``, in lower case."""
-        return tuple(name.lower() for name in _listed(self.origins))
 
     @property
     def offered(self) -> tuple[str, ...]:

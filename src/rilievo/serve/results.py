@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import cast
 
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from rilievo.calibration.readings import Pixel, value_at
@@ -99,47 +101,39 @@ def file_answer(result: Result, written: Written, seconds: float | int) -> Respo
     if result.remarks:
         remarks = one_line(" | ".join(result.remarks)).encode("ascii", "replace").decode()
         headers["X-Remarks"] = remarks[:_LONGEST_REMARKS]
-    if written.content is not None:
-        return Response(written.content, media_type=written.media_type, headers=headers)
     if written.size is not None:
         headers["Content-Length"] = str(written.size)
-    return _FilesResponse(written, headers, seconds)
+    return TimedResponse(
+        written.chunks(),
+        headers=headers,
+        media_type=written.media_type,
+        seconds=seconds,
+        tidy=written.remove,
+    )
 
 
-class _FilesResponse(Response):
-    """Files that are removed when they are sent, or when the client leaves or is too slow."""
+class TimedResponse(StreamingResponse):
+    """Pieces sent within a time; what they are made of is removed at the end, however it comes."""
 
-    def __init__(self, written: Written, headers: dict[str, str], seconds: float | int) -> None:
-        super().__init__(None, headers=headers, media_type=written.media_type)
-        self._written, self._seconds = written, seconds
-        if written.size is None:  # a zip is as long as it becomes
-            del self.headers["content-length"]
+    def __init__(
+        self,
+        pieces: Iterator[bytes] | AsyncIterator[bytes],
+        *,
+        headers: Mapping[str, str],
+        media_type: str,
+        seconds: float | int,
+        tidy: Callable[[], None],
+    ) -> None:
+        super().__init__(pieces, headers=headers, media_type=media_type)
+        self._seconds, self._tidy = seconds, tidy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them, until the client leaves."""
+        pieces = cast("AsyncGenerator[bytes]", self.body_iterator)
         try:
-            async with asyncio.timeout(self._seconds):
-                await self._send(receive, send)
+            async with asyncio.timeout(self._seconds), aclosing(pieces):
+                await super().__call__(scope, receive, send)
         except TimeoutError:
             return  # the connection is closed, as the answer is not complete
         finally:
-            await run_in_threadpool(self._written.remove)
-
-    async def _send(self, receive: Receive, send: Send) -> None:
-        head = {"type": "http.response.start", "status": self.status_code}
-        await send({**head, "headers": self.raw_headers})
-        left = asyncio.ensure_future(disconnected(receive))
-        pieces = self._written.chunks()
-        try:
-            while (piece := await run_in_threadpool(next, pieces, None)) is not None:
-                if left.done():
-                    return
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            left.cancel()
-
-
-async def disconnected(receive: Receive) -> None:
-    """Wait until the client leaves."""
-    while (await receive())["type"] != "http.disconnect":
-        continue
+            self._tidy()

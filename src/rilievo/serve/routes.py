@@ -7,7 +7,6 @@ from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -16,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from rilievo.measure.terms import measure_points, measured_record
 from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names, read_asked
-from rilievo.serve.files import ACCEPTED, JSON
+from rilievo.serve.files import JSON
 from rilievo.serve.guard import Guard, Refused
 from rilievo.serve.openapi import document
 from rilievo.serve.refusals import GivenUp, Refusal, in_request_words
@@ -47,7 +46,6 @@ def application(
     service: Service, tokens: tuple[str, ...] = (), extension: Extension | None = None
 ) -> ASGIApp:
     """The server as an ASGI application."""
-    options = service.options
 
     async def stream_endpoint(websocket: WebSocket) -> None:
         await stream(websocket, service)
@@ -69,21 +67,11 @@ def application(
         exception_handlers={HTTPException: _unknown_route},
     )
     app.router.redirect_slashes = False
-    guarded: ASGIApp = Guard(
+    return Guard(
         app,
         tokens=tokens,
-        hosts=options.host_names,
-        origins=options.origin_names,
+        hosts=service.options.host_names,
         observe=_observer(service, {getattr(route, "path", "") for route in routes}),
-    )
-    if not options.origin_names:
-        return guarded
-    return CORSMiddleware(
-        guarded,
-        allow_origins=list(options.origin_names),
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type"],
-        expose_headers=["X-Depth-Kind", "X-Remarks", "Retry-After"],
     )
 
 
@@ -119,11 +107,11 @@ async def _predict(service: Service, request: Request) -> Response:
     # What can be refused without the image is refused before it is sent.
     asked = read_asked(PredictAsked, request.query_params.multi_items(), {})
     client = client_of(request)
-    upload = await _uploaded(service, request, client, _outputs(request, asked))
+    upload = await _uploaded(service, request, client, output_names(asked.save))
     try:
         asked = read_asked(PredictAsked, request.query_params.multi_items(), upload.fields)
         upload = await _image(service, asked.url, upload, client)
-        outputs, points = _outputs(request, asked), asked.points()
+        outputs, points = output_names(asked.save), asked.points()
         _ = asked.options(), asked.saving(), service.offered.named(asked.model)
     except BaseException:
         upload.close()
@@ -220,22 +208,6 @@ async def _image(service: Service, url: str, upload: Upload, client: str) -> Upl
         raise Refusal(400, "there is an image and the address of another: send one of the two")
     upload.close()
     return await service.fetched(url, client)
-
-
-def _outputs(request: Request, asked: PredictAsked) -> tuple[str, ...]:
-    """Outputs of the parameter ``save``; without it, the one that the Accept header likes best."""
-    if asked.save is not None:
-        return output_names(asked.save)
-    header = request.headers.get("accept", "*/*")
-    found: list[tuple[float, int, str]] = []
-    for place, part in enumerate(header.split(",")):
-        kind, *parameters = (each.strip().lower() for each in part.split(";"))
-        weight = next((each[2:] for each in parameters if each.startswith("q=")), "1")
-        if kind in ACCEPTED and weight.replace(".", "", 1).isdecimal() and float(weight) > 0:
-            found.append((-float(weight), place, ACCEPTED[kind]))
-    if not found:
-        raise Refusal(406, f"no output of this type; there are {', '.join(ACCEPTED)}")
-    return (min(found)[2],)
 
 
 async def left(request: Request) -> None:

@@ -110,6 +110,8 @@ class Service:
             new = self.jobs.begun - seen
             if new >= _TIDY_REQUESTS or (new and not self.jobs.at_work):
                 seen = self.jobs.begun
+                if not self.jobs.at_work:
+                    await self.networks.give_back()
                 await self.in_worker(give_back)
 
     async def close(self) -> None:

@@ -14,15 +14,11 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from rilievo.errors import NoDepthError
-from rilievo.io.colour import colourise
-from rilievo.io.formats.colour import picture_range
-from rilievo.io.formats.png16 import coding_of, encode
 from rilievo.io.photo import read_photo
-from rilievo.io.writing import SaveOptions, with_nan
+from rilievo.io.writing import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.options import PredictOptions
@@ -33,9 +29,7 @@ from rilievo.serve.refusals import GivenUp, busy
 from rilievo.serve.service import Service
 from rilievo.serve.turns import client_name
 from rilievo.serve.uploads import NamedImage
-from rilievo.types import DepthKind, DepthMap, Photo
-
-_QUALITY = 85
+from rilievo.types import DepthKind, Photo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +42,7 @@ class Answer:
 
 def options_of(asked: StreamAsked) -> PredictOptions:
     """The same as options of ``rilievo predict``, checked by its rules."""
-    return PredictOptions(camera=asked.camera, fov=asked.fov, colour_map=asked.colour_map)
+    return PredictOptions(camera=asked.camera, fov=asked.fov)
 
 
 def read_frame(content: bytes, options: PredictOptions, *, max_pixels: int) -> Photo:
@@ -57,40 +51,17 @@ def read_frame(content: bytes, options: PredictOptions, *, max_pixels: int) -> P
     return with_camera(photo, options.given_camera, options.fov)
 
 
-def answer_frame(model: Model, inference: Inference, photo: Photo, asked: StreamAsked) -> Answer:
-    """Bring an answer to the frame's size and into the format of the stream."""
+def answer_frame(model: Model, inference: Inference, photo: Photo) -> Answer:
+    """Bring an answer to the frame's size, as the bytes of an npy file."""
     depth = model.finish(inference, photo).depth_or_none
     if depth is None:
         raise NoDepthError("this model gives no depth: a stream is of depth")
     height, width = depth.shape
     unit = "metre" if depth.kind is DepthKind.METRIC else "arbitrary"
     facts = {"kind": depth.kind.value, "unit": unit, "width": width, "height": height}
-    if asked.format == "jpeg":
-        return Answer(facts=facts, content=_jpeg(depth, asked.colour_map))
-    if asked.format == "png16":
-        return _png16(depth, facts)
     stream = BytesIO()
     np.save(stream, with_nan(depth.values, depth.valid), allow_pickle=False)
     return Answer(facts=facts, content=stream.getvalue())
-
-
-def _jpeg(depth: DepthMap, colour_map: str) -> bytes:
-    options = SaveOptions(colour_map=colour_map)
-    limits = picture_range(depth, options)
-    picture = colourise(depth, colour_map=colour_map, limits=limits, what=options.draw)
-    stream = BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=_QUALITY)
-    return stream.getvalue()
-
-
-def _png16(depth: DepthMap, facts: Mapping[str, object]) -> Answer:
-    inside = depth.values[depth.valid]
-    low, high = (float(inside.min()), float(inside.max())) if inside.size else (1.0, 1.0)
-    coding = coding_of(depth.kind, low, high)
-    stream = BytesIO()
-    Image.fromarray(encode(depth, coding)).save(stream, "PNG", compress_level=1)
-    said = {**facts, "scale": coding.scale, "offset": coding.offset, "invalid": 0}
-    return Answer(facts=said, content=stream.getvalue())
 
 
 _IDLE_SECONDS = 60.0
@@ -173,7 +144,7 @@ def check_streams(service: Service, client: str) -> None:
 
 class _Stream:
     def __init__(self, websocket: WebSocket, service: Service, asked: StreamAsked) -> None:
-        self._socket, self._service, self._asked = websocket, service, asked
+        self._socket, self._service = websocket, service
         self._options = options_of(asked)
         self._frames = _Frames(newest=asked.frames == "newest")
         # Borders that come and go between frames would make depth jump.
@@ -246,4 +217,4 @@ class _Stream:
         photo = await service.decode(lambda: read_frame(content, options, max_pixels=max_pixels))
         inference = await service.networks.infer(self._variant, photo)
         model = await service.networks.model(self._variant)
-        return await service.in_worker(lambda: answer_frame(model, inference, photo, self._asked))
+        return await service.in_worker(lambda: answer_frame(model, inference, photo))

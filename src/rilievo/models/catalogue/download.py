@@ -45,19 +45,15 @@ def find_files(entry: Entry) -> list[Path] | None:
     return None if None in found else [path for path in found if path is not None]
 
 
-def fetch_files(entry: Entry, *, offline: bool = False) -> list[Path]:
+def fetch_files(entry: Entry) -> list[Path]:
     """Files of a model, the graph first; missing ones are downloaded.
 
     The licence is printed to standard error before the first download.
-
-    Args:
-        entry: Catalogue entry of the model.
-        offline: Whether to refuse downloads, as ``HF_HUB_OFFLINE=1`` does.
     """
     found = find_files(entry)
     if found is not None:
         return found
-    if offline or is_offline():
+    if is_offline():
         raise ModelError(
             f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads "
             f"are switched off; download it where they are allowed: "

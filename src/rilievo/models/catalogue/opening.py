@@ -21,7 +21,6 @@ from rilievo.models.conversion.agreement import check_limits, compare_answers, e
 from rilievo.models.conversion.store import FP32, INT8, folder
 from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions
 from rilievo.models.hashes import check, remember, sha256
-from rilievo.models.trial import open_faster
 from rilievo.version import VERSION
 
 Open = Callable[[Path, LoadOptions], Model]
@@ -99,7 +98,7 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
 
     if options.precision == INT8:
         return open_int8(card.name, files, options, weights, open_model)
-    return open_faster(lambda chosen: open_model(files[0], chosen), files[0], options, weights)
+    return open_model(files[0], options)
 
 
 def combined(digests: Sequence[str]) -> str:

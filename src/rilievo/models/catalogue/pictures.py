@@ -28,6 +28,8 @@ from rilievo.types import Setting
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DEPTH = "predicted_depth"
 _HALF = (0.5, 0.5, 0.5)
+_SIDE = 1536
+_FOCAL = "focallength_px"
 PREPARATIONS: Mapping[str, Preparation] = {
     "depth-anything-v2": Preparation(
         sizing=Sizing(rule=Rule.SHORTEST_EDGE, height=518, width=518, multiple=14),
@@ -41,6 +43,12 @@ PREPARATIONS: Mapping[str, Preparation] = {
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
     ),
+    "depth-pro": Preparation(
+        sizing=Sizing(rule=Rule.FIXED, height=_SIDE, width=_SIDE),
+        resampling=Resampling.BILINEAR_POINTS,
+        mean=_HALF,
+        std=_HALF,
+    ),
     "dpt": Preparation(
         sizing=Sizing(rule=Rule.FIXED, height=384, width=384),
         resampling=Resampling.BICUBIC,
@@ -48,7 +56,7 @@ PREPARATIONS: Mapping[str, Preparation] = {
         std=_HALF,
     ),
 }
-"""Preparation of each family of inverse depth."""
+"""Preparation of each family."""
 
 
 class Graph:
@@ -126,9 +134,38 @@ class PictureModel(PreparedModel):
         return {"depth": self.graph.maps(answers, name, count)}
 
 
+class DepthProModel(PictureModel):
+    """A Depth Pro graph (Bochkovskii et al. 2024): metres and the focal length of any photograph.
+
+    Input: pixels in -1..1, resized bilinearly without antialiasing. Outputs: ``predicted_depth`` in
+    metres for the focal length that it sees, and that focal length, ``focallength_px``, in pixels
+    of its input. Depth is proportional to the focal length over the width, so a known focal length
+    corrects it.
+    """
+
+    needs_focal = True
+
+    def read(self, answers: Arrays, count: int) -> Arrays:
+        """Read depth, for a focal length equal to the photograph's width, and the field of view."""
+        depth = self.graph.maps(answers, DEPTH, count)
+        focal = answers.get(_FOCAL)
+        if focal is None or focal.size != count:
+            raise ModelError(
+                f"model '{self.card.name}': the network has no output '{_FOCAL}' of {count} numbers"
+            )
+        focal = focal.reshape(count)
+        if not (np.isfinite(focal) & (focal > 0)).all():
+            raise ModelError(
+                f"model '{self.card.name}' returned a focal length of {focal.min():g} pixels"
+            )
+        fov = np.degrees(2 * np.arctan(_SIDE / 2 / focal)).astype(np.float32)
+        return {"depth": depth / (focal / np.float32(_SIDE))[:, None, None], "fov": fov}
+
+
 def open_model(
     path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str
 ) -> PictureModel:
     """Open a published file of one of the families in ``PREPARATIONS``."""
-    preparation = PREPARATIONS[card.name.partition("/")[0]]
-    return PictureModel(path, options, card, preparation, weights_sha256=weights_sha256)
+    family = card.name.partition("/")[0]
+    made = DepthProModel if family == "depth-pro" else PictureModel
+    return made(path, options, card, PREPARATIONS[family], weights_sha256=weights_sha256)

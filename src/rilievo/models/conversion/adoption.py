@@ -13,16 +13,14 @@ from rilievo.errors import MissingExtraError, ModelError
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.conversion.foreign import ForeignModel, Statement
 from rilievo.models.conversion.onnx_file import compare, describe
-from rilievo.models.engines import INPUT
+from rilievo.models.engines import INPUT, first_line
 from rilievo.models.onnx import OnnxFacts
 from rilievo.models.preparation import Rule
-from rilievo.models.providers import first_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 _PREFIX = "network/"  # avoids clashes between the network's names and ours
-_SQUEEZE_HAS_INPUT = 13  # operator set from which axes are an input rather than an attribute
 
 
 def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
@@ -66,7 +64,7 @@ def _wrap(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> Non
     graph = network.graph
     theirs, answer = _PREFIX + foreign.input, _PREFIX + foreign.output
     nodes, constants = _normalising(foreign, theirs)
-    behind, more = _behind(answer, axis, _operator_set(network))
+    behind, more = _behind(answer, axis)
     inner = [*nodes, *graph.node, *behind]
     del graph.node[:]
     graph.node.extend(inner)
@@ -106,20 +104,15 @@ def _normalising(foreign: ForeignModel, theirs: str) -> tuple[list["NodeProto"],
     return nodes, constants
 
 
-def _behind(answer: str, axis: int | None, operators: int) -> tuple[list["NodeProto"], list[Any]]:
+def _behind(answer: str, axis: int | None) -> tuple[list["NodeProto"], list[Any]]:
     from onnx import TensorProto, helper, numpy_helper
 
     if axis is None:
         return [helper.make_node("Cast", [answer], ["depth"], to=TensorProto.FLOAT)], []
     cast = helper.make_node("Cast", [answer], ["answer"], to=TensorProto.FLOAT)
-    if operators < _SQUEEZE_HAS_INPUT:
-        return [cast, helper.make_node("Squeeze", ["answer"], ["depth"], axes=[axis])], []
-    axes = numpy_helper.from_array(np.array([axis], np.int64), "channel")
-    return [cast, helper.make_node("Squeeze", ["answer", "channel"], ["depth"])], [axes]
-
-
-def _operator_set(network: "ModelProto") -> int:
-    return next(each.version for each in network.opset_import if each.domain in ("", "ai.onnx"))
+    # The same in all sets of operators, unlike Squeeze.
+    first = numpy_helper.from_array(np.array(0, np.int64), "channel")
+    return [cast, helper.make_node("Gather", ["answer", "channel"], ["depth"], axis=axis)], [first]
 
 
 def _squeezed_axis(path: Path, foreign: ForeignModel) -> int | None:

@@ -11,9 +11,8 @@ from jaxtyping import Shaped, UInt8
 
 from rilievo.errors import MissingExtraError, ModelError, RilievoError
 from rilievo.io.photo import read_photo
-from rilievo.models.engines import INPUT
+from rilievo.models.engines import INPUT, first_line
 from rilievo.models.preparation import Preparation
-from rilievo.models.providers import first_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto

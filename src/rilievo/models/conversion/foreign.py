@@ -8,10 +8,10 @@ from jaxtyping import Shaped
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.card import ModelCard
+from rilievo.models.engines import device_of, first_line, inference_session
 from rilievo.models.hashes import sha256
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.models.prepared import Arrays, PreparedModel
-from rilievo.models.providers import device_of, first_line, inference_session
 from rilievo.types import DepthKind
 
 
@@ -29,9 +29,6 @@ class Statement:
             scales to height and to width the one nearer to 1 is taken. None always resizes to
             ``size``.
         resampling: Filter for resizing photographs.
-        layout: Layout of the input, nchw or nhwc; None reads it from the graph.
-        input: Name of the input for photographs; None if there is only one.
-        output: Name of the depth output; None if there is only one.
         licence: Licence of the weights.
         name: Name of the model in results; None takes the file's name.
     """
@@ -43,9 +40,6 @@ class Statement:
     size: tuple[int, int] | None = None
     multiple: int | None = None
     resampling: Resampling = Resampling.BILINEAR
-    layout: str | None = None
-    input: str | None = None
-    output: str | None = None
     licence: str = "not stated"
     name: str | None = None
 
@@ -64,14 +58,14 @@ class ForeignModel(PreparedModel):
         session = inference_session(path, device, threads)
         self._session, self.statement = session, statement
         inputs = {each.name: each for each in session.get_inputs()}
-        self.input = _named(path, "input", list(inputs), statement.input)
-        self.output = _named(
-            path, "output", [each.name for each in session.get_outputs()], statement.output
-        )
         if len(inputs) > 1:
             raise ModelError(
                 f"{path}: expected a network with one input, it has {', '.join(inputs)}"
             )
+        [self.input] = inputs
+        outputs = [each.name for each in session.get_outputs()]
+        # Networks with further outputs call this one so, or put it first.
+        self.output = "depth" if "depth" in outputs else outputs[0]
         shape = inputs[self.input].shape
         self.dims = tuple(each if isinstance(each, int) else None for each in shape)
         self.type = _TYPES.get(inputs[self.input].type)
@@ -80,7 +74,7 @@ class ForeignModel(PreparedModel):
                 f"{path}: a picture goes to numbers of (batch, 3, height, width) or (batch, "
                 f"height, width, 3), input '{self.input}' is {inputs[self.input].type} {shape}"
             )
-        self.layout = _layout(path, self.dims, statement.layout)
+        self.layout = "nhwc" if self.dims[3] == 3 and self.dims[1] != 3 else "nchw"
         self.preparation = _preparation(path, self.dims, self.layout, statement)
         self.card = _card(path, statement)
         self.weights_sha256 = sha256(path)
@@ -119,31 +113,6 @@ def _as_maps(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
     if answer.ndim == 4:
         answer = answer[:, 0] if answer.shape[1] == 1 else answer[..., 0]
     return answer.astype(np.float32)
-
-
-def _named(path: Path, what: str, names: list[str], given: str | None) -> str:
-    if given is None and len(names) > 1:
-        raise OptionError(
-            f"{path}: it has the {what}s {', '.join(names)}; choose one with --onnx-{what}"
-        )
-    if given is not None and given not in names:
-        raise OptionError(f"{path}: it has no {what} '{given}'; it has {', '.join(names)}")
-    return names[0] if given is None else given
-
-
-def _layout(path: Path, dims: tuple[int | None, ...], given: str | None) -> str:
-    possible = [name for name, axis in (("nchw", 1), ("nhwc", 3)) if dims[axis] in (3, None)]
-    if given is not None and given not in ("nchw", "nhwc"):
-        raise OptionError(f"--layout is nchw or nhwc, got '{given}'")
-    told = [name for name, axis in (("nchw", 1), ("nhwc", 3)) if dims[axis] == 3]
-    if given is None and len(told) == 1:
-        return told[0]
-    if given is None and possible:
-        raise OptionError(f"{path}: its input is {dims}; give it with --layout")
-    if given is None or given not in possible:
-        wanted = given or "of 3 colours"
-        raise OptionError(f"{path}: its input is {dims}, not {wanted}")
-    return given
 
 
 def _preparation(

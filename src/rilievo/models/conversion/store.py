@@ -39,7 +39,6 @@ from rilievo.models.engines import (
 from rilievo.models.hashes import sha256
 from rilievo.models.onnx import FORMAT, OnnxModel
 from rilievo.models.prepared import PreparedModel
-from rilievo.models.trial import open_faster
 from rilievo.types import Setting
 from rilievo.version import VERSION
 
@@ -130,8 +129,7 @@ def open_origin(origin: Origin, choice: Choice) -> PreparedModel:
         return origin.make(options)
     if choice.usual and _refusal(_key(origin, _file_precision(options))).is_file():
         return origin.make(replace(options, engine=TORCH))
-    if choice.usual and options.engine == ONNX_ENGINES[0]:
-        options = replace(options, engine=AUTO)
+
     try:
         return _open_converted(origin, options)
     except _NotConvertedError as error:
@@ -173,17 +171,13 @@ def _is_whole(path: Path, digest: str) -> bool:
 
 def _open(path: Path, origin: Origin, options: LoadOptions) -> OnnxModel:
     int8 = _file_precision(options) == INT8
-
-    def load(chosen: LoadOptions) -> OnnxModel:
-        return OnnxModel(
-            path,
-            replace(chosen, precision=FP32) if int8 else chosen,
-            origin.card,
-            weights_sha256=origin.weights_sha256,
-            settings={"precision": options.precision, **origin.settings},
-        )
-
-    return open_faster(load, path, options, path.stem)
+    return OnnxModel(
+        path,
+        replace(options, precision=FP32) if int8 else options,
+        origin.card,
+        weights_sha256=origin.weights_sha256,
+        settings={"precision": options.precision, **origin.settings},
+    )
 
 
 def _file_precision(options: LoadOptions) -> str:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import MissingExtraError, ModelError
-from rilievo.models.engines import INPUT
-from rilievo.models.providers import first_line
+from rilievo.models.engines import INPUT, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

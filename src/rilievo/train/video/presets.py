@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rilievo.errors import OptionError, suggest
-from rilievo.models.embedded_cards import SMALL, TINY
+from rilievo.models.card import SMALL, TINY
 from rilievo.train.differences import Difference, changed, find_differences
 from rilievo.train.video.config import (
     SourceKind,

@@ -18,9 +18,9 @@ from rilievo.io.limits import printable
 from rilievo.io.page.relief import asset
 from rilievo.measure.terms import Terms, terms_of
 from rilievo.models import load_model
-from rilievo.models.catalogue.depth_pro import DepthProModel
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.moge import MogeModel
+from rilievo.models.catalogue.pictures import DepthProModel
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.hashes import sha256
 from rilievo.models.onnx import OnnxModel
