@@ -20,7 +20,7 @@ test: $(VENV)/test lint
 .PHONY: test-all
 test-all: $(VENV)/test lint
 	$(BIN)/python -m pytest -n auto --hypothesis-profile thorough \
-	    --jaxtyping-packages=rilievo,scenes,beartype.beartype
+	    --jaxtyping-packages=rilievo,scenes,checked_types.checked
 	$(MAKE) test-kernels
 
 # FiftyOne is 1.1 GB with a database of its own, so `test` leaves it out and skips what needs it.

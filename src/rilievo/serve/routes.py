@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,6 +31,7 @@ _CLIENT_LEFT = 499
 """Status that nobody reads, for the counters."""
 
 
+@runtime_checkable
 class Extension(Protocol):
     """Further routes, and what runs beside them."""
 

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
@@ -53,6 +53,7 @@ class MotionUse:
     measures: bool = False
 
 
+@runtime_checkable
 class DepthOf(Protocol):
     """Depth of targets by another network."""
 
