@@ -1,4 +1,4 @@
-"""Reads the file of a sweep: TOML, or YAML with the same names."""
+"""The file of a sweep: TOML, or YAML with the same names."""
 
 import json
 import tomllib
@@ -34,13 +34,14 @@ def read_sweep(path: Path) -> SweepConfig:
         _refuse_unknown(SweepConfig, table, where)
         return from_json(SweepConfig, json.dumps(table))
     except NotThisRecord as error:
+        # Errors name a field as it.seeds; here the file's path stands before it.
         raise InputError(f"{where}: {str(error).replace('it.', '', 1)}") from error
     except OptionError as error:
         raise InputError(f"{where}: {error}") from error
     except RilievoError:
         raise
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{where}: holds what no sweep has: {error}") from error
+        raise InputError(f"{where}: is no valid sweep: {error}") from error
 
 
 def _table(path: Path) -> dict[str, Any]:
@@ -51,9 +52,9 @@ def _table(path: Path) -> dict[str, Any]:
         table = _toml(text) if path.suffix == ".toml" else _yaml(text)
     except (ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
-        raise InputError(f"{path}: is not TOML or YAML as it should be: {line}") from (error)
+        raise InputError(f"{path}: is no valid TOML or YAML: {line}") from error
     if not isinstance(table, dict):
-        raise InputError(f"{path}: is no table of names and values")
+        raise InputError(f"{path}: holds no names with values, such as 'data' and 'backbones'")
     return table
 
 
