@@ -247,7 +247,11 @@ async def left(request: Request) -> None:
 
 def _unknown_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for it"
-    lines = {404: "no such address; /openapi.json lists those there are", 405: "no such method"}
+    allowed = (error.headers or {}).get("Allow", "others")
+    lines = {
+        404: "no such address; /openapi.json lists those there are",
+        405: f"no method {request.method} here, but {allowed}",
+    }
     line = lines.get(error.status_code, "the request cannot be read")
     return Refused(Refusal(error.status_code, line, error.headers))
 
