@@ -159,6 +159,7 @@ def test_examples_are_understood(
         ("predict a.jpg --sav=x", "no option --sav: did you mean '--save'"),
         ("predict a.jpg --qqqq", "no option --qqqq; 'rilievo predict --help'"),
         ("predict a.jpg -o", "--output is given without FOLDER"),
+        ("markers -o page.pdf", "missing: PAGE.pdf|PAGE.png"),
         ("predict a.jpg --sharp x", "--sharp is on or off, got 'x'"),
         ("predict a.jpg --tile x", "--tile is a whole number, got 'x'"),
         ("serve --port abc", "--port is a whole number, got 'abc'"),
