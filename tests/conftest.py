@@ -76,6 +76,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
+def types_unchecked(request: pytest.FixtureRequest) -> None:
+    """Skip a test that passes wrong types, where they are checked before the function sees them."""
+    if request.config.getoption("jaxtyping_packages", default=None):
+        pytest.skip("types are checked at every call")
+
+
+@pytest.fixture
 def closed_port() -> Iterator[int]:
     """A port of this machine that refuses every connection, as nobody listens there."""
     with socket.socket() as held:

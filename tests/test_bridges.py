@@ -9,7 +9,7 @@ from rilievo.geometry.surface import mesh
 from scenes import make_textures, render
 
 K = np.array([[60.0, 0, 19.5], [0, 60.0, 14.5], [0, 0, 1]])
-ALL = Cut(grazing=0, jump=1e6)
+ALL = Cut(grazing=0.0, jump=1e6)
 """Tears nothing."""
 
 

@@ -1,11 +1,11 @@
 """Recalibration of an embedded model's confidence: ``python tools/recalibrate.py``.
 
 A network learns the expected error of its depth mostly from frames that it was trained on, and
-there its errors are small. Where the slopes of its depth disagree with the normals that it predicts
-beside, it is wrong more often than it says. Four numbers make one confidence of both: logistic
-regression of "right within a factor of 1.25" on frames with known depth that it was not trained on:
-photographs, and rendered scenes for views that the photographs lack. They become part of the ONNX
-file; depth and normals stay as they are.
+there its errors are small. It errs more often where the slopes of its depth disagree with its
+normals. A logistic regression combines both into the chance that depth is right within a factor of
+1.25. It is fitted on frames with known depth that the network was not trained on: photographs, and
+rendered scenes for views that the photographs lack. Its four numbers become part of the ONNX file;
+depth and normals stay as they are.
 """
 
 import sys
@@ -45,12 +45,12 @@ _PIXELS_A_FRAME = 2000
 
 
 class Recalibration(nn.Module):
-    """Confidence of both: what the network says, and how far its depth and normals agree."""
+    """Confidence from the network's own, and from the agreement of its depth and normals."""
 
     weights: Tensor
 
     def __init__(self, weights: Sequence[float] = (1.0, 0.0, 0.0, 0.0)) -> None:
-        """Take the factors of the three evidences, and the constant."""
+        """Take the factors of the three rows of ``evidence``, and the constant."""
         super().__init__()
         self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32))
 
@@ -65,8 +65,8 @@ class Recalibration(nn.Module):
         pad = _WINDOW // 2
         near = F.avg_pool2d(angle, _WINDOW, 1, pad, count_include_pad=False)
         whole = angle.mean(dim=(2, 3), keepdim=True).expand_as(near)
-        said = confidence.clamp(0.01, 0.999)
-        odds = torch.log(said / (1 - said))[:, None]
+        chance = confidence.clamp(0.01, 0.999)
+        odds = torch.log(chance / (1 - chance))[:, None]
         return torch.cat([odds, double(torch.log(torch.cat([near, whole], 1) + _LEAST))], dim=1)
 
     def forward(
@@ -102,8 +102,8 @@ def disagreement(
     columns = (torch.arange(0, width, 2, device=depth.device) - (width - 1) / 2) / focal
     rows = (torch.arange(0, height, 2, device=depth.device) - (height - 1) / 2) / focal
     ahead = -1 - columns * across - rows[:, None] * down
-    mine = torch.stack([across, down, ahead], dim=1)
-    return 1 - (F.normalize(mine, dim=1) * normals[:, :, ::2, ::2]).sum(dim=1)
+    implied = torch.stack([across, down, ahead], dim=1)
+    return 1 - (F.normalize(implied, dim=1) * normals[:, :, ::2, ::2]).sum(dim=1)
 
 
 class Sampled(NamedTuple):
@@ -137,11 +137,11 @@ def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[
         np.concatenate([each.evidence for each in sampled]),
         np.concatenate([each.right for each in sampled]),
     )
-    told = {key: value for key, value in model.metadata.items() if key != ONNX_KEY}
+    metadata = {key: value for key, value in model.metadata.items() if key != ONNX_KEY}
     with replacing(target) as part:
         _append(source, part, Recalibration([float(each) for each in weights]))
         numbers = " ".join(f"{each:.4f}" for each in weights)
-        set_metadata(part, {**told, RECALIBRATED: numbers})
+        set_metadata(part, {**metadata, RECALIBRATED: numbers})
         append_sum(part)
     return weights
 
@@ -161,20 +161,20 @@ def fit_logistic(
     small = 1e-6 * len(inputs) * np.eye(len(weights))
     for _ in range(30):
         chance = 1 / (1 + np.exp(-inputs @ weights))
-        slope = inputs.T @ (right - chance) - small @ weights
-        bend = (inputs * (chance * (1 - chance))[:, None]).T @ inputs + small
-        weights += np.linalg.solve(bend, slope)
+        gradient = inputs.T @ (right - chance) - small @ weights
+        hessian = (inputs * (chance * (1 - chance))[:, None]).T @ inputs + small
+        weights += np.linalg.solve(hessian, gradient)
     return weights
 
 
 def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampled]:
-    """Run the network on the frames, at the size of its area."""
+    """Run the network on the frames, and sample pixels with known depth."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
     if tuple(each.name for each in session.get_outputs()) != _OUTPUTS or not area:
         raise InputError(f"{printable(source)}: no embedded network, with {', '.join(_OUTPUTS)}")
-    random, judge = np.random.default_rng(0), Recalibration()
+    random, plain = np.random.default_rng(0), Recalibration()
     for frame in frames:
         image = Image.fromarray(frame.image)
         scale = (area / (image.width * image.height)) ** 0.5
@@ -183,7 +183,7 @@ def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampl
             for side in (image.width, image.height)
         )
         pixels = np.asarray(image.resize((width, height), Image.Resampling.BOX))[None]
-        depth, normals, said = map(torch.from_numpy, session.run(None, {"image": pixels}))
+        depth, normals, confidence = map(torch.from_numpy, session.run(None, {"image": pixels}))
         rows = (np.arange(height) + 0.5) * image.height // height
         columns = (np.arange(width) + 0.5) * image.width // width
         place = np.ix_(rows.astype(int), columns.astype(int))
@@ -192,21 +192,21 @@ def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampl
         if not off.size:
             continue
         chosen = random.choice(off.size, min(off.size, _PIXELS_A_FRAME), replace=False)
-        evidence = judge.evidence(depth, normals, said)[0].numpy()[:, valid]
+        evidence = plain.evidence(depth, normals, confidence)[0].numpy()[:, valid]
         right = np.abs(off - np.median(off)) < _NEAR
         yield Sampled(evidence.T[chosen].astype(np.float64), right[chosen])
 
 
-def _append(source: Path, target: Path, judge: Recalibration) -> None:
+def _append(source: Path, target: Path, recalibration: Recalibration) -> None:
     """Join the recalibration to the network in one graph."""
     import onnx
 
     network, maps = onnx.load(str(source)), {0: "batch", 1: "height", 2: "width"}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # constants that the exporter does not fold
-        path = Path(folder) / "judge.onnx"
+        path = Path(folder) / "recalibration.onnx"
         torch.onnx.export(
-            judge.eval(),
+            recalibration.eval(),
             (torch.ones(1, 64, 96), torch.ones(1, 3, 64, 96), torch.full((1, 64, 96), 0.5)),
             str(path),
             input_names=list(_OUTPUTS),

@@ -212,7 +212,7 @@ def test_what_does_not_go_with_the_model_is_refused(
     for name, options, words in (
         (folder, ExportOptions(kind="affine", size=(50, 70)), "multiples of 14"),
         (folder, ExportOptions(kind="affine", mean=(0.0, 0.0, 0.0)), "says itself how"),
-        ("rilievo/small", ExportOptions(size=(64, 64)), "sizes of an ONNX file are as they are"),
+        ("rilievo/small", ExportOptions(size=(64, 64)), "an ONNX file keeps its sizes"),
         ("rilievo/smal", ExportOptions(), "did you mean"),
         (folder, ExportOptions(), "--kind"),
         (

@@ -86,6 +86,7 @@ def test_tensors_are_taken_as_they_are() -> None:
     assert np.abs(half.astype(int) - PIXELS).max() <= 1
 
 
+@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(
     ("image", "says"),
     [
@@ -156,6 +157,7 @@ def test_known_distances_and_cameras_have_short_forms() -> None:
     assert length.measure((40, 50), (90, 60)).value == pytest.approx(0.2, rel=1e-3)
 
 
+@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(
     "options",
     [

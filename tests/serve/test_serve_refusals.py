@@ -52,7 +52,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/measure?save=npz", 400, "save"),
         ("/nothing", 404, "no such address"),
         ("/v1/predict/", 404, "no such address"),
-        ("/v1/models", 405, "no such method"),
+        ("/v1/models", 405, "no method POST here, but "),
     ],
 )
 def test_a_request_that_makes_no_sense(

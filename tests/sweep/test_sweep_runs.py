@@ -135,7 +135,7 @@ def test_the_command_says_the_table_and_that_cells_were_passed_over(
         ('root = "scenes"', "root = 3", "data.root is 3, expected a text"),
         ("seeds = 2", "seeds = [1, 1]", "two seeds of the sweep are the same"),
         ("seeds = 2", "seeds = 0", "a sweep has seeds, at least one"),
-        ("seeds = 2", "seeds = ", "is not TOML"),
+        ("seeds = 2", "seeds = ", "is no valid TOML"),
         ("limit = 3", 'input_crop = "nyu"', "no input_crop 'nyu'"),
         ("limit = 3", 'benchmarks = ["normals"]', "none of the benchmarks normals scores depth"),
     ],

@@ -62,14 +62,9 @@ def values_at_ends(depth: DepthMap, first: Pixel, second: Pixel) -> tuple[float,
     are extrapolated from its inner pixels. This is robust where people click on the border of an
     object. Elsewhere each end is read at its own pixel.
     """
-    places = place(depth, first), place(depth, second)
-    along = _along(depth, first, second)
-    if along is not None:
-        return along
-    for at, (row, column) in zip((first, second), places, strict=True):
-        if not depth.valid[row, column]:
-            raise CalibrationError(f"{at.name} lies on a pixel without depth: choose one beside it")
-    return value_at(depth, first), value_at(depth, second)
+    for end in (first, second):
+        place(depth, end)  # refuses one outside the image
+    return _along(depth, first, second) or (value_at(depth, first), value_at(depth, second))
 
 
 def _along(depth: DepthMap, first: Pixel, second: Pixel) -> tuple[float, float] | None:

@@ -61,7 +61,7 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple
 
 
 def of_array(
-    depth: Shaped[np.ndarray, "h w"], shape: tuple[int, int], unit: float | None
+    depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None
 ) -> tuple[KnownPoint, ...]:
     """Known points of an array of depth [m], or of counts with their unit."""
     points = _of_map(np.asarray(depth), shape, unit, "sparse")
@@ -178,7 +178,7 @@ def _listed(path: Path, shape: tuple[int, int]) -> Float64[np.ndarray, "n 3"]:
 
 
 def _of_map(
-    depth: Shaped[np.ndarray, "h w"], shape: tuple[int, int], unit: float | None, name: str
+    depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None, name: str
 ) -> Float64[np.ndarray, "n 3"]:
     if depth.ndim != 2 or not depth.size:
         raise InputError(f"{name}: has shape {depth.shape}, expected (height, width)")

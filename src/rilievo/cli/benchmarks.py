@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo benchmarks",
-        description="What benchmarks there are: dataset, crop, cap, alignment, averaging.",
+        description="Benchmarks to score by: dataset, crop, cap, alignment, averaging.",
         examples=(
             "rilievo benchmarks",
             "rilievo benchmarks kitti-eigen",

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo datasets",
-        description="What datasets can be read: where to get them, licence, size, layout.",
+        description="Datasets that can be read: where to get them, licence, size, layout.",
         examples=(
             "rilievo datasets",
             "rilievo datasets nyuv2",

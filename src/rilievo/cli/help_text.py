@@ -20,11 +20,11 @@ def help_of(command: type, *, prog: str, description: str, examples: Sequence[st
     lines += [*wrap(description, width), ""]
     if places:
         lines += ["Arguments:", *_entries(places, width), ""]
-    titles = dict.fromkeys(each.group for each in options if each.flags)
+    titles = [*dict.fromkeys(each.group for each in options if each.flags)] or ["Options"]
     for title in titles:
         members = [each for each in options if each.flags and each.group == title]
         lines += [f"{title}:", *_entries(members, width)]
-        lines += ["  -h, --help              Show this text." if title == [*titles][-1] else ""]
+        lines += ["  -h, --help              Show this text." if title == titles[-1] else ""]
     if examples:
         lines += ["", "Examples:", *(f"  {each}" for each in examples)]
     return "\n".join(line.rstrip() for line in lines)

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo probe",
-        description="What backbones know of depth and normals: a sweep of trained probes.",
+        description="Train and compare probes of depth and normals on many backbones.",
         examples=("rilievo probe sweep.toml",),
     )
     from rilievo.sweep.run import sweep_probes

@@ -80,7 +80,12 @@ def _near(word: str, options: Sequence[OptionFacts]) -> str:
 
 def _missing_value(said: str, options: Sequence[OptionFacts]) -> str | None:
     option = _of(re.match(r"Missing value for argument '([^']+)'", said), options)
-    return None if option is None else f"{_label(option)} is given without {option.metavar}"
+    if option is None:
+        return None
+    # An argument has no value where an option that does not exist stands in its place.
+    if not option.flags:
+        return f"missing: {option.metavar}"
+    return f"{option.flags[-1]} is given without {option.metavar}"
 
 
 def _choice(said: str, options: Sequence[OptionFacts]) -> str | None:

@@ -14,7 +14,8 @@ def main(arguments: Sequence[str]) -> int:
         ServeOptions,
         arguments,
         prog="rilievo serve",
-        description="Depth, normals, surfaces and measurements over HTTP.",
+        description="Depth, normals, surfaces and measurements over HTTP: POST a photograph to "
+        "/v1/predict; /openapi.json lists all addresses and parameters.",
         examples=(
             "rilievo serve",
             "rilievo serve --host 0.0.0.0 --token-file tokens.txt --hosts depth.example.org",

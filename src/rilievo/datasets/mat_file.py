@@ -116,7 +116,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """Read variables of a MATLAB file (version 5 to 7.3), axes as in MATLAB; all without names."""
+    """Read these variables, or all, of a MATLAB file (version 5 to 7.3), axes as in MATLAB."""
     if is_hdf5(path):
         slices = MatSlices(path)
         try:
@@ -128,7 +128,7 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
     found = _SCIPY.load(path, names)
     if not set(names) <= set(found):
         found = _SCIPY.load(path, ())
-    known = sorted(name for name in found if not name.startswith("__"))
+    known = sorted(found)
     _check_names(path, names, known)
     return {name: found[name] for name in names or known}
 
@@ -160,7 +160,7 @@ class _Scipy:
         atexit.register(self._close)
 
     def load(self, path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """Variables of a file, axes as in MATLAB; all without names."""
+        """Read these variables, or all, of a file, axes as in MATLAB."""
         with self._lock:
             child = self._running()
             assert child.stdin is not None
@@ -177,7 +177,8 @@ class _Scipy:
                 raise
         if isinstance(answer, str):
             raise _damaged(path, ValueError(answer))
-        return answer
+        # Names such as __header__ hold facts about the file.
+        return {name: array for name, array in answer.items() if not name.startswith("__")}
 
     def _running(self) -> "subprocess.Popen[bytes]":
         # A forked process does not share the child of its parent.

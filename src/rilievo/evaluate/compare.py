@@ -52,7 +52,7 @@ def _on_method(runs: Mapping[str, Evaluation], images: int) -> Iterator[str]:
 
 
 def _on_scenes(runs: Mapping[str, Evaluation]) -> Iterator[str]:
-    """Frames of one scene are no independent evidence."""
+    """Notes on scenes, whose frames are no independent evidence."""
     scores = next(iter(runs.values())).scores
     scenes = scene_count(scenes_of(runs, [each.id for each in scores]))
     if scenes < FEWEST <= len(scores):
@@ -122,7 +122,7 @@ def compare(
     metrics: Sequence[str] | None = None,
     common: bool = False,
 ) -> Comparison:
-    """Put runs of one benchmark side by side, with its published rows.
+    """Compare runs of one benchmark, beside its published results.
 
     Differences are tested image by image, or scene by scene where the dataset names them:
     Student's t gives their intervals, Wilcoxon's signed-rank test their p-values, with Holm's
@@ -130,11 +130,11 @@ def compare(
 
     Args:
         runs: Evaluations, their files, or the folders that hold them.
-        baseline: Name of the run that the others are compared with: its model's, as the rows call
-            it. By default the best run in each metric.
+        baseline: Name, as in the rows, of the run that the others are compared with. By default
+            the best run in each metric.
         metrics: Metrics to show, in this order; by default all that every run has.
-        common: Whether to score anew, as means over images, those that all runs have, where the
-            runs do not have the same.
+        common: Whether runs of different images are compared by means over the images that all
+            of them have.
 
     Raises:
         InputError: If a run cannot be read, or runs differ in benchmark, data or images.
@@ -186,7 +186,7 @@ def _compared(
 
 
 def named_runs(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
-    """Read runs, by their model; where several are of one, by their folder too.
+    """Read runs, named after their model, and after their folder too where models repeat.
 
     Raises:
         InputError: If a run cannot be read.
@@ -207,7 +207,7 @@ def named_runs(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
 
 
 def _metrics(runs: Mapping[str, Evaluation], asked: Sequence[str] | None) -> tuple[str, ...]:
-    """Those to compare, each once."""
+    """Names of the metrics to compare, each once."""
     known = [metric_names(run) for run in runs.values()]
     shared = tuple(name for name in known[0] if all(name in names for names in known))
     for name in asked or ():
@@ -219,7 +219,7 @@ def _metrics(runs: Mapping[str, Evaluation], asked: Sequence[str] | None) -> tup
 
 
 def _run_rows(runs: Mapping[str, Evaluation], lines: Sequence[LineUp]) -> list[Row]:
-    """The best in the leading metric first."""
+    """Rows of the runs, the best in the leading metric first."""
     rows = [
         Row(
             name=name,
@@ -233,7 +233,7 @@ def _run_rows(runs: Mapping[str, Evaluation], lines: Sequence[LineUp]) -> list[R
 
 
 def _published(run: Evaluation) -> tuple[Published, ...]:
-    """Others' results under the settings of the run; what a benchmark leaves open may be any."""
+    """Published results under the settings that the benchmark states, if the run has those."""
     try:
         benchmark = find_benchmark(run.benchmark)
     except OptionError:
@@ -246,7 +246,7 @@ def _published(run: Evaluation) -> tuple[Published, ...]:
 def _published_rows(
     published: Sequence[Published], columns: Sequence[Column], runs: Mapping[str, Evaluation]
 ) -> list[Row]:
-    """Those that have a metric of ours."""
+    """Rows of published results that have a metric of the columns."""
     rows: list[Row] = []
     for each in published:
         known = [column.metric for column in columns if column.metric in each.values]

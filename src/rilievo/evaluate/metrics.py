@@ -76,7 +76,7 @@ def judges_confidence(benchmark: Benchmark) -> bool:
 
 
 def known_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
-    """Those that can be found here, by their own names: results may come from elsewhere."""
+    """Metrics of these names that are known here; results may come from elsewhere."""
     found: dict[str, AnyMetric] = {}
     for name in names if task in list(Task) else ():
         try:

@@ -42,7 +42,7 @@ class Scored:
     sums: Mapping[str, Sums]
     ranges: Float64[np.ndarray, "3 bins"] | None = None
     curves: Float64[np.ndarray, "2 steps"] | None = None
-    reliability: Sums | None = None
+    reliability: Float64[np.ndarray, "levels"] | None = None
 
 
 def score(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None = None) -> Scored:

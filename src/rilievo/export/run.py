@@ -165,7 +165,7 @@ def _compress_again(
 ) -> Agreement:
     """Convert an ONNX file of rilievo to another precision; for fp32 it is copied."""
     if options.size is not None:
-        raise OptionError(f"{model.path}: the sizes of an ONNX file are as they are")
+        raise OptionError("--size is for models of torch: an ONNX file keeps its sizes")
     if model.facts.precision != "fp32":
         raise OptionError(
             f"{model.path}: its weights are {model.facts.precision} already; export the model that "

@@ -81,10 +81,8 @@ def collect(
     if len(problems) > _NAMED:
         notes.append(f"passed over: {len(problems) - _NAMED:,} more frames")
     if len(views) < _FEWEST:
-        raise InputError(
-            f"{len(views)} of {len(seen.views) + len(problems)} frames have depth and a pose; "
-            f"fusing takes at least {_FEWEST}. {' '.join(notes)}"
-        )
+        found = f"{len(views)} of {len(seen.views) + len(problems)} frames have depth and a pose"
+        raise InputError("; ".join([found, f"fusing takes at least {_FEWEST}", *notes]))
     return Collected(
         views=tuple(views),
         kind=seen.kind,

@@ -68,7 +68,7 @@ def parse_stereo(text: str) -> StereoOptions:
 
 def stereo_picture(
     pixels: Picture, depth: DepthMap, options: StereoOptions, limits: ColourRange | None = None
-) -> Picture:
+) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Draw both eyes' pictures in one.
 
     Args:

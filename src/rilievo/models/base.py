@@ -40,6 +40,8 @@ Enlarge = Callable[[Float32[np.ndarray, "n a b"]], Float32[np.ndarray, "n h w"]]
 class Inference:
     """Output of a network for one photograph, at the network's own resolution.
 
+    Depth may be at another size than normals and confidence: sharpening enlarges it first.
+
     Attributes:
         depth: Depth values of the card's kind; defined only where ``valid``.
         valid: Mask of pixels that have depth; None if all have.
@@ -52,8 +54,8 @@ class Inference:
 
     depth: Float32[np.ndarray, "h w"] | None = None
     valid: Bool[np.ndarray, "h w"] | None = None
-    normals: Float32[np.ndarray, "3 h w"] | None = None
-    confidence: Float32[np.ndarray, "h w"] | None = None
+    normals: Float32[np.ndarray, "3 h2 w2"] | None = None
+    confidence: Float32[np.ndarray, "h2 w2"] | None = None
     camera: Camera | None = None
     enlarge: "Enlarge | None" = None
 

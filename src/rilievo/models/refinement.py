@@ -208,11 +208,12 @@ def _coarse(fields: np.ndarray, inside: Mask) -> np.ndarray:
     return np.stack([np.asarray(field) for field in smooth])
 
 
-def _boxed(field: Field) -> Field:
+def _boxed(field: Field) -> Float32[np.ndarray, "4 4"]:
+    """Means over the boxes of a grid of 4 × 4."""
     return np.asarray(Image.fromarray(field).resize((4, 4), Image.Resampling.BOX))
 
 
-def _boxed_inside(field: Field, inside: Mask) -> Field:
+def _boxed_inside(field: Field, inside: Mask) -> Float32[np.ndarray, "4 4"]:
     """Means over the inside of each box; over the whole box where hardly anything is inside."""
     weight = _boxed(inside.astype(np.float32))
     total = _boxed(np.where(inside, field, np.float32(0)))

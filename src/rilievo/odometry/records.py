@@ -56,7 +56,7 @@ class TrajectoryOptions:
     ] = None
     """Intrinsics [px] at the clip's own size, for motion by geometry."""
     camera_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """File of intrinsics, and lens distortion: YAML, or a matrix as text."""
+    """File of intrinsics and lens distortion: YAML, JSON, or K as text."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view [degrees], where nothing better is known."""
 

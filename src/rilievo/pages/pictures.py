@@ -276,8 +276,8 @@ def _numbers(
     valid: Bool[np.ndarray, "h w"],
     limits: ColourRange,
     colour_map: str,
-) -> UInt8[np.ndarray, "h w 3"]:
-    """A map of any numbers; the first colour stands for the smallest."""
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Draw numbers in colours, at the size of the page; the first colour is of the smallest."""
     small = shrink(values[None], valid)
     # Numbers without a place in space, which are drawn as they are.
     numbers = DepthMap(values=small.values[0], kind=DepthKind.AFFINE, valid=small.valid)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,6 +30,7 @@ _CLIENT_LEFT = 499
 """Status that nobody reads, for the counters."""
 
 
+@runtime_checkable
 class Extension(Protocol):
     """Further routes, and what runs beside them."""
 
@@ -218,7 +219,11 @@ async def left(request: Request) -> None:
 
 def _unknown_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for it"
-    lines = {404: "no such address; /openapi.json lists those there are", 405: "no such method"}
+    allowed = (error.headers or {}).get("Allow", "others")
+    lines = {
+        404: "no such address; /openapi.json lists those there are",
+        405: f"no method {request.method} here, but {allowed}",
+    }
     line = lines.get(error.status_code, "the request cannot be read")
     return Refused(Refusal(error.status_code, line, error.headers))
 

@@ -41,7 +41,7 @@ def read_sweep(path: Path) -> SweepConfig:
         raise
     except (TypeError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
-        raise InputError(f"{where}: is not TOML of a sweep: {line}") from error
+        raise InputError(f"{where}: is no valid TOML of a sweep: {line}") from error
 
 
 def _prepare(table: dict[str, Any], folder: Path) -> None:

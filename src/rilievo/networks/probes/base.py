@@ -175,7 +175,7 @@ class TokenConv(nn.Conv2d):
 
 
 def _of_one_size(features: Features) -> tuple[Tensor, ...]:
-    """The maps; those of a pyramid are all resized to cells of 16 pixels, as in Probe3D."""
+    """Maps of one size: those of a pyramid are resized to cells of 16 pixels, as in Probe3D."""
     if len({x.shape[2:] for x in features.maps}) == 1:
         return features.maps
     height, width = (max(1, round(side / _PYRAMID_CELL)) for side in features.padded)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -40,6 +40,7 @@ class RunState:
 State = TypeVar("State", bound=RunState)
 
 
+@runtime_checkable
 class Part(Protocol):
     """Network, optimizer or scaler of gradients."""
 

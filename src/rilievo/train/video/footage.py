@@ -38,7 +38,7 @@ class VideoData:
     ] = None
     """Intrinsics [px] at the frames' own size; pixel centres at whole numbers."""
     camera_file: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
-    """File of intrinsics (and lens distortion): YAML, or a matrix as text."""
+    """File of intrinsics and lens distortion: YAML, JSON, or K as text."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view, where nothing better is known."""
     published_camera: bool = False
