@@ -15,7 +15,8 @@ from rilievo.calibration import KnownLength
 from rilievo.io.outputs import save
 from rilievo.measure.terms import measure_points
 from rilievo.measurement import Measurement
-from rilievo.predicting.metres import Metres, with_metres
+from rilievo.predicting.fitting import with_metres
+from rilievo.predicting.metres import Metres
 from rilievo.types import Camera, DepthKind, DepthMap, Photo, Prediction
 
 HEIGHT, WIDTH = 90, 120
