@@ -1,6 +1,6 @@
 """Write the picture of docs/app.md: the page of ``rilievo app`` with two results.
 
-    python tools/write_app_picture.py [http://127.0.0.1:8787/]
+    python tools/write_app_picture.py [http://127.0.0.1:7860/]
 
 Needs playwright with a Chromium, and the app at that address (``rilievo app``).
 """
@@ -14,13 +14,14 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "app.jpg"
-PHOTOGRAPHS = ("coffee.jpg", "photographer.jpg")
+PHOTOGRAPHS = ("photographer.jpg", "coffee.jpg")
+"""The last is shown."""
 _WAIT = 600_000  # ms, since surfaces are drawn without a graphics card
 
 
 def main() -> None:
     """Predict two photographs on the page, and write what it shows then."""
-    address = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8787/"
+    address = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:7860/"
     folder = files("rilievo.views") / "browser" / "examples"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
