@@ -55,11 +55,13 @@ def turning(pixels: UInt8[np.ndarray, "h w 3"]) -> list[Image.Image]:
     prediction = rilievo.predict(pixels)
     still = [_scaled(Image.fromarray(each)) for each in (pixels, colourise(prediction.depth))]
     samples = Samples(prediction)
+    quarter = FRAMES // 4
     frames = []
-    for phase in np.linspace(0, 2 * np.pi, FRAMES, endpoint=False):
-        yaw, pitch = SWING[0] * np.sin(phase), SWING[1] * np.sin(phase) ** 2
-        frames.append(_beside([*still, _scaled(samples.seen(yaw, pitch))]))
-    return frames
+    for turn in np.sin(np.linspace(-np.pi / 2, np.pi / 2, 2 * quarter + 1)):
+        seen = samples.seen(SWING[0] * turn, SWING[1] * turn**2)
+        frames.append(_beside([*still, _scaled(seen)]))
+    # It swings back through the same views.
+    return [*frames[quarter:], *frames[-2::-1], *frames[1:quarter]]
 
 
 class Samples:
