@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 from rilievo.io.writing import MOST_BACKING
 from rilievo.models.model_options import Rule
@@ -39,6 +40,16 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Speed": ("device", "engine", "precision", "threads", "batch_size"),
     "Video": ("sequence", "fps", "independent"),
 }
+# Types that are checked early: other types from Python callers would fail late and elsewhere.
+TYPES: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
+    ("output", (str, Path), "a path"),
+    ("model", str, "a name in MODELS or the path of an ONNX file as text"),
+    ("save", str, "text such as 'colour,ply'"),
+    ("known", (tuple, list), "a tuple of texts 'u,v,metres'"),
+    ("known_length", (tuple, list), "a tuple of texts 'u1,v1,u2,v2,metres'"),
+    ("settings", (tuple, list), "a tuple of texts 'name=value'"),
+    ("camera", (str, type(None)), "text 'fx,fy,cx,cy'"),
+)
 EXCLUSIVE = (
     ("camera", "fov"),
     ("known", "camera_height"),

@@ -18,7 +18,7 @@ from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import ModelOptions, check_rules
 from rilievo.models.quality import model_of
 from rilievo.outside import is_place
-from rilievo.predicting.option_rules import EXCLUSIVE, GROUPS, RULES
+from rilievo.predicting.option_rules import EXCLUSIVE, GROUPS, RULES, TYPES
 from rilievo.types import Camera, CameraSource
 
 ALL = "all"
@@ -156,6 +156,9 @@ class PredictOptions(ModelOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, kinds, words in TYPES:
+            if not isinstance(getattr(self, name), kinds):
+                raise OptionError(f"{name} is {words}, got {getattr(self, name)!r}")
         if not all(isinstance(point, str) for point in self.known):
             raise OptionError("known is made of texts 'u,v,metres'; of a KnownPoint, str(point)")
         if not all(isinstance(length, str) for length in self.known_length):
