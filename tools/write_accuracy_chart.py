@@ -38,8 +38,8 @@ def main() -> None:
     """Write the chart as SVG, with a background that suits light and dark pages."""
     ours = [("rilievo/tiny, 2.7 MB, inside", "tiny"), ("rilievo/small, 11 MB, inside", "small")]
     bars = [*((label, of_card(name)) for label, name in ours), *PUBLISHED]
-    mpl.rcParams.update({"svg.hashsalt": "rilievo", "font.family": "sans-serif", "font.size": 11})
-    figure, axes = plt.subplots(figsize=(8, 2.1))
+    mpl.rcParams.update({"svg.hashsalt": "rilievo", "font.family": "sans-serif", "font.size": 12})
+    figure, axes = plt.subplots(figsize=(6.2, 2.1))
     figure.patch.set_alpha(0)
     axes.patch.set_alpha(0)
     for row, (label, value) in enumerate(reversed(bars)):

@@ -4,7 +4,7 @@
 
 ``turning.webp`` shows a photograph, its depth and its surface, which turns; ``overview.png`` three
 photographs with depth and normals. The photographs: coffee (R. Michal, CC0), astronaut (NASA,
-public domain), motorcycle (Middlebury 2014, D. Scharstein and others).
+public domain), camera (L. Varshney, CC0), motorcycle (Middlebury 2014, D. Scharstein and others).
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ import numpy as np
 import skimage.data
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
+from write_default_pictures import in_colour
 
 import rilievo
 from rilievo.geometry.surface import Mesh, mesh
@@ -34,7 +35,7 @@ GROUND = (24, 26, 30)
 def overview() -> Image.Image:
     """Three photographs in columns, each above its depth and its normals."""
     photographs = (
-        skimage.data.coffee(),
+        in_colour(skimage.data.camera()),
         skimage.data.astronaut(),
         skimage.data.stereo_motorcycle()[0],
     )
@@ -54,11 +55,13 @@ def turning(pixels: UInt8[np.ndarray, "h w 3"]) -> list[Image.Image]:
     prediction = rilievo.predict(pixels)
     still = [_scaled(Image.fromarray(each)) for each in (pixels, colourise(prediction.depth))]
     samples = Samples(prediction)
+    quarter = FRAMES // 4
     frames = []
-    for phase in np.linspace(0, 2 * np.pi, FRAMES, endpoint=False):
-        yaw, pitch = SWING[0] * np.sin(phase), SWING[1] * np.sin(phase) ** 2
-        frames.append(_beside([*still, _scaled(samples.seen(yaw, pitch))]))
-    return frames
+    for turn in np.sin(np.linspace(-np.pi / 2, np.pi / 2, 2 * quarter + 1)):
+        seen = samples.seen(SWING[0] * turn, SWING[1] * turn**2)
+        frames.append(_beside([*still, _scaled(seen)]))
+    # It swings back through the same views.
+    return [*frames[quarter:], *frames[-2::-1], *frames[1:quarter]]
 
 
 class Samples:

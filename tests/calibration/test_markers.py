@@ -16,7 +16,7 @@ from rilievo.calibration.markers import find_markers, focal_of, points_of, write
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.predicting.metres import with_markers
+from rilievo.predicting.fitting import with_markers
 from rilievo.types import Camera, CameraSource, Photo
 
 cv2 = pytest.importorskip("cv2")

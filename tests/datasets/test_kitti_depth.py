@@ -77,12 +77,15 @@ def test_a_list_with_depth_paths_leaves_out_what_has_no_annotation(root: Path) -
     assert (dataset.ids, dataset.absent) == ((ID.format(6),), ())
 
 
+@pytest.mark.parametrize("is_link", [False, True])
 @pytest.mark.parametrize("what", ["data_depth_annotated/val", "raw"])
-def test_missing_partners_are_absent(root: Path, what: str) -> None:
+def test_missing_partners_are_absent(root: Path, what: str, is_link: bool) -> None:
     below = {"raw": ID.format(5), "data_depth_annotated/val": f"{DRIVE}/proj_depth/groundtruth/"}
     place = root / what / below[what]
     gone = place.with_suffix(".png") if what == "raw" else place / "image_02" / "0000000005.png"
     gone.unlink()
+    if is_link:
+        gone.symlink_to("nowhere")
     mine = root / "mine.txt"
     mine.write_text(f"{DATE}/{DRIVE} 5 l\n{DATE}/{DRIVE} 6 l\n")
     dataset = opened(root, "eigen_benchmark", mine)

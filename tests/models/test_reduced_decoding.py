@@ -84,6 +84,11 @@ def test_a_photograph_with_a_border_and_one_that_is_saved_itself_are_decoded_who
     whole = save_jpeg(tmp_path / "photo.jpg", picture)
     true = rilievo.predict(whole, sharp=False).depth.values
     np.testing.assert_array_equal(depth_of(whole, "off", "panel"), true)
+    panel = tmp_path / "results" / "photo.panel.png"
+    before = panel.read_bytes()
+    panel.write_bytes(b"broken")  # so that this run needs the whole photograph too
+    np.testing.assert_array_equal(depth_of(whole, "off"), true)
+    assert panel.read_bytes() == before
     picture.paste(0, (0, 0, SIZE[1], 61))
     picture.paste(0, (0, SIZE[0] - 50, SIZE[1], SIZE[0]))
     framed = save_jpeg(tmp_path / "framed" / "photo.jpg", picture)

@@ -28,6 +28,7 @@ from rilievo.io.sidecar import read_sidecar
 from rilievo.io.video import VideoReader
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Model
+from rilievo.models.sharpening import Sharpened
 from rilievo.predicting.clip import predict_clip
 from rilievo.predicting.clip_outputs import ClipOptions, ClipSidecar, FolderSink, Metric
 from rilievo.types import Calibration, DepthKind, Prediction
@@ -378,6 +379,17 @@ def test_batches_give_the_same_files(tmp_path: Path) -> None:
     run(clip, tmp_path / "one", "png16", batch_size=1)
     run(clip, tmp_path / "four", "png16", batch_size=4)
     np.testing.assert_array_equal(coded(tmp_path / "one"), coded(tmp_path / "four"))
+
+
+def test_depth_is_the_same_whether_normals_are_written_too(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(2)))
+    model = Sharpened(Relief())
+    run(clip, tmp_path / "alone", "npy", model=model)
+    run(clip, tmp_path / "both", "npy", "normals", model=model)
+    one, other = (
+        np.load(tmp_path / f"{name}.frames" / "000001.depth.npy") for name in ("alone", "both")
+    )
+    np.testing.assert_array_equal(one, other)
 
 
 def test_a_model_of_normals_alone_gives_a_video_of_normals(tmp_path: Path) -> None:

@@ -62,8 +62,12 @@ def _jobs(folder: Path, levels: Sequence[int]) -> list[Job]:
     return jobs
 
 
+def _read(job: Job) -> Photo:
+    return read_photo(job.source)
+
+
 def _run(
-    jobs: list[Job], model: Relief, folder: Path, batch_size: int = 1, read: Read = read_photo
+    jobs: list[Job], model: Relief, folder: Path, batch_size: int = 1, read: Read = _read
 ) -> tuple[Summary, dict[str, float]]:
     """The end of the run, and what was saved for each photograph."""
     saved: dict[str, float] = {}
@@ -129,8 +133,8 @@ def test_a_defect_at_one_photograph_is_one_line_and_one_trace_and_stops_no_other
 ) -> None:
     jobs = _jobs(tmp_path, [5, 0, 7, 0, 9])
 
-    def read(path: Path) -> Photo:
-        photo = read_photo(path)
+    def read(job: Job) -> Photo:
+        photo = read_photo(job.source)
         if stage == "read" and not photo.pixels.any():
             raise ZeroDivisionError("by\nzero")
         return photo
@@ -174,14 +178,14 @@ class Slowly:
         self._now = 0
         self._lock = threading.Lock()
 
-    def __call__(self, source: Path) -> Photo:
+    def __call__(self, job: Job) -> Photo:
         with self._lock:
             self._now += 1
             self.under_way.append(self._now)
         time.sleep(0.02)
         with self._lock:
             self._now -= 1
-        return Photo(pixels=self._pixels, name=str(source))
+        return Photo(pixels=self._pixels, name=str(job.source))
 
 
 @pytest.mark.parametrize(("size", "most"), [((40, 32), 8), ((4000, 4000), 3), ((8000, 6000), 1)])

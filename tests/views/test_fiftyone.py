@@ -269,7 +269,7 @@ def test_a_missing_database_is_told_with_its_remedy(fiftyone: Any, tmp_path: Pat
     assert "FIFTYONE_DATABASE_URI" in said
 
 
-def test_a_database_that_does_not_answer_is_named_without_its_password(
+def test_a_database_that_does_not_answer_is_told_without_its_password(
     fiftyone: Any, tmp_path: Path, closed_port: int
 ) -> None:
     uri = f"mongodb://me:geheim@localhost:{closed_port}/?serverSelectionTimeoutMS=500"
@@ -277,7 +277,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
 
     said = refused(code, tmp_path, FIFTYONE_DATABASE_URI=uri)
 
-    assert f"no MongoDB of FiftyOne answers at localhost:{closed_port}" in said
+    assert "no MongoDB of FiftyOne answers" in said
     assert "geheim" not in said
 
 

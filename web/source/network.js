@@ -35,7 +35,7 @@ async function unpacked(bytes) {
 let ready = null;
 
 // The runtime lies compressed beside the page, so that a host that compresses nothing will do.
-function prepare() {
+export function prepare() {
   ready ??= (async () => {
     ort.env.wasm.wasmBinary = await unpacked(await fetched(`${RUNTIME}.wasm.gz`));
     ort.env.wasm.wasmPaths = { mjs: new URL(`${RUNTIME}.mjs`, self.location.href).href };

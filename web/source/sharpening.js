@@ -6,7 +6,7 @@ import { isDepth } from "./preparation.js";
 import { FILTERS, resizedField, resizedPicture, shrunkRoughly } from "./resample.js";
 
 const LOW = 72_000, COARSE = 40_000, FINE = 400_000; // pixels
-const LARGEST_FACTOR = 3, PASSES = 3, ENLARGED = 1.2, AFFINE_SPAN = 1.5, JUMP = 0.04;
+const LARGEST_FACTOR = 4, PASSES = 3, ENLARGED = 1.2, AFFINE_SPAN = 1.5, JUMP = 0.04;
 
 function sizeWithin(height, width, most) {
   const factor = Math.min(1, Math.sqrt(most / (height * width)));

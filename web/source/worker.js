@@ -6,7 +6,7 @@ import { viewOf } from "./app_view.js";
 import { colourRange, depthPicture, gridOf, normalsPicture, ticksOf } from "./colour.js";
 import { floorOf } from "./floor.js";
 import { glb } from "./glb.js";
-import { fetched, openNetwork } from "./network.js";
+import { fetched, openNetwork, prepare } from "./network.js";
 import { bitmapOf, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
 import { ply } from "./ply.js";
 import { png16 } from "./png16.js";
@@ -21,6 +21,7 @@ const CALM = 0.15; // share of a new frame's range in that of the colours, which
 let network = null, latest = null, table = null, version = "", range = null;
 
 async function open({ model, file }, tell) {
+  prepare().catch(() => {}); // while the network is fetched; openNetwork tells what failed
   const bytes = file ? new Uint8Array(await file.arrayBuffer()) : await fetched(model.file, tell);
   const opened = await openNetwork(bytes, model);
   await network?.close();

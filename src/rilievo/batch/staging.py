@@ -19,12 +19,12 @@ from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.atomic import make_folder
 from rilievo.io.checksums import is_torn
 from rilievo.io.facts import FORMAT
-from rilievo.io.frames import VIDEO_SUFFIXES
 from rilievo.io.limits import printable
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.ownership import Claim, pending_path
 from rilievo.io.placement import Placement, place_one
 from rilievo.io.sidecar import SUFFIX, parse_sidecar, read_sidecar, sidecar_path
+from rilievo.io.signatures import VIDEO_SUFFIXES
 from rilievo.models.base import Inference
 from rilievo.predicting.inputs import (
     Job,

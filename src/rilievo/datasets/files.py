@@ -83,9 +83,12 @@ def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """Names in a folder; empty where there is no such folder."""
+    """Names in a folder, without links to nothing; empty where there is no such folder."""
     try:
-        return frozenset(each.name for each in folder.iterdir())
+        with os.scandir(folder) as entries:
+            return frozenset(
+                each.name for each in entries if not each.is_symlink() or os.path.exists(each)
+            )
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except OSError as error:

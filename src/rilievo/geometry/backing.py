@@ -13,8 +13,6 @@ from jaxtyping import Bool, Float32, Int
 
 from rilievo.geometry.lattice import Cut, Lattice
 
-MOST_BACKING = 0.5
-"""Largest share of the picture's width that a layer goes behind the near side."""
 _ROUNDS = 16
 """Number of times that the depth of the layer is averaged with its neighbours."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from rilievo.errors import InputError, OptionError
 from rilievo.io.limits import printable, reason
 from rilievo.io.photo import read_photo
-from rilievo.io.signatures import HEAD_BYTES, PHOTO_SUFFIXES, PhotoFormat, identify
+from rilievo.io.signatures import PHOTO_SUFFIXES
 from rilievo.types import OwnDepth, Photo
 
 
@@ -58,33 +58,8 @@ class SoundSource:
     origin: Fraction
 
 
-VIDEO_SUFFIXES = frozenset(
-    (
-        *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-        *(".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
-    )
-)
-"""File suffixes of videos."""
-
 DEFAULT_RATE = Fraction(30)
 """Default frame rate of a folder of frames [1/s]."""
-
-
-def is_video(path: Path) -> bool:
-    """Whether a file is a video: by its first bytes, or by its suffix where these do not decide.
-
-    A broken video still counts as a video, so that errors speak of a video.
-    """
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            found = identify(file.read(HEAD_BYTES))
-    except OSError:
-        found = None
-    if found is not None and found.name == "a video":
-        return True
-    return not isinstance(found, PhotoFormat) and path.suffix.lower() in VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +130,14 @@ _MARKUP: Mapping[bytes, ForeignFormat] = {
     b"<html": ForeignFormat(name="a web page", advice="download the photograph itself"),
 }
 
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+        *(".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
+    )
+)
+"""File suffixes of videos."""
+
 HEAD_BYTES = 512
 """Number of first bytes that ``identify`` needs."""
 
@@ -148,6 +157,23 @@ def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
         if text.startswith(signature) or (text.startswith(b"<?xml") and signature in text):
             return found
     return _TEXT if head and all(31 < byte < 127 or byte in b"\t\r\n" for byte in head) else None
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a video: by its first bytes, or by its suffix where these do not decide.
+
+    A broken video still counts as a video, so that errors speak of a video.
+    """
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            found = identify(file.read(HEAD_BYTES))
+    except OSError:
+        found = None
+    if found is not None and found.name == "a video":
+        return True
+    return not isinstance(found, PhotoFormat) and path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _identify_brand(head: bytes) -> PhotoFormat | ForeignFormat:

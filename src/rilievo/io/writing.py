@@ -11,16 +11,17 @@ from jaxtyping import Bool, Float32
 from PIL.ImageFile import ImageFile
 
 from rilievo.errors import OptionError
-from rilievo.geometry.backing import MOST_BACKING
 from rilievo.geometry.lattice import Cut
 from rilievo.io.colour import DEPTH_COLOURS, Drawn, check_colour_map
 from rilievo.io.decode import load as load_pixels
-from rilievo.io.dropping import parse_drop, surface_pixels
 from rilievo.io.facts import DepthFacts, FileFacts, Sidecar
 from rilievo.io.limits import MAX_PIXELS
 from rilievo.io.output_table import OUTPUTS, load
 from rilievo.io.stereo import StereoOptions
 from rilievo.types import Prediction
+
+MOST_BACKING = 0.5
+"""Largest share of the picture's width by which far surfaces extend behind near ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,8 @@ class SaveOptions:
         check_colour_map(self.colour_map)
         _ = self.cut
         if self.drop:
+            from rilievo.io.dropping import parse_drop
+
             object.__setattr__(self, "drop", parse_drop(",".join(self.drop)))
         if not 0 <= self.backing <= MOST_BACKING:
             raise OptionError(f"a backing is a share of 0 to {MOST_BACKING}, got {self.backing:g}")
@@ -164,6 +167,8 @@ class WriteJob:
     @property
     def surface_pixels(self) -> Bool[np.ndarray, "h w"]:
         """Mask of the pixels that a surface is made from."""
+        from rilievo.io.dropping import surface_pixels
+
         return surface_pixels(self.prediction, self.options.drop)
 
     def float_depth_facts(self, holds: str) -> FileFacts:

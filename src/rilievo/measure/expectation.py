@@ -20,7 +20,7 @@ Place = tuple[float, float, float, float]
 UNKNOWN_FAR = 0.5
 """Distance, in widths of the photograph, that is assumed if nothing in the picture was known."""
 _DOUBT_PIXELS = 4_000
-_SAME_END = 1.0
+SAME_END = 1.0
 """Most pixels between an end of a known length and that of the same line measured again."""
 
 
@@ -150,12 +150,16 @@ def known_places(prediction: Prediction) -> list[Place]:
 def known_length(prediction: Prediction, first: Pixel, second: Pixel) -> float | None:
     """Length [m] of a line that the user gave; None for other lines."""
     ends = np.array([[first.u, first.v], [second.u, second.v]])
-    for known in _facts(prediction):
-        if isinstance(known, KnownLength):
-            given = np.array([[known.u1, known.v1], [known.u2, known.v2]])
-            if min(np.abs(ends - given).max(), np.abs(ends - given[::-1]).max()) <= _SAME_END:
-                return float(known.metres)
+    for known in known_lengths(prediction):
+        given = np.array([[known.u1, known.v1], [known.u2, known.v2]])
+        if min(np.abs(ends - given).max(), np.abs(ends - given[::-1]).max()) <= SAME_END:
+            return float(known.metres)
     return None
+
+
+def known_lengths(prediction: Prediction) -> list[KnownLength]:
+    """Lengths that the user gave."""
+    return [known for known in _facts(prediction) if isinstance(known, KnownLength)]
 
 
 def _facts(prediction: Prediction) -> Iterator[Known]:

@@ -16,10 +16,12 @@ from rilievo.calibration.readings import (
 )
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.measure.expectation import (
+    SAME_END,
     UNKNOWN_FAR,
     Place,
     doubt_of,
     is_assumed,
+    known_lengths,
     known_places,
     method_of,
 )
@@ -121,6 +123,8 @@ class Terms:
         flat: Median relative residual of a plane up to which a surface is flat.
         floor: Floor that heights are measured from; None where none is seen.
         places: Places of known distances and lengths.
+        lengths: Known lengths: column and row of either end, and the length [m].
+        same_end: Most pixels between the ends of a known length and of the same line.
         things: Lengths of common objects by name [m].
         most_metres: Longest length that is accepted.
         window_radius: Radius of the window around a point whose median is its depth [px].
@@ -142,6 +146,8 @@ class Terms:
     flat: float = FLAT
     floor: FloorPlane | None
     places: tuple[Place, ...]
+    lengths: tuple[tuple[float, ...], ...]
+    same_end: float = SAME_END
     things: Mapping[str, float]
     most_metres: float = MOST_METRES
     window_radius: int = WINDOW_RADIUS
@@ -166,6 +172,10 @@ def terms_of(prediction: Prediction) -> Terms:
         angle_error=angle_error(),
         floor=_floor(prediction),
         places=tuple(known_places(prediction)),
+        lengths=tuple(
+            tuple(map(float, (each.u1, each.v1, each.u2, each.v2, each.metres)))
+            for each in known_lengths(prediction)
+        ),
         things=USUAL_LENGTHS,
     )
 

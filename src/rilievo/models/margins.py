@@ -181,11 +181,16 @@ def _frame(pixels: UInt8[np.ndarray, "h w 3"]) -> Margins:
 def _thin(lines: UInt8[np.ndarray, "n m 3"]) -> int:
     """Number of lines of a thin frame, each of one colour; 0 without a frame."""
     most = max(4, math.floor(_THICKEST * len(lines)))
-    first = lines[: most + 1].astype(np.int16)
-    colours = np.median(first, axis=1, keepdims=True).astype(np.int16)
-    is_frame = _share(np.abs(first - colours).max(axis=2) <= _FRAME_ALIKE) >= _SHARE
-    count = int(np.argmin(is_frame)) if not is_frame.all() else 0
-    return _edge(lines, count, colours[count - 1, 0], _FRAME_EDGE) if count else 0
+    for start, chunk in _chunks(lines, most + 1):
+        colours = np.median(chunk, axis=1, keepdims=True).astype(np.int16)
+        is_frame = _share(np.abs(chunk - colours).max(axis=2) <= _FRAME_ALIKE) >= _SHARE
+        if not is_frame.all():
+            count = start + int(np.argmin(is_frame))
+            if not count:
+                return 0
+            colour = np.median(lines[count - 1], axis=0).astype(np.int16)
+            return _edge(lines, count, colour, _FRAME_EDGE)
+    return 0
 
 
 def _edge(lines: UInt8[np.ndarray, "n m 3"], first: int, colour: np.ndarray, step: _Step) -> int:

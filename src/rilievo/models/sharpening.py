@@ -27,7 +27,7 @@ detail. Small outputs are enlarged up to it, and finer ones searched at it.
 """
 _COARSE = 40_000
 """Number of pixels of the grid on which sides of outputs of low resolution are searched."""
-_LARGEST_FACTOR = 3
+_LARGEST_FACTOR = 4
 """Largest factor by which a small answer is enlarged first: windows would span whole objects."""
 _FINE = 400_000
 """Most pixels that are assigned one by one."""

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-
-import numpy as np
-from jaxtyping import Float32
+from functools import partial
 
 from rilievo.io.checksums import sum_of
 from rilievo.io.colour import ColourRange, Drawn, colourise, normals_picture, range_of
@@ -84,10 +82,7 @@ def open_video_sinks(
 def _colour(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     assert form.extent is not None, "outputs that need depth are refused before"
     limits, options = _limits(form.extent, form.options), form.options
-
-    def draw(depth: DepthMap) -> Rendered:
-        return colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
-
+    draw = partial(colourise, colour_map=options.colour_map, limits=limits, what=options.draw)
     facts = FileFacts(
         file=name,
         output="colour",
@@ -98,11 +93,8 @@ def _colour(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
 
 
 def _normals(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
-    def draw(normals: Float32[np.ndarray, "3 h w"]) -> Rendered:
-        return normals_picture(normals)
-
     facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=PICTURE_AXES)
-    return VideoSink(writer, facts, draw)
+    return VideoSink(writer, facts, normals_picture)
 
 
 def _stereo(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
@@ -129,10 +121,6 @@ def _numbers(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     assert form.extent is not None, "outputs that need depth are refused before"
     kind = form.extent.kind
     coding = coding_of(kind, form.extent.low, form.extent.high or 1.0)
-
-    def draw(depth: DepthMap) -> Rendered:
-        return encode(depth, coding)
-
     facts = FileFacts(
         file=name,
         output=AS_NUMBERS,
@@ -142,7 +130,7 @@ def _numbers(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
         offset=coding.offset,
         invalid=0,
     )
-    return VideoSink(writer, facts, draw)
+    return VideoSink(writer, facts, partial(encode, coding=coding))
 
 
 def _limits(extent: Extent, options: SaveOptions) -> ColourRange:

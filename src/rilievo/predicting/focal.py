@@ -9,7 +9,6 @@ from PIL import Image
 
 from rilievo.errors import InputError, UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov
-from rilievo.geometry.vanishing import find_vanishing
 from rilievo.models.base import Inference, WrappedModel
 from rilievo.models.speeds import infer_timed
 from rilievo.types import Camera, CameraSource, Photo, Prediction
@@ -49,6 +48,8 @@ def with_vanishing_points(prediction: Prediction) -> Prediction:
 
 def vanishing_camera(photo: Photo) -> Camera | None:
     """The camera that the vanishing points of a photograph tell; None where they are not clear."""
+    from rilievo.geometry.vanishing import find_vanishing
+
     picture = grey_picture(photo.pixels)
     found = find_vanishing(picture)
     if found is None or not found.is_clear:

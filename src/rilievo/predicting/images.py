@@ -10,8 +10,7 @@ from typing import overload
 import numpy as np
 from jaxtyping import Float
 
-from rilievo.calibration import Known, KnownLength, KnownPoint, parse_known
-from rilievo.calibration.sparse import of_array, read_sparse
+from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_known
 from rilievo.errors import OptionError
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photo import read_photo
@@ -70,6 +69,8 @@ def read_sparse_depth(
         shape: (height, width) of the photograph [px].
         unit: Metres of one count; if None, 1 for floating-point numbers.
     """
+    from rilievo.calibration.sparse import of_array, read_sparse
+
     if isinstance(sparse, np.ndarray):
         return of_array(sparse, shape, unit)
     if not isinstance(sparse, str | Path):

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from rilievo.errors import InputError
 from rilievo.io.facts import FORMAT
-from rilievo.io.frames import VIDEO_SUFFIXES, is_video
 from rilievo.io.limits import printable, reason
 from rilievo.io.sidecar import SUFFIX, read_sidecar
-from rilievo.io.signatures import PHOTO_SUFFIXES
+from rilievo.io.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 
 
 class Medium(StrEnum):

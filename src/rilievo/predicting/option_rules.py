@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from rilievo.geometry.backing import MOST_BACKING
+from rilievo.io.writing import MOST_BACKING
 from rilievo.models.model_options import Rule
 
 # Groups of options in the help.

@@ -9,11 +9,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import tyro
 
-from rilievo.calibration import Known, KnownLength, parse_known
-from rilievo.calibration.fact import TABLE_SUFFIX
+from rilievo.calibration.lengths import Known, KnownLength, parse_known
 from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import DEPTH_COLOURS, check_colour_map
-from rilievo.io.dropping import parse_drop
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.stereo import StereoOptions, parse_stereo
 from rilievo.models import DEFAULT_MODEL
@@ -232,7 +230,7 @@ class PredictOptions(ModelOptions):
     @property
     def known_table(self) -> Path | None:
         """Table that ``--known`` names; None if it names none."""
-        tables = [text for text in self.known if text.lower().endswith(TABLE_SUFFIX)]
+        tables = [text for text in self.known if text.lower().endswith(".csv")]
         if tables and len(self.known) + len(self.known_length) > 1:
             raise OptionError("--known is one table, or points U,V,METRES: give one of the two")
         return Path(tables[0]) if tables else None
@@ -240,7 +238,11 @@ class PredictOptions(ModelOptions):
     @property
     def dropped(self) -> tuple[str, ...]:
         """Parts of ``--drop``."""
-        return () if self.drop is None else parse_drop(self.drop)
+        if self.drop is None:
+            return ()
+        from rilievo.io.dropping import parse_drop
+
+        return parse_drop(self.drop)
 
     @property
     def stereo_options(self) -> StereoOptions:

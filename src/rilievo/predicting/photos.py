@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from rilievo.errors import OutputError
@@ -33,7 +32,7 @@ MOST_UNPLACED = 256
 
 Save = Callable[[Job, Photo, Inference], Placement | None]
 """Brings one answer to the photograph's size and writes it; gives what remains to be placed."""
-Read = Callable[[Path], Photo]
+Read = Callable[[Job], Photo]
 """Reads a photograph, with the camera that the user named."""
 
 
@@ -121,7 +120,7 @@ class _Readers(_Queue[_Waiting]):
 
     def _read_on(self) -> None:
         while not self.is_full and (job := next(self._jobs, None)) is not None:
-            future = self.pool.submit(self._source, job.source)
+            future = self.pool.submit(self._source, job)
             self.waiting.append(_Waiting(job, future, self._expected))
 
 

@@ -3,8 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.io.atomic import discard
@@ -92,15 +91,15 @@ class Results:
         }
         return [need for need in OUTPUTS[name].needs if not given[need]]
 
-    def read(self, path: Path) -> Photo:
+    def read(self, job: Job) -> Photo:
         """Read a photograph, with its own depth only where that may give metres.
 
         It is reduced if the model and the outputs need no more.
         """
-        options = self.options
+        options, path = self.options, job.source
         known = options.knows or options.camera_height is not None
         own_depth = options.own_depth == "on" and not known
-        reducible = Need.PHOTO not in parts_of(self.formats) and options.markers is None
+        reducible = Need.PHOTO not in parts_of(self._with_broken(job)) and options.markers is None
         least_size = self.model.least_size if reducible else None
         photo = read_photo(path, own_depth=own_depth, least_size=least_size)
         if photo.full_size is not None and has_borders(self.model, photo):
@@ -139,8 +138,6 @@ class Results:
             A placement to complete, best with others; None if the results are in place.
         """
         formats, metres = self._with_broken(job), metres_of(self.options, job, photo.shape)
-        if photo.full_size is not None and Need.PHOTO in parts_of(formats):
-            photo = replace(photo, pixels=read_photo(job.source).pixels, full_size=None)
         finished = self.model.finish(inference, photo)
         own = photo.own_depth if self.options.own_depth == "on" else None
         prediction, remark = in_metres(finished, metres, markers=self.options.markers, own=own)

@@ -4,13 +4,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from rilievo.calibration import KnownLength
-from rilievo.calibration.fact import read_known_table, shared_known
+from rilievo.calibration.lengths import KnownLength
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
 from rilievo.models.base import Model, PaidModel
-from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.sharpening import Sharpened
 from rilievo.models.trimming import Trimmed
 from rilievo.predicting.focal import VanishingCamera
@@ -145,8 +143,12 @@ def refined(
 ) -> Model:
     """Refine a model as asked: tiles, mirror, sharp edges, camera, trimmed borders."""
     if tile is not None:
+        from rilievo.models.refinement import Tiled
+
         model = Tiled(model, tile)
     if flip:
+        from rilievo.models.refinement import FlipAveraged
+
         model = FlipAveraged(model)
     if sharp:
         model = Sharpened(model)
@@ -209,6 +211,8 @@ def _jobs(
 def check_known(options: PredictOptions, inputs: int) -> None:
     """Refuse points of one photograph if there are several, and a table that cannot be used."""
     if options.known_table is not None:
+        from rilievo.calibration.fact import read_known_table, shared_known
+
         (shared_known if options.same_camera else read_known_table)(options.known_table)
     elif options.same_camera:
         if options.sparse is not None and options.sparse.is_dir():

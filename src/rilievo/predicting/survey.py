@@ -162,11 +162,11 @@ def _answer_of(prediction: Prediction) -> Inference:
 
 
 def _only(answer: Inference, parts: set[Need]) -> Inference:
-    """Keep depth, by which frames are compared, and the parts that the outputs need."""
+    """Keep depth, which frames are compared by, normals, which sharpen it, and what is written."""
     return Inference(
         depth=answer.depth,
         valid=answer.valid,
-        normals=answer.normals if Need.NORMALS in parts else None,
+        normals=answer.normals,
         confidence=answer.confidence if Need.CONFIDENCE in parts else None,
     )
 

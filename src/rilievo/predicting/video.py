@@ -11,8 +11,9 @@ from rilievo.io.frames import FrameFolder, FrameSource, open_video
 from rilievo.io.limits import printable
 from rilievo.predicting.clip import predict_clip
 from rilievo.predicting.clip_outputs import ClipOptions, Metric
+from rilievo.predicting.fitting import with_metres
 from rilievo.predicting.inputs import Job, Medium
-from rilievo.predicting.metres import metres_of, with_metres
+from rilievo.predicting.metres import metres_of
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.results import Results
 from rilievo.predicting.summary import Tally

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from rilievo.datasets.base import Dataset
 from rilievo.errors import InputError
@@ -18,8 +18,22 @@ from rilievo.io.facts import FORMAT, Sidecar
 from rilievo.io.photo import read_photo
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import SUFFIX, read_sidecar
-from rilievo.types import Truth
-from rilievo.views.view_items import Seen
+from rilievo.types import Camera, DepthMap, Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Prediction of a model for one image, as it is shown.
+
+    Attributes:
+        depth: Depth in metres as it was scored; if it was not scored in metres, the model's own
+            values.
+        normals: Unit normals in the camera frame, towards the camera.
+    """
+
+    depth: DepthMap | None = None
+    normals: Float32[np.ndarray, "3 h w"] | None = None
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from rilievo.io.limits import printable
 from rilievo.views.options import SourceOptions
 from rilievo.views.readers import DatasetImages, FolderImages, FolderReader, ids_of, photos_of
 from rilievo.views.runs import Run, open_run
-from rilievo.views.view_items import Column, Images, ViewItems, named
+from rilievo.views.view_items import Column, ViewItems, named
 
 
 def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewItems:
@@ -157,7 +157,7 @@ def _of_folders(folders: Sequence[Path], options: SourceOptions) -> ViewItems:
 def _items(
     *,
     name: str,
-    images: Images,
+    images: DatasetImages | FolderImages,
     ids: Sequence[str],
     columns: Sequence[Column],
     hints: Sequence[Sequence[str]],

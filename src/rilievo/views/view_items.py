@@ -4,64 +4,17 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, UInt8
+from jaxtyping import Float, Float64, UInt8
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluate.records import Score, Summary
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Truth
+from rilievo.views.readers import DatasetImages, FolderImages, FolderReader, ScoredReader, Seen
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
 """Names of fields that every image has; models may not use them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """Prediction of a model for one image, as it is shown.
-
-    Attributes:
-        depth: Depth in metres as it was scored; if it was not scored in metres, the model's own
-            values.
-        normals: Unit normals in the camera frame, towards the camera.
-    """
-
-    depth: DepthMap | None = None
-    normals: Float32[np.ndarray, "3 h w"] | None = None
-    camera: Camera | None = None
-
-
-@runtime_checkable
-class Images(Protocol):
-    """Reader of single images; an image that cannot be read raises a ``RilievoError``."""
-
-    @property
-    def split(self) -> str | None:
-        """Split of the dataset; None without one."""
-        ...
-
-    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """RGB photograph, as the models saw it."""
-        ...
-
-    def photo_file(self, id: str) -> Path | None:
-        """File with exactly these pixels; None if there is none."""
-        ...
-
-    def truth(self, id: str) -> Truth | None:
-        """Ground truth at the photograph's size."""
-        ...
-
-
-@runtime_checkable
-class Reader(Protocol):
-    """Reader of one model's predictions, on demand."""
-
-    def read(self, id: str) -> Seen | None:
-        """Read the prediction for one image; None if there is none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +37,7 @@ class Column:
     kind: DepthKind | None
     shows: str
     normals: bool
-    reader: Reader
+    reader: ScoredReader | FolderReader
     summaries: tuple[Summary, ...]
     scores: Mapping[str, Score]
     unscored: Mapping[str, str]
@@ -138,7 +91,7 @@ class ViewItems:
     """
 
     name: str
-    images: Images
+    images: DatasetImages | FolderImages
     ids: tuple[str, ...]
     columns: tuple[Column, ...]
     absent: Mapping[str, str]

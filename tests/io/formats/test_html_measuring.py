@@ -15,7 +15,8 @@ from rilievo.calibration import KnownLength
 from rilievo.io.outputs import save
 from rilievo.measure.terms import measure_points
 from rilievo.measurement import Measurement
-from rilievo.predicting.metres import Metres, with_metres
+from rilievo.predicting.fitting import with_metres
+from rilievo.predicting.metres import Metres
 from rilievo.types import Camera, DepthKind, DepthMap, Photo, Prediction
 
 HEIGHT, WIDTH = 90, 120
@@ -92,6 +93,20 @@ def readings(page: Any) -> list[str]:
 
 def written_on(page: Any, where: str) -> list[str]:
     return [each.text_content() for each in page.locator(f"{where} .lines text").all()]
+
+
+def test_a_known_length_measured_again_is_the_known_one(browser: Any, tmp_path: Path) -> None:
+    """The line begins where a new one does; another one, beside it, has a wide range."""
+    known = KnownLength(u1=42, v1=45, u2=78, v2=45, metres=0.5)
+    metric, _ = with_metres(two_walls(), Metres(known=(known,)))
+    save(metric, tmp_path / "walls", ["html"])
+    page = opened(browser, tmp_path / "walls.html")
+    page.click("#add-line")
+    page.click("#add-line")
+    assert (
+        readings(page)[0] == "0.500 m (0.500 to 0.500)" == str(metric.measure((42, 45), (78, 45)))
+    )
+    assert readings(page)[1] == str(metric.measure((42, 53), (78, 53)))
 
 
 def test_known_lengths_and_dragged_ends_give_the_metres_of_python_until_they_are_undone(

@@ -69,6 +69,21 @@ function ranged(unit, ...numbers) {
   return `${value}${unit} (${low} to ${high})`;
 }
 
+const EQUAL = 1e-3; // share, as in rilievo.measure.quantities
+
+// Whether a line is a known one.
+function isSame([first, second], [u1, v1, u2, v2], most) {
+  const off = ([u, v], [x, y]) => Math.max(Math.abs(u - x), Math.abs(v - y));
+  const both = (one, other) => Math.max(off(first, one), off(second, other));
+  return Math.min(both([u1, v1], [u2, v2]), both([u2, v2], [u1, v1])) <= most;
+}
+
+// A known length measured again: from the known to the measured one.
+function again(metres, known) {
+  const value = Math.abs(metres - known) < EQUAL * known ? known : metres;
+  return ranged(" m", value, Math.min(value, known), Math.max(value, known));
+}
+
 // What things measure. A thing is { what, points, metres }: a length, height, area or angle, its
 // places (column, row), and of a length its metres where they are known.
 function ruler(depth, form, terms) {
@@ -142,9 +157,12 @@ function ruler(depth, form, terms) {
     const factor = fact ? metres / fact.value : 1, metric = Boolean(fact) || terms.metric;
     const places = fact ? [[(points[0][0] + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2,
       (factor * (fact.depths[0] + fact.depths[1])) / 2, fact.spans[0].along]] : terms.places;
+    const lengths = fact ? [[...points.flat(), metres]] : terms.lengths;
     const texts = found.map((each, at) => {
       if (each.fault) return each.fault;
       if (at === known) return `${Number(metres.toPrecision(4))} m, known`;
+      const given = things[at].what === "length" && lengths.find((line) => isSame(things[at].points, line, terms.same_end));
+      if (given) return again(factor * each.value, given[4]);
       if (metric || !each.power) return text(each, factor, fact ? terms.known_length : terms.own, places);
       const { what } = things[at], isRatio = at && what === "length" && things[0].what === what && !found[0].fault;
       return isRatio ? `${Number((each.value / found[0].value).toPrecision(3))} × line 1` : what === "length" ? "length not known" : "not known";

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
 from rilievo.errors import MissingExtraError, OptionError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing
@@ -58,34 +57,17 @@ def connected() -> ModuleType:
 
 
 def _failure(error: Exception) -> str:
-    uri = os.environ.get(URI)
-    if uri:
+    if os.environ.get(URI):
+        # Neither the address nor what the driver says of it, which may hold a password.
         return (
-            f"no MongoDB of FiftyOne answers at {_address(uri)}, which {URI} names "
-            f"({_safe(error, uri)}): start it, or unset {URI} for FiftyOne's own"
+            f"no MongoDB of FiftyOne answers where {URI} names one ({type(error).__name__}): start "
+            f"it, or unset {URI} for FiftyOne's own"
         )
     return (
         f"FiftyOne's database, MongoDB, does not start ({reason(error)}): see that nothing else "
         "uses its folder and that the disk is not full (FIFTYONE_DATABASE_DIR names another), "
         f"install it anew, {_REMEDY}, {_ELSEWHERE}"
     )
-
-
-def _address(uri: str) -> str:
-    """Host and port of the address, without a password."""
-    place = urlsplit(uri)
-    try:
-        port = f":{place.port}" if place.port else ""
-    except ValueError:
-        port = ""
-    return f"{place.hostname or 'an invalid address'}{port}"
-
-
-def _safe(error: Exception, uri: str) -> str:
-    """Text of an error, unless it repeats secret parts of the address."""
-    said, place = reason(error), urlsplit(uri)
-    secrets = [part for part in (place.username, place.password, place.query) if part]
-    return type(error).__name__ if any(part in said for part in secrets) else said
 
 
 MARK = "rilievo-view.txt"

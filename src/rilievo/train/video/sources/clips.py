@@ -14,9 +14,9 @@ from pathlib import Path
 from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.tum_sequence import camera_of
 from rilievo.errors import InputError, MissingFileError
-from rilievo.io.frames import VIDEO_SUFFIXES, is_video, natural_order, open_video
+from rilievo.io.frames import natural_order, open_video
 from rilievo.io.limits import as_typed, printable
-from rilievo.io.signatures import PHOTO_SUFFIXES
+from rilievo.io.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.train.video.calibration import Calibration, read_calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
