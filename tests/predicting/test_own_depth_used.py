@@ -13,6 +13,7 @@ from fixed_depth import FixedDepth
 from photographs_with_depth import SIZE, apple_jpeg, dynamic, gdepth, map_png, true_depth
 from rilievo.cli import main
 from rilievo.io.frames import FrameFolder
+from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.results import Results
 from rilievo.predicting.run import predict_files
@@ -70,10 +71,11 @@ def test_a_map_that_is_not_wanted_is_not_decoded(
     rilievo.predict(gdepth(), model=thirds(), known=[(10, 10, 40.0)])
     path = tmp_path / "phone.jpg"
     path.write_bytes(gdepth())
+    job = Job(source=path, medium=Medium.PHOTO, target=tmp_path / "out" / "phone")
     for options in (PredictOptions(own_depth="off"), PredictOptions(camera_height=1.5)):
-        Results(model=thirds(), options=options, note=decoded.append).read(path)
+        Results(model=thirds(), options=options, note=decoded.append).read(job)
     assert decoded == []
-    Results(model=thirds(), options=PredictOptions(), note=decoded.append).read(path)
+    Results(model=thirds(), options=PredictOptions(), note=decoded.append).read(job)
     assert len(decoded) == 1
 
 

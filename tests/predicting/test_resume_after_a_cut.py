@@ -98,10 +98,9 @@ def test_a_clip_of_no_bytes_is_made_anew(tmp_path: Path, make_network: MakeNetwo
     assert contents(out) == whole
 
 
-def test_results_without_sizes_count_as_before_unless_they_are_empty(
+def test_results_without_sizes_are_made_anew(
     tmp_path: Path, make_network: MakeNetwork, photos: Path
 ) -> None:
-    """Those of rilievo 0.1."""
     network, out = make_network(), tmp_path / "out"
     run(network, photos, out, save="npz")
     for path in out.glob("*.json"):
@@ -109,9 +108,7 @@ def test_results_without_sizes_count_as_before_unless_they_are_empty(
         kept = [line for line in lines if '"bytes"' not in line and '"sha256"' not in line]
         text = "\n".join(kept)
         path.write_text(text.replace('pixels, K",\n', 'pixels, K"\n').replace(",\n  }", "\n  }"))
-    assert run(network, photos, out, save="npz", resume=True).finished_before == 3
-    (out / "0.npz").write_bytes(b"")
-    assert run(network, photos, out, save="npz", resume=True).done == 1
+    assert run(network, photos, out, save="npz", resume=True).done == 3
 
 
 def test_a_list_that_could_not_be_removed_goes_with_the_next_run(

@@ -38,7 +38,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/predict?known=table.csv", 400, "table"),
         ("/v1/predict?known_length=1,1,2,2,x", 400, "'x' is no number of metres"),
         ("/v1/predict?known=1,1,2&camera_height=1", 400, "known and camera_height"),
-        ("/v1/predict?at=1", 400, "at=1"),
+        ("/v1/predict?at=1", 400, "point '1'"),
         ("/v1/predict?at=500,1", 422, "outside"),
         ("/v1/predict?colour_map=dark", 400, "dark"),
         ("/v1/predict?model=package.module:load", 404, "package.module:load"),

@@ -84,12 +84,16 @@ def _load_weights(path: Path) -> object:
 
 def _lock(folder: Path) -> None:
     entry = {"commit": "ab" * 20, "files": {"config.json": "cd" * 32}}
-    write_text(folder / "hub.json", json.dumps({"org/name@main": entry, "a/b@main": entry}))
+    path = folder / "hub" / "org--name@main.json"
+    path.parent.mkdir(exist_ok=True)
+    write_text(path, json.dumps(entry))
 
 
 def _read_lock(folder: Path) -> object:
     os.environ["RILIEVO_CACHE"] = str(folder)
-    assert lock_path().parent == folder, "the record is looked for in the case's folder"
+    assert lock_path("org/name@main").is_relative_to(folder), (
+        "the record is looked for in the case's folder"
+    )
     return read_locked("org/name@main")
 
 
@@ -175,7 +179,7 @@ READERS = (
     Reader(
         name="record of the hub's files",
         write=_lock,
-        victims={"hub.json": "json"},
+        victims={"hub/org--name@main.json": "json"},
         read=_read_lock,
         share=0.6,
     ),

@@ -59,8 +59,8 @@ def _read_mat5(folder: Path) -> object:
 
 def _read_mat73(folder: Path) -> object:
     file = MatSlices(folder / "x.mat")
-    for name, array in file.arrays().items():
-        if array.shape:
+    for name, shape in file.shapes().items():
+        if shape:
             file.slice(name, 0)
     return read_mat(folder / "x.mat", "depths")
 
