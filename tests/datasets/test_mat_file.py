@@ -44,6 +44,12 @@ def test_variables_come_back_with_matlabs_axes(write, tmp_path: Path) -> None:
         read_mat(tmp_path / "a.mat", "depth")
 
 
+def test_a_file_that_cannot_be_opened_is_refused_once(tmp_path: Path) -> None:
+    path = new(tmp_path / "a.mat")
+    path.write_bytes(path.read_bytes()[:600])
+    assert str(refusal(path)).count("a.mat") == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("write", [old, new])
 @pytest.mark.filterwarnings("ignore")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.errors import InputError, MissingExtraError
+from rilievo.errors import InputError, MissingExtraError, RilievoError
 from rilievo.io.limits import check_regular, printable, reason
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -74,6 +74,8 @@ class MatSlices:
     def _told(self, what: str) -> Iterator[None]:
         try:
             yield
+        except RilievoError:  # of opening the file
+            raise
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise InputError(
                 f"{self.path}: {what} ({reason(error)}); fetch the file again"
