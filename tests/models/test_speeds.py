@@ -82,6 +82,14 @@ def test_the_first_calls_are_timed_and_the_least_is_kept(
     assert "speed here  " in capsys.readouterr().out
 
 
+def test_a_slower_call_leaves_the_facts_of_the_least(nothing_measured: Path) -> None:
+    fast = {"seconds": 0.0, "pixels": "9x9", "device": "gpu", "engine": "e", "precision": "p"}
+    nothing_measured.write_text(json.dumps({DEFAULT_MODEL: {**fast, "calls": 1}}))
+    load_model(DEFAULT_MODEL, device="cpu").predict([PIXELS])
+    kept = speeds.speeds()[DEFAULT_MODEL]
+    assert (kept.seconds, kept.calls, kept.pixels, kept.device) == (0, 2, "9x9", "gpu")
+
+
 def test_tiles_are_not_taken_for_the_model(nothing_measured: Path) -> None:
     model = refined(load_model(DEFAULT_MODEL, device="cpu"), flip=True, tile=64)
     model.predict([PIXELS])

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,13 +67,16 @@ def _keep(model: "Model", photos: Sequence[Photo], seconds: float) -> None:
     """Record a speed if it is the least; skipped without a writable cache folder."""
     name, known = model.card.name, dict(speeds())
     before = known.get(name)
-    height, width = photos[0].shape
-    known[name] = Speed(
-        seconds=round(min(seconds, before.seconds if before else seconds), 4),
-        calls=_counted[name],
-        pixels=f"{width}x{height}",
-        **{key: str(model.settings.get(key, "")) for key in ("device", "engine", "precision")},
-    )
+    if before is not None and before.seconds <= seconds:
+        known[name] = replace(before, calls=_counted[name])
+    else:
+        height, width = photos[0].shape
+        known[name] = Speed(
+            seconds=round(seconds, 4),
+            calls=_counted[name],
+            pixels=f"{width}x{height}",
+            **{key: str(model.settings.get(key, "")) for key in ("device", "engine", "precision")},
+        )
     with suppress(OSError, OutputError, ModelError):
         make_folder(_place().parent)
         with replacing(_place()) as part:
