@@ -217,7 +217,8 @@ def _elsewhere(asked: Asked) -> Found | None:
     if found is not None:
         return Found(card=found[0], revision=found[1])
     card = replicate_cards.find_version(asked.text, asked.kind)
-    if asked.text == monodepth2.NAME:
+    # A folder of this name, such as a clone of its repository, comes first.
+    if asked.text == monodepth2.NAME and not os.path.isdir(asked.name):
         card = monodepth2.family_card()
     return None if card is None else Found(card=card)
 
