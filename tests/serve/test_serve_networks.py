@@ -62,8 +62,12 @@ def test_those_that_wait_go_together_and_each_gets_its_own_answer() -> None:
     assert model.batches == [1, 4, 2]
 
 
-def test_memory_of_batches_is_given_back_by_one_small_photograph() -> None:
+@pytest.mark.parametrize(("engine", "last"), [("onnxruntime", [1]), ("torch", [])])
+def test_memory_of_batches_is_given_back_by_one_small_photograph(
+    engine: str, last: list[int]
+) -> None:
     model = Brightness()
+    model.settings = {"engine": engine}
 
     async def work(networks: Networks) -> None:
         first = await held(networks, model)
@@ -75,7 +79,7 @@ def test_memory_of_batches_is_given_back_by_one_small_photograph() -> None:
         await networks.give_back()
 
     run(model, work)
-    assert model.batches == [1, 2, 1]
+    assert model.batches == [1, 2, *last]
 
 
 def test_other_sizes_and_other_refinements_go_apart() -> None:

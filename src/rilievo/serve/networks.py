@@ -11,7 +11,7 @@ import numpy as np
 
 from rilievo.errors import RilievoError
 from rilievo.models.base import Inference, Model, WrappedModel
-from rilievo.models.engines import shrinking
+from rilievo.models.engines import ONNX_ENGINES, shrinking
 from rilievo.predicting.run import refined
 from rilievo.serve.refusals import GivenUp, stopping
 from rilievo.types import Photo, Prediction
@@ -145,7 +145,8 @@ class Networks:
 
     async def give_back(self) -> None:
         """Release the memory that batches of several photographs took, by a run of one."""
-        grown = [self._loaded[name] for name in self._grown if name in self._loaded]
+        loaded = [self._loaded[name] for name in self._grown if name in self._loaded]
+        grown = [each for each in loaded if each.settings.get("engine") == ONNX_ENGINES[0]]
         self._grown.clear()
 
         def run(model: Model) -> None:
