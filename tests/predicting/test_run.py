@@ -120,6 +120,12 @@ def test_results_of_another_way_of_processing_are_not_gone_on_with(
     monkeypatch.setattr("rilievo.models.base.PROCESSING", PROCESSING + 1)
     [failure] = run(make_network(), tmp_path / "out", photo, resume=True).failures
     assert f"processing was {PROCESSING}" in failure
+    path = tmp_path / "out" / "a.json"
+    stored = json.loads(path.read_text())
+    del stored["made_by"]["settings"]["processing"]
+    path.write_text(json.dumps(stored))
+    [failure] = run(make_network(), tmp_path / "out", photo, resume=True).failures
+    assert "processing was not stated" in failure
 
 
 def test_resuming_without_an_option_that_was_there_is_refused(

@@ -65,6 +65,9 @@ def told_apart(before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | No
         if was.get(name) != now.get(name):
             if name.startswith("source_"):
                 return "another photograph, or one that has changed"
+            if name == "processing":
+                then = was.get(name, "not stated")
+                return f"another version's work (processing was {then}, is {now.get(name)})"
             return f"other options ({name} was {was.get(name)}, is {now.get(name)})"
     return None
 
