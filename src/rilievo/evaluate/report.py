@@ -178,7 +178,7 @@ def write_report(evaluation: Evaluation, path: Path, pictures: Shown | None = No
     Args:
         evaluation: Evaluation to report.
         path: The file, ``report.html`` by custom.
-        pictures: Shown of the best and the worst images; None for none.
+        pictures: Pictures of the best and the worst images; None for none.
     """
     scores = evaluation.scores
     leading = evaluation.summaries[0] if evaluation.summaries else None
