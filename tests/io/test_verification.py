@@ -87,6 +87,14 @@ def test_a_folder_with_checksums_a_model_and_kept_predictions(tmp_path: Path) ->
     assert not verify(tmp_path).is_whole
 
 
+def test_a_record_without_checksums_is_named_beside_whole_results(results: Path) -> None:
+    (results / "run").mkdir()
+    (results / "run" / "evaluation.json").write_text("{}")
+    [fault] = verify(results).faults
+    assert fault.file == str(results / "run" / "evaluation.json")
+    assert CHECKSUMS in fault.what
+
+
 def test_the_sum_of_an_onnx_file_is_written_once_and_changes_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"graph")

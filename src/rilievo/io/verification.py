@@ -130,6 +130,8 @@ class _Look:
         elif name in _RECORDS:
             if is_torn(path):
                 self._note(path, "has no content, as after a power cut: run its command again")
+            elif not (path.parent / CHECKSUMS).exists():
+                self._note(path, f"has no {CHECKSUMS} beside it: nothing can be compared")
         elif name.endswith(SUFFIX):
             self._json(path)
         elif name.endswith(".json.pending"):
