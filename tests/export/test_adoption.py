@@ -147,6 +147,27 @@ def test_what_must_be_said_or_cannot_be_is_one_line(
     assert [each.name for each in tmp_path.iterdir()] == ["f.onnx"]
 
 
+@pytest.mark.parametrize(
+    ("inputs", "words"), [([], "it has none"), ([("x", [1, 1, 8, 8])], r"\[1, 1, 8, 8\]")]
+)
+def test_a_network_that_takes_no_picture_in_colours_is_refused(
+    inputs: list[tuple[str, list[int]]], words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "f.onnx"
+    ones = helper.make_tensor("ones", TensorProto.FLOAT, [1, 8, 8], [1.0] * 64)
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["depth"], value=ones)],
+        "foreign",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, None)],
+    )
+    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    network.ir_version = 8
+    onnx.save(network, path)
+    with pytest.raises(ModelError, match=words):
+        export_model(path, tmp_path / "ours.onnx", ExportOptions(**SAID))
+
+
 def test_of_several_outputs_the_one_called_depth_is_taken(tmp_path: Path) -> None:
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70], extra_output=True)
     assert ForeignModel(foreign, ExportOptions(**SAID).statement(foreign)).output == "depth"

@@ -58,10 +58,9 @@ class ForeignModel(PreparedModel):
         session = inference_session(path, device, threads)
         self._session, self.statement = session, statement
         inputs = {each.name: each for each in session.get_inputs()}
-        if len(inputs) > 1:
-            raise ModelError(
-                f"{path}: expected a network with one input, it has {', '.join(inputs)}"
-            )
+        if len(inputs) != 1:
+            names = ", ".join(inputs) or "none"
+            raise ModelError(f"{path}: expected a network with one input, it has {names}")
         [self.input] = inputs
         outputs = [each.name for each in session.get_outputs()]
         # Networks with further outputs call this one so, or put it first.
@@ -69,7 +68,8 @@ class ForeignModel(PreparedModel):
         shape = inputs[self.input].shape
         self.dims = tuple(each if isinstance(each, int) else None for each in shape)
         self.type = _TYPES.get(inputs[self.input].type)
-        if len(self.dims) != 4 or self.type is None:
+        colours = {3, None} & set(self.dims[1::2])
+        if len(self.dims) != 4 or not colours or self.type is None:
             raise ModelError(
                 f"{path}: a picture goes to numbers of (batch, 3, height, width) or (batch, "
                 f"height, width, 3), input '{self.input}' is {inputs[self.input].type} {shape}"
