@@ -162,7 +162,6 @@ def _onnx_file(asked: Asked) -> Found | None:
     is_file = asked.text.endswith(".onnx") or (isinstance(name, Path) and not os.path.isdir(name))
     if not is_file:
         return None
-
     return _opened(Path(name))
 
 
