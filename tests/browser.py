@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+_running: list[Any] = []
+
 
 @contextmanager
 def chromium(*arguments: str) -> Iterator[Any]:
@@ -18,7 +20,7 @@ def chromium(*arguments: str) -> Iterator[Any]:
     )
     if program is None:
         pytest.skip("there is no Chromium here")
-    with playwright.sync_playwright() as running:
+    with _started(playwright) as running:
         browser = running.chromium.launch(
             executable_path=program,
             args=["--no-sandbox", "--enable-unsafe-swiftshader", *arguments],
@@ -27,6 +29,20 @@ def chromium(*arguments: str) -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def _started(playwright: Any) -> Iterator[Any]:
+    """Playwright, which refuses a second start in a thread while it runs there."""
+    if _running:
+        yield _running[0]
+        return
+    with playwright.sync_playwright() as running:
+        _running.append(running)
+        try:
+            yield running
+        finally:
+            _running.clear()
 
 
 class Opened:

@@ -70,7 +70,7 @@ def test_a_cluster_whose_workers_are_killed_writes_the_files_of_one_machine(
         [sys.executable, TESTS / "ray_cluster.py", network, photos, toy, tmp_path],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         timeout=300,
     )
     assert done.returncode == 0, done.stderr

@@ -16,11 +16,10 @@ from rilievo.errors import ModelError
 from rilievo.io.limits import reason
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
-from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.models.runs import WEIGHTS, RunFacts, read_run
+from rilievo.models.preparation import Preparation
+from rilievo.models.runs import WEIGHTS, RunFacts, preparation_of, read_run
 from rilievo.models.torch_model import Network, TorchModel
 from rilievo.networks.backbones import weights_sha256
-from rilievo.networks.blueprint import Blueprint
 from rilievo.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
 
 BACKBONE = "backbone_sha256"
@@ -43,15 +42,6 @@ def load(card: ModelCard, options: LoadOptions) -> TorchModel:
             "probe": blueprint.probe.kind,
             "treatment": blueprint.treatment,
         },
-    )
-
-
-def preparation_of(blueprint: Blueprint) -> Preparation:
-    """Preparation that resizes photographs to a blueprint's size, the same as in training."""
-    height, width = blueprint.size
-    return Preparation(
-        sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
-        resampling=Resampling.BILINEAR,
     )
 
 

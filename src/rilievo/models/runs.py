@@ -8,6 +8,7 @@ from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import check_regular, read_text
 from rilievo.models.card import ModelCard
+from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.networks.blueprint import Blueprint
 from rilievo.networks.video.blueprint import VideoBlueprint
 
@@ -40,6 +41,15 @@ def read_run(folder: Path) -> RunFacts:
     facts = _read(RunFacts, folder, "of a probe")
     _check_format(folder, facts.format, PROBE_FORMAT)
     return facts
+
+
+def preparation_of(blueprint: Blueprint) -> Preparation:
+    """Preparation that resizes photographs to a blueprint's size, the same as in training."""
+    height, width = blueprint.size
+    return Preparation(
+        sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
+        resampling=Resampling.BILINEAR,
+    )
 
 
 def _read(kind: type[Record], folder: Path, what: str) -> Record:

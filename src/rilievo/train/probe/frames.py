@@ -7,7 +7,7 @@ from jaxtyping import Float16, Float32, UInt8
 
 from rilievo.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
-from rilievo.models.probe import preparation_of
+from rilievo.models.runs import preparation_of
 from rilievo.networks.blueprint import Blueprint, Task
 from rilievo.train.probe.config import DataChoice, ProbeConfig
 from rilievo.types import Truth
