@@ -84,8 +84,7 @@ def train_video(
         if fabric.is_global_zero:
             # Only now, so that a run that cannot begin leaves nothing behind.
             folder.write_config(config, folders=(BEST, "."))
-    # Runs begun before terms of one's own can still be resumed.
-    printed = f"{fabric.world_size} {to_json(config)}".replace(', "own": []', "").encode()
+    printed = f"{fabric.world_size} {to_json(config)}".encode()
     engine = Engine(task, run, fabric=fabric, fingerprint=hashlib.sha256(printed).hexdigest())
     if not engine.go(tensorboard=options.tensorboard, stop_at=options.stop_at):
         return None
