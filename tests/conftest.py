@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from jaxtyping import _import_hook
+from jaxtyping import TypeCheckError, _import_hook
 
 # A slow or busy machine is no failure of what is tested. `make test` tries the same few examples
 # everywhere; `make test-all` chooses `thorough`, which tries others at every run.
@@ -76,10 +76,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def types_unchecked(request: pytest.FixtureRequest) -> None:
-    """Skip a test that passes wrong types, where they are checked before the function sees them."""
-    if request.config.getoption("jaxtyping_packages", default=None):
-        pytest.skip("types are checked at every call")
+def type_errors(request: pytest.FixtureRequest) -> tuple[type[Exception], ...]:
+    """Errors that refuse a wrong type before the function sees it: none, or that of `test-all`."""
+    if not request.config.getoption("jaxtyping_packages", default=None):
+        return ()
+    return (TypeCheckError,)
 
 
 @pytest.fixture

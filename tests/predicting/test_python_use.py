@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -86,7 +87,6 @@ def test_tensors_are_taken_as_they_are() -> None:
     assert np.abs(half.astype(int) - PIXELS).max() <= 1
 
 
-@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(
     ("image", "says"),
     [
@@ -98,9 +98,12 @@ def test_tensors_are_taken_as_they_are() -> None:
         (io.BytesIO(), "0 bytes"),
     ],
 )
-def test_what_is_no_image_is_said(image: Any, says: str) -> None:
-    with pytest.raises(rilievo.InputError, match=says):
+def test_what_is_no_image_is_said(
+    image: Any, says: str, type_errors: tuple[type[Exception], ...]
+) -> None:
+    with pytest.raises((rilievo.InputError, *type_errors)) as refused:
         rilievo.predict(image)
+    assert isinstance(refused.value, type_errors) or says in str(refused.value)
 
 
 def test_an_address_without_a_server_is_said(closed_port: int) -> None:
@@ -157,7 +160,6 @@ def test_known_distances_and_cameras_have_short_forms() -> None:
     assert length.measure((40, 50), (90, 60)).value == pytest.approx(0.2, rel=1e-3)
 
 
-@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(
     "options",
     [
@@ -170,9 +172,13 @@ def test_known_distances_and_cameras_have_short_forms() -> None:
         {"camera": "wide"},
     ],
 )
-def test_other_forms_are_refused_with_those_that_there_are(options: dict[str, Any]) -> None:
-    with pytest.raises(rilievo.OptionError, match=r"rilievo\.(KnownPoint|Camera)"):
+def test_other_forms_are_refused_with_those_that_there_are(
+    options: dict[str, Any], type_errors: tuple[type[Exception], ...]
+) -> None:
+    with pytest.raises((rilievo.OptionError, *type_errors)) as refused:
         rilievo.predict(PIXELS, **options)
+    known = re.search(r"rilievo\.(KnownPoint|Camera)", str(refused.value))
+    assert isinstance(refused.value, type_errors) or known
 
 
 def test_a_prediction_says_in_one_line_what_it_is(prediction: rilievo.Prediction) -> None:

@@ -42,7 +42,7 @@ COMMANDS: Mapping[str, str] = {
     "report": "write a dataset, predictions or evaluations as HTML pages",
     "completion": "print a script for bash, zsh or fish that completes commands and options",
 }
-"""What each command does, in the order of ``rilievo --help``."""
+"""Summaries of the commands, in the order of ``rilievo --help``."""
 
 
 def run() -> int:

@@ -136,7 +136,7 @@ class _Guide:
     """The photograph at the size at which pixels are assigned.
 
     Attributes:
-        photo: Its pixels.
+        photo: Pixels, smaller than the photograph where that is large.
         colours: The same in 0..1.
     """
 

@@ -81,7 +81,7 @@ class Item:
 
     Attributes:
         label: Reason why it is shown, in a word.
-        numbers: Its numbers, by their names.
+        numbers: Numbers of the image, by their names.
         fault: Reason why it cannot be shown; None if it can.
     """
 
@@ -171,8 +171,8 @@ def answer_panels(
 
     Args:
         model: Name of the model.
-        depth: Its depth; metric depth is drawn on the scale of the truth.
-        normals: Its normals.
+        depth: Depth of the model; metric depth is drawn on the scale of the truth.
+        normals: Normals of the model.
         truth: Ground truth of the image.
         end: Relative error with the last colour.
     """

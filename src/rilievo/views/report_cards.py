@@ -101,7 +101,7 @@ def card_of(
         items: All images and models.
         known: Quantities to sort by.
         item: The image.
-        order: Its place in the dataset.
+        order: Place of the image in the dataset.
         beside: Folder of the page, for pictures beside it; None for pictures in the page.
     """
     columns = {column.label: column for column in items.columns}
