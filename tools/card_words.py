@@ -50,6 +50,10 @@ _MEANT = {
         "and real rooms come out worse than with the default. "
         f"{_ELSEWHERE.format(file='small-rendered')}"
     ),
+    "rilievo/base": (
+        "It is more exact than the default on most cameras, and takes four times as long. "
+        f"{_ELSEWHERE.format(file='base')}"
+    ),
 }
 _LIMITS = """\
 Depth is predicted up to one unknown factor per photograph: proportions are estimates, and sizes

@@ -1,14 +1,22 @@
 """Write the embedded models' files from the runs that trained them.
 
-    python tools/write_default_models.py --small run/ --tiny run-tiny/ --rendered run-rendered/
+    python tools/write_default_models.py --small run/ --tiny run-tiny/ --rendered run-rendered/ \
+        --base run-base/
 
 Each run is optional; what is not named stays as it is. ``small.onnx`` and ``tiny.onnx`` go into the
-package, and ``small-rendered.onnx``, its weights stored in 16 bits, into ``weights/``.
+package, and into ``weights/`` go ``small-rendered.onnx``, its weights stored in 16 bits, and
+``base.onnx``, stored in 8.
 """
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+import onnx
+from jaxtyping import Float32, Int8
+from onnx import helper, numpy_helper
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.atomic import replacing
@@ -23,16 +31,21 @@ from rilievo.train.start import read_average
 _ROOT = Path(__file__).parents[1]
 PACKAGE = _ROOT / "src" / "rilievo" / "models" / "default"
 WEIGHTS = _ROOT / "weights"
+ROUNDED = "int8 weights"
+"""Precision of a file whose weights are stored in 8 bits and computed with in 32."""
+_FEWEST = 2048
 
 
-def write_model(recipe: str, run: Path, target: Path, *, half: bool = False) -> None:
+def write_model(
+    recipe: str, run: Path, target: Path, store: Callable[[Path], None] | None = None
+) -> None:
     """Export the averaged weights of a run's last checkpoint.
 
     Args:
         recipe: Recipe of the run; it determines the network's width and name.
         run: Folder of the run.
         target: The ONNX file to write.
-        half: Whether weights are stored in 16 bits; arithmetic is in 32 all the same.
+        store: Function that makes the written file smaller.
 
     Raises:
         InputError: If the folder has no checkpoint, or another network's.
@@ -45,21 +58,81 @@ def write_model(recipe: str, run: Path, target: Path, *, half: bool = False) -> 
         raise InputError(f"{run}: no run of the recipe '{recipe}': other weights") from error
     target.parent.mkdir(parents=True, exist_ok=True)
     export_small(network, target, PROVENANCES[recipe])
-    if half:
-        _store_in_half(target)
+    if store is not None:
+        store(target)
 
 
-def _store_in_half(path: Path) -> None:
+def store_in_half(path: Path) -> None:
+    """Store a network's weights in 16 bits; arithmetic is in 32 all the same."""
     metadata = OnnxModel(path, LoadOptions(device="cpu")).metadata
     with replacing(path) as part:
         halve(path, part)
         set_metadata(part, {**metadata, "rilievo.precision": "fp16"})
 
 
+def store_in_8_bits(path: Path) -> None:
+    """Store large weights in 8 bits, with a factor for every output channel.
+
+    They are multiplied out once, when the network is loaded, so its arithmetic and its speed stay
+    those of fp32, on any processor.
+    """
+    metadata = OnnxModel(path, LoadOptions(device="cpu")).metadata
+    model = onnx.load(str(path))
+    graph = model.graph
+    nodes, stored = [], []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.ndim < 2 or values.size < _FEWEST:
+            stored.append(weight)
+            continue
+        name = weight.name
+        steps, size = rounded(values)
+        stored += [
+            numpy_helper.from_array(steps, f"{name}/int8"),
+            numpy_helper.from_array(size, f"{name}/step"),
+        ]
+        nodes += [
+            helper.make_node(
+                "Cast", [f"{name}/int8"], [f"{name}/float"], to=onnx.TensorProto.FLOAT
+            ),
+            helper.make_node("Mul", [f"{name}/float", f"{name}/step"], [name]),
+        ]
+    nodes += graph.node
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(stored)
+    with replacing(path) as part:
+        part.write_bytes(model.SerializeToString())
+        set_metadata(part, {**metadata, "rilievo.precision": ROUNDED})
+
+
+def rounded(
+    values: Float32[np.ndarray, "channels *rest"],
+) -> tuple[Int8[np.ndarray, "channels *rest"], Float32[np.ndarray, "channels *ones"]]:
+    """Round weights to whole steps from -127 to 127.
+
+    Returns the steps and, for every channel, the size of one: of 21 sizes, up to the one that cuts
+    nothing off, the one with the least squared error.
+    """
+    flat = values.reshape(len(values), -1)
+    largest = np.maximum(np.abs(flat).max(axis=1, keepdims=True) / 127, 1e-12)
+    sizes = [largest * share for share in np.linspace(0.6, 1, 21)]
+    errors = [((_steps(flat, size) * size - flat) ** 2).sum(axis=1) for size in sizes]
+    best = np.stack(sizes)[np.argmin(errors, axis=0), np.arange(len(flat))].astype(np.float32)
+    steps = _steps(flat, best).astype(np.int8).reshape(values.shape)
+    return steps, best.reshape(-1, *(1 for _ in values.shape[1:]))
+
+
+def _steps(
+    flat: Float32[np.ndarray, "channels n"], size: Float32[np.ndarray, "channels 1"]
+) -> Float32[np.ndarray, "channels n"]:
+    return np.clip(np.round(flat / size), -127, 127)
+
+
 def main() -> None:
     """Read the options, write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("small", "tiny", "rendered"):
+    for name in ("small", "tiny", "rendered", "base"):
         parser.add_argument(f"--{name}", type=Path, metavar="RUN", help=f"the run of {name}")
     options = parser.parse_args()
     if options.small:
@@ -67,9 +140,12 @@ def main() -> None:
     if options.tiny:
         write_model("tiny", options.tiny, PACKAGE / "tiny.onnx")
     if options.rendered:
-        write_model("small-rendered", options.rendered, WEIGHTS / "small-rendered.onnx", half=True)
-    if not (options.small or options.tiny or options.rendered):
-        sys.exit("error: name a run at least: --small, --tiny or --rendered")
+        target = WEIGHTS / "small-rendered.onnx"
+        write_model("small-rendered", options.rendered, target, store_in_half)
+    if options.base:
+        write_model("base", options.base, WEIGHTS / "base.onnx", store_in_8_bits)
+    if not (options.small or options.tiny or options.rendered or options.base):
+        sys.exit("error: name a run at least: --small, --tiny, --rendered or --base")
 
 
 if __name__ == "__main__":

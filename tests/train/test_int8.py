@@ -1,6 +1,7 @@
 """The embedded network in 8 bits: what stays as it was, and what it is calibrated on."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,32 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
 from int8 import calibration_frames, quantise_small
+from write_default_models import rounded, store_in_8_bits
 
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel
 from rilievo.networks.small import TINY, SmallNet
 from rilievo.train.export import export_small
+
+
+def test_steps_of_weights_are_exact_where_they_can_be() -> None:
+    steps = np.random.default_rng(2).integers(-127, 128, (5, 3, 2, 2))
+    steps[:, 0, 0, 0] = 127
+    size = np.array([1e-3, 0.5, 1, 4, 1e4]).reshape(-1, 1, 1, 1)
+    found, sizes = rounded((steps * size).astype(np.float32))
+    np.testing.assert_array_equal(found, steps)
+    np.testing.assert_allclose(sizes, size, rtol=1e-6)
+
+
+def test_a_weight_far_from_the_others_is_cut_off_where_that_costs_less() -> None:
+    weights = np.random.default_rng(3).normal(size=(4, 5000)).astype(np.float32)
+    weights[:, 0] = 12
+    steps, size = rounded(weights)
+    plain = np.abs(weights).max(axis=1, keepdims=True) / 127
+    uncut = ((np.round(weights / plain) * plain - weights) ** 2).sum(axis=1)
+    assert (((steps * size - weights) ** 2).sum(axis=1) <= uncut).all()
+    assert (size < plain).any()
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +91,20 @@ def test_it_is_much_smaller_and_answers_nearly_the_same(networks: tuple[Path, Pa
     for name, most in (("depth", 0.1), ("normals", 0.1), ("confidence", 0.05)):
         assert np.median(np.abs(one[name] - other[name])) < most
         assert not np.array_equal(one[name], other[name])
+
+
+def test_weights_stored_in_8_bits_are_computed_with_in_floats(
+    networks: tuple[Path, Path], tmp_path: Path
+) -> None:
+    exact, small = networks[0], tmp_path / "stored.onnx"
+    small.write_bytes(exact.read_bytes())
+    store_in_8_bits(small)
+    assert small.stat().st_size < 0.5 * exact.stat().st_size
+    assert opened(small).facts == replace(opened(exact).facts, precision="int8 weights")
+    batch = opened(exact).preparation.pixels(pictures(3)[-1])[None]
+    one, other = opened(exact).run(batch), opened(small).run(batch)
+    for name, most in (("depth", 0.02), ("normals", 0.05), ("confidence", 0.02)):
+        assert 0 < np.abs(one[name] - other[name]).mean() < most
 
 
 def test_first_and_last_layers_keep_their_weights_and_no_other_does(
