@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from rilievo.cli import main
-from rilievo.datasets import find_dataset
+from rilievo.datasets import DATASETS, find_dataset
 from rilievo.errors import ModelError, OptionError
 from rilievo.evaluate.benchmark import Task
-from rilievo.evaluate.benchmarks import find_benchmark
+from rilievo.evaluate.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluate.metrics import find_metric
+from rilievo.io.output_table import OUTPUTS
 from rilievo.models import MODELS, load_model
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
@@ -90,6 +91,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "lab_broken.py").write_text("import no_such_package")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.chdir(tmp_path)
+    # What was found among installed packages is remembered, and these are gone afterwards.
+    for table in (BENCHMARKS, DATASETS, MODELS, OUTPUTS):
+        monkeypatch.setattr(table, "_found", {})
     Image.fromarray(np.full((120, 160, 3), 90, np.uint8)).save("photo.jpg")
     yield folder
     for name in ("lab_depth", "lab_others", "lab_broken"):

@@ -7,9 +7,9 @@ are those of every so many-th pixel; files to take home have all of them.
 
 import json
 import math
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,7 +24,7 @@ from rilievo.types import Camera, CameraSource
 _FIELDS = ("depth", "valid", "normals", "confidence")
 
 
-def write_inference(inference: Inference, target: IO[bytes]) -> None:
+def write_inference(inference: Inference, target: BufferedIOBase) -> None:
     """Write an inference."""
     arrays = {
         name: getattr(inference, name) for name in _FIELDS if getattr(inference, name) is not None
