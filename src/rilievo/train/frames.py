@@ -1,6 +1,7 @@
 """Training frames: one photograph or rendering with its log depth and normals."""
 
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from zipfile import ZipFile
@@ -187,7 +188,9 @@ class ShardPool:
 
     def scan(self) -> None:
         """Add the shards that have appeared since the last scan."""
-        found = sorted(self.folder.rglob("shard-*.npz"))
+        # Path.rglob does not follow links to folders on every Python version.
+        names = glob("**/shard-*.npz", root_dir=self.folder, recursive=True)
+        found = sorted(self.folder / name for name in names)
         for path in found:
             if path in self._paths:
                 continue
