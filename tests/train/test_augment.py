@@ -8,7 +8,10 @@ import torch
 
 from rilievo.train.augment import augment, batch_shape, crop, degrade, sky_filled
 from rilievo.train.batches import Batch, Mix, batches_ahead, collate, make_batch
+from rilievo.train.config import Stage
 from rilievo.train.frames import FARTHEST, Frame
+
+STAGE = Stage(until=1.0, areas=(2048,), real=0.5)
 
 
 def frame_of(height: int = 48, width: int = 64) -> Frame:
@@ -96,7 +99,8 @@ def test_degrading_keeps_shape_and_changes_something_every_time() -> None:
 
 @pytest.mark.parametrize("area", [24576, 49152])
 def test_batches_have_sides_of_32_and_about_the_area(area: int) -> None:
-    shapes = {batch_shape(area, np.random.default_rng(seed)) for seed in range(200)}
+    stage = Stage(until=1.0, areas=(area,), real=0.0)
+    shapes = {batch_shape(stage, np.random.default_rng(seed)) for seed in range(200)}
     assert len(shapes) >= 5
     assert any(height > width for height, width in shapes)
     for height, width in shapes:
@@ -106,7 +110,7 @@ def test_batches_have_sides_of_32_and_about_the_area(area: int) -> None:
 
 
 def test_a_batch_is_a_function_of_seed_and_number() -> None:
-    mix = Mix(rendered=OneFrame(), real=OneFrame(), real_share=0.5, area=2048, size=2)
+    mix = Mix(rendered=OneFrame(), real=OneFrame(), stage=STAGE, size=2)
     batch = make_batch(mix, seed=1, number=7)
     again = make_batch(mix, seed=1, number=7)
     other = make_batch(mix, seed=1, number=8)
@@ -115,7 +119,7 @@ def test_a_batch_is_a_function_of_seed_and_number() -> None:
 
 
 def test_frames_that_show_nothing_keep_their_depth() -> None:
-    mix = Mix(rendered=OneFrame(), real=None, real_share=0.0, area=2048, size=2)
+    mix = Mix(rendered=OneFrame(), real=None, stage=STAGE, size=2)
     shown = make_batch(mix, seed=1, number=7)
     hidden = make_batch(replace(mix, blind=1.0), seed=1, number=7)
     assert not torch.equal(hidden.image[0], shown.image[0])

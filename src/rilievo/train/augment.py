@@ -6,7 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.errors import MissingExtraError
+from rilievo.train.config import Stage
 from rilievo.train.frames import FARTHEST, Frame
+from rilievo.train.turning import turned
 
 try:
     import cv2
@@ -22,22 +24,31 @@ SKY_MARGIN = float(np.log(2.0))
 """Offset in log depth that puts the sky at twice the farthest surface of its image."""
 
 
-def batch_shape(area: int, random: np.random.Generator) -> tuple[int, int]:
-    """Draw the (height, width) of a batch: a random aspect, about ``area``, multiples of 32."""
+def batch_shape(stage: Stage, random: np.random.Generator) -> tuple[int, int]:
+    """Draw the (height, width) of a batch, multiples of 32: a random aspect and area."""
+    # One area takes no random number.
+    areas = stage.areas
+    area = areas[int(random.choice(len(areas), p=stage.shares))] if len(areas) > 1 else areas[0]
     aspect = ASPECTS[int(random.choice(len(ASPECTS), p=ASPECT_SHARES))]
     height = MULTIPLE * max(1, round((area / aspect) ** 0.5 / MULTIPLE))
     return height, MULTIPLE * max(1, round(area / height / MULTIPLE))
 
 
-def augment(frame: Frame, shape: tuple[int, int], random: np.random.Generator) -> Frame:
+def augment(
+    frame: Frame, shape: tuple[int, int], random: np.random.Generator, *, turns: float = 0.0
+) -> Frame:
     """Crop ``frame`` at random to ``shape``, mirror half of the crops and degrade the image.
 
-    Sky gets its target depth here and counts as ``valid``.
+    The share ``turns`` of the crops is that of a turned camera. Sky gets its target depth here and
+    counts as ``valid``.
     """
-    scale = 1.0 if random.random() < 0.35 else float(random.uniform(0.55, 1.0))
-    # Near the middle: a crop far from it shows the scene under angles that no camera has.
-    down, right = (float(shift) for shift in random.uniform(-0.2, 0.2, 2))
-    frame = crop(frame, shape, scale=scale, shift=(down, right))
+    if turns and random.random() < turns:
+        frame = turned(frame, shape, random)
+    else:
+        scale = 1.0 if random.random() < 0.35 else float(random.uniform(0.55, 1.0))
+        # Near the middle: a crop far from it shows the scene under angles that no camera has.
+        down, right = (float(shift) for shift in random.uniform(-0.2, 0.2, 2))
+        frame = crop(frame, shape, scale=scale, shift=(down, right))
     if random.random() < 0.5:
         frame = _mirror(frame)
     return replace(

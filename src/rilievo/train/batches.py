@@ -18,6 +18,7 @@ from torch import Tensor
 
 from rilievo.depth_map import DepthKind
 from rilievo.train.augment import augment, batch_shape, blinded
+from rilievo.train.config import Stage
 from rilievo.train.frames import Frame, FrameSource
 
 _AHEAD = 3
@@ -61,16 +62,14 @@ class Mix:
     """Sources of frames for the batches of one stage of a run.
 
     Attributes:
-        real_share: Share of frames drawn from ``real``, in [0, 1].
-        area: Pixels per image, approximately.
+        stage: Shapes of the images, shares of the sources, and how frames are changed.
         size: Images per batch.
         blind: Share of images replaced by ones that show no scene, in [0, 1].
     """
 
     rendered: FrameSource
     real: FrameSource | None
-    real_share: float
-    area: int
+    stage: Stage
     size: int
     blind: float = 0.0
 
@@ -78,12 +77,13 @@ class Mix:
 def make_batch(mix: Mix, *, seed: int, number: int) -> Batch:
     """Draw and augment batch ``number`` of a run."""
     random = np.random.default_rng([seed, number])
-    shape = batch_shape(mix.area, random)
+    stage = mix.stage
+    shape = batch_shape(stage, random)
     frames = []
     for _ in range(mix.size):
-        is_real = mix.real is not None and random.random() < mix.real_share
+        is_real = mix.real is not None and random.random() < stage.real
         source = mix.real if is_real and mix.real is not None else mix.rendered
-        frame = augment(source.draw(random), shape, random)
+        frame = augment(source.draw(random), shape, random, turns=stage.turned)
         if random.random() < mix.blind:
             frame = replace(frame, image=blinded(frame.image, random))
         frames.append(frame)

@@ -17,10 +17,20 @@ class Stage:
 
     until: float
     """End of the stage, as a share of the whole run."""
-    area: int
-    """Pixels per image."""
+    areas: tuple[int, ...]
+    """Pixels per image, about; each batch has one of these."""
+    shares: tuple[float, ...] = (1.0,)
+    """Share of the batches with each of the areas."""
     real: float
     """Share of photographs with measured depth; the rest is rendered."""
+    turned: float = 0.0
+    """Share of the frames that are seen by a turned camera."""
+
+    def __post_init__(self) -> None:
+        if len(self.areas) != len(self.shares) or abs(sum(self.shares) - 1) > 1e-9:
+            raise OptionError(
+                f"each area has a share, all of them 1 in sum: got {self.areas} and {self.shares}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

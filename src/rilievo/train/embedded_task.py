@@ -276,8 +276,7 @@ def _mix(config: TrainConfig, frames: Frames, stage: Stage, *, blind: float = 0.
     return Mix(
         rendered=frames.rendered,
         real=frames.real,
-        real_share=stage.real,
-        area=stage.area,
+        stage=stage,
         size=config.batch_size,
         blind=blind,
     )

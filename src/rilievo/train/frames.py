@@ -15,6 +15,8 @@ from rilievo.errors import InputError, RilievoError
 from rilievo.io.limits import check_regular, printable, reason
 from rilievo.io.readback import BROKEN_FILE
 
+Camera = tuple[float, float, float, float]
+"""fx, fy, cx, cy [px]; fx and fy are NaN where they are not known."""
 FARTHEST = 200.0
 """Farthest depth [m]; surfaces beyond it count as if they were at this depth."""
 
@@ -29,7 +31,6 @@ class Frame:
         valid: Pixels that have depth; disjoint from ``sky``.
         sky: Pixels that see no surface.
         normals: 127 times the unit normal in the camera frame, towards the camera.
-        camera: fx, fy, cx, cy [px]; NaN where unknown.
         kind: Kind of depth; ``sky`` is marked only for metric and up-to-scale depth.
     """
 
@@ -39,7 +40,7 @@ class Frame:
     sky: Bool[np.ndarray, "h w"]
     normals: Int8[np.ndarray, "3 h w"]
     normals_valid: Bool[np.ndarray, "h w"]
-    camera: tuple[float, float, float, float]
+    camera: Camera
     kind: DepthKind = DepthKind.METRIC
 
     def __post_init__(self) -> None:

@@ -54,9 +54,9 @@ def small_first(*, minutes: float | None = 100.0, steps: int | None = None) -> R
         minutes=minutes,
         steps=steps,
         stages=(
-            Stage(until=0.15, area=24576, real=0.2),
-            Stage(until=0.5, area=24576, real=0.3),
-            Stage(until=1.0, area=49152, real=0.4),
+            Stage(until=0.15, areas=(24576,), real=0.2),
+            Stage(until=0.5, areas=(24576,), real=0.3),
+            Stage(until=1.0, areas=(49152,), real=0.4),
         ),
     )
     return Recipe(config=config, widths=NARROW)
@@ -86,8 +86,8 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
         learning_rate=8e-4,
         average_decay=0.999,
         stages=(
-            Stage(until=0.25, area=24576, real=0.3),
-            Stage(until=1.0, area=49152, real=0.38),
+            Stage(until=0.25, areas=(24576,), real=0.3),
+            Stage(until=1.0, areas=(49152,), real=0.38),
         ),
         seed=3,
     )
@@ -113,7 +113,7 @@ def small_further(*, minutes: float | None = 75.0, steps: int | None = None) -> 
         confidence_steps=80,
         outdoors=0.3,
         validation_minutes=15.0,
-        stages=(Stage(until=1.0, area=49152, real=0.25),),
+        stages=(Stage(until=1.0, areas=(49152,), real=0.25),),
         warm_up_steps=60,
         seed=11,
     )
@@ -141,8 +141,8 @@ def tiny(*, minutes: float | None = 36.0, steps: int | None = None) -> Recipe:
         learning_rate=1.5e-3,
         confidence_steps=600,
         stages=(
-            Stage(until=0.5, area=24576, real=0.3),
-            Stage(until=1.0, area=49152, real=0.38),
+            Stage(until=0.5, areas=(24576,), real=0.3),
+            Stage(until=1.0, areas=(49152,), real=0.38),
         ),
         seed=5,
     )
@@ -165,8 +165,8 @@ def small_rendered(*, minutes: float | None = 62.0, steps: int | None = None) ->
         minutes=minutes,
         steps=steps,
         stages=(
-            Stage(until=0.55, area=24576, real=0.0),
-            Stage(until=1.0, area=49152, real=0.0),
+            Stage(until=0.55, areas=(24576,), real=0.0),
+            Stage(until=1.0, areas=(49152,), real=0.0),
         ),
         seed=4,
     )
@@ -194,8 +194,8 @@ def base(*, minutes: float | None = 90.0, steps: int | None = None) -> Recipe:
         outdoors=0.3,
         checkpoint_minutes=1.0,
         stages=(
-            Stage(until=0.3, area=24576, real=0.2),
-            Stage(until=1.0, area=49152, real=0.25),
+            Stage(until=0.3, areas=(24576,), real=0.2),
+            Stage(until=1.0, areas=(49152,), real=0.25),
         ),
         seed=7,
     )
@@ -219,7 +219,10 @@ def distilled(*, minutes: float | None = 30.0, steps: int | None = None) -> Reci
     config = TrainConfig(
         minutes=minutes,
         steps=steps,
-        stages=(Stage(until=0.5, area=24576, real=0.0), Stage(until=1.0, area=49152, real=0.0)),
+        stages=(
+            Stage(until=0.5, areas=(24576,), real=0.0),
+            Stage(until=1.0, areas=(49152,), real=0.0),
+        ),
     )
     return Recipe(config=config, widths=TINY, photographs=False)
 
