@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from rilievo.errors import OptionError
 from rilievo.train.augment import augment, batch_shape, crop, degrade, sky_filled
 from rilievo.train.batches import Batch, Mix, batches_ahead, collate, make_batch
 from rilievo.train.config import Stage
@@ -116,6 +117,30 @@ def test_a_batch_is_a_function_of_seed_and_number() -> None:
     other = make_batch(mix, seed=1, number=8)
     assert (batch.image == again.image).all()
     assert batch.image.shape != other.image.shape or (batch.image != other.image).any()
+
+
+class Metres(OneFrame):
+    """Frames of one log depth."""
+
+    def __init__(self, log_depth: float) -> None:
+        self.log_depth = log_depth
+
+    def draw(self, random: np.random.Generator) -> Frame:
+        frame = frame_of()
+        return replace(frame, log_depth=np.full_like(frame.log_depth, self.log_depth))
+
+
+def test_frames_and_areas_come_in_the_shares_of_the_stage() -> None:
+    stage = Stage(until=1.0, areas=(2048, 8192), shares=(0.75, 0.25), real=0.2, lessons=0.5)
+    mix = Mix(rendered=Metres(0), real=Metres(1), lessons=Metres(2), stage=stage, size=8)
+    batches = [make_batch(mix, seed=1, number=number) for number in range(80)]
+    drawn = torch.cat([batch.log_depth[:, 0, 0] for batch in batches])
+    for log_depth, share in ((0, 0.3), (1, 0.2), (2, 0.5)):
+        assert (drawn == log_depth).float().mean().item() == pytest.approx(share, abs=0.07)
+    large = [batch.valid[0].numel() > 4096 for batch in batches]
+    assert np.mean(large) == pytest.approx(0.25, abs=0.12)
+    with pytest.raises(OptionError, match="each area has a share"):
+        Stage(until=1.0, areas=(2048, 8192), real=0.2)
 
 
 def test_frames_that_show_nothing_keep_their_depth() -> None:

@@ -16,6 +16,9 @@ except ImportError as missing:
     raise MissingExtraError("training", "train") from missing
 
 MULTIPLE = 32
+_LEAST = 0.55
+"""Least side of a crop, as a share of the largest; more where a frame would be enlarged more than
+1.8 times, since such an image has no detail."""
 ASPECTS = (4 / 3, 3 / 4, 1.0, 16 / 9, 9 / 16, 2.0, 3.0)
 """Aspect ratios (width / height) of batches; ``ASPECT_SHARES`` has the probability of each."""
 ASPECT_SHARES = (0.44, 0.14, 0.10, 0.14, 0.05, 0.06, 0.07)
@@ -45,7 +48,9 @@ def augment(
     if turns and random.random() < turns:
         frame = turned(frame, shape, random)
     else:
-        scale = 1.0 if random.random() < 0.35 else float(random.uniform(0.55, 1.0))
+        height, width = frame.image.shape[:2]
+        least = _LEAST * max(1.0, shape[0] / height, shape[1] / width)
+        scale = 1.0 if random.random() < 0.35 else float(random.uniform(min(least, 1.0), 1.0))
         # Near the middle: a crop far from it shows the scene under angles that no camera has.
         down, right = (float(shift) for shift in random.uniform(-0.2, 0.2, 2))
         frame = crop(frame, shape, scale=scale, shift=(down, right))

@@ -170,11 +170,12 @@ class ShardPool:
     """Every frame of the shards below a folder (about 0.4 MB a frame of 256×192), read when drawn.
 
     Attributes:
-        outdoors: Share of the frames drawn that show something farther than a room, or sky.
+        outdoors: Share of the frames drawn that show something farther than a room, or sky; None
+            for all frames alike.
         held_out: Shard kept for validation, the first by path; None if there is only one.
     """
 
-    def __init__(self, folder: Path, *, outdoors: float) -> None:
+    def __init__(self, folder: Path, *, outdoors: float | None = None) -> None:
         if not folder.is_dir():
             raise InputError(f"{folder}: no folder of shards; render some first")
         self.folder = folder
@@ -208,7 +209,8 @@ class ShardPool:
 
     def draw(self, random: np.random.Generator) -> Frame:
         """Return one frame at random, from outdoors with the chosen share."""
-        is_far = random.random() < self.outdoors
+        share = len(self._far) / len(self) if self.outdoors is None else self.outdoors
+        is_far = random.random() < share
         frames = (self._far if is_far else self._near) or self._far or self._near
         shard, index = frames[int(random.integers(len(frames)))]
         return shard.frame(index)

@@ -38,6 +38,10 @@ def train_recipe(options: RecipeOptions) -> None:
     chosen = _configured(chosen, options)
     if options.real is not None and not chosen.photographs:
         raise OptionError(f"recipe '{recipe}' learns from shards alone; leave --real out")
+    if options.lessons is not None and not any(each.lessons for each in chosen.config.stages):
+        raise OptionError(
+            f"recipe '{recipe}' has no share for lessons; put them into the folder of --shards"
+        )
     is_exported = start is not None and start.suffix == ".onnx"
     if start is not None and chosen.first is None and not is_exported:
         raise OptionError(
@@ -57,6 +61,7 @@ def train_recipe(options: RecipeOptions) -> None:
     frames = Frames(
         rendered=ShardPool(options.shards, outdoors=chosen.config.outdoors),
         real=None if options.real is None else NyuFrames(options.real),
+        lessons=None if options.lessons is None else ShardPool(options.lessons),
     )
     if before is not None:
         first = _configured(RECIPES[before.recipe](), options)

@@ -31,7 +31,7 @@ def turned(frame: Frame, shape: tuple[int, int], random: np.random.Generator) ->
     which leaves depth as it is.
     """
     angles = _DEVIATIONS * np.clip(random.standard_normal(3), -_LARGEST, _LARGEST)
-    scale, *shift = (float(each) for each in random.uniform((0.75, -0.5, -0.5), (1.0, 0.5, 0.5)))
+    scale, *shift = (float(each) for each in random.uniform((0.85, -0.5, -0.5), (1.0, 0.5, 0.5)))
     if not (np.isfinite(frame.camera).all() and frame.kind.is_depth):
         angles[:2] = 0
     R = rotation_from_axis_angle(angles)
