@@ -1,5 +1,6 @@
 """Training of an embedded model by the name of a recipe."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -30,6 +31,9 @@ def train_recipe(options: RecipeOptions) -> None:
     A recipe that starts from another one runs that one first, in a folder of its own beside
     ``options.output``, unless ``options.start`` names the folder of such a run.
     """
+    # Batches of many shapes need more compiled kernels than the 1,024 that oneDNN keeps by default,
+    # which then compiles them anew in every step. It reads this at its first kernel.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
     recipe, start = options.recipe, options.start
     if recipe not in RECIPES:
         raise OptionError(f"no recipe '{recipe}'; {suggest(recipe, RECIPES)}")
