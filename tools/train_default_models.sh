@@ -44,11 +44,12 @@ label() {
 }
 
 pupils() {
-    for pupil in small-further:small tiny:tiny; do
-        "${limit[@]}" rilievo train model "${pupil%:*}" --shards "$frames" --real "${NYU:?}" \
-            --start "src/rilievo/models/default/${pupil#*:}.onnx" \
-            -o "$folder/${pupil#*:}" "${common[@]}"
-    done
+    # `tiny` has no share for lessons: they are among its shards.
+    "${limit[@]}" rilievo train model small-taught --shards "$frames/rendered" \
+        --lessons "$frames/lessons" --real "${NYU:?}" \
+        --start src/rilievo/models/default/small.onnx -o "$folder/small" "${common[@]}"
+    "${limit[@]}" rilievo train model tiny --shards "$frames" --real "${NYU:?}" \
+        --start src/rilievo/models/default/tiny.onnx -o "$folder/tiny" "${common[@]}"
 }
 
 evaluate() {

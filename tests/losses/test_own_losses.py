@@ -32,7 +32,7 @@ def test_normals_take_a_loss_too(lab: Path) -> None:
 
 
 def test_a_recipe_takes_the_guides_loss_in_place_of_its_own(lab: Path) -> None:
-    stage = Stage(until=1.0, area=2048, real=0.0)
+    stage = Stage(until=1.0, areas=(2048,), real=0.0)
     place = f"{lab / 'lab_losses.py'}:shape"
     config = TrainConfig(steps=1, stages=(stage,), normals_weight=0, agreement_weight=0)
     batch = Batch(

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from rilievo.errors import OptionError
 from rilievo.train.augment import augment, batch_shape, crop, degrade, sky_filled
 from rilievo.train.batches import Batch, Mix, batches_ahead, collate, make_batch
+from rilievo.train.config import Stage
 from rilievo.train.frames import FARTHEST, Frame
+
+STAGE = Stage(until=1.0, areas=(2048,), real=0.5)
 
 
 def frame_of(height: int = 48, width: int = 64) -> Frame:
@@ -96,7 +100,8 @@ def test_degrading_keeps_shape_and_changes_something_every_time() -> None:
 
 @pytest.mark.parametrize("area", [24576, 49152])
 def test_batches_have_sides_of_32_and_about_the_area(area: int) -> None:
-    shapes = {batch_shape(area, np.random.default_rng(seed)) for seed in range(200)}
+    stage = Stage(until=1.0, areas=(area,), real=0.0)
+    shapes = {batch_shape(stage, np.random.default_rng(seed)) for seed in range(200)}
     assert len(shapes) >= 5
     assert any(height > width for height, width in shapes)
     for height, width in shapes:
@@ -106,7 +111,7 @@ def test_batches_have_sides_of_32_and_about_the_area(area: int) -> None:
 
 
 def test_a_batch_is_a_function_of_seed_and_number() -> None:
-    mix = Mix(rendered=OneFrame(), real=OneFrame(), real_share=0.5, area=2048, size=2)
+    mix = Mix(rendered=OneFrame(), real=OneFrame(), stage=STAGE, size=2)
     batch = make_batch(mix, seed=1, number=7)
     again = make_batch(mix, seed=1, number=7)
     other = make_batch(mix, seed=1, number=8)
@@ -114,8 +119,32 @@ def test_a_batch_is_a_function_of_seed_and_number() -> None:
     assert batch.image.shape != other.image.shape or (batch.image != other.image).any()
 
 
+class Metres(OneFrame):
+    """Frames of one log depth."""
+
+    def __init__(self, log_depth: float) -> None:
+        self.log_depth = log_depth
+
+    def draw(self, random: np.random.Generator) -> Frame:
+        frame = frame_of()
+        return replace(frame, log_depth=np.full_like(frame.log_depth, self.log_depth))
+
+
+def test_frames_and_areas_come_in_the_shares_of_the_stage() -> None:
+    stage = Stage(until=1.0, areas=(2048, 8192), shares=(0.75, 0.25), real=0.2, lessons=0.5)
+    mix = Mix(rendered=Metres(0), real=Metres(1), lessons=Metres(2), stage=stage, size=8)
+    batches = [make_batch(mix, seed=1, number=number) for number in range(80)]
+    drawn = torch.cat([batch.log_depth[:, 0, 0] for batch in batches])
+    for log_depth, share in ((0, 0.3), (1, 0.2), (2, 0.5)):
+        assert (drawn == log_depth).float().mean().item() == pytest.approx(share, abs=0.07)
+    large = [batch.valid[0].numel() > 4096 for batch in batches]
+    assert np.mean(large) == pytest.approx(0.25, abs=0.12)
+    with pytest.raises(OptionError, match="each area has a share"):
+        Stage(until=1.0, areas=(2048, 8192), real=0.2)
+
+
 def test_frames_that_show_nothing_keep_their_depth() -> None:
-    mix = Mix(rendered=OneFrame(), real=None, real_share=0.0, area=2048, size=2)
+    mix = Mix(rendered=OneFrame(), real=None, stage=STAGE, size=2)
     shown = make_batch(mix, seed=1, number=7)
     hidden = make_batch(replace(mix, blind=1.0), seed=1, number=7)
     assert not torch.equal(hidden.image[0], shown.image[0])

@@ -28,7 +28,10 @@ from rilievo.train.recipes import RECIPES
 def toy(steps: int, **changes: float) -> TrainConfig:
     return TrainConfig(
         steps=steps,
-        stages=(Stage(until=0.5, area=2048, real=0.0), Stage(until=1.0, area=2048, real=0.0)),
+        stages=(
+            Stage(until=0.5, areas=(2048,), real=0.0),
+            Stage(until=1.0, areas=(2048,), real=0.0),
+        ),
         batch_size=2,
         warm_up_steps=2,
         confidence_steps=2,
@@ -159,11 +162,11 @@ def test_the_average_moves_by_what_the_decay_leaves() -> None:
         {"steps": 5, "minutes": 1.0},
         {},
         {"minutes": -1.0},
-        {"steps": 5, "stages": (Stage(until=0.5, area=1, real=0.0),)},
+        {"steps": 5, "stages": (Stage(until=0.5, areas=(1,), real=0.0),)},
     ],
 )
 def test_impossible_runs_are_refused(wrong: dict[str, object]) -> None:
-    stages = (Stage(until=1.0, area=2048, real=0.0),)
+    stages = (Stage(until=1.0, areas=(2048,), real=0.0),)
     with pytest.raises(OptionError):
         TrainConfig(**{"stages": stages} | wrong)  # pyright: ignore[reportArgumentType]
 

@@ -124,7 +124,7 @@ def test_a_run_learns_from_teachers_of_all_kinds_at_once(
     lesson = tmp_path / "all" / f"shard-{len(KINDS) - 1:05d}.npz"
     # The first is held out: that it be of the last kind.
     shutil.copy(lesson, tmp_path / "all" / "shard-.npz")
-    stage = Stage(until=1.0, area=64 * 96, real=0.0)
+    stage = Stage(until=1.0, areas=(64 * 96,), real=0.0)
     config = TrainConfig(steps=2, stages=(stage,), batch_size=6, confidence_steps=2)
     frames = Frames(rendered=ShardPool(tmp_path / "all", outdoors=0.0), real=None)
     torch.manual_seed(0)

@@ -46,7 +46,7 @@ def main(recipe: str, **options: Any) -> None:
 def toy(steps: int, **changes: object) -> Recipe:
     config = TrainConfig(
         steps=steps,
-        stages=(Stage(until=1.0, area=2048, real=0.0),),
+        stages=(Stage(until=1.0, areas=(2048,), real=0.0),),
         batch_size=2,
         warm_up_steps=2,
         confidence_steps=2,

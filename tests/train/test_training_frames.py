@@ -45,11 +45,14 @@ def test_new_shards_are_taken_in_and_the_first_is_held_out(tmp_path: Path) -> No
     assert len(pool) == 7
 
 
-def test_shards_of_folders_inside_are_taken_in(tmp_path: Path) -> None:
+def test_shards_of_folders_and_links_inside_are_taken_in(tmp_path: Path) -> None:
     for folder, frames in (("near", 2), ("rooms", 3)):
         (tmp_path / folder).mkdir()
         write_shard(tmp_path / folder / "shard-00000.npz", frames=frames, metres=1)
-    pool = ShardPool(tmp_path, outdoors=0.0)
+    (tmp_path / "all").mkdir()
+    for folder in ("near", "rooms"):
+        (tmp_path / "all" / folder).symlink_to(tmp_path / folder)
+    pool = ShardPool(tmp_path / "all", outdoors=0.0)
     assert len(pool) == 3
     write_shard(tmp_path / "near" / "shard-00001.npz", frames=4, metres=1)
     pool.scan()

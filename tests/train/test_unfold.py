@@ -9,6 +9,7 @@ from rilievo.errors import InputError
 from rilievo.models.conversion.compression import halve
 from rilievo.networks.small import SmallNet, Widths
 from rilievo.train.batches import Mix, make_batch
+from rilievo.train.config import Stage
 from rilievo.train.export import export_small
 from rilievo.train.frames import ShardPool
 from rilievo.train.start import measure_statistics, read_exported
@@ -65,7 +66,10 @@ def test_measured_statistics_change_no_output_and_hold_in_training(
     exported: Path, shards: Path
 ) -> None:
     mix = Mix(
-        rendered=ShardPool(shards, outdoors=0.0), real=None, real_share=0.0, area=6144, size=8
+        rendered=ShardPool(shards, outdoors=0.0),
+        real=None,
+        stage=Stage(until=1.0, areas=(6144,), real=0.0),
+        size=8,
     )
     batches = [make_batch(mix, seed=0, number=number) for number in range(3)]
     network = settled(1)

@@ -6,7 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.errors import MissingExtraError
+from rilievo.train.config import Stage
 from rilievo.train.frames import FARTHEST, Frame
+from rilievo.train.turning import turned
 
 try:
     import cv2
@@ -14,6 +16,9 @@ except ImportError as missing:
     raise MissingExtraError("training", "train") from missing
 
 MULTIPLE = 32
+_LEAST = 0.55
+"""Least side of a crop, as a share of the largest; more where a frame would be enlarged more than
+1.8 times, since such an image has no detail."""
 ASPECTS = (4 / 3, 3 / 4, 1.0, 16 / 9, 9 / 16, 2.0, 3.0)
 """Aspect ratios (width / height) of batches; ``ASPECT_SHARES`` has the probability of each."""
 ASPECT_SHARES = (0.44, 0.14, 0.10, 0.14, 0.05, 0.06, 0.07)
@@ -22,22 +27,33 @@ SKY_MARGIN = float(np.log(2.0))
 """Offset in log depth that puts the sky at twice the farthest surface of its image."""
 
 
-def batch_shape(area: int, random: np.random.Generator) -> tuple[int, int]:
-    """Draw the (height, width) of a batch: a random aspect, about ``area``, multiples of 32."""
+def batch_shape(stage: Stage, random: np.random.Generator) -> tuple[int, int]:
+    """Draw the (height, width) of a batch, multiples of 32: a random aspect and area."""
+    # One area takes no random number.
+    areas = stage.areas
+    area = areas[int(random.choice(len(areas), p=stage.shares))] if len(areas) > 1 else areas[0]
     aspect = ASPECTS[int(random.choice(len(ASPECTS), p=ASPECT_SHARES))]
     height = MULTIPLE * max(1, round((area / aspect) ** 0.5 / MULTIPLE))
     return height, MULTIPLE * max(1, round(area / height / MULTIPLE))
 
 
-def augment(frame: Frame, shape: tuple[int, int], random: np.random.Generator) -> Frame:
+def augment(
+    frame: Frame, shape: tuple[int, int], random: np.random.Generator, *, turns: float = 0.0
+) -> Frame:
     """Crop ``frame`` at random to ``shape``, mirror half of the crops and degrade the image.
 
-    Sky gets its target depth here and counts as ``valid``.
+    The share ``turns`` of the crops is that of a turned camera. Sky gets its target depth here and
+    counts as ``valid``.
     """
-    scale = 1.0 if random.random() < 0.35 else float(random.uniform(0.55, 1.0))
-    # Near the middle: a crop far from it shows the scene under angles that no camera has.
-    down, right = (float(shift) for shift in random.uniform(-0.2, 0.2, 2))
-    frame = crop(frame, shape, scale=scale, shift=(down, right))
+    if turns and random.random() < turns:
+        frame = turned(frame, shape, random)
+    else:
+        height, width = frame.image.shape[:2]
+        least = _LEAST * max(1.0, shape[0] / height, shape[1] / width)
+        scale = 1.0 if random.random() < 0.35 else float(random.uniform(min(least, 1.0), 1.0))
+        # Near the middle: a crop far from it shows the scene under angles that no camera has.
+        down, right = (float(shift) for shift in random.uniform(-0.2, 0.2, 2))
+        frame = crop(frame, shape, scale=scale, shift=(down, right))
     if random.random() < 0.5:
         frame = _mirror(frame)
     return replace(

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from rilievo.depth_map import DepthKind
 from rilievo.train.augment import augment, batch_shape, blinded
+from rilievo.train.config import Stage
 from rilievo.train.frames import Frame, FrameSource
+from rilievo.train.pasting import with_object
 
 _AHEAD = 3
 _SIGNS = {DepthKind.AFFINE: 1.0, DepthKind.AFFINE_INVERSE: -1.0}
@@ -61,16 +63,16 @@ class Mix:
     """Sources of frames for the batches of one stage of a run.
 
     Attributes:
-        real_share: Share of frames drawn from ``real``, in [0, 1].
-        area: Pixels per image, approximately.
+        lessons: Photographs with a teacher's depth.
+        stage: Shapes of the images, shares of the sources, and how frames are changed.
         size: Images per batch.
         blind: Share of images replaced by ones that show no scene, in [0, 1].
     """
 
     rendered: FrameSource
     real: FrameSource | None
-    real_share: float
-    area: int
+    lessons: FrameSource | None = None
+    stage: Stage
     size: int
     blind: float = 0.0
 
@@ -78,16 +80,29 @@ class Mix:
 def make_batch(mix: Mix, *, seed: int, number: int) -> Batch:
     """Draw and augment batch ``number`` of a run."""
     random = np.random.default_rng([seed, number])
-    shape = batch_shape(mix.area, random)
+    stage = mix.stage
+    shape = batch_shape(stage, random)
     frames = []
     for _ in range(mix.size):
-        is_real = mix.real is not None and random.random() < mix.real_share
-        source = mix.real if is_real and mix.real is not None else mix.rendered
-        frame = augment(source.draw(random), shape, random)
+        frame = _source(mix, random).draw(random)
+        if stage.pasted and random.random() < stage.pasted:
+            frame = with_object(frame, mix.rendered, random)
+        frame = augment(frame, shape, random, turns=stage.turned)
         if random.random() < mix.blind:
             frame = replace(frame, image=blinded(frame.image, random))
         frames.append(frame)
     return collate(frames)
+
+
+def _source(mix: Mix, random: np.random.Generator) -> FrameSource:
+    """Choose a source by the shares of the stage."""
+    chance = random.random()
+    for source, share in ((mix.real, mix.stage.real), (mix.lessons, mix.stage.lessons)):
+        if source is not None:
+            if chance < share:
+                return source
+            chance -= share
+    return mix.rendered
 
 
 def collate(frames: list[Frame]) -> Batch:

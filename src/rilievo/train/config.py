@@ -17,10 +17,24 @@ class Stage:
 
     until: float
     """End of the stage, as a share of the whole run."""
-    area: int
-    """Pixels per image."""
+    areas: tuple[int, ...]
+    """Pixels per image, about; each batch has one of these."""
+    shares: tuple[float, ...] = (1.0,)
+    """Share of the batches with each of the areas."""
     real: float
-    """Share of photographs with measured depth; the rest is rendered."""
+    """Share of photographs with measured depth, if given."""
+    lessons: float = 0.0
+    """Share of photographs with a teacher's depth, if given; the rest is rendered."""
+    turned: float = 0.0
+    """Share of the frames that are seen by a turned camera."""
+    pasted: float = 0.0
+    """Share of the frames before which an object of a rendered frame is put, if it fits."""
+
+    def __post_init__(self) -> None:
+        if len(self.areas) != len(self.shares) or abs(sum(self.shares) - 1) > 1e-9:
+            raise OptionError(
+                f"each area has a share, all of them 1 in sum: got {self.areas} and {self.shares}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +118,17 @@ class RecipeOptions:
     """Options of training an embedded model."""
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
-    """Recipe: small, small-further, tiny, small-rendered, base, distilled, or small-first, which
-    small starts from."""
+    """Recipe: small, small-further, small-taught, tiny, small-rendered, base, distilled, or
+    small-first, which small starts from."""
     shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Folder of rendered shards, or of such folders; shards added during the run are used too."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
     """Folder of the run."""
     real: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder of NYU Depth V2's labelled frames; without it only rendered frames are used."""
+    lessons: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of photographs with a teacher's depth, for a recipe with a share of them, such as
+    small-taught."""
     encoder: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
     """ImageNet weights of MobileNetV2 (.npz, Gluon's names) to start from; for base the folder of
     ResNet50 v2's."""

@@ -39,6 +39,7 @@ class Frames:
 
     rendered: ShardPool
     real: NyuFrames | None
+    lessons: ShardPool | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -216,9 +217,9 @@ class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):
             return
         state, frames = self.state, self._frames
         held_out: dict[str, list[Frame]] = {}
-        if frames.rendered.held_out is not None:
-            shard = frames.rendered.held_out
-            held_out["rendered"] = [shard.frame(index) for index in range(len(shard.image))]
+        for name, pool in (("rendered", frames.rendered), ("lessons", frames.lessons)):
+            if pool is not None and (shard := pool.held_out) is not None:
+                held_out[name] = [shard.frame(index) for index in range(len(shard.image))]
         if frames.real is not None:
             held_out["real"] = frames.real.held_out
         for name, kept in held_out.items():
@@ -276,8 +277,8 @@ def _mix(config: TrainConfig, frames: Frames, stage: Stage, *, blind: float = 0.
     return Mix(
         rendered=frames.rendered,
         real=frames.real,
-        real_share=stage.real,
-        area=stage.area,
+        lessons=frames.lessons,
+        stage=stage,
         size=config.batch_size,
         blind=blind,
     )

@@ -1,6 +1,7 @@
 """Training frames: one photograph or rendering with its log depth and normals."""
 
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from zipfile import ZipFile
@@ -14,6 +15,8 @@ from rilievo.errors import InputError, RilievoError
 from rilievo.io.limits import check_regular, printable, reason
 from rilievo.io.readback import BROKEN_FILE
 
+Camera = tuple[float, float, float, float]
+"""fx, fy, cx, cy [px]; fx and fy are NaN where they are not known."""
 FARTHEST = 200.0
 """Farthest depth [m]; surfaces beyond it count as if they were at this depth."""
 
@@ -28,7 +31,6 @@ class Frame:
         valid: Pixels that have depth; disjoint from ``sky``.
         sky: Pixels that see no surface.
         normals: 127 times the unit normal in the camera frame, towards the camera.
-        camera: fx, fy, cx, cy [px]; NaN where unknown.
         kind: Kind of depth; ``sky`` is marked only for metric and up-to-scale depth.
     """
 
@@ -38,7 +40,7 @@ class Frame:
     sky: Bool[np.ndarray, "h w"]
     normals: Int8[np.ndarray, "3 h w"]
     normals_valid: Bool[np.ndarray, "h w"]
-    camera: tuple[float, float, float, float]
+    camera: Camera
     kind: DepthKind = DepthKind.METRIC
 
     def __post_init__(self) -> None:
@@ -168,11 +170,12 @@ class ShardPool:
     """Every frame of the shards below a folder (about 0.4 MB a frame of 256×192), read when drawn.
 
     Attributes:
-        outdoors: Share of the frames drawn that show something farther than a room, or sky.
+        outdoors: Share of the frames drawn that show something farther than a room, or sky; None
+            for all frames alike.
         held_out: Shard kept for validation, the first by path; None if there is only one.
     """
 
-    def __init__(self, folder: Path, *, outdoors: float) -> None:
+    def __init__(self, folder: Path, *, outdoors: float | None = None) -> None:
         if not folder.is_dir():
             raise InputError(f"{folder}: no folder of shards; render some first")
         self.folder = folder
@@ -187,7 +190,9 @@ class ShardPool:
 
     def scan(self) -> None:
         """Add the shards that have appeared since the last scan."""
-        found = sorted(self.folder.rglob("shard-*.npz"))
+        # Path.rglob does not follow links to folders on every Python version.
+        names = glob("**/shard-*.npz", root_dir=self.folder, recursive=True)
+        found = sorted(self.folder / name for name in names)
         for path in found:
             if path in self._paths:
                 continue
@@ -204,7 +209,8 @@ class ShardPool:
 
     def draw(self, random: np.random.Generator) -> Frame:
         """Return one frame at random, from outdoors with the chosen share."""
-        is_far = random.random() < self.outdoors
+        share = len(self._far) / len(self) if self.outdoors is None else self.outdoors
+        is_far = random.random() < share
         frames = (self._far if is_far else self._near) or self._far or self._near
         shard, index = frames[int(random.integers(len(frames)))]
         return shard.frame(index)

@@ -1,5 +1,6 @@
 """Training of an embedded model by the name of a recipe."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -30,6 +31,9 @@ def train_recipe(options: RecipeOptions) -> None:
     A recipe that starts from another one runs that one first, in a folder of its own beside
     ``options.output``, unless ``options.start`` names the folder of such a run.
     """
+    # Batches of many shapes need more compiled kernels than the 1,024 that oneDNN keeps by default,
+    # which then compiles them anew in every step. It reads this at its first kernel.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
     recipe, start = options.recipe, options.start
     if recipe not in RECIPES:
         raise OptionError(f"no recipe '{recipe}'; {suggest(recipe, RECIPES)}")
@@ -38,6 +42,10 @@ def train_recipe(options: RecipeOptions) -> None:
     chosen = _configured(chosen, options)
     if options.real is not None and not chosen.photographs:
         raise OptionError(f"recipe '{recipe}' learns from shards alone; leave --real out")
+    if options.lessons is not None and not any(each.lessons for each in chosen.config.stages):
+        raise OptionError(
+            f"recipe '{recipe}' has no share for lessons; put them into the folder of --shards"
+        )
     is_exported = start is not None and start.suffix == ".onnx"
     if start is not None and chosen.first is None and not is_exported:
         raise OptionError(
@@ -57,6 +65,7 @@ def train_recipe(options: RecipeOptions) -> None:
     frames = Frames(
         rendered=ShardPool(options.shards, outdoors=chosen.config.outdoors),
         real=None if options.real is None else NyuFrames(options.real),
+        lessons=None if options.lessons is None else ShardPool(options.lessons),
     )
     if before is not None:
         first = _configured(RECIPES[before.recipe](), options)
