@@ -18,7 +18,7 @@ from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names, read_a
 from rilievo.serve.files import JSON
 from rilievo.serve.guard import Guard, Refused
 from rilievo.serve.openapi import document
-from rilievo.serve.refusals import GivenUp, Refusal, in_request_words
+from rilievo.serve.refusals import GivenUp, Refusal, in_request_words, stopping
 from rilievo.serve.results import file_answer, record
 from rilievo.serve.service import Service
 from rilievo.serve.streaming import stream
@@ -98,6 +98,8 @@ def told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[
             return await endpoint(service, request)
         except GivenUp:
             return Response(status_code=_CLIENT_LEFT)
+        except asyncio.CancelledError:  # uvicorn cancels what is left when it stops
+            return Refused(stopping())
         except Exception as error:
             return Refused(service.refusal_of(error))
 
