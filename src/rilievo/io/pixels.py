@@ -146,8 +146,8 @@ def _grey(strip: Image.Image, top: int, name: str) -> Image.Image:
     wrong = values[~((values >= 0) & (values <= top))]
     if wrong.size:
         raise InputError(
-            f"{name}: has values such as {wrong[0]:g}, but images of kind '{strip.mode}' "
-            f"are read as 0 to {top}; scale it first"
+            f"{name}: has values such as {wrong[0]:g}, but grey of "
+            f"{'floats' if strip.mode == 'F' else 'integers'} is read as 0 to {top}; scale it first"
         )
     return Image.fromarray(np.rint(values * np.float32(255 / top)).astype(np.uint8))
 
