@@ -80,7 +80,7 @@ def test_the_time_that_is_left_is_told_without_the_first_input(
     start = time.perf_counter()
     clock = [start]
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
-    monkeypatch.setattr("time.time", lambda: clock[0])
+    monkeypatch.setattr("tqdm.std.time", lambda: clock[0])
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_bar)
     with Tally(output=tmp_path, total=100) as tally:
         for now in (60.0, *(60.0 + 2.0 * count for count in range(1, 20))):

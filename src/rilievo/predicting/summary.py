@@ -69,7 +69,8 @@ class Summary:
             rates.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
         rate = f" ({'; '.join(rates)})" if rates else ""
         where = self.output if self.wrote is None else f"{self.wrote}.*"
-        lines = [f"{self.done} done in {self.seconds:.1f} s{rate}, results in {where}"]
+        found = f", results in {where}" if self.done + self.finished_before else ""
+        lines = [f"{self.done} done in {self.seconds:.1f} s{rate}{found}"]
         if self.finished_before:
             lines.append(f"{self.finished_before} passed over: finished before")
         if self.done + self.finished_before + self.failed > 1:
