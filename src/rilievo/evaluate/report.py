@@ -115,8 +115,9 @@ def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
 def shown_images(evaluation: Evaluation, pictures: Shown) -> Iterator[Item]:
     """The worst and the best images by the leading metric; each is read when it is drawn."""
     order = list(enumerate(ranked(evaluation.scores, evaluation.summaries[0]), start=1))
-    worst = order[: -STRIP - 1 : -1]
-    best = [each for each in order[:STRIP] if each not in worst]
+    half = min(STRIP, len(order) // 2)
+    worst = order[len(order) - half :][::-1]
+    best = order[: min(STRIP, len(order) - half)]
     for rank, score in (*worst, *best):
         yield _item(evaluation, pictures, score, rank, len(order))
 
