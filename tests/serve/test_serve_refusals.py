@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from rilievo.errors import ModelError, OutputError, UnknownCameraError
 from rilievo.serve.refusals import refusal_of
-from rilievo.serve.routes import told
+from rilievo.serve.routes import answering
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
 
@@ -249,7 +249,7 @@ def test_a_request_that_is_cancelled_because_the_server_stops_gets_503(server: S
         return Response()
 
     async def cancelled() -> Response:
-        task = asyncio.ensure_future(told(server.service, waiting)(Request({"type": "http"})))
+        task = asyncio.ensure_future(answering(server.service, waiting)(Request({"type": "http"})))
         await asyncio.sleep(0)
         task.cancel()
         return await task

@@ -84,7 +84,7 @@ def decode(
             has 16-bit colours of which only the low bits are used.
     """
     kind = _kind_of(file, name, size_bytes)
-    with told_in_one_line(name, f"{kind.name} file"):
+    with one_line_errors(name, f"{kind.name} file"):
         image = _opened(file, name, kind, max_pixels)
         if kind is TIFF:
             _refuse_raw_preview(image, name)
@@ -106,7 +106,7 @@ def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -
         InputError: If it is not a photograph in a known format, is too large, or is broken.
     """
     kind = _kind_of(file, name, 0)
-    with told_in_one_line(name, f"{kind.name} file"):
+    with one_line_errors(name, f"{kind.name} file"):
         width, height = _opened(file, name, kind, max_pixels).size
     return height, width
 
@@ -141,7 +141,7 @@ def load(image: Image.Image) -> None:
 
 
 @contextmanager
-def told_in_one_line(name: str, what: str = "image") -> Generator[None, None, None]:
+def one_line_errors(name: str, what: str = "image") -> Generator[None, None, None]:
     """Turn the errors that Pillow raises on a broken image into an ``InputError``."""
     try:
         yield
