@@ -4,11 +4,11 @@ import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
-from rilievo.evaluate.report import Shown
+from rilievo.evaluate.report import ReportPictures
 from rilievo.types import Truth
 
 
-class Rooms(Shown):
+class Rooms(ReportPictures):
     """Pictures of walls two metres off, which are predicted at 2.5 metres; counts what is read."""
 
     def __init__(

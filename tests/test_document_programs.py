@@ -13,6 +13,8 @@ from PIL import Image
 from clips import write_clip
 from predictions import prediction
 from rilievo.io.outputs import OUTPUTS, save
+from rilievo.models import MODELS
+from rilievo.models.separate import file_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for pattern in ("*.md", "docs/**/*.md") for path in sorted(ROOT.glob(pattern))]
@@ -40,6 +42,7 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         small.save(folder / name)
     save(prediction(), folder / "photo", tuple(OUTPUTS))
     write_clip(folder / "clip.mp4")
+    shutil.copy(file_of(MODELS["rilievo/small"]), folder / "small.onnx")
     metres = 994.978 * 0.193001 / (np.nan_to_num(disparity, posinf=30) + 31.086)
     for name in ("images", "depth"):
         (folder / "mine" / name).mkdir(parents=True)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import rilievo
+from rilievo.version import VERSION
 
 HEAVY = ("torch", "transformers", "numba", "cv2", "scipy", "av", "trimesh", "tqdm", "openvino")
 
@@ -31,6 +32,13 @@ def test_functions_are_not_hidden_by_modules_of_their_name() -> None:
     loaded = "import rilievo.alignment, rilievo.calibration, rilievo.predicting.run, rilievo"
     checks = "assert all(callable(getattr(rilievo, n)) for n in ('align', 'calibrate', 'predict'))"
     loaded_after(f"{loaded}\n{checks}")
+
+
+def test_the_version_is_that_of_the_change_log() -> None:
+    text = (Path(__file__).parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
+    title = next(line for line in text.splitlines() if line.startswith("## "))
+    number, is_released = VERSION.removesuffix(".dev0"), not VERSION.endswith(".dev0")
+    assert title == f"## {number}" + ("" if is_released else " (unreleased)")
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

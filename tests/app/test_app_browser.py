@@ -214,6 +214,8 @@ def test_on_a_phone_the_camera_is_first_and_all_can_be_hit(
     for each in page.locator("button:visible, a:visible, select:visible, label:visible").all():
         box = each.bounding_box()
         assert min(box["height"], box["width"]) >= 24, each.inner_text()
+    for each in page.locator("#ask label:visible").all():
+        assert each.bounding_box()["height"] < 64, "no word is broken into letters"
     assert phone.complaints == []
     phone.context.close()
 

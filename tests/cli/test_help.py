@@ -215,5 +215,5 @@ def test_switches_that_are_on_say_that_their_option_turns_them_off(
     with pytest.raises(SystemExit):
         main(["train", "video", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "--losses.no-minimum Turn off: whether" in said
+    assert "--losses.no-minimum Turn off: only the best source" in said
     assert "``" not in said

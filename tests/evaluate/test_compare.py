@@ -279,6 +279,15 @@ def test_a_part_of_a_split_is_said() -> None:
     assert any("split has 17 images, not 12" in note for note in compare(made).notes)
 
 
+def test_runs_of_different_processing_are_told_in_one_note() -> None:
+    runs = [run_of(name, random_errors()) for name in "abc"]
+    for index, settings in enumerate(({"engine": "torch"}, {"engine": "torch", "processing": 7})):
+        made_by = replace(runs[index].made_by, settings=settings)
+        runs[index] = replace(runs[index], made_by=made_by)
+    [note] = [note for note in compare(runs).notes if "different processing" in note]
+    assert "(a: 1, b: 7)" in note
+
+
 def test_notes_say_where_runs_were_treated_differently() -> None:
     lost = (Unscored(id="z", reason="broken"),)
     a = run_of("a", random_errors(), unscored=lost, warnings=("looks like mm",))
@@ -287,6 +296,7 @@ def test_notes_say_where_runs_were_treated_differently() -> None:
     assert "Aligned in different ways" in notes
     assert "a: median, b: log" in notes
     assert "different versions" in notes
+    assert "different processing" not in notes
     assert "up_to_scale, b: none" in notes
     assert "Of a: looks like mm." in notes
     assert "Of a: 1 images have no score." in notes

@@ -15,7 +15,7 @@ from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all
 from rilievo.evaluate.records import Unscored
-from rilievo.evaluate.report import Shown
+from rilievo.evaluate.report import ReportPictures
 from rilievo.evaluate.run import evaluate
 from rilievo.evaluate.sources import find_predictions
 from rilievo.evaluate.table import read_evaluation
@@ -115,7 +115,7 @@ def test_alignment_in_the_users_way_is_another_benchmark(root: Path, tmp_path: P
 
 def test_normals_are_pooled_with_their_exact_median(root: Path, tmp_path: Path) -> None:
     found = run_tiny("rilievo/small", root, benchmark="normals", output=tmp_path / "out")
-    shown = Shown(
+    shown = ReportPictures(
         benchmark=BENCHMARKS["normals"],
         dataset=open_dataset(TINY, root),
         answers=find_predictions(
@@ -143,7 +143,7 @@ def test_pictures_of_a_report_are_what_was_scored(root: Path, tmp_path: Path) ->
     options = EvaluateOptions(dataset=TINY, predictions=tmp_path / "theirs", kind="up_to_scale")
     plan = make_plan(BENCHMARKS["depth"], root, options)
     answers = find_predictions(None, plan, options).answers
-    shown = Shown(benchmark=plan.benchmark, dataset=plan.dataset, answers=answers)
+    shown = ReportPictures(benchmark=plan.benchmark, dataset=plan.dataset, answers=answers)
     found = evaluate(None, "depth", root, replace(options, output=tmp_path / "out"), show=False)
     for score in found.scores:
         depth, truth = shown.depth(score.id), shown.truth(score.id)

@@ -14,7 +14,7 @@ from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.answers import Answer, Answers
 from rilievo.evaluate.benchmark import Benchmark, Invalid, benchmark_sha256, settings_of
 from rilievo.evaluate.benchmarks import BENCHMARKS
-from rilievo.evaluate.report import Shown
+from rilievo.evaluate.report import ReportPictures
 from rilievo.evaluate.scoring import score
 from rilievo.pages.pictures import depth_panel
 from rilievo.types import DepthKind, DepthMap, Truth
@@ -150,7 +150,7 @@ def test_pictures_show_what_was_charged() -> None:
     dataset = Mock(Dataset)
     dataset.truth.return_value = truth
     rule = with_rule("nyuv2-eigen", Invalid.FAR)
-    shown = Shown(benchmark=rule, dataset=dataset, answers=answers)
+    shown = ReportPictures(benchmark=rule, dataset=dataset, answers=answers)
     depth = shown.depth("a")
     assert depth is not None
     charged = np.asarray(shown.truth("a").depth_valid)[HOLE]

@@ -30,8 +30,8 @@ def test_data_of_few_bits_in_16_is_refused_in_one_line(
     with pytest.raises(InputError) as caught:
         read_photo(path)
     said = str(caught.value)
-    assert said.startswith(f"{path}: its 16-bit values reach only ")
-    assert said.endswith(f"of 65535: looks like {bits}-bit data; scale it to the full range first")
+    assert said.startswith(f"{path}: its values reach only ")
+    assert f"of 65535: looks like {bits}-bit data; scale it" in said
     # Of colour only the upper byte is known.
     assert f"only {highest if not colour else highest | 255} of" in said
 
@@ -48,7 +48,7 @@ def test_a_dark_photograph_of_16_bits_is_read(tmp_path: Path, suffix: str, colou
 @pytest.mark.parametrize("mode", ["I", "I;16", "I;16B"])
 def test_pillow_images_of_few_bits_are_refused_too(mode: str) -> None:
     image = Image.fromarray(ramp(4095).astype(np.int32)).convert(mode)
-    with pytest.raises(InputError, match="12-bit data"):
+    with pytest.raises(InputError, match=r"its values reach only 4095 of 65535: .* 12-bit data"):
         read_photo(image)
 
 

@@ -152,6 +152,17 @@ def test_a_call_in_doubt_counts_as_one_that_was_agreed_to(service: Service) -> N
         told.predict([photo()])
 
 
+@pytest.mark.parametrize(("status", "attempts"), [(422, 1), (503, QUICK.attempts)])
+def test_a_call_that_was_refused_does_not_count(
+    service: Service, status: int, attempts: int
+) -> None:
+    told = model(calls=1)
+    service.next("POST /v1/predictions", *[Said(status=status)] * attempts)
+    with pytest.raises(ModelError, match=f"HTTP {status}"):
+        told.predict([photo()])
+    assert told.predict([photo()])[0].depth.values.shape == (48, 64)
+
+
 def test_reads_that_hang_or_break_off_are_asked_again(service: Service) -> None:
     told = model()
     service.next("GET /v1/predictions/", Said(body={}, delay=3.5), Said(body=b"{", claimed=99))

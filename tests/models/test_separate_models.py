@@ -56,6 +56,18 @@ def test_another_network_under_its_name_is_refused(folders: tuple[Path, Path]) -
         load_model("rilievo/small-rendered")
 
 
+def test_a_file_that_cannot_be_read_is_one_line(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, *rest: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (folders[0] / "lost.onnx").touch()
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(ModelError, match=r"lost\.onnx: cannot be read: Permission denied"):
+        separate.load(CARD, LoadOptions())
+
+
 def test_it_has_no_revisions() -> None:
     with pytest.raises(ModelError, match="is one file, so it has no '@main'"):
         load_model("rilievo/small-rendered@main")

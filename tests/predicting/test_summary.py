@@ -1,5 +1,7 @@
 """Summary at the end of a run."""
 
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,3 +54,44 @@ def test_of_a_video_that_was_stopped_nothing_is_said_to_be_kept(tmp_path: Path) 
     assert "anew" not in str(tally.summary())
     tally.begins_anew = Path("walk.mp4")
     assert "nothing of walk.mp4 is kept" in str(tally.summary())
+
+
+def test_failures_of_several_inputs_are_written_once_and_that_of_one_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several, one = Tally(output=tmp_path), Tally(output=tmp_path, total=1)
+    several.done(tmp_path / "a")
+    several.failed("b.jpg: is text")
+    one.failed("b.jpg: is text")
+    assert capsys.readouterr().err == "rilievo: b.jpg: is text\n"
+    assert "1 failed, " in str(several.summary())
+    assert "b.jpg" not in str(several.summary())
+    assert "failed: b.jpg: is text" in str(one.summary())
+    assert several.summary().failures == ("b.jpg: is text",)
+
+
+@pytest.mark.parametrize("is_bar", [False, True])
+def test_the_time_that_is_left_is_told_without_the_first_input(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_bar: bool,
+) -> None:
+    start = time.perf_counter()
+    clock = [start]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("tqdm.std.time", lambda: clock[0])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_bar)
+    with Tally(output=tmp_path, total=100) as tally:
+        for now in (60.0, *(60.0 + 2.0 * count for count in range(1, 20))):
+            clock[0] = start + now
+            tally.done(tmp_path / "a")
+    said = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    # Of 100 inputs, 20 took 60 + 19 x 2 s: the 80 others take 160 s.
+    if is_bar:
+        assert "02:40 left" in said[-1]
+    else:
+        assert said == [
+            "rilievo: 1 of 100",
+            "rilievo: 17 of 100, 0.5 a second, 166 s left",
+        ]

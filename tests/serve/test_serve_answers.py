@@ -261,6 +261,9 @@ def test_the_openapi_document_has_every_route_and_parameter(server: Served) -> N
     assert said["openapi"].startswith("3.1")
     for path in ("/v1/predict", "/v1/measure", "/v1/models", "/v1/stream", "/healthz", "/metrics"):
         assert path in said["paths"], path
+    answers = said["paths"]["/v1/stream"]["get"]["responses"]
+    assert "101" in answers
+    assert "200" not in answers
     predict = said["paths"]["/v1/predict"]["post"]
     named = {each["name"]: each for each in predict["parameters"]}
     assert {"save", "known", "fov", "model", "colour_map"} <= set(named)

@@ -1,5 +1,6 @@
 """Refusals of the HTTP interface: one line each, with a status, and nothing of the server in it."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -9,9 +10,12 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from rilievo.errors import ModelError, OutputError, UnknownCameraError
 from rilievo.serve.refusals import refusal_of
+from rilievo.serve.routes import answering
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
 
@@ -25,6 +29,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
     ("address", "status", "words"),
     [
         ("/v1/predict?sav=npz", 400, "'save'"),
+        ("/v1/predict?points=1,1", 400, "did you mean 'at'?"),
         ("/v1/predict?save=gbl", 400, "'glb'"),
         ("/v1/predict?save=,", 400, "save names nothing"),
         ("/v1/predict?save=os:path", 400, "'os:path'"),
@@ -236,3 +241,18 @@ def test_a_model_that_cannot_be_downloaded_is_a_refusal_for_now() -> None:
     refused = refusal_of(error)
     assert refused.status == 503
     assert "Errno" not in refused.line
+
+
+def test_a_request_that_is_cancelled_because_the_server_stops_gets_503(server: Served) -> None:
+    async def waiting(service: object, request: Request) -> Response:
+        await asyncio.sleep(PATIENCE)
+        return Response()
+
+    async def cancelled() -> Response:
+        task = asyncio.ensure_future(answering(server.service, waiting)(Request({"type": "http"})))
+        await asyncio.sleep(0)
+        task.cancel()
+        return await task
+
+    answer = asyncio.run(cancelled())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")

@@ -1,6 +1,7 @@
 """Files on their way to a client: removed at the end, however it comes."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from predictions import prediction
 from rilievo.io.writing import SaveOptions
 from rilievo.serve.files import write
-from rilievo.serve.folders import Disk, Folders
+from rilievo.serve.folders import Disk, Folders, RequestFolder
 from rilievo.serve.results import Result, file_answer
 from rilievo.types import Prediction
 
@@ -47,6 +48,24 @@ def test_all_of_a_zip_is_sent_in_pieces(tmp_path: Path) -> None:
     send_all(tmp_path, ["npz", "npy"], send)
     assert b"".join(pieces).startswith(b"PK")
     assert len(pieces) > 3
+
+
+def test_files_are_removed_in_another_thread_than_the_event_loops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, threads = RequestFolder.remove, list[threading.Thread]()
+
+    def removed(folder: RequestFolder) -> None:
+        threads.append(threading.current_thread())
+        remove(folder)
+
+    async def send(message: dict[str, Any]) -> None:
+        """Take the message."""
+
+    monkeypatch.setattr(RequestFolder, "remove", removed)
+    send_all(tmp_path, ["npy"], send)
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
 
 
 def test_a_client_that_takes_nothing_is_given_up(tmp_path: Path) -> None:

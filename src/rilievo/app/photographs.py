@@ -171,7 +171,7 @@ def zip_of_results(
 ) -> TimedResponse:
     """The answer that sends a zip of files of results, which are pinned until it is sent."""
 
-    def release() -> None:
+    async def release() -> None:
         for entry in entries:
             store.release(entry)
 

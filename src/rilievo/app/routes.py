@@ -20,7 +20,7 @@ from rilievo.serve.asked import PredictAsked, output_names, read_asked
 from rilievo.serve.files import JSON
 from rilievo.serve.refusals import Refusal
 from rilievo.serve.results import file_answer
-from rilievo.serve.routes import Endpoint, client_of, left, told
+from rilievo.serve.routes import Endpoint, answering, client_of, left
 from rilievo.serve.service import Service
 from rilievo.serve.uploads import Upload, safe_stem
 from rilievo.views.browser.document import POLICY
@@ -106,7 +106,7 @@ class Site:
             ("GET", "/app/zip", self._zip, "Files of several results (ids) as a zip."),
         )
         found: list[BaseRoute] = [
-            Route(path, told(self.service, _on(endpoint)), methods=[method], name=words)
+            Route(path, answering(self.service, _on(endpoint)), methods=[method], name=words)
             for method, path, endpoint, words in table
         ]
         return [*found, Mount("/", _Page(directory=self.page))]

@@ -218,6 +218,8 @@ def spread_out(
     if not count:
         return iter(())
     if batch.ray is None:
+        if count == 1 and batch.workers is None:
+            return _here(work, items)
         workers = min(batch.workers or 1, count)
         size = task_size(count, workers)
         return work_in_processes(work, items, workers=workers, size=size)
@@ -226,6 +228,16 @@ def spread_out(
     gpus = 1 if device.startswith("cuda") else 0
     pool = Pool(address=batch.ray, workers=batch.workers, threads=threads, gpus=gpus)
     return work_on_ray(work, items, count=count, pool=pool)
+
+
+def _here(work: Work[Item], items: Iterable[Item]) -> Iterator[Report]:
+    """Process the only input in this process: another would take a second to start."""
+    do = open_work(work, VERSION)
+    for item in items:
+        report = do((item,), again=False)
+        if report.refusal:
+            raise RilievoError(report.refusal)
+        yield report
 
 
 def threads_each(batch: BatchOptions, threads: int | None) -> int:

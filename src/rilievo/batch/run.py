@@ -27,7 +27,7 @@ class PredictWork:
 
     options: PredictOptions
 
-    def open(self) -> "Predicted":
+    def open(self) -> "PredictTask":
         """Load the model, and refuse outputs that it cannot give."""
         # Pillow warns of corrupt metadata that does not affect the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -35,14 +35,14 @@ class PredictWork:
         model = stages.timed(LOAD, _loaded)(self.options)
         stages.watch(model)
         Results(model=model, options=self.options).check()
-        return Predicted(model, self.options, stages.spent)
+        return PredictTask(model, self.options, stages.spent)
 
     def name(self, item: Job) -> str:
         """Path of the photograph or clip, for messages."""
         return printable(item.source)
 
 
-class Predicted:
+class PredictTask:
     """A loaded model that predicts tasks of photographs and clips."""
 
     def __init__(self, model: Model, options: PredictOptions, spent: Spent) -> None:
@@ -54,7 +54,7 @@ class Predicted:
         """Predict some inputs; on a retry, those that the killed process finished count as done."""
         options = self._options
         stage = Stage()
-        tally = Told(said=stage.said)
+        tally = TaskTally(said=stage.said)
         tally.stages.add(self._spent)
         self._spent = Spent()
         jobs = [stage.enter(job) for job in items]
@@ -83,7 +83,7 @@ class Predicted:
 
 
 @dataclass(slots=True, kw_only=True)
-class Told(Tally):
+class TaskTally(Tally):
     """Collects the messages of one task for its report; shows only internal errors itself."""
 
     said: Callable[[str], str] = lambda message: message

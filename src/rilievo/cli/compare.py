@@ -13,7 +13,7 @@ from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluate.compare import compare, named_runs, shared_metrics
 from rilievo.evaluate.comparison import Cell, Comparison, Row
 from rilievo.evaluate.comparison_tables import check_ending, write_comparison
-from rilievo.evaluate.report import Shown
+from rilievo.evaluate.report import ReportPictures
 from rilievo.evaluate.run_groups import Run, find_runs, is_several
 from rilievo.evaluate.standings import Standings, standings
 from rilievo.evaluate.standings_tables import has_ranks, rank_text, write_standings
@@ -169,7 +169,7 @@ def _standings(given: _Arguments, runs: Sequence[Run]) -> int:
     return 0
 
 
-def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, Shown]:
+def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPictures]:
     """Pictures of the runs by their names; none where their dataset cannot be read."""
     from rilievo.views.runs import open_run
 

@@ -39,6 +39,7 @@ def _entries(options: Sequence[OptionFacts], width: int) -> Iterator[str]:
     for option in options:
         text, default = option.help.replace("``", "'"), option.default
         if option.opposite and default:  # its flag is --no-..., and its text is of the opposite
+            text = text.removeprefix("Whether ")
             text, default = f"Turn off: {text[:1].lower()}{text[1:]}", "on"
         notes = [
             "required" if option.required and option.flags else "",

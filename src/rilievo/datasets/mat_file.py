@@ -44,7 +44,7 @@ class MatSlices:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the arrays at the top level, by name; HDF5 has MATLAB's axes in reverse."""
-        with self._told("its list of arrays cannot be read"):
+        with self._one_line_errors("its list of arrays cannot be read"):
             # h5py returns names that are not UTF-8 as bytes.
             found = {
                 str(name): getattr(item, "shape", None) for name, item in self._opened().items()
@@ -53,12 +53,12 @@ class MatSlices:
 
     def slice(self, name: str, index: int) -> np.ndarray:
         """Read entry ``index`` along the first stored axis, with the other axes as stored."""
-        with self._told(f"'{name}' cannot be read at {index}"):
+        with self._one_line_errors(f"'{name}' cannot be read at {index}"):
             return np.asarray(self._array(name, parts=True)[index])
 
     def whole(self, name: str) -> np.ndarray:
         """Read a whole array, with its axes as stored."""
-        with self._told(f"'{name}' cannot be read"):
+        with self._one_line_errors(f"'{name}' cannot be read"):
             return np.asarray(self._array(name))
 
     def text(self, name: str, index: int) -> str | None:
@@ -66,12 +66,12 @@ class MatSlices:
         file = self._opened()
         if name not in file:
             return None
-        with self._told(f"'{name}' cannot be read at {index}"):
+        with self._one_line_errors(f"'{name}' cannot be read at {index}"):
             stored = np.asarray(file[np.asarray(file[name]).ravel()[index]])
             return "".join(map(chr, stored.ravel().tolist()))
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _one_line_errors(self, what: str) -> Iterator[None]:
         try:
             yield
         except RilievoError:  # of opening the file

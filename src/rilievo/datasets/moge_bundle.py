@@ -25,7 +25,7 @@ from rilievo.datasets.moge_view import (
 )
 from rilievo.datasets.photo_files import Listed
 from rilievo.errors import InputError
-from rilievo.io.decode import told_in_one_line
+from rilievo.io.decode import one_line_errors
 from rilievo.io.json_record import parse_json
 from rilievo.io.limits import check_regular, printable, read_text
 from rilievo.io.numbers import read_map
@@ -234,7 +234,7 @@ def _texts(path: Path) -> Mapping[str, str]:
     """Text fields of a PNG."""
     check_regular(path)
     with (
-        told_in_one_line(printable(path), "PNG file"),
+        one_line_errors(printable(path), "PNG file"),
         path.open("rb") as stream,
         PngImageFile(stream) as image,
     ):

@@ -96,6 +96,8 @@ def _on_runs(runs: Mapping[str, Evaluation]) -> Iterator[str]:
         (lambda run: run.version, "Scored with different versions of rilievo"),
     ):
         yield from _difference(runs, what, how)
+    own = {name: run for name, run in runs.items() if "engine" in run.made_by.settings}
+    yield from _difference(own, _processing, "Predicted with different processing")
     said: dict[str, list[str]] = {}
     for name, run in runs.items():
         lost = f"{count(len(run.unscored))} images have no score"
@@ -104,6 +106,11 @@ def _on_runs(runs: Mapping[str, Evaluation]) -> Iterator[str]:
     for note, names in said.items():
         who = "every run" if len(names) == len(runs) > 1 else ", ".join(names)
         yield printable(f"Of {who}: {note.removesuffix('.')}.")
+
+
+def _processing(run: Evaluation) -> str:
+    """``version.PROCESSING`` of the predictions; those of 0.1 do not state it."""
+    return str(run.made_by.settings.get("processing", 1))
 
 
 def _difference(

@@ -14,7 +14,7 @@ from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluate import wording
 from rilievo.evaluate.charts import image_by_image, standing
 from rilievo.evaluate.comparison import Cell, Column, Comparison, Row
-from rilievo.evaluate.report import Shown
+from rilievo.evaluate.report import ReportPictures
 from rilievo.evaluate.table import cell_text
 from rilievo.evaluate.wording import aligned, headline, quantity
 from rilievo.io.atomic import remove
@@ -45,7 +45,7 @@ class Disagreement:
 
 
 def write_comparison_page(
-    comparison: Comparison, path: Path, pictures: Mapping[str, Shown] | None = None
+    comparison: Comparison, path: Path, pictures: Mapping[str, ReportPictures] | None = None
 ) -> None:
     """Write a comparison as one page that loads nothing from elsewhere.
 
@@ -82,7 +82,7 @@ def _items(
     comparison: Comparison,
     column: Column,
     disagreed: tuple[Disagreement, ...],
-    pictures: Mapping[str, Shown],
+    pictures: Mapping[str, ReportPictures],
 ) -> Iterator[Item]:
     """Pictures of the images on which the runs disagree most, or the first where there is one."""
     names = [row.name for row in comparison.runs if row.name in pictures]
@@ -142,7 +142,7 @@ def disagreements(comparison: Comparison, column: Column) -> tuple[Disagreement,
 
 
 def write_comparison(
-    comparison: Comparison, path: Path, pictures: Mapping[str, Shown] | None = None
+    comparison: Comparison, path: Path, pictures: Mapping[str, ReportPictures] | None = None
 ) -> None:
     """Write a comparison in the format that the file's ending names, and its checksum beside it.
 

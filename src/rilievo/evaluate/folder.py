@@ -10,7 +10,7 @@ from rilievo.evaluate.benchmark import Benchmark, benchmark_sha256
 from rilievo.evaluate.cache import PREDICTIONS
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.records import Evaluation
-from rilievo.evaluate.report import Shown, write_report
+from rilievo.evaluate.report import ReportPictures, write_report
 from rilievo.evaluate.table import FILE_NAME, read_evaluation, write_csv, write_parquet
 from rilievo.io.atomic import make_folder, remove, replacing, sweep_parts, unwritable
 from rilievo.io.checksums import CHECKSUMS, is_torn, write_checksums
@@ -93,7 +93,7 @@ def finished_results(folder: Path, plan: Plan, made_by: MadeBy) -> Evaluation | 
     return there if same and not there.unscored else None
 
 
-def write_results(evaluation: Evaluation, folder: Path, pictures: Shown) -> Evaluation:
+def write_results(evaluation: Evaluation, folder: Path, pictures: ReportPictures) -> Evaluation:
     """Write ``evaluation.json``, the per-image tables and the report, each whole or not at all.
 
     What needs a package that is not installed is left out, and that is said. The evaluation comes

@@ -45,7 +45,7 @@ from rilievo.types import Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ReportPictures:
     """The few pictures that a report or a comparison shows, read when asked for.
 
     All arrays of one image have the same size: that of its truth under the benchmark, which is
@@ -112,11 +112,12 @@ def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
     return sorted(having, key=lambda score: badness(score.values[leading.metric], leading.better))
 
 
-def shown_images(evaluation: Evaluation, pictures: Shown) -> Iterator[Item]:
+def shown_images(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[Item]:
     """The worst and the best images by the leading metric; each is read when it is drawn."""
     order = list(enumerate(ranked(evaluation.scores, evaluation.summaries[0]), start=1))
-    worst = order[: -STRIP - 1 : -1]
-    best = [each for each in order[:STRIP] if each not in worst]
+    half = min(STRIP, len(order) // 2)
+    worst = order[len(order) - half :][::-1]
+    best = order[: min(STRIP, len(order) - half)]
     for rank, score in (*worst, *best):
         yield _item(evaluation, pictures, score, rank, len(order))
 
@@ -127,7 +128,9 @@ def usual_error(evaluations: Sequence[Evaluation]) -> float:
     return error_end([each.median for each in summaries if each.metric == "abs_rel"])
 
 
-def _item(evaluation: Evaluation, pictures: Shown, score: Score, rank: int, images: int) -> Item:
+def _item(
+    evaluation: Evaluation, pictures: ReportPictures, score: Score, rank: int, images: int
+) -> Item:
     panels, fault, id = [], None, score.id
     try:
         truth = pictures.truth(id)
@@ -170,7 +173,9 @@ LONGEST_TABLE = 2000
 WORST = 500
 
 
-def write_report(evaluation: Evaluation, path: Path, pictures: Shown | None = None) -> None:
+def write_report(
+    evaluation: Evaluation, path: Path, pictures: ReportPictures | None = None
+) -> None:
     """Write the report of an evaluation: one page of HTML that loads nothing from elsewhere.
 
     Of the images, only those that are shown are read, one at a time.

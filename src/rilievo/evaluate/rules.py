@@ -58,7 +58,7 @@ def masked(place: str, truth: Truth, shape: tuple[int, int]) -> Bool[np.ndarray,
     """Pixels that a mask lets count."""
     found = _called(place, "mask", truth)
     if not isinstance(found, np.ndarray) or found.dtype != bool or found.shape != shape:
-        raise InputError(f"the mask '{place}' gives {_told(found)}, expected {shape} bool")
+        raise InputError(f"the mask '{place}' gives {_described(found)}, expected {shape} bool")
     return found
 
 
@@ -71,7 +71,9 @@ def fitted(
     """Depth [m] that a fit gives; 1 m where nothing is predicted."""
     found = _called(place, "fit", predicted, true, valid)
     if not isinstance(found, np.ndarray) or found.shape != true.shape or found.dtype.kind != "f":
-        raise InputError(f"the fit '{place}' gives {_told(found)}, expected {true.shape} float")
+        raise InputError(
+            f"the fit '{place}' gives {_described(found)}, expected {true.shape} float"
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         depth = np.where(predicted.valid, found, 1).astype(np.float32)
     bad = int((~(np.isfinite(depth) & (depth > 0)) & valid).sum())
@@ -90,7 +92,7 @@ def interpolated(
     found = _called(place, "interpolation", values.astype(np.float64), shape)
     if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype.kind != "f":
         raise InputError(
-            f"the interpolation '{place}' gives {_told(found)}, expected {shape} float"
+            f"the interpolation '{place}' gives {_described(found)}, expected {shape} float"
         )
     return found.astype(np.float64)
 
@@ -106,7 +108,7 @@ def _called(place: str, what: str, *given: object) -> Any:
         raise InputError(f"the {what} '{place}' failed: {type(error).__name__}: {error}") from error
 
 
-def _told(found: object) -> str:
+def _described(found: object) -> str:
     if isinstance(found, np.ndarray):
         return f"{found.shape} {found.dtype}"
     return f"a {type(found).__name__}"

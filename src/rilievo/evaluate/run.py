@@ -23,7 +23,7 @@ from rilievo.evaluate.plan import Plan, command_line, make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all, with_scenes
 from rilievo.evaluate.predicting import Fill, fill
 from rilievo.evaluate.records import Evaluation, Unscored
-from rilievo.evaluate.report import Shown
+from rilievo.evaluate.report import ReportPictures
 from rilievo.evaluate.sources import Source, called, load_asked, predicted, source_of
 from rilievo.evaluate.summaries import Tallied, exact_values, remarks
 from rilievo.io.limits import printable
@@ -113,7 +113,7 @@ def score_plan(
     tallied, unscored, job = _scored(plan, source, options, show=show)
     seconds = time.perf_counter() - start
     evaluation = _evaluation(plan, source, tallied, unscored, command=command, seconds=seconds)
-    shown = Shown(
+    shown = ReportPictures(
         benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers, fit_of=job.fit_of
     )
     return write_results(evaluation, source.folder, shown)

@@ -84,7 +84,7 @@ def decode(
             has 16-bit colours of which only the low bits are used.
     """
     kind = _kind_of(file, name, size_bytes)
-    with told_in_one_line(name, f"{kind.name} file"):
+    with one_line_errors(name, f"{kind.name} file"):
         image = _opened(file, name, kind, max_pixels)
         if kind is TIFF:
             _refuse_raw_preview(image, name)
@@ -106,7 +106,7 @@ def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -
         InputError: If it is not a photograph in a known format, is too large, or is broken.
     """
     kind = _kind_of(file, name, 0)
-    with told_in_one_line(name, f"{kind.name} file"):
+    with one_line_errors(name, f"{kind.name} file"):
         width, height = _opened(file, name, kind, max_pixels).size
     return height, width
 
@@ -141,7 +141,7 @@ def load(image: Image.Image) -> None:
 
 
 @contextmanager
-def told_in_one_line(name: str, what: str = "image") -> Generator[None, None, None]:
+def one_line_errors(name: str, what: str = "image") -> Generator[None, None, None]:
     """Turn the errors that Pillow raises on a broken image into an ``InputError``."""
     try:
         yield
@@ -155,9 +155,11 @@ def told_in_one_line(name: str, what: str = "image") -> Generator[None, None, No
         ) from error
     except PILLOW_ERRORS as error:
         why = reason(error)
-        fault = "is cut short" if "trunc" in why.lower() else "is damaged or of a rare kind"
+        # Pillow's words add nothing where the file ends too early.
+        is_cut = "trunc" in why.lower()
+        fault = "is cut short" if is_cut else f"is damaged or of a rare kind ({why})"
         raise InputError(
-            f"{name}: this {what} {fault} ({why}); fetch it again or export it anew as JPEG or PNG"
+            f"{name}: this {what} {fault}; fetch it again or export it anew as JPEG or PNG"
         ) from error
 
 
@@ -223,7 +225,7 @@ _ROWS_PIXELS = 2_000_000
 
 
 def refuse_low_bits(image: Image.Image, name: str, *, is_upper_byte: bool = False) -> None:
-    """Refuse a loaded image of 16-bit values that all stay below 4096; black grey is accepted.
+    """Refuse a loaded image of 16-bit values that all stay below 4096; all black is accepted.
 
     Args:
         image: Grey image of 16 bits, or colour of which Pillow kept the upper bytes.
@@ -241,6 +243,6 @@ def refuse_low_bits(image: Image.Image, name: str, *, is_upper_byte: bool = Fals
     if 0 < highest < _LEAST:
         bits = next(bits for bits in (8, 10, 12) if highest < 1 << bits)
         raise InputError(
-            f"{name}: its 16-bit values reach only {highest} of {_FULL}: looks like {bits}-bit "
-            "data; scale it to the full range first"
+            f"{name}: its values reach only {highest} of {_FULL}: looks like {bits}-bit "
+            "data; scale it to the full range of 16 bits first"
         )

@@ -109,7 +109,7 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
         if content.startswith(signature):
             return _checked(read(content, Path(path), name), shown)
     if is_netpbm(content[:3]):
-        with _told(shown, "PGM or PFM file"):
+        with _one_line_errors(shown, "PGM or PFM file"):
             return _checked(parse_netpbm(content), shown)
     raise InputError(f"{shown}: its content is not an array of numbers; {_EXPECTED}")
 
@@ -125,7 +125,7 @@ def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray,
 
 
 @contextmanager
-def _told(shown: str, what: str) -> Generator[None, None, None]:
+def _one_line_errors(shown: str, what: str) -> Generator[None, None, None]:
     """Turn the errors that decoders raise on a broken file into a one-line ``InputError``."""
     try:
         yield
@@ -155,7 +155,7 @@ def _checked(numbers: np.ndarray, shown: str) -> np.ndarray:
 
 def _from_png(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
-    with _told(shown, "PNG file"), PngImageFile(BytesIO(content)) as image:
+    with _one_line_errors(shown, "PNG file"), PngImageFile(BytesIO(content)) as image:
         stored = _raw_mode(image)
         if stored in ("RGB;16B", "RGBA;16B"):
             return _deep_colour(content, image, stored)
@@ -165,7 +165,7 @@ def _from_png(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 def _from_tiff(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
-    with _told(shown, "TIFF file"), TiffImageFile(BytesIO(content)) as image:
+    with _one_line_errors(shown, "TIFF file"), TiffImageFile(BytesIO(content)) as image:
         _refuse_other_than_plain(image, _raw_mode(image), shown)
         return _loaded(image)
 
@@ -208,14 +208,17 @@ def _deep_colour(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
 
 @retry_miscounted
 def _from_npy(content: bytes, path: Path, name: str | None) -> np.ndarray:
-    with _told(printable(path), "npy file"):
+    with _one_line_errors(printable(path), "npy file"):
         return np.load(BytesIO(content), allow_pickle=False)
 
 
 @retry_miscounted
 def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
-    with _told(shown, "npz file"), np.load(BytesIO(content), allow_pickle=False) as archive:
+    with (
+        _one_line_errors(shown, "npz file"),
+        np.load(BytesIO(content), allow_pickle=False) as archive,
+    ):
         chosen = _chosen(list(archive.files), name, "array", shown)
         members = {Path(info.filename).stem: info.file_size for info in archive.zip.infolist()}
         if members.get(chosen, 0) > MAX_BYTES:
@@ -238,12 +241,12 @@ def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
     except ImportError as error:
         raise MissingExtraError(f"{shown}, an OpenEXR file,", "formats") from error
     # OpenEXR reads files, not bytes, and takes their names in Unicode only.
-    with _told(shown, "EXR file"), OpenEXR.File(os.fsencode(path)) as image:
+    with _one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path)) as image:
         channels = image.channels()
         together = [key for key in ("RGB", "RGBA") if list(channels) == [key]]
         if together and name is None:
             return np.array(channels[together[0]].pixels)
-    with _told(shown, "EXR file"), OpenEXR.File(os.fsencode(path), True) as image:
+    with _one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path), True) as image:
         channels = image.channels()
         return np.array(channels[_chosen(list(channels), name, "channel", shown)].pixels)
 

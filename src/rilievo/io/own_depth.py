@@ -52,17 +52,17 @@ def own_depth_of(
     """Read the depth map of a loaded photograph; None where it has none."""
     packet = xmp.packet_of(image)
     if xmp.speaks_of(image, DEPTH_MAP):
-        return _told("Dynamic Depth", lambda: _dynamic(image, packet, file, orientation))
+        return _read_as("Dynamic Depth", lambda: _dynamic(image, packet, file, orientation))
     if xmp.speaks_of(image, GDEPTH):
-        return _told("GDepth", lambda: _gdepth(image, packet, orientation))
+        return _read_as("GDepth", lambda: _gdepth(image, packet, orientation))
     if image.info.get("depth_images"):
-        return _told("HEIF", lambda: _heif(image, file))
+        return _read_as("HEIF", lambda: _heif(image, file))
     if "mp" in image.info and file is not None:
-        return _told("Apple", lambda: _multi_picture(image, file, orientation))
+        return _read_as("Apple", lambda: _multi_picture(image, file, orientation))
     return None
 
 
-def _told(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
+def _read_as(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
     """Result of a reader; a broken depth map is reported, and never fails the photograph."""
     try:
         return read()

@@ -46,7 +46,9 @@ def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> S
     before = find_sidecar(path)
     if before is None:
         return None
-    words = told_apart(before, about.made_by, run) or (_contents(before, about) if not run else "")
+    words = first_difference(before, about.made_by, run) or (
+        _contents(before, about) if not run else ""
+    )
     if words:
         raise OutputError(f"{path} is of {words}: {MEND}")
     # The JSON file lists complete files only.
@@ -54,7 +56,9 @@ def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> S
     return replace(before, files=whole)
 
 
-def told_apart(before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None) -> str | None:
+def first_difference(
+    before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
+) -> str | None:
     """First difference between an earlier run's model and options and this one's, in words."""
     if before.made_by.weights_sha256 != made_by.weights_sha256:
         return f"another model ({before.made_by.model})"

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError
-from rilievo.io.decode import LeastSize, decode, load, told_in_one_line
+from rilievo.io.decode import LeastSize, decode, load, one_line_errors
 from rilievo.io.exif import camera_from_exif, exif_facts
 from rilievo.io.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.pixels import over_white, upright_pixels
@@ -166,7 +166,7 @@ def _from_file(
 def _from_pillow(image: Image.Image, max_pixels: int, own_depth: bool) -> Photo:
     name = printable(str(getattr(image, "filename", "") or "image"))
     check_size(name, (image.height, image.width), max_pixels=max_pixels)
-    with told_in_one_line(name):
+    with one_line_errors(name):
         load(image)
     return _from_loaded(image, name, own_depth, (image.height, image.width))
 

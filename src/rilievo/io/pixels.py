@@ -13,7 +13,7 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.io.decode import refuse_low_bits, told_in_one_line
+from rilievo.io.decode import one_line_errors, refuse_low_bits
 
 STRIP_PIXELS = 2_000_000
 """Number of pixels converted at a time."""
@@ -54,7 +54,7 @@ def upright_pixels(
         bottom = min(top + rows, height)
         whole = bottom - top == height
         strip = image if whole else image.crop((0, top, width, bottom))
-        with told_in_one_line(name):
+        with one_line_errors(name):
             stored[top:bottom] = np.asarray(convert(strip))
     return pixels
 
@@ -146,8 +146,8 @@ def _grey(strip: Image.Image, top: int, name: str) -> Image.Image:
     wrong = values[~((values >= 0) & (values <= top))]
     if wrong.size:
         raise InputError(
-            f"{name}: has values such as {wrong[0]:g}, but images of kind '{strip.mode}' "
-            f"are read as 0 to {top}; scale it first"
+            f"{name}: has values such as {wrong[0]:g}, but grey of "
+            f"{'floats' if strip.mode == 'F' else 'integers'} is read as 0 to {top}; scale it first"
         )
     return Image.fromarray(np.rint(values * np.float32(255 / top)).astype(np.uint8))
 

@@ -123,4 +123,5 @@ def _camera_facts(camera: Camera, width: int, height: int) -> CameraFacts:
 def _angle(focal: float, centre: float, length: int) -> float:
     """Angle between the rays through the two outer edges, half a pixel beyond the outer centres."""
     before, after = centre + 0.5, length - 0.5 - centre
-    return math.degrees(math.atan(before / focal) + math.atan(after / focal))
+    angle = math.degrees(math.atan(before / focal) + math.atan(after / focal))
+    return round(angle, 9)  # 55, not 54.99999999999999

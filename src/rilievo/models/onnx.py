@@ -28,11 +28,11 @@ import numpy as np
 from jaxtyping import Shaped
 
 from rilievo.errors import InputError, ModelError
-from rilievo.io.checksums import sum_of
 from rilievo.io.limits import check_regular, printable
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import ONNX_ENGINES, Arrays, LoadOptions, Session, checked, open_session
+from rilievo.models.hashes import sha256
 from rilievo.models.preparation import Preparation, Rule, Sizing, read_preparation
 from rilievo.models.prepared import PreparedModel
 from rilievo.types import DepthKind, Setting
@@ -113,7 +113,7 @@ class OnnxModel(PreparedModel):
         options = checked(options, engines=ONNX_ENGINES, what=what)
         if card is None:
             _check_whole(path)
-        self.weights_sha256 = weights_sha256 or sum_of(path).sha256
+        self.weights_sha256 = weights_sha256 or sha256(path)
         self._session = open_session(path, options)
         facts = read_facts(path, self._session)
         self.path, self.metadata = path, self._session.metadata

@@ -24,7 +24,14 @@ from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import AUTO, LoadOptions
 from rilievo.models.replicate_cards import ReplicateSettings, Version, is_version, parse_version
-from rilievo.models.replicate_service import LARGEST, FinalError, Patience, Service, open_service
+from rilievo.models.replicate_service import (
+    LARGEST,
+    FinalError,
+    Patience,
+    RefusedError,
+    Service,
+    open_service,
+)
 from rilievo.models.settings import read_settings
 from rilievo.types import Photo
 
@@ -97,8 +104,12 @@ class ReplicateModel(PaidModel):
         service, end = self._service, time.monotonic() + self._options.timeout
         inputs = {**self._options.read_inputs(), self._options.image: address}
         body = {"version": self._version, "input": inputs}
-        self._calls -= 1
-        prediction = service.ask("POST", "/v1/predictions", json=body, costs=True)
+        self._calls -= 1  # also where it is not known whether the call was accepted
+        try:
+            prediction = service.ask("POST", "/v1/predictions", json=body, costs=True)
+        except RefusedError:
+            self._calls += 1
+            raise
         place, pause = f"/v1/predictions/{_name(prediction)}", service.patience.poll / 8
         try:
             while (status := prediction.get("status")) in ("starting", "processing", "queued"):

@@ -41,6 +41,10 @@ class FinalError(ModelError):
     """An error that all photographs would meet: wrong token, account or model."""
 
 
+class RefusedError(ModelError):
+    """An error of a request that the service did not carry out, so it is not charged."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """Number of attempts, and waits [s]: the first and longest pause, a request, between polls."""
@@ -147,7 +151,8 @@ class Service:
                     charged = "; the call may have been accepted and charged" if doubtful else ""
                     why = f"cannot be reached ({type(error).__name__}){charged}"
                     # Only the host is shown, because addresses of results are secret.
-                    raise ModelError(f"{request.url.host} {why}") from None
+                    kind = ModelError if doubtful else RefusedError
+                    raise kind(f"{request.url.host} {why}") from None
             else:
                 status = found.status_code
                 if found.is_success:
@@ -164,7 +169,9 @@ class Service:
             pause = self.patience.first * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
             return min(self.patience.longest, pause)
         if int(asked) > self.patience.longest:
-            raise ModelError(f"replicate.com is busy and asks to wait {asked} seconds: come again")
+            raise RefusedError(
+                f"replicate.com is busy and asks to wait {asked} seconds: come again"
+            )
         return int(asked)
 
     def _refusal(self, found: "httpx.Response", body: bytes) -> ModelError:
@@ -176,7 +183,8 @@ class Service:
         said = ""
         with suppress(ValueError, KeyError, TypeError):  # an HTML error page
             said = f": {self.shown(parse_json(body)['detail'])}"
-        return ModelError(f"{host} answered with HTTP {status}{said}")
+        kind = RefusedError if status < 500 or status in _NOT_TAKEN else ModelError
+        return kind(f"{host} answered with HTTP {status}{said}")
 
 
 def open_service(patience: Patience | None = None) -> Service:

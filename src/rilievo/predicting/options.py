@@ -194,6 +194,8 @@ class PredictOptions(ModelOptions):
         for name in asked:
             if is_place(name):
                 OUTPUTS.find(name)
+            elif name == "json":
+                raise OptionError("--save json: leave it out, since a JSON is always written")
             elif name != ALL and name not in OUTPUTS:
                 raise OptionError(f"--save has no '{name}'; {suggest(name, [*OUTPUTS, ALL])}")
         return OUTPUTS.ordered([*asked, *(OUTPUTS.own if ALL in asked else ())])

@@ -12,7 +12,7 @@ from rilievo.io.facts import FileFacts
 from rilievo.io.limits import printable, reason
 from rilievo.io.output_table import OUTPUTS, Need
 from rilievo.io.outputs import check_outputs, is_installed, parts_of, write_parts
-from rilievo.io.ownership import MEND, fault_of, pending_path, told_apart
+from rilievo.io.ownership import MEND, fault_of, first_difference, pending_path
 from rilievo.io.photo import read_photo
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import find_sidecar, read_sidecar, sidecar_path
@@ -160,7 +160,7 @@ class Results:
             self.note(f"{printable(path)}: has no content, so its results are made anew")
             return False
         sidecar = read_sidecar(path)
-        difference = told_apart(sidecar, self.model.made_by, self.run_facts(job))
+        difference = first_difference(sidecar, self.model.made_by, self.run_facts(job))
         if difference is not None:
             raise OutputError(f"{path} is of {difference}: {MEND}")
         if not {facts.output for facts in sidecar.files} >= set(self.formats):

@@ -16,7 +16,7 @@ from rilievo.predicting.inputs import Job
 from rilievo.predicting.stages import Spent, Stages
 
 LISTED = 20
-"""Largest number of failures, and of notes, in the summary; failures are also reported at once."""
+"""Largest number of failures, and of notes, that are kept for the summary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Summary:
     Attributes:
         done: Inputs predicted and written.
         finished_before: Inputs skipped because an earlier run had finished them.
-        failed: Inputs that failed; each was reported when it happened.
+        failed: Inputs that failed; of several inputs, each was reported when it happened.
         failures: The first of their messages, one line each.
         notes: The first notes on results that need attention, one line each.
         noted: Number of all notes.
@@ -69,14 +69,14 @@ class Summary:
             rates.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
         rate = f" ({'; '.join(rates)})" if rates else ""
         where = self.output if self.wrote is None else f"{self.wrote}.*"
-        lines = [f"{self.done} done in {self.seconds:.1f} s{rate}, results in {where}"]
+        found = f", results in {where}" if self.done + self.finished_before else ""
+        lines = [f"{self.done} done in {self.seconds:.1f} s{rate}{found}"]
         if self.finished_before:
             lines.append(f"{self.finished_before} passed over: finished before")
-        if self.failed:
-            lines.append(f"{self.failed} failed:")
-            lines += [f"  {message}" for message in self.failures]
-        if self.failed > len(self.failures):
-            lines.append(f"  ... and {self.failed - len(self.failures)} more, said above")
+        if self.done + self.finished_before + self.failed > 1:
+            lines += [f"{self.failed} failed, as said above"] if self.failed else []
+        else:  # of one input nothing was said yet
+            lines += [f"failed: {message}" for message in self.failures]
         lines += [f"note: {note}" for note in self.notes]
         if self.noted > len(self.notes):
             lines.append(f"note: ... and {self.noted - len(self.notes)} more")
@@ -124,6 +124,7 @@ class Tally:
     _notes: list[str] = field(default_factory=list)
     _traced: list[list[traceback.FrameSummary]] = field(default_factory=list)
     _start: float = field(default_factory=time.perf_counter)
+    _first: float | None = None
     _last_line: float = field(default_factory=time.perf_counter)
     _bar: Any = None
 
@@ -226,15 +227,25 @@ class Tally:
         )
 
     def _advance(self) -> None:
-        now = time.perf_counter()
-        if self._bar is not None:
+        now, count = time.perf_counter(), self._done + self._finished_before + self._failed
+        worked = count - self._finished_before
+        if worked == 1 and self._first is None:
+            # The first input also waits for the model, so it does not tell the others' speed.
+            self._first = now
+            if self._bar is not None:
+                self._bar.reset()
+                self._bar.initial = self._bar.last_print_n = self._bar.n = count
+                self._bar.refresh()
+        elif self._bar is not None:
             self._bar.update()
-        elif self.show and now - self._last_line > 30:
-            self._last_line = now
-            count = self._done + self._finished_before + self._failed
-            rate = count / (now - self._start)
-            left = f", {(self.total - count) / rate:.0f} s left" if self.total else ""
-            self.say(f"{count} of {self.total or '?'}, {_rate(count, now - self._start)}{left}")
+        if self._bar is None and self.show and now - self._last_line > 30:
+            self._last_line, speed = now, ""
+            if self._first is not None and worked > 1:
+                seconds = now - self._first
+                left = ((self.total or count) - count) * seconds / (worked - 1)
+                speed = f", {_rate(worked - 1, seconds)}"
+                speed += f", {left:.0f} s left" if self.total else ""
+            self.say(f"{count} of {self.total or '?'}{speed}")
 
 
 def _bar(total: int | None) -> Any:

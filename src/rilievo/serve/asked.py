@@ -218,6 +218,10 @@ def output_names(save: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+_MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
+"""Names that clients try, which are not spelt like the parameters they mean."""
+
+
 def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
     names = into.model_fields
     given: dict[str, object] = {}
@@ -225,7 +229,9 @@ def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
         # American spelling is taken too, as on the command line.
         name = name.replace("color", "colour", 1) if name.startswith("color") else name
         if name not in names:
-            raise Refusal(400, f"no parameter '{name[:60]}'; {suggest(name, names)}")
+            meant = _MEANT.get(name.removesuffix("s"), "")
+            near = suggest(meant if meant in names else name, names)
+            raise Refusal(400, f"no parameter '{name[:60]}'; {near}")
         is_list = get_origin(names[name].annotation) is list
         if not is_list and len(found) > 1:
             raise Refusal(400, f"{name} is given {len(found)} times: give it once")

@@ -53,7 +53,9 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
         "/v1/models": {"get": _plain("models", "Models that requests may name.", "models")},
         "/v1/stream": {
             "get": _plain(
-                "stream", "A WebSocket: frames as binary messages in, JSON and depth for each out."
+                "stream",
+                "A WebSocket: frames as binary messages in, JSON and depth for each out.",
+                status="101",
             )
             | {"parameters": _parameters(StreamAsked)}
         },
@@ -92,14 +94,14 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
     }
 
 
-def _plain(name: str, words: str, *required: str) -> _Json:
+def _plain(name: str, words: str, *required: str, status: str = "200") -> _Json:
     answer: _Json = {"description": words}
     if required:
         answer["content"] = {
             "application/json": {"schema": {"type": "object", "required": list(required)}}
         }
     refusals = {status: {"$ref": f"#/components/responses/{status}"} for status in _REFUSALS}
-    return {"operationId": name, "summary": words, "responses": {"200": answer, **refusals}}
+    return {"operationId": name, "summary": words, "responses": {status: answer, **refusals}}
 
 
 def _work(name: str, asked: type[BaseModel], words: str, kinds: _Json, *required: str) -> _Json:

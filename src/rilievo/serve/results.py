@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import cast
@@ -108,7 +108,7 @@ def file_answer(result: Result, written: Written, seconds: float | int) -> Respo
         headers=headers,
         media_type=written.media_type,
         seconds=seconds,
-        tidy=written.remove,
+        tidy=lambda: asyncio.to_thread(written.remove),
     )
 
 
@@ -122,7 +122,7 @@ class TimedResponse(StreamingResponse):
         headers: Mapping[str, str],
         media_type: str,
         seconds: float | int,
-        tidy: Callable[[], None],
+        tidy: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(pieces, headers=headers, media_type=media_type)
         self._seconds, self._tidy = seconds, tidy
@@ -136,4 +136,4 @@ class TimedResponse(StreamingResponse):
         except TimeoutError:
             return  # the connection is closed, as the answer is not complete
         finally:
-            self._tidy()
+            await self._tidy()

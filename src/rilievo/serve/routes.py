@@ -18,7 +18,7 @@ from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names, read_a
 from rilievo.serve.files import JSON
 from rilievo.serve.guard import Guard, Refused
 from rilievo.serve.openapi import document
-from rilievo.serve.refusals import GivenUp, Refusal, in_request_words
+from rilievo.serve.refusals import GivenUp, Refusal, in_request_words, stopping
 from rilievo.serve.results import file_answer, record
 from rilievo.serve.service import Service
 from rilievo.serve.streaming import stream
@@ -52,13 +52,13 @@ def application(
         await stream(websocket, service)
 
     routes = [
-        Route("/v1/predict", told(service, _predict), methods=["POST"]),
-        Route("/v1/measure", told(service, _measure), methods=["POST"]),
-        Route("/v1/models", told(service, _models), methods=["GET"]),
+        Route("/v1/predict", answering(service, _predict), methods=["POST"]),
+        Route("/v1/measure", answering(service, _measure), methods=["POST"]),
+        Route("/v1/models", answering(service, _models), methods=["GET"]),
         WebSocketRoute("/v1/stream", stream_endpoint),
-        Route("/healthz", told(service, _health), methods=["GET"]),
-        Route("/metrics", told(service, _metrics), methods=["GET"]),
-        Route("/openapi.json", told(service, _openapi), methods=["GET"]),
+        Route("/healthz", answering(service, _health), methods=["GET"]),
+        Route("/metrics", answering(service, _metrics), methods=["GET"]),
+        Route("/openapi.json", answering(service, _openapi), methods=["GET"]),
         *(() if extension is None else extension.routes()),
     ]
 
@@ -90,7 +90,7 @@ async def _running(service: Service, extension: Extension | None) -> AsyncIterat
 Endpoint = Callable[[Service, Request], Awaitable[Response]]
 
 
-def told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+def answering(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint, whose errors are answers."""
 
     async def answered(request: Request) -> Response:
@@ -98,6 +98,8 @@ def told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[
             return await endpoint(service, request)
         except GivenUp:
             return Response(status_code=_CLIENT_LEFT)
+        except asyncio.CancelledError:  # uvicorn cancels what is left when it stops
+            return Refused(stopping())
         except Exception as error:
             return Refused(service.refusal_of(error))
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rilievo.serve.routes import Extension
     from rilievo.serve.service import Service
 
-_GRACE = 10
-"""Seconds that requests have to end when the server is stopped."""
+_GRACE = 7
+"""Seconds that requests have to end when the server is stopped; containers are killed after 10."""
 _BACKLOG = 512
 _MOST_CONNECTIONS = 1000
 

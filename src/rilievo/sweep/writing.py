@@ -107,7 +107,7 @@ def notes_of(table: Table) -> list[str]:
         for benchmark, images in cut.items()
     ]
     sources = sorted({row.source for row in table.rows if row.source is not None})
-    notes += [f"- {each}" for row in table.rows for each in row.gaps]
+    notes += [each for row in table.rows for each in row.gaps]
     return [*notes, *(f"'{PUBLISHED}': {source}." for source in sources)]
 
 

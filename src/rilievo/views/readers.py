@@ -13,7 +13,7 @@ from rilievo.evaluate.benchmark import InputCrop, Task
 from rilievo.evaluate.foreign import Foreign
 from rilievo.evaluate.predicting import shown_to_model
 from rilievo.evaluate.regions import cut_truth
-from rilievo.evaluate.report import Shown
+from rilievo.evaluate.report import ReportPictures
 from rilievo.io.facts import FORMAT, Sidecar
 from rilievo.io.photo import read_photo
 from rilievo.io.readback import read_prediction
@@ -40,7 +40,7 @@ class Seen:
 class ScoredReader:
     """Predictions of an evaluation, as they were scored."""
 
-    shown: Shown
+    shown: ReportPictures
     ids: frozenset[str]
 
     def read(self, id: str) -> Seen | None:

@@ -15,7 +15,7 @@ from rilievo.evaluate.cache import FINGERPRINT, PREDICTIONS, read_cache
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, make_plan
 from rilievo.evaluate.records import Evaluation
-from rilievo.evaluate.report import Shown
+from rilievo.evaluate.report import ReportPictures
 from rilievo.evaluate.sources import find_predictions
 from rilievo.evaluate.table import read_evaluation
 from rilievo.evaluate.wording import aligned
@@ -48,7 +48,7 @@ class Run:
     evaluation: Evaluation
     plan: Plan
     column: Column
-    shown: Shown
+    shown: ReportPictures
 
 
 def open_run(path: Path, root: Path | None) -> Run:
@@ -75,7 +75,7 @@ def open_run(path: Path, root: Path | None) -> Run:
             f"{folder}: the benchmark '{evaluation.benchmark}' has other settings now "
             "than when it was evaluated; evaluate again"
         )
-    shown = Shown(
+    shown = ReportPictures(
         benchmark=plan.benchmark,
         dataset=plan.dataset,
         answers=_answers(folder, evaluation, plan, options),
@@ -119,7 +119,7 @@ def _answers(folder: Path, evaluation: Evaluation, plan: Plan, options: Evaluate
     return read_cache(kept)
 
 
-def _column(evaluation: Evaluation, shown: Shown, plan: Plan) -> Column:
+def _column(evaluation: Evaluation, shown: ReportPictures, plan: Plan) -> Column:
     task = shown.benchmark.task
     kind = None if task is Task.NORMALS else shown.answers.kind
     lost = {each.id: each.reason for each in evaluation.unscored}

@@ -14,9 +14,9 @@ from rilievo.datasets.nyuv2.layout import (
     LABELLED,
     SIZE,
     K,
-    Known,
     Layout,
     Listing,
+    MaskedValues,
     carries_sync_names,
     find_pairs,
     find_sync,
@@ -93,7 +93,7 @@ class NYUv2(Dataset):
             scene=self._layout.scene(id),
         )
 
-    def _from_depth(self, id: str, depth: Known, camera: Camera | None) -> Known:
+    def _from_depth(self, id: str, depth: MaskedValues, camera: Camera | None) -> MaskedValues:
         if camera is None:
             height, width = depth.valid.shape
             raise InputError(
@@ -103,7 +103,7 @@ class NYUv2(Dataset):
         values, valid = normals_from_depth(
             depth.values, camera.K, depth.valid, window=_NORMALS_WINDOW
         )
-        return Known(values=values, valid=valid)
+        return MaskedValues(values=values, valid=valid)
 
 
 def _recognised(root: Path) -> Layout:
@@ -198,11 +198,11 @@ class LabelledMat(Layout):
         """The photograph: one image of the array, transposed."""
         return np.ascontiguousarray(self._file.slice("images", int(id)).transpose(2, 1, 0))
 
-    def depth(self, id: str, variant: str) -> Known:
+    def depth(self, id: str, variant: str) -> MaskedValues:
         """Depth from ``rawDepths`` with holes, or from ``depths`` without."""
         return of_metres(self._file.slice(_DEPTH.get(variant, "rawDepths"), int(id)).T)
 
-    def normals(self, id: str) -> Known | None:
+    def normals(self, id: str) -> MaskedValues | None:
         """True normals from a file beside this one."""
         return None if self._normals is None else self._normals(int(id))
 

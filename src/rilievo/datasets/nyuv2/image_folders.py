@@ -11,8 +11,8 @@ from rilievo.datasets.files import read_counts, text_lines
 from rilievo.datasets.nyuv2.layout import (
     LABELLED,
     PHOTO_SUFFIXES,
-    Known,
     Listing,
+    MaskedValues,
     PairedLayout,
     Pairs,
     listed,
@@ -68,7 +68,7 @@ class SyncFolders(PairedLayout):
         """Recording of the image, if a folder names it."""
         return recorded_scene(id)
 
-    def depth(self, id: str, variant: str) -> Known:
+    def depth(self, id: str, variant: str) -> MaskedValues:
         """Depth from millimetres; 0 is a hole."""
         return _of_millimetres(self._pair(id).truth)
 
@@ -113,16 +113,16 @@ class LabelledImages(PairedLayout):
             return listed(list_file, words, {**gone, **absent}, "ids are as 0045")
         return Listing(ids=tuple(found), absent=tuple(absent.values()))
 
-    def depth(self, id: str, variant: str) -> Known:
+    def depth(self, id: str, variant: str) -> MaskedValues:
         """Depth from millimetres, or from steps of 3.9 cm."""
         path = self._pair(id).truth
         if not self._is_8_bit:
             return _of_millimetres(path)
         steps = read_counts(path, bits=8)
         metres = (steps.astype(np.float32) + 0.5) / np.float32(_STEPS_PER_METRE)
-        return Known(values=metres, valid=steps > 0)
+        return MaskedValues(values=metres, valid=steps > 0)
 
-    def normals(self, id: str) -> Known | None:
+    def normals(self, id: str) -> MaskedValues | None:
         """True normals from a file beside the folders."""
         if self._normals is None:
             return None
@@ -180,5 +180,5 @@ def _words(id: str) -> Iterator[str]:
             yield f"{folder}rgb_{parts[-1]}{suffix}"
 
 
-def _of_millimetres(path: Path) -> Known:
+def _of_millimetres(path: Path) -> MaskedValues:
     return of_metres(read_counts(path).astype(np.float32) / np.float32(_MILLIMETRES))

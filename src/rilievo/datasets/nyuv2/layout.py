@@ -133,7 +133,7 @@ K = pinhole_K(518.8579, 519.4696, 325.5824, 253.7362)
 """Intrinsics of the colour camera at ``SIZE`` [px], to which depth is registered."""
 
 
-class Known(NamedTuple):
+class MaskedValues(NamedTuple):
     """True depth [m], or true normals, of one image.
 
     Attributes:
@@ -169,10 +169,10 @@ class Layout(ABC):
         """The photograph."""
 
     @abstractmethod
-    def depth(self, id: str, variant: str) -> Known | None:
+    def depth(self, id: str, variant: str) -> MaskedValues | None:
         """True depth; None where the layout holds none."""
 
-    def normals(self, id: str) -> Known | None:
+    def normals(self, id: str) -> MaskedValues | None:
         """True normals from files; None where the layout holds none."""
         return None
 
@@ -200,10 +200,10 @@ def recorded_scene(id: str) -> str | None:
     return next((part for part in id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
 
 
-def of_metres(values: np.ndarray) -> Known:
+def of_metres(values: np.ndarray) -> MaskedValues:
     """Wrap depth in metres; zero, negative, infinite and NaN are not valid."""
     values = np.ascontiguousarray(values, dtype=np.float32)
-    return Known(values=values, valid=np.isfinite(values) & (values > 0))
+    return MaskedValues(values=values, valid=np.isfinite(values) & (values > 0))
 
 
 def listed(

@@ -22,9 +22,9 @@ from rilievo.datasets.mat_file import MatSlices, read_mat
 from rilievo.datasets.nyuv2.layout import (
     SIZE,
     K,
-    Known,
     Layout,
     Listing,
+    MaskedValues,
     listed,
     of_metres,
 )
@@ -35,7 +35,7 @@ _SHORTEST = 0.5
 _UNPACKING = threading.Lock()
 
 
-NormalsOf = Callable[[int], Known]
+NormalsOf = Callable[[int], MaskedValues]
 """Function that reads the normals of the labelled image of an index, from 0."""
 
 
@@ -52,7 +52,7 @@ def find_normals(folder: Path) -> NormalsOf | None:
     return None
 
 
-def _ladicky(path: Path, index: int) -> Known:
+def _ladicky(path: Path, index: int) -> MaskedValues:
     """Normals of ``all_normals.pklz`` of the FAIR self-supervision benchmark, with its masks.
 
     It is a single array of all 1449 images, which is unpacked whole, once per process. Its own
@@ -68,7 +68,7 @@ def _ladicky(path: Path, index: int) -> Known:
     return inward(np.moveaxis(content.normals[place], -1, 0), mask, path)
 
 
-def _geonet(stored: MatSlices, masks: MatSlices | None, index: int) -> Known:
+def _geonet(stored: MatSlices, masks: MatSlices | None, index: int) -> MaskedValues:
     """Normals of ``norm_gt_l.mat`` of GeoNet's evaluation, stored as (N, 3, width, height)."""
     normals = stored.slice("norm_gt_l", index).transpose(0, 2, 1)
     mask = None if masks is None else masks.slice("masks", index).T != 0
@@ -112,7 +112,7 @@ def inward(
     outward: Float[np.ndarray, "3 h w"],
     mask: Bool[np.ndarray, "h w"] | None,
     path: Path,
-) -> Known:
+) -> MaskedValues:
     """Negate and normalise normals that point away from the camera.
 
     Args:
@@ -129,7 +129,7 @@ def inward(
     scale = np.where(valid, -1 / np.where(valid, length, 1), 0).astype(np.float32)
     values = np.where(valid, outward, 0).astype(np.float32) * scale
     _check_facing(values, valid, path)
-    return Known(values, valid)
+    return MaskedValues(values, valid)
 
 
 def _check_facing(
@@ -193,12 +193,12 @@ class GeoNetFolder(Layout):
         # The mean used by GeoNet differs in the last digit, so black and white leave the range.
         return np.clip(values, 0, 255).astype(np.uint8)
 
-    def depth(self, id: str, variant: str) -> Known:
+    def depth(self, id: str, variant: str) -> MaskedValues:
         """Depth [m]; zero where unknown."""
         path = find_entry(self._files, id, self.root)
         return of_metres(_cut(path, "depth", read_mat(path, "depth")["depth"], axes=2))
 
-    def normals(self, id: str) -> Known:
+    def normals(self, id: str) -> MaskedValues:
         """True normals within the file's mask, if it has one."""
         path = find_entry(self._files, id, self.root)
         arrays = read_mat(path)

@@ -200,8 +200,8 @@ class Guide:
     def _note(self, name: str, part: KeptFrames, judged: Judged) -> None:
         left_out = judged.left_out.total()
         kept = len(part) - left_out
-        if name == FIRST and kept < max(_FEWEST, self._config.batch_size):
-            raise _too_few(part, judged, kept)
+        if name == FIRST and kept < (least := max(_FEWEST, self._config.batch_size)):
+            raise _too_few(part, judged, kept, least)
         if left_out:
             counted = ((judged.left_out[kind], why) for kind, (why, _) in _WHY.items())
             said = "; ".join(f"in {count:,} {why}" for count, why in counted if count)
@@ -233,10 +233,12 @@ def _nothing_judges(part: KeptFrames) -> InputError:
     )
 
 
-def _too_few(part: KeptFrames, judged: Judged, kept: int) -> InputError:
+def _too_few(part: KeptFrames, judged: Judged, kept: int, least: int) -> InputError:
     """Error that says what kind of footage this is, and what would help."""
     kind = max(_WHY, key=lambda each: judged.left_out[each])
+    left_out = judged.left_out[kind]
+    why = f"; in {left_out:,} {''.join(_WHY[kind])}" if left_out else ": take longer footage"
     return InputError(
-        f"{printable(part.ids[0])} and after: motion is found for {kept} of {len(part):,} frames "
-        f"only; in {judged.left_out[kind]:,} {''.join(_WHY[kind])}"
+        f"{printable(part.ids[0])} and after: motion is found for {kept} of {len(part):,} frames, "
+        f"and {least} are needed{why}"
     )
