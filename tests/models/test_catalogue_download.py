@@ -19,7 +19,7 @@ from rilievo.errors import ModelError
 from rilievo.models import hashes
 from rilievo.models.catalogue import requests
 from rilievo.models.catalogue.download import fetch_files, find_files
-from rilievo.models.catalogue.entry import Entry, RemoteFile
+from rilievo.models.catalogue.table import Entry, RemoteFile
 from rilievo.types import DepthKind
 
 CONTENT = bytes(range(256)) * 40_000  # 10 MB: several chunks

@@ -1,7 +1,10 @@
 """Model cards: the facts for choosing a model; those of the models that rilievo trained itself."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from rilievo.types import DepthKind
 
@@ -47,6 +50,18 @@ class ModelCard:
     loader: str = ""
     source: str | None = None
     settings: str | None = None
+
+
+@cache
+def _tables() -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    import tomllib
+
+    return tomllib.loads(Path(__file__).with_name("known.toml").read_text(encoding="utf-8"))
+
+
+def known_models(table: str) -> Sequence[Mapping[str, Any]]:
+    """Rows of one table of ``known.toml``: checkpoints, files, pipelines or replicate."""
+    return _tables()[table]
 
 
 def read_details(card: ModelCard) -> str | None:

@@ -11,7 +11,7 @@ from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import read_text
-from rilievo.models.catalogue.entry import RemoteFile
+from rilievo.models.catalogue.table import RemoteFile
 from rilievo.models.engines import cache_directory
 
 

@@ -23,7 +23,6 @@ from tqdm import tqdm
 
 from rilievo.errors import ModelError
 from rilievo.io.durable import sync_folder
-from rilievo.models.catalogue.entry import Entry, RemoteFile
 from rilievo.models.catalogue.requests import (
     cache_folder,
     endpoint,
@@ -34,6 +33,7 @@ from rilievo.models.catalogue.requests import (
     repository_folder,
     without_password,
 )
+from rilievo.models.catalogue.table import Entry, RemoteFile
 from rilievo.models.hashes import check, remember
 
 _CHUNK = 1 << 20

@@ -15,8 +15,7 @@ from rilievo.io.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.download import fetch_files
-from rilievo.models.catalogue.entry import RemoteFile
-from rilievo.models.catalogue.table import find_entry
+from rilievo.models.catalogue.table import RemoteFile, find_entry
 from rilievo.models.conversion.agreement import check_limits, compare_answers, example_photo
 from rilievo.models.conversion.store import FP32, INT8, folder
 from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rilievo.models.catalogue.entry import Entry, RemoteFile
+from rilievo.models.catalogue.table import Entry, RemoteFile
 from rilievo.models.engines import user_cache
 from rilievo.version import VERSION
 
