@@ -15,9 +15,9 @@ from rilievo.datasets.files import (
     read_counts,
     text_lines,
 )
-from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.mat_file import read_mat
 from rilievo.datasets.photo_files import PhotoFiles
+from rilievo.datasets.stored import read_K
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.types import Camera, Truth

@@ -20,7 +20,7 @@ from rilievo.models.base import Model
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.opening import combined
 from rilievo.models.catalogue.table import Entry, RemoteFile
-from rilievo.models.conversion.foreign import ForeignModel, Statement
+from rilievo.models.conversion.adoption import ForeignModel, Statement
 from rilievo.models.engines import LoadOptions, cache_directory, checked
 from rilievo.models.hashes import sha256
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap

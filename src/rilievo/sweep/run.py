@@ -26,8 +26,7 @@ from rilievo.pages.pictures import (
     photo_panel,
     truth_panels,
 )
-from rilievo.sweep.config import SweepConfig, SweepOptions
-from rilievo.sweep.file import read_sweep
+from rilievo.sweep.config import SweepConfig, SweepOptions, read_sweep
 from rilievo.sweep.results import CELLS, Cell, Failure
 from rilievo.sweep.scoring import benchmarks_of, open_test_set
 from rilievo.sweep.table import Table, make_table

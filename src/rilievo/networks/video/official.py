@@ -20,7 +20,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.limits import check_regular, printable, reason, unreadable
 from rilievo.networks.backbones.weights import check_whole
-from rilievo.networks.video.blueprint import (
+from rilievo.networks.blueprint import (
     DEPTH,
     ENCODER,
     POSE,
@@ -28,9 +28,8 @@ from rilievo.networks.video.blueprint import (
     PoseKind,
     VideoBlueprint,
 )
-from rilievo.networks.video.decoder import DepthDecoder
+from rilievo.networks.video.decoder import DepthDecoder, PoseCNN, PoseDecoder
 from rilievo.networks.video.encoders import RESNETS, Depths, ResNetEncoder
-from rilievo.networks.video.pose import PoseCNN, PoseDecoder
 
 STEREO_UNIT = 5.4
 """Length of one unit of depth [m] if it was learned from KITTI's stereo camera."""
