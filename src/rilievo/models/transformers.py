@@ -128,7 +128,7 @@ def _model_type(folder: Path) -> str:
 
 
 def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "Network":
-    from rilievo.models.transformers_networks import DepthHead, DepthProHead
+    from rilievo.models.torch_model import DepthHead, DepthProHead
 
     preparation = read_processor(snapshot.folder, model_type)
     body = _load_body(card, snapshot)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from rilievo.batch.options import BatchOptions, parse_share
+from rilievo.batch.work import BatchOptions, parse_share
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
 from rilievo.io.limits import printable, read_text

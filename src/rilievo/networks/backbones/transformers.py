@@ -43,11 +43,11 @@ from rilievo.networks.backbones.families import (
 from rilievo.networks.backbones.weights import (
     check_whole,
     load_weights,
+    quiet,
     seeded,
     why_not_fetched,
 )
 from rilievo.networks.features import Padding
-from rilievo.networks.quiet import quiet
 
 PREFIX = "hf/"
 _PREPROCESSOR = "preprocessor_config.json"

@@ -3,7 +3,9 @@
 import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from logging import CRITICAL
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,21 @@ def seeded(seed: int) -> Iterator[None]:
     """Seed torch's random numbers, and restore their state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def quiet(*libraries: str) -> Iterator[None]:
+    """Keep libraries, "transformers" or "diffusers", which must be installed, from reporting."""
+    with ExitStack() as restored:
+        for library in libraries:
+            logging = import_module(f"{library}.utils.logging")
+            restored.callback(logging.set_verbosity, logging.get_verbosity())
+            logging.set_verbosity(CRITICAL)
+            # The loaders of diffusers draw with the bars of transformers.
+            if library == "transformers" and logging.is_progress_bar_enabled():
+                restored.callback(logging.enable_progress_bar)
+                logging.disable_progress_bar()
         yield
 
 
