@@ -21,12 +21,10 @@ from rilievo.models.checkpoint_config import (
     read_config,
     read_processor,
 )
-from rilievo.models.checkpoints import check_tensors, tensor_report
 from rilievo.models.conversion.store import Origin, chosen, open_origin
 from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.prepared import PreparedModel
-from rilievo.networks.quiet import quiet
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
@@ -150,6 +148,8 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     import torch
     from transformers import AutoModelForDepthEstimation
 
+    from rilievo.networks.backbones.weights import check_loaded, quiet
+
     safe = any(name.endswith(".safetensors") for name in snapshot.files)
     try:
         with quiet("transformers"):
@@ -169,9 +169,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     # Broken configurations and weights raise as many types of errors as there are classes.
     except Exception as error:
         raise ModelError(f"{snapshot.folder}: cannot be loaded: {first_line(error)}") from error
-    missing = [name for name in info["missing_keys"] if not _UNUSED.search(name)]
-    report = tensor_report(missing, info["unexpected_keys"], info["mismatched_keys"])
-    check_tensors(card.name, report)
+    check_loaded(f"model '{card.name}'", info, optional=_UNUSED)
     return body
 
 

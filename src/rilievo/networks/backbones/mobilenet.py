@@ -6,17 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import ModelError
-from rilievo.networks.backbones.base import Backbone, Looked, Request
-from rilievo.networks.backbones.facts import (
-    IMAGENET,
-    Facts,
-    Layer,
-    Preset,
-    choose_layers,
-    no_tokens,
-)
+from rilievo.networks.backbones.base import Backbone, Looked, Request, facts_of
+from rilievo.networks.backbones.facts import IMAGENET, Facts, Layer, no_tokens
 from rilievo.networks.backbones.weights import load_weights, seeded
-from rilievo.networks.features import Padding
 from rilievo.networks.gluon import CHANNELS, MobileNetV2, load_published
 
 NAME = "mobilenetv2"
@@ -45,23 +37,8 @@ def load(request: Request) -> Backbone:
             f"backbone '{NAME}' has no weights of its own to fetch: name their file (.npz of "
             "Gluon's arrays), or take random ones (pretrained=False)"
         )
-    all_layers = tuple(
-        Layer(channels=channels, stride=stride)
-        for channels, stride in zip(CHANNELS, _STRIDES, strict=True)
-    )
-    chosen = choose_layers(NAME, _STRIDES, request.layers)
-    is_default = request.preset is Preset.DEFAULT
-    facts = Facts(
-        name=NAME,
-        patch=max(_STRIDES),
-        depth=len(all_layers),
-        layers=chosen,
-        taken=tuple(all_layers[each] for each in chosen),
-        normalisation=request.normalisation or IMAGENET,
-        positions="none",
-        padding=Padding.MINIMAL if is_default else Padding.OVER,
-        resized=None if is_default else 16,
-    )
+    layers = [Layer(channels=c, stride=s) for c, s in zip(CHANNELS, _STRIDES, strict=True)]
+    facts = facts_of(request, layers, request.normalisation or IMAGENET, "none")
     with seeded(request.seed):
         backbone = MobileNetBackbone(facts)
     if isinstance(request.pretrained, Path):

@@ -1,12 +1,14 @@
 """Weights of backbones: read without running code, checked to be complete, identified by hash."""
 
 import hashlib
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from logging import CRITICAL
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,21 +65,38 @@ def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = No
         for key, each in wanted.items()
         if key in state and state[key].shape != each.shape
     ]
-    check_whole(printable(path), missing, misshapen)
+    check_whole(printable(path), missing, misshapen, [key for key in state if key not in wanted])
     network.load_state_dict({key: state[key] for key in wanted})
-    if extra := [key for key in state if key not in wanted]:
-        warnings.warn(f"{printable(path)}: tensors of no use: {_some(extra)}", stacklevel=3)
 
 
-def check_whole(name: str, missing: Sequence[str], misshapen: Sequence[str]) -> None:
-    """Refuse weights that would leave some tensors of the network random."""
-    wrong = [
-        f"{words}: {_some(keys)}"
-        for words, keys in (("missing", missing), ("misshapen", misshapen))
-        if keys
-    ]
-    if wrong:
-        raise ModelError(f"{name}: weights that do not fill the network, {'; '.join(wrong)}")
+def check_whole(
+    name: str, missing: Sequence[str], misshapen: Sequence[str], extra: Sequence[str] = ()
+) -> None:
+    """Refuse weights that would leave some tensors of the network random; warn of unused ones."""
+    kinds = (("missing", missing), ("misshapen", misshapen), ("extra", extra))
+    found = "; ".join(f"{words}: {_some(keys)}" for words, keys in kinds if keys)
+    if missing or misshapen:
+        raise ModelError(f"{name}: weights that do not fill the network, {found}")
+    if extra:
+        warnings.warn(f"{name} has unused tensors, {found}", stacklevel=4)
+
+
+def check_loaded(
+    name: str, info: Mapping[str, Any], *, prefix: str = "", optional: re.Pattern[str] | None = None
+) -> None:
+    """Check the report of ``from_pretrained`` of transformers or diffusers as ``check_whole`` does.
+
+    ``optional`` matches the names of tensors that need not be there.
+    """
+    missing, extra = (
+        sorted(prefix + key for key in info[keys] if not (optional and optional.search(key)))
+        for keys in ("missing_keys", "unexpected_keys")
+    )
+    misshapen = sorted(
+        f"{prefix}{key} {tuple(found)} instead of {tuple(expected)}"
+        for key, found, expected in info["mismatched_keys"]
+    )
+    check_whole(name, missing, misshapen, extra)
 
 
 def weights_sha256(network: nn.Module) -> str:
