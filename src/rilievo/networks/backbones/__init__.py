@@ -138,8 +138,8 @@ def _mobilenet(request: Request) -> Backbone:
         raise no_tokens(request.name)
     if request.pretrained is True:
         raise ModelError(
-            f"backbone '{request.name}' has no weights of its own to fetch: name their file (.npz of "
-            "Gluon's arrays), or take random ones (pretrained=False)"
+            f"backbone '{request.name}' has no weights of its own to fetch: name their file (.npz "
+            "of Gluon's arrays), or take random ones (pretrained=False)"
         )
     layers = [Layer(channels=c, stride=s) for c, s in zip(CHANNELS, _STRIDES, strict=True)]
     facts = facts_of(request, layers, request.normalisation or IMAGENET, "none")

@@ -67,11 +67,10 @@ class _Fusion(Probe):
         self.project = nn.ModuleList(
             TokenConv(c, self.token_channels, hidden) for c in self.channels
         )
-        last = len(self.channels) - 1
-        self.levels = nn.ModuleList(
-            Level(hidden, deepest=layer == last) for layer in range(last + 1)
-        )
+        count = len(self.channels)
+        self.levels = nn.ModuleList(Level(hidden, deepest=i == count - 1) for i in range(count))
         self._end(hidden)
+        self.to(memory_format=torch.channels_last)
 
     @abstractmethod
     def _end(self, hidden: int) -> None:

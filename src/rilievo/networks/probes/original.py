@@ -151,6 +151,7 @@ class MultiscaleProbe(Probe):
         )
         self.widen = nn.Conv2d(hidden, hidden, 1)
         self.answer = nn.Conv2d(hidden, self.outputs, 1)
+        self.to(memory_format=torch.channels_last)
 
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
