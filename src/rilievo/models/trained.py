@@ -28,11 +28,10 @@ from rilievo.models.runs import (
 from rilievo.models.settings import read_settings
 from rilievo.models.torch_model import Network, TorchModel
 from rilievo.networks.backbones import weights_sha256
-from rilievo.networks.backbones.weights import read_state
+from rilievo.networks.backbones.weights import fitting, read_state
 from rilievo.networks.blueprint import VideoBlueprint
 from rilievo.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.networks.video.depth import EMBEDDED, DepthNet, scaled_disparity
-from rilievo.networks.video.official import fitting
 
 BACKBONE = "backbone_sha256"
 """Entry in the header of the weights: hash of the backbone that they were trained on."""

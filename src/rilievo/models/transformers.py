@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
+from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoint_config import (
     FAMILIES,
@@ -24,7 +25,6 @@ from rilievo.models.checkpoint_config import (
 from rilievo.models.conversion.store import Origin, chosen, open_origin
 from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
-from rilievo.models.prepared import PreparedModel
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ DINOV2_NEAREST = 1e-3
 """
 
 
-def load(card: ModelCard, options: LoadOptions) -> PreparedModel:
+def load(card: ModelCard, options: LoadOptions) -> Model:
     """Load a checkpoint (``ModelCard.loader``)."""
     choice = chosen(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, wanted)

@@ -131,8 +131,6 @@ class Work:
 
     def _fill(self, config: ProbeConfig, root: Path, batch: BatchOptions, images: int) -> None:
         """Compute the features that are not cached yet, in other processes."""
-        from rilievo.sweep.work import FeatureWork, fill_features
-
         choice = self._config.cache
         work = FeatureWork(
             config=config,

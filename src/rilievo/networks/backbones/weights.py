@@ -18,10 +18,12 @@ from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import check_regular, printable, reason
 
 EXTRA = "train"
+_COUNTER = "num_batches_tracked"
 _WHOLE = ("state_dict", "model", "teacher", "student", "network", "module")
 _PREFIXES = ("module.", "backbone.", "encoder.", "model.")
 
-Renamed = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+State = Mapping[str, Tensor]
+Renamed = Callable[[State], State]
 """A family's function from the tensor names of a published file to those of its network."""
 
 
@@ -59,14 +61,36 @@ def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = No
         raise ModelError(
             f"{path}: not weights of {type(network).__name__}: {reason(error)}"
         ) from error
-    missing = [key for key in wanted if key not in state]
-    misshapen = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(each.shape)}"
-        for key, each in wanted.items()
-        if key in state and state[key].shape != each.shape
-    ]
-    check_whole(printable(path), missing, misshapen, [key for key in state if key not in wanted])
-    network.load_state_dict({key: state[key] for key in wanted})
+    network.load_state_dict(fitting(network, state, path))
+    extra = [key for key in state if key not in wanted]
+    check_whole(printable(path), (), (), extra)
+
+
+def fitting(network: nn.Module, entries: Mapping[str, Any], path: Path, prefix: str = "") -> State:
+    """Select the tensors that fill a network from a file's entries; unused ones are left out.
+
+    ``prefix`` is that of the network's names in the file. Raises ``ModelError`` if one is missing,
+    of another shape, or no tensor of numbers.
+    """
+    found, missing, misshapen = {}, [], []
+    for key, wanted in network.state_dict().items():
+        each = entries.get(prefix + key)
+        # Files of the oldest versions of torch do not count batches.
+        if each is None and key.endswith(_COUNTER):
+            found[key] = torch.zeros((), dtype=torch.int64)
+        elif each is None:
+            missing.append(prefix + key)
+        elif not isinstance(each, Tensor) or each.layout is not torch.strided:
+            raise ModelError(f"{path}: '{prefix}{key}' is no tensor of numbers")
+        elif each.shape != wanted.shape:
+            shapes = f"{tuple(each.shape)} instead of {tuple(wanted.shape)}"
+            misshapen.append(f"{prefix}{key} {shapes}")
+        elif each.is_complex() or each.is_quantized or (each.dtype is torch.bool):
+            raise ModelError(f"{path}: '{prefix}{key}' is {each.dtype}, expected float32")
+        else:
+            found[key] = each.to(wanted.dtype)
+    check_whole(printable(path), missing, misshapen)
+    return found
 
 
 def check_whole(

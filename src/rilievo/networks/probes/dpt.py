@@ -6,6 +6,7 @@ R. Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
 
 from abc import abstractmethod
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
