@@ -6,9 +6,8 @@ import numpy as np
 
 from rilievo.datasets import open_dataset
 from rilievo.datasets.colmap import read_cameras, read_images
+from rilievo.datasets.kitti import image_from_laser, listed_frames, read_camera
 from rilievo.datasets.stored import read_K
-from rilievo.datasets.kitti import image_from_laser, read_camera
-from rilievo.datasets.kitti import listed_frames
 from rilievo.datasets.tum import read_pairs, read_stamped, read_trajectory
 from rilievo.sweep.config import read_sweep
 from torture.reader import Reader, write_text

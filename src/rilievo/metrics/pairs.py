@@ -78,8 +78,7 @@ def _means_kept(
     """Mean of the values that remain, those of the lowest order taken out first."""
     places = np.argsort(order, kind="stable")
     ranked = order[places]
-    thresholds = np.percentile(ranked, 100 * REMOVED[:-1])
-    starts = np.searchsorted(ranked, thresholds, side="left")
+    starts = np.searchsorted(ranked, np.percentile(ranked, 100 * REMOVED[:-1]))
     sums = np.cumsum(values[places][::-1])[::-1]
     return np.append(sums[starts] / (values.size - starts), 0.0)
 

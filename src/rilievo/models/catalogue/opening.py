@@ -12,13 +12,12 @@ from pathlib import Path
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
-from rilievo.models.catalogue.download import fetch_files
+from rilievo.models.catalogue.download import check, fetch_files
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.conversion.agreement import check_limits, compare_answers, example_photo
 from rilievo.models.conversion.compression import quantise
 from rilievo.models.conversion.store import FP32, INT8, Origin, open_converted
 from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions
-from rilievo.models.hashes import check
 
 _ENGINE = ONNX_ENGINES[0]
 

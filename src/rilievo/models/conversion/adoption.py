@@ -15,8 +15,7 @@ from rilievo.errors import MissingExtraError, ModelError, OptionError
 from rilievo.models.card import ModelCard
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.conversion.onnx_file import compare, describe
-from rilievo.models.engines import INPUT, device_of, first_line, inference_session
-from rilievo.models.hashes import sha256
+from rilievo.models.engines import INPUT, device_of, first_line, inference_session, sha256
 from rilievo.models.onnx import OnnxFacts
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.models.prepared import Arrays, PreparedModel

@@ -37,8 +37,8 @@ from rilievo.models.engines import (
     cache_directory,
     checked,
     package_version,
+    sha256,
 )
-from rilievo.models.hashes import sha256
 from rilievo.models.onnx import FORMAT, OnnxModel
 from rilievo.types import Setting
 from rilievo.version import VERSION
