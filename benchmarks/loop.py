@@ -77,7 +77,7 @@ def _to(name: str) -> str:
 def _main(photo: Path, rounds: int) -> dict[str, list[float]]:
     import rilievo
     from rilievo.models.finders import DEFAULT_MODEL
-    from rilievo.models.last import last_model
+    from rilievo.models import last_model
 
     network: list[float] = []
     with last_model(DEFAULT_MODEL) as model:
@@ -113,7 +113,7 @@ def _to_file(path: Path, rounds: int, name: str) -> list[float]:
     from rilievo.io.writing import SaveOptions
     from rilievo.models.base import Inference
     from rilievo.models.finders import DEFAULT_MODEL
-    from rilievo.models.last import last_model
+    from rilievo.models import last_model
     from rilievo.predicting.run import refined
 
     with last_model(DEFAULT_MODEL) as loaded:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from rilievo.losses.frames import Views
 from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.view_synthesis import video_loss
-from rilievo.networks.video.blueprint import VideoBlueprint
+from rilievo.networks.blueprint import VideoBlueprint
 from rilievo.networks.video.networks import make_networks
 
 _HEIGHT, _WIDTH, _SHIFT = 192, 640, 4

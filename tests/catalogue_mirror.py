@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.entry import RemoteFile
+from rilievo.models.catalogue.table import RemoteFile
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -19,9 +19,8 @@ from killed_predictions import KilledPredictWork
 from killed_work import Deadly
 from rilievo.batch.cluster import Pool, work_on_ray
 from rilievo.batch.evaluating import evaluate_across
-from rilievo.batch.options import BatchOptions
 from rilievo.batch.run import predict_across
-from rilievo.batch.work import joined
+from rilievo.batch.work import BatchOptions, joined
 from rilievo.errors import RilievoError
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.predicting.options import PredictOptions

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.train.video.config import VideoConfig, VideoData, VideoRunOptions
 from sliding_walls import SIZE
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
-from rilievo.models.catalogue import depth_anything_3, pictures
+from rilievo.models.catalogue import pictures
 from rilievo.models.catalogue.moge import MogeModel
 from rilievo.models.catalogue.pictures import IMAGENET_MEAN, IMAGENET_STD
 from rilievo.models.engines import LoadOptions
@@ -209,7 +209,7 @@ def compare_depth_anything_3(folder: Path) -> None:
     path = folder / "da3.onnx"
     export(Graph(), (given[:, None],), path, "pixel_values", "predicted_depth")
     card, options = MODELS["depth-anything-3/small"], LoadOptions(device="cpu")
-    [answer] = depth_anything_3.open_model(path, options, card, weights_sha256="0").infer(
+    [answer] = pictures.open_model(path, options, card, weights_sha256="0").infer(
         [Photo(pixels=photograph)]
     )
     assert answer.depth is not None

@@ -20,7 +20,7 @@ from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.io.atomic import replacing
 from rilievo.io.limits import printable
 from rilievo.models.conversion.agreement import Agreement, check_agreement
-from rilievo.models.conversion.compression import FP32, INT8, quantise_between, set_metadata
+from rilievo.models.conversion.compression import FP32, INT8, quantise_static, set_metadata
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel
 from rilievo.train.frames import read_shard
@@ -63,7 +63,10 @@ def quantise_small(
         )
     with replacing(target) as part:
         batches = (model.preparation.pixels(frame)[None] for frame in frames)
-        quantise_between(source, part, batches, kept=KEPT)
+        # No conversion to floats remains between two such convolutions: additions and resizing are
+        # done in 8 bits too, and a ReLU becomes the lower end of the range.
+        operators = ("Conv", "Relu", "Add", "Resize")
+        quantise_static(source, part, batches, operators, signed=False, kept=KEPT)
         set_metadata(part, _metadata(model))
         return check_agreement(model, OnnxModel(part, options), INT8, _some(frames, _COMPARED))
 

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.metres import in_metres
 from rilievo.evaluate.regions import cut_truth
-from rilievo.metrics.sparsification import sparsify
+from rilievo.metrics.pairs import sparsify
 from rilievo.types import Prediction, Truth
 
 NEAR = 1.25

@@ -19,8 +19,7 @@ from default_scores import Row, Scores, read_scores
 from file_facts import FileFacts, read_facts
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.models.card import ModelCard, embedded_cards
-from rilievo.models.separate import find_file
+from rilievo.models.card import ModelCard, embedded_cards, find_file
 
 _ROOT = Path(__file__).parents[1]
 _FOLDER = _ROOT / "src" / "rilievo" / "models" / "default"

@@ -22,9 +22,9 @@ from rilievo.metrics import (
     POINT_METRICS,
 )
 from rilievo.metrics.boundary import WINDOW_METRICS
+from rilievo.metrics.depth import ORDER_METRICS
 from rilievo.metrics.metric import AnyMetric, Better
-from rilievo.metrics.order import ORDER_METRICS
-from rilievo.metrics.stability import STABILITY_METRICS
+from rilievo.metrics.point_maps import STABILITY_METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"
 REGION = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

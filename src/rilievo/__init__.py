@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rilievo.io.verification import verify as verify
     from rilievo.models import MODELS as MODELS
     from rilievo.models import load_model as load_model
-    from rilievo.models.last import unload_model as unload_model
+    from rilievo.models import unload_model as unload_model
     from rilievo.pipelines import pipeline as pipeline
     from rilievo.predicting.images import predict as predict
     from rilievo.predicting.options import PredictOptions as PredictOptions
@@ -97,7 +97,7 @@ _HOMES = {
     "stream": "predicting.stream",
     "sweep_probes": "sweep.run",
     "train_probe": "train.probe.run",
-    "unload_model": "models.last",
+    "unload_model": "models",
     "verify": "io.verification",
 }
 

@@ -29,7 +29,7 @@ class PredictionMethods:
 
     __slots__ = ()
 
-    def measure(self, *points: tuple[float | int, float | int]) -> "Measurement":
+    def measure(self, *points: tuple[float, float]) -> "Measurement":
         """Measure a height, length or area in the photograph.
 
         Args:

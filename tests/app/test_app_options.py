@@ -9,7 +9,7 @@ import pytest
 from rilievo.app.options import AppOptions
 from rilievo.app.server import serve_app
 from rilievo.errors import MissingExtraError, OptionError
-from rilievo.models import MODELS, separate
+from rilievo.models import MODELS, card
 
 
 def test_only_a_page_that_others_cannot_see_offers_everything() -> None:
@@ -27,7 +27,7 @@ def test_only_a_page_that_others_cannot_see_offers_everything() -> None:
 def test_a_model_of_a_file_is_offered_only_where_its_file_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(separate, "FOLDER", "nowhere")
+    monkeypatch.setattr(card, "FOLDER", "nowhere")
     monkeypatch.setenv("RILIEVO_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
     assert "rilievo/small-rendered" not in AppOptions().offered

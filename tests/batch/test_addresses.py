@@ -18,10 +18,9 @@ from PIL import Image
 
 from rilievo.batch import addresses
 from rilievo.batch.addresses import Remote, address_of, local_path, remote
-from rilievo.batch.options import BatchOptions
 from rilievo.batch.run import PredictWork, predict_across
 from rilievo.batch.staging import list_jobs
-from rilievo.batch.work import Report
+from rilievo.batch.work import BatchOptions, Report
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.predicting.inputs import LeftOut, find_jobs
 from rilievo.predicting.options import PredictOptions

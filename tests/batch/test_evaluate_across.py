@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rilievo.batch.evaluating import evaluate_across
-from rilievo.batch.options import BatchOptions
+from rilievo.batch.work import BatchOptions
 from rilievo.errors import OptionError
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Evaluation

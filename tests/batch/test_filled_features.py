@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from probed_scenes import scenes
-from rilievo.batch.features import FeatureWork, fill_features
-from rilievo.batch.options import BatchOptions
+from rilievo.batch.work import BatchOptions
 from rilievo.errors import OptionError
 from rilievo.networks.blueprint import BackboneChoice, Blueprint
 from rilievo.sweep.config import SweepOptions
+from rilievo.sweep.work import FeatureWork, fill_features
 from rilievo.train.probe.batches import Source
 from rilievo.train.probe.config import Augmentation, DataChoice, ProbeConfig
 

@@ -11,9 +11,8 @@ from PIL import Image
 
 import rilievo.batch.run
 from killed_predictions import KilledPredictWork
-from rilievo.batch.options import BatchOptions
 from rilievo.batch.run import predict_across
-from rilievo.batch.work import Report
+from rilievo.batch.work import BatchOptions, Report
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.atomic import part_of, sweep_parts

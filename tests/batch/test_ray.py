@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rilievo.batch.options import BatchOptions
 from rilievo.batch.run import predict_across
+from rilievo.batch.work import BatchOptions
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.run import evaluate

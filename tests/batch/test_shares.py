@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.batch.options import BatchOptions, ClusterOptions, parse_share
 from rilievo.batch.processes import cores, threads_each
-from rilievo.batch.work import in_tasks, task_size
+from rilievo.batch.work import BatchOptions, ClusterOptions, in_tasks, parse_share, task_size
 from rilievo.errors import OptionError
 
 

@@ -117,7 +117,10 @@ def test_a_pretrained_encoder_learns_ten_times_slower_than_its_decoder() -> None
 
 def test_a_whole_network_is_a_backbone_with_a_decoder() -> None:
     small = config("supervised", "--root data").blueprint
-    assert (small.backbone.name, small.probe.kind) == ("rilievo.networks.toy:DepthCNN", "linear")
+    assert (small.backbone.name, small.probe.kind) == (
+        "rilievo.networks.backbones.own:DepthCNN",
+        "linear",
+    )
     assert (small.depth.form, small.uncertainty) == (Form.SIGMOID, False)
     both = "-n timm/resnet18 --normals-loss uncertain --decoder dpt --largest 80"
     found = config("supervised", both).blueprint

@@ -16,7 +16,7 @@ from rilievo.cli.train_video import read
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.losses.video_options import VideoLosses
-from rilievo.networks.video.blueprint import PoseKind
+from rilievo.networks.blueprint import PoseKind
 from rilievo.train.video.config import VideoConfig
 from rilievo.train.video.defaults import AskedConfig
 from sliding_walls import write_walls

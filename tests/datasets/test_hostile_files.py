@@ -10,13 +10,13 @@ import pytest
 from rilievo.datasets import open_dataset
 from rilievo.datasets.colmap import read_images
 from rilievo.datasets.files import read_gzip_pickle
-from rilievo.datasets.kitti_calibration import read_camera
+from rilievo.datasets.kitti import read_camera
 from rilievo.datasets.mat_file import MatSlices, read_mat
 from rilievo.errors import InputError
 from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.foreign import open_foreign
 from rilievo.evaluate.stored import stored_as
-from rilievo.sweep.file import read_sweep
+from rilievo.sweep.config import read_sweep
 from rilievo.train.frames import read_shard
 
 SECRET = "what else lies on the disk"

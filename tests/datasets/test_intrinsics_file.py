@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.datasets.intrinsics_file import read_K
+from rilievo.datasets.stored import read_K
 from rilievo.errors import InputError
 
 K = np.array([[50.0, 0, 24], [0, 51, 18], [0, 0, 1]])

@@ -10,7 +10,7 @@ from PIL import Image
 import nyu_lookalikes as nyu
 from rilievo.datasets import open_dataset
 from rilievo.datasets.files import scene_of
-from rilievo.datasets.kitti_lists import DRIVE_NAME
+from rilievo.datasets.kitti import DRIVE_NAME
 from rilievo.datasets.nyuv2.layout import recorded_scene
 from rilievo.datasets.sunrgbd import scene_in
 from rilievo.errors import InputError

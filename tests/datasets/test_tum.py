@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from png_bytes import write_grey16, write_rgb8
 from rilievo.datasets import Dataset, open_dataset
-from rilievo.datasets.tum_sequence import associate, read_trajectory
+from rilievo.datasets.tum import associate, read_trajectory
 from rilievo.errors import InputError
 from rilievo.types import CameraSource
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.datasets.kitti_calibration import image_from_laser, read_camera
+from rilievo.datasets.kitti import image_from_laser, read_camera
 from rilievo.datasets.kitti_raw import (
     PROJECTIONS,
     project_monodepth2,

@@ -13,7 +13,7 @@ from rilievo.export.options import ExportOptions
 from rilievo.export.run import export_model
 from rilievo.models import load_model
 from rilievo.models.conversion import adoption
-from rilievo.models.conversion.foreign import ForeignModel
+from rilievo.models.conversion.adoption import ForeignModel
 from rilievo.models.preparation import Resampling
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

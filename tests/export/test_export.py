@@ -14,7 +14,7 @@ from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.export.options import ExportOptions
 from rilievo.export.run import export_model
 from rilievo.models import load_model
-from rilievo.models.conversion import trace
+from rilievo.models.conversion import onnx_file
 from rilievo.models.conversion.agreement import picture
 from rilievo.models.onnx import OnnxModel
 from rilievo.models.prepared import PreparedModel
@@ -161,7 +161,7 @@ def test_a_file_that_answers_differently_is_not_kept(
     checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A constant of the trace shows at another size: here, everything is one."""
-    monkeypatch.setattr(trace, "_WITH_INT", ())
+    monkeypatch.setattr(onnx_file, "_WITH_INT", ())
     options = ExportOptions(kind="affine_inverse")
     with pytest.raises(ModelError, match="cannot be exported"):
         export_model(checkpoint("depth_anything"), tmp_path / "x.onnx", options)
@@ -173,7 +173,7 @@ def test_weights_that_changed_on_the_way_are_noticed(
     checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoiled(network: torch.nn.Module, *given: object, **options: object) -> None:
-        write = trace.write_traced
+        write = onnx_file.write_traced
         kept = {name: value.clone() for name, value in network.state_dict().items()}
         with torch.no_grad():
             network.load_state_dict({name: value * 1.01 for name, value in kept.items()})

@@ -7,8 +7,7 @@ import pytest
 
 from box_rooms import SIZE, pose, room_view, walk
 from rilievo.fuse.agreeing import agreed, clip_scale
-from rilievo.fuse.sweep import correlations, grey_of, peaks
-from rilievo.fuse.views import View, agreement, neighbours_of
+from rilievo.fuse.views import View, agreement, correlations, grey_of, neighbours_of, peaks
 
 STEP = 0.12
 

@@ -14,7 +14,7 @@ from box_rooms import SIZE, distance_to_room, pose, room_view, walk
 from clips import Clip, write_clip
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.fuse.depths import depth_of_options
+from rilievo.fuse.collecting import depth_of_options
 from rilievo.fuse.options import Agree, FuseOptions
 from rilievo.fuse.run import fuse_clip
 from rilievo.fuse.views import View

@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 
 from rilievo.errors import ModelError
-from rilievo.models import hashes
-from rilievo.models.catalogue import requests
+from rilievo.models.catalogue import download, requests
 from rilievo.models.catalogue.download import fetch_files, find_files
-from rilievo.models.catalogue.entry import Entry, RemoteFile
+from rilievo.models.catalogue.table import Entry, RemoteFile
 from rilievo.types import DepthKind
 
 CONTENT = bytes(range(256)) * 40_000  # 10 MB: several chunks
@@ -147,7 +146,7 @@ def test_the_second_time_nobody_is_asked_and_nothing_is_hashed(
 ) -> None:
     fetch_files(entry())
     mirror.asked.clear()
-    monkeypatch.setattr(hashes, "sha256", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(download, "sha256", lambda *_: pytest.fail("hashed again"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     fetch_files(entry())
     assert not mirror.asked

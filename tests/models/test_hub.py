@@ -16,8 +16,7 @@ from rilievo.models import hub as ours
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoints import unlisted_card
-from rilievo.models.hashes import Locked, lock_path, write_locked
-from rilievo.models.hub import Snapshot, open_snapshot
+from rilievo.models.hub import Locked, Snapshot, lock_path, open_snapshot, write_locked
 from rilievo.types import DepthKind
 from tiny_checkpoints import Checkpoints, checkpoint
 

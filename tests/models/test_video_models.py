@@ -22,8 +22,8 @@ from rilievo.export.run import export_model
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.models.runs import VIDEO_FORMAT, VideoRunFacts
-from rilievo.models.video_network import without_borders
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.models.trained import without_borders
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.networks import make_networks
 from rilievo.types import Photo
 

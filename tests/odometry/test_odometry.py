@@ -20,7 +20,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json, to_json
 from rilievo.models.runs import VIDEO_FORMAT, VideoRunFacts
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.odometry.chain import Chain, part_of_motion
 from rilievo.odometry.motion import load_motion

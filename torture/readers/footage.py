@@ -43,7 +43,7 @@ _PROJECTIONS = "P2: 40 0 23 4 0 40 18 0 0 0 1 0\nP3: 40 0 23 -4 0 40 18 0 0 0 1 
 
 
 def _config() -> "VideoConfig":
-    from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+    from rilievo.networks.blueprint import PoseKind, VideoBlueprint
     from rilievo.train.video.config import VideoConfig, VideoData
 
     return VideoConfig(

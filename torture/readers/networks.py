@@ -11,7 +11,7 @@ from PIL import Image
 from rilievo.models import load_model
 from rilievo.models.checkpoint_config import check_config, read_config, read_processor
 from rilievo.models.diffusion_cards import read_index, wanted
-from rilievo.models.hashes import lock_path, read_locked
+from rilievo.models.hub import lock_path, read_locked
 from rilievo.models.replicate import addresses, grey_picture
 from rilievo.types import Photo
 from torture.reader import Reader, write_text

@@ -46,8 +46,8 @@ def _config() -> "ProbeConfig":
 
 
 def _run(folder: Path) -> None:
-    from rilievo.models.probe import BACKBONE
     from rilievo.models.runs import WEIGHTS
+    from rilievo.models.trained import BACKBONE
     from rilievo.networks.backbones import weights_sha256
     from rilievo.networks.probed import make_chosen_probe
     from rilievo.train.engine.checkpoint import save_weights

@@ -6,11 +6,10 @@ import numpy as np
 
 from rilievo.datasets import open_dataset
 from rilievo.datasets.colmap import read_cameras, read_images
-from rilievo.datasets.intrinsics_file import read_K
-from rilievo.datasets.kitti_calibration import image_from_laser, read_camera
-from rilievo.datasets.kitti_lists import listed_frames
-from rilievo.datasets.tum_sequence import read_pairs, read_stamped, read_trajectory
-from rilievo.sweep.file import read_sweep
+from rilievo.datasets.kitti import image_from_laser, listed_frames, read_camera
+from rilievo.datasets.stored import read_K
+from rilievo.datasets.tum import read_pairs, read_stamped, read_trajectory
+from rilievo.sweep.config import read_sweep
 from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, counts, save
 

@@ -10,9 +10,8 @@ import tyro
 
 from rilievo.errors import OptionError
 from rilievo.models import MODELS, replicate_cards
-from rilievo.models.card import SEPARATE, ModelCard
+from rilievo.models.card import SEPARATE, ModelCard, find_file
 from rilievo.models.model_options import Rule, check_rules
-from rilievo.models.separate import find_file
 from rilievo.serve.options import ServeOptions, is_count, is_positive
 
 _PACKAGES = {"models": ("torch", "transformers", "diffusers")}

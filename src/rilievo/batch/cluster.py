@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.batch.options import LOCAL
 from rilievo.batch.work import (
+    LOCAL,
     Failure,
     Item,
     Report,

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from rilievo.batch.options import BatchOptions
 from rilievo.batch.processes import spread_out, threads_each
 from rilievo.batch.run import refuse_paid
-from rilievo.batch.work import Do, Failure, Report
+from rilievo.batch.work import BatchOptions, Do, Failure, Report
 from rilievo.datasets.base import Dataset
 from rilievo.evaluate.benchmark import Benchmark, InputCrop
 from rilievo.evaluate.cache import Cache

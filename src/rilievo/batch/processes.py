@@ -16,8 +16,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic
 
-from rilievo.batch.options import LOCAL, BatchOptions
 from rilievo.batch.work import (
+    LOCAL,
+    BatchOptions,
     Item,
     Report,
     Work,

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rilievo.batch.addresses import address_of, local_path, remote
-from rilievo.batch.options import BatchOptions
 from rilievo.batch.processes import spread_out, threads_each
 from rilievo.batch.staging import Stage, StagedResults, list_jobs
-from rilievo.batch.work import Failure, Report
+from rilievo.batch.work import BatchOptions, Failure, Report
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
 from rilievo.models.base import Model, PaidModel

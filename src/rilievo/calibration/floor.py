@@ -65,7 +65,7 @@ class _Facing:
 def calibrate_height(
     depth: DepthMap,
     camera: Camera,
-    metres: float | int,
+    metres: float,
     *,
     normals: Float[np.ndarray, "3 h w"] | None = None,
     max_tilt: float = 35.0,
@@ -128,7 +128,7 @@ def find_floor(
     return _report(facing, _floor(facing, tilt))
 
 
-def _check(depth: DepthMap, metres: float | int, max_tilt: float) -> None:
+def _check(depth: DepthMap, metres: float, max_tilt: float) -> None:
     if not (math.isfinite(metres) and metres > 0):
         raise OptionError(f"the camera's height is a positive number of metres, not {metres:g}")
     if not 0 < max_tilt < 90:
@@ -140,7 +140,7 @@ def _check(depth: DepthMap, metres: float | int, max_tilt: float) -> None:
         )
 
 
-def _fit(facing: _Facing, plane: _Plane, metres: float | int) -> Fit:
+def _fit(facing: _Facing, plane: _Plane, metres: float) -> Fit:
     """The scale that gives the camera this height, with the depth residual on the floor [m]."""
     scale = metres / plane.height
     inside = facing.points[plane.on_it]

@@ -43,11 +43,11 @@ class KnownLength:
         OptionError: If a number is not finite, the length not positive, or the ends share a pixel.
     """
 
-    u1: float | int
-    v1: float | int
-    u2: float | int
-    v2: float | int
-    metres: float | int
+    u1: float
+    v1: float
+    u2: float
+    v2: float
+    metres: float
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.u1, self.v1, self.u2, self.v2))):
@@ -120,9 +120,9 @@ class KnownPoint:
         OptionError: If a number is not finite or the distance not positive.
     """
 
-    u: float | int
-    v: float | int
-    metres: float | int
+    u: float
+    v: float
+    metres: float
     along: Along = Along.AXIS
 
     def __post_init__(self) -> None:

@@ -25,8 +25,8 @@ LINE_LEAST_PIXELS = 8.0
 class Pixel:
     """A point of a photograph [px], with its name in error messages."""
 
-    u: float | int
-    v: float | int
+    u: float
+    v: float
     name: str
 
 

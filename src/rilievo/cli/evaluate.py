@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import tyro
 
-from rilievo.batch.options import BatchOptions, ClusterOptions
+from rilievo.batch.work import BatchOptions, ClusterOptions
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, table
 from rilievo.errors import OptionError

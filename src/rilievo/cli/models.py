@@ -84,7 +84,7 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
 
 def _file_of(card: ModelCard, *, fetch: bool) -> Path:
     if card.loader == SEPARATE or card.source is None:
-        from rilievo.models.separate import file_of
+        from rilievo.models.card import file_of
 
         return file_of(card)
     from rilievo.models.catalogue.download import fetch_files, find_files

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import tyro
 
-from rilievo.batch.options import BatchOptions
+from rilievo.batch.work import BatchOptions
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError

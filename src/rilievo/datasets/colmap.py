@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.datasets.files import Line, text_lines
-from rilievo.datasets.intrinsics_file import camera_of, pinhole_K
+from rilievo.datasets.stored import camera_of, pinhole_K
 from rilievo.errors import InputError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_of
 from rilievo.io.limits import printable

@@ -10,9 +10,8 @@ from jaxtyping import Bool, Float32
 
 from rilievo.datasets.base import Request, own_card
 from rilievo.datasets.files import found_in, walk
-from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.datasets.photo_files import PhotoFiles
-from rilievo.datasets.stored_normals import NormalAxes, normals_of_stored
+from rilievo.datasets.stored import NormalAxes, normals_of_stored, pinhole_K
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.numbers import read_map, read_numbers

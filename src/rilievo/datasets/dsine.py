@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.datasets.base import Request, own_card
 from rilievo.datasets.files import found_in, read_pickle, walk
-from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.photo_files import PhotoFiles
+from rilievo.datasets.stored import read_K
 from rilievo.errors import InputError
 from rilievo.io.numbers import read_numbers
 from rilievo.types import Camera, Truth

@@ -20,9 +20,8 @@ from rilievo.datasets.folder_layout import (
     described_folder,
     read_layout,
 )
-from rilievo.datasets.intrinsics_file import pinhole_K, read_K
 from rilievo.datasets.photo_files import PhotoFiles
-from rilievo.datasets.stored_normals import normals_of_stored
+from rilievo.datasets.stored import normals_of_stored, pinhole_K, read_K
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.intrinsics import rays, resize_K
 from rilievo.io.limits import printable

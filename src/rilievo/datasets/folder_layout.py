@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rilievo.datasets.stored_normals import NormalAxes
+from rilievo.datasets.stored import NormalAxes
 from rilievo.errors import InputError, MissingExtraError, suggest
 from rilievo.io.json_record import NotThisRecord, check_names, from_json, parse_yaml
 from rilievo.io.limits import printable, read_text

@@ -7,8 +7,8 @@ import numpy as np
 
 from rilievo.datasets.base import Request, checked_ids, own_card
 from rilievo.datasets.files import found_in, names_in, text_lines
-from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.photo_files import PhotoFiles
+from rilievo.datasets.stored import read_K
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map

@@ -10,18 +10,16 @@ from jaxtyping import Float32, Float64
 
 from rilievo.datasets.base import Request, checked_ids, own_card
 from rilievo.datasets.files import found_in, names_in
-from rilievo.datasets.kitti_calibration import (
+from rilievo.datasets.kitti import (
     CAMERA_FILE,
-    LASER_FILE,
-    image_from_laser,
-    read_camera,
-)
-from rilievo.datasets.kitti_lists import (
     CAMERAS,
     DRIVE_NAME,
+    LASER_FILE,
     KittiFrame,
+    image_from_laser,
     listed_frames,
     picture_of,
+    read_camera,
 )
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError

@@ -9,8 +9,8 @@ from jaxtyping import Float64
 
 from rilievo.datasets.base import Request, own_card
 from rilievo.datasets.files import found_in, text_lines, walk
-from rilievo.datasets.intrinsics_file import camera_of
 from rilievo.datasets.photo_files import PhotoFiles
+from rilievo.datasets.stored import camera_of
 from rilievo.errors import InputError
 from rilievo.io.numbers import read_map
 from rilievo.types import Camera, Truth

@@ -22,8 +22,8 @@ from rilievo.datasets.files import (
     scene_of,
     text_lines,
 )
-from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.datasets.photo_files import PhotoFiles
+from rilievo.datasets.stored import pinhole_K
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.types import Camera, Truth

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ from rilievo.datasets.files import (
     read_counts,
     text_lines,
 )
-from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.mat_file import read_mat
 from rilievo.datasets.photo_files import PhotoFiles
+from rilievo.datasets.stored import read_K
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.types import Camera, Truth
@@ -32,30 +31,20 @@ _DEEPEST = 9
 _PARENTS = 8
 
 
-class DepthCoding(StrEnum):
-    """Encoding of millimetres in a depth PNG."""
+def is_rotated(stored: UInt16[np.ndarray, "h w"]) -> bool:
+    """Whether millimetres are rotated left by three bits, as published; else they are plain.
 
-    ROTATED = "rotated"
-    """Rotated left by three bits, as published."""
-    MILLIMETRES = "millimetres"
-    """Plain millimetres: the file was decoded after download."""
-
-
-def coding_of(stored: UInt16[np.ndarray, "h w"]) -> DepthCoding:
-    """Detect the encoding of a depth map by its three low bits.
-
-    In rotated files they are the three high bits of the millimetres, which are zero for depth
-    below 8.192 m. In plain millimetres they are all zero in one pixel of eight. So if any is set
-    in more than half of the nonzero pixels, the file was decoded already.
+    In rotated files the three low bits are the three high bits of the millimetres, which are zero
+    for depth below 8.192 m. In plain millimetres they are all zero in one pixel of eight. So if any
+    is set in more than half of the nonzero pixels, the file was decoded after download.
     """
     held = stored[stored > 0]
-    is_plain = held.size > 0 and np.count_nonzero(held & 7) > held.size / 2
-    return DepthCoding.MILLIMETRES if is_plain else DepthCoding.ROTATED
+    return not (held.size > 0 and np.count_nonzero(held & 7) > held.size / 2)
 
 
-def metres_of(stored: UInt16[np.ndarray, "h w"], coding: DepthCoding) -> Float32[np.ndarray, "h w"]:
+def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Float32[np.ndarray, "h w"]:
     """Decode to depth [m], zero where unknown; ((v >> 3) | (v << 13)) / 1000 if rotated."""
-    if coding is DepthCoding.ROTATED:
+    if rotated:
         stored = (stored >> np.uint16(3)) | (stored << np.uint16(13))
     return stored.astype(np.float32) / np.float32(1000)
 
@@ -108,13 +97,9 @@ class SunRgbd(PhotoFiles[_Frame]):
         """Depth [m] as stored, without a cap; intrinsics where the frame has them."""
         frame = self._entry(id)
         stored = read_counts(frame.depth)
-        depth = metres_of(stored, coding_of(stored))
+        depth = metres_of(stored, rotated=is_rotated(stored))
         camera = _camera(frame.folder / "intrinsics.txt")
         return Truth(id=id, depth=depth, depth_valid=stored > 0, camera=camera, scene=scene_in(id))
-
-    def coding(self, id: str) -> DepthCoding:
-        """Detected encoding of a frame's depth."""
-        return coding_of(read_counts(self._entry(id).depth))
 
 
 def _tree(root: Path) -> _Tree:

@@ -7,13 +7,11 @@ from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.metrics.boundary import WINDOW_METRICS
 from rilievo.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
-from rilievo.metrics.depth import DEPTH_METRICS
+from rilievo.metrics.depth import DEPTH_METRICS, ORDER_METRICS
 from rilievo.metrics.metric import AnyMetric, Metric
 from rilievo.metrics.normals import NORMAL_METRICS
-from rilievo.metrics.order import ORDER_METRICS
 from rilievo.metrics.picture import PICTURE_METRICS
-from rilievo.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
-from rilievo.metrics.stability import STABILITY_METRICS
+from rilievo.metrics.point_maps import CAMERA_METRICS, POINT_METRICS, STABILITY_METRICS
 from rilievo.outside import load_offered, load_outside
 
 TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {

@@ -16,8 +16,7 @@ from rilievo.evaluate.metres import Metres, check_answered, in_metres, method_fo
 from rilievo.evaluate.regions import depth_mask, truth_for
 from rilievo.evaluate.resampling import depth_at
 from rilievo.geometry.intrinsics import resize_K, unproject
-from rilievo.metrics.point_maps import FieldOfViewPair, PointsPair
-from rilievo.metrics.stability import StabilityPair
+from rilievo.metrics.point_maps import FieldOfViewPair, PointsPair, StabilityPair
 from rilievo.types import Truth
 
 

@@ -19,8 +19,8 @@ from rilievo.evaluate.records import Score, range_sums
 from rilievo.evaluate.regions import normals_mask, size_of, truth_for
 from rilievo.evaluate.resampling import confidence_at, depth_at, directed, normals_at
 from rilievo.metrics.certainty import curves_of, reliability_sums
+from rilievo.metrics.depth import OrderPair
 from rilievo.metrics.metric import Sums
-from rilievo.metrics.order import OrderPair
 from rilievo.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.types import Truth
 

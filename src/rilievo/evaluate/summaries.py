@@ -37,7 +37,7 @@ from rilievo.io.limits import printable
 from rilievo.metrics.certainty import Reliability, reliability
 from rilievo.metrics.metric import AnyMetric, Better, Sums, pooled
 from rilievo.metrics.normals import pooled_median
-from rilievo.metrics.sparsification import REMOVED
+from rilievo.metrics.pairs import REMOVED
 
 KEPT_SUMS = 64
 """Longer sums, such as a histogram, are added up but not kept of each image: without interval."""

@@ -17,16 +17,20 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from rilievo.fuse.sweep import Grey, correlations, grey_of, opencv, peaks
 from rilievo.fuse.views import (
     AGREEING,
     COMPARED,
     SWEPT,
     TOLERANCE,
     Agreement,
+    Grey,
     View,
     agreement,
+    correlations,
+    grey_of,
     neighbours_of,
+    opencv,
+    peaks,
 )
 
 _COARSE = np.linspace(-0.45, 0.45, 41)

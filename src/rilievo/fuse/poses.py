@@ -18,8 +18,8 @@ from jaxtyping import Float64
 
 from rilievo.datasets.colmap import read_cameras, read_images
 from rilievo.datasets.files import numbers_of, text_lines
-from rilievo.datasets.intrinsics_file import pinhole_K
-from rilievo.datasets.tum_sequence import Trajectory, read_trajectory
+from rilievo.datasets.stored import pinhole_K
+from rilievo.datasets.tum import Trajectory, read_trajectory
 from rilievo.errors import InputError
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.limits import printable, read_text

@@ -10,12 +10,11 @@ import numpy as np
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.fuse.agreeing import AgreedViews, Correction, agreed, clip_scale
-from rilievo.fuse.collecting import Collected, Report, collect
-from rilievo.fuse.depths import depth_of_options
+from rilievo.fuse.collecting import Collected, Report, collect, depth_of_options
 from rilievo.fuse.options import Agree, FuseOptions, FuseRecord
 from rilievo.fuse.poses import PoseFile, read_poses
 from rilievo.fuse.surface import FusedSurface, fuse_views, gltf_R_world
-from rilievo.fuse.sweep import opencv
+from rilievo.fuse.views import opencv
 from rilievo.io.atomic import make_folder, remove, replacing
 from rilievo.io.checksums import is_marked
 from rilievo.io.formats.coloured_mesh import SUFFIXES, write_coloured_glb, write_coloured_ply

@@ -16,7 +16,7 @@ from rilievo.measure.expectation import expected_of_line, known_length
 from rilievo.measurement import Measurement
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
-Point = tuple[float | int, float | int]
+Point = tuple[float, float]
 """Column and row [px]; the centre of the top-left pixel is (0, 0)."""
 
 _PATCH = 0.04

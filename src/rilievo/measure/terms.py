@@ -60,7 +60,7 @@ def check_points(points: Sequence[tuple[float, float]], *, angle: bool) -> None:
 
 def measure_points(
     prediction: Prediction,
-    points: Sequence[tuple[float | int, float | int]],
+    points: Sequence[tuple[float, float]],
     *,
     angle: bool = False,
 ) -> Measurement:

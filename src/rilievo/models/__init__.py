@@ -1,10 +1,12 @@
 """Loading of models, and the table of those that are known. Reading the table imports no model."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from rilievo.errors import OptionError, suggest
@@ -13,6 +15,7 @@ from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
+
 
 __all__ = ["DEFAULT_MODEL", "MODELS", "find_card", "load_model", "read_kind"]
 
@@ -106,3 +109,56 @@ def read_kind(kind: str) -> DepthKind:
     if kind not in list(DepthKind):
         raise OptionError(f"no kind '{kind}'; {suggest(kind, DepthKind)}")
     return DepthKind(kind)
+
+
+_Key = tuple[object, ...]
+
+
+class _Last:
+    """The most recently used model, kept so that a loop does not load it again."""
+
+    def __init__(self) -> None:
+        # Held during look-up and loading, so that threads that ask at once load it once.
+        self.lock = Lock()
+        self.key: _Key | None = None
+        # With a lock for models that only one thread may use at a time.
+        self.model: tuple[Model, Lock] | None = None
+
+
+_last = _Last()
+
+
+@contextmanager
+def last_model(name: str | Path) -> Iterator["Model"]:
+    """Yield the model of this name: the kept one if it is the same, otherwise newly loaded.
+
+    A file or folder that has changed since counts as another model.
+    """
+    key = _key(name)
+    with _last.lock:
+        if _last.model is None or _last.key != key:
+            _last.key, _last.model = None, None  # the memory of two is not held at once
+            _last.model = (load_model(name), Lock())
+            _last.key = key
+        model, in_turn = _last.model
+    with nullcontext() if model.concurrent else in_turn:
+        yield model
+
+
+def unload_model() -> None:
+    """Release the model that ``rilievo.predict`` keeps for the next call, and its memory.
+
+    A call in another thread that is using it finishes first. Without a kept model nothing happens.
+    """
+    with _last.lock:
+        _last.key, _last.model = None, None
+
+
+def _key(name: str | Path) -> _Key:
+    """Identity of a model: its name, or its files with their sizes and times."""
+    if not os.path.exists(name):
+        return (type(name), name)
+    path = os.path.abspath(name)
+    files = [path] if not os.path.isdir(path) else [each.path for each in os.scandir(path)]
+    stamps = ((each, os.stat(each)) for each in sorted(files))
+    return (path, *((each, found.st_mtime_ns, found.st_size) for each, found in stamps))

@@ -1,9 +1,18 @@
-"""Model cards: the facts for choosing a model; those of the models that rilievo trained itself."""
+"""Model cards; those of the models that rilievo trained itself, and their files."""
 
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from rilievo.errors import ModelError
 from rilievo.types import DepthKind
+
+if TYPE_CHECKING:
+    from rilievo.models.engines import LoadOptions
+    from rilievo.models.onnx import OnnxModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,18 @@ class ModelCard:
     settings: str | None = None
 
 
+@cache
+def _tables() -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    import tomllib
+
+    return tomllib.loads(Path(__file__).with_name("known.toml").read_text(encoding="utf-8"))
+
+
+def known_models(table: str) -> Sequence[Mapping[str, Any]]:
+    """Rows of one table of ``known.toml``: checkpoints, files, pipelines or replicate."""
+    return _tables()[table]
+
+
 def read_details(card: ModelCard) -> str | None:
     """Read the long card beside embedded weights; None if there is none."""
     family, _, variant = card.name.partition("/")
@@ -60,7 +81,7 @@ def read_details(card: ModelCard) -> str | None:
 
 SMALL, INT8, TINY = "rilievo/small", "rilievo/small-int8", "rilievo/tiny"
 RENDERED, BASE = "rilievo/small-rendered", "rilievo/base"
-SEPARATE = "rilievo.models.separate:load"
+SEPARATE = "rilievo.models.card:load_separate"
 
 
 def embedded_cards() -> tuple[ModelCard, ...]:
@@ -127,3 +148,62 @@ def _card(
         loader=loader,
         source=source,
     )
+
+
+FOLDER = "weights"
+"""Folder in the repository, and below the cache folder."""
+
+VARIABLE = "RILIEVO_WEIGHTS"
+
+
+def load_separate(card: ModelCard, options: "LoadOptions") -> "OnnxModel":
+    """Load a network from its own file (``ModelCard.loader``)."""
+    from rilievo.models.onnx import OnnxModel
+
+    if options.revision is not None:
+        raise ModelError(f"model '{card.name}' is one file, so it has no '@{options.revision}'")
+    path = file_of(card)
+    model = OnnxModel(path, options, card)
+    if model.facts.name != card.name:
+        raise ModelError(
+            f"{path}: should be '{card.name}', but its metadata name '{model.facts.name}'; take "
+            f"{card.source} anew"
+        )
+    return model
+
+
+def file_of(card: ModelCard) -> Path:
+    """File of a network of rilievo's own, inside the package or apart."""
+    if card.source is None:
+        from rilievo.models.onnx import embedded_file
+
+        return embedded_file(card.name)
+    path = find_file(card)
+    if path is None:
+        raise ModelError(
+            f"model '{card.name}' is not inside the package: take {card.source}, put it into "
+            f"{_own_folder()} ({VARIABLE} names another folder), or give its path as the model"
+        )
+    return path
+
+
+def find_file(card: ModelCard) -> Path | None:
+    """Find the file of a network in the first folder that has it; None if there is none."""
+    file = f"{card.name.partition('/')[2]}.onnx"
+    return next((folder / file for folder in _folders() if (folder / file).is_file()), None)
+
+
+def _folders() -> Iterator[Path]:
+    given = os.environ.get(VARIABLE)
+    if given:
+        yield Path(given)
+    yield _own_folder()
+    source = Path(__file__).parents[2]
+    if source.name == "src":
+        yield source.parent / FOLDER
+
+
+def _own_folder() -> Path:
+    from rilievo.models.engines import cache_directory
+
+    return cache_directory() / FOLDER

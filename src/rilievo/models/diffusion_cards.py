@@ -10,7 +10,7 @@ from typing import Any
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import parse_json
 from rilievo.io.limits import read_text
-from rilievo.models.card import ModelCard
+from rilievo.models.card import ModelCard, known_models
 from rilievo.types import DepthKind, Setting
 
 INDEX_FILE = "model_index.json"
@@ -154,7 +154,6 @@ SETTINGS = "rilievo.models.diffusion_cards:DiffusionSettings"
 EXTRA = "models"
 MEGABYTES = 5160.0
 """Size of the weights of Stable Diffusion 2 in full precision, which every Marigold has."""
-_SLOW = "minutes; a GPU is expected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,37 +188,28 @@ class DiffusionSettings:
             raise OptionError(f"resolution is 0, or 32 to 8192 pixels, got {self.resolution}")
 
 
-def _marigold(
-    name: str, what: str, repository: str, licence: str, *, normals: bool = False
-) -> ModelCard:
-    """Card of depth in [0, 1] with the nearest surface at 0, or of normals."""
+def _card(source: str, name: str, summary: str, licence: str, kind: str | None = None) -> ModelCard:
+    """Card of a Marigold: depth in [0, 1] with the nearest surface at 0, or normals."""
     return ModelCard(
-        name=f"marigold/{name}",
-        summary=f"Marigold {'normals' if normals else 'depth'} {what}",
-        kind=None if normals else DepthKind.AFFINE,
-        normals=normals,
+        name=name,
+        summary=summary,
+        kind=None if kind is None else DepthKind(kind),
+        normals=kind is None,
         confidence=True,
         licence=licence,
         commercial=True,
         megabytes=MEGABYTES,
         extra=EXTRA,
-        speed=_SLOW,
+        speed="minutes; a GPU is expected",
         loader=LOADER,
-        source=f"prs-eth/marigold-{repository}",
+        source=source,
         settings=SETTINGS,
     )
 
 
-# The RAIL++-M licence allows commercial use, and forbids some harmful uses.
-_RAIL, _FREE = "OpenRAIL++-M", "Apache-2.0"
-_CARDS = (
-    _marigold("depth-v1-1", "1.1, few steps (DDIM)", "depth-v1-1", _RAIL),
-    _marigold("depth-v1-0", "1.0, the paper's (DDIM, 10 to 50 steps)", "depth-v1-0", _FREE),
-    _marigold("depth-lcm", "1.0, 1 to 4 steps (LCM)", "depth-lcm-v1-0", _FREE),
-    _marigold("normals-v1-1", "1.1, few steps (DDIM)", "normals-v1-1", _RAIL, normals=True),
-    _marigold("normals-lcm", "0.1, 1 to 4 steps (LCM)", "normals-lcm-v0-1", _FREE, normals=True),
-)
-REPOSITORIES: Mapping[str, ModelCard] = {str(card.source): card for card in _CARDS}
+REPOSITORIES: Mapping[str, ModelCard] = {
+    row["source"]: _card(**row) for row in known_models("pipelines")
+}
 """Cards of known pipelines; licences are those that the authors state for the weights."""
 
 

@@ -1,5 +1,6 @@
 """Engines that run ONNX files: a batch of images in, named arrays out."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -189,6 +190,15 @@ def user_cache(variable: str) -> Path:
     except RuntimeError:
         text = f"this user has no home folder for networks: set a folder in {variable}"
         raise ModelError(text) from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 _CPU = "CPUExecutionProvider"

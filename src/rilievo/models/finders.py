@@ -78,14 +78,14 @@ def find_card(name: str) -> ModelCard:
     """
     if name in _EMBEDDED:
         return _EMBEDDED[name]
-    from rilievo.models import monodepth2
     from rilievo.models.checkpoints import KINDS
     from rilievo.models.diffusion_cards import REPOSITORIES
+    from rilievo.models.runs import MONODEPTH2, family_card
 
     if name in KINDS or name in REPOSITORIES:
         return KINDS.get(name) or REPOSITORIES[name]
-    if name == monodepth2.NAME:
-        return monodepth2.family_card()
+    if name == MONODEPTH2:
+        return family_card()
     if name not in MODELS and not is_place(name):
         raise unknown(name)
     return MODELS.find(name)
@@ -210,15 +210,16 @@ def _needs_twin(options: "LoadOptions", revision: str) -> bool:
 
 def _elsewhere(asked: Asked) -> Found | None:
     """A pipeline of diffusers, a model at replicate.com, or Monodepth2's family."""
-    from rilievo.models import diffusion_cards, monodepth2, replicate_cards
+    from rilievo.models import diffusion_cards, replicate_cards
+    from rilievo.models.runs import MONODEPTH2, family_card
 
     found = diffusion_cards.find_pipeline(asked.text, asked.kind)
     if found is not None:
         return Found(card=found[0], revision=found[1])
     card = replicate_cards.find_version(asked.text, asked.kind)
     # A folder of this name, such as a clone of its repository, comes first.
-    if asked.text == monodepth2.NAME and not os.path.isdir(asked.name):
-        card = monodepth2.family_card()
+    if asked.text == MONODEPTH2 and not os.path.isdir(asked.name):
+        card = family_card()
     return None if card is None else Found(card=card)
 
 
@@ -226,7 +227,7 @@ def _folder(asked: Asked) -> Found | None:
     # Unlike Path.is_dir, this takes names that the system refuses, such as long ones, as missing.
     if not os.path.isdir(asked.name):
         return None
-    from rilievo.networks.video.blueprint import is_official
+    from rilievo.networks.blueprint import is_official
 
     folder = Path(asked.name)
     is_other = is_official(folder) or (folder / "config.json").exists()
@@ -237,18 +238,17 @@ def _folder(asked: Asked) -> Found | None:
 
 
 def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
-    from rilievo.models import checkpoints, monodepth2
-    from rilievo.models.runs import is_run, is_video_run, run_card, video_run_card
-    from rilievo.networks.video.blueprint import is_official
+    from rilievo.models import checkpoints, runs
+    from rilievo.networks.blueprint import is_official
 
     if is_official(folder):
-        return monodepth2.folder_card(folder)
+        return runs.folder_card(folder)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{as_typed(folder)}: not a checkpoint: the folder has no config.json")
-    if is_run(folder):
-        return run_card(folder)
-    if is_video_run(folder):
-        return video_run_card(folder)
+    if runs.is_run(folder):
+        return runs.run_card(folder)
+    if runs.is_video_run(folder):
+        return runs.video_run_card(folder)
     if kind is None:
         raise ModelError(
             f"{as_typed(folder)}: give the kind of its depth with --kind (kind=): "

@@ -1,7 +1,7 @@
 """Checkpoints of the Hugging Face hub: downloaded once, recorded, and checked at every load.
 
 ``org/name`` (or ``org/name@revision``) stays what it was at its first download: its commit and the
-SHA-256 of its files are recorded (``rilievo.models.hashes``). Later loads take that commit from
+SHA-256 of its files are recorded. Later loads take that commit from
 the cache without contacting the hub, and refuse files that have changed. The cache is the one that
 huggingface_hub shares between programs; ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and
 ``HF_TOKEN`` work as usual. Downloaded files are never run as code.
@@ -9,16 +9,20 @@ huggingface_hub shares between programs; ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_
 
 import errno
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.errors import MissingExtraError, ModelError, RilievoError
+from rilievo.errors import InputError, MissingExtraError, ModelError, RilievoError
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.limits import read_text
 from rilievo.models.card import ModelCard
-from rilievo.models.engines import first_line
-from rilievo.models.hashes import Locked, lock_path, read_locked, sha256, write_locked
+from rilievo.models.catalogue.requests import without_password
+from rilievo.models.engines import cache_directory, first_line, sha256
 
 MAIN = "main"
 WEIGHTS = (".safetensors", ".bin")
@@ -59,6 +63,47 @@ class Snapshot:
     def weights_bytes(self) -> int:
         """Total size of the files of weights."""
         return sum((self.folder / name).stat().st_size for name in self.files if _is_weight(name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """Commit and files of one name of the hub at its first download.
+
+    Attributes:
+        commit: Full hash of the commit.
+        files: SHA-256 of each file as it arrived, by its path in the repository.
+    """
+
+    commit: str
+    files: Mapping[str, str]
+
+
+def lock_path(name: str) -> Path:
+    """Path of the record of what ``repository@revision`` was at its first download."""
+    return cache_directory() / "hub" / f"{name.replace('/', '--')}.json"
+
+
+def read_locked(name: str) -> Locked | None:
+    """Commit and files of ``repository@revision`` at its first download; None if there was none."""
+    path = lock_path(name)
+    if not os.path.lexists(path):
+        return None
+    try:
+        return from_json(Locked, read_text(path))
+    except InputError as error:
+        raise ModelError(str(error)) from error
+    except NotThisRecord as error:
+        raise ModelError(
+            f"{path}: not rilievo's record of a download ({error}); remove it to start a new one"
+        ) from error
+
+
+def write_locked(name: str, locked: Locked) -> None:
+    """Record what ``repository@revision`` is."""
+    path = lock_path(name)
+    make_folder(path.parent)
+    with replacing(path) as part:
+        part.write_text(to_json(locked, indent=1) + "\n", encoding="utf-8")
 
 
 def _is_weight(name: str) -> bool:
@@ -107,7 +152,7 @@ def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
     except RilievoError:
         raise
     except (OSError, ValueError, _client_error()) as error:
-        why = _without_passwords(_why(error, repository, revision))
+        why = without_password(_why(error, repository, revision))
         raise ModelError(f"{name}: {why}") from error
     wanted = list(locked.files) if locked is not None else choose(_listed(folder))
     files = _hashes(folder, wanted)
@@ -187,11 +232,6 @@ def _say_licence(card: ModelCard) -> None:
     else:
         text = f"licence of the weights of {card.name}: {card.licence} ({where})"
     sys.stderr.write(f"rilievo: {text}\n")
-
-
-def _without_passwords(text: str) -> str:
-    """Remove user names and passwords from addresses in a text; HF_ENDPOINT may contain them."""
-    return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
 
 
 def _client_error() -> type[Exception]:

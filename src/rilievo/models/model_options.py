@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rilievo.models.base import Model
 
 
-Rule = tuple[str, Callable[[float | int], bool], str]
+Rule = tuple[str, Callable[[float], bool], str]
 """Name of an option, whether a value is in its range, and the range in words."""
 
 

@@ -16,9 +16,8 @@ import numpy as np
 from rilievo.errors import ModelError, OptionError, RilievoError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.models.engines import LoadOptions
+from rilievo.models.engines import LoadOptions, sha256
 from rilievo.models.finders import Found
-from rilievo.models.hashes import sha256
 from rilievo.outside import own_fault
 from rilievo.types import Photo, Setting
 

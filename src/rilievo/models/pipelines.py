@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoint_config import check_config, check_size, read_config
-from rilievo.models.checkpoints import TensorReport, check_tensors, tensor_report
 from rilievo.models.diffusion_cards import (
     EXTRA,
     NORMALS,
@@ -26,7 +25,6 @@ from rilievo.models.diffusion_cards import (
 from rilievo.models.engines import LoadOptions, checked, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.settings import read_settings
-from rilievo.networks.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
@@ -105,19 +103,10 @@ def _pipeline(
             f"{where}: a {index.class_name}, which does not have Marigold's interface; expected a "
             f"pipeline of depth or normals, such as MarigoldDepthPipeline or {NORMALS}"
         )
-    parts: dict[str, Any] = {}
-    reports: list[TensorReport] = []
-    for name, part in index.parts.items():
-        parts[name] = None if part is None else _part(snapshot, name, part, dtype, reports)
-    check_tensors(
-        card.name,
-        TensorReport(
-            **{
-                each.name: [name for report in reports for name in getattr(report, each.name)]
-                for each in fields(TensorReport)
-            }
-        ),
-    )
+    parts = {
+        name: None if part is None else _part(card, snapshot, name, part, dtype)
+        for name, part in index.parts.items()
+    }
     try:
         return pipeline_class(**parts, **index.settings)
     except (TypeError, ValueError) as error:
@@ -126,13 +115,13 @@ def _pipeline(
         ) from error
 
 
-def _part(
-    snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype", reports: list[TensorReport]
-) -> Any:
-    """Load one part with its weights; tensors that do not fit are added to ``reports``."""
+def _part(card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype") -> Any:
+    """Load one part with its weights."""
     import diffusers
     import transformers
     from torch import nn
+
+    from rilievo.networks.backbones.weights import check_loaded
 
     folder = snapshot.folder / name
     library = diffusers if part.library == "diffusers" else transformers
@@ -156,14 +145,7 @@ def _part(
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    reports.append(
-        tensor_report(
-            info["missing_keys"],
-            info["unexpected_keys"],
-            info["mismatched_keys"],
-            prefix=f"{name}.",
-        )
-    )
+    check_loaded(f"model '{card.name}'", info, prefix=f"{name}.")
     return network.eval().requires_grad_(False)
 
 
@@ -187,6 +169,8 @@ def _loaded(part_class: Any, folder: Path, **options: Any) -> Any:
 @contextmanager
 def _loading(folder: Path) -> Iterator[None]:
     """Turn errors of loading a part into one line that names it."""
+    from rilievo.networks.backbones.weights import quiet
+
     if not folder.is_dir():
         raise ModelError(f"{folder}: cannot be loaded: there is no such folder")
     try:

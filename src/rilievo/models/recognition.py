@@ -18,11 +18,10 @@ from rilievo.io.atomic import make_folder
 from rilievo.io.photo import read_photo
 from rilievo.models.base import Model
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.entry import Entry, RemoteFile
 from rilievo.models.catalogue.opening import combined
-from rilievo.models.conversion.foreign import ForeignModel, Statement
-from rilievo.models.engines import LoadOptions, cache_directory, checked
-from rilievo.models.hashes import sha256
+from rilievo.models.catalogue.table import Entry, RemoteFile
+from rilievo.models.conversion.adoption import ForeignModel, Statement
+from rilievo.models.engines import LoadOptions, cache_directory, checked, sha256
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
 
 _FOLDER = Path(__file__).parent / "near_and_far"

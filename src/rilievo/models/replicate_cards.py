@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.models.card import ModelCard
+from rilievo.models.card import ModelCard, known_models
 from rilievo.types import DepthKind
 
 PREFIX = "replicate:"
@@ -66,31 +66,14 @@ class Version:
     id: str | None
 
 
-class _Known(NamedTuple):
-    """The version that is run if the user names none, the kind of its picture, and a summary."""
-
-    version: str
-    kind: DepthKind
-    summary: str
-
-
-VERSIONS: Mapping[str, _Known] = {
-    "adirik/marigold": _Known(
-        "1a363593bc4882684fc58042d19db5e13a810e44e02f8d4c32afd1eb30464818",
-        DepthKind.AFFINE,
-        "Marigold depth 1.0 as a grey picture, near is dark; a coloured one is left out",
-    ),
-    "cjwbw/midas": _Known(
-        "a6ba5798f04f80d3b314de0f0a62277f21ab3503c60c84d4817de83c5edfdae0",
-        DepthKind.AFFINE_INVERSE,
-        "MiDaS 3 as a grey picture of inverse depth, near is bright",
-    ),
-}
+_VERSIONS = {row["name"]: row for row in known_models("replicate")}
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
     """Cards of all known models."""
-    return tuple(_card(name, known.kind, known.summary) for name, known in VERSIONS.items())
+    return tuple(
+        _card(name, DepthKind(known["kind"]), known["summary"]) for name, known in _VERSIONS.items()
+    )
 
 
 def find_version(name: str, kind: DepthKind | None) -> ModelCard | None:
@@ -98,11 +81,11 @@ def find_version(name: str, kind: DepthKind | None) -> ModelCard | None:
     if not name.startswith(PREFIX):
         return None
     version = parse_version(name)
-    known = VERSIONS.get(f"{version.owner}/{version.name}")
-    summary = "a model at replicate.com" if known is None else known.summary
+    known = _VERSIONS.get(f"{version.owner}/{version.name}")
+    summary = "a model at replicate.com" if known is None else known["summary"]
     if known is not None:
         # A different kind given by the user is refused where the card is used.
-        kind = known.kind
+        kind = DepthKind(known["kind"])
     if kind is None:
         raise ModelError(
             f"model '{name}' is not known: say what its picture shows with --kind (kind=): "
@@ -130,8 +113,8 @@ def parse_version(name: str) -> Version:
             "the version being 64 hex digits"
         )
     owner, model, version = match.groups()
-    known = VERSIONS.get(f"{owner}/{model}")
-    return Version(owner=owner, name=model, id=version or (known.version if known else None))
+    known = _VERSIONS.get(f"{owner}/{model}", {})
+    return Version(owner=owner, name=model, id=version or known.get("version"))
 
 
 def _card(name: str, kind: DepthKind, summary: str) -> ModelCard:

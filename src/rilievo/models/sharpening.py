@@ -14,7 +14,7 @@ from PIL import Image
 
 from rilievo.io.colour import bands
 from rilievo.io.exif import assumed_camera
-from rilievo.models.base import Inference, Model, check_answer
+from rilievo.models.base import Inference, Model, WrappedModel, check_answer
 from rilievo.models.edges import calm, decide, sides, unexplained, window
 from rilievo.models.resizing import JUMP, Field, Stack, Steps, resize
 from rilievo.models.sampling import shrink_roughly
@@ -40,29 +40,21 @@ logarithm.
 """
 
 
-class Sharpened(Model):
-    """A model whose output is enlarged along the photograph's edges."""
+class Sharpened(WrappedModel):
+    """A model whose output is enlarged along the photograph's edges; its network is unchanged."""
 
     def __init__(self, model: Model) -> None:
-        """Wrap ``model``; its network is unchanged."""
-        self._model = model
-        self.card, self.weights_sha256 = model.card, model.weights_sha256
-        self.settings = {**model.settings, "sharp": True}
-        self.concurrent = model.concurrent
+        super().__init__(model, {"sharp": True})
 
     def least_size(self, shape: tuple[int, int]) -> tuple[int, int] | None:
         """The wrapped model's, but more than the size at which pixels are assigned to sides."""
-        least = self._model.least_size(shape)
+        least = self.model.least_size(shape)
         height, width = _size_within(shape, _FINE)
         return least and (max(least[0], 3 * height // 2), max(least[1], 3 * width // 2))
 
-    def interrupt(self) -> None:
-        """Interrupt the wrapped model."""
-        self._model.interrupt()
-
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run the wrapped model, at the network's resolution; recorded speeds are that model's."""
-        return infer_timed(self._model, photos)
+        return infer_timed(self.model, photos)
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
         """Resize a network's output to the photograph, and record what made it.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
+from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoint_config import (
     FAMILIES,
@@ -21,12 +22,9 @@ from rilievo.models.checkpoint_config import (
     read_config,
     read_processor,
 )
-from rilievo.models.checkpoints import check_tensors, tensor_report
 from rilievo.models.conversion.store import Origin, chosen, open_origin
 from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
-from rilievo.models.prepared import PreparedModel
-from rilievo.networks.quiet import quiet
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ DINOV2_NEAREST = 1e-3
 """
 
 
-def load(card: ModelCard, options: LoadOptions) -> PreparedModel:
+def load(card: ModelCard, options: LoadOptions) -> Model:
     """Load a checkpoint (``ModelCard.loader``)."""
     choice = chosen(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, wanted)
@@ -128,7 +126,7 @@ def _model_type(folder: Path) -> str:
 
 
 def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "Network":
-    from rilievo.models.transformers_networks import DepthHead, DepthProHead
+    from rilievo.models.torch_model import DepthHead, DepthProHead
 
     preparation = read_processor(snapshot.folder, model_type)
     body = _load_body(card, snapshot)
@@ -150,6 +148,8 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     import torch
     from transformers import AutoModelForDepthEstimation
 
+    from rilievo.networks.backbones.weights import check_loaded, quiet
+
     safe = any(name.endswith(".safetensors") for name in snapshot.files)
     try:
         with quiet("transformers"):
@@ -169,9 +169,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     # Broken configurations and weights raise as many types of errors as there are classes.
     except Exception as error:
         raise ModelError(f"{snapshot.folder}: cannot be loaded: {first_line(error)}") from error
-    missing = [name for name in info["missing_keys"] if not _UNUSED.search(name)]
-    report = tensor_report(missing, info["unexpected_keys"], info["mismatched_keys"])
-    check_tensors(card.name, report)
+    check_loaded(f"model '{card.name}'", info, optional=_UNUSED)
     return body
 
 

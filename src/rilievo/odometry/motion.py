@@ -12,7 +12,7 @@ from rilievo.errors import ModelError
 from rilievo.io.limits import printable
 from rilievo.models.runs import WEIGHTS, is_video_run, read_video_run
 from rilievo.models.torch_model import find_device
-from rilievo.networks.video.blueprint import POSE, PoseKind, VideoBlueprint, is_official
+from rilievo.networks.blueprint import POSE, PoseKind, VideoBlueprint, is_official
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.networks.video.official import read_official
 

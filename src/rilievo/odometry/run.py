@@ -16,7 +16,7 @@ from rilievo.io.limits import printable
 from rilievo.metrics.trajectory import known_poses
 from rilievo.models import load_model
 from rilievo.models.runs import is_video_run, read_video_run
-from rilievo.networks.video.blueprint import POSE, is_official
+from rilievo.networks.blueprint import POSE, is_official
 from rilievo.odometry.chain import Chain, Walk, walk_by_depth
 from rilievo.odometry.frames import ClipCamera, ClipFrame, ClipFrames
 from rilievo.odometry.records import (

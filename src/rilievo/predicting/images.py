@@ -14,8 +14,8 @@ from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_kn
 from rilievo.errors import OptionError
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photo import read_photo
+from rilievo.models import last_model
 from rilievo.models.base import ImageLike, Model, as_list
-from rilievo.models.last import last_model
 from rilievo.models.model_options import model_of
 from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera

@@ -82,14 +82,6 @@ class Cell:
     doubts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A cell that failed, and why in one line."""
-
-    name: str
-    reason: str
-
-
 CELLS, CELL = "cells", "cell.json"
 
 

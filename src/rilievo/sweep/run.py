@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from rilievo.batch.work import Failure
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, RilievoError, needing
 from rilievo.evaluate.benchmarks import BENCHMARKS
@@ -26,9 +27,8 @@ from rilievo.pages.pictures import (
     photo_panel,
     truth_panels,
 )
-from rilievo.sweep.config import SweepConfig, SweepOptions
-from rilievo.sweep.file import read_sweep
-from rilievo.sweep.results import CELLS, Cell, Failure
+from rilievo.sweep.config import SweepConfig, SweepOptions, read_sweep
+from rilievo.sweep.results import CELLS, Cell
 from rilievo.sweep.scoring import benchmarks_of, open_test_set
 from rilievo.sweep.table import Table, make_table
 from rilievo.sweep.writing import (

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rilievo.io.atomic import replacing
 from rilievo.io.checksums import append_sum
 from rilievo.losses.depth import confidence_of
-from rilievo.models.conversion.trace import append_metadata, write_traced
+from rilievo.models.conversion.onnx_file import append_metadata, write_traced
 from rilievo.models.onnx import FIRST_FORMAT
 from rilievo.networks.small import MULTIPLE, SmallNet, double
 

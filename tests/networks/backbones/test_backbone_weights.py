@@ -141,7 +141,7 @@ def test_weights_that_do_not_fill_the_network_are_refused(tmp_path: Path) -> Non
     with pytest.raises(ModelError, match=r"misshapen: body\.bias \(7,\) instead of \(5,\)"):
         make_backbone(name, pretrained=path)
     save_file({**state, "head.weight": torch.zeros(7)}, path)
-    with pytest.warns(UserWarning, match=r"tensors of no use: head\.weight"):
+    with pytest.warns(UserWarning, match=r"unused tensors, extra: head\.weight"):
         make_backbone(name, pretrained=path)
     path.write_bytes(b"{}")
     with pytest.raises(ModelError, match="no weights"):

@@ -18,7 +18,7 @@ from official_checkpoints import (
 )
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, RilievoError
-from rilievo.networks.video.blueprint import PoseKind
+from rilievo.networks.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.networks.video.official import read_official
 

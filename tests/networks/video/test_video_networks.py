@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.networks.toy import count_parameters
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
-from rilievo.networks.video.decoder import DepthDecoder
+from rilievo.networks.backbones.own import count_parameters
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.video.decoder import DepthDecoder, make_pose_net, source_T_target
 from rilievo.networks.video.depth import DepthNet, depth_of, scaled_disparity
 from rilievo.networks.video.encoders import TimmEncoder
 from rilievo.networks.video.networks import make_networks
-from rilievo.networks.video.pose import make_pose_net, source_T_target
 
 SIZE = (64, 96)
 SMALL = VideoBlueprint(encoder="lite", pose=PoseKind.CNN, size=SIZE)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from official_checkpoints import write_checkpoint
 from rilievo.errors import ModelError
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.networks import make_networks
 
 SIZE = (64, 96)

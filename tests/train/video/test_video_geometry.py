@@ -20,7 +20,7 @@ from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.geometry.pair_motion import UNKNOWN, PairMotion, Triangulated
 from rilievo.models import load_model
 from rilievo.models.onnx import embedded_file
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.depth import depth_of
 from rilievo.networks.video.networks import make_networks
 from rilievo.train.engine.folder import STEPS, rows_of

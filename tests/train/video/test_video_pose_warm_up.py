@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from rilievo.errors import OptionError
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.networks import make_networks
 from rilievo.odometry.motion import load_motion
 from rilievo.train.video.config import VideoAugmentation, VideoConfig, VideoData

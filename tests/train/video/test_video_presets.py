@@ -6,7 +6,7 @@ import pytest
 
 from rilievo.errors import OptionError
 from rilievo.losses.video_options import VideoLosses
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.train.video.config import SourceKind, VideoAugmentation, VideoConfig, VideoData
 from rilievo.train.video.presets import REASONS, differences, overridden, preset_config
 

@@ -18,7 +18,7 @@ from PIL import Image
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError
 from rilievo.io.json_record import from_json, to_json
 from rilievo.models import load_model
-from rilievo.networks.video.blueprint import PoseKind
+from rilievo.networks.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.engine import loop
 from rilievo.train.engine.loop import random_of

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.datasets.base import Absent
 from rilievo.datasets.files import find_entry, names_in, text_lines
-from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.datasets.stored import pinhole_K
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo

@@ -21,9 +21,10 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 from tqdm import tqdm
 
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, OutputError
+from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.durable import sync_folder
-from rilievo.models.catalogue.entry import Entry, RemoteFile
+from rilievo.io.json_record import from_json, to_json
 from rilievo.models.catalogue.requests import (
     cache_folder,
     endpoint,
@@ -34,7 +35,8 @@ from rilievo.models.catalogue.requests import (
     repository_folder,
     without_password,
 )
-from rilievo.models.hashes import check, remember
+from rilievo.models.catalogue.table import Entry, RemoteFile
+from rilievo.models.engines import cache_directory, sha256
 
 _CHUNK = 1 << 20
 
@@ -232,3 +234,65 @@ def _copy(
     if total is not None and start + size < total:
         raise http.client.IncompleteRead(b"", total - start - size)
     return size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """Hash of a cached file; a file of another size or modification time is hashed again."""
+
+    path: str
+    sha256: str
+    stamp: tuple[int, int]
+
+
+def check(path: Path, file: RemoteFile, model: str) -> str:
+    """Compare a cached file with the published one, or with its first download.
+
+    Returns:
+        SHA-256 of the file.
+    """
+    size = path.stat().st_size
+    if file.size is not None and size != file.size:
+        raise ModelError(
+            f"model '{model}': {path} has {size:,} bytes, expected {file.size:,}; remove it to "
+            "download it again"
+        )
+    kept = _known(path)
+    is_known = kept is not None and kept.stamp == _stamp(path)
+    digest = kept.sha256 if kept is not None and is_known else sha256(path)
+    expected = file.sha256 or (digest if kept is None else kept.sha256)
+    if not digest.startswith(expected):
+        raise ModelError(
+            f"model '{model}': {path} has sha256 {digest[:12]}..., expected {expected[:12]}...; "
+            "remove it to download it again"
+        )
+    if not is_known:
+        remember(path, digest)
+    return digest
+
+
+def remember(path: Path, digest: str) -> None:
+    """Record the hash of a file; without a writable cache folder it is hashed again next time."""
+    with suppress(OutputError):
+        place = _record(path)
+        make_folder(place.parent)
+        with replacing(place) as part:
+            record = _Checked(path=str(path), sha256=digest, stamp=_stamp(path))
+            part.write_text(to_json(record) + "\n", encoding="utf-8")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _record(path: Path) -> Path:
+    name = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()
+    return cache_directory() / "verified" / f"{name[:32]}.json"
+
+
+def _known(path: Path) -> _Checked | None:
+    try:
+        return from_json(_Checked, _record(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -5,13 +5,15 @@ Photographs are resized bicubically. Depth Anything V2 (Yang et al. 2024) takes 
 2020) takes (1, 3, 256, 256); DPT (2021) takes (n, 3, 384, 384) in -1..1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Shaped
 
 from rilievo.errors import ModelError
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import (
     ONNX_ENGINES,
@@ -23,7 +25,7 @@ from rilievo.models.engines import (
 )
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.models.prepared import PreparedModel
-from rilievo.types import Setting
+from rilievo.types import Camera, CameraSource, Photo, Setting
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DEPTH = "predicted_depth"
@@ -31,6 +33,12 @@ _HALF = (0.5, 0.5, 0.5)
 _SIDE = 1536
 _FOCAL = "focallength_px"
 PREPARATIONS: Mapping[str, Preparation] = {
+    "depth-anything-3": Preparation(
+        sizing=Sizing(rule=Rule.LONGEST_EDGE, height=504, width=504, multiple=14),
+        resampling=Resampling.BICUBIC,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    ),
     "depth-anything-v2": Preparation(
         sizing=Sizing(rule=Rule.SHORTEST_EDGE, height=518, width=518, multiple=14),
         resampling=Resampling.BICUBIC,
@@ -162,10 +170,74 @@ class DepthProModel(PictureModel):
         return {"depth": depth / (focal / np.float32(_SIDE))[:, None, None], "fov": fov}
 
 
-def open_model(
-    path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str
-) -> PictureModel:
+_CONFIDENCE = ("confidence", "predicted_confidence", "depth_conf")
+_INTRINSICS = "intrinsics"
+
+
+class DepthAnything3Model(Model):
+    """A Depth Anything 3 graph (Lin et al. 2025): depth up to scale, and the camera.
+
+    Input: ``pixel_values`` (n, views, 3, h, w); a photograph is one view. Outputs:
+    ``predicted_depth`` (n, views, h, w), not inverse depth; in some graphs also ``confidence`` (n,
+    views, h, w), 1 and above, and ``intrinsics`` (n, views, 3, 3) in pixels of the network's input.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        options: LoadOptions,
+        card: ModelCard,
+        preparation: Preparation,
+        *,
+        weights_sha256: str,
+    ) -> None:
+        self.card, self.weights_sha256, self.preparation = card, weights_sha256, preparation
+        self.graph = Graph(path, options, card)
+        self.settings = {**self.graph.settings, "sizing": str(preparation.sizing)}
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Run the network on one photograph after the other."""
+        return [self._infer(photo) for photo in photos]
+
+    def _infer(self, photo: Photo) -> Inference:
+        pixels = self.preparation.pixels(photo.pixels)
+        size = (pixels.shape[0], pixels.shape[1])
+        answers = self.graph.run(planes(pixels[None], self.preparation)[:, None])
+        [depth] = self.graph.maps(answers, DEPTH, 1)
+        valid = np.isfinite(depth) & (depth > 0)
+        return Inference(
+            depth=np.where(valid, depth, np.float32(1)),
+            valid=None if valid.all() else valid,
+            confidence=self._confidence(answers),
+            camera=self._camera(answers, size, photo),
+        )
+
+    def _confidence(self, answers: Arrays) -> Float32[np.ndarray, "h w"] | None:
+        """Map the network's confidence, which is 1 (none) and above, to 0..1."""
+        name = next((name for name in _CONFIDENCE if name in answers), None)
+        if name is None:
+            return None
+        [confidence] = self.graph.maps(answers, name, 1)
+        return 1 - 1 / np.maximum(confidence, 1)
+
+    def _camera(self, answers: Arrays, size: tuple[int, int], photo: Photo) -> Camera | None:
+        """Camera estimated by the network, in pixels of the photograph."""
+        if _INTRINSICS not in answers or photo.camera is not None:
+            return None
+        K = answers[_INTRINSICS].reshape(-1)
+        if K.size != 9 or not (np.isfinite(K).all() and min(K[0], K[4]) > 0):
+            raise ModelError(
+                f"model '{self.card.name}' returned invalid intrinsics; give --fov or --camera"
+            )
+        whole = resize_K(K.reshape(3, 3).astype(np.float64), size=size, new_size=photo.shape)
+        return Camera(K=whole, source=CameraSource.PREDICTED)
+
+
+_MODELS = {"depth-anything-3": DepthAnything3Model, "depth-pro": DepthProModel}
+
+
+def open_model(path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str) -> Model:
     """Open a published file of one of the families in ``PREPARATIONS``."""
     family = card.name.partition("/")[0]
-    made = DepthProModel if family == "depth-pro" else PictureModel
+    made = _MODELS.get(family, PictureModel)
     return made(path, options, card, PREPARATIONS[family], weights_sha256=weights_sha256)

@@ -6,6 +6,7 @@ The environment is read at every call.
 import errno
 import http.client
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rilievo.models.catalogue.entry import Entry, RemoteFile
+from rilievo.models.catalogue.table import Entry, RemoteFile
 from rilievo.models.engines import user_cache
 from rilievo.version import VERSION
 
@@ -118,11 +119,9 @@ def _address(entry: Entry, file: RemoteFile) -> str:
     return f"{endpoint()}/{entry.repository}/resolve/{entry.revision}/{file.path}"
 
 
-def without_password(address: str) -> str:
-    """Remove user and password from an address, for display."""
-    scheme, sign, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{sign}{host.rpartition('@')[2]}{slash}{path}"
+def without_password(text: str) -> str:
+    """Remove users and passwords from the addresses in a text; HF_ENDPOINT may contain them."""
+    return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
 
 
 def failure(error: BaseException, entry: Entry) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Shaped
 
 from rilievo.errors import MissingExtraError, ModelError, RilievoError
 from rilievo.io.photo import read_photo
@@ -64,61 +64,69 @@ def quantise(
     every photograph (dynamic). With them convolutions are too, with the ranges measured on these
     photographs (static).
     """
-    _onnx()
-    from onnxruntime import quantization
+    if preparation is None or not photos:
+        with _quantising(source) as quantization:
+            quantization.quantize_dynamic(
+                source,
+                target,
+                op_types_to_quantize=["MatMul", "Gemm"],
+                weight_type=quantization.QuantType.QInt8,
+                per_channel=True,
+                extra_options={"MatMulConstBOnly": True},
+            )
+    else:
+        pictures = (read_photo(each, own_depth=False).pixels for each in photos)
+        batches = (preparation.pixels(each)[None] for each in pictures)
+        options = {
+            # OpenVINO takes 284 ms of CPU time a photograph with symmetric ranges, and 590 ms
+            # without; and it computes in int8 only if the bias is left unquantised.
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "MatMulConstBOnly": True,
+            "QuantizeBias": False,
+        }
+        quantise_static(source, target, batches, ("MatMul", "Gemm", "Conv"), options=options)
+    _check_quantised(source, target)
 
-    try:
-        with _quiet():
-            _quantise(quantization, source, target, preparation, photos)
-        _check_quantised(source, target)
-    except RilievoError:
-        raise
-    # The quantiser raises general exceptions: ValueError, RuntimeError, AssertionError.
-    except Exception as error:
-        raise ModelError(f"{source}: cannot be quantised: {first_line(error)}") from error
 
-
-def quantise_between(
+def quantise_static(
     source: Path,
     target: Path,
-    batches: Iterable[UInt8[np.ndarray, "1 h w 3"]],
+    batches: Iterable[Shaped[np.ndarray, "1 h w 3"]],
+    operators: Sequence[str],
     *,
-    kept: Sequence[str],
+    signed: bool = True,
+    kept: Sequence[str] = (),
+    options: Mapping[str, bool] | None = None,
 ) -> None:
-    """Quantise convolutions and the operators between them to 8 bits, for ONNX Runtime on a CPU.
-
-    No conversion to floats remains between two such convolutions: additions and resizing are done
-    in 8 bits too, and a ReLU becomes the lower end of the range. Ranges are therefore asymmetric,
-    unlike those of ``quantise``, which suit OpenVINO.
+    """Quantise weights and activations to 8 bits, with ranges measured on inputs.
 
     Args:
         source: The network in fp32.
         target: Path to write to.
         batches: Inputs of the network, for calibration.
+        operators: Types of the operators to quantise.
+        signed: Whether activations are signed.
         kept: Substrings of the names of nodes that stay in fp32.
+        options: Further options of ONNX Runtime's quantiser.
     """
     nodes = [node.name for node in _onnx().load(str(source)).graph.node]
-    from onnxruntime import quantization
-
     # The quantiser only calls ``get_next``, but its signature declares a class of onnxruntime.
     reader: Any = _Reader(batches)
-    try:
-        with _quiet():
-            quantization.quantize_static(
-                source,
-                target,
-                reader,
-                quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=["Conv", "Relu", "Add", "Resize"],
-                nodes_to_exclude=[name for name in nodes if any(part in name for part in kept)],
-                per_channel=True,
-                activation_type=quantization.QuantType.QUInt8,
-                weight_type=quantization.QuantType.QInt8,
-            )
-    except RilievoError:
-        raise
-    except Exception as error:
-        raise ModelError(f"{source}: cannot be quantised: {first_line(error)}") from error
+    with _quantising(source) as quantization:
+        kinds = quantization.QuantType
+        quantization.quantize_static(
+            source,
+            target,
+            reader,
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=list(operators),
+            nodes_to_exclude=[name for name in nodes if any(part in name for part in kept)],
+            per_channel=True,
+            activation_type=kinds.QInt8 if signed else kinds.QUInt8,
+            weight_type=kinds.QInt8,
+            extra_options=dict(options or {}),
+        )
 
 
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
@@ -138,54 +146,23 @@ def _check_quantised(source: Path, target: Path) -> None:
         )
 
 
-def _quantise(
-    quantization: Any,
-    source: Path,
-    target: Path,
-    preparation: Preparation | None,
-    photos: Sequence[Path],
-) -> None:
-    if preparation is None or not photos:
-        quantization.quantize_dynamic(
-            source,
-            target,
-            op_types_to_quantize=["MatMul", "Gemm"],
-            weight_type=quantization.QuantType.QInt8,
-            per_channel=True,
-            extra_options={"MatMulConstBOnly": True},
-        )
-        return
-    quantization.quantize_static(
-        source,
-        target,
-        _Reader(
-            preparation.pixels(read_photo(each, own_depth=False).pixels)[None] for each in photos
-        ),
-        quant_format=quantization.QuantFormat.QDQ,
-        op_types_to_quantize=["MatMul", "Gemm", "Conv"],
-        per_channel=True,
-        activation_type=quantization.QuantType.QInt8,
-        weight_type=quantization.QuantType.QInt8,
-        extra_options={
-            # OpenVINO takes 284 ms of CPU time a photograph with symmetric ranges, and 590 ms
-            # without; and it computes in int8 only if the bias is left unquantised.
-            "ActivationSymmetric": True,
-            "WeightSymmetric": True,
-            "MatMulConstBOnly": True,
-            "QuantizeBias": False,
-        },
-    )
-
-
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the quantiser's advice off the terminal, and its handler out of the logging."""
+def _quantising(source: Path) -> Iterator[Any]:
+    """Yield ONNX Runtime's quantiser; its advice stays off the terminal, its errors are a line."""
+    _onnx()
+    from onnxruntime import quantization
+
     handler, root = logging.NullHandler(), logging.getLogger()
     root.addHandler(handler)
     level = root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        yield quantization
+    except RilievoError:
+        raise
+    # The quantiser raises general exceptions: ValueError, RuntimeError, AssertionError.
+    except Exception as error:
+        raise ModelError(f"{source}: cannot be quantised: {first_line(error)}") from error
     finally:
         logging.disable(level)
         root.removeHandler(handler)

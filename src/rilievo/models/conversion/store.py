@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.io.atomic import make_folder, part_of, remove, replacing, sweep_parts, unwritable
 from rilievo.io.durable import sync_file, sync_folder
 from rilievo.io.limits import printable
+from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import (
     AUTO,
@@ -35,10 +37,9 @@ from rilievo.models.engines import (
     cache_directory,
     checked,
     package_version,
+    sha256,
 )
-from rilievo.models.hashes import sha256
 from rilievo.models.onnx import FORMAT, OnnxModel
-from rilievo.models.prepared import PreparedModel
 from rilievo.types import Setting
 from rilievo.version import VERSION
 
@@ -99,47 +100,64 @@ _HASH = 24  # hexadecimal digits of each of a name's two parts
 _REVISION = 1  # of what is traced; another number makes every file anew
 
 
+Convert = Callable[[Path, str], object]
+"""Function that writes a converted file to a path, in a precision."""
+
+
 class _NotConvertedError(ModelError):
     """The model loads, but cannot be converted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """A model in torch, as far as it is known without importing torch.
+    """A model that is converted once, as far as it is known without importing torch.
 
     Attributes:
         card: Card of the model.
         files: SHA-256 of every file that it is made from, by name.
         weights_sha256: Hash of its weights, as recorded in results.
         settings: Settings recorded in results, besides those of the engine.
-        make: Function that loads it in torch.
+        make: Function that loads it in torch; None for a model of the catalogue.
+        converter: Function that loads what is converted, and returns a function that writes it to
+            a file in a precision; by default the model in torch is exported.
+        open: Function that opens the converted file; by default as one with our metadata.
     """
 
     card: ModelCard
     files: Mapping[str, str]
     weights_sha256: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
-    make: Callable[[LoadOptions], "TorchModel"]
+    make: "Callable[[LoadOptions], TorchModel] | None" = None
+    converter: "Callable[[], Convert] | None" = None
+    open: Callable[[Path, LoadOptions], Model] | None = None
+
+    def in_torch(self, options: LoadOptions) -> "TorchModel":
+        """Load the model in torch."""
+        assert self.make is not None, "models of the catalogue do not choose torch"
+        return self.make(options)
 
 
-def open_origin(origin: Origin, choice: Choice) -> PreparedModel:
+def open_origin(origin: Origin, choice: Choice) -> Model:
     """Open the model with the chosen engine, or with torch if a default engine cannot run it."""
     options = choice.options
     if options.engine == TORCH:
-        return origin.make(options)
+        return origin.in_torch(options)
     if choice.usual and _refusal(_key(origin, _file_precision(options))).is_file():
-        return origin.make(replace(options, engine=TORCH))
+        return origin.in_torch(replace(options, engine=TORCH))
 
     try:
-        return _open_converted(origin, options)
+        return open_converted(origin, options)
     except _NotConvertedError as error:
         if not choice.usual:
             raise ModelError(f"{error}; --engine torch runs it") from error
+        with replacing(_refusal(_key(origin, _file_precision(options)))) as note:
+            note.write_text(f"{error}\n", encoding="utf-8")
         _say(f"{error}: torch runs it")
-        return origin.make(replace(options, engine=TORCH))
+        return origin.in_torch(replace(options, engine=TORCH))
 
 
-def _open_converted(origin: Origin, options: LoadOptions) -> PreparedModel:
+def open_converted(origin: Origin, options: LoadOptions) -> Model:
+    """Open the converted file, converting the model first where needed."""
     precision = _file_precision(options)
     key = _key(origin, precision)
     for path in sorted(folder().glob(f"{key}-*.onnx")):
@@ -151,7 +169,7 @@ def _open_converted(origin: Origin, options: LoadOptions) -> PreparedModel:
     return _open(_convert(origin, precision, key), origin, options)
 
 
-def _open_whole(path: Path, origin: Origin, options: LoadOptions) -> OnnxModel | None:
+def _open_whole(path: Path, origin: Origin, options: LoadOptions) -> Model | None:
     """Open a cached file; None if it is damaged."""
     with ThreadPoolExecutor(1) as aside:
         # Hashing takes as long as opening and both are independent, so they run in parallel.
@@ -169,15 +187,16 @@ def _is_whole(path: Path, digest: str) -> bool:
     return path.stem.partition("-")[2] == digest[:_HASH]
 
 
-def _open(path: Path, origin: Origin, options: LoadOptions) -> OnnxModel:
-    int8 = _file_precision(options) == INT8
-    return OnnxModel(
-        path,
-        replace(options, precision=FP32) if int8 else options,
-        origin.card,
-        weights_sha256=origin.weights_sha256,
-        settings={"precision": options.precision, **origin.settings},
-    )
+def _open(path: Path, origin: Origin, options: LoadOptions) -> Model:
+    settings = {"precision": options.precision, **origin.settings}
+    if _file_precision(options) == INT8:
+        options = replace(options, precision=FP32)
+    if origin.open is not None:
+        model = origin.open(path, options)
+        model.settings = {**model.settings, **settings}
+        return model
+    sha256 = origin.weights_sha256
+    return OnnxModel(path, options, origin.card, weights_sha256=sha256, settings=settings)
 
 
 def _file_precision(options: LoadOptions) -> str:
@@ -198,31 +217,27 @@ def _key(origin: Origin, precision: str) -> str:
         "licence": origin.card.licence,
         "precision": precision,
         "rilievo": [VERSION, FORMAT, _REVISION],
-        "made by": {name: package_version(name) for name in _MADE_BY},
+        "made by": {name: package_version(name) for name in _MADE_BY if origin.converter is None},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_HASH]
 
 
 def _convert(origin: Origin, precision: str, key: str) -> Path:
-    from rilievo.models.conversion.onnx_file import write_onnx
-
     where = folder()
     make_folder(where)
     if not os.access(where, os.W_OK):
         raise OutputError(f"{where}: cannot be written to: set RILIEVO_CACHE to another folder")
     sweep_parts(where)
-    model = origin.make(LoadOptions(device="cpu", engine=TORCH))
+    convert = (origin.converter or partial(_torch_converter, origin))()
     _say(f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}")
     part = part_of(where / f"{key}.onnx")
     try:
-        write_onnx(model, part, precision=precision)
+        convert(part, precision)
         path = where / f"{key}-{sha256(part)[:_HASH]}.onnx"
         sync_file(part)
         os.replace(part, path)
         sync_folder(where)
     except ModelError as error:
-        with replacing(_refusal(key)) as note:
-            note.write_text(f"{error}\n", encoding="utf-8")
         raise _NotConvertedError(str(error)) from error
     except OutputError:
         raise
@@ -231,6 +246,13 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
     finally:
         remove(part)
     return path
+
+
+def _torch_converter(origin: Origin) -> Convert:
+    from rilievo.models.conversion.onnx_file import write_onnx
+
+    model = origin.in_torch(LoadOptions(device="cpu", engine=TORCH))
+    return lambda part, precision: write_onnx(model, part, precision=precision)
 
 
 def _refusal(key: str) -> Path:

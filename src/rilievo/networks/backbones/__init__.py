@@ -5,12 +5,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
 from rilievo.io.limits import reason
 from rilievo.networks.backbones.base import Backbone as Backbone
 from rilievo.networks.backbones.base import Looked as Looked
-from rilievo.networks.backbones.base import Request
-from rilievo.networks.backbones.facts import NORMALISATIONS, from_text
+from rilievo.networks.backbones.base import Request, facts_of
+from rilievo.networks.backbones.facts import IMAGENET, NORMALISATIONS, from_text, no_tokens
 from rilievo.networks.backbones.facts import Facts as Facts
 from rilievo.networks.backbones.facts import Layer as Layer
 from rilievo.networks.backbones.facts import Normalisation as Normalisation
@@ -19,14 +22,10 @@ from rilievo.networks.backbones.own import OwnBackbone as OwnBackbone
 from rilievo.networks.backbones.weights import EXTRA, load_weights, seeded
 from rilievo.networks.backbones.weights import weights_sha256 as weights_sha256
 from rilievo.networks.features import Padding as Padding
+from rilievo.networks.gluon import CHANNELS, MobileNetV2, load_published
 from rilievo.outside import is_place, load_outside
 
-_KINDS: Mapping[str, str] = {
-    "timm/": "timm",
-    "hf/": "transformers",
-    "diffusers/": "diffusion",
-    "mobilenetv2": "mobilenet",
-}
+_KINDS: Mapping[str, str] = {"timm/": "timm", "hf/": "transformers", "diffusers/": "diffusion"}
 _NEEDS: Mapping[str, str] = {"timm/": "timm", "hf/": "transformers"}
 
 
@@ -75,8 +74,10 @@ def make_backbone(
 def _loader(name: str) -> Callable[[Request], Backbone]:
     if is_place(name):
         return _own
-    kind = next((each for each in _KINDS if name.startswith(each)), None)
-    if kind is None or (kind == "mobilenetv2" and name != kind) or name == kind != "mobilenetv2":
+    if name == "mobilenetv2":
+        return _mobilenet
+    kind = next((each for each in _KINDS if name.startswith(each) and name != each), None)
+    if kind is None:
         raise _unknown(name)
     try:
         import_module(_NEEDS.get(kind, "torch"))
@@ -113,3 +114,38 @@ def _own(request: Request) -> Backbone:
     if isinstance(request.pretrained, Path):
         load_weights(made, request.pretrained)
     return made
+
+
+_STRIDES = (2, 2, 4, 8, 16, 32)
+
+
+class _MobileNet(Backbone):
+    """MobileNetV2: the stem, 1/2, 1/4, 1/8, 1/16 and 1/32."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.body = MobileNetV2()
+
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+        """Return the levels taken."""
+        levels = self.body(pixels)
+        return Looked(maps=tuple(levels[each] for each in self.facts.layers))
+
+
+def _mobilenet(request: Request) -> Backbone:
+    """Make the network, with random weights or those of a file."""
+    if request.tokens:
+        raise no_tokens(request.name)
+    if request.pretrained is True:
+        raise ModelError(
+            f"backbone '{request.name}' has no weights of its own to fetch: name their file (.npz "
+            "of Gluon's arrays), or take random ones (pretrained=False)"
+        )
+    layers = [Layer(channels=c, stride=s) for c, s in zip(CHANNELS, _STRIDES, strict=True)]
+    facts = facts_of(request, layers, request.normalisation or IMAGENET, "none")
+    with seeded(request.seed):
+        backbone = _MobileNet(facts)
+    if isinstance(request.pretrained, Path):
+        is_gluon = request.pretrained.suffix == ".npz"
+        (load_published if is_gluon else load_weights)(backbone.body, request.pretrained)
+    return backbone

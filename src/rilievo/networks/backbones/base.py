@@ -1,6 +1,7 @@
 """The backbone: images of any size in, maps of features out, the same for every family."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,8 +12,15 @@ from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.io.limits import reason
-from rilievo.networks.backbones.facts import Facts, Normalisation, Preset
-from rilievo.networks.features import Features, is_out_of_memory, pad, padded_size, place
+from rilievo.networks.backbones.facts import Facts, Layer, Normalisation, Preset, choose_layers
+from rilievo.networks.features import (
+    Features,
+    Padding,
+    is_out_of_memory,
+    pad,
+    padded_size,
+    place,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,3 +152,43 @@ class Request:
     normalisation: Normalisation | None = None
     seed: int = 0
     timestep: int = 1
+
+
+def facts_of(
+    request: Request,
+    layers: Sequence[Layer],
+    normalisation: Normalisation,
+    positions: str,
+    *,
+    tokens: bool = False,
+    fixed: tuple[int, int] | None = None,
+    unpadded: bool = False,
+    one_early: bool = False,
+    patch: int | None = None,
+    details: str = "",
+) -> Facts:
+    """Facts of a backbone by the layers of its family, shallow to deep, and the request.
+
+    ``unpadded`` and ``one_early`` are Probe3D's treatment: it does not pad the images of some
+    families, and takes the layers of MAE one block early. ``patch`` is the largest stride if None.
+    """
+    probe3d = request.preset is Preset.PROBE3D
+    strides = [each.stride for each in layers]
+    chosen = choose_layers(request.name, strides, request.layers)
+    if probe3d and one_early and request.layers is None:
+        chosen = tuple(max(0, each - 1) for each in chosen)
+    padding = Padding.NONE if unpadded else Padding.OVER
+    return Facts(
+        name=request.name,
+        patch=patch or max(strides),
+        depth=len(layers),
+        layers=chosen,
+        taken=tuple(layers[each] for each in chosen),
+        tokens=tokens,
+        normalisation=normalisation,
+        positions=positions,
+        fixed=fixed,
+        padding=padding if probe3d else Padding.MINIMAL,
+        resized=16 if probe3d and len(set(strides)) > 1 else None,
+        details=details,
+    )

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
-from rilievo.networks.backbones.base import Backbone, Looked, Request
+from rilievo.networks.backbones.base import Backbone, Looked, Request, facts_of
 from rilievo.networks.backbones.facts import (
     HALF,
     IMAGENET,
@@ -25,11 +25,9 @@ from rilievo.networks.backbones.facts import (
     Layer,
     Preset,
     Taps,
-    choose_layers,
     no_tokens,
 )
 from rilievo.networks.backbones.weights import check_whole, seeded, why_not_fetched
-from rilievo.networks.features import Padding
 
 PREFIX = "diffusers/"
 _EXTRA = "models"
@@ -90,25 +88,20 @@ def load(request: Request) -> Backbone:
 
 
 def _facts(request: Request, parts: Mapping[str, Any]) -> Facts:
-    name, unet = request.name, parts["unet"]
+    unet = parts["unet"]
     cell = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
     widths = unet.config.block_out_channels[::-1]
     smallest = cell * 2 ** (len(widths) - 1)
     # Every up-block but the last doubles the size of its output.
     strides = [max(cell, smallest // 2 ** (i + 1)) for i in range(len(widths))]
-    chosen = choose_layers(name, strides, request.layers)
+    layers = [Layer(channels=c, stride=s) for c, s in zip(widths, strides, strict=True)]
     # The encoder expects -1 to 1; Probe3D gives it ImageNet's normalisation, as every network.
-    own = IMAGENET if request.preset is Preset.PROBE3D else HALF
-    return Facts(
-        name=name,
+    return facts_of(
+        request,
+        layers,
+        request.normalisation or (IMAGENET if request.preset is Preset.PROBE3D else HALF),
+        "none beyond the network's borders",
         patch=smallest,
-        depth=len(widths),
-        layers=chosen,
-        taken=tuple(Layer(channels=widths[i], stride=strides[i]) for i in chosen),
-        normalisation=request.normalisation or own,
-        positions="none beyond the network's borders",
-        padding=Padding.MINIMAL if request.preset is Preset.DEFAULT else Padding.OVER,
-        resized=16 if request.preset is Preset.PROBE3D else None,
         details=f"diffusers {version('diffusers')}, timestep {request.timestep}, "
         f"noise of seed {request.seed}",
     )

@@ -13,7 +13,8 @@
             return first, self.second(first)
 
 ``make_backbone("my_package.my_module:Mine")`` makes it, from ``weights.safetensors`` with
-``pretrained=Path("weights.safetensors")``.
+``pretrained=Path("weights.safetensors")``. ``DepthCNN`` and ``NormalCNN`` are two to begin
+with: the simplest complete networks that give dense maps.
 """
 
 import hashlib
@@ -24,8 +25,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from rilievo.errors import ModelError
 from rilievo.networks.backbones.base import Backbone, Looked
@@ -139,3 +141,54 @@ def _code_sha256(kind: type) -> str:
         # A class typed into an interpreter has no file: only its name is left.
         source = kind.__qualname__.encode()
     return hashlib.sha256(source).hexdigest()
+
+
+_STEPS_DOWN, _STEPS_UP = 4, 2
+
+
+class DepthCNN(OwnBackbone):
+    """Four convolutions down, two up; 0.2 million weights."""
+
+    patch: ClassVar[int] = 16
+    available: ClassVar[tuple[Layer, ...]] = (Layer(channels=64, stride=4),)
+    widths: ClassVar[tuple[int, ...]] = (16, 32, 64, 128)
+
+    def __init__(self) -> None:
+        super().__init__()
+        inputs = (3, *self.widths[:-1])
+        self.down = nn.ModuleList(
+            _Step(before, after, stride=2)
+            for before, after in zip(inputs, self.widths, strict=True)
+        )
+        last, middle, first = self.widths[-1], self.widths[-2], self.available[0].channels
+        self.up = nn.ModuleList((_Step(last, middle), _Step(middle, first)))
+
+    def maps(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
+        """Return the only map, at a quarter of the image's size."""
+        for step in self.down:
+            pixels = step(pixels)
+        for step in self.up:
+            pixels = step(nn.functional.interpolate(pixels, scale_factor=2.0, mode="nearest"))
+        return (pixels,)
+
+
+class NormalCNN(DepthCNN):
+    """A wider ``DepthCNN`` for three outputs per pixel; 0.4 million weights."""
+
+    widths: ClassVar[tuple[int, ...]] = (24, 48, 96, 192)
+
+
+class _Step(nn.Sequential):
+    """A 3×3 convolution, batch normalisation, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        )
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the weights of a network, including those that are not trained."""
+    return sum(torch.numel(each) for each in network.parameters())

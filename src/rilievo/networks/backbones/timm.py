@@ -12,18 +12,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError, suggest
-from rilievo.networks.backbones.base import Backbone, Looked, Request
+from rilievo.networks.backbones.base import Backbone, Looked, Request, facts_of
 from rilievo.networks.backbones.facts import (
     IMAGENET,
     Facts,
     Layer,
     Normalisation,
     Preset,
-    choose_layers,
     no_tokens,
 )
 from rilievo.networks.backbones.weights import load_weights, seeded, why_not_fetched
-from rilievo.networks.features import Padding
 
 PREFIX = "timm/"
 # Options by which families of timm take any size; a family refuses those that are not its own.
@@ -109,24 +107,16 @@ def _facts(request: Request, made: _Made) -> Facts:
     stages: Sequence[Layer] = [
         Layer(channels=each["num_chs"], stride=each["reduction"]) for each in body.feature_info
     ]
-    strides = [each.stride for each in stages]
-    chosen = choose_layers(name, strides, request.layers)
-    if request.layers is None and request.preset is Preset.PROBE3D and "mae" in name:
-        chosen = tuple(max(0, each - 1) for each in chosen)
     fixed = _fixed(made)
-    pyramid = len(set(strides)) > 1
-    return Facts(
-        name=name,
-        patch=max(strides),
-        depth=len(stages),
-        layers=chosen,
-        taken=tuple(stages[each] for each in chosen),
+    return facts_of(
+        request,
+        stages,
+        _normalisation(request, body.pretrained_cfg),
+        _positions(body, fixed),
         tokens=_tokens(request, body),
-        normalisation=_normalisation(request, body.pretrained_cfg),
-        positions=_positions(body, fixed),
         fixed=fixed,
-        padding=_padding(request),
-        resized=16 if pyramid and request.preset is Preset.PROBE3D else None,
+        unpadded=any(each in name for each in _UNPADDED),
+        one_early="mae" in name,
         details=f"timm {version('timm')}",
     )
 
@@ -146,12 +136,6 @@ def _normalisation(request: Request, config: Mapping[str, Any]) -> Normalisation
     if request.preset is Preset.PROBE3D:
         return IMAGENET
     return Normalisation(mean=tuple(config["mean"]), std=tuple(config["std"]))
-
-
-def _padding(request: Request) -> Padding:
-    if request.preset is Preset.DEFAULT:
-        return Padding.MINIMAL
-    return Padding.NONE if any(each in request.name for each in _UNPADDED) else Padding.OVER
 
 
 def _fixed(made: _Made) -> tuple[int, int] | None:

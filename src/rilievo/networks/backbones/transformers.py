@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from rilievo.errors import InputError, ModelError
 from rilievo.io.json_record import parse_json
 from rilievo.io.limits import read_text
-from rilievo.networks.backbones.base import Backbone, Looked, Request
+from rilievo.networks.backbones.base import Backbone, Looked, Request, facts_of
 from rilievo.networks.backbones.facts import (
     IMAGENET,
     Facts,
@@ -25,7 +25,6 @@ from rilievo.networks.backbones.facts import (
     Preset,
     Taps,
     as_map,
-    choose_layers,
     no_tokens,
 )
 from rilievo.networks.backbones.families import (
@@ -43,11 +42,10 @@ from rilievo.networks.backbones.families import (
 from rilievo.networks.backbones.weights import (
     check_whole,
     load_weights,
+    quiet,
     seeded,
     why_not_fetched,
 )
-from rilievo.networks.features import Padding
-from rilievo.networks.quiet import quiet
 
 PREFIX = "hf/"
 _PREPROCESSOR = "preprocessor_config.json"
@@ -168,26 +166,16 @@ def _tower(whole: nn.Module) -> nn.Module:
 def _facts(
     request: Request, config: Any, family: Family, body: nn.Module, normalisation: Normalisation
 ) -> Facts:
-    name, grid = request.name, grid_of(request.name, config, family, body)
-    layers = grid.layers
-    strides = [each.stride for each in layers]
-    pyramid = len(set(strides)) > 1
-    chosen = choose_layers(name, strides, request.layers)
-    is_mae = config.model_type == MAE and request.preset is Preset.PROBE3D
-    if request.layers is None and is_mae:
-        chosen = tuple(max(0, each - 1) for each in chosen)
-    return Facts(
-        name=name,
-        patch=max(strides),
-        depth=len(layers),
-        layers=chosen,
-        taken=tuple(layers[each] for each in chosen),
+    grid = grid_of(request.name, config, family, body)
+    return facts_of(
+        request,
+        grid.layers,
+        normalisation,
+        _positions(request, config, family),
         tokens=_tokens(request, family),
-        normalisation=normalisation,
-        positions=_positions(request, config, family),
         fixed=grid.fixed,
-        padding=_padding(request, family),
-        resized=16 if pyramid and request.preset is Preset.PROBE3D else None,
+        unpadded=family.unpadded,
+        one_early=config.model_type == MAE,
         details=f"transformers {version('transformers')}",
     )
 
@@ -204,12 +192,6 @@ def _tokens(request: Request, family: Family) -> bool:
     if request.tokens is not None:
         return request.tokens
     return family.has_token and (family.takes_token or "dino" in request.name.lower())
-
-
-def _padding(request: Request, family: Family) -> Padding:
-    if request.preset is Preset.DEFAULT:
-        return Padding.MINIMAL
-    return Padding.NONE if family.unpadded else Padding.OVER
 
 
 def _normalisation(request: Request, where: str, family: Family) -> Normalisation:

@@ -1,10 +1,14 @@
 """Weights of backbones: read without running code, checked to be complete, identified by hash."""
 
 import hashlib
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from logging import CRITICAL
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +18,12 @@ from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import check_regular, printable, reason
 
 EXTRA = "train"
+_COUNTER = "num_batches_tracked"
 _WHOLE = ("state_dict", "model", "teacher", "student", "network", "module")
 _PREFIXES = ("module.", "backbone.", "encoder.", "model.")
 
-Renamed = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+State = Mapping[str, Tensor]
+Renamed = Callable[[State], State]
 """A family's function from the tensor names of a published file to those of its network."""
 
 
@@ -55,27 +61,66 @@ def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = No
         raise ModelError(
             f"{path}: not weights of {type(network).__name__}: {reason(error)}"
         ) from error
-    missing = [key for key in wanted if key not in state]
-    misshapen = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(each.shape)}"
-        for key, each in wanted.items()
-        if key in state and state[key].shape != each.shape
-    ]
+    network.load_state_dict(fitting(network, state, path))
+    extra = [key for key in state if key not in wanted]
+    check_whole(printable(path), (), (), extra)
+
+
+def fitting(network: nn.Module, entries: Mapping[str, Any], path: Path, prefix: str = "") -> State:
+    """Select the tensors that fill a network from a file's entries; unused ones are left out.
+
+    ``prefix`` is that of the network's names in the file. Raises ``ModelError`` if one is missing,
+    of another shape, or no tensor of numbers.
+    """
+    found, missing, misshapen = {}, [], []
+    for key, wanted in network.state_dict().items():
+        each = entries.get(prefix + key)
+        # Files of the oldest versions of torch do not count batches.
+        if each is None and key.endswith(_COUNTER):
+            found[key] = torch.zeros((), dtype=torch.int64)
+        elif each is None:
+            missing.append(prefix + key)
+        elif not isinstance(each, Tensor) or each.layout is not torch.strided:
+            raise ModelError(f"{path}: '{prefix}{key}' is no tensor of numbers")
+        elif each.shape != wanted.shape:
+            shapes = f"{tuple(each.shape)} instead of {tuple(wanted.shape)}"
+            misshapen.append(f"{prefix}{key} {shapes}")
+        elif each.is_complex() or each.is_quantized or (each.dtype is torch.bool):
+            raise ModelError(f"{path}: '{prefix}{key}' is {each.dtype}, expected float32")
+        else:
+            found[key] = each.to(wanted.dtype)
     check_whole(printable(path), missing, misshapen)
-    network.load_state_dict({key: state[key] for key in wanted})
-    if extra := [key for key in state if key not in wanted]:
-        warnings.warn(f"{printable(path)}: tensors of no use: {_some(extra)}", stacklevel=3)
+    return found
 
 
-def check_whole(name: str, missing: Sequence[str], misshapen: Sequence[str]) -> None:
-    """Refuse weights that would leave some tensors of the network random."""
-    wrong = [
-        f"{words}: {_some(keys)}"
-        for words, keys in (("missing", missing), ("misshapen", misshapen))
-        if keys
-    ]
-    if wrong:
-        raise ModelError(f"{name}: weights that do not fill the network, {'; '.join(wrong)}")
+def check_whole(
+    name: str, missing: Sequence[str], misshapen: Sequence[str], extra: Sequence[str] = ()
+) -> None:
+    """Refuse weights that would leave some tensors of the network random; warn of unused ones."""
+    kinds = (("missing", missing), ("misshapen", misshapen), ("extra", extra))
+    found = "; ".join(f"{words}: {_some(keys)}" for words, keys in kinds if keys)
+    if missing or misshapen:
+        raise ModelError(f"{name}: weights that do not fill the network, {found}")
+    if extra:
+        warnings.warn(f"{name} has unused tensors, {found}", stacklevel=4)
+
+
+def check_loaded(
+    name: str, info: Mapping[str, Any], *, prefix: str = "", optional: re.Pattern[str] | None = None
+) -> None:
+    """Check the report of ``from_pretrained`` of transformers or diffusers as ``check_whole`` does.
+
+    ``optional`` matches the names of tensors that need not be there.
+    """
+    missing, extra = (
+        sorted(prefix + key for key in info[keys] if not (optional and optional.search(key)))
+        for keys in ("missing_keys", "unexpected_keys")
+    )
+    misshapen = sorted(
+        f"{prefix}{key} {tuple(found)} instead of {tuple(expected)}"
+        for key, found, expected in info["mismatched_keys"]
+    )
+    check_whole(name, missing, misshapen, extra)
 
 
 def weights_sha256(network: nn.Module) -> str:
@@ -93,6 +138,21 @@ def seeded(seed: int) -> Iterator[None]:
     """Seed torch's random numbers, and restore their state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def quiet(*libraries: str) -> Iterator[None]:
+    """Keep libraries, "transformers" or "diffusers", which must be installed, from reporting."""
+    with ExitStack() as restored:
+        for library in libraries:
+            logging = import_module(f"{library}.utils.logging")
+            restored.callback(logging.set_verbosity, logging.get_verbosity())
+            logging.set_verbosity(CRITICAL)
+            # The loaders of diffusers draw with the bars of transformers.
+            if library == "transformers" and logging.is_progress_bar_enabled():
+                restored.callback(logging.enable_progress_bar)
+                logging.disable_progress_bar()
         yield
 
 

@@ -1,7 +1,7 @@
 """Probes: small dense networks that read depth and normals from a backbone's features."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from rilievo.errors import OptionError, suggest
 from rilievo.networks.probes.base import Logits as Logits
@@ -19,7 +19,7 @@ Preset = Literal["default", "probe3d", "probe3d-old"]
 of Probe3D's program ("probe3d"), or that of the paper's numbers ("probe3d-old")."""
 
 # A new kind is one class and one line here.
-PROBES: Mapping[str, Callable[..., Probe]] = {
+PROBES: Mapping[str, type[Probe]] = {
     "dpt": DptProbe,
     "multiscale": MultiscaleProbe,
     "linear": LinearProbe,
@@ -53,14 +53,13 @@ def make_probe(
     """
     if kind not in PROBES:
         raise OptionError(f"no probe {kind!r}; {suggest(kind, PROBES)}")
-    if hidden is not None and kind in ("linear", "bnhead"):
+    if hidden is not None and not PROBES[kind].usual_hidden:
         raise OptionError(f"a {kind} probe has no hidden: leave it out")
-    given: dict[str, Any] = {} if hidden is None else {"hidden": hidden}
     enlargement: Enlargement = "corners" if preset == "probe3d" else "centres"
     # The old DPT probe repeated pixels; the other kinds have always been bilinear.
     if preset == "probe3d-old" and kind == "dpt":
         enlargement = "nearest"
     crop = preset == "default"
     return PROBES[kind](
-        channels, token_channels, outputs, enlargement=enlargement, crop=crop, **given
+        channels, token_channels, outputs, hidden=hidden, enlargement=enlargement, crop=crop
     )

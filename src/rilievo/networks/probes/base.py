@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -88,14 +88,16 @@ _PYRAMID_CELL = 16  # [px] to which Probe3D resizes the stages of a pyramid
 class Probe(nn.Module, ABC):
     """A small dense network on a backbone's features.
 
-    A kind of probe defines ``decode`` and sets ``last_scale``.
+    A kind of probe defines ``build`` and ``decode``, and sets the class attributes.
 
     Attributes:
         token_channels: Number of channels of each class token; 0 if the backbone gives none.
         last_scale: Factor of the enlargement after ``decode``.
+        usual_hidden: Number of hidden channels if none is asked for; 0 for a kind without.
     """
 
-    last_scale = 1
+    last_scale: ClassVar[int] = 1
+    usual_hidden: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -103,6 +105,7 @@ class Probe(nn.Module, ABC):
         token_channels: int,
         outputs: int,
         *,
+        hidden: int | None = None,
         enlargement: Enlargement = "centres",
         crop: bool = True,
     ) -> None:
@@ -117,6 +120,16 @@ class Probe(nn.Module, ABC):
         self.outputs = outputs
         self.enlargement: Enlargement = enlargement
         self.crop = crop
+        self.build(self.usual_hidden if hidden is None else hidden)
+
+    @abstractmethod
+    def build(self, hidden: int) -> None:
+        """Add the layers, with ``hidden`` channels between them."""
+
+    @property
+    def inputs(self) -> int:
+        """Number of channels of all maps and class tokens together."""
+        return sum(self.channels) + self.token_channels * len(self.channels)
 
     @abstractmethod
     def decode(

@@ -5,15 +5,13 @@ R. Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.networks.probes.base import Probe, TokenConv
-from rilievo.networks.probes.enlarge import Enlargement, enlarge
+from rilievo.networks.probes.enlarge import enlarge
 from rilievo.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
 
 
@@ -65,25 +63,13 @@ class _Fusion(Probe):
     A subclass adds the layers after the fusion in ``_end``.
     """
 
-    usual_hidden: ClassVar[int]
-
-    def __init__(
-        self,
-        channels: Sequence[int],
-        token_channels: int,
-        outputs: int,
-        *,
-        hidden: int | None = None,
-        enlargement: Enlargement = "centres",
-        crop: bool = True,
-    ) -> None:
-        super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
-        hidden = self.usual_hidden if hidden is None else hidden
-        self.project = nn.ModuleList(TokenConv(c, token_channels, hidden) for c in channels)
-        last = len(channels) - 1
-        self.levels = nn.ModuleList(
-            Level(hidden, deepest=layer == last) for layer in range(len(channels))
+    def build(self, hidden: int) -> None:
+        """Add the projections, the fusion and the layers after it."""
+        self.project = nn.ModuleList(
+            TokenConv(c, self.token_channels, hidden) for c in self.channels
         )
+        count = len(self.channels)
+        self.levels = nn.ModuleList(Level(hidden, deepest=i == count - 1) for i in range(count))
         self._end(hidden)
         self.to(memory_format=torch.channels_last)
 

@@ -6,7 +6,7 @@ https://github.com/mbanani/probe3d keeps a probe's layers under ``head``. A DPT 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rilievo.errors import ModelError
 from rilievo.networks.probes.base import Probe, TokenConv, with_tokens
 from rilievo.networks.probes.dpt import DptProbe
-from rilievo.networks.probes.enlarge import Enlargement, enlarge, resize
+from rilievo.networks.probes.enlarge import enlarge, resize
 
 _DPT = (
     (r"conv_(\d+)", r"project.\1"),
@@ -97,17 +97,9 @@ class LinearProbe(Probe):
 
     last_scale = _SCALE
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        token_channels: int,
-        outputs: int,
-        *,
-        enlargement: Enlargement = "centres",
-        crop: bool = True,
-    ) -> None:
-        super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
-        self.answer = nn.Conv2d(sum(channels) + token_channels * len(channels), outputs, 1)
+    def build(self, hidden: int) -> None:
+        """Add one convolution."""
+        self.answer = nn.Conv2d(self.inputs, self.outputs, 1)
 
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
@@ -125,19 +117,10 @@ class BatchNormProbe(Probe):
 
     last_scale = _SCALE
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        token_channels: int,
-        outputs: int,
-        *,
-        enlargement: Enlargement = "centres",
-        crop: bool = True,
-    ) -> None:
-        super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
-        inputs = sum(channels) + token_channels * len(channels)
-        self.normalise = nn.BatchNorm2d(inputs)
-        self.answer = nn.Conv2d(inputs, outputs, 1)
+    def build(self, hidden: int) -> None:
+        """Add the normalisation and the convolution."""
+        self.normalise = nn.BatchNorm2d(self.inputs)
+        self.answer = nn.Conv2d(self.inputs, self.outputs, 1)
         nn.init.normal_(self.answer.weight, std=0.01)
         assert self.answer.bias is not None, "made with one"
         nn.init.zeros_(self.answer.bias)
@@ -156,23 +139,18 @@ class MultiscaleProbe(Probe):
     Each enlargement follows its 1×1 convolution, which is cheaper and equal.
     """
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        token_channels: int,
-        outputs: int,
-        *,
-        hidden: int = 512,
-        enlargement: Enlargement = "centres",
-        crop: bool = True,
-    ) -> None:
-        super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
-        self.project = nn.ModuleList(TokenConv(c, token_channels, hidden) for c in channels)
+    usual_hidden = 512
+
+    def build(self, hidden: int) -> None:
+        """Add the convolutions."""
+        self.project = nn.ModuleList(
+            TokenConv(c, self.token_channels, hidden) for c in self.channels
+        )
         self.middle = nn.ModuleList(
-            nn.Conv2d(inputs, hidden, 1) for inputs in (hidden * len(channels), hidden, hidden)
+            nn.Conv2d(inputs, hidden, 1) for inputs in (hidden * len(self.channels), hidden, hidden)
         )
         self.widen = nn.Conv2d(hidden, hidden, 1)
-        self.answer = nn.Conv2d(hidden, outputs, 1)
+        self.answer = nn.Conv2d(hidden, self.outputs, 1)
         self.to(memory_format=torch.channels_last)
 
     def decode(

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import OptionError, suggest
+from rilievo.networks.blueprint import VideoBlueprint
 from rilievo.networks.gluon import MobileNetV2
 from rilievo.networks.small import SMALL, TINY, SmallNet, Widths
-from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.decoder import DepthDecoder
 from rilievo.networks.video.encoders import PREFIX, RESNETS, Encoder, ResNetEncoder, TimmEncoder
 from rilievo.networks.video.lite import LiteDecoder, LiteEncoder

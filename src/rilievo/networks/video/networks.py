@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.geometry.transforms import scale_translation
 from rilievo.io.limits import printable
-from rilievo.networks.backbones.weights import read_state, seeded, why_not_fetched
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint, is_official
+from rilievo.networks.backbones.weights import fitting, read_state, seeded, why_not_fetched
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint, is_official
+from rilievo.networks.video.decoder import PoseNet, SharedPoseNet, make_pose_net, source_T_target
 from rilievo.networks.video.depth import DepthNet, make_decoder, scaled_disparity
 from rilievo.networks.video.encoders import ResNetEncoder, TimmEncoder
-from rilievo.networks.video.official import fitting, read_official
-from rilievo.networks.video.pose import PoseNet, SharedPoseNet, make_pose_net, source_T_target
+from rilievo.networks.video.official import read_official
 
 
 class VideoAnswer(NamedTuple):

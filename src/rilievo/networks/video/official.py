@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
-from rilievo.io.limits import check_regular, printable, reason, unreadable
-from rilievo.networks.backbones.weights import check_whole
-from rilievo.networks.video.blueprint import (
+from rilievo.io.limits import check_regular, reason, unreadable
+from rilievo.networks.backbones.weights import State, fitting
+from rilievo.networks.blueprint import (
     DEPTH,
     ENCODER,
     POSE,
@@ -28,9 +27,8 @@ from rilievo.networks.video.blueprint import (
     PoseKind,
     VideoBlueprint,
 )
-from rilievo.networks.video.decoder import DepthDecoder
+from rilievo.networks.video.decoder import DepthDecoder, PoseCNN, PoseDecoder
 from rilievo.networks.video.encoders import RESNETS, Depths, ResNetEncoder
-from rilievo.networks.video.pose import PoseCNN, PoseDecoder
 
 STEREO_UNIT = 5.4
 """Length of one unit of depth [m] if it was learned from KITTI's stereo camera."""
@@ -41,9 +39,6 @@ _HEADS = 10
 _SCALE_OF_WIDTH = {16: 0, 32: 1, 64: 2, 128: 3}
 _BLOCK = re.compile(r"encoder\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
 _HEAD = re.compile(r"decoder\.(\d{1,3})\.conv\.weight")
-_COUNTER = "num_batches_tracked"
-
-State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,33 +109,6 @@ def read_entries(path: Path) -> Mapping[str, Any]:
     if not isinstance(held, Mapping) or not all(isinstance(key, str) for key in held):
         raise ModelError(f"{path}: holds {type(held).__name__}, expected tensors by their names")
     return held
-
-
-def fitting(network: nn.Module, entries: Mapping[str, Any], path: Path, prefix: str = "") -> State:
-    """Select the tensors that fill a network from a file's entries; unused ones are left out.
-
-    ``prefix`` is that of the network's names in the file. Raises ``ModelError`` if one is missing,
-    of another shape, or no tensor of numbers.
-    """
-    found, missing, misshapen = {}, [], []
-    for key, wanted in network.state_dict().items():
-        each = entries.get(prefix + key)
-        # Files of the oldest versions of torch do not count batches.
-        if each is None and key.endswith(_COUNTER):
-            found[key] = torch.zeros((), dtype=torch.int64)
-        elif each is None:
-            missing.append(prefix + key)
-        elif not isinstance(each, Tensor) or each.layout is not torch.strided:
-            raise ModelError(f"{path}: '{prefix}{key}' is no tensor of numbers")
-        elif each.shape != wanted.shape:
-            shapes = f"{tuple(each.shape)} instead of {tuple(wanted.shape)}"
-            misshapen.append(f"{prefix}{key} {shapes}")
-        elif each.is_complex() or each.is_quantized or (each.dtype is torch.bool):
-            raise ModelError(f"{path}: '{prefix}{key}' is {each.dtype}, expected float32")
-        else:
-            found[key] = each.to(wanted.dtype)
-    check_whole(printable(path), missing, misshapen)
-    return found
 
 
 def _checked_entries(folder: Path) -> Mapping[str, Any]:

@@ -62,8 +62,8 @@ REASONS: Mapping[str, str] = {
 
 
 TOYS = {
-    "depth-cnn": "rilievo.networks.toy:DepthCNN",
-    "normal-cnn": "rilievo.networks.toy:NormalCNN",
+    "depth-cnn": "rilievo.networks.backbones.own:DepthCNN",
+    "normal-cnn": "rilievo.networks.backbones.own:NormalCNN",
 }
 """Small networks to start with, by their short names."""
 

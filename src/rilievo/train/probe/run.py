@@ -145,7 +145,7 @@ def train_probe(
         RilievoError: If an option, the data, the backbone or a checkpoint cannot be used.
     """
     with needing("training a probe", "train"):
-        from rilievo.models.probe import BACKBONE
+        from rilievo.models.trained import BACKBONE
         from rilievo.networks.backbones import weights_sha256
         from rilievo.networks.probed import make_chosen_backbone
         from rilievo.train.engine.checkpoint import save_weights

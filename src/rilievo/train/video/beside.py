@@ -10,7 +10,7 @@ from rilievo.datasets import open_dataset
 from rilievo.datasets.base import Dataset
 from rilievo.datasets.files import read_counts
 from rilievo.datasets.folder_layout import FILE_NAME
-from rilievo.datasets.kitti_calibration import image_from_laser, read_camera
+from rilievo.datasets.kitti import image_from_laser, read_camera
 from rilievo.datasets.kitti_raw import project_nearest, read_velodyne
 from rilievo.datasets.seven_scenes import register
 from rilievo.errors import RilievoError, needing

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 from PIL import Image
 
-from rilievo.datasets.intrinsics_file import pinhole_K, read_K
+from rilievo.datasets.stored import pinhole_K, read_K
 from rilievo.errors import InputError, MissingExtraError, needing
 from rilievo.io.json_record import parse_json, parse_yaml
 from rilievo.io.limits import printable, read_text, reason

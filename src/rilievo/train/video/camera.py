@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.datasets.stored import pinhole_K
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
 from rilievo.io.exif import assumed_camera

@@ -10,7 +10,7 @@ from rilievo.errors import OptionError
 from rilievo.losses.video_options import Scales as Scales
 from rilievo.losses.video_options import VideoLosses as VideoLosses
 from rilievo.models.runs import VIDEO_FORMAT
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.train.video.footage import SourceKind as SourceKind
 from rilievo.train.video.footage import VideoData as VideoData
 

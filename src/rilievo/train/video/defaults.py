@@ -8,7 +8,7 @@ from pathlib import Path
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError
 from rilievo.models.runs import is_video_run, read_video_run
-from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.train.differences import with_given
 from rilievo.train.video.config import VideoConfig, VideoData, VideoRunOptions
 from rilievo.train.video.presets import EMBEDDED_STARTS, preset_config

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.datasets.stored import pinhole_K
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.limits import printable

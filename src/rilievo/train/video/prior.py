@@ -22,7 +22,7 @@ from rilievo.geometry.tracks import grey, track_corners
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
 from rilievo.models import load_model
-from rilievo.networks.video.blueprint import VideoBlueprint
+from rilievo.networks.blueprint import VideoBlueprint
 from rilievo.networks.video.depth import depth_of
 from rilievo.train.video.kept import KeptFrames, PriorDepth
 

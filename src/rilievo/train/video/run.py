@@ -13,8 +13,8 @@ from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.json_record import to_json
 from rilievo.models.onnx import embedded_file
 from rilievo.models.runs import CONFIG, WEIGHTS
+from rilievo.networks.blueprint import PoseKind
 from rilievo.networks.small import SmallNet
-from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.depth import EMBEDDED, take_weights
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.train.differences import with_whole_paths

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.datasets.files import numbers_of, text_lines
-from rilievo.datasets.tum_sequence import read_trajectory
+from rilievo.datasets.tum import read_trajectory
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 

@@ -22,7 +22,7 @@ from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.moge import MogeModel
 from rilievo.models.catalogue.pictures import DepthProModel
 from rilievo.models.catalogue.table import find_entry
-from rilievo.models.hashes import sha256
+from rilievo.models.engines import sha256
 from rilievo.models.onnx import OnnxModel
 from rilievo.pages.document import asset as pages_asset
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Prediction

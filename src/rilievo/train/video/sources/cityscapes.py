@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.datasets.files import found_in, names_in
-from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.datasets.stored import pinhole_K
 from rilievo.errors import InputError, OptionError
 from rilievo.io.json_record import parse_json
 from rilievo.io.limits import printable, read_text, reason

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.datasets.files import found_in, names_in
-from rilievo.datasets.tum_sequence import camera_of
+from rilievo.datasets.tum import camera_of
 from rilievo.errors import InputError, MissingFileError
 from rilievo.io.frames import natural_order, open_video
 from rilievo.io.limits import as_typed, printable

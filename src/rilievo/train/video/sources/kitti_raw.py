@@ -6,8 +6,13 @@ Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", I
 from pathlib import Path
 
 from rilievo.datasets.files import found_in, names_in
-from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
-from rilievo.datasets.kitti_lists import CAMERAS, DRIVE_NAME
+from rilievo.datasets.kitti import (
+    CAMERA_FILE,
+    CAMERAS,
+    DRIVE_NAME,
+    camera_of_shape,
+    read_camera,
+)
 from rilievo.errors import InputError, OptionError
 from rilievo.io.limits import printable
 from rilievo.train.video.calibration import Calibration
