@@ -51,7 +51,9 @@ _MEANT = {
         f"{_ELSEWHERE.format(file='small-rendered')}"
     ),
     "rilievo/base": (
-        "It is more exact than the default on most cameras, and takes four times as long. "
+        "It has ResNet50 v2 as its encoder. On NYU's rooms, views of floors and KITTI's streets it "
+        "errs less than the default, on desks and in rendered rooms more, and it takes 2.5 times "
+        "as long. "
         f"{_ELSEWHERE.format(file='base')}"
     ),
 }
@@ -119,7 +121,7 @@ def _first(facts: FileFacts, milliseconds: float | None) -> str:
     return (
         f"Depth {facts.kind.replace('_', ' ')}, surface normals and a confidence of one "
         f"photograph. {_MEANT.get(facts.name, '')}\n\n"
-        f"{facts.parameters / 1e6:.2f} million parameters in {facts.precision}, "
+        f"{facts.parameters / 1e6:.2f} million parameters, {facts.precision}, "
         f"{facts.size_bytes / 1e6:.1f} MB ({facts.size_bytes} bytes), {facts.licence}.{time}\n"
         f"sha256 `{facts.sha256}`."
     )

@@ -16,13 +16,13 @@ from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
-from rilievo.models.card import INT8, RENDERED, TINY, embedded_cards, read_details
+from rilievo.models.card import BASE, INT8, RENDERED, TINY, embedded_cards, read_details
 from rilievo.models.onnx import OnnxModel
 from rilievo.types import DepthKind
 
 EMBEDDED = tuple(card.name for card in embedded_cards())
-MOST_BYTES = {DEFAULT_MODEL: 12e6, INT8: 4e6, TINY: 4e6, RENDERED: 6e6}
-MOST_PARAMETERS = {DEFAULT_MODEL: 5e6, INT8: 5e6, TINY: 1e6, RENDERED: 5e6}
+MOST_BYTES = {DEFAULT_MODEL: 12e6, INT8: 4e6, TINY: 4e6, RENDERED: 6e6, BASE: 12e6}
+MOST_PARAMETERS = {DEFAULT_MODEL: 5e6, INT8: 5e6, TINY: 1e6, RENDERED: 5e6, BASE: 12e6}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_each_file_says_what_the_table_says(embedded: Mapping[str, Model], name:
     assert (model.facts.name, model.facts.licence) == (name, card.licence)
     assert card.kind is model.facts.kind
     assert card.confidence
-    precision = {INT8: "int8", RENDERED: "fp16"}.get(name, "fp32")
+    precision = {INT8: "int8", RENDERED: "fp16", BASE: "int8 weights"}.get(name, "fp32")
     assert model.facts.precision == precision
     assert ("NYU" in model.metadata["rilievo.trained_on"]) == (name != RENDERED)
 

@@ -14,7 +14,7 @@ from default_scores import Row, Scores, read_scores
 from file_facts import FileFacts, read_facts
 from sureness import FrameSureness, calibration
 from write_default_card import overview, renewed
-from write_default_models import write_model
+from write_default_models import store_in_half, write_model
 
 from rilievo.errors import InputError
 from rilievo.models import MODELS
@@ -37,7 +37,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_becomes_the_file_of_its_model(tiny_run: Path, tmp_path: Path) -> None:
     whole, half = tmp_path / "whole.onnx", tmp_path / "half.onnx"
     write_model("tiny", tiny_run, whole)
-    write_model("tiny", tiny_run, half, half=True)
+    write_model("tiny", tiny_run, half, store_in_half)
     assert half.stat().st_size < 0.6 * whole.stat().st_size
     loaded = [OnnxModel(path, LoadOptions(device="cpu")) for path in (whole, half)]
     assert [model.facts.precision for model in loaded] == ["fp32", "fp16"]
