@@ -121,7 +121,7 @@ def _first(facts: FileFacts, milliseconds: float | None) -> str:
     return (
         f"Depth {facts.kind.replace('_', ' ')}, surface normals and a confidence of one "
         f"photograph. {_MEANT.get(facts.name, '')}\n\n"
-        f"{facts.parameters / 1e6:.2f} million parameters, {facts.precision}, "
+        f"{facts.parameters / 1e6:.2f} million parameters in {facts.precision}, "
         f"{facts.size_bytes / 1e6:.1f} MB ({facts.size_bytes} bytes), {facts.licence}.{time}\n"
         f"sha256 `{facts.sha256}`."
     )
