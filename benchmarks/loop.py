@@ -76,8 +76,8 @@ def _to(name: str) -> str:
 
 def _main(photo: Path, rounds: int) -> dict[str, list[float]]:
     import rilievo
-    from rilievo.models.finders import DEFAULT_MODEL
     from rilievo.models import last_model
+    from rilievo.models.finders import DEFAULT_MODEL
 
     network: list[float] = []
     with last_model(DEFAULT_MODEL) as model:
@@ -111,9 +111,9 @@ def _to_file(path: Path, rounds: int, name: str) -> list[float]:
     from rilievo.io.outputs import save
     from rilievo.io.photo import read_photo
     from rilievo.io.writing import SaveOptions
+    from rilievo.models import last_model
     from rilievo.models.base import Inference
     from rilievo.models.finders import DEFAULT_MODEL
-    from rilievo.models import last_model
     from rilievo.predicting.run import refined
 
     with last_model(DEFAULT_MODEL) as loaded:

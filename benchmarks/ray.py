@@ -16,10 +16,10 @@ from benchmarks.measure import answer_of, in_turns, spread
 from benchmarks.photographs import SIDE, make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
-from rilievo.batch.work import BatchOptions
 from rilievo.batch.processes import spread_out
 from rilievo.batch.run import PredictWork
 from rilievo.batch.staging import list_jobs
+from rilievo.batch.work import BatchOptions
 from rilievo.predicting.options import PredictOptions
 
 LEAST_SHARE = 0.85

@@ -14,7 +14,7 @@ from clips import write_clip
 from predictions import prediction
 from rilievo.io.outputs import OUTPUTS, save
 from rilievo.models import MODELS
-from rilievo.models.separate import file_of
+from rilievo.models.card import file_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for pattern in ("*.md", "docs/**/*.md") for path in sorted(ROOT.glob(pattern))]

@@ -31,8 +31,15 @@ from rilievo.errors import InputError, ModelError
 from rilievo.io.limits import check_regular, printable
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
-from rilievo.models.engines import ONNX_ENGINES, Arrays, LoadOptions, Session, checked, open_session
-from rilievo.models.hashes import sha256
+from rilievo.models.engines import (
+    ONNX_ENGINES,
+    Arrays,
+    LoadOptions,
+    Session,
+    checked,
+    open_session,
+    sha256,
+)
 from rilievo.models.preparation import Preparation, Rule, Sizing, read_preparation
 from rilievo.models.prepared import PreparedModel
 from rilievo.types import DepthKind, Setting
