@@ -65,7 +65,7 @@ def test_a_file_that_cannot_be_read_is_one_line(
     (folders[0] / "lost.onnx").touch()
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(ModelError, match=r"lost\.onnx: cannot be read: Permission denied"):
-        separate.load(CARD, LoadOptions())
+        card.load_separate(CARD, LoadOptions())
 
 
 def test_it_has_no_revisions() -> None:
