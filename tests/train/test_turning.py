@@ -95,6 +95,15 @@ def test_turning_back_gives_the_frame_again() -> None:
     np.testing.assert_allclose(again.normals, frame.normals, atol=2)
 
 
+def test_a_normal_that_was_rounded_up_does_not_wrap_around() -> None:
+    stored = np.array([7.0, 127.0, -9.0])  # of length 127.51
+    axis = np.cross(stored, [0, 1, 0])
+    R = rotation_from_axis_angle(axis / np.linalg.norm(axis) * np.arccos(127 / 127.5108))
+    normals = np.tile(stored.astype(np.int8)[:, None, None], (1, 192, 256))
+    seen = seen_by(replace(plane(), normals=normals), R, CAMERA, (64, 64))
+    np.testing.assert_array_equal(seen.normals[:, 0, 0], [0, 127, 0])
+
+
 @pytest.mark.parametrize("kind", [DepthKind.UP_TO_SCALE, DepthKind.AFFINE_INVERSE])
 def test_a_frame_without_a_camera_only_rolls(kind: DepthKind) -> None:
     frame = replace(plane(), camera=(np.nan, np.nan, 127.5, 95.5), kind=kind)

@@ -1,4 +1,4 @@
-"""The protocol of work in other processes.
+"""Options of work in other processes or on other machines, and its protocol.
 
 ``Work`` is a record that is sent to another process. It is opened there once, which loads the
 model and returns a function that runs tasks of a few inputs, with a ``Report`` for each. The code

@@ -1,4 +1,4 @@
-"""Depth errors of one image, and errors in space; maps are in metres.
+"""Depth errors of one image, errors in space, and the order of points; maps are in metres.
 
 The formulas use p for predicted and t for true depth at the valid pixels, and e = ln p - ln t. A
 prediction that is not metric goes through ``rilievo.alignment`` first; crops, caps and clipping

@@ -1,4 +1,4 @@
-"""A prediction and its ground truth, with the quantities that metrics of one image share.
+"""A prediction and its ground truth: quantities that metrics share, and sparsification curves.
 
 Quantities are computed on demand and cached, only for valid pixels, flattened and in float64; a
 pair is used for one image and then discarded. The classes have no slots, because cached properties

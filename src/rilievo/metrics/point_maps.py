@@ -1,7 +1,8 @@
-"""Errors of predicted points, whose directions are the model's own, and of its field of view.
+"""Errors of points with the model's own directions, of its field of view, and between two frames.
 
 Points of the whole image come here after a fit; the points of an object are fitted by themselves,
-which judges its shape alone (Wang et al. 2025, MoGe: "local points").
+which judges its shape alone (Wang et al. 2025, MoGe: "local points"). Two frames agree where the
+surface of one, seen from the other, has that one's depth (Chen et al. 2025, Video Depth Anything).
 """
 
 from collections.abc import Callable, Mapping

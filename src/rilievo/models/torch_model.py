@@ -1,4 +1,4 @@
-"""Base classes of models in torch: a network with its normalisation as one module, and running it.
+"""Models in torch: a network with its normalisation as one module, run on photographs.
 
 ``Network`` is complete for export: everything from the photograph at the network's size to the
 output is in its graph, so that an ONNX file of it (``rilievo.models.onnx``) needs nothing else.

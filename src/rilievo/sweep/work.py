@@ -1,4 +1,4 @@
-"""Runs the cells of a sweep one after the other: features, training, scores."""
+"""Runs the cells of a sweep: features, which other processes may compute, training, scores."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -103,13 +103,15 @@ def seen_by(
     if frame.kind.is_depth:
         log_depth -= np.log(w)
     normals = frame.normals.reshape(3, -1).take(pick.ravel(), axis=1).astype(np.float32)
+    # Stored normals are up to 0.8 longer than 127, which turned onto an axis would wrap around.
+    turned_normals = np.rint(R.astype(np.float32) @ normals).clip(-127, 127)
     is_known = np.isfinite(frame.camera[0])
     return Frame(
         image=_warped(frame.image, H, density=own[0] / camera[0], shape=shape),
         log_depth=log_depth,
         valid=frame.valid.take(pick) & inside,
         sky=frame.sky.take(pick) & inside,
-        normals=np.rint(R.astype(np.float32) @ normals).astype(np.int8).reshape(3, *shape),
+        normals=turned_normals.astype(np.int8).reshape(3, *shape),
         normals_valid=frame.normals_valid.take(pick) & inside,
         camera=camera if is_known else (np.nan, np.nan, *camera[2:]),
         kind=frame.kind,

@@ -1,4 +1,4 @@
-"""Published graphs with one normalised picture as input; inverse depth of MiDaS and its like.
+"""Published graphs with one normalised picture as input: MiDaS, Depth Anything 2 and 3, Depth Pro.
 
 Photographs are resized bicubically. Depth Anything V2 (Yang et al. 2024) takes ``pixel_values``
 (n, 3, h, w), the shorter side 518 pixels and both multiples of 14. MiDaS 2.1 small (Ranftl et al.
