@@ -5,6 +5,7 @@ A model in torch that ONNX Runtime or OpenVINO runs is written once as an ONNX f
 that determines the file: the SHA-256 of the checkpoint's files, the kind of depth, the precision,
 and the versions of the packages that made it; all of these are known without importing the
 packages. The hash is that of the file's content, so that damage is noticed.
+Models of the catalogue in 8 bits are kept here in the same way.
 
 On two cores of an AMD EPYC, Depth Anything V2 small takes 590 ms a photograph in torch and 316 ms
 in ONNX Runtime (272 ms in OpenVINO), and a process that loads torch and transformers for a single
