@@ -51,9 +51,9 @@ _MEANT = {
         f"{_ELSEWHERE.format(file='small-rendered')}"
     ),
     "rilievo/base": (
-        "It has ResNet50 v2 as its encoder. On NYU's rooms, views of floors and KITTI's streets it "
-        "errs less than the default, on desks and in rendered rooms more, and it takes 2.5 times "
-        "as long. "
+        "It has ResNet50 v2 as its encoder. On NYU's test frames, views of floors and KITTI's "
+        "streets it errs less than the default, on a desk, in a kitchen and in rendered scenes "
+        "more, and it takes 2.5 times as long. "
         f"{_ELSEWHERE.format(file='base')}"
     ),
 }

@@ -59,5 +59,5 @@ def _parameters(model: onnx.ModelProto) -> int:
     return sum(
         int(onnx.numpy_helper.to_array(tensor).size)
         for tensor in model.graph.initializer
-        if tensor.data_type in counted and not re.search("_(scale|zero_point)$", tensor.name)
+        if tensor.data_type in counted and not re.search("(_scale|_zero_point|/step)$", tensor.name)
     )

@@ -260,7 +260,7 @@ def test_a_file_of_no_hash_is_none_that_was_written(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("function", ["torch.onnx.export", "rilievo.models.onnx.sum_of"])
+@pytest.mark.parametrize("function", ["torch.onnx.export", "rilievo.models.onnx.sha256"])
 def test_a_full_disk_says_nothing_of_the_network(
     checkpoint: Checkpoints, cache: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:

@@ -85,6 +85,15 @@ def test_no_window_of_a_turned_camera_looks_out_of_the_frame() -> None:
     assert not any(tightest), "no larger field of view fits"
 
 
+def test_a_telephoto_lens_turns_less() -> None:
+    narrow = replace(plane(), camera=(4000.0, 4000.0, *CAMERA[2:]))
+    random = np.random.default_rng(4)
+    for _ in range(200):
+        seen = turned(narrow, (96, 128), random)
+        assert seen.camera[0] > 0
+        assert seen.valid.all()
+
+
 def test_turning_back_gives_the_frame_again() -> None:
     frame, R = plane(), rotation_from_axis_angle(np.array([0.05, -0.08, 0.3]))
     wide = (150.0, 150.0, 200.0, 160.0)

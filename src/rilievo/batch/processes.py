@@ -232,7 +232,10 @@ def spread_out(
 
 
 def _here(work: Work[Item], items: Iterable[Item]) -> Iterator[Report]:
-    """Process the only input in this process: another would take a second to start."""
+    """Process the only input in this process: another would take a second to start.
+
+    An input that kills its process ends the caller too.
+    """
     do = open_work(work, VERSION)
     for item in items:
         report = do((item,), again=False)

@@ -32,7 +32,11 @@ def turned(frame: Frame, shape: tuple[int, int], random: np.random.Generator) ->
     """
     angles = _DEVIATIONS * np.clip(random.standard_normal(3), -_LARGEST, _LARGEST)
     scale, *shift = (float(each) for each in random.uniform((0.85, -0.5, -0.5), (1.0, 0.5, 0.5)))
-    if not (np.isfinite(frame.camera).all() and frame.kind.is_depth):
+    if np.isfinite(frame.camera).all() and frame.kind.is_depth:
+        # A telephoto lens turned further would no longer see the middle of its image.
+        most = np.arctan(np.array(frame.image.shape[:2]) / 2 / frame.camera[1::-1]) / 2
+        angles[:2] = np.clip(angles[:2], -most, most)
+    else:
         angles[:2] = 0
     R = rotation_from_axis_angle(angles)
     return seen_by(
