@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"
+Facts = TypeVar("Facts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +124,6 @@ class VideoRunFacts:
 def is_video_run(folder: Path) -> bool:
     """Whether a folder is that of a run on video."""
     return is_run(folder, VIDEO_FORMAT)
-
-
-Facts = TypeVar("Facts", RunFacts, VideoRunFacts)
 
 
 def read_video_run(folder: Path) -> VideoRunFacts:
