@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"
-Facts = TypeVar("Facts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +36,17 @@ class RunFacts:
     format: str = ""
     blueprint: Blueprint
     backbone_rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRunFacts:
+    """Facts in a run's ``config.json`` that a model needs."""
+
+    format: str = ""
+    blueprint: VideoBlueprint
+
+
+Facts = TypeVar("Facts", RunFacts, VideoRunFacts)
 
 
 def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
@@ -111,14 +121,6 @@ class VideoSettings:
     """Whether to average depth with that of the mirrored photograph, each used alone at the border
     where it is better (Godard et al. 2017); takes twice the time.
     """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoRunFacts:
-    """Facts in a run's ``config.json`` that a model needs."""
-
-    format: str = ""
-    blueprint: VideoBlueprint
 
 
 def is_video_run(folder: Path) -> bool:
