@@ -172,8 +172,9 @@ def test_a_file_that_answers_differently_is_not_kept(
 def test_weights_that_changed_on_the_way_are_noticed(
     checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write = onnx_file.write_traced
+
     def spoiled(network: torch.nn.Module, *given: object, **options: object) -> None:
-        write = onnx_file.write_traced
         kept = {name: value.clone() for name, value in network.state_dict().items()}
         with torch.no_grad():
             network.load_state_dict({name: value * 1.01 for name, value in kept.items()})
