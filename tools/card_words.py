@@ -53,7 +53,7 @@ _MEANT = {
     "rilievo/base": (
         "It has ResNet50 v2 as its encoder. On NYU's test frames, views of floors and KITTI's "
         "streets it errs less than the default, on a desk, in a kitchen and in rendered scenes "
-        "more, and it takes 2.5 times as long. "
+        "more, and it takes 2.6 times as long. "
         f"{_ELSEWHERE.format(file='base')}"
     ),
 }

@@ -117,7 +117,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
         ),
         _card(
             BASE,
-            "better than the default on NYU's test frames, floors and streets; 2.5 times as slow",
+            "better than the default on NYU's test frames, floors and streets; 2.6 times as slow",
             megabytes=11.0,
             speed="medium: some forty milliseconds",
             loader=SEPARATE,
