@@ -36,6 +36,7 @@ class Clip:
     codec: str = "libx264"
     key_every: int | None = None
     options: dict[str, str] | None = None
+    title: str = ""
 
 
 def numbered(count: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
@@ -60,6 +61,7 @@ def write_clip(path: Path, clip: Clip | None = None) -> Path:
     pictures = clip.pictures or numbered(30)
     ticks = range(len(pictures)) if clip.ticks is None else clip.ticks
     with av.open(str(path), "w", options=clip.options or {}) as container:
+        container.metadata["title"] = clip.title
         stream = container.add_stream(clip.codec, rate=clip.rate)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuv420p"

@@ -118,7 +118,7 @@ def test_names_with_control_characters_stay_on_one_line(tmp_path: Path) -> None:
             with pytest.raises(InputError) as caught:
                 read_photo(source)
             assert str(caught.value).isprintable()
-    with pytest.raises(InputError, match=r"cannot be reached \(embedded null byte\)"):
+    with pytest.raises(InputError, match=r"cannot be reached \(.*embedded null "):
         read_photo("a\0b.jpg")
 
 

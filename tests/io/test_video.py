@@ -37,6 +37,14 @@ def test_every_frame_comes_once_and_in_order(tmp_path: Path, suffix: str) -> Non
     assert abs(reader.rate - 30) < 0.1
 
 
+def test_a_title_in_another_encoding_is_no_obstacle(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mkv", Clip(title="a walk at dawn"))
+    data = path.read_bytes()
+    assert b"a walk at dawn" in data
+    path.write_bytes(data.replace(b"a walk at dawn", b"alba, caff\xe8 nero"[:14]))
+    assert len(list(VideoReader(path))) == 30
+
+
 def test_a_reader_can_be_gone_through_again(tmp_path: Path) -> None:
     reader = VideoReader(write_clip(tmp_path / "clip.mp4"))
     first = [frame.photo.pixels for frame in reader]

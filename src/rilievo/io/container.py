@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -34,6 +35,11 @@ _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,ogg,asf,mxf,nut,yuv4mpegpipe"
 )
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+
+# Titles and comments may be in any encoding; PyAV 19 reads them so by itself.
+_TEXT: dict[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
 
 _UHD = 3840 * 2160
 _MOST_GROWTH = 16
@@ -64,9 +70,7 @@ def opened(path: Path) -> Generator[InputContainer, None, None]:
     check_regular(path)
     try:
         # The prefix "file:" keeps FFmpeg from taking a name such as "tcp:..." for an address.
-        container = av.open(
-            f"file:{path.absolute()}", options=dict(_OPTIONS), metadata_errors="replace"
-        )
+        container = av.open(f"file:{path.absolute()}", options=dict(_OPTIONS), **_TEXT)
     except (FFmpegError, UnicodeError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or reason(error)
         raise InputError(
