@@ -21,9 +21,11 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
+from rilievo.io.jpeg_scans import check_scans
 from rilievo.io.limits import MAX_BYTES, check_size, reason
 from rilievo.io.signatures import (
     HEAD_BYTES,
+    JPEG,
     RAW,
     RAW_SUFFIXES,
     TIFF,
@@ -131,6 +133,10 @@ def _opened(
         image = decoder(file)
     width, height = image.size
     check_size(name, (height, width), max_pixels=max_pixels)
+    if kind is JPEG:
+        place = file.tell()
+        check_scans(file, name)
+        file.seek(place)
     return image
 
 
