@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ def _parse_alone(*args: Any, **options: Any) -> Any:
 
 
 _import_hook._JaxtypingLoader.source_to_code = _parse_alone
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    """Import rilievo before any test imports its dependencies: it turns their telemetry off.
+
+    Last, after the hook that has jaxtyping check the modules that are imported from now on.
+    """
+    import_module("rilievo")
+
 
 _COMPUTES = re.compile(
     r"^ *(?:import|from) (?:torch|onnxruntime|openvino)\b|\bload_model\(|\.predict\(", re.MULTILINE

@@ -32,6 +32,7 @@ from rilievo.models.conversion.compression import set_metadata
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel
 from rilievo.networks.small import MULTIPLE, double
+from rilievo.telemetry import import_onnxruntime
 from rilievo.train.frames import Frame, Shard, read_shard
 from rilievo.train.nyu_frames import held_out_frames
 
@@ -169,8 +170,7 @@ def fit_logistic(
 
 def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampled]:
     """Run the network on the frames, and sample pixels with known depth."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
     if tuple(each.name for each in session.get_outputs()) != _OUTPUTS or not area:
         raise InputError(f"{printable(source)}: no embedded network, with {', '.join(_OUTPUTS)}")

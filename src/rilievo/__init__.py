@@ -3,7 +3,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from rilievo.telemetry import switch_off as _switch_off_telemetry
 from rilievo.version import VERSION as __version__
+
+# Before any dependency is imported, which is when some of them read it.
+_switch_off_telemetry()
 
 if TYPE_CHECKING:
     from rilievo.alignment import align as align

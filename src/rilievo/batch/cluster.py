@@ -37,10 +37,8 @@ from rilievo.version import VERSION
 PATIENCE = 10.0
 """Timeout for the first connection to a cluster [s]."""
 
-# Ray reads these at import. Without them it sends usage statistics, and prints progress, warnings
-# and hints between our own lines.
+# Ray reads these at import. Without them it prints progress, warnings and hints between our lines.
 _QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from rilievo.errors import ModelError, OptionError, suggest
+from rilievo.telemetry import import_onnxruntime
 from rilievo.types import Setting
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
@@ -130,7 +131,7 @@ def shrinking() -> Iterator[None]:
 
 
 def _onnxruntime(path: Path, options: LoadOptions) -> Session:
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     session = inference_session(path, options.device, options.threads)
     metadata = session.get_modelmeta().custom_metadata_map
@@ -238,7 +239,7 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
 
 def has_cuda() -> bool:
     """Whether this ONNX Runtime can run on NVIDIA's GPUs."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     return _PROVIDERS["cuda"][0] in onnxruntime.get_available_providers()
 
@@ -251,7 +252,7 @@ def device_of(provider: str, asked: str) -> str:
 
 def inference_session(path: Path, device: str, threads: int | None) -> Any:
     """Open a file with ONNX Runtime."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     chosen = providers(device, onnxruntime.get_available_providers())
     options = onnxruntime.SessionOptions()

@@ -7,12 +7,13 @@ from typing import Any
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError
 from rilievo.models.engines import Arrays, LoadOptions, Session, cache_directory, first_line
+from rilievo.telemetry import import_openvino
 
 
 def open_openvino(path: Path, options: LoadOptions) -> Session:
     """Open one file with OpenVINO."""
     try:
-        import openvino
+        openvino = import_openvino()
     except ModuleNotFoundError as error:
         raise MissingExtraError("the engine openvino", "fast") from error
     if options.device not in ("auto", "cpu"):

@@ -13,6 +13,7 @@ from rilievo.errors import MissingExtraError, ModelError, RilievoError
 from rilievo.io.photo import read_photo
 from rilievo.models.engines import INPUT, first_line
 from rilievo.models.preparation import Preparation
+from rilievo.telemetry import import_onnxruntime
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -150,6 +151,7 @@ def _check_quantised(source: Path, target: Path) -> None:
 def _quantising(source: Path) -> Iterator[Any]:
     """Yield ONNX Runtime's quantiser; its advice stays off the terminal, its errors are a line."""
     _onnx()
+    import_onnxruntime()
     from onnxruntime import quantization
 
     handler, root = logging.NullHandler(), logging.getLogger()

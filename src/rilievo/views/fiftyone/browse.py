@@ -33,12 +33,10 @@ def connected() -> ModuleType:
     """Import ``fiftyone`` with a database that responds.
 
     A database named by ``FIFTYONE_DATABASE_URI`` is used; otherwise FiftyOne's own is started, or
-    joined if it runs. FiftyOne's usage reports are turned off, unless ``FIFTYONE_DO_NOT_TRACK``
-    says otherwise.
+    joined if it runs.
     """
     if find_spec("fiftyone") is None:
         raise MissingExtraError("a view in FiftyOne", "view")
-    os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")
     fiftyone = import_module("fiftyone")
     from fiftyone.core.config import FiftyOneConfigError
     from fiftyone.core.service import ServiceException
