@@ -13,7 +13,7 @@ from typing import IO
 
 _PATIENCE = 90.0
 # Without PyAV, as in the container of Dockerfile.
-_PROGRAM = "import sys; sys.modules['av'] = None; from rilievo.cli import run; sys.exit(run())"
+_PROGRAM = "import sys; sys.modules['av'] = None; {}; from rilievo.cli import run; sys.exit(run())"
 
 
 @dataclass
@@ -43,9 +43,11 @@ class ServeProcess:
 
 
 @contextmanager
-def serve_process(temporary: Path, *options: str, app: bool = False) -> Iterator[ServeProcess]:
-    """Serve the tiny model until the block ends."""
-    start = ("-m", "rilievo", "app") if app else ("-c", _PROGRAM, "serve")
+def serve_process(
+    temporary: Path, *options: str, app: bool = False, changed: str = "pass"
+) -> Iterator[ServeProcess]:
+    """Serve the tiny model until the block ends, perhaps after a ``changed`` line of Python."""
+    start = ("-m", "rilievo", "app") if app else ("-c", _PROGRAM.format(changed), "serve")
     command = [sys.executable, *start, "--port", "0", "-m", "rilievo/tiny"]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     with subprocess.Popen(

@@ -2,7 +2,10 @@
 
 import errno
 import logging
+import signal
 import socket
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +20,6 @@ if TYPE_CHECKING:
     from rilievo.serve.routes import Extension
     from rilievo.serve.service import Service
 
-_GRACE = 7
-"""Seconds that requests have to end when the server is stopped; containers are killed after 10."""
 _BACKLOG = 512
 _MOST_CONNECTIONS = 1000
 
@@ -29,6 +30,28 @@ def serve(
     extend: "Callable[[Service, Path], Extension] | None" = None,
 ) -> None:
     """Serve until stopped."""
+    with _ended_by_sigterm():
+        _serve(options, ready, extend)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process with exit code 0, also before uvicorn listens to it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _serve(
+    options: ServeOptions,
+    ready: Callable[[str], None],
+    extend: "Callable[[Service, Path], Extension] | None",
+) -> None:
     with needing("the server", "serve" if extend is None else "app"):
         import prometheus_client  # noqa: F401
         import pydantic  # noqa: F401
@@ -40,6 +63,7 @@ def serve(
         from rilievo.serve.folders import own_folder
         from rilievo.serve.guard import ImpatientProtocol
         from rilievo.serve.service import share_arenas
+        from rilievo.serve.stopping import GRACE, StoppableServer
 
     share_arenas()
     _keep_quiet()
@@ -59,10 +83,10 @@ def serve(
             root_path=options.root_path,
             backlog=_BACKLOG,
             limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=_GRACE,
+            timeout_graceful_shutdown=GRACE,
         )
         ready(_address(options, listener.getsockname()[1]))
-        uvicorn.Server(config).run(sockets=[listener])
+        StoppableServer(config, folder).run(sockets=[listener])
 
 
 def _keep_quiet() -> None:

@@ -1,0 +1,69 @@
+"""The end of the server: within seconds of a signal, whatever its threads and children do.
+
+A thread cannot be stopped, and one that is in a decoder or a network may take minutes. Requests
+have a few seconds to end; then what is left is abandoned, without a file left behind.
+"""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+GRACE = 5
+"""Seconds that requests have to end when the server is stopped; containers are killed after 10."""
+_LAST = 6.5
+"""Seconds after which the process ends by force."""
+_REMOVING_SECONDS = 1.0
+_STOPPED = 128 + signal.SIGINT
+
+
+class StoppableServer(uvicorn.Server):
+    """uvicorn's server, which ends a few seconds after SIGTERM or Ctrl-C in any case.
+
+    SIGTERM is how a service is stopped, so the exit code is 0 then.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, folder: Path, abandon: Callable[[], None] = lambda: None
+    ) -> None:
+        """Prepare the server.
+
+        Args:
+            config: uvicorn's settings.
+            folder: Folder with all files of the server.
+            abandon: Function that ends what other processes do for the server.
+        """
+        super().__init__(config)
+        self._folder, self._abandon = folder, abandon
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, politely at first."""
+        is_first = not self.should_exit
+        if sig == signal.SIGINT:
+            super().handle_exit(sig, frame)  # which raises KeyboardInterrupt in the end
+        self.should_exit = True
+        if is_first:
+            code = _STOPPED if sig == signal.SIGINT else 0
+            timer = threading.Timer(_LAST, self._end, (code,))
+            timer.daemon = True
+            timer.start()
+
+    def _end(self, code: int) -> None:
+        try:
+            self._abandon()
+            _remove(self._folder)
+        finally:
+            os._exit(code)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which threads may still be writing."""
+    end = time.monotonic() + _REMOVING_SECONDS
+    while folder.exists() and time.monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
