@@ -167,6 +167,19 @@ def test_a_run_that_ends_between_two_files_leaves_what_the_next_one_finishes(
     assert not memory.find("/out/deep/.b.json.pending")
 
 
+def test_damage_of_the_same_size_there_is_found_by_hashes(
+    memory: Any, make_network: MakeNetwork
+) -> None:
+    network = make_network()
+    done = do("memory://out", network).done
+    whole = memory.cat_file("/out/deep/b.depth.png")
+    memory.pipe_file("/out/deep/b.depth.png", bytes(len(whole)))
+    assert do("memory://out", network).finished_before == done, "sizes alone are asked there"
+    again = do("memory://out", network, resume="hash")
+    assert (again.done, again.finished_before) == (1, done - 1)
+    assert memory.cat_file("/out/deep/b.depth.png") == whole
+
+
 def test_a_place_that_fails_is_asked_again_and_then_given_up_in_one_line(
     memory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,3 +115,18 @@ def test_a_photograph_may_come_on_standard_input(
     assert "holds nothing" in capsys.readouterr().err
     assert piped(b"no picture at all") == 1
     assert "stdin.jpg" in capsys.readouterr().err
+
+
+def test_resume_may_have_a_word(photo: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = photo.parent / "out"
+    command = ["predict", str(photo), "-m", "rilievo/tiny", "--save", "ply", "-o", str(out)]
+    assert main(command) == 0
+    content = (out / "photo.ply").read_bytes()
+    middle = len(content) // 2
+    (out / "photo.ply").write_bytes(content[:middle] + b"!" + content[middle + 1 :])
+    for word, said in (("--resume", "finished before"), ("--resume=hash", "made anew")):
+        assert main([*command, word]) == 0
+        assert said in capfd.readouterr().err
+    assert (out / "photo.ply").read_bytes() == content
+    assert main([*command, "--resume=sizes"]) == 2
+    assert "--resume is alone or hash, got 'sizes'" in capfd.readouterr().err

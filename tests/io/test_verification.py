@@ -10,7 +10,7 @@ import pytest
 from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import InputError
-from rilievo.io.checksums import CHECKSUMS, append_sum, write_checksums
+from rilievo.io.checksums import CHECKSUMS, Look, append_sum, first_fault, sum_of, write_checksums
 from rilievo.io.outputs import OUTPUTS, save
 from rilievo.io.verification import verify
 
@@ -121,3 +121,15 @@ def test_where_nothing_was_written_down_it_says_so(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError):
             verify(path)
+
+
+def test_a_file_that_rightly_ends_in_zeros_is_whole(tmp_path: Path) -> None:
+    content = b"head" + bytes(9000)
+    (tmp_path / "a.npy").write_bytes(content)
+    sums = {"a.npy": sum_of(tmp_path / "a.npy")}
+    for look in Look:
+        assert first_fault(tmp_path, sums, look) is None
+    (tmp_path / "a.npy").write_bytes(b"Head" + bytes(9000))
+    assert first_fault(tmp_path, sums, Look.SIZES) is None
+    assert first_fault(tmp_path, sums, Look.ENDS) is not None
+    assert "sha256" in (first_fault(tmp_path, sums, Look.HASHES) or "")

@@ -1,4 +1,4 @@
-"""``--resume`` believes sizes, not names: what a power cut leaves is made anew."""
+"""``--resume`` believes sizes and ends, not names: what a power cut leaves is made anew."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +66,55 @@ def test_a_file_without_its_size_is_made_anew(
     assert contents(out) == whole
     if anew:
         assert any(str(path) in note and "anew" in note for note in again.notes)
+
+
+def damaged(content: bytes, zeros: str) -> bytes:
+    """The content with zeros in one place, of the same length."""
+    third = len(content) // 3
+    if zeros == "middle":
+        return content[:third] + bytes(third) + content[2 * third :]
+    if zeros == "begin":
+        return bytes(max(third, 4096)) + content[max(third, 4096) :]
+    return bytes(len(content)) if zeros == "all" else content[:-third] + bytes(third)
+
+
+@pytest.mark.parametrize("zeros", ["all", "begin", "end"])
+@pytest.mark.parametrize("name", ["1.npz", "1.depth16.png", "1.ply"])
+def test_zeros_of_the_right_length_are_made_anew(
+    tmp_path: Path, make_network: MakeNetwork, photos: Path, name: str, zeros: str
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    run(network, photos, out, save="npz,png16,ply")
+    whole = contents(out)
+    (out / name).write_bytes(damaged(whole[name], zeros))
+    again = run(network, photos, out, save="npz,png16,ply")
+    assert (again.done, again.finished_before, again.failed) == (1, 2, 0)
+    assert contents(out) == whole
+    assert any(name in note and "zeros" in note for note in again.notes)
+
+
+def test_zeros_in_the_middle_are_found_by_hashes(
+    tmp_path: Path, make_network: MakeNetwork, photos: Path
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    run(network, photos, out, save="npz,ply")
+    whole = contents(out)
+    (out / "1.npz").write_bytes(damaged(whole["1.npz"], "middle"))
+    assert run(network, photos, out, save="npz,ply", resume=True).finished_before == 3
+    again = run(network, photos, out, save="npz,ply", resume="hash")
+    assert (again.done, again.finished_before) == (1, 2)
+    assert contents(out) == whole
+
+
+def test_a_damaged_file_is_not_listed_when_another_format_is_added(
+    tmp_path: Path, make_network: MakeNetwork, photos: Path
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    run(network, photos, out, save="npz")
+    whole = contents(out)
+    (out / "1.npz").write_bytes(bytes(len(whole["1.npz"])))
+    assert run(network, photos, out, save="ply").failed == 0
+    assert contents(out)["1.npz"] == whole["1.npz"]
 
 
 @pytest.mark.parametrize("option", ["resume", "overwrite"])

@@ -247,6 +247,8 @@ def test_the_camera_comes_from_the_user_or_is_assumed(
         ({"tile": 8}, "64"),
         ({"batch_size": 0}, "1 or more"),
         ({"resume": True, "overwrite": True}, "do not go together"),
+        ({"resume": "hash", "overwrite": True}, "do not go together"),
+        ({"resume": "sizes"}, "'hash'"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_in_one_line(

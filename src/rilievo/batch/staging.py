@@ -17,7 +17,7 @@ from pathlib import Path
 from rilievo.batch.addresses import Remote, address_of, local_path, remote, walk
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.atomic import make_folder
-from rilievo.io.checksums import is_torn
+from rilievo.io.checksums import Look, is_torn
 from rilievo.io.facts import FORMAT
 from rilievo.io.limits import printable
 from rilievo.io.output_table import OUTPUTS
@@ -204,6 +204,13 @@ class StagedResults(Results):
 
     stage: Stage = field(default_factory=Stage)
 
+    @property
+    def look(self) -> Look:
+        """Depth of comparisons: of files at addresses, only the size is here unless fetched."""
+        if self.options.resume == "hash":
+            return Look.HASHES
+        return Look.ENDS if address_of(self.options.output) is None else Look.SIZES
+
     def is_finished(self, job: Job) -> bool:
         """Whether the job is finished, as for paths on disk; downloads its photograph if not."""
         source, target = self.stage.source(job), self.stage.target(job)
@@ -215,7 +222,7 @@ class StagedResults(Results):
                     "--output, and copy them"
                 )
             make_folder(job.target.parent)
-            _mirror(target, job.target, self.formats)
+            _mirror(target, job.target, self.formats, fetches=self.look is Look.HASHES)
         if source is not None:
             # An empty file of the right size and time is enough to see whether work is needed.
             size, modified = source.size_and_time()
@@ -233,20 +240,21 @@ class StagedResults(Results):
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
         """Write the results and upload them; for a target on disk, return their placement."""
+        formats = self._with_broken(job)
         placement = Results.write(self, job, photo, inference)
         target = self.stage.target(job)
         if target is None or placement is None:
             return placement
         place_one(placement)
-        _bring(job.target, target, self.formats)
+        _bring(job.target, target, formats)
         return None
 
 
-def _mirror(target: Remote, stem: Path, formats: Sequence[str]) -> None:
+def _mirror(target: Remote, stem: Path, formats: Sequence[str], *, fetches: bool) -> None:
     """Mirror the files at the target here: lists with their content, other files by size only.
 
     Where a list is torn, files are downloaded, since only their content shows whether rilievo
-    wrote them.
+    wrote them. With ``fetches``, all are downloaded.
     """
     for path in (sidecar_path(stem), pending_path(stem)):
         there = _beside(target, path)
@@ -266,7 +274,7 @@ def _mirror(target: Remote, stem: Path, formats: Sequence[str]) -> None:
         there = _beside(target, path)
         if path.exists() or not there.exists():
             continue
-        if is_cut:
+        if is_cut or fetches:
             there.fetch(path)
         else:
             path.touch()

@@ -55,7 +55,8 @@ def _head(option: OptionFacts) -> str:
     flags = ", ".join(option.flags)
     # Options without a short name are aligned with the long names of the others.
     aligned = flags if option.flags[0][1] != "-" else f"    {flags}"
-    return f"{aligned} {option.metavar}".rstrip()
+    gap = "" if option.metavar.startswith("[=") else " "
+    return f"{aligned}{gap}{option.metavar}".rstrip()
 
 
 def _entry(head: str, text: str, width: int) -> Iterator[str]:

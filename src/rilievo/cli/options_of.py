@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union
 
 import tyro
 
+from rilievo.cli.switches import switch_words
 from rilievo.models.settings import field_texts
 
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH"}
@@ -96,17 +97,20 @@ def _facts(path: str, kind: Any, marks: tuple[Any, ...], prefix: str, default: A
     field = path.rpartition(".")[2]
     name = (_first(marks, "name") or field).replace("_", "-")
     both = f"--{prefix}{name}", f"--{prefix}no-{name}"
-    switch = kind is bool
+    words = switch_words(kind)
+    switch = kind is bool or bool(words)
     shown, opposite = both[::-1] if switch and default is True else both
     by_place = tyro.conf.Positional in marks
-    inner, many = _value_type(kind)
+    inner, many = (bool, False) if words else _value_type(kind)
     several = ",..." if _numbers(kind) is not None else ""
     return OptionFacts(
         path=path,
         flags=() if by_place else (*(_first(marks, "aliases") or ()), shown),
-        opposite=opposite if switch else "",
-        metavar=_first(marks, "metavar") or ("" if switch else _metavar(inner, field) + several),
-        takes=_in_words(kind, inner),
+        opposite=opposite if kind is bool else "",
+        metavar=f"[={'|'.join(words)}]"
+        if words
+        else _first(marks, "metavar") or ("" if switch else _metavar(inner, field) + several),
+        takes=" or ".join(("alone", *words)) if words else _in_words(kind, inner),
         help=_first(marks, "help") or "",
         default=hint.strip("()").removeprefix("default: ") if hint else _shown(default),
         required=default is MISSING,

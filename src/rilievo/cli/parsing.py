@@ -10,6 +10,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from rilievo.cli.streams import printing
+from rilievo.cli.switches import switch_words
 from rilievo.errors import OptionError, RilievoError
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ def parse(
     prog: str,
     description: str,
     examples: Sequence[str] = (),
+    worded: Sequence[str] = (),
 ) -> T:
     """Parse the arguments of a command.
 
@@ -37,6 +39,8 @@ def parse(
         prog: The command, such as ``rilievo predict``.
         description: Description in one sentence, for ``--help``.
         examples: Example command lines, for ``--help``.
+        worded: Switches that may have a word after "=", such as ``--resume``; their fields are of
+            type ``bool | Literal[...]``.
     """
     # Imported on demand: most calls need neither help nor an error message.
     if any(word in ("-h", "--help") for word in arguments):
@@ -46,7 +50,7 @@ def parse(
             print(help_of(into, prog=prog, description=description, examples=examples))
         raise SystemExit(0)
     config = (tyro.conf.EnumChoicesFromValues,)
-    words = [_british(word) for word in arguments]
+    words = [_with_word(_british(word), worded) for word in arguments]
     _parsed[:] = [into]
     framed = io.StringIO()
     try:
@@ -113,6 +117,36 @@ def _numbers_with_commas(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[An
         is_instance=lambda value: isinstance(value, tuple),
         str_from_instance=lambda values: [",".join(map(str, values))],
     )
+
+
+@_REGISTRY.primitive_rule
+def _switch_or_word(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """A switch that may have a word: --resume, --no-resume, --resume=hash."""
+    words = switch_words(info.type)
+    if not words:
+        return None
+    choices: dict[str, bool | str] = {"no": False, "yes": True, **{word: word for word in words}}
+
+    def value(found: list[str]) -> bool | str:
+        if found[0] not in choices:
+            raise ValueError(f"expected one of {', '.join(words)}, got {found}")
+        return choices[found[0]]
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="|".join(words),
+        instance_from_str=value,
+        is_instance=lambda found: found in choices.values(),
+        str_from_instance=lambda found: [next(name for name in choices if choices[name] is found)],
+    )
+
+
+def _with_word(word: str, worded: Sequence[str]) -> str:
+    """A switch without its optional word, as one with a word."""
+    if word in worded:
+        return f"{word}=yes"
+    positive = word.replace("--no-", "--", 1)
+    return f"{positive}=no" if word != positive and positive in worded else word
 
 
 def _british(word: str) -> str:

@@ -65,6 +65,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo predict photo.jpg --save colour,glb",
             "rilievo predict photos/ -o results --save png16 --quality good",
         ),
+        worded=("--resume",),
     )
     if given.quiet and given.verbose:
         raise OptionError("--quiet and --verbose do not go together; give one")

@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from rilievo.errors import InputError
@@ -141,6 +142,7 @@ def _ends(path: Path) -> tuple[bytes, bytes]:
 
 
 EMPTY, MISSING = "is empty (0 bytes)", "is missing"
+BLANK = "begins or ends in zeros, as after a power cut"
 
 
 def sum_of(path: Path) -> FileSum:
@@ -155,13 +157,50 @@ def sums_of(folder: Path, names: Iterable[str]) -> dict[str, FileSum]:
     return {name: sum_of(folder / name) for name in names if (folder / name).is_file()}
 
 
-def size_fault(folder: Path, sums: Mapping[str, FileSum]) -> str | None:
-    """Describe the first file whose size differs from what was written; None if there is none."""
+class Look(Enum):
+    """Depth of a comparison of files with their sums."""
+
+    SIZES = "sizes"
+    """Sizes alone."""
+    ENDS = "ends"
+    """Sizes, and whether the first or the last bytes are zeros, as after a power cut."""
+    HASHES = "hashes"
+    """Sizes and SHA-256."""
+
+
+def first_fault(folder: Path, sums: Mapping[str, FileSum], look: Look) -> str | None:
+    """Describe the first file that differs from what was written; None if there is none."""
     for name, expected in sums.items():
-        fault = _size_fault(folder / name, expected)
+        fault = _LOOKS[look](folder / name, expected)
         if fault is not None:
             return f"{name} {fault}"
     return None
+
+
+_END = 4096
+"""Bytes read at each end of a file: a page, the least that a file system loses."""
+_LAST = 16
+"""Zeros at the end of a file that raise suspicion; a cut may begin anywhere in the last page."""
+
+
+def _ends_fault(path: Path, expected: FileSum) -> str | None:
+    """Fault of a file as far as its size and its two ends tell.
+
+    A file may rightly begin or end in zeros, so its SHA-256 has the last word.
+    """
+    fault = _size_fault(path, expected)
+    if fault is not None or not expected.bytes:
+        return fault
+    try:
+        with path.open("rb") as file:
+            head = file.read(_END)
+            file.seek(max(0, expected.bytes - _END))
+            tail = file.read()
+    except OSError as error:
+        return f"cannot be read ({reason(error)})"
+    if any(head) and any(tail[-_LAST:]):
+        return None
+    return None if content_fault(path, expected) is None else BLANK
 
 
 def content_fault(path: Path, expected: FileSum) -> str | None:
@@ -197,6 +236,9 @@ def _size_fault(path: Path, expected: FileSum) -> str | None:
     if size == expected.bytes:
         return None
     return EMPTY if not size else f"has {size:,} bytes, {expected.bytes:,} were written"
+
+
+_LOOKS = {Look.SIZES: _size_fault, Look.ENDS: _ends_fault, Look.HASHES: content_fault}
 
 
 ONNX_KEY = "rilievo.sha256"

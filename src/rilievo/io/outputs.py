@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rilievo.errors import MissingExtraError, OptionError
 from rilievo.io.atomic import make_folder
-from rilievo.io.checksums import sum_of
+from rilievo.io.checksums import Look, sum_of
 from rilievo.io.output_table import OUTPUTS, Need
 from rilievo.io.ownership import agreeing, check_claim, merged
 from rilievo.io.placement import Placement, filling, place_one
@@ -63,15 +63,19 @@ def write_parts(
     options: SaveOptions | None = None,
     *,
     run: Mapping[str, Setting] | None = None,
+    look: Look = Look.ENDS,
 ) -> Placement:
-    """Write the files of ``save`` as part files, which ``Placement.place`` renames."""
+    """Write the files of ``save`` as part files, which ``Placement.place`` renames.
+
+    Files of an earlier run are compared as ``look`` says; the record lists only whole ones.
+    """
     options = options or SaveOptions()
     check_outputs(names)
     check_parts(prediction, names)
     make_folder(stem.parent)
     paths = _paths(stem, names)
     about = describe(prediction, run=run)
-    before = None if options.overwrite else agreeing(stem, about, run)
+    before = None if options.overwrite else agreeing(stem, about, run, look)
     replaces = options.overwrite or before is not None
     claim = check_claim(stem, [path.name for path in paths], overwrite=replaces)
     with filling(claim.placement()) as placement:

@@ -19,7 +19,7 @@ from typing import Any
 
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import remove, replacing
-from rilievo.io.checksums import is_marked, is_torn, size_fault
+from rilievo.io.checksums import Look, first_fault, is_marked, is_torn
 from rilievo.io.facts import FORMAT, FileFacts, Sidecar
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import read_text
@@ -33,7 +33,9 @@ MEND = "--overwrite (overwrite=True) makes it anew, or take another --output"
 _ALIKE = 1e-3
 
 
-def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> Sidecar | None:
+def agreeing(
+    stem: Path, about: Sidecar, run: Mapping[str, Setting] | None, look: Look
+) -> Sidecar | None:
     """JSON of an earlier run to which this one may add; None where there are no results yet.
 
     Args:
@@ -41,6 +43,7 @@ def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> S
         about: JSON of this run.
         run: Other options of this run, with size and time of the source; None where these are not
             known, and photographs are then told apart by their depth values.
+        look: Depth of comparisons of files that are there with what was written.
     """
     path = sidecar_path(stem)
     before = find_sidecar(path)
@@ -52,7 +55,7 @@ def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> S
     if words:
         raise OutputError(f"{path} is of {words}: {MEND}")
     # The JSON file lists complete files only.
-    whole = tuple(each for each in before.files if fault_of(stem.parent, each) is None)
+    whole = tuple(each for each in before.files if fault_of(stem.parent, each, look) is None)
     return replace(before, files=whole)
 
 
@@ -105,9 +108,11 @@ def merged(
     )
 
 
-def fault_of(folder: Path, facts: FileFacts) -> str | None:
-    """Fault of a file: missing, or of another size than was written; None if it is whole."""
-    return f"{facts.file} has no size" if facts.sums is None else size_fault(folder, facts.sums)
+def fault_of(folder: Path, facts: FileFacts, look: Look) -> str | None:
+    """Fault of a file: missing, or other than was written; None if it is whole."""
+    if facts.sums is None:
+        return f"{facts.file} has no size"
+    return first_fault(folder, facts.sums, look)
 
 
 def _check_same(before: FileFacts, now: FileFacts) -> None:

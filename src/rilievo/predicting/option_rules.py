@@ -62,6 +62,7 @@ EXCLUSIVE = (
     ("resume", "overwrite"),
 )
 RULES: tuple[Rule, ...] = (
+    ("resume", lambda value: value in (False, True, "hash"), "True, False or 'hash'"),
     ("fov", lambda value: 0 < value < 180, "between 0 and 180 degrees"),
     ("camera_height", lambda value: 0 < value < math.inf, "a positive number of metres"),
     ("markers", lambda value: 0 < value < 10, "the side in metres, below 10 (0.06 for 60 mm)"),

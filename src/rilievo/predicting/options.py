@@ -144,9 +144,10 @@ class PredictOptions(ModelOptions):
     """Frames per second of a sequence."""
     independent: bool = False
     """Keep each frame's own scale; by default scales are aligned to avoid flicker."""
-    resume: bool = False
-    """No effect here: every run skips what an earlier run with the same options has finished, and
-    adds missing formats.
+    resume: bool | Literal["hash"] = False
+    """Make files of an earlier run anew also where their SHA-256 differs (--resume=hash). Without
+    =hash it has no effect: every run skips what one with the same options has finished, adds
+    missing formats, and makes anew what is missing, of another size, or begins or ends in zeros.
     """
     overwrite: bool = False
     """Replace what rilievo wrote before, with the same options or others. Files of other programs

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.io.atomic import discard
-from rilievo.io.checksums import is_torn
+from rilievo.io.checksums import Look, is_torn
 from rilievo.io.facts import FileFacts
 from rilievo.io.limits import printable, reason
 from rilievo.io.output_table import OUTPUTS, Need
@@ -42,6 +42,11 @@ class Results:
     """Function called with each note for the user."""
     first: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
     """Name and size of the first photograph of ``--same-camera``; the others must match it."""
+
+    @property
+    def look(self) -> Look:
+        """Depth of comparisons of an earlier run's files with what was written."""
+        return Look.HASHES if self.options.resume == "hash" else Look.ENDS
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -149,7 +154,9 @@ class Results:
         if self.options.known_table is None and prediction.calibration is not None:
             self.note(f"{printable(job.source)}: {trust(prediction.calibration)}")
         run = self.run_facts(job)
-        return write_parts(prediction, job.target, formats, self.save_options(), run=run)
+        return write_parts(
+            prediction, job.target, formats, self.save_options(), run=run, look=self.look
+        )
 
     def is_finished(self, job: Job) -> bool:
         """Whether an earlier run with the same options and the same photograph has finished."""
@@ -165,7 +172,7 @@ class Results:
             raise OutputError(f"{path} is of {difference}: {MEND}")
         if not {facts.output for facts in sidecar.files} >= set(self.formats):
             return False
-        faults = (fault_of(job.target.parent, facts) for facts in sidecar.files)
+        faults = (fault_of(job.target.parent, facts, self.look) for facts in sidecar.files)
         fault = next(filter(None, faults), None)
         if fault is not None:
             self.note(f"{printable(job.target.parent / fault)}: made anew")
@@ -177,7 +184,7 @@ class Results:
     def _with_broken(self, job: Job) -> tuple[str, ...]:
         """Outputs to write for a photograph: those asked for, and those that are damaged."""
         there, folder = self._there(job), job.target.parent
-        broken = {facts.output for facts in there if fault_of(folder, facts)}
+        broken = {facts.output for facts in there if fault_of(folder, facts, self.look)}
         return OUTPUTS.ordered(broken | {*self.formats})
 
     def _there(self, job: Job) -> tuple[FileFacts, ...]:
