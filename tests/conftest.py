@@ -52,7 +52,8 @@ def pytest_configure() -> None:
 
 
 _COMPUTES = re.compile(
-    r"^ *(?:import|from) (?:torch|onnxruntime|openvino)\b|\bload_model\(|\.predict\(", re.MULTILINE
+    r"^ *(?:import|from) (?:torch|onnxruntime|openvino)\b|\bload_model\(|\.predict(?:_raw)?\(",
+    re.MULTILINE,
 )
 _COMPARES = re.compile(r"approx\(|allclose\(|assert_close\(|array_equal\(|torch\.equal\(")
 

@@ -39,7 +39,7 @@ def photo(height: int = 48, width: int = 64, seed: int = 0) -> Photo:
 def refusal(service: Service, **settings: Setting) -> str:
     """Error of a photograph, checked not to contain the token."""
     with pytest.raises(RilievoError) as caught:
-        model(**settings).predict([photo()])
+        model(**settings).predict_raw([photo()])
     shown = "".join(traceback.format_exception(caught.value))
     assert TOKEN not in shown
     assert "\n" not in str(caught.value)

@@ -100,7 +100,7 @@ SCENES = pytest.mark.parametrize(
 
 def predict(view: View, **options: object) -> Prediction:
     photo = Photo(pixels=np.zeros((*SIZE, 3), np.uint8), camera=CAMERA)
-    (prediction,) = Knowing(view, **options).predict([photo])  # pyright: ignore[reportArgumentType]
+    (prediction,) = Knowing(view, **options).predict_raw([photo])  # pyright: ignore[reportArgumentType]
     return prediction
 
 

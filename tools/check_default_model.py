@@ -192,7 +192,7 @@ def _depth(model: Model, pixels: np.ndarray) -> np.ndarray:
 
 
 def _predicted(model: Model, pixels: np.ndarray) -> Prediction:
-    [prediction] = model.predict([pixels])
+    [prediction] = model.predict_raw([pixels])
     return prediction
 
 

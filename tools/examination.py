@@ -175,6 +175,6 @@ class _Frame:
         # Variants of a dataset mostly show the same photograph.
         key = (model, shown.tobytes())
         if key not in self._predictions:
-            [answer] = self.models[model].predict([Photo(pixels=shown, name=self.id)])
+            [answer] = self.models[model].predict_raw([Photo(pixels=shown, name=self.id)])
             self._predictions[key] = answer
         return self._predictions[key]

@@ -37,7 +37,7 @@ def prediction_sheet(model: Model, pictures: Sequence[Picture], *, columns: int)
 def _parts(
     model: Model, pixels: UInt8[np.ndarray, "h w 3"]
 ) -> tuple[list[UInt8[np.ndarray, "h w 3"]], float | None]:
-    [prediction] = model.predict([pixels])
+    [prediction] = model.predict_raw([pixels])
     parts = [pixels]
     if prediction.depth is not None:
         parts.append(colourise(prediction.depth))

@@ -64,7 +64,7 @@ def _block(
 
 
 def _cells(pixels: UInt8[np.ndarray, "h w 3"], model: Model) -> list[Image.Image]:
-    [prediction] = model.predict([pixels])
+    [prediction] = model.predict_raw([pixels])
     assert prediction.depth is not None
     assert prediction.normals is not None
     parts = [pixels, colourise(prediction.depth), normals_picture(prediction.normals)]

@@ -55,7 +55,7 @@ def test_a_whole_network_learns_from_a_folder_and_answers_for_a_photograph_of_an
     assert "4 steps on 4 images" in said
     assert ended == ("no better than a constant" in said)
     photo = np.zeros((75, 53, 3), np.uint8)
-    (prediction,) = load_model(run, device="cpu").predict([photo])
+    (prediction,) = load_model(run, device="cpu").predict_raw([photo])
     assert prediction.shape == (75, 53)
     assert (prediction.depth_or_none is not None) == (task != "normals")
     assert (prediction.normals is not None) == (task != "depth")

@@ -99,7 +99,7 @@ def test_a_foreign_network_is_run_as_its_user_says(
     model = load_model(tmp_path / "ours.onnx")
     colours = [(200, 100, 50), (10, 20, 30)]
     photos = [np.full((90, 120, 3), colour, np.uint8) for colour in colours]
-    for colour, prediction in zip(colours, model.predict(photos), strict=True):
+    for colour, prediction in zip(colours, model.predict_raw(photos), strict=True):
         np.testing.assert_allclose(prediction.depth.values, expected(colour), rtol=1e-5)
         assert prediction.made_by.licence == "MIT"
         assert prediction.made_by.model == "theirs/net"
@@ -110,7 +110,7 @@ def test_other_numbers_than_fp32_are_brought_to_it(type: int, tmp_path: Path) ->
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70], type=type)
     export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))
     photo = np.full((90, 120, 3), (200, 100, 50), np.uint8)
-    [prediction] = load_model(tmp_path / "ours.onnx").predict([photo])
+    [prediction] = load_model(tmp_path / "ours.onnx").predict_raw([photo])
     np.testing.assert_allclose(prediction.depth.values, expected((200, 100, 50)), rtol=2e-3)
 
 

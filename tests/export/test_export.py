@@ -31,7 +31,7 @@ def kind_of(family: str) -> str:
 
 
 def same_answers(one: PreparedModel, other: PreparedModel, tolerance: float = 1e-4) -> None:
-    for ours, theirs in zip(one.predict(PHOTOS), other.predict(PHOTOS), strict=True):
+    for ours, theirs in zip(one.predict_raw(PHOTOS), other.predict_raw(PHOTOS), strict=True):
         assert ours.depth is not None
         assert theirs.depth is not None
         scale = np.ptp(theirs.depth.values)
@@ -72,7 +72,7 @@ def test_halved_weights_are_nearly_as_good_and_said(tmp_path: Path) -> None:
     model = load_model(halved.path)
     assert model.settings["weights"] == "fp16"
     assert model.card.name == "rilievo/small"
-    [prediction], [expected] = model.predict(PHOTOS[:1]), load_model().predict(PHOTOS[:1])
+    [prediction], [expected] = model.predict_raw(PHOTOS[:1]), load_model().predict_raw(PHOTOS[:1])
     assert expected.depth is not None
     ratio = prediction.depth.values / expected.depth.values
     assert np.median(np.abs(ratio - 1)) < 0.02
@@ -134,7 +134,7 @@ def test_a_size_that_is_given_holds_for_every_photograph(
     session = onnxruntime.InferenceSession(written.path)
     assert session.get_inputs()[0].shape[1:] == [42, 70, 3]
     model = load_model(written.path)
-    assert [each.shape for each in model.predict(PHOTOS)] == [(120, 90), (90, 160), (120, 90)]
+    assert [each.shape for each in model.predict_raw(PHOTOS)] == [(120, 90), (90, 160), (120, 90)]
 
 
 def test_the_command_writes_a_file_that_predict_takes(

@@ -91,7 +91,7 @@ def test_odd_pictures_get_a_finite_answer(
     embedded: Mapping[str, Model], name: str, picture: str
 ) -> None:
     pixels = ODD[picture]()
-    [prediction] = embedded[name].predict([pixels])
+    [prediction] = embedded[name].predict_raw([pixels])
     assert prediction.normals is not None
     assert prediction.confidence is not None
     assert prediction.depth.kind is DepthKind.UP_TO_SCALE
@@ -104,7 +104,7 @@ def test_odd_pictures_get_a_finite_answer(
 
 
 def sure(model: Model, pixels: np.ndarray) -> float:
-    [prediction] = model.predict([pixels])
+    [prediction] = model.predict_raw([pixels])
     assert prediction.confidence is not None
     return float(prediction.confidence.mean())
 
@@ -123,7 +123,7 @@ def test_where_nothing_can_be_known_each_is_less_sure(
 def test_eight_bits_change_depth_by_little(embedded: Mapping[str, Model]) -> None:
     """A mean of 5 % of depth, once both have the same median; normals by 6 degrees."""
     for take in PHOTOGRAPHS.values():
-        exact, eight = (embedded[each].predict([take()])[0] for each in (DEFAULT_MODEL, INT8))
+        exact, eight = (embedded[each].predict_raw([take()])[0] for each in (DEFAULT_MODEL, INT8))
         assert exact.depth is not None
         assert eight.depth is not None
         ratio = eight.depth.values / exact.depth.values
@@ -136,7 +136,7 @@ def test_eight_bits_change_depth_by_little(embedded: Mapping[str, Model]) -> Non
 
 def test_it_knows_that_a_floor_comes_nearer_towards_the_bottom(model: Model) -> None:
     """The least a depth model must know: the motorcycle stands on a floor, before a wall."""
-    [prediction] = model.predict([skimage.data.stereo_motorcycle()[0]])
+    [prediction] = model.predict_raw([skimage.data.stereo_motorcycle()[0]])
     assert prediction.normals is not None
     height = prediction.shape[0]
     bottom, middle = prediction.depth.values[-20:], prediction.depth.values[height // 3]
@@ -149,7 +149,7 @@ def test_its_depth_of_the_motorcycle_agrees_with_the_stereo_pair(model: Model) -
     left, _, disparity = skimage.data.stereo_motorcycle()
     valid = np.isfinite(disparity)
     true = np.where(valid, 994.978 * 0.193001 / (np.where(valid, disparity, 1) + 31.086), 1)
-    [prediction] = model.predict([left])
+    [prediction] = model.predict_raw([left])
     aligned = rilievo.align(prediction.depth, true, valid).depth.depth()
     error = np.mean(np.abs(aligned[valid] - true[valid]) / true[valid])
     constant = np.mean(np.abs(np.median(true[valid]) - true[valid]) / true[valid])

@@ -76,7 +76,7 @@ def test_a_file_that_changed_is_loaded_again(loads: list[str], tmp_path: Path) -
 
 
 def sum_of(model: Model) -> float:
-    [prediction] = model.predict([PIXELS])
+    [prediction] = model.predict_raw([PIXELS])
     return float(prediction.depth.values.sum())
 
 

@@ -71,7 +71,7 @@ def test_the_lines_for_yolo_give_it_bgr_and_take_its_metres(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = loaded("yolo", {"ultralytics": {"YOLO": Yolo}}, monkeypatch)
-    [found] = model.predict([PIXELS])
+    [found] = model.predict_raw([PIXELS])
     np.testing.assert_allclose(found.depth.depth(), PIXELS[..., 2], rtol=1e-6)
 
 
@@ -80,7 +80,7 @@ def test_the_lines_for_unidepth_take_its_metres_and_its_camera(
 ) -> None:
     modules = {"unidepth": {}, "unidepth.models": {"UniDepthV2": UniDepth}}
     model = loaded("unidepth", modules, monkeypatch)
-    [found] = model.predict([PIXELS])
+    [found] = model.predict_raw([PIXELS])
     np.testing.assert_allclose(found.depth.depth(), PIXELS[..., 2], rtol=1e-6)
     np.testing.assert_allclose(found.known_camera.K, K)
     assert found.known_camera.source is CameraSource.PREDICTED

@@ -84,7 +84,7 @@ def test_depth_is_what_the_pipeline_says(depth_folder: Path) -> None:
 @pytest.mark.slow
 def test_at_the_photographs_size_it_is_what_the_pipeline_says_there(depth_folder: Path) -> None:
     expected = official(depth_folder, photo(), seed=1)
-    [prediction] = model(depth_folder, seed=1).predict([photo()])
+    [prediction] = model(depth_folder, seed=1).predict_raw([photo()])
     assert prediction.depth.kind is DepthKind.AFFINE
     np.testing.assert_allclose(prediction.depth.values, expected.prediction[0, ..., 0], atol=1e-5)
 
@@ -102,7 +102,7 @@ def test_an_ensemble_is_the_pipelines_with_its_uncertainty(depth_folder: Path) -
     np.testing.assert_allclose(found.confidence, 0.1 / (0.1 + u), atol=1e-5)
     # The nearest surface of an ensemble is exactly 0, which is no missing value.
     assert found.depth.min() == 0
-    [prediction] = asked.predict([photo()])
+    [prediction] = asked.predict_raw([photo()])
     assert prediction.depth.valid.all()
     assert asked.card.confidence
 
@@ -111,7 +111,7 @@ def test_an_ensemble_is_the_pipelines_with_its_uncertainty(depth_folder: Path) -
 def test_normals_are_the_pipelines_with_y_down_and_z_forward(normals_folder: Path) -> None:
     expected = official(normals_folder, photo(), num_inference_steps=1, ensemble_size=3)
     asked = model(normals_folder, steps=1, ensemble=3)
-    [prediction] = asked.predict([photo()])
+    [prediction] = asked.predict_raw([photo()])
     assert prediction.depth_or_none is None
     assert prediction.normals is not None
     x, y, z = np.moveaxis(expected.prediction[0], -1, 0)
@@ -189,7 +189,7 @@ def test_resolution_is_the_longer_side_and_0_the_photographs_own(depth_folder: P
 
 def test_settings_are_written_into_every_result(depth_folder: Path) -> None:
     asked = load_model(depth_folder, settings={"steps": "1", "seed": "9"}, device="cpu")
-    [prediction] = asked.predict([photo()])
+    [prediction] = asked.predict_raw([photo()])
     settings = prediction.made_by.settings
     expected = {"steps": 1, "ensemble": 1, "seed": 9, "resolution": 32, "precision": "fp32"}
     assert expected.items() <= settings.items()

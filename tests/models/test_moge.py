@@ -29,7 +29,7 @@ def photograph(shape: tuple[int, int] = (48, 64)) -> np.ndarray:
 
 def test_depth_camera_and_mask_are_those_that_the_points_were_made_of(tmp_path: Path) -> None:
     pixels = photograph()
-    [answer] = model(write_moge(tmp_path / "m.onnx")).predict([pixels])
+    [answer] = model(write_moge(tmp_path / "m.onnx")).predict_raw([pixels])
     assert answer.depth.kind is DepthKind.METRIC
     expected = true_depth(pixels[..., 0].astype(float))
     np.testing.assert_array_equal(answer.depth.valid, pixels[..., 1] > 127)
@@ -46,7 +46,7 @@ def test_a_camera_that_is_known_stays_and_only_the_shift_is_fitted(tmp_path: Pat
     focal = FOCAL * np.hypot(48, 64) / 2
     K = np.array([[focal, 0, 31.5], [0, focal, 23.5], [0, 0, 1.0]])
     photo = Photo(pixels=pixels, camera=Camera(K=K))
-    [answer] = model(write_moge(tmp_path / "m.onnx")).predict([photo])
+    [answer] = model(write_moge(tmp_path / "m.onnx")).predict_raw([photo])
     assert answer.camera is not None
     np.testing.assert_array_equal(answer.camera.K, K)
     there = answer.depth.valid
@@ -66,12 +66,12 @@ def test_a_wrong_camera_changes_the_depth(tmp_path: Path) -> None:
 def test_outputs_are_found_by_name_or_by_order(tmp_path: Path, name: str) -> None:
     plain = model(write_moge(tmp_path / "a.onnx"))
     other = model(write_moge(tmp_path / "b.onnx", names={"scale": name}))
-    [first], [second] = plain.predict([photograph()]), other.predict([photograph()])
+    [first], [second] = plain.predict_raw([photograph()]), other.predict_raw([photograph()])
     np.testing.assert_array_equal(first.depth.values, second.depth.values)
 
 
 def test_a_graph_without_normals_gives_none(tmp_path: Path) -> None:
-    [answer] = model(write_moge(tmp_path / "m.onnx", normals=False)).predict([photograph()])
+    [answer] = model(write_moge(tmp_path / "m.onnx", normals=False)).predict_raw([photograph()])
     assert answer.normals is None
     assert answer.depth.valid.any()
 
@@ -84,7 +84,7 @@ def test_large_photographs_are_shrunk_to_the_area_of_the_patches() -> None:
 
 
 def test_a_photograph_without_any_surface_has_no_depth(tmp_path: Path) -> None:
-    [answer] = model(write_moge(tmp_path / "m.onnx")).predict([np.zeros((40, 50, 3), np.uint8)])
+    [answer] = model(write_moge(tmp_path / "m.onnx")).predict_raw([np.zeros((40, 50, 3), np.uint8)])
     assert not answer.depth.valid.any()
 
 

@@ -43,7 +43,7 @@ def test_the_answer_is_the_networks_at_the_photographs_size(
     make_network: MakeNetwork, engine: str
 ) -> None:
     grey = np.full((100, 130, 3), 40, np.uint8)
-    [prediction] = load_model(make_network(), engine=engine).predict([grey])
+    [prediction] = load_model(make_network(), engine=engine).predict_raw([grey])
     assert prediction.normals is not None
     assert prediction.depth.shape == (100, 130)
     np.testing.assert_allclose(prediction.depth.depth(), 41.0, rtol=1e-5)
@@ -55,7 +55,7 @@ def test_photographs_of_many_sizes_come_back_in_their_order(make_network: MakeNe
     photos = [
         np.full((40 + 17 * index, 200 - 30 * index, 3), 10 * index, np.uint8) for index in range(5)
     ]
-    predictions = load_model(make_network()).predict(photos)
+    predictions = load_model(make_network()).predict_raw(photos)
     for index, (photo, prediction) in enumerate(zip(photos, predictions, strict=True)):
         assert prediction.shape == photo.shape[:2]
         np.testing.assert_allclose(prediction.depth.depth(), 10 * index + 1, rtol=1e-5)
@@ -63,9 +63,9 @@ def test_photographs_of_many_sizes_come_back_in_their_order(make_network: MakeNe
 
 def test_a_batch_answers_as_its_photographs_one_by_one(make_network: MakeNetwork) -> None:
     model = load_model(make_network())
-    together = model.predict([PIXELS, PIXELS[::-1]])
+    together = model.predict_raw([PIXELS, PIXELS[::-1]])
     for photo, prediction in zip([PIXELS, PIXELS[::-1]], together, strict=True):
-        [alone] = model.predict([photo])
+        [alone] = model.predict_raw([photo])
         assert alone.depth is not None
         np.testing.assert_array_equal(prediction.depth.values, alone.depth.values)
 
@@ -119,7 +119,7 @@ def test_answers_that_break_the_promise_of_their_kind_are_refused(
 ) -> None:
     model = load_model(make_network(offset=offset))
     with pytest.raises(ModelError, match="test/brightness"):
-        model.predict([np.zeros((64, 64, 3), np.uint8)])
+        model.predict_raw([np.zeros((64, 64, 3), np.uint8)])
 
 
 def test_every_cut_and_flip_of_a_file_is_one_line_or_works(make_network: MakeNetwork) -> None:
@@ -133,7 +133,7 @@ def test_every_cut_and_flip_of_a_file_is_one_line_or_works(make_network: MakeNet
             broken[rng.integers(0, len(broken))] = rng.integers(0, 256)
         path.write_bytes(bytes(broken))
         try:
-            load_model(path).predict([PIXELS])
+            load_model(path).predict_raw([PIXELS])
         except RilievoError as error:
             messages.append(str(error))
     assert messages
@@ -223,7 +223,7 @@ def test_openvino_goes_without_a_cache_that_cannot_be_written(
         monkeypatch.delenv(name, raising=False)
     for name, value in home.items():
         monkeypatch.setenv(name, value)
-    [prediction] = load_model(make_network(), engine="openvino").predict([PIXELS])
+    [prediction] = load_model(make_network(), engine="openvino").predict_raw([PIXELS])
     assert prediction.depth.shape == prediction.shape
 
 
@@ -233,7 +233,7 @@ def test_openvino_compiles_a_network_for_each_precision(
     cache, path = tmp_path / "cache", make_network()
     monkeypatch.setenv("RILIEVO_CACHE", str(cache))
     for precision in ("fp32", "bf16", "fp32"):
-        load_model(path, engine="openvino", precision=precision).predict([PIXELS])
+        load_model(path, engine="openvino", precision=precision).predict_raw([PIXELS])
     assert len([*cache.rglob("*.blob")]) == 2
 
 

@@ -203,7 +203,7 @@ def unchecked(**fields: np.ndarray) -> Inference:
 def test_answers_of_another_shape_are_refused(answer: object, words: str) -> None:
     model = OutsideModel(card(), lambda photo: answer, weights_sha256="0")  # pyright: ignore
     with pytest.raises(ModelError, match=words):
-        model.predict([np.zeros((32, 32, 3), np.uint8)])
+        model.predict_raw([np.zeros((32, 32, 3), np.uint8)])
 
 
 def test_results_carry_the_hash_of_the_weights_that_are_named(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_run_says_what_it_is_and_predicts_at_the_photographs_size(run: Path) -
         True,
         True,
     )
-    (prediction,) = model.predict([photograph()])
+    (prediction,) = model.predict_raw([photograph()])
     assert prediction.normals is not None
     assert prediction.depth.shape == (48, 64)
     assert 0.001 <= prediction.depth.values.min() <= prediction.depth.values.max() <= 10
@@ -75,7 +75,7 @@ def test_a_run_says_at_its_own_size_what_its_parts_say(run: Path, root: Path) ->
 @pytest.mark.parametrize("task", [Task.DEPTH, Task.NORMALS])
 def test_a_run_of_one_task_gives_that_alone(root: Path, tmp_path: Path, task: Task) -> None:
     train_probe(small_config(root, task=task), tmp_path, CPU)
-    (prediction,) = load_model(tmp_path, device="cpu").predict([photograph()])
+    (prediction,) = load_model(tmp_path, device="cpu").predict_raw([photograph()])
     assert (prediction.depth_or_none is not None) == (task is Task.DEPTH)
     assert (prediction.normals is not None) == (task is Task.NORMALS)
 
@@ -114,8 +114,8 @@ def test_backbone_and_probe_become_one_onnx_file_that_says_the_same(
         config = with_live_weights(config, tmp_path / "live.safetensors")
     train_probe(config, run, CPU)
     export_model(run, file, ExportOptions())
-    (ours,) = load_model(run, device="cpu").predict([photograph(60, 90)])
-    (theirs,) = load_model(file, device="cpu").predict([photograph(60, 90)])
+    (ours,) = load_model(run, device="cpu").predict_raw([photograph(60, 90)])
+    (theirs,) = load_model(file, device="cpu").predict_raw([photograph(60, 90)])
     assert ours.depth is not None
     assert theirs.depth is not None
     assert ours.normals is not None
@@ -134,10 +134,10 @@ def test_a_probe_of_normals_alone_becomes_an_onnx_file(
     config = replace(config, blueprint=replace(config.blueprint, task=Task.NORMALS))
     train_probe(config, run, CPU)
     export_model(run, file, ExportOptions(precision=precision))
-    (ours,) = load_model(run, device="cpu").predict([photograph(60, 90)])
+    (ours,) = load_model(run, device="cpu").predict_raw([photograph(60, 90)])
     model = load_model(file, device="cpu")
     assert (model.card.kind, model.card.normals, model.card.confidence) == (None, True, True)
-    (theirs,) = model.predict([photograph(60, 90)])
+    (theirs,) = model.predict_raw([photograph(60, 90)])
     assert theirs.depth_or_none is None
     assert ours.normals is not None
     assert theirs.normals is not None

@@ -59,7 +59,7 @@ def test_depth_anything_v2_gets_imagenet_colours_and_gives_inverse_depth(
 ) -> None:
     catalogue.offer(name, lambda path: write_inverse_depth(path, precision=precision))
     pixels, colours = blocks((240, 320))
-    [answer] = load_model(name, device="cpu", engine=engine).predict([pixels])
+    [answer] = load_model(name, device="cpu", engine=engine).predict_raw([pixels])
     assert answer.depth.kind is DepthKind.AFFINE_INVERSE
     expected = weighted((colours / 255 - MEAN) / STD)
     np.testing.assert_allclose(at_centres(answer.depth.values), expected, atol=tolerance)
@@ -98,7 +98,7 @@ def test_midas_and_dpt_see_a_square(
 ) -> None:
     catalogue.offer(name, lambda path: write_inverse_depth(path, names=names, side=side))
     one, two = blocks((240, 320)), blocks((320, 200), seed=2)
-    answers = load_model(name, device="cpu").predict([one[0], two[0]])
+    answers = load_model(name, device="cpu").predict_raw([one[0], two[0]])
     for answer, (pixels, colours) in zip(answers, (one, two), strict=True):
         assert answer.depth.kind is DepthKind.AFFINE_INVERSE
         assert answer.depth.values.shape == pixels.shape[:2]
@@ -117,7 +117,7 @@ def test_depth_anything_3_gives_depth_up_to_scale_and_a_camera(
     catalogue.offer(name, lambda path: write_depth_anything_3(path, K=K))
     pixels, colours = blocks((240, 320))
     model = load_model(name, device="cpu", engine=engine)
-    [answer] = model.predict([pixels])
+    [answer] = model.predict_raw([pixels])
     assert answer.depth.kind is DepthKind.UP_TO_SCALE
     expected = 3 + weighted((colours / 255 - MEAN) / STD)
     np.testing.assert_allclose(at_centres(answer.depth.values), expected, rtol=1e-5)
@@ -138,7 +138,7 @@ def test_depth_anything_3_without_camera_and_confidence_gives_depth_alone(
     name = "depth-anything-3/base"
     catalogue.offer(name, lambda path: write_depth_anything_3(path, K=np.eye(3), extras=False))
     pixels, _ = blocks((240, 320))
-    [answer] = load_model(name, device="cpu").predict([pixels])
+    [answer] = load_model(name, device="cpu").predict_raw([pixels])
     assert answer.confidence is None
     assert answer.camera is not None
     assert answer.camera.source is CameraSource.ASSUMED
@@ -175,7 +175,7 @@ def test_metric3d_gives_metres_of_the_focal_length_and_normals(
     catalogue.offer(name, lambda path: write_metric3d(path, normalises=normalises))
     pixels, colours = blocks(shape)
     photo = known(pixels)
-    [answer] = load_model(name, device="cpu").predict([photo])
+    [answer] = load_model(name, device="cpu").predict_raw([photo])
     assert answer.depth.kind is DepthKind.METRIC
     assert photo.camera is not None
     scale = min(616 / shape[0], 1064 / shape[1])
@@ -196,7 +196,7 @@ def test_what_reaches_the_end_of_metric3d_s_range_has_no_depth(catalogue: Catalo
     catalogue.offer(name, lambda path: write_metric3d(path, normalises=True))
     pixels = np.zeros((240, 320, 3), np.uint8)
     pixels[:120] = 255
-    [answer] = load_model(name, device="cpu").predict([known(pixels)])
+    [answer] = load_model(name, device="cpu").predict_raw([known(pixels)])
     assert not answer.depth.valid[:110].any()
     assert answer.depth.valid[130:].all()
 
@@ -205,7 +205,7 @@ def test_metric3d_asks_for_the_focal_length(catalogue: CatalogueMirror) -> None:
     name = "metric3d-v2/small"
     catalogue.offer(name, lambda path: write_metric3d(path, normalises=True))
     with pytest.raises(ModelError, match=r"--fov or --camera"):
-        load_model(name, device="cpu").predict([blocks((240, 320))[0]])
+        load_model(name, device="cpu").predict_raw([blocks((240, 320))[0]])
 
 
 def test_a_letterbox_keeps_the_aspect_and_the_middle() -> None:
@@ -220,13 +220,13 @@ def test_depth_pro_gives_metres_and_the_focal_length(catalogue: CatalogueMirror)
     pixels, colours = blocks((240, 320))
     own = 5 + weighted((colours / 255 - 0.5) / 0.5)
     model = load_model("depth-pro", device="cpu")
-    [free] = model.predict([pixels])
+    [free] = model.predict_raw([pixels])
     assert free.camera is not None
     assert free.camera.source is CameraSource.PREDICTED
     assert free.camera.K[0, 0] == pytest.approx(focal / 1536 * 320, rel=1e-5)
     np.testing.assert_allclose(at_centres(free.depth.values), own, rtol=1e-4)
     photo = known(pixels)
-    [held] = model.predict([photo])
+    [held] = model.predict_raw([photo])
     assert photo.camera is not None
     factor = photo.camera.K[0, 0] / 320 / (focal / 1536)
     np.testing.assert_allclose(at_centres(held.depth.values), own * factor, rtol=1e-4)

@@ -34,7 +34,7 @@ def test_a_published_file_is_recognised_wherever_it_lies(
     model = load_model(path, device="cpu")
     assert model.card.name == "depth-anything-v2/small"
     pixels, colours = blocks((240, 320))
-    [answer] = model.predict([pixels])
+    [answer] = model.predict_raw([pixels])
     expected = weighted((colours / 255 - MEAN) / STD)
     np.testing.assert_allclose(at_centres(answer.depth.values), expected, atol=1e-5)
     network = onnx.load(path)
@@ -61,7 +61,7 @@ def test_a_file_of_ultralytics_gives_metres_as_it_is_and_wrapped(tmp_path: Path)
     wrapped = export_model(path, tmp_path / "ours.onnx").path
     for each in (path, wrapped):
         model = load_model(each, device="cpu")
-        [answer] = model.predict([pixels])
+        [answer] = model.predict_raw([pixels])
         assert answer.depth.kind is DepthKind.METRIC
         assert answer.made_by.licence == "AGPL-3.0"
         values = at_centres(answer.depth.values)

@@ -103,7 +103,7 @@ def test_tiles_show_what_one_look_at_a_small_size_cannot() -> None:
     truth = photo.pixels[..., 0].astype(np.float32) + 1
 
     def error(model: Model) -> float:
-        [prediction] = model.predict([photo])
+        [prediction] = model.predict_raw([photo])
         return float(np.abs(shape_of(prediction.depth.values) / shape_of(truth) - 1).mean())
 
     assert error(Tiled(Small(), 300)) < error(Small()) / 2
@@ -119,7 +119,7 @@ def test_one_tile_that_holds_the_photograph_changes_nothing() -> None:
 
 def test_tiles_and_mirror_go_together_and_are_recorded() -> None:
     model = FlipAveraged(Tiled(Brightness(), 100))
-    [prediction] = model.predict([picture(200, 260).pixels])
+    [prediction] = model.predict_raw([picture(200, 260).pixels])
     assert prediction.shape == (200, 260)
     assert {"tile": 100, "flip": True}.items() <= prediction.made_by.settings.items()
 

@@ -21,7 +21,7 @@ from rilievo.types import DepthKind
 
 
 def test_a_grey_picture_comes_back_as_depth_of_the_kind_that_was_said(service: Service) -> None:
-    [prediction] = model().predict([photo()])
+    [prediction] = model().predict_raw([photo()])
     assert prediction.depth.kind is DepthKind.AFFINE
     expected = np.broadcast_to(np.arange(64) * 4 / 255, (48, 64))
     np.testing.assert_allclose(prediction.depth.values, expected, atol=1e-6)
@@ -34,7 +34,7 @@ def test_the_pixels_are_sent_alone_and_deleted_afterwards(service: Service) -> N
     sent: list[bytes] = []
     ramp = service.picture
     service.picture = lambda content: (sent.append(content), ramp(content))[1]
-    model().predict([photo(seed=3)])
+    model().predict_raw([photo(seed=3)])
     with Image.open(io.BytesIO(sent[0])) as image:
         np.testing.assert_array_equal(np.asarray(image), photo(seed=3).pixels)
         assert not image.info
@@ -44,7 +44,7 @@ def test_the_pixels_are_sent_alone_and_deleted_afterwards(service: Service) -> N
 
 
 def test_the_token_goes_to_the_service_and_not_to_where_results_are(service: Service) -> None:
-    model().predict([photo()])
+    model().predict_raw([photo()])
     results = [each for each in service.requests if each.path.startswith("/results/")]
     others = [each for each in service.requests if not each.path.startswith("/results/")]
     assert results
@@ -55,7 +55,7 @@ def test_the_token_goes_to_the_service_and_not_to_where_results_are(service: Ser
 
 def test_inputs_and_the_name_of_the_image_are_as_the_user_sets_them(service: Service) -> None:
     asked = model(image="img", inputs='{"num_infer": 5}')
-    asked.predict([photo()])
+    asked.predict_raw([photo()])
     [create] = [each for each in service.requests if each.path == "/v1/predictions"]
     inputs = create.json()["input"]
     assert set(inputs) == {"img", "num_infer"}
@@ -70,7 +70,7 @@ def test_of_a_grey_and_a_coloured_picture_the_grey_one_is_taken(service: Service
         ("image/png", grey_png([[257 * u for u in range(64)]] * 48, bits=16)),
     ]
     service.shape_output = lambda found: found
-    [prediction] = model().predict([photo()])
+    [prediction] = model().predict_raw([photo()])
     expected = np.broadcast_to(np.arange(64) * 257 / 65535, (48, 64))
     np.testing.assert_allclose(prediction.depth.values, expected, atol=1e-6)
 
@@ -83,11 +83,11 @@ def test_a_named_result_is_taken_by_its_name_and_a_listed_one_by_its_place(
         ("image/png", grey_png([[255] * 64] * 48)),
     ]
     service.shape_output = lambda found: found
-    [prediction] = model(output="1").predict([photo()])
+    [prediction] = model(output="1").predict_raw([photo()])
     assert prediction.depth.values.min() == 1
     assert "2 of 2 pictures in the result are grey" in refusal(service)
     service.shape_output = lambda found: {"near": found[0], "far": found[1]}
-    [prediction] = model(output="far").predict([photo()])
+    [prediction] = model(output="far").predict_raw([photo()])
     assert prediction.depth.values.min() == 1
     assert "it has near, far" in refusal(service, output="nearest")
 
@@ -96,7 +96,7 @@ def test_a_smaller_picture_of_the_same_shape_is_brought_to_the_photographs_size(
     service: Service,
 ) -> None:
     service.picture = lambda _: [("image/png", grey_png([[9] * 40] * 30))]
-    [prediction] = model().predict([photo()])
+    [prediction] = model().predict_raw([photo()])
     assert prediction.shape == (48, 64)
 
 
@@ -106,7 +106,7 @@ def test_a_busy_service_is_asked_again_after_the_time_that_it_names(service: Ser
         "POST /v1/predictions",
         Said(status=429, body={"detail": "throttled"}, headers={"Retry-After": "1"}),
     )
-    told.predict([photo()])
+    told.predict_raw([photo()])
     times = [each.time for each in service.requests if each.path == "/v1/predictions"]
     assert len(times) == 2
     assert times[1] - times[0] >= 1
@@ -117,13 +117,13 @@ def test_a_wait_that_is_too_long_is_said_and_not_waited(service: Service) -> Non
     told = model()
     service.next("POST /v1/files", Said(status=429, headers={"Retry-After": "3600"}))
     with pytest.raises(ModelError, match="asks to wait 3600 seconds"):
-        told.predict([photo()])
+        told.predict_raw([photo()])
 
 
 def test_waits_grow_and_are_scattered(service: Service) -> None:
     told = model()
     service.next("GET /v1/predictions/", *[Said(status=500)] * 3)
-    told.predict([photo()])
+    told.predict_raw([photo()])
     assert service.count("GET /v1/predictions/") == 4
     assert len(service.predictions) == 1
 
@@ -147,9 +147,9 @@ def test_a_call_in_doubt_counts_as_one_that_was_agreed_to(service: Service) -> N
     told = model(calls=1)
     service.next("POST /v1/predictions", Said(status=201, delay=3.5))
     with pytest.raises(ModelError, match="charged"):
-        told.predict([photo()])
+        told.predict_raw([photo()])
     with pytest.raises(ModelError, match="and 0 agreed to"):
-        told.predict([photo()])
+        told.predict_raw([photo()])
 
 
 @pytest.mark.parametrize(("status", "attempts"), [(422, 1), (503, QUICK.attempts)])
@@ -159,27 +159,27 @@ def test_a_call_that_was_refused_does_not_count(
     told = model(calls=1)
     service.next("POST /v1/predictions", *[Said(status=status)] * attempts)
     with pytest.raises(ModelError, match=f"HTTP {status}"):
-        told.predict([photo()])
-    assert told.predict([photo()])[0].depth.values.shape == (48, 64)
+        told.predict_raw([photo()])
+    assert told.predict_raw([photo()])[0].depth.values.shape == (48, 64)
 
 
 def test_reads_that_hang_or_break_off_are_asked_again(service: Service) -> None:
     told = model()
     service.next("GET /v1/predictions/", Said(body={}, delay=3.5), Said(body=b"{", claimed=99))
     service.next("GET /results/", Said(body=b"\x89PNG", type="image/png", claimed=5000))
-    told.predict([photo()])
+    told.predict_raw([photo()])
     assert service.count("GET /results/") == 2
     assert len(service.predictions) == 1
 
 
 def test_more_photographs_than_agreed_to_are_not_sent(service: Service) -> None:
     with pytest.raises(ModelError, match="3 photographs are paid calls, and 2 agreed to"):
-        model(calls=2).predict([photo()] * 3)
+        model(calls=2).predict_raw([photo()] * 3)
     assert service.count("POST") == 0
     told = model(calls=2)
-    told.predict([photo()] * 2)
+    told.predict_raw([photo()] * 2)
     with pytest.raises(ModelError, match="1 photographs are paid calls, and 0 agreed to"):
-        told.predict([photo()])
+        told.predict_raw([photo()])
 
 
 def test_the_known_models_run_the_version_of_their_table(service: Service) -> None:
@@ -205,7 +205,7 @@ def test_replicates_own_client_gets_through_the_same_server(service: Service) ->
     client.files.delete(sent.id)
     theirs = [(each.method, each.path) for each in service.requests]
     before = len(service.requests)
-    model().predict([photo()])
+    model().predict_raw([photo()])
     ours = [(each.method, each.path) for each in service.requests[before:]]
     for place in ("/v1/files", "/v1/predictions"):
         assert ("POST", place) in theirs

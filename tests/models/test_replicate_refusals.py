@@ -47,7 +47,7 @@ def test_who_stops_waiting_cancels_the_prediction(service: Service) -> None:
 
     def work() -> None:
         try:
-            told.predict([photo()])
+            told.predict_raw([photo()])
         except ModelError as error:
             caught.append(error)
 
@@ -116,7 +116,7 @@ def test_an_account_without_credit_is_asked_once(service: Service) -> None:
     service.next("POST /v1/predictions", Said(status=402, body={"detail": "pay"}))
     for _ in range(3):
         with pytest.raises(ModelError, match="no credit left"):
-            told.predict([photo()])
+            told.predict_raw([photo()])
     assert service.count("POST /v1/predictions") == 1
     assert service.count("POST /v1/files") == 1
 
@@ -156,7 +156,7 @@ def test_a_photograph_too_large_to_send_is_told(
 ) -> None:
     monkeypatch.setattr("rilievo.models.replicate.LARGEST", 1000)
     with pytest.raises(InputError, match=r"kitchen\.jpg: is .* make it smaller"):
-        model().predict([photo()])
+        model().predict_raw([photo()])
     assert service.count("POST") == 0
 
 

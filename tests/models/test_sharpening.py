@@ -195,7 +195,7 @@ def test_sharpening_goes_with_tiles_and_does_not_change_the_network_answer() -> 
     np.testing.assert_array_equal(plain.depth, same.depth)
     tiled = refined(model, flip=False, tile=300, sharp=True)
     assert tiled.settings == {**Tiled(model, 300).settings, "sharp": True}
-    [prediction] = tiled.predict([photo])
+    [prediction] = tiled.predict_raw([photo])
     assert np.isfinite(prediction.depth.values).all()
     assert prediction == tiled.finish(replace(tiled.infer([photo])[0]), photo)
 

@@ -67,12 +67,12 @@ def test_the_first_calls_are_timed_and_the_least_is_kept(
     nothing_measured: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = load_model(DEFAULT_MODEL, device="cpu")
-    model.predict([PIXELS])
+    model.predict_raw([PIXELS])
     first = speeds.speeds()[DEFAULT_MODEL]
     assert first.pixels == "64x48"
     assert 0 < first.seconds < 60
     for _ in range(4):
-        model.predict([PIXELS, PIXELS])
+        model.predict_raw([PIXELS, PIXELS])
     kept = speeds.speeds()[DEFAULT_MODEL]
     assert kept.seconds <= first.seconds
     assert kept.calls == 3
@@ -85,14 +85,14 @@ def test_the_first_calls_are_timed_and_the_least_is_kept(
 def test_a_slower_call_leaves_the_facts_of_the_least(nothing_measured: Path) -> None:
     fast = {"seconds": 0.0, "pixels": "9x9", "device": "gpu", "engine": "e", "precision": "p"}
     nothing_measured.write_text(json.dumps({DEFAULT_MODEL: {**fast, "calls": 1}}))
-    load_model(DEFAULT_MODEL, device="cpu").predict([PIXELS])
+    load_model(DEFAULT_MODEL, device="cpu").predict_raw([PIXELS])
     kept = speeds.speeds()[DEFAULT_MODEL]
     assert (kept.seconds, kept.calls, kept.pixels, kept.device) == (0, 2, "9x9", "gpu")
 
 
 def test_tiles_are_not_taken_for_the_model(nothing_measured: Path) -> None:
     model = refined(load_model(DEFAULT_MODEL, device="cpu"), flip=True, tile=64)
-    model.predict([PIXELS])
+    model.predict_raw([PIXELS])
     assert not nothing_measured.exists()
 
 

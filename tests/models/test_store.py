@@ -42,7 +42,7 @@ def test_the_usual_engine_answers_as_torch_and_says_what_it_is(
     assert isinstance(converted, OnnxModel)
     assert "converting" in capsys.readouterr().err
     torch_model = load_model(folder, kind="affine_inverse", engine="torch")
-    [ours], [theirs] = converted.predict([PHOTO]), torch_model.predict([PHOTO])
+    [ours], [theirs] = converted.predict_raw([PHOTO]), torch_model.predict_raw([PHOTO])
     assert ours.depth is not None
     assert theirs.depth is not None
     scale = np.ptp(theirs.depth.values)
@@ -163,7 +163,7 @@ def test_openvino_runs_a_kept_file_too(checkpoint: Checkpoints, cache: Path) -> 
         load_model(folder, kind="affine_inverse", engine="openvino", precision=precision)
         for precision in ("fp32", "bf16")
     )
-    [one], [other] = exact.predict([PHOTO]), rough.predict([PHOTO])
+    [one], [other] = exact.predict_raw([PHOTO]), rough.predict_raw([PHOTO])
     assert one.depth is not None
     assert other.depth is not None
     assert other.made_by.settings["precision"] == "bf16"

@@ -66,7 +66,7 @@ def grey(level: int, height: int = 48, width: int = 64) -> Photo:
 
 
 def test_pixels_are_normalised_inside_the_network() -> None:
-    [prediction] = brightness().predict([grey(204)])
+    [prediction] = brightness().predict_raw([grey(204)])
     np.testing.assert_allclose(prediction.depth.values, 1 + (204 / 255 - 0.5) / 2, rtol=1e-6)
     assert prediction.shape == (48, 64)
     assert prediction.made_by.settings["engine"] == "torch"
@@ -75,14 +75,14 @@ def test_pixels_are_normalised_inside_the_network() -> None:
 
 def test_photographs_of_many_sizes_come_back_in_their_order() -> None:
     photos = [grey(20 * index, 30 + 9 * (index % 3), 50) for index in range(7)]
-    for index, prediction in enumerate(brightness().predict(photos)):
+    for index, prediction in enumerate(brightness().predict_raw(photos)):
         expected = 1 + (20 * index / 255 - 0.5) / 2
         np.testing.assert_allclose(prediction.depth.values, expected, rtol=1e-6)
         assert prediction.shape == photos[index].shape
 
 
 def test_a_predicted_field_of_view_is_the_camera_of_a_photograph_without_one() -> None:
-    [prediction] = brightness(fov=90.0).predict([grey(100)])
+    [prediction] = brightness(fov=90.0).predict_raw([grey(100)])
     assert prediction.camera is not None
     assert prediction.camera.source is CameraSource.PREDICTED
     np.testing.assert_allclose(prediction.camera.K[0, 0], 32.0)
@@ -91,7 +91,7 @@ def test_a_predicted_field_of_view_is_the_camera_of_a_photograph_without_one() -
 def test_a_known_camera_goes_before_the_predicted_one() -> None:
     camera = Camera(K=np.array([[80.0, 0, 31.5], [0, 80.0, 23.5], [0, 0, 1]]))
     photo = Photo(pixels=grey(100).pixels, camera=camera)
-    [prediction] = brightness(fov=90.0).predict([photo])
+    [prediction] = brightness(fov=90.0).predict_raw([photo])
     assert prediction.camera == camera
 
 
@@ -103,18 +103,18 @@ def test_depth_for_a_focal_length_of_the_width_is_brought_to_the_cameras(
     if focal is not None:
         camera = Camera(K=np.array([[focal, 0, 31.5], [0, focal, 23.5], [0, 0, 1]]))
         photo = Photo(pixels=photo.pixels, camera=camera)
-    [prediction] = brightness(fov=90.0, focal=True).predict([photo])
+    [prediction] = brightness(fov=90.0, focal=True).predict_raw([photo])
     np.testing.assert_allclose(prediction.depth.values, 1.25 * factor, rtol=1e-6)
 
 
 def test_a_network_that_needs_the_focal_length_says_so() -> None:
     with pytest.raises(ModelError, match="give --fov"):
-        brightness(focal=True).predict([grey(100)])
+        brightness(focal=True).predict_raw([grey(100)])
 
 
 def test_an_impossible_field_of_view_is_refused() -> None:
     with pytest.raises(ModelError, match="190 degrees"):
-        brightness(fov=190.0).predict([grey(100)])
+        brightness(fov=190.0).predict_raw([grey(100)])
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_less_precision_is_less_exact_and_said() -> None:
         for precision in ("fp32", "bf16")
     )
     photo = grey(77)
-    [true], [near] = exact.predict([photo]), rough.predict([photo])
+    [true], [near] = exact.predict_raw([photo]), rough.predict_raw([photo])
     assert true.depth is not None
     assert near.depth is not None
     difference = np.abs(true.depth.values - near.depth.values).max()
@@ -165,7 +165,7 @@ def test_a_network_that_fails_is_one_line() -> None:
         CARD, Failing(Preparation(sizing=SIZING)), LoadOptions(), weights_sha256="0" * 64
     )
     with pytest.raises(ModelError, match=r"failed on 1 x 32x40: ") as caught:
-        model.predict([grey(1)])
+        model.predict_raw([grey(1)])
     assert "\n" not in str(caught.value)
 
 

@@ -84,7 +84,7 @@ def test_the_answer_is_enlarged_to_the_photograph_bilinearly(
     folder = checkpoint(family)
     theirs, _ = their_answer(folder, family)
     enlarged = interpolate(theirs[None, None], PHOTO.shape[:2], mode="bilinear")[0, 0].numpy()
-    [prediction] = open_model(folder, family).predict([PHOTO])
+    [prediction] = open_model(folder, family).predict_raw([PHOTO])
     assert np.abs(prediction.depth.values - enlarged).max() <= 1e-4 * np.ptp(enlarged)
 
 
@@ -95,7 +95,7 @@ def test_the_reflected_border_is_taken_off_the_answer(checkpoint: Checkpoints, f
     # int(3 sqrt(130 / 2)) = 24 and int(3 sqrt(178 / 2)) = 28.
     padded = interpolate(theirs[None, None], (130 + 48, 178 + 56), mode="bilinear")[0, 0]
     expected = padded[24:-24, 28:-28].numpy()
-    [prediction] = open_model(folder, family).predict([PHOTO])
+    [prediction] = open_model(folder, family).predict_raw([PHOTO])
     assert np.abs(prediction.depth.values - expected).max() <= 1e-4 * np.ptp(expected)
 
 
@@ -107,7 +107,7 @@ def test_depth_pros_field_of_view_scales_its_depth_and_is_the_camera(
     theirs, fov = their_answer(folder, "depth_pro", photo)
     assert fov is not None
     model = open_model(folder, "depth_pro")
-    [prediction] = model.predict([photo])
+    [prediction] = model.predict_raw([photo])
     assert prediction.camera is not None
     assert prediction.camera.source is CameraSource.PREDICTED
     focal = 0.5 * 420 / np.tan(np.radians(float(fov)) / 2)
@@ -117,7 +117,7 @@ def test_depth_pros_field_of_view_scales_its_depth_and_is_the_camera(
     enlarged = interpolate(metres[None, None], (300, 420), mode="bilinear")[0, 0].numpy()
     np.testing.assert_allclose(prediction.depth.values, enlarged, rtol=1e-4)
     camera = Camera(K=np.array([[2 * focal, 0, 209.5], [0, 2 * focal, 149.5], [0, 0, 1]]))
-    [twice] = model.predict([Photo(pixels=photo, camera=camera)])
+    [twice] = model.predict_raw([Photo(pixels=photo, camera=camera)])
     assert twice.depth is not None
     assert twice.camera is camera
     np.testing.assert_allclose(twice.depth.values, 2 * prediction.depth.values, rtol=1e-4)
@@ -130,8 +130,8 @@ def test_a_batch_answers_as_its_photographs_one_by_one(
 ) -> None:
     model = open_model(checkpoint(family), family)
     photos = [PHOTO, PHOTO[::-1].copy()]
-    for together, photo in zip(model.predict(photos), photos, strict=True):
-        [alone] = model.predict([photo])
+    for together, photo in zip(model.predict_raw(photos), photos, strict=True):
+        [alone] = model.predict_raw([photo])
         assert together.depth is not None
         assert alone.depth is not None
         spread = np.ptp(alone.depth.values)
@@ -140,7 +140,7 @@ def test_a_batch_answers_as_its_photographs_one_by_one(
 
 def test_a_result_says_the_checkpoint_it_came_from(checkpoint: Checkpoints) -> None:
     folder = checkpoint("dpt")
-    [prediction] = open_model(folder, "dpt").predict([PHOTO])
+    [prediction] = open_model(folder, "dpt").predict_raw([PHOTO])
     assert prediction.depth.kind is DepthKind.AFFINE_INVERSE
     made_by = prediction.made_by
     assert made_by.settings["source"] == str(folder)
@@ -160,8 +160,8 @@ def test_tensors_that_the_network_has_and_never_uses_may_be_missing(
     for name in unused:
         tensors.pop(name)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    [less] = load_model(folder, kind="affine_inverse", engine="torch").predict([PHOTO])
-    [whole] = open_model(checkpoint("dpt"), "dpt").predict([PHOTO])
+    [less] = load_model(folder, kind="affine_inverse", engine="torch").predict_raw([PHOTO])
+    [whole] = open_model(checkpoint("dpt"), "dpt").predict_raw([PHOTO])
     assert less.depth is not None
     assert whole.depth is not None
     np.testing.assert_array_equal(less.depth.values, whole.depth.values)
@@ -171,8 +171,8 @@ def test_old_weights_are_read_as_weights_only(checkpoint: Checkpoints, tmp_path:
     folder = copied(checkpoint("glpn"), tmp_path / "glpn")
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    [old] = load_model(folder, kind="metric", engine="torch").predict([PHOTO])
-    [new] = open_model(checkpoint("glpn"), "glpn").predict([PHOTO])
+    [old] = load_model(folder, kind="metric", engine="torch").predict_raw([PHOTO])
+    [new] = open_model(checkpoint("glpn"), "glpn").predict_raw([PHOTO])
     assert old.depth is not None
     assert new.depth is not None
     np.testing.assert_array_equal(old.depth.values, new.depth.values)

@@ -44,8 +44,8 @@ def both(model: Model, camera: Camera | None = None) -> tuple[Prediction, Predic
     """Predictions of the whole, trimmed, and of the inside by itself."""
     inside = textured()
     whole = Photo(pixels=boxed(inside), camera=camera)
-    [trimmed] = Trimmed(model).predict([whole])
-    [alone] = model.predict([Photo(pixels=inside)])
+    [trimmed] = Trimmed(model).predict_raw([whole])
+    [alone] = model.predict_raw([Photo(pixels=inside)])
     assert trimmed.photo is whole
     return trimmed, alone
 
@@ -88,7 +88,7 @@ def test_a_given_camera_stays_and_points_are_where_they_would_be() -> None:
 
 def test_a_photograph_without_a_border_is_predicted_as_before() -> None:
     photo, model = Photo(pixels=textured()), Seeing()
-    [trimmed], [plain] = Trimmed(model).predict([photo]), model.predict([photo])
+    [trimmed], [plain] = Trimmed(model).predict_raw([photo]), model.predict_raw([photo])
     assert trimmed == plain.but(made_by=trimmed.made_by)
     assert border_note(Trimmed(model), photo) is None
     assert "top 40" in str(border_note(Trimmed(model), Photo(pixels=boxed(textured()))))
@@ -106,8 +106,8 @@ def test_trimming_goes_with_tiles_the_mirror_sharp_edges_and_smaller_sizes() -> 
             {"flip": False, "tile": None, "sharp": True},
             {"flip": True, "tile": 128 // thinning, "sharp": False},
         ):
-            [trimmed] = refined(model, **refine, trim=True).predict([whole])
-            [alone] = refined(model, **refine).predict([small])
+            [trimmed] = refined(model, **refine, trim=True).predict_raw([whole])
+            [alone] = refined(model, **refine).predict_raw([small])
             np.testing.assert_array_equal(trimmed.depth.values[part], alone.depth.values)
 
 

@@ -84,7 +84,7 @@ def plain_depth(folder: Path, photo: np.ndarray, *, unit: float) -> np.ndarray:
 def test_a_folder_predicts_what_the_published_program_does(mono: Path) -> None:
     model = load_model(mono, device="cpu")
     assert model.card.kind is DepthKind.UP_TO_SCALE
-    [prediction] = model.predict([photograph()])
+    [prediction] = model.predict_raw([photograph()])
     expected = plain_depth(mono, photograph(), unit=1)
     np.testing.assert_allclose(prediction.depth.values, expected, rtol=1e-4)
 
@@ -93,7 +93,7 @@ def test_a_folder_predicts_what_the_published_program_does(mono: Path) -> None:
 def test_depth_that_was_learned_from_stereo_is_in_metres(stereo: Path) -> None:
     model = load_model(stereo, device="cpu")
     assert model.card.kind is DepthKind.METRIC
-    [prediction] = model.predict([photograph()])
+    [prediction] = model.predict_raw([photograph()])
     expected = plain_depth(stereo, photograph(), unit=5.4)
     np.testing.assert_allclose(prediction.depth.values, expected, rtol=1e-4)
     assert model.settings["unit"] == 5.4
@@ -179,9 +179,9 @@ def test_an_onnx_file_says_the_same_and_resizes_the_same(
     folder = stereo if given == "stereo" else write_run(tmp_path / "run")
     file = tmp_path / "model.onnx"
     export_model(folder, file, ExportOptions())
-    [ours] = load_model(folder, device="cpu").predict([photograph()])
+    [ours] = load_model(folder, device="cpu").predict_raw([photograph()])
     model = load_model(file, device="cpu")
-    [theirs] = model.predict([photograph()])
+    [theirs] = model.predict_raw([photograph()])
     assert theirs.depth.kind is ours.depth.kind
     assert model.preparation.inverse
     np.testing.assert_allclose(theirs.depth.values, ours.depth.values, rtol=1e-4)

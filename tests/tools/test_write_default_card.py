@@ -43,7 +43,7 @@ def test_a_run_becomes_the_file_of_its_model(tiny_run: Path, tmp_path: Path) -> 
     assert [model.facts.precision for model in loaded] == ["fp32", "fp16"]
     assert {model.card.name for model in loaded} == {"rilievo/tiny"}
     photo = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    one, two = (model.predict([photo])[0].depth for model in loaded)
+    one, two = (model.predict_raw([photo])[0].depth for model in loaded)
     assert one is not None
     assert two is not None
     np.testing.assert_allclose(one.values, two.values, rtol=0.02)

@@ -42,7 +42,7 @@ def test_a_teachers_depth_and_normals_become_frames(photos: list[Path], tmp_path
     assert taken == 2
     assert "broken.png" in str(failures[0])
     shard = read_shard(tmp_path / "shards" / "shard-00000.npz")
-    said = teacher.predict([np.asarray(shard.image[0])])[0]
+    said = teacher.predict_raw([np.asarray(shard.image[0])])[0]
     assert said.depth is not None
     assert said.normals is not None
     frame = shard.frame(0)

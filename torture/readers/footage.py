@@ -74,7 +74,7 @@ def _read_run(folder: Path) -> object:
     from rilievo.train.video.records import video_folder
 
     model = load_model(folder, device="cpu", threads=1)
-    return model.predict([Photo(pixels=colours(0, _SIZE))]), video_folder(folder).read_config()
+    return model.predict_raw([Photo(pixels=colours(0, _SIZE))]), video_folder(folder).read_config()
 
 
 def _read_motion(folder: Path) -> object:

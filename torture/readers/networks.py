@@ -58,7 +58,7 @@ def _onnx(folder: Path) -> None:
 
 def _run_onnx(folder: Path) -> object:
     model = load_model(folder / "net.onnx", device="cpu", threads=1)
-    return model.predict([Photo(pixels=colours(0, (64, 64)))])
+    return model.predict_raw([Photo(pixels=colours(0, (64, 64)))])
 
 
 def _weights(folder: Path, name: str) -> None:

@@ -60,7 +60,7 @@ def _run(folder: Path) -> None:
 
 def _read_run(folder: Path) -> object:
     model = load_model(folder, device="cpu", threads=1)
-    return model.predict([Photo(pixels=colours(0, _SIZE))])
+    return model.predict_raw([Photo(pixels=colours(0, _SIZE))])
 
 
 def _parts() -> dict[str, "Part"]:

@@ -116,7 +116,7 @@ def fill(
         reason = each.reason
         if each.photo is not None:
             try:
-                [prediction] = model.predict([each.photo])
+                [prediction] = model.predict_raw([each.photo])
             except (InputError, ModelError) as error:
                 reason = str(error)
             else:

@@ -1,13 +1,16 @@
 """Interface of all models: photographs in, one ``Prediction`` each out.
 
 An adapter implements ``infer``, at the network's own resolution and in our conventions. This module
-resizes the output to the photograph and records what made it.
+resizes the output to the photograph and records what made it. What ``rilievo.predict`` does beyond
+that, such as sharp edges and metres, is imported when a model is called.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex, cast, overload
+from functools import wraps
+from importlib import import_module
+from typing import Any, SupportsIndex, Unpack, cast, overload
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -16,6 +19,7 @@ from rilievo.depth_map import no_hash, same_record
 from rilievo.errors import ModelError
 from rilievo.io.exif import assumed_camera
 from rilievo.io.photo import PhotoSource, read_photo
+from rilievo.models.arguments import PredictArguments
 from rilievo.models.card import ModelCard
 from rilievo.models.resizing import resize, unit
 from rilievo.models.speeds import infer_timed
@@ -63,8 +67,12 @@ class Inference:
     __hash__ = no_hash
 
 
+Infer = Callable[[Any, Sequence[Photo]], list[Inference]]
+"""``Model.infer`` of a class."""
+
+
 class Model(ABC):
-    """A model of depth or normals; ``predict`` is its one method for users."""
+    """A model of depth or normals. Calling it does what ``rilievo.predict`` does with it."""
 
     card: ModelCard
     weights_sha256: str
@@ -76,6 +84,12 @@ class Model(ABC):
     """Function that loads the model in another process; None for models made without
     ``load_model``.
     """
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Make ``infer`` of every adapter say what to call instead, if it is given no ``Photo``."""
+        super().__init_subclass__(**arguments)
+        if "infer" in vars(cls):
+            type.__setattr__(cls, "infer", _of_photos(vars(cls)["infer"]))
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         """Pickle a loaded model by its name and options; it is loaded again when unpickled."""
@@ -101,32 +115,59 @@ class Model(ABC):
         Most models run locally, and ignore it.
         """
 
-    def predict(self, images: Sequence[ImageLike]) -> list[Prediction]:
-        """Predict depth and normals of photographs, at their own resolution.
+    @overload
+    def predict(self, image: ImageLike, **options: Unpack[PredictArguments]) -> Prediction: ...
+    @overload
+    def predict(
+        self, image: Sequence[ImageLike], **options: Unpack[PredictArguments]
+    ) -> list[Prediction]: ...
+    def predict(
+        self, image: ImageLike | Sequence[ImageLike], **options: Unpack[PredictArguments]
+    ) -> Prediction | list[Prediction]:
+        """Predict a photograph, or each photograph in a list, as ``rilievo.predict`` does.
+
+        Args:
+            image: An image in any form that ``rilievo.read_photo`` accepts, or a list of them,
+                which are held in memory together; for folders use ``rilievo.predict_files``.
+            options: Options of ``rilievo.predict``, such as ``sharp``, ``trim`` and ``known``.
+
+        Raises:
+            RilievoError: As for ``rilievo.predict``.
+        """
+        return import_module("rilievo.predicting.images").predict(image, model=self, **options)
+
+    @overload
+    def __call__(self, image: ImageLike, **options: Unpack[PredictArguments]) -> Prediction: ...
+    @overload
+    def __call__(
+        self, image: Sequence[ImageLike], **options: Unpack[PredictArguments]
+    ) -> list[Prediction]: ...
+    def __call__(
+        self, image: ImageLike | Sequence[ImageLike], **options: Unpack[PredictArguments]
+    ) -> Prediction | list[Prediction]:
+        """Predict a photograph, or each photograph in a list; the same as ``predict``."""
+        return self.predict(image, **options)
+
+    def predict_raw(self, images: Sequence[ImageLike]) -> list[Prediction]:
+        """Predict photographs with the network alone, as evaluation and training need.
+
+        The network's output is only resized to the photograph: edges are not sharpened, borders are
+        not trimmed, and nothing known makes metres of it. All photographs go through it together.
 
         Args:
             images: List of images in any form that ``rilievo.read_photo`` accepts, or of ``Photo``
-                records. All are held in memory at once; for folders use ``rilievo.predict_files``.
+                records.
 
         Raises:
             InputError: If an image cannot be read.
         """
         if not isinstance(images, list | tuple):
-            raise TypeError("predict takes a list of images: predict([image]), or call the model")
+            raise TypeError("predict_raw takes a list of images: predict_raw([image])")
         photos = [image if isinstance(image, Photo) else read_photo(image) for image in images]
         inferences = infer_timed(self, photos)
         return [
             self.finish(answer, photo) for answer, photo in zip(inferences, photos, strict=True)
         ]
-
-    @overload
-    def __call__(self, images: ImageLike) -> Prediction: ...
-    @overload
-    def __call__(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
-    def __call__(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
-        """Predict one image, or a list or tuple of images."""
-        predictions = self.predict(as_list(images))
-        return predictions if isinstance(images, list | tuple) else predictions[0]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
         """Resize a network's output to the photograph, and record what made it.
@@ -166,6 +207,22 @@ class Model(ABC):
             settings={**self.settings, "processing": PROCESSING},
             version=VERSION,
         )
+
+
+def _of_photos(infer: Infer) -> Infer:
+    """``infer`` of an adapter, which refuses everything but a list of photographs."""
+
+    @wraps(infer)
+    def checked(self: Model, photos: Sequence[Photo]) -> list[Inference]:
+        is_list = isinstance(photos, Sequence) and not isinstance(photos, str | bytes)
+        if not (is_list and all(isinstance(each, Photo) for each in photos)):
+            raise TypeError(
+                "infer takes a list of rilievo.Photo and answers at the network's resolution; for "
+                "an array, a path or a picture call the model: model(image)"
+            )
+        return infer(self, photos)
+
+    return checked
 
 
 def _normals(

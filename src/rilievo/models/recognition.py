@@ -46,7 +46,7 @@ def turned_round(model: Model) -> list[str]:
 def _is_turned(model: Model, file: str) -> bool:
     photo = read_photo(_FOLDER / file, own_depth=False)
     camera = Camera(K=K_from_fov(_FOV, photo.shape), source=CameraSource.ASSUMED)
-    [prediction] = model.predict([replace(photo, camera=camera)])
+    [prediction] = model.predict_raw([replace(photo, camera=camera)])
     depth = prediction.depth
     near, far = (_median(depth, region) for region in SCENES[file])
     if math.isnan(near) or math.isnan(far):  # as for sky, which is far

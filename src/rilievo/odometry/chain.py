@@ -125,7 +125,8 @@ def _size(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def _depth(model: Model, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
-    return model(pixels).depth.values
+    [prediction] = model.predict_raw([pixels])
+    return prediction.depth.values
 
 
 def _chained(seen: list[ClipFrame], motion: ClipMotion) -> Chain:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
-from jaxtyping import Float
 
 from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_known
 from rilievo.errors import OptionError
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photo import read_photo
 from rilievo.models import last_model
+from rilievo.models.arguments import CameraLike, KnownLike
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.model_options import model_of
 from rilievo.models.trimming import border_note
@@ -22,12 +22,6 @@ from rilievo.predicting.focal import with_camera
 from rilievo.predicting.metres import Metres, in_metres
 from rilievo.predicting.run import refined
 from rilievo.types import Camera, Photo, Prediction
-
-CameraLike = Camera | Float[np.ndarray, "3 3"] | Sequence[Sequence[float]] | float | int
-"""Intrinsics, a matrix K [px], or a focal length [px]."""
-
-KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
-"""A known point or length, or its numbers."""
 
 
 def read_camera(camera: CameraLike | None, size: tuple[int, int]) -> Camera | None:
@@ -231,7 +225,7 @@ def predict(
                 vanishing_points=vanishing_points,
                 trim=trim,
             )
-            [prediction] = network.predict([photo])
+            [prediction] = network.predict_raw([photo])
         if sparse is not None:
             metres = Metres(sparse=read_sparse_depth(sparse, photo.shape, sparse_unit))
         own = photo.own_depth if own_depth else None

@@ -8,10 +8,11 @@ from jaxtyping import UInt8
 
 from rilievo.errors import OptionError
 from rilievo.models import load_model
+from rilievo.models.arguments import CameraLike
 from rilievo.models.base import Model
 from rilievo.models.model_options import model_of
 from rilievo.predicting.focal import with_camera
-from rilievo.predicting.images import CameraLike, read_camera
+from rilievo.predicting.images import read_camera
 from rilievo.predicting.run import refined
 from rilievo.types import Photo, Prediction
 
@@ -24,12 +25,13 @@ def stream(
     camera: CameraLike | None = None,
     fov: float | None = None,
     sharp: bool = True,
+    trim: bool = False,
     newest: bool = False,
 ) -> Iterator[Prediction]:
     """Predict frames as they arrive, in constant memory.
 
-    Each frame is predicted independently; for depth that does not flicker over a whole video use
-    ``rilievo.predict_files``.
+    Each frame is predicted independently, as ``rilievo.predict`` predicts a photograph; for depth
+    that does not flicker over a whole video use ``rilievo.predict_files``.
 
     Args:
         source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
@@ -39,6 +41,8 @@ def stream(
         camera: Same as in ``rilievo.predict``.
         fov: Same as in ``rilievo.predict``.
         sharp: Same as in ``rilievo.predict``.
+        trim: Same as in ``rilievo.predict``, but off by default: borders that come and go between
+            frames make depth jump.
         newest: Whether only the latest frame is predicted each time, as a robot needs; if False,
             every frame is.
 
@@ -56,7 +60,7 @@ def stream(
         raise OptionError("camera and fov do not go together; give one")
     model = model_of(quality) if model is None else model
     loaded = model if isinstance(model, Model) else load_model(model)
-    model = refined(loaded, flip=False, tile=None, sharp=sharp)
+    model = refined(loaded, flip=False, tile=None, sharp=sharp, trim=trim)
     return _predicted(live_frames(source, newest=newest), str(source), model, camera, fov)
 
 
@@ -70,4 +74,4 @@ def _predicted(
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
         photo = with_camera(photo, read_camera(camera, photo.shape), fov)
-        yield from model.predict([photo])
+        yield from model.predict_raw([photo])

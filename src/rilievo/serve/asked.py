@@ -186,6 +186,9 @@ class StreamAsked(BaseModel):
     """Intrinsics FX,FY,CX,CY of the frames in pixels."""
     sharp: Switch = "off"
     """Enlarge the network's answer along the edges of the frame; off: smoothly, and faster."""
+    trim: Switch = "off"
+    """Leave uniform borders out of what the network sees; off, because borders that come and go
+    between frames make depth jump."""
 
 
 Record = TypeVar("Record", bound=BaseModel)

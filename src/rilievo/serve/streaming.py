@@ -147,9 +147,11 @@ class _Stream:
         self._socket, self._service = websocket, service
         self._options = options_of(asked)
         self._frames = _Frames(newest=asked.frames == "newest")
-        # Borders that come and go between frames would make depth jump.
+        self._shown = service.offered.shown(asked.model)
         self._variant = Variant(
-            name=service.offered.named(asked.model), sharp=asked.sharp == "on", trim=False
+            name=service.offered.named(asked.model),
+            sharp=asked.sharp == "on",
+            trim=asked.trim == "on",
         )
 
     async def run(self) -> None:
@@ -200,7 +202,7 @@ class _Stream:
         except Exception as error:
             said["error"] = self._service.refusal_of(error).line
         else:
-            said |= answer.facts
+            said |= {"model": self._shown, **answer.facts}
             said["seconds"] = round(time.monotonic() - start, 4)
         self._service.metrics.frame("refused" if answer is None else "answered")
         try:

@@ -218,7 +218,7 @@ def _items(
         window = seen(benchmark.input_crop, image.shape[:2])
         pixels = image[window.top : window.bottom, window.left : window.right]
         photo = Photo(pixels=np.ascontiguousarray(pixels), name=ids[place])
-        answers = {title: model.predict([photo])[0] for title, model in models.items()}
+        answers = {title: model.predict_raw([photo])[0] for title, model in models.items()}
         truth = cut_truth(dataset.truth(ids[place]), benchmark.input_crop)
         panels = (photo_panel(photo.pixels), *truth_panels(truth), *_panels(answers, truth))
         yield Item(name=ids[place], label=str(task), value="", numbers=(), panels=panels)

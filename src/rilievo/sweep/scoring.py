@@ -155,7 +155,7 @@ def _score(model: Model, benchmarks: Sequence[Benchmark], pairs: Iterable[TestIm
         pixels = image[window.top : window.bottom, window.left : window.right]
         photo = Photo(pixels=np.ascontiguousarray(pixels), name=truth.id)
         cpu, wall = cpu - time.process_time(), wall - time.perf_counter()
-        (prediction,) = model.predict([photo])
+        (prediction,) = model.predict_raw([photo])
         cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
         count += 1
         answer = _as_it_stands(prediction)

@@ -67,7 +67,7 @@ def taught(
         except InputError as error:
             yield error
             continue
-        yield _lesson(model.predict([photo])[0])
+        yield _lesson(model.predict_raw([photo])[0])
 
 
 def write_lessons(

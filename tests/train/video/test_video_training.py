@@ -154,7 +154,7 @@ def test_the_parts_of_the_loss_add_up_in_the_log(
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", [".", "best"])
 def test_a_run_and_the_best_of_it_are_models(whole: Path, folder: str) -> None:
-    (prediction,) = load_model(whole / folder, device="cpu").predict(
+    (prediction,) = load_model(whole / folder, device="cpu").predict_raw(
         [np.zeros((75, 53, 3), np.uint8)]
     )
     assert prediction.shape == (75, 53)
