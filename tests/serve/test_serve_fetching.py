@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rilievo.serve import fetching
-from rilievo.serve.fetching import fetch_public, is_public
+from rilievo.serve.fetching import fetch_public
+from rilievo.serve.public import is_public
 from rilievo.serve.refusals import Refusal
 from served import check_refused, picture, served
 
@@ -27,7 +28,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         if self.path == "/slow":
-            self._drip()
+            self._drip(b"HTTP/1.0 200 OK\r\n\r\n", b"x")
+            return
+        if self.path == "/heads":
+            self._drip(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n")
+            return
+        if self.path == "/extensions":
+            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5"
+            self._drip(head, b";a=b")
             return
         content = picture() if self.path == "/photo" else bytes(500_000)
         self.send_response(404 if self.path == "/missing" else 200)
@@ -35,13 +43,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _drip(self) -> None:
-        """Send a byte now and then, for as long as somebody reads, but never a whole chunk."""
-        self.send_response(200)
-        self.end_headers()
+    def _drip(self, head: bytes, piece: bytes) -> None:
+        """Send a piece now and then, for as long as somebody reads, but never what is awaited."""
         try:
+            self.wfile.write(head)
             for _ in range(400):
-                self.wfile.write(b"x")
+                self.wfile.write(piece)
                 time.sleep(0.05)
         except OSError:
             self.cut_off.set()
@@ -82,6 +89,19 @@ def port_of(site: str) -> int:
         *("100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1"),
         *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "ff02::1"),
         *("fec0::1", "64:ff9b:1::1", "::7f00:1"),
+        # Metadata of clouds, and networks that some versions of Python take for public ones.
+        *("192.0.0.192", "168.63.129.16", "169.254.0.23", "100.100.100.200", "192.88.99.1"),
+        *("fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "3fff::1", "5f00::1", "2001::1"),
+        *(
+            "2001:db8::1",
+            "2001:20::1",
+            "100::1",
+            "4000::1",
+            "198.19.0.1",
+            "203.0.113.9",
+            "240.0.0.1",
+        ),
+        *("::ffff:168.63.129.16", "::ffff:192.0.0.192"),
     ],
 )
 def test_addresses_that_are_not_of_the_internet(address: str) -> None:
@@ -91,6 +111,8 @@ def test_addresses_that_are_not_of_the_internet(address: str) -> None:
 def test_addresses_of_the_internet_at_the_ports_of_the_web() -> None:
     assert is_public("93.184.215.14", 443)
     assert is_public("2606:2800:21f::1", 80)
+    assert is_public("::ffff:93.184.215.14", 80)
+    assert is_public("168.63.129.17", 80)
     assert not is_public("93.184.215.14", 22)
 
 
@@ -117,12 +139,35 @@ def test_what_is_refused_behind_an_address(site: str, path: str, status: int) ->
     assert error.value.line.startswith("url: ")
 
 
-def test_a_host_that_sends_a_byte_now_and_then_is_refused_when_the_time_is_over(site: str) -> None:
+@pytest.mark.parametrize("path", ["/slow", "/heads", "/extensions"])
+def test_a_host_that_sends_a_byte_now_and_then_is_refused_when_the_time_is_over(
+    site: str, path: str
+) -> None:
+    _Handler.ended.clear()
+    _Handler.cut_off.clear()
     with pytest.raises(Refusal) as error:
-        fetch(f"{site}/slow", port_of(site), seconds=0.5)
+        fetch(site + path, port_of(site), seconds=0.5)
     assert (error.value.status, "too slowly" in error.value.line) == (422, True)
     assert _Handler.ended.wait(60)
     assert _Handler.cut_off.is_set(), "refused before the host had ended"
+
+
+def test_a_fetch_ends_when_the_server_stops(site: str) -> None:
+    _Handler.ended.clear()
+    _Handler.cut_off.clear()
+    stopping = threading.Event()
+    threading.Timer(0.3, stopping.set).start()
+    with pytest.raises(Refusal) as error:
+        fetch_public(
+            f"{site}/heads",
+            max_bytes=1000,
+            seconds=600,
+            allowed=lambda address, port: True,
+            is_stopping=stopping.is_set,
+        )
+    assert error.value.status == 503
+    assert _Handler.ended.wait(60)
+    assert _Handler.cut_off.is_set()
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a", "/etc/passwd"])

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -91,6 +92,7 @@ class Service:
         self._heavy_worker = ThreadPoolExecutor(1, "heavy")
         self._fetches = Turns(_FETCHES, waiting=options.queue, spare=_SPARE)
         self._fetchers = ThreadPoolExecutor(_FETCHES, "fetch")
+        self._is_closed = threading.Event()
         self.uploads = Uploads(
             folders.disk,
             most=options.uploads,
@@ -116,6 +118,7 @@ class Service:
 
     async def close(self) -> None:
         """Refuse what waits, and finish what runs."""
+        self._is_closed.set()
         self.light.close()
         self.heavy.close()
         self._fetches.close()
@@ -223,7 +226,12 @@ class Service:
         options = self.options
 
         def work() -> Upload:
-            content = fetch_public(url, max_bytes=options.max_bytes, seconds=options.upload_seconds)
+            content = fetch_public(
+                url,
+                max_bytes=options.max_bytes,
+                seconds=options.upload_seconds,
+                is_stopping=self._is_closed.is_set,
+            )
             return self.uploads.keep(content, client)
 
         place = await self._fetches.take(client)
