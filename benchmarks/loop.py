@@ -36,7 +36,7 @@ def run(settings: Settings) -> Report:
             "CPU time of each call, of the network with its resizing, and of the rest, which is "
             "reading the photograph and depth at its size, without and with sharpening. "
             "Normals and confidence are enlarged when they are read, which these calls do not do. "
-            "Then as a folder run does it: reading at the size that is needed, depth, writing."
+            "Then as a folder run does it: reading, depth, writing."
         ),
         tables=(
             Table(
@@ -122,7 +122,7 @@ def _to_file(path: Path, rounds: int, name: str) -> list[float]:
     options, spent = SaveOptions(overwrite=True), list[float]()
     for _ in range(rounds + 1):
         start = time.process_time()
-        read = read_photo(path, least_size=model.least_size)
+        read = read_photo(path)
         prediction = model.finish(Inference(depth=answer.depth), read)
         save(prediction, path.with_name("alone"), (name,), options)
         spent.append(time.process_time() - start)

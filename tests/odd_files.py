@@ -54,7 +54,7 @@ def _seen_through() -> bytes:
 
 
 def _large() -> bytes:
-    return _bytes(_cup(2100, 1400), "JPEG", quality=90)
+    return _bytes(_cup(2400, 1600), "JPEG", quality=90)
 
 
 ODD_FILES: Mapping[str, Callable[[], bytes]] = {

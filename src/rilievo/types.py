@@ -37,8 +37,6 @@ class Photo:
 
     Attributes:
         pixels: sRGB pixels, with the EXIF orientation applied.
-        full_size: Size (height, width) of the photograph, if ``pixels`` are a reduced version of
-            it; otherwise None.
         camera: Intrinsics of the whole photograph; None if neither the user nor the file states
             them.
         own_depth: Depth map stored in the file beside the pixels; None if there is none.
@@ -46,7 +44,6 @@ class Photo:
     """
 
     pixels: UInt8[np.ndarray, "h w 3"]
-    full_size: tuple[int, int] | None = None
     camera: Camera | None = None
     own_depth: OwnDepth | None = None
     name: str = "array"
@@ -66,7 +63,7 @@ class Photo:
     def shape(self) -> tuple[int, int]:
         """Size (height, width) of the photograph."""
         height, width, _ = self.pixels.shape
-        return self.full_size or (height, width)
+        return height, width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

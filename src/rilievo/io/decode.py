@@ -10,7 +10,7 @@ TIFF declare it. Scaling them unasked would be a guess.
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
 from io import BufferedReader, BytesIO
@@ -57,19 +57,12 @@ _NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612
 _PILLOW_LIMIT = threading.Lock()
 
 
-LeastSize = Callable[[tuple[int, int]], tuple[int, int] | None]
-"""Function from the size (height, width) of a photograph to the least size at which it may be
-decoded; None if all of its pixels are needed.
-"""
-
-
 def decode(
     file: BufferedReader | BytesIO,
     name: str,
     *,
     size_bytes: int,
     max_pixels: int,
-    least_size: LeastSize | None = None,
 ) -> Image.Image:
     """Decode the first image of a file, in its stored mode and orientation.
 
@@ -78,8 +71,6 @@ def decode(
         name: Name for messages; for some formats its suffix decides.
         size_bytes: Size of the file.
         max_pixels: Largest number of pixels that the header may announce.
-        least_size: Function for the least size that is needed; JPEG files are decoded at a half, a
-            quarter or an eighth of their sides where that leaves as much. None decodes all pixels.
 
     Raises:
         InputError: If the file is not a photograph in a known format, is too large, is broken, or
@@ -92,9 +83,6 @@ def decode(
             _refuse_raw_preview(image, name)
         # Known only before it is loaded: afterwards Pillow keeps the upper 8 bits.
         is_deep = image.mode == "RGB" and any(";16" in str(tile[3]) for tile in image.tile)
-        least = None if least_size is None else least_size((image.height, image.width))
-        if least is not None:
-            image.draft(None, (least[1], least[0]))  # only JPEG's decoder does anything
         load(image)
     if is_deep:
         refuse_low_bits(image, name, is_upper_byte=True)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError
-from rilievo.io.decode import LeastSize, decode, load, one_line_errors
+from rilievo.io.decode import decode, load, one_line_errors
 from rilievo.io.exif import camera_from_exif, exif_facts
 from rilievo.io.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.pixels import over_white, upright_pixels
@@ -44,7 +44,6 @@ def read_photo(
     *,
     max_pixels: int = MAX_PIXELS,
     own_depth: bool = True,
-    least_size: LeastSize | None = None,
 ) -> Photo:
     """Read one photograph, upright and in sRGB, with the camera from its EXIF block.
 
@@ -62,9 +61,6 @@ def read_photo(
             are decoded.
         own_depth: Whether to read the depth map that the file holds, if any. If False, no further
             pictures of the file are decoded.
-        least_size: Function from the size (height, width) of the photograph to the least size that
-            is enough. If given, JPEG files at a path may be decoded at a half, a quarter or an
-            eighth of their sides, and ``full_size`` says so.
 
     Returns:
         The photograph. Its ``camera`` is None where the file does not name one. RGB arrays are not
@@ -87,7 +83,7 @@ def read_photo(
 
         return _from_bytes(fetch(source), printable(source), max_pixels, own_depth)
     if isinstance(source, Path | str):
-        return _from_path(source, max_pixels, own_depth, least_size)
+        return _from_path(source, max_pixels, own_depth)
     if isinstance(source, Tensor):
         return _from_array(_array_of(source), max_pixels)
     if isinstance(source, Readable):
@@ -133,14 +129,12 @@ def _array_of(tensor: Tensor) -> np.ndarray:
     return array
 
 
-def _from_path(
-    path: Path | str, max_pixels: int, own_depth: bool, least_size: LeastSize | None
-) -> Photo:
+def _from_path(path: Path | str, max_pixels: int, own_depth: bool) -> Photo:
     name = printable(path)
     size_bytes = check_regular(path)
     try:
         with open(path, "rb") as file:
-            return _from_file(file, name, size_bytes, max_pixels, own_depth, least_size)
+            return _from_file(file, name, size_bytes, max_pixels, own_depth)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({reason(error)})") from error
 
@@ -151,16 +145,9 @@ def _from_file(
     size_bytes: int,
     max_pixels: int,
     own_depth: bool,
-    least_size: LeastSize | None = None,
 ) -> Photo:
-    stored: list[tuple[int, int]] = []
-
-    def least(size: tuple[int, int]) -> tuple[int, int] | None:
-        stored.append(size)
-        return None if least_size is None else least_size(size)
-
-    image = decode(file, name, size_bytes=size_bytes, max_pixels=max_pixels, least_size=least)
-    return _from_loaded(image, name, own_depth, stored[0], file)
+    image = decode(file, name, size_bytes=size_bytes, max_pixels=max_pixels)
+    return _from_loaded(image, name, own_depth, file)
 
 
 def _from_pillow(image: Image.Image, max_pixels: int, own_depth: bool) -> Photo:
@@ -168,25 +155,22 @@ def _from_pillow(image: Image.Image, max_pixels: int, own_depth: bool) -> Photo:
     check_size(name, (image.height, image.width), max_pixels=max_pixels)
     with one_line_errors(name):
         load(image)
-    return _from_loaded(image, name, own_depth, (image.height, image.width))
+    return _from_loaded(image, name, own_depth)
 
 
 def _from_loaded(
     image: Image.Image,
     name: str,
     own_depth: bool,
-    stored: tuple[int, int],
     file: BufferedReader | BytesIO | None = None,
 ) -> Photo:
-    """Convert a loaded image, which was ``stored`` at a size (height, width)."""
+    """Convert a loaded image."""
     facts = exif_facts(image)
     pixels = upright_pixels(image, orientation=facts.orientation, name=name)
-    is_whole = stored == (image.height, image.width)
-    size = stored[::-1] if facts.orientation >= 5 else stored
+    height, width, _ = pixels.shape
     return Photo(
         pixels=pixels,
-        full_size=None if is_whole else size,
-        camera=camera_from_exif(facts, size),
+        camera=camera_from_exif(facts, (height, width)),
         own_depth=_own_depth(image, file, facts.orientation) if own_depth else None,
         name=name,
     )

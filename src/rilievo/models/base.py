@@ -101,14 +101,6 @@ class Model(ABC):
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run the network; returns one output per photograph, in the same order."""
 
-    def least_size(self, shape: tuple[int, int]) -> tuple[int, int] | None:
-        """Least size at which a photograph may be decoded; None if all of its pixels are needed.
-
-        Args:
-            shape: Size (height, width) of the photograph.
-        """
-        return None
-
     def interrupt(self) -> None:  # noqa: B027
         """Stop waiting for work on another machine; called from another thread than ``infer``.
 

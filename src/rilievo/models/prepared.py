@@ -6,7 +6,6 @@ A network is a function of one batch of images of equal size. Its outputs by nam
 [degrees].
 """
 
-import math
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,12 +16,9 @@ from jaxtyping import Float32, Shaped
 from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models.base import Inference, Model
-from rilievo.models.preparation import Preparation, Resampling
+from rilievo.models.preparation import Preparation
 from rilievo.models.resizing import resize
 from rilievo.types import Camera, CameraSource, Photo
-
-OVERSAMPLED = 2.0
-"""Least ratio of a photograph's sides to the network's at which it is decoded."""
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
@@ -35,13 +31,6 @@ class PreparedModel(Model):
     """Whether depth is that of a camera whose focal length is the photograph's width, as in Depth
     Pro: true depth is fx / width times it.
     """
-
-    def least_size(self, shape: tuple[int, int]) -> tuple[int, int] | None:
-        """``OVERSAMPLED`` times the network's size, for networks with rilievo's own filter."""
-        if self.preparation.resampling is not Resampling.TRIANGLE:
-            return None  # as their authors resize
-        height, width = self.preparation.size(shape)
-        return math.ceil(OVERSAMPLED * height), math.ceil(OVERSAMPLED * width)
 
     @abstractmethod
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:

@@ -46,12 +46,6 @@ class Sharpened(WrappedModel):
     def __init__(self, model: Model) -> None:
         super().__init__(model, {"sharp": True})
 
-    def least_size(self, shape: tuple[int, int]) -> tuple[int, int] | None:
-        """The wrapped model's, but more than the size at which pixels are assigned to sides."""
-        least = self.model.least_size(shape)
-        height, width = _size_within(shape, _FINE)
-        return least and (max(least[0], 3 * height // 2), max(least[1], 3 * width // 2))
-
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run the wrapped model, at the network's resolution; recorded speeds are that model's."""
         return infer_timed(self.model, photos)

@@ -34,10 +34,6 @@ class Trimmed(WrappedModel):
         super().__init__(model, {"trim": True})
         self.same_margins = margins
 
-    def least_size(self, shape: tuple[int, int]) -> tuple[int, int] | None:
-        """The wrapped model's; a photograph with borders is needed whole."""
-        return self.model.least_size(shape)
-
     def margins(self, photo: Photo) -> Margins:
         """Borders that are trimmed from a photograph."""
         return find_margins(photo.pixels) if self.same_margins is None else self.same_margins
@@ -95,11 +91,6 @@ def for_frames(model: Model, frames: Iterable[np.ndarray], count: int | None) ->
 def border_note(model: Model, photo: Photo) -> str | None:
     """Note on the border that a model leaves out; None if it is hardly one."""
     return _note(model.margins(photo), photo.shape) if isinstance(model, Trimmed) else None
-
-
-def has_borders(model: Model, photo: Photo) -> bool:
-    """Whether a model leaves a border of a photograph out."""
-    return isinstance(model, Trimmed) and bool(model.margins(photo))
 
 
 def frames_note(model: Model, size: tuple[int, int]) -> str | None:

@@ -18,7 +18,7 @@ from rilievo.io.placement import Placement
 from rilievo.io.sidecar import find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
-from rilievo.models.trimming import border_note, has_borders
+from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres import (
@@ -97,19 +97,11 @@ class Results:
         return [need for need in OUTPUTS[name].needs if not given[need]]
 
     def read(self, job: Job) -> Photo:
-        """Read a photograph, with its own depth only where that may give metres.
-
-        It is reduced if the model and the outputs need no more.
-        """
-        options, path = self.options, job.source
+        """Read a photograph, with its own depth only where that may give metres."""
+        options = self.options
         known = options.knows or options.camera_height is not None
         own_depth = options.own_depth == "on" and not known
-        reducible = Need.PHOTO not in parts_of(self._with_broken(job)) and options.markers is None
-        least_size = self.model.least_size if reducible else None
-        photo = read_photo(path, own_depth=own_depth, least_size=least_size)
-        if photo.full_size is not None and has_borders(self.model, photo):
-            photo = read_photo(path, own_depth=own_depth)
-        return self.prepare(photo)
+        return self.prepare(read_photo(job.source, own_depth=own_depth))
 
     def prepare(self, photo: Photo) -> Photo:
         """Give a photograph the camera that the user named."""
