@@ -102,7 +102,12 @@ def served(
     names = {"test/model": "test/model", "other": "secret/place/other.onnx"}
     service = Service(given, Given(names, given), Folders(folder, disk), Metrics())
     app = application(service, tokens, extend and extend(service, given))
-    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=True) as client:
+    with TestClient(
+        app,
+        base_url="http://127.0.0.1",
+        raise_server_exceptions=True,
+        client=("127.0.0.1", 50000),
+    ) as client:
         yield Served(client, service, model, folder, disk)
         model.gate.set()
 

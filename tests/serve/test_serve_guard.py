@@ -10,6 +10,7 @@ import pytest
 from rilievo.serve.guard import Body, Refused
 from rilievo.serve.refusals import Refusal
 from served import check_refused, picture, served
+from served_app import served_app
 
 TOKEN = "0123456789abcdef0123"
 
@@ -133,3 +134,34 @@ def test_routes_are_known_behind_a_proxy_s_path(tmp_path: Path, path: str, statu
     with served(tmp_path, tokens=(TOKEN,), root_path="/depth") as server:
         inside = TestClient(server.client.app, "http://127.0.0.1", root_path="/depth")
         assert inside.get(path).status_code == status
+
+
+@pytest.mark.parametrize("kind", ["serve", "app"])
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        *(("127.0.0.1", 200), ("127.3.2.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200)),
+        *(("192.168.1.7", 403), ("93.184.215.14", 403), ("2606:2800:21f::1", 403), ("", 403)),
+    ],
+)
+def test_metrics_are_this_machine_s_where_no_token_is_asked_for(
+    tmp_path: Path, kind: str, address: str, status: int
+) -> None:
+    from starlette.testclient import TestClient
+
+    with (served if kind == "serve" else served_app)(tmp_path) as server:
+        asking = TestClient(server.client.app, "http://127.0.0.1", client=(address, 50000))
+        answer = asking.get("/metrics")
+        assert answer.status_code == status
+        if status == 403:
+            check_refused(answer, 403, "token")
+
+
+def test_metrics_are_for_who_sends_the_token(tmp_path: Path) -> None:
+    from starlette.testclient import TestClient
+
+    with served(tmp_path, tokens=(TOKEN,)) as server:
+        asking = TestClient(server.client.app, "http://127.0.0.1", client=("192.168.1.7", 50000))
+        assert asking.get("/metrics").status_code == 401
+        known = {"Authorization": f"Bearer {TOKEN}"}
+        assert asking.get("/metrics", headers=known).status_code == 200

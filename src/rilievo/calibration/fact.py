@@ -19,7 +19,7 @@ from rilievo.alignment import Fit, FitSpace
 from rilievo.calibration.lengths import Along, Known, KnownLength, KnownPoint, parse_known
 from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
 from rilievo.errors import CalibrationError, InputError, OptionError
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import exists, printable, read_text, shortened
 from rilievo.types import Camera, DepthKind, DepthMap
 
 
@@ -210,9 +210,10 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
             raise InputError(f"{where} has {len(row)} values, its header {len(header)}")
         values = {key: each.strip() for key, each in zip(header, row, strict=True)}
         photo = path.parent / values["file"]
-        if not photo.exists():
+        if not exists(photo):
             raise InputError(
-                f"{where}: there is no '{values['file']}'; paths start at the folder of the table"
+                f"{where}: there is no '{shortened(values['file'], 200)}'; paths start at the "
+                "folder of the table"
             )
         photo = photo.resolve()
         points[photo] = (*points.get(photo, ()), _known(values, where))

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from rilievo.errors import OptionError, suggest
 
-MOST_METRES = 1e6
-"""Largest known distance or length that is accepted [m]."""
+LEAST_METRES, MOST_METRES = 1e-6, 1e6
+"""Smallest and largest known distance or length that is accepted [m]."""
 USUAL_LENGTHS: Mapping[str, float] = {
     "a4": 0.297,
     "a4-short": 0.210,
@@ -52,10 +52,10 @@ class KnownLength:
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.u1, self.v1, self.u2, self.v2))):
             raise OptionError(f"known length {self}: columns and rows are finite numbers of pixels")
-        if not 0 < self.metres <= MOST_METRES:
+        if not LEAST_METRES <= self.metres <= MOST_METRES:
             raise OptionError(
-                f"known length {self}: the length is a positive number of metres, at most "
-                f"{MOST_METRES:g}"
+                f"known length {self}: the length is a positive number of metres, between "
+                f"{LEAST_METRES:g} and {MOST_METRES:g}"
             )
         if math.hypot(self.u2 - self.u1, self.v2 - self.v1) < 1:
             raise OptionError(f"known length {self}: its two ends lie on the same pixel")
@@ -128,10 +128,10 @@ class KnownPoint:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.u) and math.isfinite(self.v)):
             raise OptionError(f"known point {self}: column and row are finite numbers of pixels")
-        if not 0 < self.metres <= MOST_METRES:
+        if not LEAST_METRES <= self.metres <= MOST_METRES:
             raise OptionError(
-                f"known point {self}: the distance is a positive number of metres, at most "
-                f"{MOST_METRES:g}"
+                f"known point {self}: the distance is a positive number of metres, between "
+                f"{LEAST_METRES:g} and {MOST_METRES:g}"
             )
 
     def __str__(self) -> str:

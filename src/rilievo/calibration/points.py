@@ -204,6 +204,10 @@ def _pairs(x: Float64[np.ndarray, "n"]) -> tuple[Int[np.ndarray, "p"], Int[np.nd
     return np.append(first, x.argmin()), np.append(second, x.argmax())
 
 
+_LEAST_RATIO = float(np.finfo(np.float64).eps)
+"""Least ratio of a fitted size to the known one; below, their difference is rounded to -100 %."""
+
+
 def _name(residual: Residual) -> str:
     what = "length" if isinstance(residual.known, KnownLength) else "point"
     return f"known {what} {residual.known}"
@@ -219,11 +223,11 @@ def _suspicions(residuals: Sequence[Residual]) -> list[str]:
 
 def _contradictions(residuals: Sequence[Residual]) -> list[str]:
     """Warning about facts whose implied scales (known / fitted) differ."""
-    implied = [1 / (residual.relative + 1) for residual in residuals]
-    factor = max(implied) / min(implied)
+    fitted = [max(residual.relative + 1, _LEAST_RATIO) for residual in residuals]
+    factor = max(fitted) / min(fitted)
     if factor <= DOUBTFUL:
         return []
-    farthest = max(residuals, key=lambda each: abs(np.log(each.relative + 1)))
+    farthest = max(zip(residuals, fitted, strict=True), key=lambda pair: abs(np.log(pair[1])))[0]
     said = f"the scales that what is known implies differ by a factor of {factor:.3g}"
     if factor > CONTRADICTORY:
         raise CalibrationError(

@@ -22,7 +22,7 @@ from rilievo.datasets.stored import pinhole_K
 from rilievo.datasets.tum import Trajectory, read_trajectory
 from rilievo.errors import InputError
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import is_whole, printable, read_text
 from rilievo.odometry.frames import ClipFrame
 from rilievo.train.video.calibration import Calibration
 from rilievo.train.video.trajectory import check_rotations, read_kitti_poses
@@ -30,6 +30,8 @@ from rilievo.train.video.trajectory import check_rotations, read_kitti_poses
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8
 # What follows a point and begins with a digit is part of a time, as in TUM's names.
+_MOST_PIXELS = 1e9
+"""Bound of sizes and focal lengths in pixels; JSON can hold numbers beyond any integer."""
 _ENDINGS = re.compile(r"(\.(?:depth16|depth|color|rgb))?(\.[a-z]\w*)?$", re.IGNORECASE)
 
 
@@ -205,7 +207,7 @@ def _camera(entries: Mapping[str, Any]) -> Calibration | None:
     known = {
         name: float(value)
         for name, value in entries.items()
-        if isinstance(value, int | float) and value > 0
+        if isinstance(value, int | float) and 0 < value < _MOST_PIXELS
     }
     if "w" not in known or "h" not in known:
         return None
@@ -231,4 +233,4 @@ def stem_of(name: str) -> str:
 
 def _number(stem: str) -> int | None:
     found = re.findall(r"\d+", stem)
-    return int(found[-1]) if found else None
+    return int(found[-1]) if found and is_whole(found[-1]) else None

@@ -25,6 +25,10 @@ uncompressed, at 16 bits and with alpha.
 MAX_TEXT_BYTES = 64 * 2**20
 """Largest text file that is read as a whole; hours of video have a JSON of a few megabytes."""
 
+MOST_DIGITS = 18
+"""Most digits of a whole number in a text: any of these fits in 64 bits. Python itself refuses to
+read 4300 digits or more, by a ValueError."""
+
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -42,6 +46,25 @@ def printable(path: Path | str) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+
+
+def is_whole(word: str) -> bool:
+    """Whether a word of a file is a whole number, of a length that numbers of files have."""
+    return len(word) <= MOST_DIGITS and word.isdecimal()
+
+
+def exists(path: Path) -> bool:
+    """Whether a path that a file names exists; a name that no system takes does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # such as a name that is too long
+        return False
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Text from a file as messages show it: printable, and of a length that fits on a line."""
+    shown = printable(text[: most + 1])
+    return shown if len(text) <= most else f"{shown[:most]}..."
 
 
 def check_regular(path: Path | str) -> int:

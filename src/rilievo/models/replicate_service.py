@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import MissingPackageError, ModelError
 from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.limits import is_whole
 from rilievo.version import VERSION
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Service:
 
     def _pause(self, attempt: int, asked: str) -> float:
         """Delay before the next attempt [s]: what the service asks for, if it says so."""
-        if not asked.isdecimal():
+        if not is_whole(asked):
             pause = self.patience.first * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
             return min(self.patience.longest, pause)
         if int(asked) > self.patience.longest:

@@ -1,6 +1,7 @@
 """Routes of the server, and the application around them."""
 
 import asyncio
+import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol, runtime_checkable
@@ -57,7 +58,7 @@ def application(
         Route("/v1/models", answering(service, _models), methods=["GET"]),
         WebSocketRoute("/v1/stream", stream_endpoint),
         Route("/healthz", answering(service, _health), methods=["GET"]),
-        Route("/metrics", answering(service, _metrics), methods=["GET"]),
+        Route("/metrics", answering(service, _metrics(for_all=bool(tokens))), methods=["GET"]),
         Route("/openapi.json", answering(service, _openapi), methods=["GET"]),
         *(() if extension is None else extension.routes()),
     ]
@@ -178,12 +179,28 @@ async def _health(service: Service, request: Request) -> Response:
     return JSONResponse({"status": "ok", "version": VERSION})
 
 
-async def _metrics(service: Service, request: Request) -> Response:
-    return Response(service.metrics.text(), media_type=service.metrics.content_type)
+def _metrics(*, for_all: bool) -> Endpoint:
+    """The counters, for this machine alone unless ``for_all``, as where a token was asked for."""
+
+    async def metrics(service: Service, request: Request) -> Response:
+        if not (for_all or _is_loopback(request)):
+            raise Refusal(403, "metrics are for the machine of the server, or need a token")
+        return Response(service.metrics.text(), media_type=service.metrics.content_type)
+
+    return metrics
 
 
 async def _openapi(service: Service, request: Request) -> Response:
     return JSONResponse(document(request.app.routes, service.options.root_path))
+
+
+def _is_loopback(request: Request) -> bool:
+    """Whether this machine asks; of a request that a proxy passes on, whether its client does."""
+    try:
+        found = ipaddress.ip_address("" if request.client is None else request.client.host)
+    except ValueError:
+        return False
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
 def client_of(request: Request) -> str:

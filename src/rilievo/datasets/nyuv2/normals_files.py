@@ -30,6 +30,7 @@ from rilievo.datasets.nyuv2.layout import (
 )
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import rays
+from rilievo.io.limits import is_whole, shortened
 
 _SHORTEST = 0.5
 _UNPACKING = threading.Lock()
@@ -103,8 +104,8 @@ def _unpacked(path: Path) -> _Unpacked:
             f"{None if masks is None else masks.shape}, expected (1449, 480, 640, 3), 1449 and "
             "(1449, 480, 640)"
         )
-    if not all(name.isdecimal() for name in names):
-        raise InputError(f"{path}: has names that are no numbers, such as {names[0]}")
+    if wrong := [name for name in names if not is_whole(name)]:
+        raise InputError(f"{path}: has names that are no numbers, such as {shortened(wrong[0])}")
     return _Unpacked(normals, masks, {int(name): place for place, name in enumerate(names)})
 
 

@@ -17,7 +17,7 @@ import torch
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
-from rilievo.io.limits import check_regular, reason, unreadable
+from rilievo.io.limits import check_regular, is_whole, reason, unreadable
 from rilievo.networks.backbones.weights import State, fitting
 from rilievo.networks.blueprint import (
     DEPTH,
@@ -183,7 +183,9 @@ def _encoder_name(entries: Mapping[str, Any], path: Path) -> str:
 
 def _scales(entries: Mapping[str, Any], path: Path) -> tuple[int, ...]:
     """Find the scales of the heads by their numbers of input channels."""
-    indices = sorted(int(match[1]) for match in map(_HEAD.fullmatch, entries) if match)
+    indices = sorted(
+        int(match[1]) for match in map(_HEAD.fullmatch, entries) if match and is_whole(match[1])
+    )
     indices = [each for each in indices if each >= _HEADS]
     shapes = [getattr(entries[f"decoder.{each}.conv.weight"], "shape", ()) for each in indices]
     scales = tuple(_SCALE_OF_WIDTH.get(shape[1], -1) if len(shape) == 4 else -1 for shape in shapes)

@@ -24,6 +24,7 @@ from rilievo.io.atomic import make_folder, unwritable
 from rilievo.io.cached_files import BROKEN, RECORD, THERE, damaged_frames, record
 from rilievo.io.durable import sync_open_file
 from rilievo.io.frames import open_video
+from rilievo.io.limits import is_whole
 from rilievo.train.video.cache_files import About, CacheFiles, cache_files
 from rilievo.train.video.sequences import FrameSequence, at_size, frame_or_reason, how_straight
 
@@ -44,7 +45,7 @@ class FrameStore:
 
     def __init__(self, path: Path, about: About) -> None:
         self.path, self.count, self._size = path, about.count, about.size
-        self.broken = {int(index): why for index, why in about.broken.items()}
+        self.broken = {int(index): why for index, why in about.broken.items() if is_whole(index)}
         self.fault = about.fault
         self._map: np.ndarray | None = None
 

@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from rilievo.datasets.files import found_in, names_in, numbers_of, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import invert
-from rilievo.io.limits import printable
+from rilievo.io.limits import is_whole, printable, shortened
 from rilievo.train.video.calibration import Calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
@@ -51,7 +51,7 @@ def sequences(data: VideoData) -> list[FrameSequence]:
 
 
 def _is_names(split: str) -> bool:
-    return all(name.strip().isdecimal() for name in split.split(","))
+    return all(is_whole(name.strip()) for name in split.split(","))
 
 
 def _of_lists(root: Path, folder: Path, there: list[str], data: VideoData) -> list[FrameSequence]:
@@ -64,9 +64,9 @@ def _of_lists(root: Path, folder: Path, there: list[str], data: VideoData) -> li
     if data.stereo:
         wanted |= dict.fromkeys((name, _OTHER_SIDE[side]) for name, side in list(wanted))
     for name, _ in wanted:
-        if not name.isdecimal() or f"{int(name):02d}" not in there:
+        if not is_whole(name) or f"{int(name):02d}" not in there:
             raise InputError(
-                f"{printable(lists.training)}: lists frames of the sequence {printable(name)}, "
+                f"{printable(lists.training)}: lists frames of the sequence {shortened(name)}, "
                 f"but there are {', '.join(there)}"
             )
     return [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rilievo.datasets.files import found_in, names_in, text_lines
 from rilievo.errors import InputError, OptionError
-from rilievo.io.limits import printable
+from rilievo.io.limits import is_whole, printable
 from rilievo.train.video.sequences import Listed
 
 
@@ -58,7 +58,7 @@ def read_frames(path: Path) -> list[ListedFrame]:
         words = line.text.split()
         if (
             len(words) not in (2, 3)
-            or not words[1].isdecimal()
+            or not is_whole(words[1])
             or words[2:]
             not in (
                 [],
@@ -106,7 +106,7 @@ def numbered_files(folder: Path) -> Numbered:
     # PNG comes after JPEG, so that it replaces the JPEG made from it.
     for name in sorted(names_in(folder), key=lambda name: (name.endswith(".png"), name)):
         stem, _, suffix = name.rpartition(".")
-        if stem.isdecimal() and suffix in ("png", "jpg"):
+        if is_whole(stem) and suffix in ("png", "jpg"):
             found[int(stem)] = folder / name
     if not found:
         raise InputError(

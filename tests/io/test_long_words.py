@@ -1,0 +1,71 @@
+"""Words of thousands of characters in text files, which no system takes as names or numbers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rilievo.calibration.fact import read_known_table
+from rilievo.calibration.lengths import KnownLength, KnownPoint
+from rilievo.calibration.points import calibrate
+from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.fuse.poses import read_poses
+from rilievo.odometry.frames import ClipFrame
+from rilievo.train.video.sources.split_lists import read_frames
+from rilievo.types import DepthKind, DepthMap
+
+DIGITS = 5000 * "7"
+
+
+@pytest.mark.parametrize("number", [DIGITS, 19 * "1"])
+def test_a_frame_s_number_of_too_many_digits_is_refused_in_a_line(
+    tmp_path: Path, number: str
+) -> None:
+    path = tmp_path / "train_files.txt"
+    path.write_text(f"2011_09_26/drive {number} l\n")
+    with pytest.raises(InputError, match="line 1 is") as error:
+        read_frames(path)
+    assert len(str(error.value)) < 500
+    path.write_text("2011_09_26/drive 0000000005 l\n")
+    assert [each.number for each in read_frames(path)] == [5]
+
+
+@pytest.mark.parametrize("name", [5000 * "n", 5000 * "ä", "n/" + 300 * "o", 2000 * "n/" + "a.png"])
+def test_a_photograph_s_name_in_a_table_that_is_too_long_is_refused_in_a_line(
+    tmp_path: Path, name: str
+) -> None:
+    table = tmp_path / "known.csv"
+    table.write_text(f"file,u,v,metres\n{name},1,2,3\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 2: there is no 'n|line 2: there is no 'ä") as error:
+        read_known_table(table)
+    assert len(str(error.value)) < 700
+
+
+def test_numbers_of_frames_and_sizes_that_no_camera_has_are_left_out(tmp_path: Path) -> None:
+    pose = np.eye(4).tolist()
+    frames = [{"file_path": f"images/{DIGITS}.png", "transform_matrix": pose}]
+    path = tmp_path / "transforms.json"
+    text = json.dumps({"w": 1.0, "h": 640, "fl_x": 500, "frames": frames})
+    path.write_text(text.replace("1.0,", "1e999,", 1))
+    found = read_poses(path)
+    assert found.camera is None
+    with pytest.raises(InputError, match="has no pose of a frame"):
+        found.of([ClipFrame(index=0, name="000000.png", seconds=0.0)], 1)
+
+
+@pytest.mark.parametrize("metres", [1e-300, 9.9e-7, 5e-324, 1.1e6])
+def test_sizes_that_nothing_has_are_refused(metres: float) -> None:
+    with pytest.raises(OptionError, match=r"between 1e-06 and 1e\+06"):
+        KnownLength(u1=1, v1=1, u2=9, v2=9, metres=metres)
+    with pytest.raises(OptionError, match=r"between 1e-06 and 1e\+06"):
+        KnownPoint(u=1, v=1, metres=metres)
+
+
+@pytest.mark.parametrize("near", [1e-6, 1e-3, 1.0])
+def test_sizes_a_million_million_times_apart_are_refused_in_a_line(near: float) -> None:
+    values = np.geomspace(1e-12, 1e12, 48 * 64).astype(np.float32).reshape(48, 64)
+    depth = DepthMap(values=values, valid=np.ones((48, 64), bool), kind=DepthKind.UP_TO_SCALE)
+    known = (KnownPoint(u=0, v=0, metres=1e6), KnownPoint(u=63, v=47, metres=near))
+    with pytest.raises(CalibrationError, match="differ by a factor"):
+        calibrate(depth, known)
