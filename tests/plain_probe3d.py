@@ -15,28 +15,29 @@ State = Mapping[str, Tensor]
 
 
 def random_state(
-    kind: str, channels: Sequence[int], outputs: int, hidden: int
+    kind: str, channels: Sequence[int], outputs: int, hidden: int, kernel: int | None = None
 ) -> dict[str, Tensor]:
     """Weights of float64 under the original's names; ``channels`` count the class token."""
+    k = kernel or (3 if kind == "dpt" else 1)
     if kind == "linear":
-        shapes = {"conv": (outputs, sum(channels), 1)}
+        shapes = {"conv": (outputs, sum(channels), k)}
     elif kind == "multiscale":
-        shapes = {f"convs.{i}": (hidden, c, 1) for i, c in enumerate(channels)}
-        shapes["conv_mid.0"] = (hidden, hidden * len(channels), 1)
-        shapes |= {name: (hidden, hidden, 1) for name in ("conv_mid.2", "conv_mid.4", "conv_out.0")}
-        shapes["conv_out.2"] = (outputs, hidden, 1)
+        shapes = {f"convs.{i}": (hidden, c, k) for i, c in enumerate(channels)}
+        shapes["conv_mid.0"] = (hidden, hidden * len(channels), k)
+        shapes |= {name: (hidden, hidden, k) for name in ("conv_mid.2", "conv_mid.4", "conv_out.0")}
+        shapes["conv_out.2"] = (outputs, hidden, k)
     else:
         shapes = {f"conv_{i}": (hidden, c, 1) for i, c in enumerate(channels)}
         for level in range(4):
             for unit in (2,) if level == 3 else (1, 2):
                 for layer in (0, 2):
                     name = f"ref_{level}.resConfUnit{unit}.conv.{layer}"
-                    shapes[name] = (hidden, hidden, 3)
+                    shapes[name] = (hidden, hidden, k)
         shapes["out_conv.0"], shapes["out_conv.2"] = (hidden, hidden, 3), (outputs, hidden, 3)
     state: dict[str, Tensor] = {}
-    for name, (out, into, kernel) in shapes.items():
-        weight = torch.randn(out, into, kernel, kernel, dtype=torch.float64)
-        state[f"head.{name}.weight"] = weight / (kernel * math.sqrt(into))
+    for name, (out, into, side) in shapes.items():
+        weight = torch.randn(out, into, side, side, dtype=torch.float64)
+        state[f"head.{name}.weight"] = weight / (side * math.sqrt(into))
         state[f"head.{name}.bias"] = torch.randn(out, dtype=torch.float64) / 10
     return state
 
@@ -46,12 +47,12 @@ def plain_probe(kind: str, state: State, maps: Sequence[Tensor], *, old: bool = 
     if kind == "linear":
         return _conv(state, "conv", _grow(torch.cat(list(maps), dim=1), 4, old=old, dpt=False))
     if kind == "multiscale":
-        levels = [_conv(state, f"convs.{i}", x) for i, x in enumerate(maps)]
+        levels = [_bare(state, f"convs.{i}", x) for i, x in enumerate(maps)]
         x = _grow(torch.relu(torch.cat(levels, dim=1)), 2, old=old, dpt=False)
-        x = torch.relu(_conv(state, "conv_mid.0", x))
-        x = torch.relu(_conv(state, "conv_mid.2", x))
-        x = _grow(torch.relu(_conv(state, "conv_mid.4", x)), 4, old=old, dpt=False)
-        return _conv(state, "conv_out.2", torch.relu(_conv(state, "conv_out.0", x)))
+        x = torch.relu(_bare(state, "conv_mid.0", x))
+        x = torch.relu(_bare(state, "conv_mid.2", x))
+        x = _grow(torch.relu(_bare(state, "conv_mid.4", x)), 4, old=old, dpt=False)
+        return _bare(state, "conv_out.2", torch.relu(_bare(state, "conv_out.0", x)))
     levels = [_grow(_conv(state, f"conv_{i}", x), 2, old=old, dpt=True) for i, x in enumerate(maps)]
     out = _residual(state, "ref_3.resConfUnit2", levels[3])
     for i in (2, 1, 0):
@@ -90,6 +91,11 @@ def _grow(x: Tensor, scale: int, *, old: bool, dpt: bool) -> Tensor:
 def _conv(state: State, name: str, x: Tensor) -> Tensor:
     weight = state[f"head.{name}.weight"]
     return F.conv2d(x, weight, state[f"head.{name}.bias"], padding=weight.shape[-1] // 2)
+
+
+def _bare(state: State, name: str, x: Tensor) -> Tensor:
+    """A convolution without padding, as all of the multiscale probe are."""
+    return F.conv2d(x, state[f"head.{name}.weight"], state[f"head.{name}.bias"])
 
 
 def _residual(state: State, name: str, x: Tensor) -> Tensor:

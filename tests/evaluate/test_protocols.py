@@ -107,10 +107,12 @@ def test_cards_say_whose_program_it_is(name: str, words: tuple[str, ...]) -> Non
 
 @pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
 @pytest.mark.parametrize("size", [(61, 90), (45, 37), (20, 31)])
-def test_marigolds_eth3d_fits_on_a_grid_that_pytorch_would_take(
+def test_marigolds_eth3d_fits_on_what_its_program_gives_pytorch(
     kind: DepthKind, size: tuple[int, int]
 ) -> None:
-    """Upsample with a factor below one takes the nearest; here to 32 pixels at most."""
+    """A map of (1, height, width) is a row of channels to Upsample, whose width alone shrinks; here
+    by the factor that brings the longest side to 32.
+    """
     torch = pytest.importorskip("torch")
     truth = scene(size, far=30.0)
     predicted = guess(truth, kind)
@@ -122,7 +124,8 @@ def test_marigolds_eth3d_fits_on_a_grid_that_pytorch_would_take(
     small = [t, x, mask.astype(np.float64)]
     if factor < 1:
         shrink = torch.nn.Upsample(scale_factor=float(factor), mode="nearest")
-        small = [shrink(torch.as_tensor(each)[None, None]).numpy()[0, 0] for each in small]
+        small = [shrink(torch.as_tensor(each)[None]).numpy()[0] for each in small]
+        assert small[0].shape[0] == size[0]
     t_small, x_small, inside = small[0], small[1], small[2] > 0
     if kind is DepthKind.AFFINE:
         line = np.polyfit(x_small[inside], t_small[inside], 1)

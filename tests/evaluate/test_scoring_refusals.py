@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from rilievo.alignment.fit import nearest_valid
 from rilievo.datasets.files import TOO_FAR, TOO_NEAR
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmarks import BENCHMARKS
+from rilievo.evaluate.metres import CONSTANT
+from rilievo.evaluate.regions import depth_mask
 from rilievo.evaluate.scoring import score
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene, scored
@@ -25,14 +28,57 @@ def test_a_prediction_of_another_part_of_the_scene_is_refused(case: str) -> None
         scored("nyuv2-eigen", predicted, scene())
 
 
-def test_a_constant_prediction_has_no_scale_and_shift_but_may_be_scored_as_it_is() -> None:
-    truth = scene()
-    flat = DepthMap(values=np.full((480, 640), 3.0, np.float32), kind=DepthKind.AFFINE)
-    with pytest.raises(CalibrationError, match="the prediction is constant"):
-        scored("marigold-nyuv2", flat, truth)
-    metric = DepthMap(values=flat.values, kind=DepthKind.METRIC)
-    notes = scored("nyuv2-eigen", metric, truth).score.notes
+@pytest.mark.parametrize(
+    ("benchmark", "kind"),
+    [
+        ("marigold-nyuv2", DepthKind.AFFINE),
+        ("marigold-nyuv2", DepthKind.AFFINE_INVERSE),
+        ("moge-affine", DepthKind.AFFINE),
+        ("moge-disparity", DepthKind.AFFINE_INVERSE),
+    ],
+)
+def test_a_constant_prediction_is_scored_as_the_best_constant(
+    benchmark: str, kind: DepthKind
+) -> None:
+    """Least squares of the smallest norm, as ``numpy.linalg.lstsq`` in the programs of others."""
+    truth = scene(far=9.0)
+    flat = DepthMap(values=np.full((480, 640), 3.0, np.float32), kind=kind)
+    found = scored(benchmark, flat, truth).score
+    chosen = BENCHMARKS[benchmark]
+    mask = depth_mask(chosen, truth)
+    t = depth_of(truth)[mask].astype(np.float64)
+    if benchmark == "moge-affine":
+        near = nearest_valid(mask)
+        sample = np.repeat(depth_of(truth).flat[near.places].astype(np.float64), near.times)
+        # The least sum of |b - t| / t over candidates: an optimum is at one of the true values.
+        sums = [np.sum(np.abs(b - sample) / sample) for b in sample]
+        expected = sample[int(np.argmin(sums))]
+    else:
+        y = t if kind is DepthKind.AFFINE else 1 / t
+        scale, shift = np.linalg.lstsq(np.stack([np.full(t.size, 3.0), np.ones(t.size)], 1), y)[0]
+        expected = 3.0 * scale + shift if kind is DepthKind.AFFINE else 1 / (3.0 * scale + shift)
+    assert found.values["abs_rel"] == pytest.approx(np.mean(np.abs(expected - t) / t), rel=1e-5)
+    assert "the prediction is constant (3) over all pixels that are scored" in found.notes
+    assert CONSTANT in found.notes
+
+
+def test_a_constant_prediction_in_metres_is_scored_as_it_is() -> None:
+    metric = DepthMap(values=np.full((480, 640), 3.0, np.float32), kind=DepthKind.METRIC)
+    notes = scored("nyuv2-eigen", metric, scene()).score.notes
     assert "the prediction is constant (3) over all pixels that are scored" in notes
+    assert CONSTANT not in notes
+
+
+def test_what_takes_near_for_far_has_no_score_nor_a_single_pixel() -> None:
+    truth = scene(far=9.0)
+    turned = DepthMap(values=depth_of(truth) + np.float32(0.1), kind=DepthKind.AFFINE_INVERSE)
+    with pytest.raises(CalibrationError, match="takes near for far"):
+        scored("marigold-nyuv2", turned, truth)
+    valid = np.zeros((480, 640), bool)
+    valid[200, 200] = True
+    one = DepthMap(values=np.full((480, 640), 3.0, np.float32), kind=DepthKind.AFFINE, valid=valid)
+    with pytest.raises(CalibrationError, match="one pixel"):
+        scored("marigold-nyuv2", one, Truth(id="a", depth=depth_of(truth) + 1, depth_valid=valid))
 
 
 def test_pixels_without_a_prediction_are_counted_and_said() -> None:

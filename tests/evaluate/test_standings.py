@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 from evaluations import METRICS, evaluation, in_folder, random_errors
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
+from rilievo.evaluate.benchmarks import find_benchmark
 from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.run_groups import Run, find_runs, is_several
 from rilievo.evaluate.standings import Standings, mean_ranks, standings
@@ -24,6 +25,7 @@ from rilievo.evaluate.standings_tables import (
     markdown,
     write_standings,
 )
+from rilievo.evaluate.wording import shortlist
 from rilievo.io.verification import verify
 from rilievo.metrics.metric import Better
 
@@ -32,7 +34,7 @@ GAINS = {"good": 0.0, "fair": 0.01, "poor": 0.05}
 
 
 def run_on(
-    benchmark: str, model: str, gain: float, *, seed: int = 0, **given: object
+    benchmark: str, model: str, gain: float | np.ndarray, *, seed: int = 0, **given: object
 ) -> Evaluation:
     values = random_errors(seed) + gain
     return evaluation(
@@ -263,14 +265,41 @@ def test_a_table_has_its_checksum_beside_it(tmp_path: Path, ending: str) -> None
     assert [fault.file for fault in verify(path).faults] == [str(path)]
 
 
-def test_latex_has_the_best_bold_and_the_second_underlined() -> None:
+def test_latex_has_bold_only_what_beats_every_other_run_significantly() -> None:
     text = latex(standings(three_by_two()))
     lines = {line.partition(" &")[0]: line for line in text.splitlines() if " & " in line}
     assert [lines[name].count("\\textbf") for name in GAINS] == [2, 2, 0]
-    assert [lines[name].count("\\underline") for name in GAINS] == [2, 2, 0]
+    assert "underline" not in text
     width = len(re.findall(r"\\begin\{tabular\}\{(l+r+)\}", text)[0])
     assert {line.count("&") for line in lines.values() if "multicolumn" not in line} == {width - 1}
     assert text.count("\\multicolumn{2}{c}") == 2
+    chance = np.random.default_rng(0)
+    alike = runs_of(
+        *(run_on(name, model, chance.normal(0, 0.02, 40)) for name in "ab" for model in "xy")
+    )
+    assert "textbf" not in latex(standings(alike))
+
+
+def test_a_terminal_shows_more_than_a_wide_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certainty = find_benchmark("kitti-uncertainty").metrics
+    assert {"ece", "rmse"} < {*shortlist(certainty)}
+    for benchmark in ("rooms", "roads"):
+        for model in ("a", "b"):
+            made = evaluation(
+                model=model,
+                benchmark=benchmark,
+                sha256=f"{sum(map(ord, benchmark)):064x}",
+            )
+            folder = tmp_path / "runs" / model / benchmark
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            in_folder(made, folder)
+    assert main(["compare", str(tmp_path / "runs")]) == 0
+    assert METRICS[1][1] in capsys.readouterr().out
+    board = tmp_path / "board.md"
+    assert main(["compare", str(tmp_path / "runs"), "-o", str(board)]) == 0
+    assert METRICS[1][1] not in board.read_text()
 
 
 def test_the_command_makes_a_leaderboard_of_folders(

@@ -256,5 +256,11 @@ def test_weights_of_another_probe_are_refused() -> None:
         load_original(probe, random_state("multiscale", (3, 4, 5, 6), 16, 8))
     with pytest.raises(ModelError, match="same widths"):
         load_original(probe, random_state("dpt", (3, 4, 5, 7), 16, 8))
+    with pytest.raises(ModelError, match="same kernel: kernel=1"):
+        load_original(probe, random_state("dpt", (3, 4, 5, 6), 16, 8, 1))
+    with pytest.raises(ModelError, match="expected an odd one"):
+        make_probe("dpt", (3, 4, 5, 6), 0, 16, hidden=8, kernel=2)
+    with pytest.raises(OptionError, match="has no kernel"):
+        make_probe("light", (3,), 0, 4, kernel=3)
     with pytest.raises(ModelError, match="no probe like"):
         load_original(make_probe("light", (3,), 0, 4), {})

@@ -17,6 +17,7 @@ from rilievo.alignment.fit import (
 )
 from rilievo.alignment.lines import (
     dot,
+    is_constant,
     least_absolute_line,
     least_absolute_scale,
     least_squares_line,
@@ -29,6 +30,12 @@ _SPACES = {
     AlignMethod.LOG: FitSpace.LOG,
 }
 _ROBUST = (AlignMethod.ROBUST_SCALE, AlignMethod.ROBUST_SCALE_SHIFT)
+_WITHOUT_SHIFT = (
+    AlignMethod.NONE,
+    AlignMethod.MEDIAN,
+    AlignMethod.SCALE,
+    AlignMethod.ROBUST_SCALE,
+)
 _SHIFTED_DEPTH = (AlignMethod.SCALE_SHIFT, AlignMethod.ROBUST_SCALE_SHIFT)
 
 
@@ -106,6 +113,40 @@ def apply_fit(
         raise CalibrationError(f"the {method} fit takes {lost} pixels out of the range of float32")
     metric = DepthMap(values=depth, kind=DepthKind.METRIC, valid=predicted.valid)
     return Aligned(depth=metric, fit=fit, method=method, clamped=clamped)
+
+
+def constant_fit(
+    predicted: DepthMap,
+    true: Float[np.ndarray, "h w"],
+    valid: Bool[np.ndarray, "h w"],
+    method: AlignMethod,
+) -> Fit | None:
+    """Fit of a scale and a shift to a prediction that is constant; None to one that varies.
+
+    ``align`` refuses such a prediction, since no scale follows from it. Programs that evaluate
+    score it: least squares of the smallest norm put it at the mean of the truth, and least absolute
+    deviations at the weighted median. The scale is 0 here.
+
+    Args:
+        predicted: Depth map of any kind.
+        true: Ground-truth depth [m].
+        valid: Pixels of the fit, valid in both; more than one.
+        method: Method of the fit.
+    """
+    if method in _WITHOUT_SHIFT or np.count_nonzero(valid) < 2:
+        return None
+    space = _SPACES.get(method, FitSpace.DEPTH)
+    x = abscissa(predicted.values[valid].astype(np.float64), predicted.kind, space)
+    if not is_constant(x):
+        return None
+    y = abscissa(true[valid].astype(np.float64), DepthKind.METRIC, space)
+    shift = float(y.mean())
+    if method is AlignMethod.ROBUST_SCALE_SHIFT:
+        chosen = nearest_valid(valid)
+        y = true.flat[chosen.places].astype(np.float64)
+        shift = least_absolute_scale(np.ones(y.size), y, chosen.times / y)
+    residual = float(np.sqrt(np.mean(np.square(shift - y))))
+    return Fit(space=space, scale=0.0, shift=shift, residual=residual, pixels=y.size)
 
 
 def _clamp(

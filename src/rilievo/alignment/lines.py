@@ -104,11 +104,15 @@ def _steepest_anchor(
     return int(on[best]) if change[best] < -1e-12 * float(dot(weights, np.abs(x))) else None
 
 
+def is_constant(x: Float64[np.ndarray, "n"]) -> bool:
+    """Whether numbers differ by no more than the rounding of float32, which has seven digits."""
+    return bool(np.abs(x - x.mean()).max() <= 1e-6 * np.abs(x).max())
+
+
 def _check_spread(x: Float64[np.ndarray, "n"]) -> None:
     if x.size < 2:
         raise CalibrationError("one pixel with ground truth does not determine a scale and a shift")
-    # float32 predictions carry seven digits, so a smaller spread is their rounding.
-    if np.abs(x - x.mean()).max() <= 1e-6 * np.abs(x).max():
+    if is_constant(x):
         raise CalibrationError(
             f"the prediction is constant over all {x.size} pixels with ground truth, which does "
             "not determine a scale and a shift"

@@ -15,7 +15,7 @@ from rilievo.evaluate.comparison import Cell, Comparison, Row
 from rilievo.evaluate.comparison_tables import check_ending, write_comparison
 from rilievo.evaluate.report import ReportPictures
 from rilievo.evaluate.run_groups import Run, find_runs, is_several
-from rilievo.evaluate.standings import Standings, standings
+from rilievo.evaluate.standings import Standings, leading_two, standings
 from rilievo.evaluate.standings_tables import has_ranks, rank_text, write_standings
 from rilievo.evaluate.table import metric_names
 from rilievo.evaluate.wording import (
@@ -108,8 +108,8 @@ class _Arguments:
     baseline: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Model that the others are compared with; by default the best in each metric."""
     metrics: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
-    """Metrics to show, in this order, or 'all'; by default the five most common, and all of them in
-    a .csv.
+    """Metrics to show, in this order, or 'all'; by default the five most common; in a .csv all of
+    them, and in a file of several benchmarks two of each.
     """
     root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Present folder of the dataset, if it was moved; the pictures of an .html page are from it."""
@@ -158,7 +158,9 @@ def _standings(given: _Arguments, runs: Sequence[Run]) -> int:
         asked = _listed(given.metrics)
     elif given.metrics:
         asked = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
-    made = standings(runs, metrics=asked, common=given.common)
+    # A terminal has a table for each benchmark; a file has one, which is wide enough already.
+    choose = shortlist if given.output is None else leading_two
+    made = standings(runs, metrics=asked, choose=choose, common=given.common)
     if given.output is None:
         with printing():
             print("\n".join(standing_lines(made)))

@@ -42,7 +42,8 @@ class _Arguments:
     }
 
     benchmark: Annotated[str | None, tyro.conf.arg(aliases=("-b",), metavar="NAME")] = None
-    """A name that 'rilievo benchmarks' lists, or package.module:NAME."""
+    """A name that 'rilievo benchmarks' lists, or one of your own as FILE.py:NAME or
+    package.module:NAME."""
     suite: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE.toml")] = None
     """Several benchmarks one after the other, in place of one: a suite that 'rilievo benchmarks'
     lists, or a file of your own. --root holds the folders of their datasets, --predictions one

@@ -135,8 +135,9 @@ class Benchmark:
             inverse of the image's largest true depth (MoGe).
         positive_fit: Whether a fit of inverse depth rests on pixels alone whose prediction is above
             zero (Marigold): many networks end in zeros where they see no end.
-        fit_side: Longest side of the grid of pixels that a fit rests on (Marigold's ETH3D); None
-            for all pixels.
+        fit_side: Longest side of a map whose fit rests on all pixels. Of a larger one every so
+            manyth column counts, as many as bring its longest side to this, and every row
+            (Marigold's ETH3D); None for all pixels of any map.
         fit_scene: Whether one fit serves all images of a scene or sequence.
         least_predicted: Predicted inverse depth below it is set to it, before the fit (Video Depth
             Anything); None for as it is.

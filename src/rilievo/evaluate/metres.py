@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from rilievo.alignment import Aligned, AlignMethod, align
-from rilievo.alignment.aligned import apply_fit
+from rilievo.alignment.aligned import apply_fit, constant_fit
 from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.alignment.lines import PointFit
 from rilievo.datasets.files import unit_doubt
@@ -100,29 +100,27 @@ def _aligned(
 ) -> Aligned:
     """The prediction in metres, by the benchmark's fit or a function of one's own."""
     assert truth.depth is not None
-    if fit is not None:
-        least = benchmark.min_inverse
-        farthest = float(truth.depth[both].max()) if least is None else 1 / least
-        return apply_fit(
-            resized,
-            fit,
-            AlignMethod(method),
-            min_depth=benchmark.least_depth,
-            farthest=farthest,
-        )
-    if is_rule(method):
+    if fit is None and is_rule(method):
         values = fitted(method, resized, truth.depth, both)
         none = Fit(space=FitSpace.DEPTH, scale=1.0, shift=0.0, residual=0.0, pixels=int(both.sum()))
         metric = DepthMap(values=values, kind=DepthKind.METRIC, valid=resized.valid)
         return Aligned(depth=metric, fit=none, method=AlignMethod.NONE, clamped=0)
-    return align(
-        resized,
-        truth.depth,
-        _fitted(benchmark, resized, both),
-        method=AlignMethod(method),
-        min_depth=benchmark.least_depth,
-        min_inverse=benchmark.min_inverse,
-    )
+    method, chosen = AlignMethod(method), both
+    if fit is None:
+        chosen = _fitted(benchmark, resized, both)
+        fit = constant_fit(resized, truth.depth, chosen, method)
+    if fit is None:
+        return align(
+            resized,
+            truth.depth,
+            chosen,
+            method=method,
+            min_depth=benchmark.least_depth,
+            min_inverse=benchmark.min_inverse,
+        )
+    least = benchmark.min_inverse
+    farthest = float(truth.depth[both].max()) if least is None else 1 / least
+    return apply_fit(resized, fit, method, min_depth=benchmark.least_depth, farthest=farthest)
 
 
 def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> DepthMap:
@@ -187,23 +185,25 @@ def _fitted(
 
 
 def _thinned(benchmark: Benchmark, both: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Every so manyth row and column, as PyTorch takes the nearest where it shrinks a map."""
+    """Every so manyth column, as Marigold's program takes them.
+
+    It gives ``torch.nn.Upsample`` a map as (1, height, width), which PyTorch reads as rows of
+    channels: only the width shrinks, also where the height is the longer side.
+    """
     side = benchmark.fit_side
     if side is None or max(both.shape) <= side:
         return both
+    width = both.shape[1]
     factor = min(side / each for each in both.shape)
-    chosen = np.zeros(both.shape, bool)
-    step = np.float32(1 / factor)
-    rows, columns = (
-        np.minimum((np.arange(int(each * factor)) * step).astype(np.int64), each - 1)
-        for each in both.shape
-    )
-    chosen[np.ix_(rows, columns)] = True
+    steps = np.arange(int(width * factor)) * np.float32(1 / factor)
+    columns = np.minimum(steps.astype(np.int64), width - 1)
+    chosen = np.zeros(width, bool)
+    chosen[columns] = True
     thinned = both & chosen
     if not thinned.any():
         raise NoGroundTruthError(
-            f"no pixel with truth lies on the grid of {rows.size} x {columns.size} pixels that "
-            f"the benchmark '{benchmark.name}' fits to"
+            f"no pixel with truth lies in the {columns.size} columns of {width} that the benchmark "
+            f"'{benchmark.name}' fits to"
         )
     return thinned
 
@@ -226,6 +226,10 @@ UNANSWERED = {
     Invalid.SKIP: "pixels with truth have no prediction and are not scored",
     Invalid.FAR: "pixels with truth have no prediction and are scored as far",
 }
+CONSTANT = (
+    "no scale follows from a constant prediction, which is scored as the constant depth that fits "
+    "the truth best, as other programs do"
+)
 OTHER_UNIT = (
     f"metric depth is off by a factor of more than {OFF:g} in the mean: is its unit metres?"
 )
@@ -275,6 +279,8 @@ def notes_on(
     x = resized.values[both]
     if x.min() == x.max():
         notes.append(f"the prediction is constant ({x[0]:g}) over all pixels that are scored")
+    if aligned.fit.scale == 0:
+        notes.append(CONSTANT)
     # The mean is as good here as the median, which would cost a tenth of the whole score.
     true = float(truth.depth[both].mean(dtype=np.float64))
     doubt = unit_doubt(true)

@@ -230,11 +230,13 @@ def _moments(plan: Plan, answers: Answers, id: str) -> tuple[FitSpace, Float64[n
 
 def _line(scene: str, space: FitSpace, moments: Float64[np.ndarray, "5"]) -> Fit:
     count, x, y, xx, xy = moments
-    spread = xx - x * x / count if count else 0.0
-    if not spread > 1e-12 * xx:
-        raise CalibrationError(f"the prediction is constant over the scene '{scene}'")
-    scale = (xy - x * y / count) / spread
-    if not scale > 0:
+    if not count:
+        raise CalibrationError(f"no frame of the scene '{scene}' has pixels to fit to")
+    spread = xx - x * x / count
+    # A constant prediction is put at the mean of the truth, as ``constant_fit`` does.
+    is_constant = not spread > 1e-12 * xx
+    scale = 0.0 if is_constant else (xy - x * y / count) / spread
+    if not (is_constant or scale > 0):
         raise CalibrationError(
             f"the best scale over the scene '{scene}' is {scale:.4g}, not positive: the "
             "prediction takes near for far; is its kind the right one?"

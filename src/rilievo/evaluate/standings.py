@@ -9,7 +9,7 @@ ones for all models, and ranks follow from the means over what was drawn.
 
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,15 +86,26 @@ class Standings:
     notes: tuple[str, ...]
 
 
+def leading_two(known: Sequence[str]) -> Sequence[str]:
+    """The leading metric of a benchmark, and the one that papers print beside it."""
+    companion = [name for name in COMPANIONS if name in known[1:]]
+    return [known[0], *companion[:1]]
+
+
 def standings(
-    runs: Sequence[Run], *, metrics: Sequence[str] | None = None, common: bool = False
+    runs: Sequence[Run],
+    *,
+    metrics: Sequence[str] | None = None,
+    choose: Callable[[Sequence[str]], Sequence[str]] = leading_two,
+    common: bool = False,
 ) -> Standings:
     """Put runs of several benchmarks into one table.
 
     Args:
         runs: Runs of any models and benchmarks, one of each pair.
-        metrics: Metrics to show, of each benchmark those that it has; by default the leading
-            one and the one that papers print beside it. Ranks are by the first.
+        metrics: Metrics to show, of each benchmark those that it has; None for those of
+            ``choose``. Ranks are by the first.
+        choose: Choice among the metrics of a benchmark.
         common: Whether to score anew, on each benchmark, the images that all its runs have.
 
     Raises:
@@ -106,7 +117,7 @@ def standings(
     refuse_other_settings(groups)
     labels = labels_of(groups)
     events = tuple(
-        _event(labels[key], group, metrics, common=common) for key, group in groups.items()
+        _event(labels[key], group, metrics, choose, common=common) for key, group in groups.items()
     )
     names = dict.fromkeys(run.evaluation.made_by.model for run in runs)
     ranks = {event.label: ranks_of(event.comparison) for event in events}
@@ -129,7 +140,12 @@ def standings(
 
 
 def _event(
-    label: str, group: Sequence[Run], metrics: Sequence[str] | None, *, common: bool
+    label: str,
+    group: Sequence[Run],
+    metrics: Sequence[str] | None,
+    choose: Callable[[Sequence[str]], Sequence[str]],
+    *,
+    common: bool,
 ) -> Event:
     evaluations = [run.evaluation for run in group]
     names = [each.made_by.model for each in evaluations]
@@ -140,7 +156,7 @@ def _event(
                 f"{first} and {second} both have '{name}' on {label}; give one of them"
             )
     known = shared_metrics(evaluations)
-    chosen = [name for name in metrics if name in known] if metrics else _usual(known)
+    chosen = [name for name in metrics if name in known] if metrics else choose(known)
     if not chosen:
         raise OptionError(f"{label} has none of the metrics {', '.join(metrics or ())}")
     return Event(
@@ -152,11 +168,6 @@ def _event(
             if os.path.exists(run.folder / "report.html")
         },
     )
-
-
-def _usual(known: Sequence[str]) -> list[str]:
-    companion = [name for name in COMPANIONS if name in known[1:]]
-    return [known[0], *companion[:1]]
 
 
 def _drawn(event: Event, group: Sequence[Run]) -> Mapping[str, Float64[np.ndarray, "draws"]] | None:

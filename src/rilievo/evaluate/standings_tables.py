@@ -1,7 +1,7 @@
 """Standings as Markdown, CSV, LaTeX or a leaderboard, by the ending of their file."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from rilievo.evaluate.comparison_tables import csv_text, write_by_ending
 from rilievo.evaluate.standings import Event, Standing, Standings
 from rilievo.evaluate.table import cell_text
 from rilievo.evaluate.wording import NOTHING
-from rilievo.metrics.metric import badness
 from rilievo.pages.charts import Chart, Mark, intervals
 from rilievo.pages.document import text_of, write_page
 
@@ -79,17 +78,13 @@ def comma_separated(standings: Standings) -> str:
 
 
 def latex(standings: Standings) -> str:
-    """A table for ``booktabs`` as papers print it: benchmarks side by side, best in bold."""
+    """A table for ``booktabs`` as papers print it: benchmarks side by side."""
     rules, at = [], 2
     for event in standings.events:
         width = len(event.comparison.columns)
         rules.append(f"{at}-{at + width - 1}")
         at += width
-    marks = {
-        (event.label, column.metric): _marks(event, column)
-        for event, column in columns_of(standings)
-    }
-    return text_of("standings.tex", **_content(standings), rules=rules, marks=marks)
+    return text_of("standings.tex", **_content(standings), rules=rules)
 
 
 def _content(standings: Standings) -> dict[str, Any]:
@@ -101,23 +96,6 @@ def _content(standings: Standings) -> dict[str, Any]:
         "ranked": has_ranks(standings),
         "rank_text": rank_text,
     }
-
-
-def _marks(event: Event, column: Column) -> Mapping[str, str]:
-    """LaTeX commands of the best and the second number of a column; one alone is neither."""
-    rows = event.comparison.runs
-    values = {
-        row.name: badness(row.cells[column.metric].value, column.better)
-        for row in rows
-        if column.metric in row.cells
-    }
-    if len(values) < 2:
-        return {}
-    first, *others = sorted(set(values.values()))
-    marks = {name: "textbf" for name, value in values.items() if value == first}
-    if others and len(marks) == 1:
-        marks |= {name: "underline" for name, value in values.items() if value == others[0]}
-    return marks
 
 
 def write_leaderboard(standings: Standings, path: Path) -> None:

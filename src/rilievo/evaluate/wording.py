@@ -10,7 +10,7 @@ SHOWN = 5
 
 # What papers of depth, normals and pictures print, one of each sort.
 _USUAL = (
-    *("abs_rel", "rmse", "silog", "delta1", "mean", "median", "within_11_25", "within_30"),
+    *("ece", "abs_rel", "rmse", "silog", "delta1", "mean", "median", "within_11_25", "within_30"),
     *("log10", "delta2", "psnr", "ssim"),
 )
 

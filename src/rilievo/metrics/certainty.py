@@ -133,7 +133,7 @@ _METRICS: tuple[Metric[DepthPair], ...] = (
         label="ECE",
         better=Better.LOWER,
         summary="mean |confidence - share right within 1.25| over 15 bins of confidence (Guo et "
-        "al. 2017)",
+        "al. 2017, whose first bin leaves out a confidence of exactly 0; here it counts)",
         sums=reliability_sums,
         finish=expected_calibration_error,
     ),

@@ -36,6 +36,7 @@ def make_probe(
     *,
     preset: Preset = "default",
     hidden: int | None = None,
+    kernel: int | None = None,
 ) -> Probe:
     """Make a probe with random weights.
 
@@ -46,20 +47,31 @@ def make_probe(
         outputs: Number of output channels: the sum of those that its heads read.
         preset: Method of enlarging maps and laying them over the image.
         hidden: Number of hidden channels; the kind's default if None.
+        kernel: Side of the convolutions, as Probe3D's ``kernel_size``; its default if None, which
+            is 3 for dpt and 1 for multiscale and linear.
 
     Raises:
-        OptionError: If there is no such kind, or the kind has no hidden channels.
-        ModelError: If the counts are impossible.
+        OptionError: If there is no such kind, or the kind has no hidden channels or choice of
+            kernel.
+        ModelError: If the counts or the kernel are impossible.
     """
     if kind not in PROBES:
         raise OptionError(f"no probe {kind!r}; {suggest(kind, PROBES)}")
     if hidden is not None and not PROBES[kind].usual_hidden:
         raise OptionError(f"a {kind} probe has no hidden: leave it out")
+    if kernel is not None and not PROBES[kind].usual_kernel:
+        raise OptionError(f"a {kind} probe has no kernel: leave it out")
     enlargement: Enlargement = "corners" if preset == "probe3d" else "centres"
     # The old DPT probe repeated pixels; the other kinds have always been bilinear.
     if preset == "probe3d-old" and kind == "dpt":
         enlargement = "nearest"
     crop = preset == "default"
     return PROBES[kind](
-        channels, token_channels, outputs, hidden=hidden, enlargement=enlargement, crop=crop
+        channels,
+        token_channels,
+        outputs,
+        hidden=hidden,
+        kernel=kernel,
+        enlargement=enlargement,
+        crop=crop,
     )

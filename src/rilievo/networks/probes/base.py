@@ -94,10 +94,13 @@ class Probe(nn.Module, ABC):
         token_channels: Number of channels of each class token; 0 if the backbone gives none.
         last_scale: Factor of the enlargement after ``decode``.
         usual_hidden: Number of hidden channels if none is asked for; 0 for a kind without.
+        usual_kernel: Side of the convolutions [cells] if none is asked for; 0 for a kind without a
+            choice.
     """
 
-    last_scale: ClassVar[int] = 1
+    last_scale: int = 1
     usual_hidden: ClassVar[int] = 0
+    usual_kernel: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class Probe(nn.Module, ABC):
         outputs: int,
         *,
         hidden: int | None = None,
+        kernel: int | None = None,
         enlargement: Enlargement = "centres",
         crop: bool = True,
     ) -> None:
@@ -120,11 +124,15 @@ class Probe(nn.Module, ABC):
         self.outputs = outputs
         self.enlargement: Enlargement = enlargement
         self.crop = crop
+        kernel = self.usual_kernel if kernel is None else kernel
+        if self.usual_kernel and (kernel < 1 or kernel % 2 == 0):
+            raise ModelError(f"a probe of kernel {kernel}: expected an odd one, 1 or more")
+        self.kernel = kernel
         self.build(self.usual_hidden if hidden is None else hidden)
 
     @abstractmethod
     def build(self, hidden: int) -> None:
-        """Add the layers, with ``hidden`` channels between them."""
+        """Add the layers, with ``hidden`` channels between them; ``self.kernel`` is their side."""
 
     @property
     def inputs(self) -> int:

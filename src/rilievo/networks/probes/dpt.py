@@ -18,10 +18,10 @@ from rilievo.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
 class Residual(nn.Module):
     """x + ReLU(conv(ReLU(conv(x)))): after the second ReLU the block can only add."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Refine ``x``."""
@@ -40,10 +40,10 @@ class Residual(nn.Module):
 class Level(nn.Module):
     """Enlargement of one layer's map, and its fusion with the sum of the deeper ones."""
 
-    def __init__(self, channels: int, *, deepest: bool) -> None:
+    def __init__(self, channels: int, kernel: int, *, deepest: bool) -> None:
         super().__init__()
-        self.first = None if deepest else Residual(channels)
-        self.second = Residual(channels)
+        self.first = None if deepest else Residual(channels, kernel)
+        self.second = Residual(channels, kernel)
 
     def forward(
         self,
@@ -69,7 +69,9 @@ class _Fusion(Probe):
             TokenConv(c, self.token_channels, hidden) for c in self.channels
         )
         count = len(self.channels)
-        self.levels = nn.ModuleList(Level(hidden, deepest=i == count - 1) for i in range(count))
+        self.levels = nn.ModuleList(
+            Level(hidden, self.kernel or 3, deepest=i == count - 1) for i in range(count)
+        )
         self._end(hidden)
         self.to(memory_format=torch.channels_last)
 
@@ -95,11 +97,13 @@ class DptProbe(_Fusion):
     """Probe3D's default probe; its output has sixteen times the size of the features.
 
     Nearly all of its 882 GF per image (35×35 cells, 256 outputs) are 3×3 convolutions of
-    enlarged maps. Those that follow an enlargement directly are computed from the small map.
+    enlarged maps. Those that follow an enlargement directly are computed from the small map. The
+    kernel is that of the fusion; the last two convolutions are 3×3 always, as in the original.
     """
 
     last_scale = 2
     usual_hidden = 512
+    usual_kernel = 3
 
     def _end(self, hidden: int) -> None:
         self.widen = nn.Conv2d(hidden, hidden, 3, padding=1)

@@ -17,6 +17,7 @@ from rilievo.errors import ModelError
 from rilievo.networks.probes.base import Probe, TokenConv, with_tokens
 from rilievo.networks.probes.dpt import DptProbe
 from rilievo.networks.probes.enlarge import enlarge, resize
+from rilievo.networks.probes.lift import Lifting, lift_conv
 
 _DPT = (
     (r"conv_(\d+)", r"project.\1"),
@@ -56,11 +57,19 @@ def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
         )
     for name, tensor in renamed.items():
         if tensor.shape != expected[name].shape:
+            cause = _differing(tensor, expected[name])
             raise ModelError(
                 f"weights {name} of shape {tuple(tensor.shape)}: this probe has "
-                f"{tuple(expected[name].shape)}; make it with the same widths"
+                f"{tuple(expected[name].shape)}; make it with the same {cause}"
             )
     probe.load_state_dict(renamed)
+
+
+def _differing(found: Tensor, expected: Tensor) -> str:
+    """Option of ``make_probe`` that gives weights their shape."""
+    if found.shape[2:] == expected.shape[2:]:
+        return "widths"
+    return f"kernel: kernel={found.shape[-1]}"
 
 
 def _table(probe: Probe) -> tuple[tuple[str, str], ...]:
@@ -89,23 +98,28 @@ _SCALE = 4
 
 
 class LinearProbe(Probe):
-    """One 1×1 convolution of all layers' maps, enlarged four times (Probe3D's linear probe).
+    """One convolution of all layers' maps, enlarged four times (Probe3D's linear probe).
 
-    The convolution is done before the enlargement with the same result: both are linear, and the
+    A 1×1 convolution is done before the enlargement with the same result: both are linear, and the
     weights of an enlargement sum to one.
     """
 
-    last_scale = _SCALE
+    usual_kernel = 1
 
     def build(self, hidden: int) -> None:
         """Add one convolution."""
-        self.answer = nn.Conv2d(self.inputs, self.outputs, 1)
+        kernel = self.kernel
+        self.answer = nn.Conv2d(self.inputs, self.outputs, kernel, padding=kernel // 2)
+        self.last_scale = _SCALE if kernel == 1 else 1
 
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
     ) -> Float[Tensor, "b o h w"]:
-        """Compute the outputs at the features' size."""
-        return self.answer(with_tokens(maps, tokens))
+        """Compute the outputs at the features' size, or at four times it with a larger kernel."""
+        x = with_tokens(maps, tokens)
+        if self.kernel == 1:
+            return self.answer(x)
+        return lift_conv(x, self.answer, Lifting(_SCALE, self.enlargement))
 
 
 class BatchNormProbe(Probe):
@@ -136,21 +150,25 @@ class BatchNormProbe(Probe):
 class MultiscaleProbe(Probe):
     """Layers projected, concatenated, and refined twice while they grow to eight times their size.
 
-    Each enlargement follows its 1×1 convolution, which is cheaper and equal.
+    Its convolutions are not padded, as in the original: with a kernel above 1 the map shrinks at
+    each of them and lies no more exactly over the image.
     """
 
     usual_hidden = 512
+    usual_kernel = 1
 
     def build(self, hidden: int) -> None:
         """Add the convolutions."""
+        kernel = self.kernel
         self.project = nn.ModuleList(
-            TokenConv(c, self.token_channels, hidden) for c in self.channels
+            TokenConv(c, self.token_channels, hidden, kernel) for c in self.channels
         )
         self.middle = nn.ModuleList(
-            nn.Conv2d(inputs, hidden, 1) for inputs in (hidden * len(self.channels), hidden, hidden)
+            nn.Conv2d(inputs, hidden, kernel)
+            for inputs in (hidden * len(self.channels), hidden, hidden)
         )
-        self.widen = nn.Conv2d(hidden, hidden, 1)
-        self.answer = nn.Conv2d(hidden, self.outputs, 1)
+        self.widen = nn.Conv2d(hidden, hidden, kernel)
+        self.answer = nn.Conv2d(hidden, self.outputs, kernel)
         self.to(memory_format=torch.channels_last)
 
     def decode(
@@ -164,6 +182,12 @@ class MultiscaleProbe(Probe):
         height, width = levels[-1].shape[2:]
         x = torch.cat([resize(x, (height, width), self.enlargement) for x in levels], dim=1)
         first, second, third = self.middle
-        x = enlarge(first(F.relu(x, inplace=True)), 2, self.enlargement).relu_()
+        x = self._grown(first, F.relu(x, inplace=True), 2).relu_()
         x = third(second(x).relu_()).relu_()
-        return self.answer(enlarge(self.widen(x), _SCALE, self.enlargement).relu_())
+        return self.answer(self._grown(self.widen, x, _SCALE).relu_())
+
+    def _grown(self, convolution: nn.Module, x: Tensor, scale: int) -> Float[Tensor, "b c h w"]:
+        """Enlarge and convolve; a 1×1 convolution comes first, which is cheaper and equal."""
+        if self.kernel == 1:
+            return enlarge(convolution(x), scale, self.enlargement)
+        return convolution(enlarge(x, scale, self.enlargement))
