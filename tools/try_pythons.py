@@ -1,0 +1,177 @@
+"""Run the tests of the core and of videos on newer Pythons, each in an environment of its own.
+
+Usage: python tools/try_pythons.py [--newest] [--folder FOLDER]
+
+Every Python newer than this one is tried with the newest and with the oldest dependencies that
+pyproject.toml allows, and this one with the oldest; ``--newest`` tries the newest Python with the
+newest dependencies alone. Pythons are searched on PATH and among those of pyenv. Tests that need
+an extra other than ``video`` skip themselves (tests/without_extras.py).
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = (
+    "alignment",
+    "calibration",
+    "cli",
+    "geometry",
+    "io",
+    "measure",
+    "metrics",
+    "models",
+    "pages",
+    "predicting",
+)
+OTHERS = ("--ignore-glob=tests/cli/test_train*",)
+"""Tests in these folders of what an extra other than ``video`` does."""
+TOLD = ("av", "numpy", "onnxruntime", "pillow")
+"""Packages whose versions are printed."""
+ASKED = "import sys; print(sys.implementation.name, *sys.version_info[3:4], *sys.version_info[:3])"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Python:
+    """An installed Python."""
+
+    version: tuple[int, int, int]
+    program: Path
+
+    def __str__(self) -> str:
+        return f"Python {'.'.join(map(str, self.version))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A Python, and whether its dependencies are the oldest that are allowed or the newest."""
+
+    python: Python
+    oldest: bool
+
+    def __str__(self) -> str:
+        return f"{self.python}, {'oldest' if self.oldest else 'newest'} dependencies"
+
+
+def main() -> int:
+    """Run all trials and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--newest", action="store_true", help="the newest Python alone, not oldest")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".venv" / "pythons")
+    given = parser.parse_args()
+    this = Python(sys.version_info[:3], Path(sys.executable))
+    pythons = newer_pythons(this, places())
+    if not pythons:
+        print(f"No Python newer than {this.version[0]}.{this.version[1]} is installed.")
+    ended = [run(trial, given.folder) for trial in trials(this, pythons, newest=given.newest)]
+    return 0 if all(ended) else 1
+
+
+def places() -> list[Path]:
+    """Folders in which Pythons may lie."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    on_path = [Path(each) for each in os.environ.get("PATH", "").split(os.pathsep) if each]
+    return [*on_path, *sorted(pyenv.glob("versions/*/bin"))]
+
+
+def newer_pythons(this: Python, folders: Sequence[Path]) -> list[Python]:
+    """Newest release of every minor version after this one, in order."""
+    found: dict[tuple[int, int], Python] = {}
+    for python in _pythons(folders):
+        minor = python.version[:2]
+        if minor > this.version[:2] and (minor not in found or python > found[minor]):
+            found[minor] = python
+    return sorted(found.values())
+
+
+def trials(this: Python, pythons: Sequence[Python], *, newest: bool) -> list[Trial]:
+    """Trials to run; of the newest Python alone where this is asked."""
+    if newest:
+        return [Trial(each, oldest=False) for each in pythons[-1:]]
+    both = [Trial(each, oldest) for each in pythons for oldest in (False, True)]
+    return [Trial(this, oldest=True), *both]
+
+
+def run(trial: Trial, folder: Path) -> bool:
+    """Make the environment of a trial, run the tests in it, and say how it ended."""
+    home = folder / re.sub(r"\W+", "-", str(trial)).lower()
+    start = time.monotonic()
+    try:
+        versions = _install(trial, home)
+    except subprocess.CalledProcessError as error:
+        why = (error.stderr or error.stdout).strip()
+        print(f"{trial}: could not be installed:\n{why}", flush=True)
+        return False
+    print(f"{trial} ({', '.join(versions)}): tests of the core and of videos", flush=True)
+    pytest = ("-m", "pytest", "-q", "-r", "fE", "-n", "auto", "-m", "not slow")
+    plugins = ("-p", "without_extras", "-p", "no:cacheprovider")
+    tests = [f"tests/{name}" for name in FOLDERS]
+    done = subprocess.run(
+        [home / "bin" / "python", *pytest, *plugins, *OTHERS, *tests],
+        cwd=ROOT,
+        # `-p` is read before pytest knows the folder of the tests.
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        check=False,
+    )
+    word = "passed" if done.returncode == 0 else "FAILED"
+    print(f"{trial}: {word} in {time.monotonic() - start:.0f} s", flush=True)
+    return done.returncode == 0
+
+
+def _pythons(folders: Sequence[Path]) -> Iterator[Python]:
+    for folder in folders:
+        for program in sorted(folder.glob("python3.*")):
+            if not re.fullmatch(r"python3\.\d+", program.name):
+                continue
+            # A shim of pyenv fails for versions that are not switched on.
+            said = subprocess.run([program, "-c", ASKED], capture_output=True, text=True).stdout
+            name, _, rest = said.strip().partition(" final ")
+            if name == "cpython" and rest:
+                major, minor, patch = map(int, rest.split())
+                yield Python((major, minor, patch), program)
+
+
+def _install(trial: Trial, home: Path) -> list[str]:
+    """Install rilievo and what its tests need; returns the versions worth telling."""
+    _run(trial.python.program, "-m", "venv", "--clear", "--without-pip", home)
+    python = home / "bin" / "python"
+    rilievo = ("--editable", f"{ROOT}[video]")
+    if trial.oldest:
+        # A wheel is what users get, so the oldest that is allowed is the oldest that has one.
+        wheels = ("--only-binary", ":all:", "--no-binary", "rilievo")
+        uv = ("-m", "uv", "pip", "install", "--python", python)
+        _run(sys.executable, *uv, *wheels, "--resolution", "lowest-direct", *rilievo)
+    else:
+        _pip(python, "install", *rilievo)
+    kept = _pip(python, "freeze", "--exclude-editable")
+    (home / "kept.txt").write_text(kept, encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    _pip(
+        python,
+        "install",
+        *("--only-binary", ":all:", "--constraint", home / "kept.txt"),
+        *project["dependency-groups"]["test-core"],
+    )
+    found = (line.partition("==") for line in kept.splitlines())
+    return [f"{name} {version}" for name, _, version in found if name in TOLD]
+
+
+def _pip(python: Path, command: str, *arguments: str | Path) -> str:
+    """Run this environment's pip for another environment, which then needs none."""
+    return _run(sys.executable, "-m", "pip", "--quiet", "--python", python, command, *arguments)
+
+
+def _run(*command: str | Path) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
