@@ -86,6 +86,14 @@ def test_a_probe_that_learned_ends_with_0(
     assert ("<svg" in page) == bool(options)
 
 
+def test_only_the_first_of_several_processes_says_how_a_run_ended(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    main(probe_command(folder, "--epochs", "1"))
+    assert capsys.readouterr().out == ""
+
+
 def test_a_probe_is_trained_and_predicts_on_the_command_line(folder: Path) -> None:
     run = folder / "run"
     assert main(probe_command(folder, "--epochs", "1", "--tensorboard")) in (0, 1)

@@ -1,6 +1,8 @@
 """``rilievo train video``: what it writes is a model, and slips are said in a line."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -76,25 +78,73 @@ def test_events_for_tensorboard_have_numbers_and_pictures(trained: Path) -> None
     assert events.Tags()["images"] == ["pictures"]
 
 
-def test_every_field_that_is_set_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train", "video", "walk.mp4", "-o", str(tmp_path / "run"), "--dry-run"]
+@pytest.fixture
+def walls(tmp_path: Path) -> Path:
+    return write_walls(tmp_path / "walls", frames=4)
+
+
+def test_every_field_that_is_set_counts(
+    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--dry-run"]
     assert main([*command, "--warm-up", "7", "--checkpoint-steps=9"]) == 0
     printed = capsys.readouterr().out
     assert '"warm_up": 7' in printed
     assert '"checkpoint_steps": 9' in printed
 
 
-def test_a_dry_run_says_what_differs_and_trains_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_dry_run_says_what_differs_and_lists_the_footage_and_trains_nothing(
+    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    command = ["train", "video", "walk.mp4", "-o", str(out), "--preset", "faithful", "--dry-run"]
+    command = ["train", "video", str(walls), "-o", str(out), "--preset", "faithful", "--dry-run"]
     assert main(command) == 0
     said = capsys.readouterr().out
     config = json.loads(said[: said.index("\n}") + 2])
     assert config["format"] == "rilievo-video/1"
     assert "augmentation.move_centre is False, usually True: a mirrored frame" in said
+    assert "4 frames of 96x64, focal length 80 px (given)" in said
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("NOWHERE", "no such file or folder"),
+        ("CLIP --kind kitti-raw --split eigen_zhou", "no list of the split 'eigen_zhou'"),
+    ],
+)
+def test_a_dry_run_opens_the_footage(
+    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, told: str
+) -> None:
+    paths = {"CLIP": str(walls), "NOWHERE": str(tmp_path / "nowhere")}
+    given = [paths.get(word, word) for word in words.split()]
+    assert main(["train", "video", *given, "-o", str(tmp_path / "run"), "--dry-run"]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "video NOWHERE",
+        "video NOWHERE --dry-run",
+        "video NOWHERE --no-such-option",
+        "supervised --root NOWHERE --network depth-cnn",
+        "probe --root NOWHERE --backbone mobilenetv2",
+        "model small --shards NOWHERE",
+        "model smal --shards NOWHERE",
+    ],
+)
+def test_a_slip_is_said_before_torch_is_loaded(tmp_path: Path, words: str) -> None:
+    """Importing torch takes seconds."""
+    given = [str(tmp_path / "x") if each == "NOWHERE" else each for each in words.split()]
+    program = (
+        "import sys; from rilievo.cli import main; code = main(sys.argv[1:]); "
+        "sys.exit(99 if 'torch' in sys.modules else code)"
+    )
+    command = [sys.executable, "-c", program, "train", *given, "-o", str(tmp_path / "run")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
 
 
 def config(words: str) -> VideoConfig:

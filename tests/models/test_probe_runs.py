@@ -153,8 +153,12 @@ def test_a_tuned_backbone_travels_with_the_run(root: Path, tmp_path: Path) -> No
     assert not torch.equal(model.network.probed.backbone.state_dict()["first.weight"], fresh)
 
 
-def test_a_run_that_has_not_ended_is_no_model_yet(root: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_is_a_model_once_it_has_a_checkpoint(
+    root: Path, tmp_path: Path
+) -> None:
     train_probe(small_config(root), tmp_path, RunOptions(device="cpu", stop_at=1))
+    assert load_model(tmp_path, device="cpu").predict([np.zeros((40, 50, 3), np.uint8)])
+    (tmp_path / "weights.safetensors").unlink()
     with pytest.raises(ModelError, match=r"no weights\.safetensors yet"):
         load_model(tmp_path, device="cpu")
 

@@ -127,7 +127,7 @@ def test_a_run_that_is_stopped_says_which_step_is_kept(
     monkeypatch.setattr(EmbeddedTask, "after_step", stop)
     with pytest.raises(KeyboardInterrupt):
         run(config, shards, tmp_path / "run", resume=True)
-    assert "stopped at step 2; the last checkpoint is of step 1" in capsys.readouterr().err
+    assert "stopped at step 2; --resume goes on from step 1" in capsys.readouterr().err
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(shards: Path, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import torch
 from rilievo import cli
 from rilievo.cli.options_of import options_of
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.networks.small import NARROW, SMALL, TINY
+from rilievo.networks.widths import NARROW, SMALL, TINY
 from rilievo.train import recipe_run
+from rilievo.train import recipes as train_recipes
 from rilievo.train.config import RecipeOptions, Stage, TrainConfig
 from rilievo.train.recipe_run import train_recipe
 from rilievo.train.recipes import ENCODER, RECIPES, Recipe
@@ -62,7 +63,7 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
         "wider": lambda **_: toy(1, widths=SMALL, first="first"),
         "shorter": lambda **_: toy(1, widths=TINY, first="first", takes=ENCODER),
     }
-    monkeypatch.setattr(recipe_run, "RECIPES", toys)
+    monkeypatch.setattr(train_recipes, "RECIPES", toys)
 
 
 @pytest.mark.slow

@@ -21,6 +21,14 @@ def train_model(arguments: Sequence[str]) -> int:
             "rilievo train model distilled --shards lessons/ --device cuda -o run --resume",
         ),
     )
+    from rilievo.train.frames import check_shards
+    from rilievo.train.recipes import find_recipe
+
+    # Before torch is imported, which takes seconds: most slips are in names and paths.
+    find_recipe(given.recipe)
+    for folder in (given.shards, given.lessons):
+        if folder is not None:
+            check_shards(folder)
     with needing("training a model", "train"):
         from rilievo.train.engine.loop import is_first_process
         from rilievo.train.recipe_run import train_recipe

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 
@@ -16,6 +16,9 @@ from rilievo.train.probe.presets import (
     probe_config,
     supervised_config,
 )
+
+if TYPE_CHECKING:
+    from rilievo.train.probe.run import TrainingRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +74,17 @@ def main(name: str, arguments: Sequence[str]) -> int:
 
     record = train_probe(config, given.output, given.run)
     assert record is not None, "nothing stops it before its end"
-    page = page_line(given.output, record)
+    from rilievo.train.engine.loop import is_first_process
+
+    if is_first_process():
+        _say_end(given.output, record, page_line(given.output, record))
+    return 1 if record.doubts else 0
+
+
+def _say_end(output: Path, record: "TrainingRecord", page: str) -> None:
     with printing():
         print(
-            f"{given.output}: {record.steps} steps on {record.images} images, "
+            f"{output}: {record.steps} steps on {record.images} images, "
             f"{record.cpu_seconds:.0f} CPU seconds; the loss of the last epoch is {record.loss:.4g}"
         )
         if record.passed_over:
@@ -87,4 +97,3 @@ def main(name: str, arguments: Sequence[str]) -> int:
         print(page)
         if record.doubts:
             print("next: more epochs, another learning rate or more images; exit code 1")
-    return 1 if record.doubts else 0

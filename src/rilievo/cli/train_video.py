@@ -10,11 +10,17 @@ import tyro
 from rilievo.cli.parsing import given_fields, parse
 from rilievo.cli.streams import printing
 from rilievo.errors import MissingExtraError, needing
+from rilievo.io.limits import printable
 from rilievo.train.video.config import VideoConfig, VideoRunOptions
 from rilievo.train.video.defaults import AskedConfig, completed
+from rilievo.train.video.sequences import FrameSequence
+from rilievo.train.video.sources import list_sequences
 
 if TYPE_CHECKING:
     from rilievo.train.video.records import VideoRecord
+
+_LISTED = 5
+"""Sequences, and notes on them, that a dry run prints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +32,8 @@ class Arguments:
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
     dry_run: bool = False
-    """Whether to print what would be trained, and how it differs from preset default, and no more.
-    """
+    """Whether to list the footage, print what would be trained and how it differs from the preset
+    default, and no more."""
     config: Annotated[AskedConfig, tyro.conf.arg(name="")]
     run: Annotated[VideoRunOptions, tyro.conf.arg(name="")] = field(
         default_factory=lambda: VideoRunOptions(workers=2)
@@ -52,8 +58,10 @@ def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
 def main(arguments: Sequence[str]) -> int:
     """Train a depth network on videos into a run folder; returns 1 when it did not learn."""
     given, config = read(arguments)
+    # Before torch is imported, which takes seconds: most slips are in the paths.
+    footage = list_sequences(config.data)
     if given.dry_run:
-        _say_plan(config)
+        _say_plan(config, footage)
         return 0
     with needing("training on video", "train"):
         from rilievo.train.engine.loop import is_first_process
@@ -67,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if record.doubts else 0
 
 
-def _say_plan(config: VideoConfig) -> None:
+def _say_plan(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
     from rilievo.io.json_record import to_json
     from rilievo.train.video.presets import differences
 
@@ -76,6 +84,22 @@ def _say_plan(config: VideoConfig) -> None:
         for each in differences(config):
             why = "" if each.reason is None else f": {each.reason}"
             print(f"{each.field} is {each.value}, usually {each.default}{why}")
+        for sequence in footage[:_LISTED]:
+            print(f"footage: {_in_words(sequence)}")
+        if len(footage) > _LISTED:
+            print(f"footage: {len(footage) - _LISTED:,} more sequences")
+        for note in [each.camera.note for each in footage if each.camera.note][:_LISTED]:
+            print(f"note: {note}")
+
+
+def _in_words(sequence: FrameSequence) -> str:
+    """Facts of a sequence before its frames are decoded."""
+    height, width = sequence.shape
+    kind = "a video" if sequence.video is not None else f"{len(sequence.files):,} frames"
+    camera, listed = sequence.camera.camera, sequence.listed
+    targets = "" if listed is None else f", {len(listed.training):,} targets to train on"
+    focal = f"focal length {camera.K[0, 0]:.4g} px ({camera.source})"
+    return f"{printable(sequence.id)}: {kind} of {width}x{height}, {focal}{targets}"
 
 
 def _write_page(run: Path, record: "VideoRecord") -> None:

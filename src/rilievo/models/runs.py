@@ -89,7 +89,10 @@ def _read(kind: type[Facts], folder: Path, expected: str, what: str) -> Facts:
 def _megabytes(folder: Path) -> float:
     weights = folder / WEIGHTS
     if not weights.is_file():
-        raise ModelError(f"{folder}: has no {WEIGHTS} yet: finish its training (--resume)")
+        raise ModelError(
+            f"{folder}: has no {WEIGHTS} yet: its training was stopped before the first "
+            "checkpoint; go on with it (--resume)"
+        )
     return weights.stat().st_size / 1e6
 
 

@@ -180,12 +180,13 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
     """Preparation that resizes photographs to the size that a blueprint sees.
 
     Most networks see one size, as the published program's do. Those of the embedded models see
-    every shape, at about as many pixels as in training.
+    every shape, at about as many pixels as the model that the run started from.
     """
     height, width = blueprint.size
     if blueprint.encoder in EMBEDDED:
+        area = blueprint.area or height * width
         return Preparation(
-            sizing=Sizing(rule=Rule.AREA, area=height * width, multiple=_MULTIPLE),
+            sizing=Sizing(rule=Rule.AREA, area=area, multiple=_MULTIPLE),
             resampling=Resampling.TRIANGLE,
             inverse=True,
         )

@@ -224,7 +224,10 @@ class VideoBlueprint:
     """
     size: Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT,WIDTH")] = (192, 640)
     """(height, width) at which the networks see frames [px]; multiples of 32 from 64. With preset
-    clip about 65,000 pixels of the footage's shape."""
+    clip the size at which the model that the run starts from sees the footage."""
+    area: tyro.conf.Suppress[int | None] = None
+    """Pixels at which a run of an embedded model's encoder sees photographs of any shape, as the
+    model that it started from does; None for those of the size."""
     scales: tuple[int, ...] = (0, 1, 2, 3)
     """Numbers of halvings of the size at which disparity is predicted, the finest first; 0 alone
     with the encoders of the embedded models."""
@@ -245,6 +248,10 @@ class VideoBlueprint:
             raise OptionError(
                 f"a size is multiples of {_MULTIPLE} from {_LEAST}, such as 192,640, got "
                 f"{self.size}"
+            )
+        if self.area is not None and not _LEAST**2 <= self.area <= _LARGEST**2:
+            raise OptionError(
+                f"an area is {_LEAST**2:,} to {_LARGEST**2:,} pixels, got {self.area}"
             )
         if not 0 < self.min_depth < self.max_depth < float("inf"):
             raise OptionError(

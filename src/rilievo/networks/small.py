@@ -6,7 +6,6 @@ learned weights (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3), so that d
 image edges and no depth between two surfaces is invented where one ends.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -15,6 +14,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from rilievo.networks.gluon import DepthwiseConv, MobileNetV2, ResNet50V2
+from rilievo.networks.widths import SMALL as SMALL
+from rilievo.networks.widths import TINY as TINY
+from rilievo.networks.widths import Widths as Widths
 
 MULTIPLE = 32
 """Number that both sides of an input image are multiples of."""
@@ -26,26 +28,6 @@ _DEPTHS = ({"layers": 2}, {"layers": 1, "kernel": 3})
 """Settings of the decoder's steps, and of its last step, which takes most of its time."""
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Widths:
-    """Size of a network.
-
-    Attributes:
-        blocks: Number of MobileNetV2's blocks that are kept; 17 (all) end at 1/32 of the image, 13
-            at 1/16. None for ResNet50 v2, which ends at 1/16, as the encoder.
-        decoder: Channels at every size that the encoder gives, the coarsest first.
-    """
-
-    blocks: int | None
-    decoder: tuple[int, ...]
-
-
-NARROW = Widths(blocks=17, decoder=(256, 160, 112, 64, 32))
-SMALL = Widths(blocks=17, decoder=(384, 224, 160, 80, 32))
-TINY = Widths(blocks=13, decoder=(128, 80, 48, 24))
-BASE = Widths(blocks=None, decoder=(512, 320, 192, 64))
 
 
 class Surface(NamedTuple):

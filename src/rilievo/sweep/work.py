@@ -12,6 +12,7 @@ from rilievo.batch.processes import spread_out, threads_each
 from rilievo.batch.work import BatchOptions, Do, Failure, Report, joined
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.models import load_model
+from rilievo.models.runs import is_run
 from rilievo.models.torch_model import find_device
 from rilievo.networks.backbones import Backbone
 from rilievo.networks.blueprint import BackboneChoice, Blueprint
@@ -100,7 +101,7 @@ class Work:
         record = train_probe(
             config,
             run,
-            RunOptions(device=self._options.device, resume=True, shown=self._show),
+            RunOptions(device=self._options.device, resume=is_run(run), shown=self._show),
             frames=self._frames,
             backbone=backbone,
             keeping=keeping,

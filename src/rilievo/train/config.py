@@ -81,8 +81,6 @@ class TrainConfig:
     """Share of images that show no scene in those steps."""
     outdoors: float = 0.35
     """Share of the rendered frames that show sky or something farther than a room."""
-    checkpoint_minutes: float = 3.0
-    """Time between checkpoints."""
     validation_minutes: float = 8.0
     """Time between validations; after each, the averaged weights are exported."""
     precision: str = "bf16"

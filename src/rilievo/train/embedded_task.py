@@ -145,7 +145,7 @@ class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):
         self.images, self.seed = config.batch_size * fabric.world_size, config.seed
         self.clip_norm, self.steps = config.gradient_norm, config.steps
         self.less_memory = f"a step of {config.batch_size} images: take a smaller batch"
-        self._saved = self._validated = 0.0
+        self._validated = 0.0
 
     @property
     def parts(self) -> Mapping[str, Part]:
@@ -184,9 +184,10 @@ class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):
         images, frames = self.state.step * self.images, len(self._frames.rendered)
         return {"images": images, "progress": self.share, "frames": frames}
 
-    def begin(self, log: Journal, progress: Progress) -> None:
-        """Count the minutes to the next checkpoint and validation from here."""
-        self._saved = self._validated = self.state.seconds
+    def begin(self, log: Journal, progress: Progress) -> bool:
+        """Count the minutes to the next validation from here."""
+        self._validated = self.state.seconds
+        return False
 
     def after_step(self, loss: Tensor | None) -> bool:
         """Move the average of the weights."""
@@ -198,12 +199,6 @@ class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):
         decay = min(self._config.average_decay, (1 + step) / (20 + step))
         update_average(self.average, self._network, decay)
         return False
-
-    def is_saved(self) -> bool:
-        """Whether the minutes between checkpoints have passed."""
-        is_due = self.state.seconds - self._saved > 60 * self._config.checkpoint_minutes
-        self._saved = self.state.seconds if is_due else self._saved
-        return is_due
 
     def is_validated(self) -> bool:
         """Whether the minutes between validations have passed."""

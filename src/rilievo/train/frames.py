@@ -166,6 +166,12 @@ def _mapped(path: Path) -> dict[str, Any]:
     return arrays
 
 
+def check_shards(folder: Path) -> None:
+    """Check that a folder of shards is there."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no folder of shards; render some first")
+
+
 class ShardPool:
     """Every frame of the shards below a folder (about 0.4 MB a frame of 256×192), read when drawn.
 
@@ -176,8 +182,7 @@ class ShardPool:
     """
 
     def __init__(self, folder: Path, *, outdoors: float | None = None) -> None:
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no folder of shards; render some first")
+        check_shards(folder)
         self.folder = folder
         self.outdoors = outdoors
         self.held_out: Shard | None = None

@@ -29,19 +29,24 @@ class Progress:
         shown: bool,
         share: float = 0.0,
         what: str = "training",
+        before: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the bar, or print that the run begins.
 
         Where the number of ``steps`` is None, ``share`` is that of the run that was done before,
-        and ``step`` gets it too. ``what`` is the activity, for the first line.
+        and ``step`` gets it too. ``what`` is the activity, for the first line, and ``before`` a
+        line above that one.
         """
         self._shown, self._images, self._clock = shown, images, clock
         self._steps, self._step, self._before = steps, done, done
         self._share_before = done / steps if steps else share
         self._began, self._told = clock(), -float("inf")
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._bar: Any = _bar(steps, done, images) if shown and is_terminal and steps else None
+        self._bar: Any = None
+        if before is not None:
+            self.say(before)
+        self._bar = _bar(steps, done, images) if shown and is_terminal and steps else None
         if self._bar is None:
             length = f"{self._share_before:.0%}" if steps is None else f"step {done} of {steps}"
             self.say(f"{what}: {length}, {images} image{'s' if images > 1 else ''} a step")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
+from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.limits import printable
 from rilievo.losses.supervised import own_loss
 from rilievo.models.torch_model import find_device
@@ -21,7 +21,7 @@ from rilievo.train.export import provenance_of
 from rilievo.train.frames import ShardPool
 from rilievo.train.nyu_frames import NyuFrames
 from rilievo.train.progress import say
-from rilievo.train.recipes import RECIPES, Recipe
+from rilievo.train.recipes import Recipe, find_recipe
 from rilievo.train.start import measure_statistics, read_exported, start_from
 
 
@@ -35,10 +35,10 @@ def train_recipe(options: RecipeOptions) -> None:
     # which then compiles them anew in every step. It reads this at its first kernel.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
     recipe, start = options.recipe, options.start
-    if recipe not in RECIPES:
-        raise OptionError(f"no recipe '{recipe}'; {suggest(recipe, RECIPES)}")
     given = {"minutes": options.minutes, "steps": options.steps}
-    chosen = RECIPES[recipe](**given if any(each is not None for each in given.values()) else {})
+    chosen = find_recipe(recipe)(
+        **given if any(each is not None for each in given.values()) else {}
+    )
     chosen = _configured(chosen, options)
     if options.real is not None and not chosen.photographs:
         raise OptionError(f"recipe '{recipe}' learns from shards alone; leave --real out")
@@ -68,7 +68,7 @@ def train_recipe(options: RecipeOptions) -> None:
         lessons=None if options.lessons is None else ShardPool(options.lessons),
     )
     if before is not None:
-        first = _configured(RECIPES[before.recipe](), options)
+        first = _configured(find_recipe(before.recipe)(), options)
         length = f"{first.config.minutes or 0:.0f} minutes"
         _say(f"first {before.recipe}, for {length} in all, in {printable(before.output)}")
         _run(first, frames, before)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from rilievo.networks.small import BASE, NARROW, SMALL, TINY, Widths
+from rilievo.errors import OptionError, suggest
+from rilievo.networks.widths import BASE, NARROW, SMALL, TINY, Widths
 from rilievo.train.config import Stage, TrainConfig
 
 ENCODER = "encoder."
@@ -236,7 +237,6 @@ def base(*, minutes: float | None = 362.0, steps: int | None = None) -> Recipe:
         encoder_factor=0.2,
         average_decay=0.999,
         outdoors=0.3,
-        checkpoint_minutes=1.0,
         stages=(
             Stage(until=0.7, areas=(24576,), real=0.3),
             Stage(until=1.0, areas=(49152,), real=0.3),
@@ -281,3 +281,10 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "base": base,
     "distilled": distilled,
 }
+
+
+def find_recipe(name: str) -> Callable[..., Recipe]:
+    """Return a recipe by its name, or raise ``OptionError``."""
+    if name not in RECIPES:
+        raise OptionError(f"no recipe '{name}'; {suggest(name, RECIPES)}")
+    return RECIPES[name]

@@ -37,7 +37,7 @@ def test_its_own_file_wins_over_exif_and_exif_over_a_guess() -> None:
     guessed = choose_camera(data(), SHAPE, "clip")
     assert guessed.camera.source is CameraSource.ASSUMED
     assert guessed.note is not None
-    assert "learn_camera" in guessed.note
+    assert "--camera-file" in guessed.note
 
 
 def test_a_camera_that_says_its_size_is_scaled_to_the_frames() -> None:

@@ -20,8 +20,9 @@ from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.geometry.pair_motion import UNKNOWN, PairMotion, Triangulated
 from rilievo.models import load_model
 from rilievo.models.onnx import embedded_file
+from rilievo.models.trained import VideoNetwork
 from rilievo.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.networks.video.depth import depth_of
+from rilievo.networks.video.depth import DepthNet, depth_of
 from rilievo.networks.video.networks import make_networks
 from rilievo.train.engine.folder import STEPS, rows_of
 from rilievo.train.video.config import VideoConfig, VideoData, VideoLosses
@@ -35,7 +36,7 @@ from rilievo.train.video.pair_motions import (
     read_estimate,
     write_estimate,
 )
-from rilievo.train.video.presets import preset_config
+from rilievo.train.video.presets import EMBEDDED_STARTS, preset_config
 from rilievo.train.video.records import video_folder
 from rilievo.train.video.run import start_from_embedded, train_video
 from rilievo.train.video.targets import Place, Target
@@ -293,18 +294,24 @@ def test_geometry_needs_depth_to_begin_with(walls: Path) -> None:
         clip_config(walls, data=VideoData(roots=("a",), follow_poses=True))
 
 
-def test_without_a_gpu_a_clip_refines_the_embedded_model(walls: Path) -> None:
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_with_and_without_a_gpu_a_clip_refines_the_embedded_model(
+    walls: Path, monkeypatch: pytest.MonkeyPatch, has_gpu: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+
     def asked(words: str = "") -> VideoConfig:
-        return read([str(walls), "-o", "run", "--device", "cpu", *words.split()])[1]
+        return read([str(walls), "-o", "run", *words.split()])[1]
 
     config = asked()
     assert config.preset == "clip"
     assert config.blueprint.encoder == "small"
     assert config.blueprint.pose is PoseKind.GEOMETRY
-    assert config.blueprint.size == (192, 320)
+    assert config.blueprint.size == (192, 288)
     assert config.start == "rilievo/small"
     assert config.minutes == 10
     assert config.data.held_out == 0.1
+    assert asked("--device cuda") == config
     again = asked("--encoder tiny --minutes 3")
     assert (again.start, again.minutes) == ("rilievo/tiny", 3)
     for more in ("--encoder lite", "--pose cnn", "--follow-poses --poses auto"):
@@ -312,6 +319,25 @@ def test_without_a_gpu_a_clip_refines_the_embedded_model(walls: Path) -> None:
         assert config.preset == "default"
         assert config.blueprint.size == (192, 640)
         assert config.minutes is None
+
+
+@pytest.mark.parametrize("name", EMBEDDED_STARTS)
+def test_a_run_sees_every_shape_at_the_size_of_its_start(
+    name: str, walls: Path, tmp_path: Path
+) -> None:
+    """Else a run that keeps the start would answer otherwise, and be compared with it unfairly."""
+    for shape in ((64, 96), (128, 416), (480, 640), (640, 480)):
+        clip = tmp_path / "x".join(map(str, shape))
+        clip.mkdir()
+        for index in range(2):
+            Image.fromarray(np.zeros((*shape, 3), np.uint8)).save(clip / f"{index}.png")
+        options = [str(clip), "-o", "run", "--start", name]
+        blueprint = read(options)[1].blueprint
+        own = load_model(name).preparation.sizing
+        assert blueprint.size == own.size(shape)
+        sizing = VideoNetwork(blueprint, DepthNet(blueprint)).preparation.sizing
+        for other in ((64, 96), (128, 416), (375, 1242), (3000, 2000)):
+            assert sizing.size(other) == own.size(other)
 
 
 def test_of_long_footage_blocks_of_targets_are_used(walls: Path, tmp_path: Path) -> None:

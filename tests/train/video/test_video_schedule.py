@@ -1,5 +1,6 @@
 """The learning rate and the course of a run on video."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from rilievo.errors import InputError, OptionError
 from rilievo.train.video.config import VideoConfig, VideoData
-from rilievo.train.video.schedule import Course, rate_factor
+from rilievo.train.video.schedule import Course, Minutes, rate_factor
 
 CONFIG = VideoConfig(data=VideoData(roots=("a",)))
 
@@ -94,14 +95,46 @@ def test_a_cosine_falls_from_the_full_rate_to_nothing() -> None:
     assert rate_factor(config, step=0, epoch=0.0, share=0.0) == pytest.approx(0.5)
 
 
-def test_a_run_of_minutes_counts_its_steps_from_its_pace() -> None:
-    """A tenth of the time that is left is kept for validation."""
-    course = Course.of(replace(CONFIG, validations=4), 120, processes=1)
-    planned = course.planned(step=15, left=100.0, pace=0.5)
-    assert planned.steps == 15 + 180
-    assert course.planned(step=15, left=-3.0, pace=0.5).steps == 16
-    assert sum(planned.is_validated(step) for step in range(1, planned.steps + 1)) == 4
-    assert planned.is_validated(planned.steps)
+def spent(minutes: Minutes, pace: Callable[[float], float], *, validation: float) -> list[float]:
+    """Seconds at which the validations of a run ended; the last is the end of the run."""
+    clock, ends = 0.0, list[float]()
+    while minutes.share < 1:
+        seconds = pace(clock)
+        clock += seconds
+        minutes.share = minutes.count(seconds)
+        if minutes.is_validated():
+            clock += validation
+            minutes.validation = validation
+            minutes.share = minutes.count(validation)
+            minutes.validated = minutes.share
+            ends.append(clock)
+    return ends
+
+
+@pytest.mark.parametrize("pace", [lambda _: 0.5, lambda now: 0.5 if now < 100 else 4.0])
+def test_a_run_of_minutes_keeps_them_whatever_its_pace(pace: Callable[[float], float]) -> None:
+    minutes = Minutes.left(10.0, spent=200.0, validations=4, validation=5.0)
+    ends = spent(minutes, pace, validation=5.0)
+    assert len(ends) == 4
+    assert 395 < ends[-1] <= 400 + 4.0
+
+
+def test_a_run_of_minutes_whose_preparation_took_them_trains_for_a_quarter_of_them() -> None:
+    minutes = Minutes.left(10.0, spent=590.0, validations=6, validation=20.0)
+    assert minutes.given == 150
+    # Six validations would leave half a minute for steps.
+    assert minutes.validations == 1
+    assert spent(minutes, lambda _: 1.0, validation=20.0)[-1] <= 151
+
+
+def test_a_run_of_minutes_moves_from_its_first_step_and_estimates_motion_once() -> None:
+    minutes = Minutes.left(1.0, spent=10.0, validations=2, validation=0.0)
+    due = []
+    for _ in range(10):
+        minutes.share = minutes.count(5.0)
+        due.append(minutes.estimates_motion((0.5,)))
+    assert minutes.share == 1
+    assert due == [index == 4 for index in range(10)]
 
 
 def test_motion_is_estimated_again_at_shares_of_the_run() -> None:

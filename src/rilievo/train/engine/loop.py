@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, needing
+from rilievo.io.limits import printable
 from rilievo.models.torch_model import find_device
 from rilievo.networks.features import is_out_of_memory
 from rilievo.train.engine.checkpoint import Part, State, load_checkpoint, save_checkpoint
 from rilievo.train.engine.folder import CHECKPOINT, STEPS, Journal
+from rilievo.train.engine.stopping import Stopping
 from rilievo.train.engine.task import Task, check_finite
 from rilievo.train.progress import Progress
 
@@ -86,6 +88,9 @@ def is_first_process() -> bool:
 
 
 STEPS_A_ROW = 25
+_SECONDS_A_CHECKPOINT = 60.0
+_SPARING = 20
+"""Checkpoints of large networks are as many times their own duration apart."""
 
 
 class Engine(Generic[State]):
@@ -101,16 +106,25 @@ class Engine(Generic[State]):
         self._stepped: Any
         self._stepped, self._optimizer = fabric.setup(task.learner, task.optimizer)
         self._losses: list[dict[str, Tensor]] = []
-        self._row_began, self._saved_at = 0.0, 0
+        self._row_began = 0.0
+        self._saved_at: int | None = None
+        self._saved_time, self._saving = time.monotonic(), 0.0
 
     def go(
-        self, *, tensorboard: bool = False, stop_at: int | None = None, shown: bool = True
+        self,
+        *,
+        tensorboard: bool = False,
+        stop_at: int | None = None,
+        shown: bool = True,
+        resumes: bool = False,
     ) -> bool:
         """Train from the last checkpoint, if there is one, to the end.
 
-        ``stop_at`` is a step to stop after, with a checkpoint, as if killed then; the result is
-        False. Raises ``InputError`` if a value is not finite, or a checkpoint cannot be used, and
-        ``OptionError`` if memory is too small.
+        A checkpoint is written after every validation, every minute, and where SIGINT or SIGTERM
+        stops a single process. ``stop_at`` is a step to stop after, with a checkpoint, as if killed
+        then; the result is False. ``resumes`` tells that the user expects a checkpoint, so that a
+        missing one is said. Raises ``InputError`` if a value is not finite, or a checkpoint cannot
+        be used, and ``OptionError`` if memory is too small.
         """
         task, first = self._task, self._fabric.is_global_zero
         self._restore()
@@ -125,39 +139,74 @@ class Engine(Generic[State]):
                 images=task.images,
                 shown=shown and first,
                 share=task.share,
+                before=self._where_from(resumes=resumes),
             ) as progress,
+            # Processes that stop after different steps would wait for each other.
+            Stopping(defers=self._fabric.world_size == 1) as stopping,
         ):
-            with self.failures():
-                task.begin(log, progress)
-            batches = task.batches()
             try:
-                while not task.is_over:
-                    with self.failures():
-                        loss = self._step(batches)
-                        is_stale = task.after_step(loss)
-                    progress.step(loss, share=task.share or None)
-                    if state.step % STEPS_A_ROW == 0 or task.is_over:
-                        self._write_row(log, progress)
-                    if is_stale:
-                        batches.close()
-                        batches = task.batches()
-                    if task.is_validated():
-                        with self.failures():
-                            task.validate(log, progress)
-                    stops = state.step == stop_at
-                    if stops or task.is_over or task.is_saved():
-                        self._save(log)
-                    if stops:
-                        return False
+                with self.failures():
+                    is_begun = task.begin(log, progress)
+                if is_begun:
+                    self._save(log)
+                self._train(log, progress, stopping, stop_at)
+                if state.step == stop_at:
+                    return False
                 if task.end(log, progress):
                     self._save(log)
             except KeyboardInterrupt:
-                kept = f"the last checkpoint is of step {self._saved_at}"
-                progress.say(f"stopped at step {state.step}; {kept}")
+                progress.say(self._where_stopped())
                 raise
-            finally:
-                batches.close()
         return True
+
+    def _train(
+        self, log: Journal, progress: Progress, stopping: Stopping, stop_at: int | None
+    ) -> None:
+        """Take steps until the run is over, or stopped."""
+        task, state = self._task, self._task.state
+        batches = task.batches()
+        try:
+            while not task.is_over:
+                with self.failures():
+                    with stopping.deferred():
+                        loss = self._step(batches)
+                    is_stale = task.after_step(loss)
+                progress.step(loss, share=task.share or None)
+                if state.step % STEPS_A_ROW == 0 or task.is_over:
+                    self._write_row(log, progress)
+                if is_stale:
+                    batches.close()
+                    batches = task.batches()
+                is_validated = task.is_validated()
+                if is_validated:
+                    with self.failures():
+                        task.validate(log, progress)
+                stops = stopping.is_asked or state.step == stop_at
+                if stops or is_validated or task.is_over or task.is_saved():
+                    self._save(log)
+                elif self._is_due():
+                    self._write(log)
+                if stopping.is_asked:
+                    raise KeyboardInterrupt
+                if stops:
+                    return
+        finally:
+            batches.close()
+
+    def _where_from(self, *, resumes: bool) -> str | None:
+        """Line that says where the run begins; None for a new run."""
+        if self._saved_at is not None:
+            return f"resuming from the checkpoint of step {self._saved_at}"
+        if resumes:
+            return f"{printable(self._run)} has no checkpoint to resume from: starting at step 0"
+        return None
+
+    def _where_stopped(self) -> str:
+        """Line that says what is left of a run that was stopped."""
+        at = f"stopped at step {self._task.state.step}"
+        if self._saved_at is None:
+            return f"{at}, before the first checkpoint: --resume starts at step 0"
+        return f"{at}; --resume goes on from step {self._saved_at}"
 
     def _step(self, batches: Iterator[Any]) -> Tensor | None:
         """Take one step of gradient descent, on as many batches as are accumulated.
@@ -232,21 +281,38 @@ class Engine(Generic[State]):
         if path.exists():
             kind, print_ = type(task.state), self._fingerprint
             task.state = load_checkpoint(path, kind, self._parts, fingerprint=print_)
-        self._row_began, self._saved_at = task.state.seconds, task.state.step
+            self._saved_at = task.state.step
+        self._row_began = task.state.seconds
         self._fabric.barrier()
 
     def _save(self, log: Journal) -> None:
-        task = self._task
+        """Write a checkpoint at a step that all processes agree on."""
         with self.failures():
             # No run could resume from weights that are not finite.
-            check_finite("network", *task.learner.parameters())
+            check_finite("network", *self._task.learner.parameters())
         if self._fabric.is_global_zero:
-            task.state.logs = log.texts()
-            path = self._run / CHECKPOINT
-            save_checkpoint(path, task.state, self._parts, fingerprint=self._fingerprint)
-            task.saved()
-        self._saved_at = task.state.step
+            self._write(log)
+        self._saved_at = self._task.state.step
         self._fabric.barrier()
+
+    def _is_due(self) -> bool:
+        """Whether this process writes checkpoints, and the last one is a minute old."""
+        wait = max(_SECONDS_A_CHECKPOINT, _SPARING * self._saving)
+        return (
+            self._fabric.is_global_zero
+            and time.monotonic() - self._saved_time >= wait
+            # If they are not, the next step says it in all processes.
+            and all(bool(torch.isfinite(each).all()) for each in self._task.learner.parameters())
+        )
+
+    def _write(self, log: Journal) -> None:
+        task, began = self._task, time.monotonic()
+        task.state.logs = log.texts()
+        path = self._run / CHECKPOINT
+        save_checkpoint(path, task.state, self._parts, fingerprint=self._fingerprint)
+        task.saved()
+        self._saved_at, self._saved_time = task.state.step, time.monotonic()
+        self._saving = self._saved_time - began
 
     @contextmanager
     def failures(self) -> Iterator[None]:

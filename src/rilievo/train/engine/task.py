@@ -28,7 +28,7 @@ class Task(ABC, Generic[State, Network]):
         accumulate: Batches whose gradients are added before a step.
         clip_norm: Largest norm of a step's gradient; None for no limit.
         steps: Number of steps of the run; None where they are not known.
-        checkpoint_steps: Steps between checkpoints.
+        checkpoint_steps: Most steps between checkpoints.
         advice: Remedy for values that are not finite.
         less_memory: Step that memory is too small for, and the remedy.
     """
@@ -72,8 +72,9 @@ class Task(ABC, Generic[State, Network]):
         """Columns of the log that tell how far the run is, besides the step."""
         return {}
 
-    def begin(self, log: Journal, progress: Progress) -> None:
-        """Prepare the first step, or the first after a checkpoint."""
+    def begin(self, log: Journal, progress: Progress) -> bool:
+        """Prepare the first step, or the first after a checkpoint; True if it has to be saved."""
+        return False
 
     def after_step(self, loss: Tensor | None) -> bool:
         """Do what follows every step; True if the batches have to be opened anew.
@@ -87,7 +88,7 @@ class Task(ABC, Generic[State, Network]):
         """Look at a new row of the log."""
 
     def is_saved(self) -> bool:
-        """Whether the current step ends with a checkpoint."""
+        """Whether the current step ends with a checkpoint, besides those of every minute."""
         return self.state.step % self.checkpoint_steps == 0
 
     def is_validated(self) -> bool:

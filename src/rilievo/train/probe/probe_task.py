@@ -3,6 +3,7 @@
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +12,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
+from rilievo.models.runs import WEIGHTS
+from rilievo.models.trained import BACKBONE
 from rilievo.networks.backbones import Backbone
 from rilievo.networks.probed import Probed, make_chosen_probe
-from rilievo.train.engine.checkpoint import Part, RunState
+from rilievo.train.engine.checkpoint import Part, RunState, save_weights
 from rilievo.train.engine.folder import VALIDATIONS, Journal
 from rilievo.train.engine.task import Task, parameter_groups
 from rilievo.train.probe.batches import changed_frame, collate, sources_of, steps_an_epoch
@@ -152,12 +155,17 @@ class ProbeTask(Task[ProbeState, Learner]):
     def __init__(
         self,
         config: ProbeConfig,
+        run: Path,
         fabric: Any,
         frames: TrainingFrames,
         backbone: Backbone,
         cache: FeatureCache | None,
+        *,
+        sha256: str,
     ) -> None:
+        """Prepare a run; ``sha256`` is that of the backbone's weights before training."""
         self._config, self._fabric, self._frames = config, fabric, frames
+        self._run, self._sha256 = run, sha256
         probe = make_chosen_probe(config.blueprint, backbone, seed=config.seed)
         self.learner = Learner(Probed(config.blueprint, backbone, probe), config, cache)
         groups: list[tuple[nn.Module, float]] = [(probe, config.learning_rate)]
@@ -237,11 +245,15 @@ class ProbeTask(Task[ProbeState, Learner]):
         named = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
         log.add(VALIDATIONS, {"step": self.state.step, **self.place(), **named})
 
-    def record(self, sha256: str) -> TrainingRecord:
-        """Return the record of the run, with the sha256 of its backbone."""
+    def saved(self) -> None:
+        """Write the weights after the state: a run resumes from the state, which has them too."""
+        save_weights(self.learner.learned, self._run / WEIGHTS, {BACKBONE: self._sha256})
+
+    def record(self) -> TrainingRecord:
+        """Return the record of the run."""
         probed, state = self.learner.probed, self.state
         return TrainingRecord(
-            backbone_sha256=sha256,
+            backbone_sha256=self._sha256,
             layers=probed.backbone.facts.layers,
             backbone_parameters=_count(probed.backbone),
             probe_parameters=_count(probed.probe),

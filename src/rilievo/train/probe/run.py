@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rilievo.errors import MissingExtraError, OptionError, needing
 from rilievo.io.json_record import to_json
-from rilievo.models.runs import WEIGHTS, is_run
+from rilievo.models.runs import is_run
 from rilievo.pages.training import write_training_page
 from rilievo.train.differences import Difference, with_whole_paths
 from rilievo.train.engine.folder import RunFolder
@@ -127,7 +127,7 @@ def train_probe(
 
     A finished run is not repeated. The folder gets ``config.json``, ``weights.safetensors``,
     ``log.csv``, ``validation.csv`` and ``record.json``, and ``checkpoint.pt`` while the run is in
-    progress.
+    progress. A run that was stopped is a model of its last checkpoint's weights.
 
     Args:
         config: Configuration of the run.
@@ -144,35 +144,42 @@ def train_probe(
         MissingExtraError: If torch or another package of training is not installed.
         RilievoError: If an option, the data, the backbone or a checkpoint cannot be used.
     """
-    with needing("training a probe", "train"):
-        from rilievo.models.trained import BACKBONE
-        from rilievo.networks.backbones import weights_sha256
-        from rilievo.networks.probed import make_chosen_backbone
-        from rilievo.train.engine.checkpoint import save_weights
-        from rilievo.train.engine.loop import Devices, Engine, make_fabric
-        from rilievo.train.probe.probe_task import ProbeTask
     options = options or RunOptions()
     if keeping is not None and config.backbone_rate:
         raise OptionError("features can be kept of a frozen backbone alone: backbone_rate is 0")
-    frames = frames or open_frames(config)
-    backbone = backbone or make_chosen_backbone(config.blueprint)
-    sha256 = weights_sha256(backbone)
     folder = probe_folder(run)
     config = folder.check(with_whole_paths(config), resume=options.resume)
     if folder.is_finished():
         return folder.read_record()
+    # Data that are missing are reported before torch is imported, which takes seconds.
+    frames = frames or open_frames(config)
+    with needing("training", "train"):
+        from rilievo.networks.backbones import weights_sha256
+        from rilievo.networks.probed import make_chosen_backbone
+        from rilievo.train.engine.loop import Devices, Engine, make_fabric
+        from rilievo.train.probe.probe_task import ProbeTask
+    backbone = backbone or make_chosen_backbone(config.blueprint)
+    sha256 = weights_sha256(backbone)
     fabric = make_fabric(Devices(device=options.device, precision=config.precision))
-    task = ProbeTask(config, fabric, frames, backbone, keeping)
+    task = ProbeTask(config, run, fabric, frames, backbone, keeping, sha256=sha256)
     fingerprint = hashlib.sha256(to_json(config).encode()).hexdigest()
     engine = Engine(task, run, fabric=fabric, fingerprint=fingerprint)
-    # Only now, so that a run that cannot begin leaves no folder behind.
-    folder.write_config(config)
-    if not engine.go(tensorboard=options.tensorboard, stop_at=options.stop_at, shown=options.shown):
+    if fabric.is_global_zero:
+        # Only now, so that a run that cannot begin leaves no folder behind.
+        folder.write_config(config)
+    if not engine.go(
+        tensorboard=options.tensorboard,
+        stop_at=options.stop_at,
+        shown=options.shown,
+        resumes=options.resume,
+    ):
         return None
-    save_weights(task.learner.learned, run / WEIGHTS, {BACKBONE: sha256})
     with engine.failures():
-        record = task.record(sha256)
-    folder.finish(record)
+        record = task.record()
+    if fabric.is_global_zero:
+        task.saved()
+        folder.finish(record)
+    fabric.barrier()
     return record
 
 

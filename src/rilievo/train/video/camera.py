@@ -88,8 +88,8 @@ def choose_camera(
         camera=camera,
         note=(
             f"{printable(name)}: nothing says which camera took it, so a field of view of "
-            f"{horizontal_fov(camera.K, shape[1]):.0f} degrees is assumed; give camera, "
-            "camera_file or fov, or set learn_camera"
+            f"{horizontal_fov(camera.K, shape[1]):.0f} degrees is assumed; give --fov, "
+            "--camera or --camera-file (fov, camera, camera_file in Python)"
         ),
     )
 

@@ -61,7 +61,7 @@ class VideoConfig:
         str,
         tyro.conf.arg(
             metavar="clip|default|faithful",
-            help_behavior_hint="(default: clip without a GPU, unless an option asks for more)",
+            help_behavior_hint="(default: clip, unless an option asks for more)",
         ),
     ] = "default"
     """Preset that gives the numbers which are not given: clip refines an embedded model in minutes;

@@ -1,17 +1,17 @@
 """Fields of a run that were not given: they follow from the preset, the footage and the others."""
 
-import importlib.util
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError
+from rilievo.models.preparation import network_size
 from rilievo.models.runs import is_video_run, read_video_run
 from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.train.differences import with_given
 from rilievo.train.video.config import VideoConfig, VideoData, VideoRunOptions
-from rilievo.train.video.presets import EMBEDDED_STARTS, preset_config
+from rilievo.train.video.presets import EMBEDDED_AREAS, EMBEDDED_STARTS, preset_config
 from rilievo.train.video.sources import list_sequences
 
 EMBEDDED_ENCODERS = tuple(name.partition("/")[2] for name in EMBEDDED_STARTS)
@@ -19,8 +19,6 @@ EMBEDDED_ENCODERS = tuple(name.partition("/")[2] for name in EMBEDDED_STARTS)
 
 _WITHOUT_IMAGENET = ("lite",)
 _SCRATCH = "scratch"
-_AREA = 64512
-"""Pixels of a frame that the embedded default is used at."""
 _MULTIPLE, _LEAST = 32, 64
 
 
@@ -37,7 +35,7 @@ def completed(
 ) -> VideoConfig:
     """Complete a configuration of which some fields were given, such as ``losses.ssim``.
 
-    Without a GPU, the preset ``clip`` is the default.
+    The preset ``clip`` is the default, with and without a GPU, unless an option asks for more.
     """
     start = asked.start if "start" in given else None
     begun = None if start is None else embedded_encoder(start)
@@ -53,7 +51,7 @@ def completed(
     )
     data = with_given(usual, asked.data, given, "data.")
     encoder = begun or ("small" if is_clip else "resnet18")
-    blueprint = _blueprint(asked, given, encoder, data if is_clip else None)
+    blueprint = _blueprint(asked, given, encoder, start, data if is_clip else None)
     plain = VideoConfig(
         blueprint=blueprint,
         data=data,
@@ -69,7 +67,11 @@ def completed(
 
 
 def _blueprint(
-    asked: VideoConfig, given: Collection[str], encoder: str, clip: VideoData | None
+    asked: VideoConfig,
+    given: Collection[str],
+    encoder: str,
+    start: str | None,
+    clip: VideoData | None,
 ) -> VideoBlueprint:
     """Networks with what was given; ``clip`` is the data of a run with that preset."""
     if "blueprint.encoder" in given:
@@ -77,19 +79,32 @@ def _blueprint(
     pose = PoseKind.SEPARATE if clip is None else PoseKind.GEOMETRY
     if asked.data.follow_poses or not asked.data.temporal:
         pose = PoseKind.NONE
-    size = "blueprint.size" in given
+    size, area = (192, 640), None
+    if clip is not None and "blueprint.size" not in given:
+        area = _area(start or f"rilievo/{encoder}")
+        size = size_of_footage(clip, area)
     usual = VideoBlueprint(
         encoder=encoder,
         pose=pose,
-        size=(192, 640) if clip is None or size else size_of_footage(clip),
+        size=size,
+        area=area if encoder in EMBEDDED_ENCODERS else None,
         scales=(0,) if encoder in EMBEDDED_ENCODERS else (0, 1, 2, 3),
         kind=DepthKind.METRIC if _in_metres(asked) else DepthKind.UP_TO_SCALE,
     )
     return with_given(usual, asked.blueprint, given, "blueprint.")
 
 
+def _area(start: str) -> int:
+    """Pixels of a frame that the model that a run starts from sees, so that both see the same."""
+    if not is_video_run(Path(start)):
+        return EMBEDDED_AREAS.get(start, EMBEDDED_AREAS[EMBEDDED_STARTS[0]])
+    blueprint = read_video_run(Path(start)).blueprint
+    height, width = blueprint.size
+    return blueprint.area or height * width
+
+
 def _asks_for_more(asked: VideoConfig, given: Collection[str], options: VideoRunOptions) -> bool:
-    """Whether a run is more than the refinement of an embedded model without a GPU."""
+    """Whether a run is more than the refinement of an embedded model."""
     pose = asked.blueprint.pose if "blueprint.pose" in given else PoseKind.GEOMETRY
     encoder = asked.blueprint.encoder if "blueprint.encoder" in given else EMBEDDED_ENCODERS[0]
     return (
@@ -97,7 +112,6 @@ def _asks_for_more(asked: VideoConfig, given: Collection[str], options: VideoRun
         or encoder not in EMBEDDED_ENCODERS
         or (_in_metres(asked) or asked.data.learn_camera)
         or options.devices * options.nodes > 1
-        or has_gpu(options.device)
     )
 
 
@@ -121,29 +135,14 @@ def embedded_encoder(start: str) -> str | None:
     return encoder if encoder in EMBEDDED_ENCODERS else None
 
 
-def has_gpu(device: str) -> bool:
-    """Whether a device that a run may use is a GPU; False where torch is not installed."""
-    if device == "cpu" or importlib.util.find_spec("torch") is None:
-        return False
-    if device != "auto":
-        return True
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def size_of_footage(data: VideoData) -> tuple[int, int]:
-    """Size (height, width) of about ``_AREA`` pixels in the shape of the first sequence's frames.
+def size_of_footage(data: VideoData, area: int) -> tuple[int, int]:
+    """Size (height, width) at which a network of an area sees the first sequence's frames.
 
     Footage that cannot be used is refused when it is opened; here it counts as 4:3.
     """
     try:
-        height, width = list_sequences(data)[0].shape
+        shape = list_sequences(data)[0].shape
     except InputError:
-        height, width = 3, 4
-    longer = (_AREA * width / height) ** 0.5
-    return _side(_AREA / longer), _side(longer)
-
-
-def _side(pixels: float) -> int:
-    return max(_LEAST, _MULTIPLE * round(pixels / _MULTIPLE))
+        shape = (3, 4)
+    height, width = network_size(shape, area=area, multiple=_MULTIPLE)
+    return max(_LEAST, height), max(_LEAST, width)

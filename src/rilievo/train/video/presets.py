@@ -24,8 +24,9 @@ from rilievo.train.video.config import (
     VideoLosses,
 )
 
-EMBEDDED_STARTS = (SMALL, TINY)
-"""Embedded models whose weights a run can start from."""
+EMBEDDED_AREAS: Mapping[str, int] = {SMALL: 64512, TINY: 49152}
+"""Embedded models whose weights a run can start from, with the pixels that they see of a frame."""
+EMBEDDED_STARTS = tuple(EMBEDDED_AREAS)
 PRESETS = ("default", "faithful", "clip")
 
 _KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)

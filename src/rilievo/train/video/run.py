@@ -48,7 +48,9 @@ def train_video(
     A finished run is not repeated. The folder gets ``config.json``, ``weights.safetensors``,
     ``record.json``, ``log.csv``, ``validation.csv``, ``warnings.csv`` if there were any,
     ``pictures``, and ``best``, the weights with the least error on the held-out targets, which is a
-    model too; ``checkpoint.pt`` is there while the run is in progress.
+    model too; ``checkpoint.pt`` is there while the run is in progress. A run that was stopped is a
+    model of the weights that it would have ended with: the best so far with ``keep_best``, else
+    those of the last checkpoint.
 
     Args:
         config: Configuration of the run.
@@ -86,10 +88,13 @@ def train_video(
             folder.write_config(config, folders=(BEST, "."))
     printed = f"{fabric.world_size} {to_json(config)}".encode()
     engine = Engine(task, run, fabric=fabric, fingerprint=hashlib.sha256(printed).hexdigest())
-    if not engine.go(tensorboard=options.tensorboard, stop_at=options.stop_at):
+    if not engine.go(
+        tensorboard=options.tensorboard, stop_at=options.stop_at, resumes=options.resume
+    ):
         return None
     if fabric.is_global_zero:
-        task.write_weights()
+        # A run that is resumed at its end may have lost them.
+        task.saved()
         best = [f"{BEST}/{name}" for name in (CONFIG, WEIGHTS)]
         folder.finish(task.record(), others=best, known=task.state.sums)
     fabric.barrier()

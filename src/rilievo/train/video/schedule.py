@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rilievo.errors import InputError
 from rilievo.io.facts import FileSum
@@ -15,10 +15,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 _FALL = 0.1
-PACE_STEPS = 15
-"""Steps after which the pace of a run of so many minutes is known."""
-_FOR_VALIDATION = 0.1
-"""Share of the remaining minutes that is kept for validation and further estimates of motion."""
+_LEAST_LEFT = 0.25
+"""Share of a run's minutes that is trained even where preparation took more of them."""
+_FOR_VALIDATION = 0.25
+"""Share of the time after preparation that validations take at most."""
+_ROUNDING = 1e-9
 
 
 def rate_factor(config: VideoConfig, *, step: int, epoch: float, share: float = 0.0) -> float:
@@ -87,23 +88,18 @@ class Course:
             motion_again=config.motion_again,
         )
 
-    def planned(self, *, step: int, left: float, pace: float) -> "Course":
-        """Return the course that ends when the time is over, of which ``left`` seconds remain."""
-        more = max(left, 0.0) * (1 - _FOR_VALIDATION) / max(pace, 1e-6)
-        return replace(self, steps=step + max(1, int(more)))
-
     def epoch(self, step: int) -> float:
         """Passes through the targets before a step."""
         return step * self.batches / self.epoch_batches
 
     def is_validated(self, step: int) -> bool:
-        """Whether the steps done so far end with a validation."""
+        """Whether the steps done so far end with a validation, in a run of so many steps."""
         if self.validations is None:
             return self.ends_epoch(step)
         return step * self.validations // self.steps > (step - 1) * self.validations // self.steps
 
     def estimates_motion(self, step: int) -> bool:
-        """Whether motion is estimated again after the steps done so far."""
+        """Whether motion is estimated again after the steps done so far, likewise."""
         return step in {max(1, round(share * self.steps)) for share in self.motion_again}
 
     def ends_epoch(self, step: int) -> bool:
@@ -111,6 +107,69 @@ class Course:
         passes = step * self.batches // self.epoch_batches
         before = (step - 1) * self.batches // self.epoch_batches
         return passes > before or step == self.steps
+
+
+@dataclass(slots=True, kw_only=True)
+class Minutes:
+    """Time of a run of so many minutes, from its first step on.
+
+    The share that is done follows from the clock, so that the run keeps its minutes on a machine
+    whose pace changes.
+
+    Attributes:
+        given: Time for steps, validations and estimates of motion [s].
+        used: Time that went by, interruptions not counted [s].
+        share: Share of the run that is done.
+        moved: Share up to which motion was estimated again where that was due.
+        validated: Share up to which validations were done.
+        validations: Number of validations, evenly over the run; None for one after every epoch.
+        validation: Duration of the last validation, which the end of the run is kept for [s].
+    """
+
+    given: float
+    used: float = 0.0
+    share: float = 0.0
+    moved: float = 0.0
+    validated: float = 0.0
+    validations: int | None = None
+    validation: float = 0.0
+
+    @classmethod
+    def left(
+        cls, minutes: float, *, spent: float, validations: int | None, validation: float
+    ) -> "Minutes":
+        """Time that is left after preparation, at least a quarter of the whole.
+
+        There are fewer validations where they would take more than a quarter of that.
+
+        Args:
+            minutes: Time for the whole run [min].
+            spent: Time of the preparation [s].
+            validations: Wanted number of validations.
+            validation: Duration of one [s]; 0 where it is not known.
+        """
+        whole = 60 * minutes
+        given = max(whole - spent, _LEAST_LEFT * whole)
+        if validations is not None and validation:
+            most = int(_FOR_VALIDATION * given / validation)
+            validations = max(1, min(validations, most))
+        return cls(given=given, validations=validations, validation=validation)
+
+    def count(self, seconds: float) -> float:
+        """Count time that went by, and return the share that is done."""
+        self.used += seconds
+        share = self.used / max(self.given - self.validation, 1e-6)
+        return max(self.share, min(1.0, share))
+
+    def is_validated(self) -> bool:
+        """Whether a validation is due, if they are spread evenly."""
+        count = self.validations or 0
+        return int(self.share * count + _ROUNDING) > int(self.validated * count + _ROUNDING)
+
+    def estimates_motion(self, shares: Sequence[float]) -> bool:
+        """Whether motion is due to be estimated again after the last step."""
+        before, self.moved = self.moved, self.share
+        return any(before < share <= self.share for share in shares)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,16 +181,16 @@ class VideoState(RunState):
         best_step: Step that had this error.
         warned: Kinds of warnings that were given.
         sums: Size and sha256 of the best weights and the pictures, as they were written.
-        planned: Number of steps that a run of so many minutes takes; 0 before its pace is known.
         stale: Validations since the one with the least error.
+        minutes: Time of a run of so many minutes; None where its steps are counted.
     """
 
     best_error: float | None = None
     best_step: int = 0
     warned: tuple[str, ...] = ()
     sums: Mapping[str, FileSum] = field(default_factory=dict)
-    planned: int = 0
     stale: int = 0
+    minutes: Minutes | None = None
 
     def __post_init__(self) -> None:
         for name, each in self.sums.items():

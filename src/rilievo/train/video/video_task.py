@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from rilievo.train.video.learner import Learner, averaged, validate, weights_of
 from rilievo.train.video.loader import batches
 from rilievo.train.video.measures import Watch
 from rilievo.train.video.records import VideoRecord
-from rilievo.train.video.schedule import PACE_STEPS, Course, VideoState, rate_factor
+from rilievo.train.video.schedule import Course, Minutes, VideoState, rate_factor
 from rilievo.train.video.summary import save_pictures, summarise
 
 BEST = "best"
@@ -55,6 +54,8 @@ class VideoTask(Task[VideoState, Learner]):
         self._config, self._run, self._fabric = config, run, fabric
         self._frames, self._guide, self._began = frames, guide, began
         self._workers, self._watch = workers, Watch()
+        self._looked, self._validation = began, 0.0
+        self._copied: int | None = None
         self.learner = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
         if learner.camera is not None:
@@ -81,35 +82,51 @@ class VideoTask(Task[VideoState, Learner]):
         )
 
     @property
-    def course(self) -> Course:
-        """Counts of the steps, as planned where the run has so many minutes."""
-        planned = self.state.planned
-        return replace(self._course, steps=planned) if planned else self._course
-
-    @property
     def share(self) -> float:
-        """Share of the run that is done; 0 before the pace of a run of so many minutes is known."""
-        return self.state.step / self.course.steps if self._is_planned else 0.0
-
-    @property
-    def _is_planned(self) -> bool:
-        return self._config.minutes is None or self.state.planned > 0
+        """Share of the run that is done."""
+        minutes = self.state.minutes
+        if self._config.minutes is None:
+            return self.state.step / self._course.steps
+        return 0.0 if minutes is None else minutes.share
 
     @property
     def is_over(self) -> bool:
         """Whether all steps are done, or the error has not fallen for too long."""
         patience, state = self._config.patience, self.state
         is_stale = patience is not None and state.stale >= patience
-        return is_stale or state.step >= self.course.steps
+        # A run of minutes takes one step however late it is.
+        return is_stale or (self.share >= 1 and state.step > 0)
 
-    def begin(self, log: Journal, progress: Progress) -> None:
+    def begin(self, log: Journal, progress: Progress) -> bool:
         """Take up the motions of the last checkpoint, and score the start of a new run."""
+        state, is_new = self.state, not self.state.step
         if self._guide is not None:
-            self._frames = self._guide.restore(self._frames, self.state.step)
+            self._frames = self._guide.restore(self._frames, state.step)
         for note in listed((*self._frames.notes, *self.learner.networks.notes)):
             progress.say(f"note: {note}")
-        if self._config.keep_best and not self.state.step:
+        scores_start = self._config.keep_best and is_new and state.best_error is None
+        if scores_start:
+            progress.say(f"scoring the start on {len(self._frames.held_out)} held-out targets")
             self.validate(log, progress)
+        if self._config.minutes is not None and state.minutes is None:
+            self._begin_minutes(self._config.minutes, progress)
+        self._looked = time.monotonic()
+        return scores_start
+
+    def _begin_minutes(self, minutes: float, progress: Progress) -> None:
+        spent = time.monotonic() - self._began
+        own = Minutes.left(
+            minutes,
+            spent=spent,
+            validations=self._config.validations,
+            validation=self._validation,
+        )
+        self.state.minutes = left = self._fabric.broadcast(own)
+        if left.given > 60 * minutes - spent:
+            progress.say(
+                f"note: preparation took {spent / 60:.1f} of {minutes:g} minutes; training takes "
+                f"{left.given / 60:.1f} more"
+            )
 
     def batches(self) -> Generator[Batch, None, None]:
         """Return the batches of this process: each number belongs to one process."""
@@ -118,7 +135,7 @@ class VideoTask(Task[VideoState, Learner]):
             self._frames.training,
             seed=config.seed,
             batch_size=config.batch_size,
-            start_step=self.state.step * self.course.batches + fabric.global_rank,
+            start_step=self.state.step * self._course.batches + fabric.global_rank,
             stride=fabric.world_size,
             workers=self._workers,
             augmentation=config.augmentation,
@@ -128,29 +145,37 @@ class VideoTask(Task[VideoState, Learner]):
     def rate(self) -> float:
         """Learning rate of the current step, as a share of its peak."""
         step = self.state.step
-        return rate_factor(self._config, step=step, epoch=self.course.epoch(step), share=self.share)
+        return rate_factor(
+            self._config, step=step, epoch=self._course.epoch(step), share=self.share
+        )
 
     def place(self) -> dict[str, float]:
         """Passes through the targets."""
-        return {"epoch": self.course.epoch(self.state.step)}
+        return {"epoch": self._course.epoch(self.state.step)}
 
     def after_step(self, loss: Tensor | None) -> bool:
-        """Plan a run of so many minutes, and estimate motion again where that is due."""
-        self._plan()
-        if self._guide is None or not self.course.estimates_motion(self.state.step):
+        """Count the minutes, and estimate motion again where that is due."""
+        self._count()
+        if self._guide is None or not self._estimates_motion():
             return False
         self._frames = self._guide.again(self._frames, self.state.step)
+        self._count()
         return True
 
-    def _plan(self) -> None:
-        """Count the steps of a run of so many minutes, once its pace is known."""
-        minutes, state = self._config.minutes, self.state
-        if minutes is None or state.planned or state.step < PACE_STEPS:
+    def _estimates_motion(self) -> bool:
+        minutes = self.state.minutes
+        if minutes is None:
+            return self._course.estimates_motion(self.state.step)
+        return minutes.estimates_motion(self._config.motion_again)
+
+    def _count(self) -> None:
+        """Count the time since the last look; all processes agree on it."""
+        minutes = self.state.minutes
+        if minutes is None:
             return
-        left = 60 * minutes - (time.monotonic() - self._began)
-        pace = state.seconds / state.step
-        planned = self._course.planned(step=state.step, left=left, pace=pace)
-        state.planned = self._fabric.broadcast(planned).steps
+        now = time.monotonic()
+        minutes.share = self._fabric.broadcast(minutes.count(now - self._looked))
+        self._looked = now
 
     def look(self, row: Mapping[str, float], log: Journal, progress: Progress) -> None:
         """Warn of signs that the run learns nothing."""
@@ -162,12 +187,24 @@ class VideoTask(Task[VideoState, Learner]):
 
     def is_validated(self) -> bool:
         """Whether a validation is due."""
-        return self._is_planned and self.course.is_validated(self.state.step)
+        minutes, step = self.state.minutes, self.state.step
+        if minutes is None:
+            return self._course.is_validated(step)
+        if minutes.validations is None:
+            return minutes.share >= 1 or self._course.ends_epoch(step)
+        return minutes.is_validated()
 
     def validate(self, log: Journal, progress: Progress) -> None:
         """Draw a picture, score the targets that are held out and keep the best weights."""
+        began = time.monotonic()
         with self._averaged():
             self._judge(log, progress)
+        self._validation = self._fabric.broadcast(time.monotonic() - began)
+        minutes = self.state.minutes
+        if minutes is not None:
+            minutes.validation = self._validation
+            self._count()
+            minutes.validated = minutes.share
 
     def _averaged(self) -> AbstractContextManager[None]:
         """Networks with the weights that are kept of those learned so far."""
@@ -214,17 +251,18 @@ class VideoTask(Task[VideoState, Learner]):
         return error < least * (1 - _CLEARLY if is_start else 1)
 
     def saved(self) -> None:
-        """Write the weights after the state: a run resumes from the state, which has them too."""
-        with self._averaged():
-            save_weights(self.learner.networks, self._run / WEIGHTS)
+        """Write the weights after the state: a run resumes from the state, which has them too.
 
-    def write_weights(self) -> None:
-        """Write the learned weights: a run that is resumed at its end may have lost them."""
+        They are those that the run would end with, so that a stopped run is a model.
+        """
         best = self._run / BEST / WEIGHTS
         if not self._config.keep_best or not best.exists():
-            return self.saved()
-        with replacing(self._run / WEIGHTS) as part:
-            shutil.copyfile(best, part)
+            with self._averaged():
+                save_weights(self.learner.networks, self._run / WEIGHTS)
+        elif self._copied != self.state.best_step:
+            with replacing(self._run / WEIGHTS) as part:
+                shutil.copyfile(best, part)
+            self._copied = self.state.best_step
 
     def record(self) -> VideoRecord:
         """Return the record of the run."""
@@ -232,7 +270,7 @@ class VideoTask(Task[VideoState, Learner]):
             self._run,
             learner=self.learner,
             state=self.state,
-            course=self.course,
+            course=self._course,
             frames=self._frames,
             device=self._fabric.device,
             processes=self._fabric.world_size,

@@ -43,8 +43,9 @@ def find_lists(root: Path, split: str) -> SplitLists:
     if training is None:
         raise OptionError(
             f"no list of the split '{printable(split)}': a file, a folder with train_files.txt, "
-            f"or a name under {printable(root / 'splits')} is expected "
-            f"({found_in(root / 'splits')})"
+            f"or a name under {printable(root / 'splits')} is expected (found there: "
+            f"{found_in(root / 'splits')}); eigen_zhou and others are in the folder splits/ of "
+            "github.com/nianticlabs/monodepth2: copy them there"
         )
     partner = training.with_name(training.name.replace("train", "val", 1))
     is_pair = training.name.startswith("train") and partner.is_file()

@@ -1,0 +1,23 @@
+"""Sizes of the embedded models' networks; needs no torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Widths:
+    """Size of a network.
+
+    Attributes:
+        blocks: Number of MobileNetV2's blocks that are kept; 17 (all) end at 1/32 of the image, 13
+            at 1/16. None for ResNet50 v2, which ends at 1/16, as the encoder.
+        decoder: Channels at every size that the encoder gives, the coarsest first.
+    """
+
+    blocks: int | None
+    decoder: tuple[int, ...]
+
+
+NARROW = Widths(blocks=17, decoder=(256, 160, 112, 64, 32))
+SMALL = Widths(blocks=17, decoder=(384, 224, 160, 80, 32))
+TINY = Widths(blocks=13, decoder=(128, 80, 48, 24))
+BASE = Widths(blocks=None, decoder=(512, 320, 192, 64))
