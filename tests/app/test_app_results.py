@@ -1,5 +1,6 @@
 """Results of photographs: shown, kept at an address, taken home as files."""
 
+import asyncio
 import json
 import threading
 import zipfile
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +16,15 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from photographs_with_depth import gdepth
+from rilievo.app import photographs
 from rilievo.app.photographs import example_names
 from rilievo.app.store import Entry
+from rilievo.errors import ModelError
 from rilievo.io.output_table import OUTPUTS
+from rilievo.models.base import Inference
 from rilievo.serve import files
 from rilievo.views.browser.app_parts import EXAMPLES, FILES
-from served import check_refused, picture
+from served import PATIENCE, Brightness, check_refused, picture
 from served_app import App, served_app
 
 
@@ -87,6 +92,86 @@ def test_an_example_is_predicted_once_for_all_visitors(app: App) -> None:
     check_refused(app.client.post("/app/results?example=../coffee"), 404, "no such example")
     assert {*EXAMPLES} == {*example_names()}
     assert len(EXAMPLES) >= 6
+
+
+def test_an_example_with_other_parameters_is_the_visitor_s_own(app: App) -> None:
+    shared = app.give(b"", "example=coffee")
+    own = [app.give(b"", f"example=coffee&surface_points={count}") for count in (1000, 1001, 1000)]
+    assert len({shared, *own}) == 4
+    clients = {id: app.site.store.find(id).client for id in (shared, *own)}
+    assert clients == {shared: "", **dict.fromkeys(own, "127.0.0.1")}
+    assert app.give(b"", "example=coffee&model=test/model") == shared, (
+        "a model's name is no odd one"
+    )
+
+
+def test_examples_that_are_asked_for_at_once_are_predicted_once(app: App) -> None:
+    model = app.server.model
+    model.gate.clear()
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(app.give, b"", "example=coffee") for _ in range(8)]
+        assert model.begun.wait(PATIENCE)
+        model.gate.set()
+        ids = {each.result() for each in asked}
+    assert len(ids) == 1
+    assert sum(model.batches) == 1
+
+
+def test_an_example_that_was_deleted_or_failed_is_predicted_anew(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = app.give(b"", "example=coffee")
+    app.site.store.remove(app.site.store.find(first))
+    second = app.give(b"", "example=coffee")
+    assert second != first
+    app.site.store.remove(app.site.store.find(second))
+    with monkeypatch.context() as patch:
+        patch.setattr(Brightness, "infer", _fails)
+        check_refused(app.client.post("/app/results?example=coffee"), 500, "no memory today")
+    assert app.give(b"", "example=coffee") not in (first, second)
+
+
+def _fails(self: Brightness, photos: object) -> list[Inference]:
+    raise ModelError("no memory today")
+
+
+def test_a_few_examples_are_kept_alone(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photographs, "_MOST_EXAMPLES", 2)
+    names = example_names()[:3]
+    first = [app.give(b"", f"example={name}") for name in names]
+    assert app.give(b"", f"example={names[2]}") == first[2]
+    assert app.give(b"", f"example={names[0]}") != first[0], (
+        "the one that was not asked for longest"
+    )
+
+
+@pytest.mark.parametrize("path", ["/", "/large.bin"])
+def test_a_file_of_the_page_that_is_taken_slowly_is_ended(tmp_path: Path, path: str) -> None:
+    with served_app(tmp_path, download_seconds=0.2) as app:
+        (app.site.page / "large.bin").write_bytes(bytes(1_000_000))
+        sent = asyncio.run(asyncio.wait_for(_taken_slowly(app.client.app, path), PATIENCE))
+    assert sent[0]["status"] == 200
+    assert not any(each for each in sent if each.get("more_body") is False)
+
+
+async def _taken_slowly(application: Any, path: str) -> list[Any]:
+    """Messages of an answer whose body nobody takes."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+        sent.append(message)
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    scope = {
+        **{"type": "http", "method": "GET", "path": path, "query_string": b"", "root_path": ""},
+        **{"headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1), "extensions": {}},
+    }
+    await application(scope, receive, send)
+    return sent
 
 
 def test_the_page_has_a_word_for_every_file() -> None:

@@ -119,6 +119,45 @@ def wait_until(server: ServeProcess, line: str) -> None:
         time.sleep(0.05)
 
 
+def connected(server: ServeProcess, address: str) -> socket.socket:
+    """A connection from another address of this machine, which plays another client."""
+    place = ("127.0.0.1", server.port)
+    try:
+        return socket.create_connection(place, PATIENCE, source_address=(address, 0))
+    except OSError:
+        pytest.skip(f"this system has no address {address} of its own")
+
+
+def test_connections_of_one_address_are_bounded_and_others_are_not_refused(
+    server: ServeProcess,
+) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    held = [connected(server, "127.0.0.2") for _ in range(64)]
+    try:
+        for each in held:
+            each.sendall(head)  # answered, so that it is counted, and kept open
+            assert each.recv(12) == b"HTTP/1.1 200"
+        with connected(server, "127.0.0.2") as one_more:
+            answer = one_more.makefile("rb").read()
+            assert b" 429 " in answer.splitlines()[0]
+            assert b"too many connections from this address" in answer
+        for other in ("127.0.0.1", "127.0.0.3"):
+            with connected(server, other) as honest:
+                honest.sendall(head)
+                assert honest.recv(12) == b"HTTP/1.1 200"
+        held.pop().close()
+        end = time.monotonic() + PATIENCE
+        while True:
+            with connected(server, "127.0.0.2") as again:
+                again.sendall(head)
+                if again.recv(12) == b"HTTP/1.1 200":
+                    break
+            assert time.monotonic() < end, "a connection that was closed is counted no more"
+    finally:
+        for each in held:
+            each.close()
+
+
 def test_garbage_gets_400_and_nothing_else(server: ServeProcess) -> None:
     for garbage in (b"\x16\x03\x01\0\xee\x01\0", b"GET\r\n\r\n", 70_000 * b"a"):
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import zipfile
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
 from io import BytesIO
@@ -31,6 +32,9 @@ PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
 _OF_THE_NETWORK = {"model", "flip", "trim", "vanishing_points"}
 """Parameters that files cannot change, as the network has answered already."""
 
+_MOST_EXAMPLES = 32
+"""Results of examples that visitors share: of 7 photographs, with each of a few models."""
+
 Left = Callable[[], Awaitable[object]]
 """Function that gives what ends when the visitor leaves."""
 
@@ -42,7 +46,7 @@ class Photographs:
 
     def __init__(self, service: Service, store: Store) -> None:
         self._service, self._store = service, store
-        self._examples: dict[tuple[str, str], str] = {}
+        self._examples: OrderedDict[tuple[str, str], asyncio.Future[str]] = OrderedDict()
 
     async def predict(self, upload: Upload, client: str, asked: PredictAsked, left: Left) -> Entry:
         """Predict a photograph, and keep the result; the entry must be released."""
@@ -57,23 +61,38 @@ class Photographs:
         turns = service.turns(is_heavy=job.is_heavy)
         return await service.jobs.in_turn(turns, job, work, left(), unused=self._store.release)
 
-    async def example(self, name: str, asked: PredictAsked, left: Left) -> Entry:
-        """The result of a photograph of ours, which all visitors share; it must be released."""
-        key = name, asked.model_dump_json()
-        if key in self._examples:
-            try:
-                entry = self._store.find(self._examples[key])
-            except Refusal:
-                del self._examples[key]
-            else:
-                entry.pins += 1
-                return entry
+    async def example(self, name: str, client: str, asked: PredictAsked, left: Left) -> Entry:
+        """The result of a photograph of ours; it must be released.
+
+        With usual parameters all visitors share it. With others it is the visitor's own, like that
+        of any photograph, so that nobody takes places and memory in the name of all.
+        """
         if name not in example_names():
             raise Refusal(404, "there is no such example")
-        upload = Upload(BytesIO((EXAMPLES / f"{name}.jpg").read_bytes()), name=name)
-        entry = await self.predict(upload, "", asked, left)
-        self._examples[key] = entry.id
+        if asked != PredictAsked(model=asked.model):
+            return await self.predict(_example(name), client, asked, left)
+        key = name, self._service.offered.named(asked.model)
+        coming = self._examples.get(key)
+        if coming is None or (coming.done() and not self._is_there(coming)):
+            coming = self._examples[key] = asyncio.ensure_future(self._shared(name, asked))
+            coming.add_done_callback(_has_ended)
+            if len(self._examples) > _MOST_EXAMPLES:
+                self._examples.popitem(last=False)
+        self._examples.move_to_end(key)
+        # A visitor who leaves takes it from nobody else.
+        entry = self._store.find(await asyncio.shield(coming))
+        entry.pins += 1
         return entry
+
+    def _is_there(self, ended: "asyncio.Future[str]") -> bool:
+        return _has_ended(ended) and ended.result() in self._store
+
+    async def _shared(self, name: str, asked: PredictAsked) -> str:
+        """Predict an example for all visitors; gives its id."""
+        never = asyncio.get_running_loop().create_future()
+        entry = await self.predict(_example(name), "", asked, lambda: never)
+        self._store.release(entry)
+        return entry.id
 
     def photo(self, entry: Entry) -> Upload:
         """The photograph of a result, to be predicted again."""
@@ -148,6 +167,15 @@ class Photographs:
             self._store.release(entry)
             raise
         return entry
+
+
+def _has_ended(ended: "asyncio.Future[str]") -> bool:
+    """Whether it ended well; an error that nobody waits for any more is looked at."""
+    return not ended.cancelled() and ended.exception() is None
+
+
+def _example(name: str) -> Upload:
+    return Upload(BytesIO((EXAMPLES / f"{name}.jpg").read_bytes()), name=name)
 
 
 def example_names() -> tuple[str, ...]:

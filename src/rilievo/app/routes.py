@@ -1,8 +1,8 @@
 """Routes of the page: its own files, results at their addresses, videos, and files to take home."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,14 @@ class Site:
             Route(path, answering(self.service, _on(endpoint)), methods=[method], name=words)
             for method, path, endpoint, words in table
         ]
-        return [*found, Mount("/", _Page(directory=self.page))]
+        return [*found, Mount("/", _Page(self.page, self.service.options.download_seconds))]
 
     async def _index(self, request: Request) -> Response:
-        return FileResponse(self.page / INDEX, headers=_PAGE_HEADERS)
+        return _Timed(
+            self.page / INDEX,
+            headers=_PAGE_HEADERS,
+            seconds=self.service.options.download_seconds,
+        )
 
     async def _predict(self, request: Request) -> Response:
         given = request.query_params.multi_items()
@@ -121,7 +125,7 @@ class Site:
         _ = asked.options(), asked.saving(), self.service.offered.named(asked.model)
         again, example = (request.query_params.get(name) for name in ("again", "example"))
         if example is not None:
-            entry = await self.photographs.example(example, asked, lambda: left(request))
+            entry = await self.photographs.example(example, client, asked, lambda: left(request))
         else:
             if again is None:
                 upload = await self._uploaded(request, client)
@@ -237,7 +241,14 @@ def _on(act: Callable[[Request], Awaitable[Response]]) -> Endpoint:
 
 
 class _Page(StaticFiles):
-    """Files of the page; browsers ask each time whether they have changed."""
+    """Files of the page, sent within a time limit; browsers ask each time if they have changed."""
+
+    def __init__(self, folder: Path, seconds: float | int) -> None:
+        super().__init__(directory=folder)
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _within(self._seconds, super().__call__(scope, receive, send))
 
     def file_response(self, *given: Any, **more: Any) -> Response:
         response = super().file_response(*given, **more)
@@ -245,20 +256,33 @@ class _Page(StaticFiles):
         return response
 
 
-class _Pinned(FileResponse):
-    """A file that is not deleted until it is sent, within a time limit."""
+class _Timed(FileResponse):
+    """A file that is sent within a time limit."""
 
-    def __init__(
-        self, path: Path, *, release: Callable[[], None], seconds: float | int, **more: Any
-    ) -> None:
+    def __init__(self, path: Path, *, seconds: float | int, **more: Any) -> None:
         super().__init__(path, **more)
-        self._release, self._seconds = release, seconds
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _within(self._seconds, super().__call__(scope, receive, send))
+
+
+class _Pinned(_Timed):
+    """A file that is not deleted until it is sent."""
+
+    def __init__(self, path: Path, *, release: Callable[[], None], **more: Any) -> None:
+        super().__init__(path, **more)
+        self._release = release
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with asyncio.timeout(self._seconds):
-                await super().__call__(scope, receive, send)
-        except TimeoutError:
-            return  # the connection is closed, as the answer is not complete
+            await super().__call__(scope, receive, send)
         finally:
             self._release()
+
+
+async def _within(seconds: float | int, sending: Coroutine[Any, Any, None]) -> None:
+    """Send within a time; a connection whose answer is not complete is closed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await sending

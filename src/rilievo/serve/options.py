@@ -33,6 +33,7 @@ class ServeOptions(EngineOptions):
         "Limits": (
             "max_megabytes",
             "max_megapixels",
+            "connections",
             "queue",
             "uploads",
             "upload_seconds",
@@ -75,6 +76,8 @@ class ServeOptions(EngineOptions):
     """Largest request body."""
     max_megapixels: float | int = 24.0
     """Largest photograph."""
+    connections: int = 64
+    """Connections that one address may have open; addresses of --proxies are not counted."""
     queue: int = 64
     """Requests that may wait; more are refused with status 429."""
     uploads: int = 256
@@ -170,6 +173,7 @@ _RULES: tuple[Rule, ...] = (
     ("workers", is_count, "1 or more"),
     ("max_megabytes", is_positive, "a positive number"),
     ("max_megapixels", is_positive, "a positive number"),
+    ("connections", is_count, "1 or more"),
     ("queue", is_count, "1 or more"),
     ("uploads", lambda value: value >= 4, "4 or more"),
     ("upload_seconds", is_positive, "a positive number of seconds"),

@@ -60,8 +60,9 @@ def _serve(
         import uvicorn
         import websockets  # noqa: F401
 
+        from rilievo.serve.connections import Connections
         from rilievo.serve.folders import own_folder
-        from rilievo.serve.guard import ImpatientProtocol
+        from rilievo.serve.guard import counting
         from rilievo.serve.service import share_arenas
         from rilievo.serve.stopping import GRACE, StoppableServer
 
@@ -71,7 +72,7 @@ def _serve(
     with _listening(options) as listener, own_folder() as folder:
         config = uvicorn.Config(
             _application(options, folder, tokens, extend),
-            http=ImpatientProtocol,
+            http=counting(Connections(options.connections, options.proxies)),
             ws="websockets-sansio",
             ws_max_size=options.max_bytes,
             ws_max_queue=2,
