@@ -110,7 +110,7 @@ def test_a_photograph_may_come_on_standard_input(
     np.testing.assert_array_equal(one, other)
     capsys.readouterr()
     assert piped(photo.read_bytes()) == 0
-    assert "finished before" in capsys.readouterr().err
+    assert "already done" in capsys.readouterr().err
     assert piped(b"") == 2
     assert "holds nothing" in capsys.readouterr().err
     assert piped(b"no picture at all") == 1
@@ -124,7 +124,7 @@ def test_resume_may_have_a_word(photo: Path, capfd: pytest.CaptureFixture[str]) 
     content = (out / "photo.ply").read_bytes()
     middle = len(content) // 2
     (out / "photo.ply").write_bytes(content[:middle] + b"!" + content[middle + 1 :])
-    for word, said in (("--resume", "finished before"), ("--resume=hash", "made anew")):
+    for word, said in (("--resume", "already done"), ("--resume=hash", "made anew")):
         assert main([*command, word]) == 0
         assert said in capfd.readouterr().err
     assert (out / "photo.ply").read_bytes() == content

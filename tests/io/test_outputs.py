@@ -20,6 +20,7 @@ from rilievo.io.output_table import load
 from rilievo.io.outputs import OUTPUTS, Need, SaveOptions, save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
+from rilievo.io.verification import verify
 from rilievo.types import Calibration, DepthKind
 
 OVERWRITE = SaveOptions(overwrite=True)
@@ -161,12 +162,16 @@ def test_the_same_prediction_is_saved_twice_and_with_more_formats(tmp_path: Path
     assert sidecar.earlier == ()
 
 
-def test_a_file_in_other_colours_is_not_replaced(tmp_path: Path) -> None:
-    save(prediction(), tmp_path / "photo", ["colour"])
+def test_a_picture_in_other_colours_replaces_the_first(tmp_path: Path) -> None:
+    save(prediction(), tmp_path / "photo", ["colour", "npy"])
     before = tree(tmp_path)
-    with pytest.raises(OutputError, match=r"map was viridis, is turbo"):
-        save(prediction(), tmp_path / "photo", ["colour"], SaveOptions(colour_map="turbo"))
-    assert tree(tmp_path) == before
+    save(prediction(), tmp_path / "photo", ["colour"], SaveOptions(colour_map="turbo"))
+    after = tree(tmp_path)
+    assert {name for name in after if after[name] != before[name]} == {
+        "photo.depth.png",
+        "photo.json",
+    }
+    assert verify(tmp_path).is_whole
 
 
 def test_our_own_files_are_replaced_only_when_asked(tmp_path: Path) -> None:

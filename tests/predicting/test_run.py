@@ -20,6 +20,7 @@ from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
+from rilievo.io.verification import verify
 from rilievo.predicting.images import predict
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files, without_effect
@@ -97,7 +98,7 @@ def test_the_same_run_twice_passes_over_what_is_finished(
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"fov": 70.0}, "fov"), ({"flip": True}, "flip"), ({"colour_map": "turbo"}, "colour_map")],
+    [({"fov": 70.0}, "fov was not given, is 70.0"), ({"flip": True}, "flip")],
 )
 def test_a_second_run_with_other_options_is_refused(
     tmp_path: Path, make_network: MakeNetwork, options: dict[str, object], words: str
@@ -110,6 +111,36 @@ def test_a_second_run_with_other_options_is_refused(
     assert words in summary.failures[0]
     assert "--overwrite" in summary.failures[0]
     assert contents(tmp_path / "out") == before
+
+
+def test_options_of_writing_concern_their_own_files(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    photo = write_photo(tmp_path / "a.png", size=(80, 120))
+
+    def files(**options: object) -> dict[str, bytes]:
+        summary = run(network, out, photo, **options)
+        assert (summary.done, summary.failures) == (1, ())
+        assert verify(out).is_whole
+        return contents(out)
+
+    first = files(save="colour,panel,glb")
+    beside = files(save="stereo", stereo="anaglyph", edge=0.2, backing=0.1)
+    assert {name for name in beside if beside[name] != first.get(name)} == {
+        "a.json",
+        "a.stereo.png",
+    }
+    other = files(save="colour", colour_map="turbo")
+    assert {name for name in other if other[name] != beside[name]} == {"a.json", "a.depth.png"}
+    assert files(save="glb", edge=0.2)["a.depth.png"] == other["a.depth.png"]
+    # What is damaged is made again as it was, whatever else is asked for.
+    (out / "a.stereo.png").write_bytes(b"broken")
+    last = files(save="npy")
+    assert last["a.stereo.png"] == beside["a.stereo.png"]
+    assert run(network, out, photo, save="colour", colour_map="turbo").finished_before == 1
+    assert run(network, out, photo, save="stereo", stereo="anaglyph").finished_before == 1
+    assert run(network, out, photo, save="colour").done == 1
 
 
 def test_results_of_another_way_of_processing_are_not_gone_on_with(

@@ -135,6 +135,7 @@ class FileFacts:
         axes: Axes of normals and points.
         colour: Colouring of a depth picture.
         surface: Settings of points and meshes.
+        options: Options of the run that concern this file; None where they are not known.
         bytes: Size of the file, or of all files that this output put into a folder. None in results
             of rilievo 0.1, and in the copy inside the file itself.
         sha256: SHA-256 of the content; None for a folder, and wherever ``bytes`` is None.
@@ -151,6 +152,7 @@ class FileFacts:
     axes: str | None = None
     colour: ColourFacts | None = None
     surface: SurfaceFacts | None = None
+    options: Mapping[str, Setting] | None = None
     bytes: int | None = None
     sha256: str | None = None
     frames: Mapping[str, FileSum] | None = None

@@ -38,6 +38,8 @@ class Output:
         exact: Whether values are read back bit for bit.
         embedded: Function that reads the embedded JSON, as ``module:function``; with it the file
             can be read on its own.
+        options: Options of ``rilievo predict`` that decide how the file looks; others do not
+            concern it. None if that is not known, so that all of them do.
         extra: The extra of rilievo that the format needs.
         package: The package that this extra installs.
     """
@@ -51,9 +53,15 @@ class Output:
     gives: tuple[Need, ...] = ()
     exact: bool = False
     embedded: str | Callable[..., Any] | None = None
+    options: tuple[str, ...] | None = None
     extra: str | None = None
     package: str | None = None
 
+
+_COLOURS = ("colour_map", "colour_range")
+_SURFACE = ("surface_points", "edge", "drop")
+WRITING = (*_COLOURS, *_SURFACE, "backing", "stereo")
+"""All options of writing files."""
 
 # A new format is one file in formats and one line here; docs/outputs.md may describe it.
 _OUTPUTS: Mapping[str, Output] = {
@@ -62,6 +70,7 @@ _OUTPUTS: Mapping[str, Output] = {
         summary="picture of depth in colour, near is bright",
         needs=(Need.DEPTH,),
         writer="colour:write",
+        options=_COLOURS,
     ),
     "png16": Output(
         suffix=".depth16.png",
@@ -71,6 +80,7 @@ _OUTPUTS: Mapping[str, Output] = {
         reader="png16:read",
         gives=(Need.DEPTH,),
         embedded="png16:embedded",
+        options=(),
     ),
     "npy": Output(
         suffix=".depth.npy",
@@ -80,6 +90,7 @@ _OUTPUTS: Mapping[str, Output] = {
         reader="arrays:read_npy",
         gives=(Need.DEPTH,),
         exact=True,
+        options=(),
     ),
     "npz": Output(
         suffix=".npz",
@@ -91,6 +102,7 @@ _OUTPUTS: Mapping[str, Output] = {
         gives=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE),
         exact=True,
         embedded="arrays:embedded_npz",
+        options=(),
     ),
     "tiff": Output(
         suffix=".depth.tiff",
@@ -101,6 +113,7 @@ _OUTPUTS: Mapping[str, Output] = {
         gives=(Need.DEPTH,),
         exact=True,
         embedded="arrays:embedded_tiff",
+        options=(),
     ),
     "exr": Output(
         suffix=".depth.exr",
@@ -113,6 +126,7 @@ _OUTPUTS: Mapping[str, Output] = {
         embedded="arrays:embedded_exr",
         extra="formats",
         package="OpenEXR",
+        options=(),
     ),
     "normals": Output(
         suffix=".normals.png",
@@ -121,6 +135,7 @@ _OUTPUTS: Mapping[str, Output] = {
         writer="pictures:write_normals",
         reader="pictures:read_normals",
         gives=(Need.NORMALS,),
+        options=(),
     ),
     "normals-npy": Output(
         suffix=".normals.npy",
@@ -130,6 +145,7 @@ _OUTPUTS: Mapping[str, Output] = {
         reader="arrays:read_normals_npy",
         gives=(Need.NORMALS,),
         exact=True,
+        options=(),
     ),
     "confidence": Output(
         suffix=".confidence.png",
@@ -138,6 +154,7 @@ _OUTPUTS: Mapping[str, Output] = {
         writer="pictures:write_confidence",
         reader="pictures:read_confidence",
         gives=(Need.CONFIDENCE,),
+        options=(),
     ),
     "ply": Output(
         suffix=".ply",
@@ -145,6 +162,7 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH, Need.CAMERA),
         takes=(Need.NORMALS, Need.PHOTO),
         writer="ply:write",
+        options=(*_SURFACE, "backing"),
     ),
     "glb": Output(
         suffix=".glb",
@@ -152,6 +170,7 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH, Need.CAMERA),
         takes=(Need.NORMALS, Need.PHOTO),
         writer="glb:write",
+        options=(*_SURFACE, "backing"),
     ),
     "html": Output(
         suffix=".html",
@@ -159,6 +178,7 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(),
         takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA, Need.PHOTO),
         writer="rilievo.pages.photograph:write",
+        options=(*_COLOURS, *_SURFACE),
     ),
     "panel": Output(
         suffix=".panel.png",
@@ -166,12 +186,14 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH,),
         takes=(Need.NORMALS, Need.PHOTO),
         writer="panel:write",
+        options=_COLOURS,
     ),
     "stereo": Output(
         suffix=".stereo.png",
         summary="stereo pictures: side by side, above one another, or red and cyan",
         needs=(Need.DEPTH, Need.PHOTO),
         writer="pictures:write_stereo",
+        options=("stereo", "colour_range"),
     ),
 }
 
@@ -185,6 +207,12 @@ def _outside(found: object, name: str) -> Output:
 
 
 OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", _outside)
+
+
+def options_of(name: str) -> tuple[str, ...]:
+    """Options of writing that concern an output."""
+    stated = OUTPUTS.find(name).options
+    return WRITING if stated is None else stated
 
 
 def load(place: str | Callable[..., Any]) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
 """Save a prediction in formats of the output table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -56,6 +56,19 @@ def save(
     return [*_paths(stem, names), sidecar_path(stem)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOptions:
+    """Options of one output.
+
+    Attributes:
+        saving: How it is written.
+        asked: The same as options of ``rilievo predict``, to be recorded; None if not known.
+    """
+
+    saving: SaveOptions
+    asked: Mapping[str, Setting] | None = None
+
+
 def write_parts(
     prediction: Prediction,
     stem: Path,
@@ -64,12 +77,14 @@ def write_parts(
     *,
     run: Mapping[str, Setting] | None = None,
     look: Look = Look.ENDS,
+    own: Mapping[str, OwnOptions] | None = None,
 ) -> Placement:
     """Write the files of ``save`` as part files, which ``Placement.place`` renames.
 
-    Files of an earlier run are compared as ``look`` says; the record lists only whole ones.
+    Files of an earlier run are compared as ``look`` says; the record lists only whole ones. ``own``
+    has the options of single outputs, which are recorded with their files.
     """
-    options = options or SaveOptions()
+    options, own = options or SaveOptions(), own or {}
     check_outputs(names)
     check_parts(prediction, names)
     make_folder(stem.parent)
@@ -82,17 +97,18 @@ def write_parts(
         json_part = placement.record_part()
         facts = []
         for name, path in zip(names, paths, strict=True):
+            its = own.get(name, OwnOptions(saving=options))
             job = WriteJob(
                 path=placement.part(path),
                 file=path.name,
                 output=name,
                 prediction=prediction,
-                options=options,
+                options=its.saving,
                 about=about,
             )
             said = write_file(job)
             found = sum_of(job.path)
-            facts.append(replace(said, bytes=found.bytes, sha256=found.sha256))
+            facts.append(replace(said, options=its.asked, bytes=found.bytes, sha256=found.sha256))
         write_sidecar(json_part, merged(about, tuple(facts), before, claim.earlier))
     return placement
 

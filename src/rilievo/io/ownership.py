@@ -23,11 +23,14 @@ from rilievo.io.checksums import Look, first_fault, is_marked, is_torn
 from rilievo.io.facts import FORMAT, FileFacts, Sidecar
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import read_text
+from rilievo.io.output_table import WRITING
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import find_sidecar, sidecar_path
 from rilievo.types import MadeBy, Setting
 
 MEND = "--overwrite (overwrite=True) makes it anew, or take another --output"
+WAS_MADE = "was made with"
+"""Words between the name of results and their first difference."""
 
 # Relative tolerance for values; across processors, networks differ in the seventh digit.
 _ALIKE = 1e-3
@@ -53,7 +56,7 @@ def agreeing(
         _contents(before, about) if not run else ""
     )
     if words:
-        raise OutputError(f"{path} is of {words}: {MEND}")
+        raise OutputError(f"{path} {WAS_MADE} {words}: {MEND}")
     # The JSON file lists complete files only.
     whole = tuple(each for each in before.files if fault_of(stem.parent, each, look) is None)
     return replace(before, files=whole)
@@ -68,15 +71,21 @@ def first_difference(
     was = {**before.made_by.settings, **({} if run is None else before.run)}
     now = {**made_by.settings, **(run or {})}
     for name in was | now:
+        if name in WRITING and name not in now:
+            continue  # of single files; earlier versions recorded them for all
         # Options that are not recorded were not asked for: without flip there is no key.
         if was.get(name) != now.get(name):
             if name.startswith("source_"):
-                return "another photograph, or one that has changed"
+                return "another photograph, or one that has changed since"
             if name == "processing":
                 then = was.get(name, "not stated")
-                return f"another version's work (processing was {then}, is {now.get(name)})"
-            return f"other options ({name} was {was.get(name)}, is {now.get(name)})"
+                return f"another version of rilievo (processing was {then}, is {now.get(name)})"
+            return f"other options ({name} was {_said(was.get(name))}, is {_said(now.get(name))})"
     return None
+
+
+def _said(value: Setting) -> str:
+    return "not given" if value is None or value == "" else str(value)
 
 
 def merged(
@@ -92,10 +101,6 @@ def merged(
     """
     if before is None:
         return replace(about, files=written, earlier=earlier)
-    now = {facts.file: facts for facts in written}
-    for facts in before.files:
-        if facts.file in now:
-            _check_same(facts, now[facts.file])
     kept = tuple(facts for facts in before.files if facts.file in earlier)
     others = {facts.file for facts in kept}
     return replace(
@@ -113,14 +118,6 @@ def fault_of(folder: Path, facts: FileFacts, look: Look) -> str | None:
     if facts.sums is None:
         return f"{facts.file} has no size"
     return first_fault(folder, facts.sums, look)
-
-
-def _check_same(before: FileFacts, now: FileFacts) -> None:
-    """Refuse to replace a file by one written with other options."""
-    for part in ("colour", "surface"):
-        old, new = getattr(before, part), getattr(now, part)
-        if old is not None and new is not None and (words := _first(old, new)):
-            raise OutputError(f"{now.file} is there, of other options ({words}): {MEND}")
 
 
 def _contents(before: Sidecar, about: Sidecar) -> str | None:

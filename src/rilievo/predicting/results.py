@@ -3,16 +3,17 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.io.atomic import discard
 from rilievo.io.checksums import Look, is_torn
-from rilievo.io.facts import FileFacts
+from rilievo.io.facts import FileFacts, Sidecar
 from rilievo.io.limits import printable, reason
-from rilievo.io.output_table import OUTPUTS, Need
-from rilievo.io.outputs import check_outputs, is_installed, parts_of, write_parts
-from rilievo.io.ownership import MEND, fault_of, first_difference, pending_path
+from rilievo.io.output_table import OUTPUTS, WRITING, Need, options_of
+from rilievo.io.outputs import OwnOptions, check_outputs, is_installed, parts_of, write_parts
+from rilievo.io.ownership import MEND, WAS_MADE, fault_of, first_difference, pending_path
 from rilievo.io.photo import read_photo
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import find_sidecar, read_sidecar, sidecar_path
@@ -145,10 +146,28 @@ class Results:
             self.note(f"{printable(job.source)}: {each}")
         if self.options.known_table is None and prediction.calibration is not None:
             self.note(f"{printable(job.source)}: {trust(prediction.calibration)}")
-        run = self.run_facts(job)
         return write_parts(
-            prediction, job.target, formats, self.save_options(), run=run, look=self.look
+            prediction,
+            job.target,
+            formats,
+            saving_of(self.options),
+            run=self.run_facts(job),
+            look=self.look,
+            own=self._own_options(job, formats),
         )
+
+    def _own_options(self, job: Job, formats: Iterable[str]) -> Mapping[str, OwnOptions]:
+        """Options of each output: those of this run, or of the earlier one that asked for it."""
+        there = {facts.output: facts.options for facts in self._there(job)}
+        own: dict[str, OwnOptions] = {}
+        for name in formats:
+            before = there.get(name)
+            options = self.options
+            if name not in self.formats and before is not None:
+                # It is damaged, and made again as it was.
+                options = _as_before(options, {key: before.get(key) for key in options_of(name)})
+            own[name] = OwnOptions(saving=saving_of(options), asked=_asked(options, name))
+        return own
 
     def is_finished(self, job: Job) -> bool:
         """Whether an earlier run with the same options and the same photograph has finished."""
@@ -159,11 +178,20 @@ class Results:
             self.note(f"{printable(path)}: has no content, so its results are made anew")
             return False
         sidecar = read_sidecar(path)
-        difference = first_difference(sidecar, self.model.made_by, self.run_facts(job))
+        there = {facts.output: facts for facts in sidecar.files}
+        run = self.run_facts(job)
+        if job.medium is not Medium.PHOTO:
+            # All outputs of a clip are written together: those not asked for must agree.
+            bound = {each for name in there.keys() - {*self.formats} for each in options_of(name)}
+            run = {key: value for key, value in run.items() if key not in WRITING or key in bound}
+        difference = first_difference(sidecar, self.model.made_by, run)
         if difference is not None:
-            raise OutputError(f"{path} is of {difference}: {MEND}")
-        if not {facts.output for facts in sidecar.files} >= set(self.formats):
-            return False
+            raise OutputError(f"{path} {WAS_MADE} {difference}: {MEND}")
+        for name in self.formats:
+            if name not in there or _asked(self.options, name) != _asked_before(
+                there[name], sidecar
+            ):
+                return False
         faults = (fault_of(job.target.parent, facts, self.look) for facts in sidecar.files)
         fault = next(filter(None, faults), None)
         if fault is not None:
@@ -218,30 +246,50 @@ class Results:
             **({} if options.own_depth == "on" else {"own_depth": options.own_depth}),
             **({} if options.markers is None else {"markers": options.markers}),
             **({"vanishing_points": True} if options.vanishing_points else {}),
-            "colour_map": options.colour_map,
-            "colour_range": options.colour_range,
-            "surface_points": options.surface_points,
-            "edge": options.edge,
-            "drop": options.drop,
-            **({"backing": options.backing} if options.backing else {}),
-            "stereo": options.stereo,
+            # Of a photograph they are recorded with each file.
+            **({} if job.medium is Medium.PHOTO else _of_writing(options)),
             "source_bytes": size,
             "source_modified_ns": modified,
         }
 
-    def save_options(self) -> SaveOptions:
-        """Options of writing files."""
-        options = self.options
-        return SaveOptions(
-            colour_map=options.colour_map,
-            colour_limits=options.limits,
-            surface_points=options.surface_points,
-            edge=options.edge,
-            drop=options.dropped,
-            backing=options.backing,
-            stereo=options.stereo_options,
-            overwrite=options.overwrite,
-        )
+
+def saving_of(options: PredictOptions) -> SaveOptions:
+    """Options of writing files."""
+    return SaveOptions(
+        colour_map=options.colour_map,
+        colour_limits=options.limits,
+        surface_points=options.surface_points,
+        edge=options.edge,
+        drop=options.dropped,
+        backing=options.backing,
+        stereo=options.stereo_options,
+        overwrite=options.overwrite,
+    )
+
+
+def _of_writing(options: PredictOptions) -> dict[str, Setting]:
+    return {name: getattr(options, name) for name in WRITING}
+
+
+def _asked(options: PredictOptions, name: str) -> dict[str, Any]:
+    """Options that concern an output."""
+    return {each: getattr(options, each) for each in options_of(name)}
+
+
+def _as_before(options: PredictOptions, before: dict[str, Any]) -> PredictOptions:
+    """Options with those of an earlier run; without them if they are none, as in a broken file."""
+    try:
+        return replace(options, **before)
+    except (OptionError, TypeError):
+        return options
+
+
+def _asked_before(facts: FileFacts, sidecar: Sidecar) -> dict[str, Any]:
+    """Options with which an earlier run wrote a file."""
+    if facts.options is not None:
+        return dict(facts.options)
+    before = {"backing": 0.0, **sidecar.run}
+    return {name: before.get(name) for name in options_of(facts.output)}
 
 
 def _fingerprint(job: Job) -> tuple[int, int]:

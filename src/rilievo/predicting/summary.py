@@ -72,7 +72,7 @@ class Summary:
         found = f", results in {where}" if self.done + self.finished_before else ""
         lines = [f"{self.done} done in {self.seconds:.1f} s{rate}{found}"]
         if self.finished_before:
-            lines.append(f"{self.finished_before} passed over: finished before")
+            lines.append(f"{self.finished_before} skipped: already done")
         if self.done + self.finished_before + self.failed > 1:
             lines += [f"{self.failed} failed, as said above"] if self.failed else []
         else:  # of one input nothing was said yet

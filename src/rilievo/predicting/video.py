@@ -15,7 +15,7 @@ from rilievo.predicting.fitting import with_metres
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres import metres_of
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.results import Results
+from rilievo.predicting.results import Results, saving_of
 from rilievo.predicting.summary import Tally
 from rilievo.types import OwnDepth, Prediction
 
@@ -83,7 +83,7 @@ def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
     outputs, adds = results.formats_with_those_there(job)
     return ClipOptions(
         outputs=outputs,
-        save=replace(results.save_options(), overwrite=results.options.overwrite or adds),
+        save=replace(saving_of(results.options), overwrite=results.options.overwrite or adds),
         batch_size=results.options.batch_size,
         temporal=not results.options.independent,
         prepare=results.prepare,
