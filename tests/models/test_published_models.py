@@ -22,9 +22,11 @@ from published_graphs import (
     write_inverse_depth,
     write_metric3d,
 )
+from rilievo.cli import main
 from rilievo.errors import ModelError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
+from rilievo.models.card import NOT_STATED, RESEARCH_DATA, known_models
 from rilievo.models.catalogue.metric3d import letterbox
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.checkpoints import KINDS
@@ -282,3 +284,33 @@ def test_openvino_names_outputs_as_the_file_does(tmp_path: Path, inner: str) -> 
     shape = ["n", 1, "height", "width"]
     path = write(tmp_path / "network.onnx", nodes, [], {"image": shape}, {"mask": shape})
     assert open_session(path, LoadOptions(engine="openvino")).output_names == ("mask",)
+
+
+def test_a_licence_stands_only_with_the_place_where_its_authors_state_it() -> None:
+    rows = [row for table in ("checkpoints", "files", "pipelines") for row in known_models(table)]
+    assert len(rows) > 40
+    for row in rows:
+        name = row.get("name", row.get("source"))
+        assert bool(row.get("stated")) is (row["licence"] != NOT_STATED), name
+        if row["licence"] == NOT_STATED:
+            assert "commercial" not in row, name
+    for card in (*MODELS.all().values(), *KINDS.values()):
+        if card.licence == NOT_STATED:
+            assert card.commercial is None, card.name
+    metric = [card for source, card in KINDS.items() if "V2-Metric" in source]
+    assert {(card.licence, card.commercial) for card in metric} == {(NOT_STATED, None)}
+    assert len(metric) == 6
+
+
+def test_models_trained_on_the_same_data_have_the_same_note(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for family in ("midas/small", "dpt/hybrid", "dpt/large", "metric3d-v2/small", "moge-2/small"):
+        assert main(["models", family]) == 0
+        assert RESEARCH_DATA in capsys.readouterr().out, family
+    # The same network has the same facts, whoever runs it.
+    for name, entry in ENTRIES.items():
+        if entry.twin is not None:
+            twin = KINDS[entry.twin]
+            assert (twin.research_data, twin.commercial) == (entry.research_data, entry.commercial)
+            assert entry.licence.startswith(twin.licence), name

@@ -12,7 +12,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, table
 from rilievo.errors import ModelError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card
-from rilievo.models.card import SEPARATE, SMALL, TINY, ModelCard, read_details
+from rilievo.models.card import RESEARCH_DATA, SEPARATE, SMALL, TINY, ModelCard, read_details
 from rilievo.models.model_options import QUALITIES
 from rilievo.models.settings import SettingFacts, describe_settings, settings_class
 from rilievo.models.speeds import Speed, speeds
@@ -201,6 +201,8 @@ def _card(card: ModelCard) -> str:
         "confidence": "yes: 0 to 1, pixel by pixel" if card.confidence else "no",
         "camera": "yes: the focal length that it sees" if card.camera else "no",
         "licence": card.licence + _USES[card.commercial],
+        **({"stated on": card.stated} if card.stated else {}),
+        **({"trained on": f"data {RESEARCH_DATA}"} if card.research_data else {}),
         "size": _size(card),
         "extra": card.extra or "none, it is in the core",
         "speed": card.speed,

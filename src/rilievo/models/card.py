@@ -27,6 +27,9 @@ class ModelCard:
         confidence: Whether it predicts a confidence for each pixel.
         camera: Whether it estimates the focal length.
         licence: Licence of the weights: SPDX identifier, or the authors' words.
+        stated: Place where the authors state the licence; empty where none is known.
+        research_data: Whether the weights were trained on data some of which is for
+            non-commercial use alone; False if not known.
         commercial: Whether the licence allows commercial use; None if unknown.
         megabytes: Size of the weights on disk; None if unknown.
         extra: The extra of rilievo that it needs; None for the core.
@@ -48,6 +51,8 @@ class ModelCard:
     confidence: bool = False
     camera: bool = False
     licence: str
+    stated: str = ""
+    research_data: bool = False
     commercial: bool | None = None
     megabytes: float | None = None
     extra: str | None = None
@@ -56,6 +61,15 @@ class ModelCard:
     loader: str = ""
     source: str | None = None
     settings: str | None = None
+
+
+NOT_STATED = "not stated"
+"""Licence of weights whose authors state none."""
+
+RESEARCH_DATA = (
+    "partly for non-commercial use; whether that binds the weights, their licence does not say"
+)
+"""Note on the training data of all models with ``research_data``."""
 
 
 @cache

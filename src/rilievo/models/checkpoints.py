@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rilievo.models.card import ModelCard, known_models
+from rilievo.models.card import NOT_STATED, ModelCard, known_models
 from rilievo.types import DepthKind
 
-UNKNOWN = "see its page"
 LOADER = "rilievo.models.transformers:load"
 EXTRA = "models"
 
@@ -17,7 +16,7 @@ def _card(source: str, kind: str, licence: str, name: str = "", **facts: Any) ->
         name=name or source,
         kind=DepthKind(kind),
         licence=licence,
-        commercial=None if licence == UNKNOWN else licence in ("Apache-2.0", "MIT"),
+        commercial=None if licence == NOT_STATED else licence in ("Apache-2.0", "MIT"),
         extra=EXTRA,
         loader=LOADER,
         source=source,
@@ -42,7 +41,7 @@ def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
         name=source,
         summary="a checkpoint in a local folder" if local else "a checkpoint of the hub",
         kind=kind,
-        licence="not stated" if local else f"see https://huggingface.co/{source}",
+        licence=NOT_STATED if local else f"see https://huggingface.co/{source}",
         extra=EXTRA,
         loader=LOADER,
         source=source,

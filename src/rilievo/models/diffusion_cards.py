@@ -188,7 +188,9 @@ class DiffusionSettings:
             raise OptionError(f"resolution is 0, or 32 to 8192 pixels, got {self.resolution}")
 
 
-def _card(source: str, name: str, summary: str, licence: str, kind: str | None = None) -> ModelCard:
+def _card(
+    source: str, name: str, summary: str, licence: str, kind: str | None = None, **facts: Any
+) -> ModelCard:
     """Card of a Marigold: depth in [0, 1] with the nearest surface at 0, or normals."""
     return ModelCard(
         name=name,
@@ -204,6 +206,7 @@ def _card(source: str, name: str, summary: str, licence: str, kind: str | None =
         loader=LOADER,
         source=source,
         settings=SETTINGS,
+        **facts,
     )
 
 
