@@ -17,7 +17,7 @@ from benchmarks.photographs import QUALITY, make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import SHIPPED, Settings
 
-EMBEDDED = ("rilievo/small", "rilievo/small-int8", "rilievo/tiny")
+EMBEDDED = ("rilievo/base", "rilievo/small", "rilievo/tiny")
 MOST = {"rilievo/small": 30.0, "rilievo/tiny": 10.0}
 """Most milliseconds that the network alone may take."""
 THREADS = 2

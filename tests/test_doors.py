@@ -205,6 +205,8 @@ def test_the_page_gives_the_depth_of_python(
     write_page(tmp_path / "site")
     with chromium() as browser, hosted(tmp_path / "site") as address:
         visitor = Visitor(browser.new_context(), address)
+        visitor.page.select_option("#model", NAME)
+        visitor.page.locator("#state", has_text="The network is ready.").wait_for()
         for name in names:
             expected = predicted(files[name])
             visitor.give(files[name])

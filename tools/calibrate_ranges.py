@@ -68,7 +68,7 @@ class Frame:
 
 def frames(data: Path) -> Iterator[Frame]:
     """Yield every frame with true metres and a camera, predicted by the embedded model."""
-    model = rilievo.load_model("rilievo/small")
+    model = rilievo.load_model()
     index = 0
     for name in SETS:
         for sample in samples(REAL_SETS[name], data, FRAMES.get(name, 10)):

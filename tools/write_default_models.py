@@ -3,9 +3,9 @@
     python tools/write_default_models.py --small run/ --tiny run-tiny/ --rendered run-rendered/ \
         --base run-base/
 
-Each run is optional; what is not named stays as it is. ``small.onnx`` and ``tiny.onnx`` go into the
-package, and into ``weights/`` go ``small-rendered.onnx``, its weights stored in 16 bits, and
-``base.onnx``, stored in 8.
+Each run is optional; what is not named stays as it is. ``base.onnx`` and ``small.onnx``, their
+weights stored in 8 bits, and ``tiny.onnx`` go into the package, and ``small-rendered.onnx``, stored
+in 16, into ``weights/``.
 """
 
 import argparse
@@ -136,14 +136,14 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, metavar="RUN", help=f"the run of {name}")
     options = parser.parse_args()
     if options.small:
-        write_model("small", options.small, PACKAGE / "small.onnx")
+        write_model("small", options.small, PACKAGE / "small.onnx", store_in_8_bits)
     if options.tiny:
         write_model("tiny", options.tiny, PACKAGE / "tiny.onnx")
     if options.rendered:
         target = WEIGHTS / "small-rendered.onnx"
         write_model("small-rendered", options.rendered, target, store_in_half)
     if options.base:
-        write_model("base", options.base, WEIGHTS / "base.onnx", store_in_8_bits)
+        write_model("base", options.base, PACKAGE / "base.onnx", store_in_8_bits)
     if not (options.small or options.tiny or options.rendered or options.base):
         sys.exit("error: name a run at least: --small, --tiny, --rendered or --base")
 

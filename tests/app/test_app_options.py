@@ -14,13 +14,13 @@ from rilievo.models import MODELS, card
 
 def test_only_a_page_that_others_cannot_see_offers_everything() -> None:
     own = AppOptions().offered
-    assert own[0] == "rilievo/small"
-    assert {"rilievo/small", "rilievo/tiny", "depth-anything-v2/small"} <= {*own}
+    assert own[0] == "rilievo/base"
+    assert {"rilievo/base", "rilievo/small", "rilievo/tiny", "depth-anything-v2/small"} <= {*own}
     assert not [name for name in own if name.startswith("replicate:")]
     assert all(MODELS[name].kind is not None for name in own)
     assert AppOptions(host="::1").offered == own
-    assert AppOptions(host="0.0.0.0").offered == ("rilievo/small",)
-    assert AppOptions(host="0.0.0.0", offer="a, b").offered == ("rilievo/small", "a", "b")
+    assert AppOptions(host="0.0.0.0").offered == ("rilievo/base",)
+    assert AppOptions(host="0.0.0.0", offer="a, b").offered == ("rilievo/base", "a", "b")
     assert AppOptions(host="0.0.0.0", offer="all").offered == own
 
 

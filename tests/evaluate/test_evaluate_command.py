@@ -44,7 +44,7 @@ def test_a_dataset_a_metric_and_a_benchmark_are_one_line_each(
     assert main(["evaluate", "-b", "mine", "--root", str(root), "-o", str(out)]) == 0
     printed = capsys.readouterr().out
     assert (
-        "rilievo/small (up_to_scale, after one factor an image, fitted to its truth) on mine"
+        "rilievo/base (up_to_scale, after one factor an image, fitted to its truth) on mine"
         in printed
     )
     assert "Doubled" in printed

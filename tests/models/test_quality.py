@@ -13,7 +13,7 @@ from PIL import Image
 import rilievo
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.models import DEFAULT_MODEL, MODELS
+from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
 from rilievo.models.model_options import QUALITIES, model_of
 from rilievo.predicting.options import PredictOptions
 
@@ -26,13 +26,15 @@ def photograph(folder: Path) -> Path:
 
 def test_every_word_names_a_model_that_the_core_runs() -> None:
     assert list(QUALITIES) == ["fast", "good", "best"]
-    assert QUALITIES["fast"] == DEFAULT_MODEL
+    assert QUALITIES["fast"] == FAST_MODEL
     assert [MODELS[name].extra for name in QUALITIES.values()] == [None] * 3
 
 
 def test_options_hold_the_model_of_the_word() -> None:
-    assert PredictOptions().model == DEFAULT_MODEL
-    assert PredictOptions(quality="best").model == "moge-2/large"
+    assert PredictOptions().model_for(video=False) == DEFAULT_MODEL
+    assert PredictOptions().model_for(video=True) == FAST_MODEL
+    for video in (False, True):
+        assert PredictOptions(quality="best").model_for(video=video) == "moge-2/large"
     assert model_of("good", "moge-2/small") == "moge-2/small"
 
 
@@ -52,9 +54,10 @@ def test_another_word_is_refused_with_the_nearest() -> None:
         rilievo.predict(np.zeros((8, 8, 3), np.uint8), quality="bset")
 
 
-def test_fast_is_the_embedded_model(tmp_path: Path) -> None:
+def test_fast_is_the_small_embedded_model(tmp_path: Path) -> None:
     one, other = (
-        rilievo.predict(photograph(tmp_path), **each) for each in ({}, dict(quality="fast"))
+        rilievo.predict(photograph(tmp_path), **each)
+        for each in (dict(model=FAST_MODEL), dict(quality="fast"))
     )
     np.testing.assert_array_equal(one.depth.values, other.depth.values)
 

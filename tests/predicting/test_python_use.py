@@ -185,7 +185,7 @@ def test_a_prediction_says_in_one_line_what_it_is(prediction: rilievo.Prediction
     said = repr(prediction)
     assert "\n" not in said
     assert len(said) < 120
-    for fact in (f"{WIDTH}x{HEIGHT}", "up_to_scale", "normals", "rilievo/small"):
+    for fact in (f"{WIDTH}x{HEIGHT}", "up_to_scale", "normals", "rilievo/base"):
         assert fact in said
 
 

@@ -17,7 +17,7 @@ from write_default_card import overview, renewed
 from write_default_models import store_in_half, write_model
 
 from rilievo.errors import InputError
-from rilievo.models import MODELS
+from rilievo.models import DEFAULT_MODEL, MODELS
 from rilievo.models.card import embedded_cards, read_details
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel
@@ -64,10 +64,10 @@ def test_the_facts_are_those_of_the_file(tiny_run: Path, tmp_path: Path) -> None
 
 
 FACTS = FileFacts(
-    name="rilievo/small-int8",
+    name="rilievo/small",
     kind="up_to_scale",
     licence="Apache-2.0",
-    precision="int8",
+    precision="int8 weights",
     trained_on="photographs",
     parameters=2_500_000,
     size_bytes=3_000_000,
@@ -92,15 +92,13 @@ def row_of(model: str, abs_rel: float, *, set: str = "rooms", frames: int = 3) -
 def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path: Path) -> None:
     scores = Scores(
         rows=(
-            row_of("rilievo/small", 0.1),
-            row_of("rilievo/small-int8", 0.2),
+            row_of("rilievo/tiny", 0.1),
+            row_of("rilievo/small", 0.2),
             row_of("row prior", 0.3),
-            row_of("rilievo/small", 0.1, set="streets", frames=1),
-            row_of("rilievo/small-int8", 0.1, set="streets", frames=1),
         ),
         calibrations=(
             calibration(
-                "rilievo/small-int8",
+                "rilievo/small",
                 {
                     "Kinect": [
                         FrameSureness(
@@ -117,23 +115,21 @@ def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path
     scores.write(tmp_path / "scores.json")
     assert read_scores(tmp_path / "scores.json") == scores
     text = as_text(FACTS, scores, 4.25)
-    assert "2.50 million parameters in int8, 3.0 MB (3000000 bytes), Apache-2.0" in text
+    assert "2.50 million parameters in int8 weights, 3.0 MB (3000000 bytes), Apache-2.0" in text
     assert "4.2 ms on two cores" in text
     assert "it is 0.80 in the mean, and 0.70 of the pixels are right" in text
     assert "| Kinect | 1 | 0.80 | 0.70 | 10% | 0.20 | 0.030 |" in text
     assert "| PyDNet | 0.114 / 0.871 | 0.129 / 0.849 |" in text
-    # Three frames at 0.1 more, one at none.
-    assert "AbsRel 0.1000 becomes 0.1750 (+0.0750), δ1 0.9000 becomes 0.9000 (+0.0000)" in text
-    own = "| rooms | `depth` | rilievo/small-int8 | 3 | 0.200 / 0.900 | 0.050 / 0.950 (2) | – |"
+    own = "| rooms | `depth` | rilievo/small | 3 | 0.200 / 0.900 | 0.050 / 0.950 (2) | – |"
     assert own in text
     assert "| rooms | `depth` | row prior |" in text
-    assert "| rooms | `depth` | rilievo/small |" not in text
+    assert "| rooms | `depth` | rilievo/tiny |" not in text
 
 
 def test_the_table_of_readme_is_made_of_the_same_rows() -> None:
-    kitchen = row_of("rilievo/small-int8", 0.2, set="7-Scenes, one view of a kitchen", frames=10)
-    made = overview([FACTS], [kitchen], {"rilievo/small-int8": 4.25})
-    assert "| `rilievo/small-int8` | 3.0 MB | 2.50 M, int8 | Apache-2.0 | 4.2 ms | – | " in made
+    kitchen = row_of("rilievo/small", 0.2, set="7-Scenes, one view of a kitchen", frames=10)
+    made = overview([FACTS], [kitchen], {"rilievo/small": 4.25})
+    assert "| `rilievo/small` | 3.0 MB | 2.50 M, int8 weights | Apache-2.0 | 4.2 ms | – | " in made
     assert "| 0.200 / 0.900 |" in made
     page = "before\n<!-- embedded models -->\nold\n<!-- end -->\nafter\n"
     assert renewed(page, made) == page.replace("old\n", made)
@@ -157,5 +153,5 @@ def test_readme_says_what_the_cards_say() -> None:
 def test_the_default_s_card_has_the_ranges_that_are_used() -> None:
     from card_words import ranges
 
-    [card] = [each for each in embedded_cards() if each.name == "rilievo/small"]
+    [card] = [each for each in embedded_cards() if each.name == DEFAULT_MODEL]
     assert ranges() in str(read_details(card))

@@ -47,10 +47,10 @@ def first_files(site: Path) -> list[str]:
     return json.loads(script.partition("FILES = ")[2].partition(";\n")[0])
 
 
-def test_the_networks_are_those_of_the_package_and_tiny_is_first(site: Path) -> None:
+def test_the_networks_are_small_ones_of_the_package_and_small_is_first(site: Path) -> None:
     models = settings(site)["models"]
-    assert [each["name"] for each in models] == ["rilievo/tiny", "rilievo/small"]
-    for model, name in zip(models, ("tiny", "small"), strict=True):
+    assert [each["name"] for each in models] == ["rilievo/small", "rilievo/tiny"]
+    for model, name in zip(models, ("small", "tiny"), strict=True):
         content = (DEFAULT / f"{name}.onnx").read_bytes()
         assert (site / model["file"]).read_bytes() == content
         assert model["sha256"] == hashlib.sha256(content).hexdigest()
@@ -119,13 +119,13 @@ def test_more_networks_come_along_and_what_no_browser_can_run_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = tmp_path / "a b.onnx"
-    shutil.copyfile(ROOT / "weights/small-int8.onnx", own)
+    shutil.copyfile(ROOT / "weights/small-rendered.onnx", own)
     folder = tmp_path / "site"
     assert main(["page", "-o", str(folder), "--with", str(own)]) == 0
-    assert "rilievo/small-int8 (Apache-2.0)" in capsys.readouterr().out
+    assert "rilievo/small-rendered (Apache-2.0)" in capsys.readouterr().out
     added = settings(folder)["models"][2]
     assert (folder / added["file"]).read_bytes() == own.read_bytes()
-    assert added["megabytes"] == find_card("rilievo/small-int8").megabytes
+    assert added["megabytes"] == find_card("rilievo/small-rendered").megabytes
     nothing = tmp_path / "nothing.onnx"
     nothing.write_bytes(b"no model")
     assert main(["page", "-o", str(tmp_path / "other"), "--with", str(nothing)]) == 2

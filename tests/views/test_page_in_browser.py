@@ -66,7 +66,7 @@ def visitor(address: str) -> Iterator[Visitor]:
 def by_python(path: Path, *, sharp: bool = True) -> Prediction:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*border", category=UserWarning)
-        return rilievo.predict(path, model="rilievo/tiny", sharp=sharp)
+        return rilievo.predict(path, model="rilievo/small", sharp=sharp)
 
 
 def test_depth_of_a_png_is_that_of_python(
@@ -195,7 +195,7 @@ def test_a_known_length_gives_the_metres_of_python_in_files_too(
     [asked] = calibration.asked
     u1, v1, u2, v2, metres = map(float, asked.split(","))
     known = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=metres)
-    expected = rilievo.predict(photographs / "person.png", model="rilievo/tiny", known=[known])
+    expected = rilievo.predict(photographs / "person.png", model="rilievo/small", known=[known])
     np.testing.assert_allclose(found.depth.values, expected.depth.values, rtol=1e-3, atol=1e-3)
 
 
@@ -254,7 +254,7 @@ def test_a_field_of_view_is_taken_in_place_of_the_assumed_one(
     visitor.give(photographs / "person.png")
     found = read_prediction(visitor.save("png16", tmp_path)).camera
     page.locator("#fov").fill("")
-    expected = rilievo.predict(photographs / "person.png", model="rilievo/tiny", fov=80).camera
+    expected = rilievo.predict(photographs / "person.png", model="rilievo/small", fov=80).camera
     assert found is not None
     assert expected is not None
     np.testing.assert_allclose(found.K, expected.K)
@@ -372,7 +372,7 @@ def test_it_works_offline_after_the_first_visit(
     guest.give(photographs / "person.png")
     depth, _ = guest.depth(tmp_path)
     check_depth(depth, by_python(photographs / "person.png").depth.values, sharp=True)
-    guest.page.select_option("#model", "rilievo/small")
+    guest.page.select_option("#model", "rilievo/tiny")
     guest.page.locator("#state.fault", has_text="cannot be reached").wait_for()
     context.close()
 
@@ -395,7 +395,7 @@ def test_models_are_kept_where_there_is_room_and_answered_where_there_is_none(
         guest.page.locator("html[data-offline]").wait_for()
         guest.page.reload()
         guest.wait_until_ready()
-        guest.page.select_option("#model", "rilievo/small")
+        guest.page.select_option("#model", "rilievo/tiny")
         guest.page.locator("#state", has_text="The network is ready.").wait_for()
         kept = guest.page.evaluate(
             """async () => {
@@ -404,8 +404,8 @@ def test_models_are_kept_where_there_is_room_and_answered_where_there_is_none(
                 return (await cache.keys()).map((each) => each.url.split("/").at(-1));
             }"""
         )
-        assert any(each.startswith("rilievo-small") for each in kept) == (not is_full)
-        assert any(each.startswith("rilievo-tiny") for each in kept)
+        assert any(each.startswith("rilievo-tiny") for each in kept) == (not is_full)
+        assert any(each.startswith("rilievo-small") for each in kept)
         assert "note.txt" not in kept
         assert guest.complaints == []
         context.close()

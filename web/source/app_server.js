@@ -49,6 +49,8 @@ export function serverOf({ say, show, predict }) {
   document.body.classList.add("has-server");
   const models = part("model"), results = historyOf({ say, open: go }), videos = videosOf({ say, results });
   const fromServer = () => models.value.startsWith(PREFIX);
+  // The name of the chosen model; none for the server's default, which is another one for videos.
+  const chosen = () => (models.value === PREFIX + app.models[0].name ? "" : models.value.slice(PREFIX.length));
   const known = (model) => [...models.options].some(({ value }) => value === PREFIX + model);
 
   async function view(id) {
@@ -123,7 +125,7 @@ export function serverOf({ say, show, predict }) {
     // Takes what a photograph alone is not; says whether it did.
     take(files) {
       const video = files.find(isVideo);
-      if (video && files.length === 1) videos.make(video, fromServer() ? models.value.slice(PREFIX.length) : "", checked);
+      if (video && files.length === 1) videos.make(video, fromServer() ? chosen() : "", checked);
       else if (files.length > 1) many(files.filter((each) => !isVideo(each)));
       return Boolean(video) || files.length > 1;
     },

@@ -88,7 +88,8 @@ class Videos:
     async def begin(self, upload: Upload, client: str, model: str, outputs: Sequence[str]) -> Entry:
         """Begin to work on a video."""
         try:
-            name = self._service.offered.named(model)
+            offered = self._service.offered
+            name = offered.named(offered.for_video(model))
             if not outputs or not set(outputs) <= set(OUTPUTS):
                 raise OptionError(f"of a video the app makes one or more of {', '.join(OUTPUTS)}")
             self._turns.check()

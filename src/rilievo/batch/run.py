@@ -1,6 +1,7 @@
 """``rilievo predict`` in several processes, on one machine or on many."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from rilievo.predicting.inputs import Job, LeftOut, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.results import Results
 from rilievo.predicting.run import check_known, make_ready, predict_jobs, refined_by, without_effect
-from rilievo.predicting.stages import LOAD, Spent, Stages
+from rilievo.predicting.run_models import RunModels
+from rilievo.predicting.stages import Spent, Stages
 from rilievo.predicting.summary import Summary, Tally
 
 
@@ -25,16 +27,18 @@ class PredictWork:
     """Prediction of every photograph and clip; the options have the threads of one process."""
 
     options: PredictOptions
+    video: tuple[bool, ...] = (False,)
+    """Whether there are videos, photographs, or both: what models are loaded for."""
 
     def open(self) -> "PredictTask":
-        """Load the model, and refuse outputs that it cannot give."""
+        """Load the models, and refuse outputs that they cannot give."""
         # Pillow warns of corrupt metadata that does not affect the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         stages = Stages()
-        model = stages.timed(LOAD, _loaded)(self.options)
-        stages.watch(model)
-        Results(model=model, options=self.options).check()
-        return PredictTask(model, self.options, stages.spent)
+        models = RunModels(self.options, _loaded, stages)
+        for video in self.video:
+            Results(model=models.of(video=video), options=self.options).check()
+        return PredictTask(models, self.options, stages.spent)
 
     def name(self, item: Job) -> str:
         """Path of the photograph or clip, for messages."""
@@ -42,11 +46,11 @@ class PredictWork:
 
 
 class PredictTask:
-    """A loaded model that predicts tasks of photographs and clips."""
+    """Loaded models that predict tasks of photographs and clips."""
 
-    def __init__(self, model: Model, options: PredictOptions, spent: Spent) -> None:
-        """Take a loaded model; ``spent`` is what loading took, told with the first report."""
-        self._model, self._options, self._spent = model, options, spent
+    def __init__(self, models: RunModels, options: PredictOptions, spent: Spent) -> None:
+        """Take loaded models; ``spent`` is what loading took, told with the first report."""
+        self._models, self._options, self._spent = models, options, spent
         self._folders: set[Path] = set()
 
     def __call__(self, items: Sequence[Job], *, again: bool) -> Report:
@@ -57,12 +61,16 @@ class PredictTask:
         tally.stages.add(self._spent)
         self._spent = Spent()
         jobs = [stage.enter(job) for job in items]
-        results = StagedResults(model=self._model, options=options, note=tally.note, stage=stage)
+
+        def results_of(*, video: bool) -> StagedResults:
+            model = self._models.of(video=video)
+            return StagedResults(model=model, options=options, note=tally.note, stage=stage)
+
         try:
             predict_jobs(
                 (job for job in jobs if job.medium is Medium.PHOTO),
                 (job for job in jobs if job.medium is not Medium.PHOTO),
-                results,
+                results_of,
                 tally,
                 self._make_ready,
             )
@@ -117,8 +125,8 @@ class TaskTally(Tally):
         )
 
 
-def _loaded(options: PredictOptions) -> Model:
-    model = options.load(options.model)
+def _loaded(options: PredictOptions, name: str) -> Model:
+    model = options.load(name)
     refuse_paid(model)
     return refined_by(options, model)
 
@@ -167,9 +175,10 @@ def predict_across(
     if output is not None:
         remote(output, for_writing=True)
     threads = threads_each(batch, options.threads)
-    work = PredictWork(options=replace(options, threads=threads))
     left_out = LeftOut()
-    count = _count(inputs, options, batch, left_out)
+    media = _count(inputs, options, batch, left_out)
+    count, video = media.total(), tuple(sorted(media)) or (False,)
+    work = PredictWork(options=replace(options, threads=threads), video=video)
     with Tally(output=options.output, total=count, show=show) as tally:
         if output is None:
             make_ready(options.output)
@@ -199,16 +208,21 @@ def predict_across(
 
 def _count(
     inputs: Sequence[str | Path], options: PredictOptions, batch: BatchOptions, left_out: LeftOut
-) -> int:
-    """Number of inputs in this part; refuses a run without inputs, and options that misfit it."""
-    count, every = 0, 0
+) -> Counter[bool]:
+    """Count photographs (False) and videos (True) of this part.
+
+    A run without inputs is refused, and so are options that do not fit it.
+    """
+    media: Counter[bool] = Counter()
+    every = 0
     for job in list_jobs(inputs, options.output, sequence=options.sequence, left_out=left_out):
         every += 1
-        count += batch.share.takes(_name(job, options))
+        if batch.share.takes(_name(job, options)):
+            media[job.medium is not Medium.PHOTO] += 1
     if not every:
         raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
     check_known(options, every)
-    return count
+    return media
 
 
 def _share(

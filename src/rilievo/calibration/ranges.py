@@ -21,7 +21,7 @@ from importlib.resources import files
 COVERAGE = 0.8
 """Share of measurements whose truth lies within the range."""
 FEATURES = ("far", "along", "deeper", "fact_along", "assumed", "doubt")
-USUAL_DOUBT = 0.27
+USUAL_DOUBT = 0.35
 """Doubt of a photograph whose model gives no confidence: the mean of those it was fitted on."""
 MOST_DOUBT = 0.45
 """Largest doubt of those photographs; more counts as this."""

@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
             print(json.dumps(asdict(summary) | {"exit_code": summary.exit_code}, default=str))
     if given.quiet:
         return summary.exit_code
-    if summary.done and given.options.quality is None and given.options.model == DEFAULT_MODEL:
+    if summary.done and given.options.model in ("", DEFAULT_MODEL):
         tip = recommend()
         if tip is not None:
             complain(tip)
@@ -130,9 +130,10 @@ def _live(given: _Arguments, source: str) -> int:
                 f"--live shows what the model says and writes nothing: leave out "
                 f"--{name.replace('_', '-')}"
             )
-    loaded = options.load(options.model)
+    name = options.model_for(video=True)
+    loaded = options.load(name)
     if isinstance(loaded, PaidModel):
-        raise OptionError(f"--live takes no model that is paid for each frame: '{options.model}'")
+        raise OptionError(f"--live takes no model that is paid for each frame: '{name}'")
     model = refined(loaded, flip=options.flip, tile=options.tile)
     colours = SaveOptions(colour_map=options.colour_map, colour_limits=options.limits)
     place = int(source) if source.isdecimal() else source

@@ -18,7 +18,7 @@ from rilievo.geometry.transforms import invert
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_numbers
 from rilievo.io.readback import read_prediction
-from rilievo.models import load_model
+from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.model_options import model_of
 from rilievo.models.sampling import shrink
 from rilievo.odometry.frames import ClipFrame, ClipFrames
@@ -35,7 +35,7 @@ def depth_of_options(options: FuseOptions) -> DepthOf:
     """Find where depth comes from."""
     if options.depth is not None:
         return _FileDepth(options.depth, options.depth_unit)
-    return _ModelDepth(model_of(options.quality, options.model or None))
+    return _ModelDepth(model_of(options.quality, options.model or None, default=FAST_MODEL))
 
 
 class _ModelDepth:

@@ -20,6 +20,7 @@ from rilievo.io.checksums import is_marked
 from rilievo.io.formats.coloured_mesh import SUFFIXES, write_coloured_glb, write_coloured_ply
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
+from rilievo.models import FAST_MODEL
 from rilievo.models.model_options import model_of
 from rilievo.odometry.frames import ClipCamera, ClipFrames
 from rilievo.train.video.trajectory import AUTO
@@ -164,7 +165,7 @@ def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> Fuse
         unit = "metre" if collected.kind is DepthKind.METRIC else "arbitrary"
     else:
         unit = "that of the poses"
-    depth = model_of(options.quality, options.model or None)
+    depth = model_of(options.quality, options.model or None, default=FAST_MODEL)
     if options.depth is not None or Path(depth).is_absolute():
         depth = (options.depth or Path(depth)).absolute().name
     poses = AUTO if done.poses is None else done.poses.path.name

@@ -10,14 +10,23 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from rilievo.errors import OptionError, suggest
-from rilievo.models.finders import DEFAULT_MODEL, MODELS, Asked, Found, find, find_card, loader
+from rilievo.models.finders import (
+    DEFAULT_MODEL,
+    FAST_MODEL,
+    MODELS,
+    Asked,
+    Found,
+    find,
+    find_card,
+    loader,
+)
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
 
 
-__all__ = ["DEFAULT_MODEL", "MODELS", "find_card", "load_model", "read_kind"]
+__all__ = ["DEFAULT_MODEL", "FAST_MODEL", "MODELS", "find_card", "load_model", "read_kind"]
 
 
 def load_model(

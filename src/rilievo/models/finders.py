@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from rilievo.errors import ModelError, OptionError, needing
 from rilievo.io.limits import as_typed
-from rilievo.models.card import SMALL, ModelCard, embedded_cards
+from rilievo.models.card import BASE, SMALL, ModelCard, embedded_cards
 from rilievo.outside import OpenTable, is_place, load_outside
 from rilievo.types import DepthKind
 
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from rilievo.models.base import Model
     from rilievo.models.engines import LoadOptions
 
-DEFAULT_MODEL = SMALL
+DEFAULT_MODEL = BASE
+"""Model of photographs, unless another is named."""
+
+FAST_MODEL = SMALL
+"""Model of videos and streams, unless another is named."""
+
 _EMBEDDED = {card.name: card for card in embedded_cards()}
 
 

@@ -11,7 +11,7 @@ import tyro
 
 from rilievo.errors import ModelError, OptionError, OutputError, suggest
 from rilievo.io.atomic import make_folder
-from rilievo.models import DEFAULT_MODEL, MODELS, load_model
+from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, load_model
 from rilievo.models.engines import cache_directory
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class EngineOptions:
     precision: str = "fp32"
     """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
     fp16 with torch on cuda, int8 with onnxruntime for published models and those of the extra
-    'models'. It is recorded in the results. The embedded network in 8 bits is a model of its own,
-    rilievo/small-int8.
+    'models'. It is recorded in the results.
     """
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one per core."""
@@ -104,14 +103,14 @@ class ModelOptions(EngineOptions):
         )
 
 
-QUALITIES = {"fast": DEFAULT_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
-"""Model of each word: the embedded one, the small strong one, the large one."""
+QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
+"""Model of each word: the fast embedded one, the small strong one, the large one."""
 
 
-def model_of(quality: str | None, model: str | None = None) -> str:
-    """Name of the model for a quality word, a model name, or neither."""
+def model_of(quality: str | None, model: str | None = None, *, default: str = DEFAULT_MODEL) -> str:
+    """Name of the model for a quality word, a model name, or the default for neither."""
     if quality is None:
-        return model or DEFAULT_MODEL
+        return model or default
     if quality not in QUALITIES:
         raise OptionError(f"no quality '{quality}'; {suggest(quality, QUALITIES)}")
     named = QUALITIES[quality]

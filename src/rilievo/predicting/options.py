@@ -14,7 +14,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import DEPTH_COLOURS, check_colour_map
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.stereo import StereoOptions, parse_stereo
-from rilievo.models import DEFAULT_MODEL
+from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import ModelOptions, check_rules, model_of
 from rilievo.outside import is_place
 from rilievo.predicting.option_rules import EXCLUSIVE, GROUPS, RULES, TYPES
@@ -38,7 +38,7 @@ class PredictOptions(ModelOptions):
     )
     """Folder for the results; made when missing. Trees of input folders are kept."""
     quality: Annotated[str | None, tyro.conf.arg(metavar="fast|good|best")] = None
-    """Quality in one word, instead of a model. fast: the embedded model, immediate and offline.
+    """Quality in one word, instead of a model. fast: rilievo/small, the fastest that works offline.
     good: MoGe-2 small (141 MB, downloaded once; metres, normals, camera). best: MoGe-2 large (1,324
     MB).
     """
@@ -47,7 +47,7 @@ class PredictOptions(ModelOptions):
         tyro.conf.arg(
             aliases=("-m",),
             metavar="NAME|FILE.onnx",
-            help_behavior_hint=f"(default: {DEFAULT_MODEL})",
+            help_behavior_hint=f"(default: {DEFAULT_MODEL}; of videos {FAST_MODEL})",
         ),
     ] = ""
     """Model to use: a name that 'rilievo models' lists, an ONNX file exported by rilievo, ORG/NAME
@@ -166,7 +166,7 @@ class PredictOptions(ModelOptions):
         object.__setattr__(self, "output", Path(self.output))
         if self.sparse is not None:
             object.__setattr__(self, "sparse", Path(self.sparse))
-        object.__setattr__(self, "model", model_of(self.quality, self.model))
+        object.__setattr__(self, "model", model_of(self.quality, self.model, default=""))
         check_rules(self, RULES)
         for name in ("sharp", "trim", "own_depth"):
             if getattr(self, name) not in ("on", "off"):
@@ -184,6 +184,10 @@ class PredictOptions(ModelOptions):
         for one, other in EXCLUSIVE:
             if getattr(self, one) and getattr(self, other):
                 raise OptionError(f"{_flag(one)} and {_flag(other)} do not go together; give one")
+
+    def model_for(self, *, video: bool) -> str:
+        """Name of the model of photographs, or of videos, which have a faster default."""
+        return self.model or (FAST_MODEL if video else DEFAULT_MODEL)
 
     @property
     def formats(self) -> tuple[str, ...]:

@@ -1,8 +1,12 @@
 """``rilievo.predict_files``: photographs, folders and videos, to files."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 from rilievo.calibration.lengths import KnownLength
 from rilievo.errors import OptionError
@@ -16,8 +20,17 @@ from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photos import predict_photos
 from rilievo.predicting.results import Results
-from rilievo.predicting.stages import FINISH, LOAD, READ, Stages
+from rilievo.predicting.run_models import RunModels
+from rilievo.predicting.stages import FINISH, READ, Stages
 from rilievo.predicting.summary import Summary, Tally, fail
+
+
+class ResultsOf(Protocol):
+    """Function that gives the results of a run's photographs, or of its videos."""
+
+    def __call__(self, *, video: bool) -> Results:
+        """Results with the model of photographs, or of videos."""
+        ...
 
 
 def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:
@@ -90,18 +103,30 @@ def predict_files(
     if not inputs:
         raise OptionError("name at least one photograph, folder or video")
     left_out = LeftOut()
-    total = sum(1 for _ in _jobs(inputs, options, left_out))
+    media = Counter(job.medium is not Medium.PHOTO for job in _jobs(inputs, options, left_out))
+    total = media.total()
     if not total:
         raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
     check_known(options, total)
     stages = Stages()
-    model = stages.timed(LOAD, options.load)(options.model)
-    agree_to_pay(model, _jobs(inputs, options), options)
-    model = refined_by(options, model)
-    stages.watch(model)
+
+    def ready(options: PredictOptions, name: str) -> Model:
+        model = options.load(name)
+        agree_to_pay(model, _jobs(inputs, options), options)
+        return refined_by(options, model)
+
+    models = RunModels(options, ready, stages)
+    for video in sorted(media):
+        models.of(video=video)
     with Tally(output=options.output, total=total, show=show, stages=stages) as tally:
-        results = Results(model=model, options=options, note=tally.note)
-        results.check()
+
+        @cache
+        def results_of(*, video: bool) -> Results:
+            return Results(model=models.of(video=video), options=options, note=tally.note)
+
+        for video in sorted(media):
+            results_of(video=video).check()
+        results = results_of(video=False not in media)
         if options.same_camera:
             results.take_size(_jobs(inputs, options))
         make_ready(options.output)
@@ -114,7 +139,7 @@ def predict_files(
         ):
             tally.note(message)
         try:
-            _predict_all(inputs, results, tally)
+            _predict_all(inputs, options, results_of, tally)
         except KeyboardInterrupt:
             tally.interrupted = True
     return tally.summary()
@@ -161,21 +186,29 @@ def refined(
 def predict_jobs(
     photos: Iterable[Job],
     clips: Iterable[Job],
-    results: Results,
+    results_of: ResultsOf,
     tally: Tally,
     ready: Callable[[Path], None] | None = None,
 ) -> None:
     """Predict photographs in a stream, then clips one by one; failures are reported and skipped."""
+    photo = next(photos := iter(photos), None)
+    if photo is not None:
+        _predict_photos(chain([photo], photos), results_of(video=False), tally, ready or make_ready)
+    for job in clips:
+        _predict_clip(job, results_of(video=True), tally)
+
+
+def _predict_photos(
+    photos: Iterable[Job], results: Results, tally: Tally, ready: Callable[[Path], None]
+) -> None:
     predict_photos(
-        _unfinished(photos, results, tally, ready or make_ready),
+        _unfinished(photos, results, tally, ready),
         results.model,
         tally,
         batch_size=results.options.batch_size,
         read=tally.stages.timed(READ, results.read),
         save=tally.stages.timed(FINISH, results.write),
     )
-    for job in clips:
-        _predict_clip(job, results, tally)
 
 
 def make_ready(folder: Path) -> None:
@@ -184,12 +217,14 @@ def make_ready(folder: Path) -> None:
     sweep_parts(folder)
 
 
-def _predict_all(inputs: Sequence[str | Path], results: Results, tally: Tally) -> None:
+def _predict_all(
+    inputs: Sequence[str | Path], options: PredictOptions, results_of: ResultsOf, tally: Tally
+) -> None:
     def jobs(*, photos: bool) -> Iterator[Job]:
-        every = _jobs(inputs, results.options)
+        every = _jobs(inputs, options)
         return (job for job in every if (job.medium is Medium.PHOTO) is photos)
 
-    predict_jobs(jobs(photos=True), jobs(photos=False), results, tally)
+    predict_jobs(jobs(photos=True), jobs(photos=False), results_of, tally)
 
 
 def _predict_clip(job: Job, results: Results, tally: Tally) -> None:

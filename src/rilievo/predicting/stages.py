@@ -63,7 +63,7 @@ class Spent:
     """Time that each stage of a run took.
 
     Attributes:
-        model: Name of the model and all settings that it ran with; empty if none ran.
+        model: Names of the models and all settings that they ran with; empty if none ran.
         answers: Number of answers of the network by their size, ``WIDTHxHEIGHT`` [px].
         seconds: Wall time of each stage, summed over threads and processes.
     """
@@ -106,7 +106,8 @@ class Stages:
     def add(self, other: Spent) -> None:
         """Count what another process measured."""
         with self._lock:
-            self._model = self._model or other.model
+            if other.model and other.model not in self._model:
+                self._model = "; ".join(filter(None, (self._model, other.model)))
             for size, count in other.answers.items():
                 self._answers[size] = self._answers.get(size, 0) + count
             for name, seconds in other.seconds.items():

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.errors import OptionError
-from rilievo.models import load_model
+from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.arguments import CameraLike
 from rilievo.models.base import Model
 from rilievo.models.model_options import model_of
@@ -36,7 +36,7 @@ def stream(
     Args:
         source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
             srt) or a video file.
-        model: Same as in ``rilievo.predict``.
+        model: Same as in ``rilievo.predict``, but ``rilievo/small`` by default.
         quality: Same as in ``rilievo.predict``.
         camera: Same as in ``rilievo.predict``.
         fov: Same as in ``rilievo.predict``.
@@ -58,7 +58,7 @@ def stream(
         raise OptionError("quality and model do not go together; give one")
     if camera is not None and fov is not None:
         raise OptionError("camera and fov do not go together; give one")
-    model = model_of(quality) if model is None else model
+    model = model_of(quality, default=FAST_MODEL) if model is None else model
     loaded = model if isinstance(model, Model) else load_model(model)
     model = refined(loaded, flip=False, tile=None, sharp=sharp, trim=trim)
     return _predicted(live_frames(source, newest=newest), str(source), model, camera, fov)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from rilievo.errors import ModelError, suggest
-from rilievo.models import MODELS, find_card, replicate_cards
+from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, find_card, replicate_cards
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.outside import is_place
@@ -36,6 +36,16 @@ class Offered:
             hint = near if near.startswith("did") else "/v1/models lists them"
             raise Refusal(404, f"this server has no model '{asked[:80]}'; {hint}")
         return self.names[asked]
+
+    def for_video(self, asked: str) -> str:
+        """The model of frames: what a request names, or else the default, or the faster embedded.
+
+        A server whose default is the embedded model of photographs answers frames by that of
+        videos.
+        """
+        if not asked and self.named("") == DEFAULT_MODEL and FAST_MODEL in self.names:
+            return FAST_MODEL
+        return asked
 
     def shown(self, asked: str) -> str:
         """The clients' name of a model that a request names, or of the default one."""
@@ -68,7 +78,9 @@ def offered(options: ServeOptions) -> Offered:
     """The models that a server offers."""
     paid = {card.name for card in replicate_cards.listed_cards()}
     names: dict[str, str] = {}
-    for name in options.offered:
+    default, *others = options.offered
+    faster = (FAST_MODEL,) if default == DEFAULT_MODEL else ()
+    for name in dict.fromkeys((default, *faster, *others)):
         if name in paid or name.startswith("replicate:"):
             raise _paid(name)
         shown = name if name in MODELS.own or is_place(name) else PurePath(name).stem

@@ -147,9 +147,10 @@ class _Stream:
         self._socket, self._service = websocket, service
         self._options = options_of(asked)
         self._frames = _Frames(newest=asked.frames == "newest")
-        self._shown = service.offered.shown(asked.model)
+        model = service.offered.for_video(asked.model)
+        self._shown = service.offered.shown(model)
         self._variant = Variant(
-            name=service.offered.named(asked.model),
+            name=service.offered.named(model),
             sharp=asked.sharp == "on",
             trim=asked.trim == "on",
         )

@@ -182,6 +182,10 @@ def _stored(path: Path) -> list[tuple[Tensor, ...]]:
                 arrays[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
             elif node.op_type == "Cast" and node.input[0] in arrays:
                 arrays[node.output[0]] = arrays[node.input[0]]
+            elif node.op_type == "Mul" and all(name in arrays for name in node.input):
+                # Weights stored in 8 bits are whole steps times the size of one.
+                steps, size = (arrays[name].astype(np.float32) for name in node.input)
+                arrays[node.output[0]] = steps * size
         return [
             tuple(torch.from_numpy(arrays[name].astype(np.float32)) for name in node.input[1:])
             for node in graph.node

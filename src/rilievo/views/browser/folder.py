@@ -37,7 +37,7 @@ from rilievo.views.browser.document import (
 
 INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
 EXAMPLE = "coffee.jpg"
-USUAL = ("rilievo/tiny", "rilievo/small")
+USUAL = ("rilievo/small", "rilievo/tiny")
 """Networks of every page; the first is there when the page opens."""
 
 _PUBLISHED = (MogeModel, DepthProModel)
