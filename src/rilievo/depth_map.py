@@ -70,6 +70,11 @@ class Camera:
     __eq__ = same_record
     __hash__ = no_hash
 
+    def __repr__(self) -> str:
+        """Describe in one line."""
+        (fx, _, cx), (_, fy, cy), _ = self.K
+        return f"Camera(fx={fx:.6g}, fy={fy:.6g}, cx={cx:.6g}, cy={cy:.6g}, {self.source})"
+
     def __post_init__(self) -> None:
         K = np.asarray(self.K, dtype=np.float64)
         if K.shape != (3, 3):
@@ -126,6 +131,18 @@ class DepthMap:
 
     __eq__ = same_record
     __hash__ = no_hash
+
+    def __repr__(self) -> str:
+        """Describe in one line."""
+        height, width = self.shape
+        return f"DepthMap({width}x{height}, {self.kind} {self.span})"
+
+    @property
+    def span(self) -> str:
+        """Least and largest valid value, in words."""
+        inside = self.values[self.valid]
+        unit = " m" if self.kind is DepthKind.METRIC else ""
+        return f"{inside.min():.3g} to {inside.max():.3g}{unit}" if inside.size else "nowhere"
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float32)

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import OptionError
+from rilievo.models import DEFAULT_MODEL
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.predicting.images import predict
 from rilievo.types import Prediction
@@ -41,6 +42,10 @@ class DepthPipeline:
     def __init__(self, model: str | Path | Model | None = None) -> None:
         """Wrap a model, given by name, file or as an object; the embedded one when None."""
         self.model = model
+
+    def __repr__(self) -> str:
+        """Describe in one line."""
+        return f"DepthPipeline({self.model or DEFAULT_MODEL})"
 
     @overload
     def __call__(self, inputs: ImageLike) -> DepthEstimate: ...

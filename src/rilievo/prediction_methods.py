@@ -49,10 +49,13 @@ class PredictionMethods:
     def save(
         self,
         stem: str | Path,
-        names: Sequence[str] = ("colour",),
+        names: str | Sequence[str] | None = None,
         options: "SaveOptions | None" = None,
     ) -> list[Path]:
-        """Write files, as ``rilievo.save`` does: ``prediction.save("out/cat", ["png16", "glb"])``.
+        """Write files, as ``rilievo.save`` does.
+
+        The suffix of one file chooses its format, ``prediction.save("out/cat.glb")``; several are
+        named after the stem, ``prediction.save("out/cat", "png16,glb")``.
 
         Returns:
             Paths in the order of ``names``, then that of the JSON file.

@@ -79,7 +79,7 @@ def test_a_name_that_is_asked_twice_is_written_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["color"], "no output 'color'; did you mean 'colour'"),
+        (["colouur"], "no output 'colouur'; did you mean 'colour'"),
         ([], "no outputs are named; known: "),
     ],
 )

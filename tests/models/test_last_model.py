@@ -23,9 +23,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The names of the models that were loaded, in their order."""
     real, seen = models.load_model, []
 
-    def counted(name: str | Path) -> Model:
+    def counted(name: str | Path, **options: str) -> Model:
         seen.append(str(name))
-        return real(name)
+        return real(name, **options)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(models, "load_model", counted)
     rilievo.unload_model()

@@ -273,3 +273,87 @@ def test_the_pipeline_gives_tensors_where_torch_is_in_use() -> None:
     [answer] = rilievo.pipeline(model="rilievo/tiny")([PIXELS])
     assert isinstance(answer["predicted_depth"], torch.Tensor)
     assert answer["predicted_depth"].shape == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("stem", "names", "written"),
+    [
+        ("out/x.glb", None, {"x.glb"}),
+        ("out/x.ply", None, {"x.ply"}),
+        ("out/x.depth.png", None, {"x.depth.png"}),
+        ("out/x.depth16.png", None, {"x.depth16.png"}),
+        ("out/x.npy", None, {"x.depth.npy"}),
+        ("out/x.v2", None, {"x.v2.depth.png"}),
+        ("out/x", None, {"x.depth.png"}),
+        ("out/x", "glb", {"x.glb"}),
+        ("out/x.glb", "glb", {"x.glb"}),
+        ("out/x", "npy, ply,color,npy", {"x.depth.npy", "x.ply", "x.depth.png"}),
+        ("out/x", ["png16", "html"], {"x.depth16.png", "x.html"}),
+    ],
+)
+def test_a_suffix_or_a_text_chooses_the_formats(
+    stem: str, names: Any, written: set[str], prediction: rilievo.Prediction, tmp_path: Path
+) -> None:
+    paths = prediction.save(tmp_path / stem, names)
+    assert {path.name for path in paths[:-1]} == written
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {p.name for p in paths}
+    assert paths[-1].suffix == ".json"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("mesh", "glb"),
+        ("gltf", "glb"),
+        ("obj", "glb"),
+        ("pointcloud", "ply"),
+        ("pcd", "ply"),
+        ("xyz", "ply"),
+        ("jpg", "colour"),
+        ("png", "colour"),
+        ("picture", "colour"),
+        ("depth", "npy"),
+        ("mp4", "colour"),
+    ],
+)
+def test_usual_words_are_told_what_they_are_called(
+    word: str, meant: str, prediction: rilievo.Prediction, tmp_path: Path
+) -> None:
+    with pytest.raises(rilievo.OptionError, match=rf"no output '{word}'; use {meant} \("):
+        prediction.save(tmp_path / "x", word)
+    with pytest.raises(rilievo.OptionError, match=rf"--save has no '{word}'; use {meant} \("):
+        rilievo.PredictOptions(save=word)
+
+
+def test_records_are_described_in_one_line(prediction: rilievo.Prediction) -> None:
+    model = rilievo.load_model("rilievo/tiny", device="cpu")
+    said = [
+        repr(each)
+        for each in (
+            model,
+            rilievo.pipeline(),
+            prediction.depth,
+            prediction.camera,
+            prediction.mesh(),
+            prediction.points(),
+        )
+    ]
+    assert said[0] == (
+        "Model(rilievo/tiny, depth up_to_scale, normals, confidence, onnxruntime cpu fp32)"
+    )
+    assert said[1] == "DepthPipeline(rilievo/small)"
+    assert said[2].startswith("DepthMap(151x100, up_to_scale ")
+    assert said[3].startswith("Camera(fx=")
+    assert said[4].startswith("Mesh(")
+    assert said[5].startswith("PointCloud(")
+    assert all(len(line) < 120 and "\n" not in line and "array" not in line for line in said)
+    assert (model.name, model.kind) == ("rilievo/tiny", rilievo.DepthKind.UP_TO_SCALE)
+
+
+def test_a_model_is_named_with_its_device_and_engine(prediction: rilievo.Prediction) -> None:
+    named = rilievo.predict(PIXELS, device="cpu", engine="onnxruntime", precision="fp32")
+    np.testing.assert_array_equal(named.depth.values, prediction.depth.values)
+    with pytest.raises(rilievo.OptionError, match="device 'gpu'"):
+        rilievo.predict(PIXELS, device="gpu")
+    with pytest.raises(rilievo.OptionError, match="load_model"):
+        rilievo.predict(PIXELS, model=rilievo.load_model("rilievo/tiny"), device="cpu")

@@ -48,6 +48,11 @@ class PointCloud:
     normals: Float32[np.ndarray, "n 3"]
     colours: UInt8[np.ndarray, "n 3"] | None
 
+    def __repr__(self) -> str:
+        """Describe in one line."""
+        colours = "" if self.colours is None else " with colours"
+        return f"PointCloud({len(self.points):,} points{colours})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
@@ -66,6 +71,10 @@ class Mesh:
     normals: Float32[np.ndarray, "n 3"]
     pixels: Float32[np.ndarray, "n 2"]
     triangles: Int32[np.ndarray, "m 3"]
+
+    def __repr__(self) -> str:
+        """Describe in one line."""
+        return f"Mesh({len(self.points):,} points, {len(self.triangles):,} triangles)"
 
 
 def surface_step(shape: tuple[int, int], most: int) -> int:

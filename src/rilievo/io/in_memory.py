@@ -30,10 +30,7 @@ def line(prediction: Prediction) -> str:
     parts = [f"{width}x{height}"]
     depth = prediction.depth_or_none
     if depth is not None:
-        inside = depth.values[depth.valid]
-        unit = " m" if depth.kind == "metric" else ""
-        span = f"{inside.min():.3g} to {inside.max():.3g}{unit}" if inside.size else "nowhere"
-        parts.append(f"depth {depth.kind} {span}")
+        parts.append(f"depth {depth.kind} {depth.span}")
     parts += ["normals"] * prediction.has("normals") + ["confidence"] * prediction.has("confidence")
     return f"Prediction({', '.join(parts)}, by {prediction.made_by.model})"
 

@@ -1,13 +1,14 @@
 """Table of output formats."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from rilievo.errors import OptionError
-from rilievo.outside import OpenTable
+from rilievo.errors import OptionError, suggest
+from rilievo.outside import OpenTable, is_place
 
 
 class Need(StrEnum):
@@ -207,6 +208,66 @@ def _outside(found: object, name: str) -> Output:
 
 
 OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", _outside)
+
+
+_MEANT: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("mesh", "gltf", "obj", "stl", "fbx", "usdz", "3d", "surface"), ("glb", "ply")),
+    **dict.fromkeys(
+        ("pointcloud", "point-cloud", "points", "cloud", "pcd", "xyz", "las"), ("ply",)
+    ),
+    **dict.fromkeys(("png", "jpg", "jpeg", "picture", "image", "webp", "heatmap"), ("colour",)),
+    **dict.fromkeys(("depth", "numpy", "raw", "array"), ("npy", "png16")),
+    **dict.fromkeys(("mp4", "video", "movie", "gif"), ("colour",)),
+    **dict.fromkeys(("16bit", "png-16", "depth16"), ("png16",)),
+    **dict.fromkeys(("page", "viewer", "web"), ("html",)),
+    **dict.fromkeys(("3dsbs", "sbs", "anaglyph", "vr"), ("stereo",)),
+}
+"""Outputs that are meant by usual words."""
+
+
+def unknown_output(name: str, known: Iterable[str]) -> str:
+    """End of the message for an unknown output: what is meant, or the nearest names."""
+    meant = _MEANT.get(name.lower().lstrip("."))
+    if meant is None:
+        return suggest(name, known)
+    return "use " + " or ".join(f"{each} ({_OUTPUTS[each].summary})" for each in meant)
+
+
+def read_names(names: str | Sequence[str]) -> list[str]:
+    """Names of outputs, each once, from a list or a text with commas; ``color`` is ``colour``.
+
+    Raises:
+        OptionError: If a name is not in ``OUTPUTS``, nor the place of an output of the user's own.
+    """
+    given = names.split(",") if isinstance(names, str) else names
+    asked = [name.strip() for name in given if name.strip()]
+    asked = ["colour" if name == "color" else name for name in asked]
+    for name in asked:
+        if not is_place(name) and name not in OUTPUTS:
+            raise OptionError(f"no output '{name}'; {unknown_output(name, OUTPUTS)}")
+    return list(dict.fromkeys(asked))
+
+
+_OF_SUFFIX = {".npy": "npy", ".tiff": "tiff", ".tif": "tiff", ".exr": "exr", ".png": "colour"}
+"""Outputs of suffixes that are only the end of an output's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A path that names an output by its suffix."""
+
+    stem: Path
+    output: str
+
+
+def output_of(path: Path) -> Named | None:
+    """Output that a path names, such as ``cat.glb``; None if its suffix is of none."""
+    name = path.name
+    for output, each in _OUTPUTS.items():
+        if name.lower().endswith(each.suffix) and len(name) > len(each.suffix):
+            return Named(stem=path.with_name(name[: -len(each.suffix)]), output=output)
+    short = _OF_SUFFIX.get(path.suffix.lower())
+    return None if short is None else Named(stem=path.with_suffix(""), output=short)
 
 
 def options_of(name: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rilievo.errors import MissingExtraError, OptionError
 from rilievo.io.atomic import make_folder
 from rilievo.io.checksums import Look, sum_of
-from rilievo.io.output_table import OUTPUTS, Need
+from rilievo.io.output_table import OUTPUTS, Need, output_of, read_names
 from rilievo.io.ownership import agreeing, check_claim, merged
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
@@ -19,7 +19,7 @@ from rilievo.types import Prediction, Setting
 def save(
     prediction: Prediction,
     stem: str | Path,
-    names: Sequence[str] = ("colour",),
+    names: str | Sequence[str] | None = None,
     options: SaveOptions | None = None,
     *,
     run: Mapping[str, Setting] | None = None,
@@ -33,8 +33,10 @@ def save(
 
     Args:
         prediction: Prediction to save.
-        stem: Path of the files without their suffixes; its folder is made when missing.
-        names: Names in ``OUTPUTS``.
+        stem: Path of the files without their suffixes, or of one file whose suffix chooses the
+            format: ``"out/cat.glb"``. Its folder is made when missing.
+        names: Names in ``OUTPUTS``, as a list or a text with commas; by default the format of the
+            suffix, else colour.
         options: Settings of the formats; ``SaveOptions()`` when None.
         run: Other options of the run, recorded in the JSON file.
         durable: Whether the files survive a power cut; False for temporary ones.
@@ -51,7 +53,10 @@ def save(
             or one of another prediction or other options while ``options.overwrite`` is not set.
     """
     stem = Path(stem)
-    names = list(dict.fromkeys(names))
+    named = output_of(stem)
+    names = [named.output if named else "colour"] if names is None else read_names(names)
+    if named is not None and named.output in names:
+        stem = named.stem
     place_one(write_parts(prediction, stem, names, options, run=run), durable=durable)
     return [*_paths(stem, names), sidecar_path(stem)]
 

@@ -138,16 +138,21 @@ _last = _Last()
 
 
 @contextmanager
-def last_model(name: str | Path) -> Iterator["Model"]:
+def last_model(
+    name: str | Path, *, device: str = "auto", engine: str = "auto", precision: str = "fp32"
+) -> Iterator["Model"]:
     """Yield the model of this name: the kept one if it is the same, otherwise newly loaded.
 
     A file or folder that has changed since counts as another model.
     """
-    key = _key(name)
+    key = (*_key(name), device, engine, precision)
     with _last.lock:
         if _last.model is None or _last.key != key:
             _last.key, _last.model = None, None  # the memory of two is not held at once
-            _last.model = (load_model(name), Lock())
+            _last.model = (
+                load_model(name, device=device, engine=engine, precision=precision),
+                Lock(),
+            )
             _last.key = key
         model, in_turn = _last.model
     with nullcontext() if model.concurrent else in_turn:

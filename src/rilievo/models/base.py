@@ -85,6 +85,26 @@ class Model(ABC):
     ``load_model``.
     """
 
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.card.name
+
+    @property
+    def kind(self) -> DepthKind | None:
+        """Kind of its depth; None if it predicts none."""
+        return self.card.kind
+
+    def __repr__(self) -> str:
+        """Describe in one line what it predicts, and what it runs on."""
+        card, settings = self.card, self.settings
+        depth = [] if card.kind is None else [f"depth {card.kind}"]
+        parts = [*depth, *["normals"] * card.normals, *["confidence"] * card.confidence]
+        runs = " ".join(
+            str(settings[key]) for key in ("engine", "device", "precision") if key in settings
+        )
+        return f"Model({', '.join([card.name, *parts, *filter(None, [runs])])})"
+
     def __init_subclass__(cls, **arguments: Any) -> None:
         """Make ``infer`` of every adapter say what to call instead, if it is given no ``Photo``."""
         super().__init_subclass__(**arguments)

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import overload
 
@@ -108,6 +108,9 @@ def predict(
     tile: int | None = None,
     sharp: bool = True,
     trim: bool = True,
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "fp32",
 ) -> Prediction: ...
 @overload
 def predict(
@@ -125,6 +128,9 @@ def predict(
     tile: int | None = None,
     sharp: bool = True,
     trim: bool = True,
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "fp32",
 ) -> list[Prediction]: ...
 def predict(
     image: ImageLike | Sequence[ImageLike],
@@ -144,6 +150,9 @@ def predict(
     tile: int | None = None,
     sharp: bool = True,
     trim: bool = True,
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "fp32",
 ) -> Prediction | list[Prediction]:
     """Predict depth and normals of a photograph, or of each photograph in a list.
 
@@ -177,6 +186,9 @@ def predict(
         sharp: Enlarge the network's answer along the edges of the photograph.
         trim: Leave uniform borders, such as black bars and the margins of a scan, out of what the
             network sees; they have no valid depth, and a ``UserWarning`` says so.
+        device: Device of a model that is named: auto, cpu, cuda, cuda:N, coreml or directml.
+        engine: Its engine, as in ``rilievo.load_model``.
+        precision: Its precision, as in ``rilievo.load_model``.
 
     Returns:
         Depth of the model's kind, or ``METRIC`` if a size is known, and normals if the model gives
@@ -211,12 +223,17 @@ def predict(
         raise OptionError("quality and model do not go together; give one")
     metres = Metres(known=facts, camera_height=camera_height)
     model = model_of(quality) if model is None else model
+    if isinstance(model, Model) and (device, engine, precision) != ("auto", "auto", "fp32"):
+        raise OptionError(
+            "device, engine and precision are those of loading: this model is loaded already, so "
+            "give them to rilievo.load_model"
+        )
     reads_own = own_depth and not (metres or markers or sparse is not None)
     predictions = []
     for each in as_list(image):
         photo = each if isinstance(each, Photo) else read_photo(each, own_depth=reads_own)
         photo = with_camera(photo, read_camera(camera, photo.shape), fov)
-        with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:
+        with _ready(model, device, engine, precision) as loaded:
             network = refined(
                 loaded,
                 flip=flip,
@@ -235,6 +252,14 @@ def predict(
             warnings.warn(remark, UserWarning, stacklevel=2)
         predictions.append(prediction)
     return predictions if several else predictions[0]
+
+
+def _ready(
+    model: str | Path | Model, device: str, engine: str, precision: str
+) -> AbstractContextManager[Model]:
+    if isinstance(model, Model):
+        return nullcontext(model)
+    return last_model(model, device=device, engine=engine, precision=precision)
 
 
 def _remark(prediction: Prediction, photo: Photo, unused: str | None) -> str | None:

@@ -10,9 +10,9 @@ import numpy as np
 import tyro
 
 from rilievo.calibration.lengths import Known, KnownLength, parse_known
-from rilievo.errors import OptionError, suggest
+from rilievo.errors import OptionError
 from rilievo.io.colour import DEPTH_COLOURS, check_colour_map
-from rilievo.io.output_table import OUTPUTS
+from rilievo.io.output_table import OUTPUTS, unknown_output
 from rilievo.io.stereo import StereoOptions, parse_stereo
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import ModelOptions, check_rules, model_of
@@ -202,7 +202,9 @@ class PredictOptions(ModelOptions):
             elif name == "json":
                 raise OptionError("--save json: leave it out, since a JSON is always written")
             elif name != ALL and name not in OUTPUTS:
-                raise OptionError(f"--save has no '{name}'; {suggest(name, [*OUTPUTS, ALL])}")
+                raise OptionError(
+                    f"--save has no '{name}'; {unknown_output(name, [*OUTPUTS, ALL])}"
+                )
         return OUTPUTS.ordered([*asked, *(OUTPUTS.own if ALL in asked else ())])
 
     @property

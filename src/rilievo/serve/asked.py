@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import DEPTH_COLOURS
-from rilievo.io.output_table import OUTPUTS
+from rilievo.io.output_table import OUTPUTS, unknown_output
 from rilievo.io.writing import SaveOptions
 from rilievo.measure.terms import check_points, read_points
 from rilievo.predicting.metres import Metres
@@ -225,7 +225,7 @@ def output_names(save: str) -> tuple[str, ...]:
         raise OptionError(f"save names nothing; known: {', '.join(known)}")
     for name in names:
         if name not in known:
-            raise OptionError(f"save has no '{name}'; {suggest(name, known)}")
+            raise OptionError(f"save has no '{name}'; {unknown_output(name, known)}")
     return tuple(dict.fromkeys(names))
 
 
