@@ -166,7 +166,7 @@ def test_a_defect_is_told_once_to_the_operator_and_never_to_the_client(
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("in /nowhere/secret")
 
-    monkeypatch.setattr("rilievo.serve.service.read_image", broken)
+    monkeypatch.setattr("rilievo.serve.service.finish", broken)
     for _ in range(3):
         check_refused(server.client.post("/v1/predict", content=picture()), 500, "a defect")
     assert capsys.readouterr().err.count("ZeroDivisionError: in /nowhere/secret") == 1

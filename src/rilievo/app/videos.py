@@ -10,7 +10,7 @@ from pathlib import Path
 from rilievo.app.options import AppOptions
 from rilievo.app.store import Entry, Store
 from rilievo.errors import InputError, OptionError
-from rilievo.io.frames import FrameSource, open_video
+from rilievo.io.frames import FrameSource
 from rilievo.io.limits import check_size
 from rilievo.models.base import Model
 from rilievo.predicting.clip import predict_clip
@@ -108,19 +108,18 @@ class Videos:
     ) -> tuple[Entry, FrameSource]:
         entry = self._store.begin(upload.name, client, upload.size)
         try:
-            source = await self._service.in_worker(lambda: self._open(upload, entry))
-            self._store.resize(entry, upload.size + written_bytes(source, outputs))
+            path = await self._service.in_worker(lambda: _copied(upload, entry))
+            source = await open_within(path, self._service, self._options)
+            try:
+                self._store.resize(entry, upload.size + written_bytes(source, outputs))
+            except BaseException:
+                source.close()
+                raise
         except BaseException:
             self._store.remove(entry)
             self._store.release(entry)
             raise
         return entry, source
-
-    def _open(self, upload: Upload, entry: Entry) -> FrameSource:
-        path = entry.path / SOURCE / entry.name
-        path.parent.mkdir()
-        upload.copy_to(path)
-        return open_within(path, self._options)
 
     async def _run(
         self,
@@ -152,6 +151,7 @@ class Videos:
             line = service.refusal_of(error).line.replace(str(source.path), entry.name)
             work.state, work.error = "failed", line
         finally:
+            await asyncio.to_thread(source.close)
             self._store.resize(entry, _bytes_of(entry.path))
             self._store.release(entry)
 
@@ -182,13 +182,29 @@ class Videos:
         return report
 
 
-def open_within(path: Path, limits: AppOptions) -> FrameSource:
+def _copied(upload: Upload, entry: Entry) -> Path:
+    path = entry.path / SOURCE / entry.name
+    path.parent.mkdir()
+    upload.copy_to(path)
+    return path
+
+
+async def open_within(path: Path, service: Service, limits: AppOptions) -> FrameSource:
     """Open a video that is within the limits."""
-    name = path.name
     try:
-        reader = open_video(path)
+        source = await service.opened(path)
     except InputError as error:
-        raise InputError(str(error).replace(str(path), name)) from error
+        raise InputError(str(error).replace(str(path), path.name)) from error
+    try:
+        check_within(source, path.name, limits)
+    except BaseException:
+        source.close()
+        raise
+    return source
+
+
+def check_within(reader: FrameSource, name: str, limits: AppOptions) -> None:
+    """Refuse a video that is above the limits."""
     check_size(name, reader.size, max_pixels=limits.max_pixels // _FRAME_SHARE)
     frames = reader.frame_estimate
     if frames is not None:
@@ -198,7 +214,6 @@ def open_within(path: Path, limits: AppOptions) -> FrameSource:
                 f"{name}: has {frames} frames in {seconds:.0f} s, above the limit of "
                 f"{limits.max_frames} frames and {limits.max_seconds:g} s; make it shorter first"
             )
-    return reader
 
 
 def written_bytes(source: FrameSource, outputs: Sequence[str]) -> int:

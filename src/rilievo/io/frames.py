@@ -106,6 +106,9 @@ class FrameSource(ABC):
     def __iter__(self) -> Iterator[Frame]:
         """Yield the readable frames in order; damage after the first frame raises no error."""
 
+    def close(self) -> None:  # noqa: B027
+        """Give up what reading takes; most sources take nothing between two iterations."""
+
 
 def open_video(path: Path) -> FrameSource:
     """Open a video file and decode its first frame."""

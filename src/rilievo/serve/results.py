@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 from rilievo.calibration.readings import Pixel, value_at
 from rilievo.errors import CalibrationError, OptionError, needing, one_line
 from rilievo.io.json_record import to_json
-from rilievo.io.photo import read_photo
 from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import border_note
@@ -22,7 +21,7 @@ from rilievo.predicting.metres import in_metres, trust
 from rilievo.serve.asked import Asked, Point
 from rilievo.serve.files import Written
 from rilievo.serve.refusals import in_request_words
-from rilievo.serve.uploads import NamedImage
+from rilievo.serve.uploads import Upload
 from rilievo.types import Photo, Prediction
 
 
@@ -34,17 +33,23 @@ class Result:
     remarks: tuple[str, ...]
 
 
-def read_image(content: bytes, name: str, asked: Asked, *, max_pixels: int) -> Photo:
-    """Read the image of a request, with the camera that it names."""
-    options, metres = asked.options(), asked.metres()
-    reads_own = asked.own_depth == "on" and not (metres or asked.markers)
+def check_image(upload: Upload, asked: Asked) -> None:
+    """Refuse a request without an image, or one for markers where they cannot be found."""
     if asked.markers is not None:
         with needing("markers", "markers"):
             import cv2  # noqa: F401
-    if not content:
+    if not upload.size:
         raise OptionError("no image: send its bytes as the body, or as the file 'image' of a form")
-    photo = read_photo(NamedImage(content, name), max_pixels=max_pixels, own_depth=reads_own)
-    return with_camera(photo, options.given_camera, asked.fov)
+
+
+def needs_own_depth(asked: Asked) -> bool:
+    """Whether the depth that a photograph's file holds may give metres."""
+    return asked.own_depth == "on" and not (asked.metres() or asked.markers)
+
+
+def with_named_camera(photo: Photo, asked: Asked) -> Photo:
+    """The photograph with the camera that the request names."""
+    return with_camera(photo, asked.options().given_camera, asked.fov)
 
 
 def finish(

@@ -227,7 +227,7 @@ async def _image(service: Service, url: str, upload: Upload, client: str) -> Upl
     if upload.size:
         raise Refusal(400, "there is an image and the address of another: send one of the two")
     upload.close()
-    return await service.fetched(url, client)
+    return await service.fetched(url, client, upload.begun)
 
 
 async def left(request: Request) -> None:

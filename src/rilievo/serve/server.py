@@ -61,6 +61,7 @@ def _serve(
         import websockets  # noqa: F401
 
         from rilievo.serve.connections import Connections
+        from rilievo.serve.decoders import Decoders
         from rilievo.serve.folders import own_folder
         from rilievo.serve.guard import counting
         from rilievo.serve.service import share_arenas
@@ -87,7 +88,7 @@ def _serve(
             timeout_graceful_shutdown=GRACE,
         )
         ready(_address(options, listener.getsockname()[1]))
-        StoppableServer(config, folder).run(sockets=[listener])
+        StoppableServer(config, folder, Decoders.abandon).run(sockets=[listener])
 
 
 def _keep_quiet() -> None:
@@ -111,6 +112,7 @@ def _application(
 
     disk = Disk(int(options.disk_megabytes * 1e6))
     service = Service(options, offered(options), Folders(folder, disk), Metrics())
+    service.decoders.warm()
     service.networks.load_now(options.model)
     extension = None if extend is None else extend(service, folder)
     return application(service, tokens, extension)

@@ -4,17 +4,19 @@ import asyncio
 import ctypes
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from io import BytesIO
+from pathlib import Path
 from typing import TypeVar
 
-from rilievo.io.decode import header_size
+from rilievo.io.frames import FrameSource
 from rilievo.io.output_table import Need
 from rilievo.io.outputs import parts_of
 from rilievo.serve.asked import Asked, PredictAsked
+from rilievo.serve.decoders import Decoders
 from rilievo.serve.fetching import fetch_public
 from rilievo.serve.files import SURFACES, Written, at_most, estimated_bytes, write
 from rilievo.serve.folders import Folders
@@ -23,7 +25,13 @@ from rilievo.serve.networks import Networks
 from rilievo.serve.offered import Offered
 from rilievo.serve.options import ServeOptions
 from rilievo.serve.refusals import Refusal, refusal_of
-from rilievo.serve.results import Result, finish, read_image
+from rilievo.serve.results import (
+    Result,
+    check_image,
+    finish,
+    needs_own_depth,
+    with_named_camera,
+)
 from rilievo.serve.turns import Job, Jobs, Turns
 from rilievo.serve.uploads import Upload, Uploads
 from rilievo.types import Photo
@@ -59,11 +67,17 @@ _HEAVY_PIXELS = 4_000_000
 """Pixels of a photograph above which the thread for heavy ones finishes it."""
 _HEAVY_PLACES = 2
 """One at work, and one that is read or inferred meanwhile; each may take a gigabyte of memory."""
+_LIGHT_CPU_SECONDS = 5
+_HEAVY_CPU_SECONDS = 20
+"""Time that the decoding of a photograph may take."""
 _FETCHES = 8
 _TIDY_SECONDS = 1.0
 _TIDY_REQUESTS = 50
 _SPARE = 2
 """Places that one client alone never gets."""
+
+_OPENED = 2
+"""Videos that are opened at the same time."""
 
 T = TypeVar("T")
 
@@ -86,8 +100,13 @@ class Service:
         # Heavy requests have places and a thread of their own, so that light ones pass them.
         self.light = Turns(places, waiting=options.queue, spare=_SPARE)
         self.heavy = Turns(_HEAVY_PLACES, waiting=options.queue, spare=1)
-        # Those that read keep the network busy while others write.
-        self._readers = ThreadPoolExecutor(workers, "read")
+        # Those that read keep the network busy while others write. They wait for processes that
+        # decode, of which no client alone gets the last one.
+        self.decoders = Decoders(max_pixels=options.max_pixels, kept=workers + 2)
+        self._decoding = Turns(workers + 1, waiting=4 * options.queue, spare=1)
+        self._readers = ThreadPoolExecutor(workers + 1, "read")
+        self._heavy_reader = ThreadPoolExecutor(1, "heavy-read")
+        self._openers = ThreadPoolExecutor(_OPENED, "open")
         self._workers = ThreadPoolExecutor(workers, "work")
         self._heavy_worker = ThreadPoolExecutor(1, "heavy")
         self._fetches = Turns(_FETCHES, waiting=options.queue, spare=_SPARE)
@@ -122,12 +141,15 @@ class Service:
         self.light.close()
         self.heavy.close()
         self._fetches.close()
+        self._decoding.close()
         await self.networks.close()
         await self.jobs.finish()
-        self._readers.shutdown(cancel_futures=True)
+        for pool in (self._readers, self._heavy_reader, self._openers):
+            pool.shutdown(cancel_futures=True)
         self._workers.shutdown(cancel_futures=True)
         self._heavy_worker.shutdown(cancel_futures=True)
         self._fetchers.shutdown(cancel_futures=True)
+        await asyncio.to_thread(self.decoders.close)
 
     def refusal_of(self, error: Exception) -> Refusal:
         """The refusal that tells a client of an error, without a path of the server."""
@@ -136,22 +158,21 @@ class Service:
         return Refusal(refusal.status, line, refusal.headers)
 
     async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> Job:
-        """The work of a request, heavy also where few bytes hold many pixels."""
+        """The work of a request, heavy also where few bytes hold many pixels.
 
-        def pixels() -> int:
-            height, width = header_size(
-                BytesIO(upload.read()), upload.name, max_pixels=self.options.max_pixels
-            )
-            return height * width
-
-        is_heavy = self.is_heavy(upload.size, outputs)
+        It is given up a time limit after the request began to arrive.
+        """
+        until = self.jobs.deadline(upload.begun)
+        job = Job(upload, client, is_heavy=self.is_heavy(upload.size, outputs), until=until)
         try:
-            if upload.size and not is_heavy:
-                is_heavy = await self._in_thread(self._readers, pixels) > _HEAVY_PIXELS
+            if upload.size and not job.is_heavy:
+                work = self._light_read(job, lambda: self.decoders.size(upload, until=until))
+                height, width = await self.jobs.in_time(until, work)
+                job.is_heavy = height * width > _HEAVY_PIXELS
         except BaseException:
             upload.close()
             raise
-        return Job(upload, client, is_heavy=is_heavy)
+        return job
 
     def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
         """Whether a request takes seconds: surfaces, and image files of this many bytes."""
@@ -170,7 +191,14 @@ class Service:
         without_normals: bool = False,
         on_size: Callable[[int], None] = lambda pixels: None,
     ) -> Result:
-        """Predict the image of a request."""
+        """Predict the image of a request.
+
+        Args:
+            job: The request.
+            asked: Its parameters.
+            without_normals: Whether nobody asks for normals.
+            on_size: Function that is called with the number of pixels.
+        """
         variant = asked.variant(self.offered.named(asked.model))
         photo = await self._decoded(job, asked)
         pixels = photo.shape[0] * photo.shape[1]
@@ -202,8 +230,13 @@ class Service:
             folder.reserve(estimated_bytes(names, pixels, saving))
 
         try:
-            is_plain = Need.NORMALS not in parts_of(names)
-            result = await self.predict(job, asked, without_normals=is_plain, on_size=reserve)
+            parts = parts_of(names)
+            result = await self.predict(
+                job,
+                asked,
+                without_normals=Need.NORMALS not in parts,
+                on_size=reserve,
+            )
             job.check()
             written = await self.in_pool(
                 job, lambda: write(result.prediction, outputs, saving, folder, stem)
@@ -213,28 +246,64 @@ class Service:
             raise
         return result, written
 
-    async def decode(self, work: Callable[[], Photo], pool: Executor | None = None) -> Photo:
-        """Read a photograph in a thread; networks wait a moment for it to fill a batch."""
+    async def photo(self, job: Job, *, own_depth: bool) -> Photo:
+        """Read the photograph of a request; networks wait a moment for it to fill a batch.
+
+        Args:
+            job: The request.
+            own_depth: Whether to read the depth map that the file holds.
+        """
+
+        def work() -> Photo:
+            job.check()
+            return self.decoders.photo(
+                job.upload,
+                own_depth=own_depth,
+                cpu_seconds=_HEAVY_CPU_SECONDS if job.is_heavy else _LIGHT_CPU_SECONDS,
+                until=job.until,
+            )
+
         self.networks.coming += 1
         try:
-            return await self._in_thread(pool or self._readers, work)
+            if job.is_heavy:
+                return await self._in_thread(self._heavy_reader, work)
+            return await self._light_read(job, work)
         finally:
             self.networks.coming -= 1
 
-    async def fetched(self, url: str, client: str) -> Upload:
-        """The image at an address of the internet; the upload must be closed."""
-        options = self.options
+    async def _light_read(self, job: Job, work: Callable[[], T]) -> T:
+        place = await self._decoding.take(job.client)
+        try:
+            return await self._in_thread(self._readers, work)
+        finally:
+            place.give_back()
+
+    async def opened(self, path: Path) -> FrameSource:
+        """Open a video, which must be closed."""
+        return await self._in_thread(self._openers, lambda: self.decoders.video(path))
+
+    async def fetched(self, url: str, client: str, begun: float) -> Upload:
+        """The image at an address of the internet; the upload must be closed.
+
+        Args:
+            url: The address.
+            client: Name of the client.
+            begun: Time at which the request began to arrive, of ``time.monotonic``.
+        """
+        options, until = self.options, self.jobs.deadline(begun)
 
         def work() -> Upload:
             content = fetch_public(
                 url,
                 max_bytes=options.max_bytes,
-                seconds=options.upload_seconds,
+                seconds=min(options.upload_seconds, max(0.0, until - time.monotonic())),
                 is_stopping=self._is_closed.is_set,
             )
-            return self.uploads.keep(content, client)
+            upload = self.uploads.keep(content, client)
+            upload.begun = begun
+            return upload
 
-        place = await self._fetches.take(client)
+        place = await self.jobs.in_time(until, self._fetches.take(client))
         try:
             return await self._in_thread(self._fetchers, work)
         finally:
@@ -249,15 +318,10 @@ class Service:
         return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
 
     async def _decoded(self, job: Job, asked: Asked) -> Photo:
-        max_pixels, upload = self.options.max_pixels, job.upload
-
-        def work() -> Photo:
-            job.check()
-            photo = read_image(upload.read(), upload.name, asked, max_pixels=max_pixels)
-            upload.close()
-            return photo
-
-        return await self.decode(work, self._heavy_worker if job.is_heavy else None)
+        check_image(job.upload, asked)
+        photo = await self.photo(job, own_depth=needs_own_depth(asked))
+        job.upload.close()
+        return with_named_camera(photo, asked)
 
     async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)

@@ -17,7 +17,6 @@ import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from rilievo.errors import NoDepthError
-from rilievo.io.photo import read_photo
 from rilievo.io.writing import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.focal import with_camera
@@ -27,8 +26,8 @@ from rilievo.serve.guard import Refused
 from rilievo.serve.networks import Variant
 from rilievo.serve.refusals import GivenUp, busy
 from rilievo.serve.service import Service
-from rilievo.serve.turns import client_name
-from rilievo.serve.uploads import NamedImage
+from rilievo.serve.turns import Job, client_name
+from rilievo.serve.uploads import Upload
 from rilievo.types import DepthKind, Photo
 
 
@@ -43,12 +42,6 @@ class Answer:
 def options_of(asked: StreamAsked) -> PredictOptions:
     """The same as options of ``rilievo predict``, checked by its rules."""
     return PredictOptions(camera=asked.camera, fov=asked.fov)
-
-
-def read_frame(content: bytes, options: PredictOptions, *, max_pixels: int) -> Photo:
-    """Read a frame, with the camera of the stream."""
-    photo = read_photo(NamedImage(content, "frame"), max_pixels=max_pixels, own_depth=False)
-    return with_camera(photo, options.given_camera, options.fov)
 
 
 def answer_frame(model: Model, inference: Inference, photo: Photo) -> Answer:
@@ -125,7 +118,7 @@ async def stream(websocket: WebSocket, service: Service) -> None:
     service.streams[client] += 1
     try:
         await websocket.accept()
-        await _Stream(websocket, service, asked).run()
+        await _Stream(websocket, service, asked, client).run()
     except WebSocketDisconnect:
         return
     finally:
@@ -143,8 +136,10 @@ def check_streams(service: Service, client: str) -> None:
 
 
 class _Stream:
-    def __init__(self, websocket: WebSocket, service: Service, asked: StreamAsked) -> None:
-        self._socket, self._service = websocket, service
+    def __init__(
+        self, websocket: WebSocket, service: Service, asked: StreamAsked, client: str
+    ) -> None:
+        self._socket, self._service, self._client = websocket, service, client
         self._options = options_of(asked)
         self._frames = _Frames(newest=asked.frames == "newest")
         model = service.offered.for_video(asked.model)
@@ -215,9 +210,16 @@ class _Stream:
             raise WebSocketDisconnect from None
 
     async def _predicted(self, content: bytes) -> Answer:
-        service, options = self._service, self._options
-        max_pixels = service.options.max_pixels
-        photo = await service.decode(lambda: read_frame(content, options, max_pixels=max_pixels))
-        inference = await service.networks.infer(self._variant, photo)
-        model = await service.networks.model(self._variant)
-        return await service.in_worker(lambda: answer_frame(model, inference, photo))
+        """The answer to a frame, which takes its turn among requests."""
+        service, variant, options = self._service, self._variant, self._options
+
+        async def work(job: Job) -> Answer:
+            photo = await service.photo(job, own_depth=False)
+            photo = with_camera(photo, options.given_camera, options.fov)
+            inference = await service.networks.infer(variant, photo, lambda: not job.is_given_up)
+            model = await service.networks.model(variant)
+            return await service.in_pool(job, lambda: answer_frame(model, inference, photo))
+
+        job = await service.job(Upload(BytesIO(content), name="frame"), self._client)
+        turns, never = service.turns(is_heavy=job.is_heavy), asyncio.Future[None]()
+        return await service.jobs.in_turn(turns, job, work, never)

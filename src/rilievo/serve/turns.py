@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
@@ -151,6 +152,7 @@ class Job:
         has_place: Whether its work has begun.
         is_given_up: Whether nobody waits for it any more; the next step does not begin then.
         inference: Answer of the network; one that is known already is not asked for again.
+        until: Time at which the request is given up, of ``time.monotonic``.
     """
 
     upload: Upload
@@ -159,6 +161,7 @@ class Job:
     has_place: bool = False
     is_given_up: bool = False
     inference: Inference | None = None
+    until: float = math.inf
 
     def check(self) -> None:
         """End work that nobody waits for."""
@@ -179,6 +182,29 @@ class Jobs:
     def at_work(self) -> int:
         """Number of requests whose work has not ended."""
         return len(self._tasks)
+
+    def deadline(self, begun: float) -> float:
+        """Time at which a request that began at another is given up, of ``time.monotonic``."""
+        return begun + self._time_limit
+
+    async def in_time(self, until: float, work: Awaitable[T]) -> T:
+        """The result of work that is given up at a time, of ``time.monotonic``."""
+        limit = asyncio.timeout_at(until)
+        try:
+            async with limit:
+                return await work
+        except TimeoutError:
+            if limit.expired():
+                raise self.too_late() from None
+            raise
+
+    def too_late(self, seconds: float = 0.0) -> Refusal:
+        """The refusal of a request whose time is over, with the time after which to try again."""
+        return Refusal(
+            503,
+            f"no result after {self._time_limit:g} s: the server is busy, or the model is slow",
+            {"Retry-After": str(max(1, round(seconds)))},
+        )
 
     async def finish(self) -> None:
         """Wait for the work to end."""
@@ -201,18 +227,14 @@ class Jobs:
         try:
             await asyncio.wait(
                 {task, leaving},
-                timeout=self._time_limit,
+                timeout=max(0.0, min(job.until - time.monotonic(), self._time_limit)),
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if task.done():
                 return task.result()
             if leaving.done():
                 raise GivenUp
-            raise Refusal(
-                503,
-                f"no result after {self._time_limit:g} s: the server is busy, or the model is slow",
-                {"Retry-After": str(max(1, round(turns.seconds_to_wait)))},
-            )
+            raise self.too_late(turns.seconds_to_wait)
         finally:
             leaving.cancel()
             if not task.done():

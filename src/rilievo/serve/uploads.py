@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
@@ -16,6 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from rilievo.serve.folders import Disk
+from rilievo.serve.passing import file_of
 from rilievo.serve.refusals import GivenUp, Refusal, busy
 
 Fields = Mapping[str, list[str]]
@@ -30,7 +32,11 @@ _LONGEST_NAME = 60
 
 
 class Upload:
-    """An image file that a request brought, and the parameters of its form."""
+    """An image file that a request brought, and the parameters of its form.
+
+    Attributes:
+        begun: Time at which its request began to arrive, of ``time.monotonic``.
+    """
 
     def __init__(
         self,
@@ -40,7 +46,7 @@ class Upload:
         fields: Fields | None = None,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
-        self.name, self.fields = name, dict(fields or {})
+        self.name, self.fields, self.begun = name, dict(fields or {}), time.monotonic()
         self._file, self._on_close = file, on_close
         file.seek(0, os.SEEK_END)
         self.size = file.tell()
@@ -49,6 +55,13 @@ class Upload:
         """The content of the image file."""
         self._file.seek(0)
         return self._file.read()
+
+    def shared(self) -> int:
+        """The content in a file that another process may read; it must be closed."""
+        if self.size > _IN_MEMORY and not isinstance(self._file, BytesIO):
+            self._file.flush()
+            return os.dup(self._file.fileno())
+        return file_of(self.read())
 
     def copy_to(self, path: Path) -> None:
         """Write the content of the file to another one."""
@@ -86,6 +99,12 @@ class Uploads:
 
     async def read(self, request: Request, client: str) -> Upload:
         """Read the body of a request; the upload must be closed."""
+        begun = time.monotonic()
+        upload = await self._read(request, client)
+        upload.begun = begun
+        return upload
+
+    async def _read(self, request: Request, client: str) -> Upload:
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_bytes:
             raise self._too_large()
