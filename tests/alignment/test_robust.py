@@ -41,6 +41,12 @@ def least_loss_through_two_points(x: np.ndarray, y: np.ndarray, w: np.ndarray) -
     return min(losses)
 
 
+def test_of_two_middle_values_the_lower_is_the_scale() -> None:
+    x, weights = np.array([1.0, 2.0, 1.0, 0.0]), np.array([1.0, 0.5, 2.0, 9.0])
+    assert least_absolute_scale(x, np.array([3.0, 2.0, 7.0, 5.0]), weights) == 3.0
+    assert least_absolute_scale(-x, np.array([3.0, 2.0, 7.0, 5.0]), weights) == -7.0
+
+
 @given(seed=seeds, n=st.integers(3, 25), steps=st.sampled_from([None, 1, 3, 10]))
 def test_no_line_through_two_points_is_better(seed: int, n: int, steps: int | None) -> None:
     x, y, w = draw(seed, n, steps=steps)

@@ -89,6 +89,14 @@ def test_folders_elsewhere_are_listed_as_on_disk(photos: Path, memory: Any) -> N
     assert here == there
 
 
+def test_a_folder_of_results_among_the_photographs_is_left_out(memory: Any) -> None:
+    """Also pictures that no JSON lists, as a run leaves them that was stopped."""
+    memory.pipe_file("/photos/out/c.png", memory.cat_file("/photos/a.png"))
+    for output in ("memory://photos/out", "memory://photos/out/"):
+        jobs = list(list_jobs(["memory://photos"], Path(output), sequence=False))
+        assert [Path(str(job.source)).name for job in jobs] == ["a.jpg", "a.png", "b.png"]
+
+
 def test_a_pattern_names_files_elsewhere(memory: Any) -> None:
     jobs = list(list_jobs(["memory://photos/*.png"], Path("out"), sequence=False))
     assert [job.target for job in jobs] == [Path("out/a")]

@@ -44,6 +44,17 @@ def test_planes_are_exact_however_obliquely_they_are_seen(
     assert angle(normals, view.normals)[known].max() < 1e-6
 
 
+def test_a_step_is_measured_by_the_farther_of_two_surfaces() -> None:
+    """A third of the farther's 1/z, a quarter of the nearer's: an edge, where 0.3 is the limit."""
+    inverse = np.ones(SIZE)
+    inverse[:, 50:] = 4 / 3
+    normals, known = normals_from_depth(1 / inverse, K, edge=0.3)
+    assert known.all()
+    np.testing.assert_allclose(normals[2], -1, atol=1e-12)
+    bent, _ = normals_from_depth(1 / inverse, K, edge=0.34)
+    assert bent[2, :, 49:51].max() > -0.9
+
+
 @pytest.mark.parametrize("window", [3, 5, 15])
 def test_float32_depth_keeps_planes_within_a_hundredth_of_a_degree(window: int) -> None:
     view = plane(RAYS, tilted(60, 30), 3.0)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import OutputError
+from rilievo.io import atomic
 from rilievo.io.atomic import make_folder, part_of, remove, replacing, sweep_parts
 
 
@@ -248,6 +249,20 @@ def test_two_threads_that_write_the_same_path_do_not_share_a_part(tmp_path: Path
         list(threads.map(write, [b"one", b"another"]))
     assert names(tmp_path) == ["depth.png"]
     assert path.read_bytes() in (b"one", b"another")
+
+
+def test_a_new_folder_is_synced_into_the_one_that_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a power cut takes the folder, with files that were synced into it."""
+    synced: list[Path] = []
+    monkeypatch.setattr(atomic, "sync_folder", synced.append)
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert sorted(synced) == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    synced.clear()
+    make_folder(tmp_path / "a" / "b" / "d")
+    make_folder(tmp_path / "a" / "b" / "d")
+    assert synced == [tmp_path / "a" / "b"]
 
 
 def test_a_folder_cannot_be_made_over_a_file(tmp_path: Path) -> None:

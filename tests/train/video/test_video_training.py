@@ -188,6 +188,23 @@ def test_chance_within_a_batch_is_its_numbers_and_leaves_that_outside_alone() ->
     assert not torch.equal(drawn[0], drawn[2])
 
 
+def test_accumulated_batches_draw_other_numbers(
+    walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[float] = []
+    check = loop.check_finite
+
+    def draw(name: str, *values: torch.Tensor) -> None:
+        check(name, *values)
+        if name == "loss":
+            drawn.append(float(torch.rand(())))
+
+    monkeypatch.setattr(loop, "check_finite", draw)
+    config = replace(small_config(walls), accumulate=3)
+    train_video(config, tmp_path, replace(CPU, stop_at=1))
+    assert len(drawn) == len(set(drawn)) == 3
+
+
 @pytest.mark.slow
 def test_accumulated_batches_are_one_step(walls: Path, tmp_path: Path) -> None:
     config = replace(small_config(walls), accumulate=3)
