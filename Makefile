@@ -99,6 +99,13 @@ pin: $(VENV)/test
 	    --constraint $(VENV)/frozen.txt; } > $(VENV)/tested-core.txt
 	mv $(VENV)/tested-core.txt requirements/tested-core.txt
 
+# Every benchmark into docs/benchmarks.md, 21 minutes at most; what cannot be measured says why there.
+# Ray and FiftyOne are measured where they are installed: pip install -e '.[cluster,view]'.
+.PHONY: figures
+figures: $(VENV)/test
+	$(BIN)/pip install --quiet --group benchmark
+	$(BIN)/python -m benchmarks.figures
+
 benchmark: $(VENV)/core
 	$(BIN)/pip install --quiet --group benchmark
 	$(BIN)/python -m benchmarks

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import BenchmarkError, rilievo_command, spread
+from benchmarks.measure import BenchmarkError, NotHereError, rilievo_command, spread
 from benchmarks.photographs import make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
@@ -31,11 +31,9 @@ def run(settings: Settings) -> Report:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     for package in ("starlette", "playwright"):
         if find_spec(package) is None:
-            raise BenchmarkError(
-                f"{package} is not installed: pip install 'rilievo[app]' playwright"
-            )
+            raise NotHereError(f"{package} is not installed: pip install 'rilievo[app]' playwright")
     if chromium is None:
-        raise BenchmarkError("there is no Chromium")
+        raise NotHereError("there is no Chromium")
     people = settings.count(20, quick=4)
     [photo] = make_photographs(settings.folder("app"), 1)
     from playwright.sync_api import sync_playwright

@@ -22,7 +22,7 @@ def run(settings: Settings) -> Report:
         OURS: _ours(photo, settings),
         THEIRS: _theirs(photo, model, settings.work / "theirs.png"),
     }
-    costs = in_turns(sides, rounds=settings.count(15, quick=2))
+    costs = in_turns(sides, rounds=settings.count(7, quick=2))
     ours, theirs = (spread([cost.wall for cost in costs[name]]) for name in (OURS, THEIRS))
     ratio = theirs.median / ours.median
     return Report(

@@ -154,6 +154,7 @@ def _describe(path: Path) -> None:
         "rilievo.name": "benchmark/as-heavy-as-depth-anything-v2-small",
         "rilievo.kind": "affine_inverse",
         "rilievo.licence": "random weights",
+        "rilievo.focal": "none",
         **Preparation(sizing=Sizing(rule=Rule.FIXED, height=SIDE, width=SIDE)).metadata(),
     }
     for key, value in facts.items():

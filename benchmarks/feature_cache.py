@@ -45,7 +45,7 @@ def run(settings: Settings) -> Report:
     }
     for storage, cache in caches.items():
         epochs[storage.value] = lambda cache=cache: _epoch(images, cache.features, backbone)
-    costs = in_turns(epochs, rounds=settings.count(3, quick=1))
+    costs = in_turns(epochs, rounds=settings.count(2, quick=1))
     medians = {name: spread(each).median for name, each in costs.items()}
     ratio = medians["without"] / medians["fp16"]
     rows = [("without", str(spread(costs["without"])), "1", "", "", "", "")]

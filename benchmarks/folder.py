@@ -39,7 +39,7 @@ class _Found:
 
 def run(settings: Settings) -> Report:
     count = settings.count(500, quick=24)
-    heavy_count = settings.count(24, quick=4)
+    heavy_count = settings.count(16, quick=4)
     heavy = save_as_onnx(settings.work / "heavy.onnx")
     found = (
         _measure("embedded network", settings.weights, count, settings),
@@ -77,7 +77,7 @@ def _measure(name: str, weights: Path, count: int, settings: Settings) -> _Found
             PIPELINE: pipeline_rate(weights, folder, output),
             NETWORK: network_rate(weights, photos[0], count),
         },
-        rounds=settings.count(5, quick=2),
+        rounds=settings.count(3, quick=2),
         warm_up=False,
     )
     alone = settings.folder(f"stages-{count}")

@@ -54,7 +54,7 @@ def run(settings: Settings) -> Report:
     os.environ["RILIEVO_CACHE"] = str(settings.folder("cache"))
     os.environ[GRAPH] = str(save_as_published(settings.work / "published.onnx"))
     folder = settings.work / "photographs"
-    photos = make_photographs(folder, settings.count(12, quick=4))
+    photos = make_photographs(folder, settings.count(8, quick=4))
     model = save_for_transformers(settings.folder("transformers"))
     differences = {
         name: float(answer_of("hub", "difference", model, photos[0], engine))
@@ -63,7 +63,7 @@ def run(settings: Settings) -> Report:
     int8 = settings.work / "int8.onnx"
     agreement = str(answer_of("hub", "export", model, folder, int8))
     rates = in_turns(
-        _rates(model, int8, folder, settings), rounds=settings.count(3, quick=1), warm_up=True
+        _rates(model, int8, folder, settings), rounds=settings.count(2, quick=1), warm_up=False
     )
     costs = in_turns(_processes(model, photos[0], settings), rounds=settings.count(3, quick=2))
     return Report(

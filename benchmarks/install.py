@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.measure import ROOT, Cost, cost_of
+from benchmarks.measure import ROOT, BenchmarkError, Cost, NotHereError, cost_of
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 from rilievo.models.finders import MODELS
@@ -23,7 +23,7 @@ def run(settings: Settings) -> Report:
     seeds = {path.name for path in packages.iterdir()}
     python = environment / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--no-cache-dir", ROOT]
-    installed = cost_of(pip)
+    installed = _installed(pip)
     wall = time.perf_counter() - start
     ours = {path.name: _megabytes(path) for path in packages.iterdir() if path.name not in seeds}
     total = sum(ours.values())
@@ -54,6 +54,15 @@ def run(settings: Settings) -> Report:
             ),
         ),
     )
+
+
+def _installed(pip: Sequence[str | Path]) -> Cost:
+    try:
+        return cost_of(pip)
+    except BenchmarkError as error:
+        if "No matching distribution" in str(error):
+            raise NotHereError("no package index can be reached, or it lacks a package") from error
+        raise
 
 
 def _steps(costs: Mapping[str, Cost]) -> Table:

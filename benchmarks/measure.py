@@ -26,6 +26,10 @@ class BenchmarkError(Exception):
     """A measured process failed, or its figures are not valid."""
 
 
+class NotHereError(BenchmarkError):
+    """Something that a benchmark needs is not on this machine: a package, a browser, an index."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """Cost of one process with its children, from start to end.

@@ -25,7 +25,7 @@ class _Case:
 
 
 def run(settings: Settings) -> Report:
-    few, many = settings.count(100, quick=10), settings.count(2000, quick=40)
+    few, many = settings.count(100, quick=10), settings.count(1000, quick=40)
     short, long = settings.count(60, quick=10), settings.count(600, quick=100)
     photos = (
         _folder(settings, 1, ""),

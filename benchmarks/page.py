@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import BenchmarkError, rilievo_command, spread
+from benchmarks.measure import BenchmarkError, NotHereError, rilievo_command, spread
 from benchmarks.photographs import make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
@@ -34,7 +34,7 @@ _PATIENCE = 120_000
 def run(settings: Settings) -> Report:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if find_spec("playwright") is None or chromium is None:
-        raise BenchmarkError("playwright or Chromium is not installed")
+        raise NotHereError("playwright or Chromium is not installed")
     folder = settings.work / "page"
     subprocess.run(
         [str(part) for part in rilievo_command("page", "--output", folder)],

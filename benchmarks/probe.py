@@ -24,7 +24,7 @@ class _Step(NamedTuple):
 
 
 def run(settings: Settings) -> Report:
-    batch = settings.count(4, quick=1)
+    batch = settings.count(2, quick=1)
     steps = {
         side: _Step(**answer_of("probe_step", side, str(batch), settings.work / f"{side}.pt"))
         for side in _SIDES

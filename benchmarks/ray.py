@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.measure import answer_of, in_turns, spread
+from benchmarks.measure import NotHereError, answer_of, in_turns, spread
 from benchmarks.photographs import SIDE, make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
@@ -52,7 +53,9 @@ class _Course:
 
 
 def run(settings: Settings) -> Report:
-    count, many = settings.count(150, quick=40), settings.count(20_000, quick=400)
+    if find_spec("ray") is None:
+        raise NotHereError("Ray is not installed: pip install 'rilievo[cluster]'")
+    count, many = settings.count(150, quick=40), settings.count(5000, quick=400)
     folder = settings.work / "photographs"
     make_photographs(folder, count)
     output = settings.folder("output")

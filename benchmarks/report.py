@@ -1,11 +1,8 @@
-"""Results of a benchmark, as Markdown and as JSON."""
+"""Results of a benchmark."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-
-from benchmarks.measure import Machine
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,25 +45,19 @@ class Report:
     bars: tuple[Bar, ...] = ()
 
 
-def to_markdown(report: Report, machine: Machine, *, quick: bool) -> str:
-    """Format a section of a Markdown page."""
-    parts = [f"## {report.name}", report.about, f"Measured on {machine}."]
-    if quick:
-        parts.append("**A quick run, to see that everything works: the figures mean little.**")
-    parts += [_markdown_table(table) for table in report.tables]
-    parts += [
-        f"- {'kept' if bar.kept else '**missed**'}: {bar.promise}; measured: {bar.measured}"
-        for bar in report.bars
-    ]
-    return "\n\n".join(parts) + "\n"
+def report_from(data: Mapping[str, Any] | None) -> Report | None:
+    """Read a report from JSON, or from the absence of one."""
+    if data is None:
+        return None
+    tables = (
+        Table(columns=tuple(each["columns"]), rows=[tuple(row) for row in each["rows"]])
+        for each in data["tables"]
+    )
+    bars = (Bar(**each) for each in data["bars"])
+    return Report(name=data["name"], about=data["about"], tables=tuple(tables), bars=tuple(bars))
 
 
-def write_json(report: Report, machine: Machine, path: Path, *, quick: bool) -> None:
-    """Write the results as JSON."""
-    data = {"quick": quick, "machine": asdict(machine), **asdict(report)}
-    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-
-
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """Format a table of Markdown; the first column to the left, the others to the right."""
     rule = tuple("---" if column == 0 else "---:" for column in range(len(table.columns)))
     return "\n".join(f"| {' | '.join(row)} |" for row in (table.columns, rule, *table.rows))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.measure import BenchmarkError, rilievo_command, spread
+from benchmarks.measure import BenchmarkError, NotHereError, rilievo_command, spread
 from benchmarks.photographs import SIDE, make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
@@ -36,7 +36,7 @@ class _Load:
 
 def run(settings: Settings) -> Report:
     if find_spec("starlette") is None:
-        raise BenchmarkError("starlette is not installed: pip install 'rilievo[serve]'")
+        raise NotHereError("starlette is not installed: pip install 'rilievo[serve]'")
     count, rounds = settings.count(200, quick=24), settings.count(4, quick=2)
     folder = settings.work / "photographs"
     photos = [path.read_bytes() for path in make_photographs(folder, count)]

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import BenchmarkError, answer_of
+from benchmarks.measure import NotHereError, answer_of
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 
@@ -23,8 +23,8 @@ MODELS, METRICS = ("model/one", "model/two"), ("abs_rel", "rmse", "delta1")
 
 def run(settings: Settings) -> Report:
     if find_spec("fiftyone") is None:
-        raise BenchmarkError("FiftyOne is not installed: pip install 'rilievo[view]'")
-    count = settings.count(10_000, quick=500)
+        raise NotHereError("FiftyOne is not installed: pip install 'rilievo[view]'")
+    count = settings.count(5000, quick=500)
     photo = settings.folder("view") / "photo.jpg"
     photo.write_bytes(b"not opened")
     seconds = answer_of("view", "turns", str(count), str(photo))

@@ -1,0 +1,151 @@
+"""Every benchmark, each in a process of its own, and docs/benchmarks.md: ``make figures``.
+
+What was measured at this commit already is not measured again, so a run that was stopped goes on
+where it was. Whatever could not be measured stands on the page with its reason.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.apart import Outcome, outcome_from, run_apart, write_outcome
+from benchmarks.measure import ROOT
+from benchmarks.names import BENCHMARKS
+from benchmarks.report import Table, markdown_table
+from benchmarks.settings import SHIPPED
+
+PAGE, FOLDER = ROOT / "docs" / "benchmarks.md", ROOT / ".figures"
+LIMIT = 240.0
+"""Most seconds of one benchmark; the longest takes 170 on two quiet cores."""
+HEAD = """\
+# Benchmarks
+
+Figures of rilievo's speed and size, each beside the command that measures it again. `make figures`
+wrote this page: it runs every benchmark in a process of its own, and what is compared runs in turns
+within one.
+
+Commit `{commit}`, {cores} cores of {processor}, Python {python}, {date}.
+
+What each benchmark does and what is promised stands in `benchmarks/README.md` of the repository; a
+clone runs them after `pip install -e . --group benchmark`. Where the load average at the start is
+above 0.5 or so, something else was running, and times are too long. Frames a second of the renderer
+are also in [Rendered scenes](synthetic.md#speed), how far a converted model may differ in [Engines
+and export](export.md), and how good depth and normals are on the cards (`rilievo models
+rilievo/small`) and in [Evaluation](evaluation.md).
+"""
+
+
+def main() -> int:
+    """Measure what is not measured yet, and write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks; all by default")
+    parser.add_argument("--quick", action="store_true", help="small counts; figures mean little")
+    parser.add_argument("--minutes", type=float, default=21, help="most minutes (default: 21)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="figures as JSON, kept")
+    parser.add_argument("--page", type=Path, default=PAGE)
+    given = parser.parse_args()
+    end = time.monotonic() + 60 * given.minutes
+    commit = this_commit()
+    outcomes = []
+    for name in given.names or BENCHMARKS:
+        outcome = measured(given.folder / f"{name}.json", commit, quick=given.quick)
+        if outcome is None:
+            print(f"{name} ...", flush=True)
+            outcome = measure(name, end - time.monotonic(), quick=given.quick)
+            write_outcome(outcome, given.folder / f"{name}.json", commit=commit)
+        print(f"{name}: {outcome.status} ({outcome.seconds:.0f} s) {outcome.reason}", flush=True)
+        outcomes.append(outcome)
+    given.page.write_text(page_of(outcomes, commit), encoding="utf-8")
+    failed = [each.name for each in outcomes if each.status == "failed"]
+    print(f"{given.page}: {len(outcomes)} benchmarks, failed: {', '.join(failed) or 'none'}")
+    return 1 if failed else 0
+
+
+def measured(path: Path, commit: str, *, quick: bool) -> Outcome | None:
+    """Outcome of an earlier run at the same commit, if it was done."""
+    if not path.is_file():
+        return None
+    data = json.loads(path.read_text(encoding="utf-8"))
+    outcome = outcome_from(data)
+    same = data["commit"] == commit and outcome.quick == quick
+    return outcome if same and outcome.status == "done" else None
+
+
+def measure(name: str, left: float, *, quick: bool) -> Outcome:
+    """Run one benchmark in what is left of the time [s]."""
+    return run_apart(name, weights=SHIPPED, quick=quick, limit=max(1.0, min(LIMIT, left)))
+
+
+def this_commit() -> str:
+    """Commit of the working tree, and whether files differ from it."""
+    described = ("git", "describe", "--always", "--abbrev=12", "--exclude=*")
+    changed = ("git", "status", "--porcelain", "--untracked-files=no", "--", ":!docs/benchmarks.md")
+    try:
+        commit, changes = (
+            subprocess.run(each, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+            for each in (described, changed)
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit.strip() + (" with changes" if changes else "")
+
+
+def page_of(outcomes: Sequence[Outcome], commit: str) -> str:
+    """Format the page: what was measured, in order, and what was not."""
+    first, last = outcomes[0], max(each.date for each in outcomes)
+    head = HEAD.format(
+        commit=commit,
+        cores=first.machine.cores,
+        processor=first.machine.processor,
+        python=first.machine.python,
+        date=last[:10],
+    )
+    sections = [_section(each) for each in outcomes if each.report is not None]
+    missing = [each for each in outcomes if each.report is None]
+    if missing:
+        rows = [
+            (each.name, f"{each.status}: {_brief(each.reason)}", _with(each)) for each in missing
+        ]
+        table = Table(columns=("benchmark", "why", "with"), rows=rows)
+        sections.append(f"## Not measured\n\n{markdown_table(table)}\n")
+    return "\n".join([head, *sections])
+
+
+def _section(outcome: Outcome) -> str:
+    report = outcome.report
+    assert report is not None, "asked before"
+    about = f"{report.about} Load average at the start: {outcome.machine.load:.1f}."
+    parts = [f"## {report.name}", textwrap.fill(about, 118, break_on_hyphens=False)]
+    if outcome.quick:
+        parts.append("**A quick run, to see that everything works: the figures mean little.**")
+    for table in report.tables:
+        rows = [(*row, _with(outcome)) for row in table.rows]
+        parts.append(markdown_table(Table(columns=(*table.columns, "with"), rows=rows)))
+    if report.bars:
+        rows = [
+            (bar.promise, bar.measured, "yes" if bar.kept else "**no**", _with(outcome))
+            for bar in report.bars
+        ]
+        parts.append(
+            markdown_table(Table(columns=("promise", "measured", "kept", "with"), rows=rows))
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _with(outcome: Outcome) -> str:
+    return f"`python -m benchmarks {'--quick ' if outcome.quick else ''}{outcome.name}`"
+
+
+def _brief(reason: str) -> str:
+    """The last line of a traceback or message, as a cell of a table."""
+    line = reason.strip().splitlines()[-1] if reason.strip() else "no reason given"
+    return textwrap.shorten(line.replace("|", "/"), 200)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

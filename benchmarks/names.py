@@ -1,0 +1,28 @@
+"""Names of all benchmarks."""
+
+from collections.abc import Mapping
+
+# A new benchmark is one file with ``run(settings) -> Report`` and one line here.
+BENCHMARKS: Mapping[str, str] = {
+    "cold_start": "one photograph, whole process, against the transformers pipeline",
+    "folder": "a folder of photographs against the bare network",
+    "memory": "peak memory: more photographs, a large one, a longer video",
+    "startup": "help, tables and import, and that none of them loads torch",
+    "hub": "Depth Anything V2 small's shape by the catalogue, against the transformers pipeline",
+    "loop": "rilievo.predict in a loop over photographs of 12 megapixels",
+    "install": "a fresh environment with the core alone: seconds and megabytes",
+    "synthetic": "frames a second of the renderer, alone and in clips",
+    "scoring": "654 predictions on disk, against the loop of FiftyOne's tutorial",
+    "view": "samples into FiftyOne, in bulk and one by one",
+    "app": "the page in a real Chromium: first paint, answers, memory of the server",
+    "serve": "the HTTP interface under load, against a folder",
+    "page": "the folder of rilievo page in a real Chromium: size, first answers, live depth",
+    "feature_cache": "an epoch of the linear probe with a warm feature cache and without",
+    "embedded": "the embedded networks side by side, alone and as whole predictions",
+    "engines": "ONNX Runtime against OpenVINO on the embedded network",
+    "probe": "a training step of probes, against the most direct form",
+    "sync": "predictions with and without syncing them to the disk",
+    "ray": "two processes against Ray with two actors; memory over 20,000 photographs",
+    "video_step": "a training step on video, against the most direct form",
+    "video_sample": "an augmented sample of three frames, against the plain way",
+}
