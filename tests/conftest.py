@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from jaxtyping import TypeCheckError, _import_hook
+from jaxtyping import TypeCheckError
 
 # A slow or busy machine is no failure of what is tested. `make test` tries the same few examples
 # everywhere; `make test-all` chooses `thorough`, which tries others at every run.
@@ -25,29 +25,37 @@ settings.load_profile("quick")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-_parsing = threading.RLock()
-_source_to_code = _import_hook._JaxtypingLoader.source_to_code
 
-
-def _parse_alone(*args: Any, **options: Any) -> Any:
-    """Parse a module while no other thread does.
+def _parse_one_module_at_a_time() -> None:
+    """Let jaxtyping, which checks shapes, parse one module at a time.
 
     Python 3.11 counts the depth of syntax trees in one place for all threads (CPython issue
     106905), so two that import at a time can fail with "AST constructor recursion depth mismatch".
     """
-    with _parsing:
-        return _source_to_code(*args, **options)
+    import jaxtyping
 
+    # A private name: a release of jaxtyping without it only loses this remedy.
+    loader = getattr(getattr(jaxtyping, "_import_hook", None), "_JaxtypingLoader", None)
+    parse = getattr(loader, "source_to_code", None)
+    if loader is None or parse is None:
+        return
+    parsing = threading.RLock()
 
-_import_hook._JaxtypingLoader.source_to_code = _parse_alone
+    def parse_alone(*args: Any, **options: Any) -> Any:
+        with parsing:
+            return parse(*args, **options)
+
+    loader.source_to_code = parse_alone
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Import rilievo before any test imports its dependencies: it turns their telemetry off.
 
     Last, after the hook that has jaxtyping check the modules that are imported from now on.
     """
+    if config.getoption("jaxtyping_packages", default=None):
+        _parse_one_module_at_a_time()
     import_module("rilievo")
 
 

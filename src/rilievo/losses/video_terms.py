@@ -49,20 +49,20 @@ def velocity_loss(
     return (away.abs() * known).sum() / known.sum().clamp(min=1)
 
 
-_LEAST_MEAN = 1e-7  # as published; avoids a division by zero if disparity is zero everywhere
+_LEAST_MEAN = 1e-7  # as published; avoids a division by zero if the sigmoid is zero everywhere
 
 
 def edge_aware_smoothness(
-    disparity: Float[Tensor, "b 1 h w"], image: Float[Tensor, "b 3 h w"]
+    sigmoid: Float[Tensor, "b 1 h w"], image: Float[Tensor, "b 3 h w"]
 ) -> Float[Tensor, ""]:
-    """Mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|), d the disparity over its image's mean.
+    """Mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|), d the sigmoid over its image's mean.
 
     |∂I| is the mean over colours. The division (C. Wang et al., "Learning Depth from Monocular
-    Videos using Direct Methods", CVPR 2018) keeps a network from shrinking its disparity to be
+    Videos using Direct Methods", CVPR 2018) keeps a network from shrinking its output to be
     smooth. Each mean is over its own number of pairs, as in C. Godard et al., ICCV 2019.
     """
-    shape = disparity / (disparity.mean(dim=(2, 3), keepdim=True) + _LEAST_MEAN)
-    total = disparity.new_zeros(())
+    shape = sigmoid / (sigmoid.mean(dim=(2, 3), keepdim=True) + _LEAST_MEAN)
+    total = sigmoid.new_zeros(())
     for dim in (2, 3):
         edge = image.diff(dim=dim).abs().mean(dim=1, keepdim=True)
         total = total + (shape.diff(dim=dim).abs() * edge.neg().exp()).mean()

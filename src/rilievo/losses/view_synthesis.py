@@ -97,7 +97,7 @@ def video_loss(
 
     Args:
         views: Target and source frames.
-        sigmoids: Disparity of the target, in 0..1, the finest first.
+        sigmoids: Outputs of the depth network for the target, in 0..1, the finest first.
         source_T_target: Motion of each source, predicted or known.
         min_depth: Depth that a sigmoid of 1 means.
         max_depth: Depth that a sigmoid of 0 means.
@@ -107,7 +107,7 @@ def video_loss(
             None for no noise.
         masks: Factor of each source's error, in 0..1, at the sizes of ``sigmoids``; for the
             predictive mask.
-        source_sigmoids: Finest disparity of each source, predicted from that frame; for
+        source_sigmoids: Finest output for each source, predicted from that frame; for
             consistency and the motion mask.
         multiplied: Whether predicted translations are multiplied by the mean inverse depth,
             separately at every scale, as the published program does for the pose network 'cnn'.
