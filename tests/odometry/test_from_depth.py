@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from fixed_depth import FixedDepth
-from footage import view, write_frames
+from footage import texture, view, write_frames
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.metrics.odometry import direction_errors
-from rilievo.odometry.chain import walk_by_depth
+from rilievo.odometry.chain import Walk, walk_by_depth
 from rilievo.odometry.frames import ClipCamera, ClipFrames
 from rilievo.odometry.records import TrajectoryOptions
 from rilievo.odometry.run import estimate_trajectory, says_motion, write_trajectory
@@ -68,9 +68,13 @@ def test_a_broken_frame_lies_between_its_neighbours(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.poses[4, :3, 3], middle, atol=1e-3)
 
 
-def notes(clip: Path) -> tuple[str, ...]:
-    model = FixedDepth(np.full((64, 96), 4.0))
-    return walk_by_depth(ClipFrames(clip, camera=ClipCamera(fov=62)), model, 1).notes
+def walked(clip: Path, shape: tuple[int, int] = (64, 96)) -> Walk:
+    model = FixedDepth(np.full(shape, 4.0))
+    return walk_by_depth(ClipFrames(clip, camera=ClipCamera(fov=62)), model, 1)
+
+
+def notes(clip: Path, shape: tuple[int, int] = (64, 96)) -> tuple[str, ...]:
+    return walked(clip, shape).notes
 
 
 def test_footage_that_geometry_cannot_follow_is_said_in_a_line(tmp_path: Path) -> None:
@@ -88,7 +92,19 @@ def test_footage_that_geometry_cannot_follow_is_said_in_a_line(tmp_path: Path) -
     for k in range(8):
         Image.fromarray(view(3 * k, seed=50)).save(cut / f"{8 + k:06d}.png")
     [said] = notes(cut)
-    assert "000008.png" in said
+    assert "after a cut, at 000008.png" in said
+    walk = walked(cut)
+    assert walk.parts is not None
+    assert walk.parts.tolist() == [0] * 8 + [1] * 8
+
+
+def test_a_leap_of_the_camera_is_no_cut(tmp_path: Path) -> None:
+    """Half of the width is farther than corners can be tracked, but features are found again."""
+    for index, place in enumerate((0, 4, 8, 168, 172)):
+        frame = texture(1, (480, 900))[:240, place : place + 320]
+        (tmp_path / "clip").mkdir(exist_ok=True)
+        Image.fromarray(frame).save(tmp_path / "clip" / f"{index:06d}.png")
+    assert not any("cut" in said for said in notes(tmp_path / "clip", (240, 320)))
 
 
 def test_depth_with_an_unknown_shift_gives_no_motion(walls: Path) -> None:

@@ -1,6 +1,7 @@
 """Trajectories of clips: chained motions, files of KITTI and TUM, errors, what is refused."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,30 @@ def test_a_path_right_up_to_scale_has_no_error_but_in_metres() -> None:
     assert in_metres.rmse_origin == pytest.approx(np.sqrt(np.mean(half[:, :3, 3] ** 2) * 3))
     assert in_metres.part_translation is not None
     assert in_metres.part_translation > 0.3
+
+
+def test_parts_between_cuts_are_scored_each_with_its_own_scale() -> None:
+    """Each part is right up to a scale and a pose of its own; as one path it is far off."""
+    true = some_path(20)
+    true = np.linalg.inv(true[0]) @ true
+    poses = true.copy()
+    poses[:8, :3, 3] /= 2
+    poses[8:] = np.linalg.inv(true[8]) @ true[8:]
+    poses[8:, :3, 3] /= 5
+    parts = np.repeat([0, 1, 2], [8, 10, 2])
+    scores = score_trajectory(replace(told(poses, true), parts=parts))
+    assert scores is not None
+    assert (scores.pieces, scores.frames) == (2, 18)
+    assert scores.scale == pytest.approx(5)
+    assert scores.snippets == 4 + 6
+    # Fitted from its first pose, a part has no error wherever it begins.
+    for error in (scores.rmse_similarity, scores.snippet_mean, scores.frame_translation):
+        assert error == pytest.approx(0, abs=1e-6)
+    assert scores.direction == pytest.approx(0, abs=1e-4)
+    whole = score_trajectory(told(poses, true))
+    assert whole is not None
+    assert (whole.pieces, whole.frames) == (1, 20)
+    assert whole.rmse_similarity > 10
 
 
 def test_without_truth_or_motion_there_are_no_scores() -> None:

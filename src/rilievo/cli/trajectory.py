@@ -94,6 +94,11 @@ def _errors(scores: TrajectoryScores) -> Iterator[str]:
         f"truth: {scores.frames} frames, {scores.path_length:.2f} m; one unit of the estimate is "
         f"{scores.scale:.4g} m"
     )
+    if scores.pieces > 1:
+        yield (
+            f"the path has {scores.pieces} parts, each fitted by itself; the unit is that of the "
+            "longest"
+        )
     for name, mean, deviation, snippets in (
         (
             "ATE-5 as Monodepth2 computes it",

@@ -6,6 +6,7 @@ a scale of its own: neighbouring key frames must agree on the depth of their com
 weak pull towards the scale that the depth came with keeps the chain from drifting away.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from rilievo.geometry.pair_motion import (
     motion_of_tracks,
     rays_at,
 )
-from rilievo.geometry.tracks import Tracks, grey, track_corners
+from rilievo.geometry.tracks import Tracks, grey, track_corners, track_matched
 from rilievo.geometry.transforms import rigid
 
 _MOVED = 0.06
@@ -168,11 +169,12 @@ class ClipTracker:
         return ClipMotion(cam_T_world=poses, scales=scales, parts=parts, frames=tuple(self._frames))
 
     def _found(self, now: _Seen) -> FrameMotion:
-        """Compare a frame with the key frame, or with the last frame where that fails."""
-        for key in (self._key, self._last):
-            if key is None:
-                continue
-            tracks = track_corners(key.grey, now.grey, TRACKING)
+        """Compare a frame with the key frame, or with the last frame where that fails.
+
+        A new part begins only where features cannot be matched either.
+        """
+        for track, key in itertools.product((track_corners, track_matched), self._earlier):
+            tracks = track(key.grey, now.grey, TRACKING)
             pair = motion_of_tracks(tracks, key.depth, self._K)
             if pair.known:
                 far = _is_far(tracks, now.grey.shape[1])
@@ -183,6 +185,13 @@ class ClipTracker:
                 return FrameMotion(key=key.index, pair=pair, ratio=ratio)
         self._key = now
         return FrameMotion(key=now.index, pair=UNKNOWN, ratio=1.0)
+
+    @property
+    def _earlier(self) -> tuple[_Seen, ...]:
+        """Frames to compare the next one with, the best first."""
+        if self._key is None or self._last is None:
+            return ()
+        return (self._key,) if self._key is self._last else (self._key, self._last)
 
 
 def _is_far(tracks: Tracks, width: int) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
@@ -86,12 +86,14 @@ class Walk:
 
     Attributes:
         frames: Frames without their pixels.
+        parts: Number of the unbroken part of the path that each frame belongs to.
         notes: Notes for the user on what the motion is worth.
     """
 
     chain: Chain
     frames: tuple[ClipFrame, ...]
     metric: bool
+    parts: Int64[np.ndarray, "n"] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -115,6 +117,7 @@ def walk_by_depth(frames: ClipFrames, model: Model, stride: int) -> Walk:
         chain=_chained(seen, motion),
         frames=tuple(seen),
         metric=kind is DepthKind.METRIC,
+        parts=_parts(seen, motion),
         notes=tuple(_notes(seen, motion, frames.camera_note)),
     )
 
@@ -143,6 +146,12 @@ def _chained(seen: list[ClipFrame], motion: ClipMotion) -> Chain:
     return chain
 
 
+def _parts(seen: list[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
+    """Number of the part of each frame; a broken one belongs to that of the frame before."""
+    usable = np.cumsum([frame.problem is None for frame in seen])
+    return motion.parts[np.maximum(usable - 1, 0)] if len(motion.parts) else 0 * usable
+
+
 def _notes(seen: list[ClipFrame], motion: ClipMotion, camera: str | None) -> Iterator[str]:
     """Notes on footage that geometry cannot follow."""
     if camera is not None:
@@ -157,9 +166,10 @@ def _notes(seen: list[ClipFrame], motion: ClipMotion, camera: str | None) -> Ite
         )
     elif motion.cuts:
         named = ", ".join(printable(usable[index]) for index in motion.cuts[:5])
+        cuts = "a cut" if len(motion.cuts) == 1 else f"{len(motion.cuts):,} cuts"
         yield (
-            f"the path begins anew after {len(motion.cuts):,} cuts, at {named}: parts have no "
-            "common scale and direction"
+            f"the path begins anew after {cuts}, at {named}: no corners before and after are the "
+            "same, so parts have no common scale and direction, and are scored apart"
         )
     ways = [pair for pair in moved if pair.known]
     if ways and not any(pair.travels for pair in ways):

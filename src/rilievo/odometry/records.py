@@ -1,5 +1,6 @@
 """Records of an estimated trajectory: options, poses, files and scores."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from rilievo.errors import OptionError
 from rilievo.metrics.odometry import (
+    LengthErrors,
+    MotionErrors,
     direction_errors,
     length_errors,
     motion_errors,
@@ -71,8 +74,10 @@ class TrajectoryScores:
 
     Attributes:
         frames: Number of frames with a true pose, over which all errors are computed.
+        pieces: Number of unbroken parts of the path; each is fitted by itself.
         path_length: Length of the true path.
-        scale: True length of one unit of the estimate, by least squares from the first pose.
+        scale: True length of one unit of the estimate, by least squares from the first pose; of the
+            longest part.
         snippets: Number of snippets of five frames.
         snippet_mean: Mean of ``snippet_errors``, the ATE of positions; None where there is no
             snippet.
@@ -98,6 +103,7 @@ class TrajectoryScores:
     """
 
     frames: int
+    pieces: int = 1
     path_length: float
     scale: float
     snippets: int
@@ -145,6 +151,7 @@ class Trajectory:
         poses: ``world_T_cam``, in the unit of the network's depth: metres where that is metric.
         estimated: Mask of usable frames; poses of broken frames are interpolated.
         true: True poses relative to the first known one, NaN where unknown; None if none is known.
+        parts: Number of the unbroken part of the path that each frame belongs to; None for one.
     """
 
     names: tuple[str, ...]
@@ -153,11 +160,34 @@ class Trajectory:
     estimated: Bool[np.ndarray, "n"]
     metric: bool
     true: Float64[np.ndarray, "n 4 4"] | None = None
+    parts: Int64[np.ndarray, "n"] | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PartErrors:
+    """Errors of one unbroken part of a path, after a fit of its own."""
+
+    frames: int
+    path_length: float
+    scale: float
+    squared: Mapping[Freedom, float]
+    snippets: Float64[np.ndarray, "_"]
+    theirs: Float64[np.ndarray, "_"]
+    motions: MotionErrors
+    directions: Float64[np.ndarray, "_"]
+    lengths: LengthErrors | None
+
+
+_SHORTEST = 5
+"""Frames of a part below which it is not scored where there are others: it has no snippet."""
 
 
 def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
     """Compute all errors of a trajectory, over usable frames with a true pose.
+
+    Parts between cuts have no common scale and direction: each is fitted by itself, and squared
+    errors are averaged over all frames.
 
     Returns:
         The errors; None where fewer than two frames count, or the true camera never moved.
@@ -165,43 +195,87 @@ def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
     if trajectory.true is None:
         return None
     true = np.where(trajectory.estimated[:, None, None], trajectory.true, np.nan)
+    parts = trajectory.parts
+    parts = np.zeros(len(true), np.int64) if parts is None else parts
+    numbers = np.unique(parts)
+    least = 2 if len(numbers) == 1 else _SHORTEST
+    found = [
+        _errors_of(trajectory.poses[parts == number], true[parts == number], trajectory.metric)
+        for number in numbers
+        if known_poses(true[parts == number]).sum() >= least
+    ]
+    scored = [each for each in found if each is not None]
+    return _joined(scored, metric=trajectory.metric) if scored else None
+
+
+def _errors_of(
+    poses: Float64[np.ndarray, "n 4 4"], true: Float64[np.ndarray, "n 4 4"], metric: bool
+) -> _PartErrors | None:
     known = known_poses(true)
-    if known.sum() < 2 or not path_length(true[known]):
+    if not path_length(true[known]):
         return None
-    estimate, kept = trajectory.poses[known], true[known]
+    estimate, kept = poses[known], true[known]
     fit = fit_similarity(estimate, kept, Freedom.SCALE)
-    scaled = trajectory.poses.copy()
+    scaled = poses.copy()
     scaled[:, :3, 3] *= fit.scale
-    snippets = snippet_errors(trajectory.poses, true)
-    theirs = monodepth2_snippet_errors(trajectory.poses, true)
-    motions = motion_errors(scaled, true)
-    directions = direction_errors(trajectory.poses, true)
-    parts = length_errors(estimate if trajectory.metric else scaled[known], kept)
-
-    def rmse(freedom: Freedom) -> float:
-        return position_rmse(estimate, kept, freedom)
-
-    return TrajectoryScores(
+    return _PartErrors(
         frames=int(known.sum()),
         path_length=path_length(kept),
         scale=fit.scale,
+        squared={each: position_rmse(estimate, kept, each) ** 2 for each in Freedom},
+        snippets=snippet_errors(poses, true),
+        theirs=monodepth2_snippet_errors(poses, true),
+        motions=motion_errors(scaled, true),
+        directions=direction_errors(poses, true),
+        lengths=length_errors(estimate if metric else scaled[known], kept),
+    )
+
+
+def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
+    """Errors over all parts; the scale is that of the part of the most frames."""
+    frames = np.array([each.frames for each in parts])
+    snippets, theirs, directions, ways, turns = (
+        np.concatenate(arrays)
+        for arrays in zip(
+            *(
+                (a.snippets, a.theirs, a.directions, a.motions.translation, a.motions.rotation)
+                for a in parts
+            ),
+            strict=True,
+        )
+    )
+    lengths = [each.lengths for each in parts if each.lengths is not None]
+    segments = [each.parts for each in lengths]
+
+    def rmse(freedom: Freedom) -> float:
+        return float(np.average([each.squared[freedom] for each in parts], weights=frames) ** 0.5)
+
+    return TrajectoryScores(
+        frames=int(frames.sum()),
+        pieces=len(parts),
+        path_length=sum(each.path_length for each in parts),
+        scale=parts[int(frames.argmax())].scale,
         snippets=len(snippets),
         snippet_mean=_mean(snippets),
         snippet_deviation=float(snippets.std()) if len(snippets) else None,
         monodepth2_snippets=len(theirs),
         monodepth2_mean=_mean(theirs),
         monodepth2_deviation=float(theirs.std()) if len(theirs) else None,
-        rmse_origin=rmse(Freedom.ORIGIN) if trajectory.metric else None,
+        rmse_origin=rmse(Freedom.ORIGIN) if metric else None,
         rmse_scale=rmse(Freedom.SCALE),
-        rmse_rigid=rmse(Freedom.RIGID) if trajectory.metric else None,
+        rmse_rigid=rmse(Freedom.RIGID) if metric else None,
         rmse_similarity=rmse(Freedom.SIMILARITY),
-        frame_translation=_mean(motions.translation),
-        frame_rotation=_mean(motions.rotation),
-        parts=0 if parts is None else parts.parts,
-        part_translation=None if parts is None else parts.translation,
-        part_rotation=None if parts is None else parts.rotation,
+        frame_translation=_mean(ways),
+        frame_rotation=_mean(turns),
+        parts=sum(segments),
+        part_translation=_weighed([each.translation for each in lengths], segments),
+        part_rotation=_weighed([each.rotation for each in lengths], segments),
         direction=float(np.median(directions)) if len(directions) else None,
     )
+
+
+def _weighed(values: Sequence[float], weights: Sequence[int]) -> float | None:
+    return float(np.average(values, weights=weights)) if values else None
 
 
 def _mean(errors: Float64[np.ndarray, "n"]) -> float | None:

@@ -74,6 +74,7 @@ def estimate_trajectory(
         estimated=walk.chain.estimated,
         metric=walk.metric,
         true=_seen_from_first(frames.true_poses(), [each.index for each in walk.frames]),
+        parts=walk.parts,
         notes=(*_notes(walk.frames, frames.fault), *walk.notes),
     )
 

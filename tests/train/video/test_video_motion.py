@@ -30,6 +30,17 @@ def test_motion_is_the_way_of_what_is_seen() -> None:
     assert motion.parallax > 1
 
 
+@pytest.mark.parametrize(("seed", "is_cut"), [(0, False), (7, True)])
+def test_a_leap_is_no_cut_but_another_scene_is(seed: int, is_cut: bool) -> None:
+    """The leap is half of the width, farther than corners can be tracked."""
+    first = texture(0, (300, 900))[:240, :320]
+    second = texture(seed, (300, 900))[:240, 160:480]
+    motion = between(first, second)
+    assert motion.is_cut == is_cut
+    if not is_cut:
+        assert motion.pixels == pytest.approx(160, abs=1)
+
+
 def test_a_camera_that_turns_has_motion_but_no_parallax() -> None:
     """A turn about the vertical by w moves a pixel at x by f w (1 + x²), whatever its depth."""
     wide = texture(3)

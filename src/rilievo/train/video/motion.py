@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from rilievo.geometry.tracks import Tracks, grey, track_corners
+from rilievo.geometry.tracks import Tracks, grey, track_corners, track_matched
 
-METHOD = 1
+METHOD = 2
 """Version of the measurement; raised with every change, so that stored results are not reused."""
 
 ENOUGH_PARALLAX = 2.0
@@ -75,8 +75,9 @@ def motion_between(
     first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Float64[np.ndarray, "3 3"]
 ) -> Motion:
     """Measure the motion between two grey frames of a camera."""
-    ways = track_corners(first, second)
-    if len(ways.way) < _FEWEST or ways.share < _SEEN_AGAIN:
+    found = (track(first, second) for track in (track_corners, track_matched))
+    ways = next((each for each in found if _shows_the_same(each)), None)
+    if ways is None:
         return _NOTHING
     left = ways.way - turn_ways(ways, K)
     return Motion(
@@ -84,6 +85,10 @@ def motion_between(
         parallax=float(np.median(np.linalg.norm(left, axis=1))),
         is_cut=False,
     )
+
+
+def _shows_the_same(ways: Tracks) -> bool:
+    return len(ways.way) >= _FEWEST and ways.share >= _SEEN_AGAIN
 
 
 def turn_ways(ways: Tracks, K: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "n 2"]:
