@@ -1,10 +1,11 @@
 """Run the campaign: ``python -m torture [PART...]``; see ``--help``."""
 
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,9 @@ PARTS: Mapping[str, str] = {
     "fuzz": "coverage-guided fuzzing of readers with atheris; runs only when it is named",
 }
 
+_SHARES: Mapping[str, float] = {"inputs": 4, "kills": 2, "cuts": 3, "pressure": 2, "fuzz": 4}
+"""Shares of the minutes; what one part leaves goes to those after it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
@@ -30,7 +34,7 @@ class Arguments:
     parts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Parts to run; all if none is named."""
     minutes: float = 14.0
-    """Longest duration of the whole campaign; what was left out is reported."""
+    """Longest duration of the campaign, shared among its parts; what was left out is reported."""
     seed: int = 1
     """Seed of inputs and moments."""
     inputs: int = 24_000
@@ -45,6 +49,8 @@ class Arguments:
     """Words of which readers or jobs need at least one in their name."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path("torture-runs")
     """Folder for the journal and for failures; the same seed continues where it stopped."""
+    plant: str = ""
+    """Mended defect that is brought back, to see that it is found: scans (of JPEG files)."""
     again: str | None = None
     """Single case to repeat, as READER#CASE, with its output."""
 
@@ -56,6 +62,7 @@ def main() -> int:
     if unknown:
         print(f"no part {unknown[0]!r}\n{_help()}", file=sys.stderr)
         return 2
+    os.environ["TORTURE_PLANT"] = given.plant
     with tempfile.TemporaryDirectory(prefix="torture-") as work:
         settings = Settings(
             end=time.monotonic() + 60 * given.minutes,
@@ -72,8 +79,18 @@ def main() -> int:
         if given.again is not None:
             return import_module("torture.inputs").run_again(given.again, settings)
         parts = given.parts or tuple(part for part in PARTS if part != "fuzz")
-        good = [import_module(f"torture.{part}").run(settings) for part in parts]
+        good = [
+            import_module(f"torture.{part}").run(share_of(settings, parts[index:]))
+            for index, part in enumerate(parts)
+        ]
     return 0 if all(good) else 1
+
+
+def share_of(settings: Settings, parts: Sequence[str]) -> Settings:
+    """Settings of the first of the parts that are left, with its share of the time."""
+    left = max(0.0, settings.end - time.monotonic())
+    share = _SHARES[parts[0]] / sum(_SHARES[part] for part in parts)
+    return replace(settings, end=time.monotonic() + left * share)
 
 
 def _help() -> str:

@@ -18,8 +18,8 @@ from random import Random
 from torture.jobs import JOBS, RILIEVO, Job
 from torture.leavings import faults, files_of, parts_of
 from torture.power import DIES_AT, JOURNAL, ROOT, Recorder, calls_of, cut, damage, remove
-from torture.settings import Settings
-from torture.warm import Warm
+from torture.settings import Settings, Shares
+from torture.warm import LONGEST, SECONDS, Warm
 
 _SECOND = 1.0
 _MOST_FAULTS = 10
@@ -51,9 +51,10 @@ def run(settings: Settings) -> bool:
     jobs = [job for job in JOBS if settings.asks_for(job.name)]
     total = sum(job.share for job in jobs)
     with ThreadPoolExecutor(settings.workers) as pool:
+        shares = Shares(settings, 2 * len(jobs))
         pending = {
             (job.name, way): pool.submit(
-                _Work(job, settings, crude=way == "crude").tried,
+                _Work(job, shares, settings, crude=way == "crude").tried,
                 round(settings.cuts * job.share / total / 2),
             )
             for job in jobs
@@ -68,6 +69,8 @@ def run(settings: Settings) -> bool:
     for (name, way), each in tallies.items():
         for line in each.lost:
             print(f"BAD {name}, {way}: {line}")
+        if not each.cuts and settings.cuts:
+            print(f"no time left for {name}, {way}: give more --minutes")
     return not any(each.lost for each in tallies.values())
 
 
@@ -83,8 +86,9 @@ def _is_refusal(code: int, said: str) -> bool:
 class _Work:
     """One job on one disk, which loses its power repeatedly."""
 
-    def __init__(self, job: Job, settings: Settings, *, crude: bool) -> None:
+    def __init__(self, job: Job, shares: Shares, settings: Settings, *, crude: bool) -> None:
         self._job, self._settings, self._crude = job, settings, crude
+        self._shares = shares
         way = "crude" if crude else "honest"
         self._base = settings.work / f"cuts-{way}-{job.name.replace(' ', '-')}"
         self._disk, self._journal = self._base / "disk", self._base / "journal"
@@ -96,10 +100,15 @@ class _Work:
 
     def tried(self, cuts: int) -> Tally:
         """Run the work once undisturbed, then with power cuts."""
-        self._job.prepare(self._base / "in")
+        self._settings = self._shares.next()
         try:
+            if self._settings.is_over:
+                return self._tally
+            self._job.prepare(self._base / "in")
             self._fresh()
-            code, said = self._go()
+            code, said = self._go(longest=self._settings.left)
+            if code == -signal.SIGALRM and self._settings.is_over:
+                return self._tally
             if not code and self._crude:
                 code, said = self._verify()
             if code:
@@ -204,12 +213,16 @@ class _Work:
         self._journal.mkdir()
         Recorder(self._disk, self._journal).all()
 
-    def _go(self, *, dies_at: int = 0) -> tuple[int, str]:
-        """Run the work to its end; returns its exit code and its output."""
+    def _go(self, *, dies_at: int = 0, longest: float = LONGEST) -> tuple[int, str]:
+        """Run the work to its end; returns its exit code and its output.
+
+        After ``longest`` seconds it is ended by SIGALRM.
+        """
         environment = {
             "RILIEVO_CACHE": str(self._disk / "cache"),
             ROOT: str(self._disk),
             JOURNAL: str(self._journal),
             DIES_AT: str(dies_at),
+            SECONDS: str(max(1, round(min(longest, LONGEST)))),
         }
         return self._warm.run(self._job.command(self._base / "in", self._output), environment)

@@ -3,10 +3,11 @@
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from torture.costs import cost_of
 from torture.minimise import minimised
 from torture.pool import Chunk, Worker, run_all
 from torture.reader import Reader
@@ -25,6 +26,8 @@ class Journal:
         self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.done: defaultdict[str, set[int]] = defaultdict(set)
         self.bad: dict[tuple[str, str], list[Outcome]] = {}
+        self.dearest: dict[str, tuple[float, float]] = {}
+        """Most CPU seconds of a reader, and the largest part of what it is allowed."""
         for line in path.read_text().splitlines() if path.exists() else ():
             entry = json.loads(line)
             self._count(entry.pop("reader"), Outcome(**entry))
@@ -40,6 +43,9 @@ class Journal:
             return
         self.done[reader].add(outcome.case)
         self.counts[reader][outcome.verdict] += 1
+        seconds, part = self.dearest.get(reader, (0.0, 0.0))
+        allowed = cost_of(reader).allowed(outcome.pixels, outcome.bytes)
+        self.dearest[reader] = max(seconds, outcome.cpu), max(part, outcome.cpu / allowed)
         if outcome.verdict == BAD:
             self.bad.setdefault((reader, outcome.where), []).append(outcome)
 
@@ -54,6 +60,7 @@ def run(settings: Settings) -> bool:
         workers=settings.workers,
         folder=settings.work,
         seed=settings.seed,
+        is_over=lambda: settings.is_over,
     )
     _report(readers, journal)
     _keep(journal, settings)
@@ -87,18 +94,20 @@ def _chunks(readers: list[Reader], journal: Journal, settings: Settings) -> Iter
 
 
 def _report(readers: list[Reader], journal: Journal) -> None:
-    print("| reader | inputs | read | refused in one line | bad |\n|---|---:|---:|---:|---:|")
+    print("| reader | inputs | read | refused in one line | bad | dearest | of what is allowed |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
     total: Counter[str] = Counter()
     for reader in readers:
         counts = journal.counts[reader.name]
         total.update(counts)
-        print(_row(reader.name, counts))
-    print(_row("**all**", total), flush=True)
+        print(_row(reader.name, counts, journal.dearest.get(reader.name, ())))
+    print(_row("**all**", total, ()), flush=True)
 
 
-def _row(name: str, counts: Counter[str]) -> str:
+def _row(name: str, counts: Counter[str], dearest: Sequence[float]) -> str:
     cells = (counts.total(), counts[FINE], counts[REFUSED], counts[BAD])
-    return f"| {name} | " + " | ".join(f"{each:,}" for each in cells) + " |"
+    said = (f"{dearest[0]:.2f} CPU-s", f"{100 * dearest[1]:.0f} %") if dearest else ("", "")
+    return f"| {name} | " + " | ".join([*(f"{each:,}" for each in cells), *said]) + " |"
 
 
 def _keep(journal: Journal, settings: Settings) -> None:

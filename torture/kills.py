@@ -19,7 +19,7 @@ from random import Random
 
 from torture.jobs import JOBS, Job
 from torture.leavings import faults, files_of, parts_of
-from torture.settings import Settings
+from torture.settings import Settings, Shares
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +45,8 @@ def run(settings: Settings) -> bool:
     total = sum(job.share for job in jobs)
     wanted = {job.name: round(settings.kills * job.share / total) for job in jobs}
     with ThreadPoolExecutor(settings.workers) as pool:
-        pending = {job.name: pool.submit(_tried, job, wanted[job.name], settings) for job in jobs}
+        shares = Shares(settings, len(jobs))
+        pending = {job.name: pool.submit(_tried, job, wanted[job.name], shares) for job in jobs}
         tallies = {name: each.result() for name, each in pending.items()}
     print("| work | kills | while a file was written | ends | half, lost or different |")
     print("|---|---:|---:|---:|---:|")
@@ -54,15 +55,22 @@ def run(settings: Settings) -> bool:
     for name, tally in tallies.items():
         for fault in tally.faults:
             print(f"BAD {name}: {fault}")
+        if not tally.kills and wanted[name]:
+            print(f"no time left for {name}: give more --minutes")
     return not any(tally.faults for tally in tallies.values())
 
 
-def _tried(job: Job, kills: int, settings: Settings) -> Tally:
+def _tried(job: Job, kills: int, shares: Shares) -> Tally:
+    settings, tally = shares.next(), Tally()
+    if settings.is_over:
+        return tally
     base = settings.work / job.name.replace(" ", "-")
     job.prepare(base / "in")
-    tally, chance = Tally(), Random(f"{settings.seed}/{job.name}")
+    chance = Random(f"{settings.seed}/{job.name}")
     begun = time.monotonic()
-    said = _whole(job, base / "in", base / "wanted")
+    said = _killed(job, base / "in", base / "wanted", settings.left)
+    if said is None:  # its time was over before it had ended once
+        return tally
     seconds = time.monotonic() - begun
     if said:
         tally.faults.append(f"undisturbed: {said}")

@@ -45,11 +45,13 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._waiting = b""
 
-    def run(self, chunk: Chunk, report: Report) -> None:
-        """Go through the cases of a chunk, whatever happens to the process."""
+    def run(
+        self, chunk: Chunk, report: Report, is_over: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Go through the cases of a chunk, whatever happens to the process, while there is time."""
         first = chunk.first
-        while first < chunk.last:
-            first = self._some(chunk, first, report)
+        while first < chunk.last and not is_over():
+            first = self._some(chunk, first, report, is_over)
 
     def stop(self) -> None:
         """End the process."""
@@ -58,7 +60,7 @@ class Worker:
             self._process.wait()
             self._process = None
 
-    def _some(self, chunk: Chunk, first: int, report: Report) -> int:
+    def _some(self, chunk: Chunk, first: int, report: Report, is_over: Callable[[], bool]) -> int:
         """Cases until the end or until the process is lost; the first that is not done."""
         self._send(chunk.reader.name, first, chunk.last)
         at, seconds = -1, _START
@@ -75,6 +77,9 @@ class Worker:
                 at, seconds = said["begins"], chunk.reader.seconds
             else:
                 report(chunk.reader, Outcome(**said))
+                if is_over():
+                    self.stop()
+                    return chunk.last
 
     def _lost(self, case: int, seconds: float) -> Outcome:
         assert self._process is not None, "it was sent something"
@@ -142,7 +147,13 @@ class Worker:
 
 
 def run_all(
-    chunks: Iterator[Chunk], report: Report, *, workers: int, folder: Path, seed: int
+    chunks: Iterator[Chunk],
+    report: Report,
+    *,
+    workers: int,
+    folder: Path,
+    seed: int,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> None:
     """Go through all chunks with so many workers; reports come one at a time."""
     lock = threading.Lock()
@@ -156,7 +167,9 @@ def run_all(
                     chunk = next(chunks, None)
                 if chunk is None:
                     return
-                worker.run(chunk, lambda reader, outcome: _alone(lock, report, reader, outcome))
+                worker.run(
+                    chunk, lambda reader, outcome: _alone(lock, report, reader, outcome), is_over
+                )
         except WorkerError as error:
             failures.append(error)
         finally:

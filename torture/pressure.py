@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from PIL import Image
 
 from torture.jobs import JOBS, Job
 from torture.leavings import faults, files_of, parts_of
-from torture.settings import Settings
+from torture.settings import Settings, Shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,22 +176,34 @@ def run(settings: Settings) -> bool:
     """Every trouble for every job; whether nothing was wrong."""
     good = True
     print("| work and trouble | wrong |\n|---|---:|")
-    for job in JOBS:
+    asked = [job for job in JOBS if settings.asks_for(job.name)]
+    shares = Shares(replace(settings, workers=1), len(asked))
+    for job in asked:
         base = settings.work / f"pressure-{job.name.replace(' ', '-')}"
-        if settings.is_over or not settings.asks_for(job.name):
+        ours = shares.next()
+        if ours.is_over:
+            print(f"no time left for {job.name}: give more --minutes")
             continue
         job.prepare(base / "in")
         (base / "whole").mkdir()
         whole = Case(job=job, input=base / "in", wanted={}, folder=base / "whole")
-        assert not whole.ended(whole.start(), codes=(0,)), "the undisturbed run ends well"
+        process = whole.start()
+        try:
+            process.wait(ours.left)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            print(f"no time left for {job.name}: give more --minutes")
+            continue
+        assert not whole.ended(process, codes=(0,)), "the undisturbed run ends well"
         wanted = files_of(whole.output)
         for trouble in TROUBLES:
             folder = base / trouble.__name__
             folder.mkdir()
             case = Case(job=job, input=base / "in", wanted=wanted, folder=folder)
-            if settings.is_over:
-                print(f"no time left for {job.name}: {trouble.__name__}")
-                return False
+            if ours.is_over:
+                print(f"no time left for {job.name}: {trouble.__name__}: give more --minutes")
+                break
             wrong = trouble(case)
             good = good and not wrong
             print(

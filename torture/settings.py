@@ -1,7 +1,8 @@
 """Settings of all parts of the campaign."""
 
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -32,6 +33,11 @@ class Settings:
     work: Path
 
     @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return max(0.0, self.end - time.monotonic())
+
+    @property
     def is_over(self) -> bool:
         """Whether time is up."""
         return time.monotonic() > self.end
@@ -39,3 +45,18 @@ class Settings:
     def asks_for(self, name: str) -> bool:
         """Whether a reader or job of this name is to be tried."""
         return not self.only or any(word in name for word in self.only)
+
+
+class Shares:
+    """Time of a part, shared among its jobs: what one leaves goes to those after it."""
+
+    def __init__(self, settings: Settings, jobs: int) -> None:
+        """Begin with so many jobs, of which as many run at a time as there are workers."""
+        self._settings, self._left, self._lock = settings, jobs, threading.Lock()
+
+    def next(self) -> Settings:
+        """Settings of the next job, which ends when its share of the time is over."""
+        with self._lock:
+            part = min(1.0, self._settings.workers / max(1, self._left))
+            self._left -= 1
+        return replace(self._settings, end=time.monotonic() + part * self._settings.left)

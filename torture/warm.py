@@ -20,7 +20,9 @@ from typing import Any
 
 from torture.power import JOURNAL, record_this_process
 
-_LONGEST = 900
+SECONDS = "TORTURE_SECONDS"
+"""Environment variable: seconds after which a run is ended."""
+LONGEST = 900
 
 
 class Warm:
@@ -73,7 +75,7 @@ def main(modules: Path) -> None:
 def _serve(request: Mapping[str, Any], modules: Path) -> None:
     """Do one run in this process, and end it."""
     os.setsid()
-    signal.alarm(_LONGEST)
+    signal.alarm(int(request["environment"].get(SECONDS, LONGEST)))
     os.environ.update(request["environment"])
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(0, 1)

@@ -12,19 +12,21 @@ import resource
 import sys
 import traceback
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
 from typing import TextIO
 
 from rilievo.errors import RilievoError
+from torture.costs import cost_of, cpu_seconds, pixels_of
 from torture.forms import mutate
 from torture.places import PLACES
 from torture.reader import Reader
 from torture.readers import all_readers
 
 FINE, REFUSED, BAD = "fine", "refused", "BAD"
+DEAR = "costs more than its pixels and bytes allow"
 LONGEST = 1000
 """Characters of one refusal: some list the names that are known."""
 _SECRET = b"the canary: nobody may read or change this"
@@ -41,6 +43,9 @@ class Outcome:
         said: Text of the refusal, or of the fault.
         where: Last line of ours in an exception's traceback, which tells bugs apart.
         trace: Traceback of an exception.
+        cpu: CPU seconds of the reading; of two, where the first was dear, those of the cheaper.
+        pixels: Pixels that it might decode.
+        bytes: Bytes of its files.
     """
 
     case: int
@@ -48,6 +53,9 @@ class Outcome:
     said: str = ""
     where: str = ""
     trace: str = ""
+    cpu: float = 0.0
+    pixels: int = 0
+    bytes: int = 0
 
 
 class Sandbox:
@@ -125,9 +133,37 @@ def run_case(reader: Reader, sandbox: Sandbox, seed: int, case: int) -> Outcome:
         sandbox.put({})
         [victim] = broken_files(reader, sandbox.good, seed, case)
         chance.choice(PLACES)(sandbox.case / victim, sandbox.canary)
-    else:
-        sandbox.put(broken_files(reader, sandbox.good, seed, case))
-    return judged(reader, sandbox, case)
+        return judged(reader, sandbox, case)
+    changed = broken_files(reader, sandbox.good, seed, case)
+    return weighed(reader, sandbox, changed, case)
+
+
+def weighed(reader: Reader, sandbox: Sandbox, changed: dict[str, bytes], case: int) -> Outcome:
+    """Judge a case by its answer and by its CPU time.
+
+    What costs too much is read again: the first reading of a kind may import modules.
+    """
+    pixels = pixels_of(changed)
+    count = sum(map(len, {**sandbox.good, **changed}.values()))
+    allowed = cost_of(reader.name).allowed(pixels, count)
+    outcome, cpu = _timed(reader, sandbox, changed, case)
+    if cpu > allowed and outcome.verdict != BAD:
+        outcome, again = _timed(reader, sandbox, changed, case)
+        cpu = min(cpu, again)
+    outcome = replace(outcome, cpu=round(cpu, 4), pixels=pixels, bytes=count)
+    if cpu <= allowed or outcome.verdict == BAD:
+        return outcome
+    said = f"costs {cpu:.2f} CPU-s, allowed {allowed:.2f}: {pixels} pixels, {count} bytes"
+    return replace(outcome, verdict=BAD, said=said, where=DEAR)
+
+
+def _timed(
+    reader: Reader, sandbox: Sandbox, changed: dict[str, bytes], case: int
+) -> tuple[Outcome, float]:
+    sandbox.put(changed)
+    before = cpu_seconds()
+    outcome = judged(reader, sandbox, case)
+    return outcome, cpu_seconds() - before
 
 
 def judged(reader: Reader, sandbox: Sandbox, case: int) -> Outcome:
@@ -175,11 +211,22 @@ def limit_memory(reader: Reader) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
 
+def plant(defect: str) -> None:
+    """Bring a defect back that was mended, to see that the campaign finds it."""
+    if defect == "scans":
+        from rilievo.io import decode
+
+        decode.check_scans = lambda file, name: None
+    elif defect:
+        raise SystemExit(f"no defect {defect!r} to plant; known: scans")
+
+
 def main() -> None:
     """Serve the parent until it closes the pipe: ``worker BASE SEED``."""
     talk = os.fdopen(os.dup(1), "w", buffering=1)
     sandbox = Sandbox(Path(sys.argv[1]))
     seed, readers = int(sys.argv[2]), all_readers()
+    plant(os.environ.get("TORTURE_PLANT", ""))
     # Nothing that a library prints may get into the conversation.
     os.dup2(os.open(sandbox.base / "printed.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     os.dup2(2, 1)

@@ -7,19 +7,31 @@ finds nothing to change, it falls back to blind damage, so that every case is a 
 from collections.abc import Mapping
 from random import Random
 
-from torture.forms import arrays, blind, images, links, matlab, networks, pickles, texts, trees
+from torture.forms import (
+    arrays,
+    blind,
+    dear,
+    images,
+    links,
+    matlab,
+    networks,
+    pickles,
+    texts,
+    trees,
+)
 from torture.forms.mutator import Mutator
 
 FORMS: Mapping[str, tuple[Mutator, ...]] = {
     "bytes": blind.ALL,
     "lengths": (*blind.ALL, blind.lying_length, blind.lying_length),
+    "boxes": (*blind.ALL, blind.lying_length, blind.lying_length, *dear.BOXES),
     "text": (*texts.ALL, blind.flip),
     "json": (*trees.ALL, *trees.ALL, *texts.ALL),
     "yaml": (*trees.ALL, *trees.YAML, *texts.ALL),
     "toml": (*texts.ALL, *texts.TOML, blind.flip),
-    "png": (*images.PNG, *images.PNG, *blind.ALL),
-    "jpeg": (*images.JPEG, *blind.ALL),
-    "tiff": (*images.TIFF, *images.TIFF, *blind.ALL),
+    "png": (*images.PNG, *images.PNG, *dear.PNG, *blind.ALL),
+    "jpeg": (*images.JPEG, *dear.JPEG, *dear.JPEG, *blind.ALL),
+    "tiff": (*images.TIFF, *images.TIFF, *dear.TIFF, *blind.ALL),
     "npy": (*arrays.NPY, *arrays.NPY, *blind.ALL),
     "npz": (*arrays.NPZ, *arrays.NPZ, *blind.ALL),
     "mat5": (*matlab.ALL, *matlab.ALL, *blind.ALL),

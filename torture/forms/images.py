@@ -110,6 +110,16 @@ def bomb() -> bytes:
     return b"".join(parts) + packed.flush()
 
 
+def png_chunks(png: bytes) -> list[Chunk]:
+    """The chunks of a PNG file; none of another."""
+    return _chunks(png)
+
+
+def png_joined(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """A PNG file of chunks, by kind and content."""
+    return _joined([Chunk(kind=kind, content=content) for kind, content in chunks])
+
+
 def _chunks(png: bytes) -> list[Chunk]:
     chunks, at = [], len(_SIGNATURE)
     while at + 12 <= len(png) and png.startswith(_SIGNATURE):

@@ -92,6 +92,6 @@ READERS = (
     _reader("photo: BMP", "x.bmp", "lengths", lambda path: save(path, colours()), 0.5),
     _reader("photo: GIF", "x.gif", "lengths", _gif, 0.5),
     _reader("photo: PPM", "x.ppm", "text", lambda path: save(path, colours()), 0.5),
-    _reader("photo: HEIC", "x.heic", "lengths", _heic),
-    _reader("photo: AVIF", "x.avif", "lengths", lambda path: save(path, colours()), 0.5),
+    _reader("photo: HEIC", "x.heic", "boxes", _heic),
+    _reader("photo: AVIF", "x.avif", "boxes", lambda path: save(path, colours()), 0.5),
 )

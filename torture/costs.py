@@ -1,0 +1,71 @@
+"""CPU time that reading may take: so much for any file, and more for its pixels and its bytes.
+
+A file of some kilobytes that costs minutes is a defect, though nothing crashes. Every case of the
+campaign is held against ``a + b * pixels + c * bytes`` of its reader: pixels are what the header of
+an image claims where the product goes on to decode it, bytes are those of all files of the case.
+Time is that of the processor, of this process and its children; the wall says nothing on machines
+that others use.
+"""
+
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from io import BytesIO
+
+from rilievo.errors import RilievoError
+from rilievo.io.decode import header_size
+from rilievo.io.limits import MAX_PIXELS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """CPU seconds that one reading may take.
+
+    Attributes:
+        file: Seconds for any file.
+        megapixel: Seconds for a million pixels.
+        megabyte: Seconds for a million bytes.
+    """
+
+    file: float
+    megapixel: float = 0.0
+    megabyte: float = 0.0
+
+    def allowed(self, pixels: int, count: int) -> float:
+        """Seconds for so many pixels and bytes."""
+        return self.file + self.megapixel * pixels / 1e6 + self.megabyte * count / 1e6
+
+
+# The first pattern that fits a reader's name counts. A scan bomb of 90 kB costs 1.1 CPU-s and more.
+COSTS: Mapping[str, Cost] = {
+    "photo: JPEG*": Cost(file=0.2, megapixel=0.15, megabyte=0.3),
+    "photo: *": Cost(file=0.5, megapixel=0.6, megabyte=1.0),
+    "video: *": Cost(file=3.0, megapixel=1.0, megabyte=3.0),
+    "*": Cost(file=2.0, megapixel=1.0, megabyte=3.0),
+}
+
+
+def cost_of(reader: str) -> Cost:
+    """What a reader may cost."""
+    return next(cost for pattern, cost in COSTS.items() if fnmatchcase(reader, pattern))
+
+
+def pixels_of(files: Mapping[str, bytes]) -> int:
+    """Most pixels that the product would decode of one of the files."""
+    return max((_pixels(name, content) for name, content in files.items()), default=0)
+
+
+def _pixels(name: str, content: bytes) -> int:
+    try:
+        height, width = header_size(BytesIO(content), name, max_pixels=MAX_PIXELS)
+    except (RilievoError, MemoryError):
+        return 0
+    return height * width
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process so far, and of its children that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
