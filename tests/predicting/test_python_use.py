@@ -1,6 +1,7 @@
 """Inputs and outputs in Python: every form of image, camera and distance."""
 
 import io
+import json
 import pickle
 import re
 import sys
@@ -20,6 +21,7 @@ from skimage.data import chelsea
 import rilievo
 from rilievo.errors import InputTypeError, MissingPackageError
 from rilievo.geometry.intrinsics import project
+from rilievo.models import DEFAULT_MODEL
 
 PIXELS = np.ascontiguousarray(chelsea()[::3, ::3])
 HEIGHT, WIDTH, _ = PIXELS.shape
@@ -341,7 +343,7 @@ def test_records_are_described_in_one_line(prediction: rilievo.Prediction) -> No
     assert said[0] == (
         "Model(rilievo/tiny, depth up_to_scale, normals, confidence, onnxruntime cpu fp32)"
     )
-    assert said[1] == "DepthPipeline(rilievo/small)"
+    assert said[1] == f"DepthPipeline({DEFAULT_MODEL})"
     assert said[2].startswith("DepthMap(151x100, up_to_scale ")
     assert said[3].startswith("Camera(fx=")
     assert said[4].startswith("Mesh(")
@@ -357,3 +359,66 @@ def test_a_model_is_named_with_its_device_and_engine(prediction: rilievo.Predict
         rilievo.predict(PIXELS, device="gpu")
     with pytest.raises(rilievo.OptionError, match="load_model"):
         rilievo.predict(PIXELS, model=rilievo.load_model("rilievo/tiny"), device="cpu")
+
+
+def test_a_camera_has_the_same_forms_in_python_and_on_the_command_line(tmp_path: Path) -> None:
+    K = np.array([[210.0, 0, 70], [0, 205, 48], [0, 0, 1]])
+    (tmp_path / "k.txt").write_text("210 205 70 48\n")
+    np.save(tmp_path / "k.npy", K)
+    (tmp_path / "k.json").write_text(json.dumps({"camera": {"K": K.tolist()}}))
+    files = [tmp_path / name for name in ("k.txt", "k.npy", "k.json")]
+    for given in (
+        *(rilievo.Camera(K=K), K, K.tolist(), (210, 205, 70, 48), np.array([210, 205, 70, 48.0])),
+        *("210,205,70,48", "210,0,70,0,205,48,0,0,1", *files, *map(str, files)),
+    ):
+        found = rilievo.predict(PIXELS, camera=given, model="rilievo/tiny").camera
+        assert found is not None
+        np.testing.assert_array_equal(found.K, K)
+        options = rilievo.PredictOptions(camera=given)  # pyright: ignore[reportArgumentType]
+        assert isinstance(options.given_camera, rilievo.Camera)
+        np.testing.assert_array_equal(options.given_camera.K, K)
+    for given in (200, 200.0, "200"):
+        found = rilievo.predict(PIXELS, camera=given, model="rilievo/tiny").camera
+        assert found is not None
+        assert found.K[0].tolist() == [200, 0, (PIXELS.shape[1] - 1) / 2]
+        assert rilievo.PredictOptions(camera=given).given_camera == 200  # pyright: ignore
+
+
+@pytest.mark.parametrize("given", ["none.txt", "1,2,3", "-5", "a,b,c,d", "nan", "1,2,3,x", ""])
+def test_a_text_that_is_no_camera_is_refused_with_the_forms(given: str) -> None:
+    for call in (
+        lambda: rilievo.PredictOptions(camera=given),
+        lambda: rilievo.predict(PIXELS, camera=given),
+    ):
+        with pytest.raises(rilievo.OptionError, match="FX,FY,CX,CY"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"known": [(40, 50, 2350)]}, "in millimetres, write 2.35"),
+        ({"known": [(40, 50, 90, 60, 297)]}, "in millimetres, write 0.297"),
+        ({"fov": 1.04}, "in radians, write 60"),
+    ],
+)
+def test_units_that_cannot_be_right_are_noted(options: Any, words: str) -> None:
+    with pytest.warns(UserWarning, match=words):
+        rilievo.predict(PIXELS, model="rilievo/tiny", **options)
+
+
+def test_an_animation_is_told_to_have_been_read_in_part(tmp_path: Path) -> None:
+    frames = [Image.fromarray(PIXELS), Image.fromarray(PIXELS[::-1])]
+    for name in ("a.gif", "a.png", "a.webp"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        with pytest.warns(UserWarning, match="animated"):
+            rilievo.predict(tmp_path / name, model="rilievo/tiny")
+        frames[0].save(tmp_path / name)
+        rilievo.predict(tmp_path / name, model="rilievo/tiny")
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    options = rilievo.PredictOptions(output=tmp_path / "out", camera_height=150.0, overwrite=True)
+    summary = rilievo.predict_files([tmp_path / "a.gif"], options, show=False)
+    assert any("in centimetres, write 1.5" in note for note in summary.notes)
+    options = rilievo.PredictOptions(output=tmp_path / "out", overwrite=True)
+    summary = rilievo.predict_files([tmp_path / "a.gif"], options, show=False)
+    assert [note for note in summary.notes if "animated" in note]

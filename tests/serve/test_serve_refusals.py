@@ -39,6 +39,8 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/predict?fov=50&fov=60", 400, "2 times"),
         ("/v1/predict?fov=50&camera=1,1,1,1", 400, "camera and fov"),
         ("/v1/predict?camera=1,1", 400, "camera"),
+        ("/v1/predict?camera=/etc/hosts", 400, "camera"),
+        ("/v1/predict?camera=pyproject.toml", 400, "camera"),
         ("/v1/predict?known=/etc/passwd", 400, "/etc/passwd"),
         ("/v1/predict?known=table.csv", 400, "table"),
         ("/v1/predict?known_length=1,1,2,2,x", 400, "'x' is no number of metres"),

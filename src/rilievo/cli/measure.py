@@ -46,7 +46,7 @@ class _Arguments:
     """Side of the black squares on a page that 'rilievo markers' wrote and the photograph shows."""
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres, if the floor is visible."""
-    camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
+    camera: Annotated[str | None, tyro.conf.arg(metavar="F|FX,FY,CX,CY|FILE")] = None
     """Intrinsics in pixels of the upright photograph; by default from EXIF, or else assumed."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view in degrees, instead of intrinsics."""

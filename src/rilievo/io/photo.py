@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError
-from rilievo.io.decode import decode, load, one_line_errors
+from rilievo.io.decode import PILLOW_ERRORS, decode, load, one_line_errors
 from rilievo.io.exif import camera_from_exif, exif_facts
 from rilievo.io.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.pixels import over_white, upright_pixels
@@ -172,8 +172,19 @@ def _from_loaded(
         pixels=pixels,
         camera=camera_from_exif(facts, (height, width)),
         own_depth=_own_depth(image, file, facts.orientation) if own_depth else None,
+        is_animated=_is_animated(image),
         name=name,
     )
+
+
+def _is_animated(image: Image.Image) -> bool:
+    """Whether more pictures follow; of formats that tell so without decoding them."""
+    if image.format not in ("GIF", "PNG", "WEBP", "AVIF"):
+        return False
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except PILLOW_ERRORS:  # what follows the first picture is damaged
+        return False
 
 
 def _own_depth(

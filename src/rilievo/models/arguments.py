@@ -10,8 +10,17 @@ from jaxtyping import Float
 from rilievo.calibration.lengths import Known
 from rilievo.types import Camera
 
-CameraLike = Camera | Float[np.ndarray, "3 3"] | Sequence[Sequence[float]] | float | int
-"""Intrinsics, a matrix K [px], or a focal length [px]."""
+CameraLike = (
+    Camera
+    | Float[np.ndarray, "..."]
+    | Sequence[Sequence[float]]
+    | Sequence[float]
+    | float
+    | int
+    | str
+    | Path
+)
+"""Intrinsics; a focal length, (fx, fy, cx, cy) or a matrix K [px]; a text or a file of these."""
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
 """A known point or length, or its numbers."""

@@ -11,18 +11,20 @@ from rilievo.errors import InputError, UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov
 from rilievo.models.base import Inference, WrappedModel
 from rilievo.models.speeds import infer_timed
+from rilievo.predicting.cameras import Named, matrix_of
 from rilievo.types import Camera, CameraSource, Photo, Prediction
 
 SIDE = 512
 """Longer side of the picture whose edges are read [px]."""
 
 
-def with_camera(photo: Photo, camera: Camera | None, fov: float | None) -> Photo:
+def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
     """The photograph with the camera that the user named, if any."""
     if fov is not None:
-        camera = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
-    if camera is None:
+        named = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
+    if named is None:
         return photo
+    camera = matrix_of(named, photo.shape)
     height, width = photo.shape
     cx, cy = camera.K[0, 2], camera.K[1, 2]
     if not (0 <= cx < width and 0 <= cy < height):

@@ -11,35 +11,18 @@ import numpy as np
 
 from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_known
 from rilievo.errors import OptionError
-from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photo import read_photo
 from rilievo.models import last_model
 from rilievo.models.arguments import CameraLike, KnownLike
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.model_options import model_of
 from rilievo.models.trimming import border_note
+from rilievo.predicting.cameras import read_camera
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.metres import Metres, in_metres
 from rilievo.predicting.run import refined
-from rilievo.types import Camera, Photo, Prediction
-
-
-def read_camera(camera: CameraLike | None, size: tuple[int, int]) -> Camera | None:
-    """Read the intrinsics of a photograph."""
-    if camera is None or isinstance(camera, Camera):
-        return camera
-    try:
-        array = np.asarray(camera, float)
-        if array.shape not in ((), (3, 3)):
-            raise ValueError(f"its shape is {array.shape}")
-        return Camera(
-            K=K_from_focal(float(array), float(array), size) if not array.shape else array
-        )
-    except (TypeError, ValueError) as error:
-        raise OptionError(
-            "camera is a rilievo.Camera, a 3x3 matrix K in pixels or a focal length in pixels; "
-            f"{error}"
-        ) from error
+from rilievo.predicting.units import unit_notes
+from rilievo.types import Photo, Prediction
 
 
 def read_known(known: Sequence[KnownLike]) -> tuple[Known, ...]:
@@ -165,8 +148,9 @@ def predict(
             drops it.
         quality: One word in place of ``model``: fast (the embedded model), good (MoGe-2 small) or
             best (MoGe-2 large); the last two are downloaded once.
-        camera: Intrinsics [px] of the upright photograph, as a ``Camera``, a 3x3 matrix K or a
-            focal length with the centre in the middle; by default from EXIF, else assumed.
+        camera: Intrinsics [px] of the upright photograph: a ``Camera``, a focal length with the
+            centre in the middle, (fx, fy, cx, cy), a 3x3 matrix K, a text of these numbers with
+            commas, or a file of them; by default from EXIF, else assumed.
         fov: Horizontal field of view [degrees], in place of ``camera``.
         vanishing_points: Find an unknown focal length from straight edges at right angles, if they
             are clear.
@@ -229,10 +213,13 @@ def predict(
             "give them to rilievo.load_model"
         )
     reads_own = own_depth and not (metres or markers or sparse is not None)
+    given = read_camera(camera)
+    for note in unit_notes(facts, camera_height, fov):
+        warnings.warn(note, UserWarning, stacklevel=2)
     predictions = []
     for each in as_list(image):
         photo = each if isinstance(each, Photo) else read_photo(each, own_depth=reads_own)
-        photo = with_camera(photo, read_camera(camera, photo.shape), fov)
+        photo = with_camera(photo, given, fov)
         with _ready(model, device, engine, precision) as loaded:
             network = refined(
                 loaded,
@@ -247,7 +234,11 @@ def predict(
             metres = Metres(sparse=read_sparse_depth(sparse, photo.shape, sparse_unit))
         own = photo.own_depth if own_depth else None
         prediction, remark = in_metres(prediction, metres, markers=markers, own=own)
-        remarks = (_remark(prediction, photo, remark), border_note(network, photo))
+        remarks = (
+            _remark(prediction, photo, remark),
+            border_note(network, photo),
+            photo.animation_note,
+        )
         for remark in filter(None, remarks):
             warnings.warn(remark, UserWarning, stacklevel=2)
         predictions.append(prediction)

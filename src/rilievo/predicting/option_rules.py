@@ -48,7 +48,6 @@ TYPES: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
     ("known", (tuple, list), "a tuple of texts 'u,v,metres'"),
     ("known_length", (tuple, list), "a tuple of texts 'u1,v1,u2,v2,metres'"),
     ("settings", (tuple, list), "a tuple of texts 'name=value'"),
-    ("camera", (str, type(None)), "text 'fx,fy,cx,cy'"),
 )
 EXCLUSIVE = (
     ("camera", "fov"),

@@ -1,12 +1,12 @@
 """Options of ``rilievo predict``: names, defaults, help and checks."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 import tyro
 
 from rilievo.calibration.lengths import Known, KnownLength, parse_known
@@ -17,8 +17,8 @@ from rilievo.io.stereo import StereoOptions, parse_stereo
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import ModelOptions, check_rules, model_of
 from rilievo.outside import is_place
+from rilievo.predicting.cameras import Named, parse_numbers, read_camera, text_of
 from rilievo.predicting.option_rules import EXCLUSIVE, GROUPS, RULES, TYPES
-from rilievo.types import Camera, CameraSource
 
 ALL = "all"
 
@@ -58,9 +58,10 @@ class PredictOptions(ModelOptions):
     normals-npy, confidence, ply, glb, html, panel, stereo; or all; or package.module:NAME of an
     output of your own. A JSON file that describes them is always added.
     """
-    camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
-    """Intrinsics in pixels of the upright photograph; the centre of its top-left pixel is (0, 0).
-    By default from EXIF, or else assumed; the JSON file says which.
+    camera: Annotated[str | None, tyro.conf.arg(metavar="F|FX,FY,CX,CY|FILE")] = None
+    """Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY, the nine numbers
+    of K, or a file of these; the centre of its top-left pixel is (0, 0). By default from EXIF, or
+    else assumed; the JSON file says which.
     """
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view in degrees, instead of intrinsics."""
@@ -164,6 +165,11 @@ class PredictOptions(ModelOptions):
         if not all(isinstance(length, str) for length in self.known_length):
             raise OptionError("known_length is made of texts 'u1,v1,u2,v2,metres'")
         object.__setattr__(self, "output", Path(self.output))
+        if self.camera is not None and not _is_kept(self.camera):
+            # In numbers, so that results record them and not the name of a file.
+            named = read_camera(self.camera)
+            assert named is not None, "it is given"
+            object.__setattr__(self, "camera", text_of(named))
         if self.sparse is not None:
             object.__setattr__(self, "sparse", Path(self.sparse))
         object.__setattr__(self, "model", model_of(self.quality, self.model, default=""))
@@ -213,15 +219,9 @@ class PredictOptions(ModelOptions):
         return ALL in (name.strip() for name in self.save.split(","))
 
     @property
-    def given_camera(self) -> Camera | None:
+    def given_camera(self) -> Named | None:
         """Camera of ``--camera``; None if it is not given."""
-        if self.camera is None:
-            return None
-        fx, fy, cx, cy = _numbers("--camera", self.camera, ("FX", "FY", "CX", "CY"))
-        if fx <= 0 or fy <= 0:
-            raise OptionError(f"--camera: focal lengths are positive, got {fx:g} and {fy:g}")
-        K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-        return Camera(K=K, source=CameraSource.GIVEN)
+        return None if self.camera is None else parse_numbers(self.camera)
 
     @property
     def knows(self) -> bool:
@@ -267,6 +267,11 @@ class PredictOptions(ModelOptions):
         if not 0 < near < far:
             raise OptionError(f"--colour-range: 0 < NEAR < FAR, got {near:g},{far:g}")
         return near, far
+
+
+def _is_kept(camera: object) -> bool:
+    """Whether a camera is a text of numbers already, which is recorded as it was given."""
+    return isinstance(camera, str) and bool(re.match(r"[\s\d.,eE+-]+$", camera))
 
 
 def _length(text: str) -> KnownLength:

@@ -142,7 +142,7 @@ class Results:
         if Need.NORMALS not in parts_of(formats):
             # Only now: sharpening asks the network's normals, whatever is written.
             prediction = prediction.but(normals=None)
-        for each in filter(None, (remark, border_note(self.model, photo))):
+        for each in filter(None, (remark, border_note(self.model, photo), photo.animation_note)):
             self.note(f"{printable(job.source)}: {each}")
         if self.options.known_table is None and prediction.calibration is not None:
             self.note(f"{printable(job.source)}: {trust(prediction.calibration)}")

@@ -23,6 +23,7 @@ from rilievo.predicting.results import Results
 from rilievo.predicting.run_models import RunModels
 from rilievo.predicting.stages import FINISH, READ, Stages
 from rilievo.predicting.summary import Summary, Tally, fail
+from rilievo.predicting.units import unit_notes
 
 
 class ResultsOf(Protocol):
@@ -270,8 +271,8 @@ def check_known(options: PredictOptions, inputs: int) -> None:
 
 
 def without_effect(inputs: Sequence[str | Path], options: PredictOptions) -> list[str]:
-    """Notes on options that were given but have no effect."""
-    notes: list[str] = []
+    """Notes on options that have no effect, or hardly the one that is meant."""
+    notes = unit_notes(options.known_facts, options.camera_height, options.fov)
     if options.sequence and not any(Path(name).is_dir() for name in inputs):
         notes.append("--sequence is about folders of frames, and none was named")
     if options.drop and not {"ply", "glb", "html"} & {*options.formats}:

@@ -11,8 +11,8 @@ from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.arguments import CameraLike
 from rilievo.models.base import Model
 from rilievo.models.model_options import model_of
+from rilievo.predicting.cameras import Named, read_camera
 from rilievo.predicting.focal import with_camera
-from rilievo.predicting.images import read_camera
 from rilievo.predicting.run import refined
 from rilievo.types import Photo, Prediction
 
@@ -61,17 +61,19 @@ def stream(
     model = model_of(quality, default=FAST_MODEL) if model is None else model
     loaded = model if isinstance(model, Model) else load_model(model)
     model = refined(loaded, flip=False, tile=None, sharp=sharp, trim=trim)
-    return _predicted(live_frames(source, newest=newest), str(source), model, camera, fov)
+    return _predicted(
+        live_frames(source, newest=newest), str(source), model, read_camera(camera), fov
+    )
 
 
 def _predicted(
     frames: Iterator[UInt8[np.ndarray, "h w 3"]],
     name: str,
     model: Model,
-    camera: CameraLike | None,
+    camera: Named | None,
     fov: float | None,
 ) -> Iterator[Prediction]:
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
-        photo = with_camera(photo, read_camera(camera, photo.shape), fov)
+        photo = with_camera(photo, camera, fov)
         yield from model.predict_raw([photo])

@@ -14,6 +14,7 @@ from rilievo.io.colour import DEPTH_COLOURS
 from rilievo.io.output_table import OUTPUTS, unknown_output
 from rilievo.io.writing import SaveOptions
 from rilievo.measure.terms import check_points, read_points
+from rilievo.predicting.cameras import parse_numbers
 from rilievo.predicting.metres import Metres
 from rilievo.predicting.options import PredictOptions
 from rilievo.serve.networks import Variant
@@ -31,6 +32,12 @@ Switch = Literal["on", "off"]
 Point = tuple[float, float]
 
 
+def check_camera(camera: str | None) -> None:
+    """Refuse a camera that is not of numbers: a request names no file of the server."""
+    if camera is not None:
+        parse_numbers(camera)
+
+
 class Asked(BaseModel):
     """Parameters that every request may have."""
 
@@ -41,8 +48,8 @@ class Asked(BaseModel):
     url: Annotated[str, Field(max_length=2000)] = ""
     """Address of the image in place of a body, if the server takes addresses."""
     camera: Text | None = None
-    """Intrinsics FX,FY,CX,CY in pixels of the upright photograph; otherwise from EXIF, else
-    assumed."""
+    """Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY or the nine
+    numbers of K; otherwise from EXIF, else assumed."""
     fov: float | None = None
     """Horizontal field of view in degrees, in place of a camera."""
     vanishing_points: bool = False
@@ -64,6 +71,7 @@ class Asked(BaseModel):
 
     def options(self) -> PredictOptions:
         """The same as options of ``rilievo predict``, checked by its rules."""
+        check_camera(self.camera)
         options = PredictOptions(
             camera=self.camera,
             fov=self.fov,

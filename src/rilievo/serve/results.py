@@ -18,6 +18,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.metres import in_metres, trust
+from rilievo.predicting.units import unit_notes
 from rilievo.serve.asked import Asked, Point
 from rilievo.serve.files import Written
 from rilievo.serve.refusals import in_request_words
@@ -66,7 +67,8 @@ def finish(
     prediction = model.finish(inference, photo)
     own = photo.own_depth if asked.own_depth == "on" else None
     prediction, remark = in_metres(prediction, metres, markers=asked.markers, own=own)
-    remarks = [remark, border_note(model, photo)]
+    remarks = [remark, border_note(model, photo), photo.animation_note]
+    remarks += unit_notes(metres.known, asked.camera_height, asked.fov)
     if prediction.calibration is not None:
         remarks.append(trust(prediction.calibration))
     if without_normals:

@@ -21,7 +21,7 @@ from rilievo.io.writing import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.options import PredictOptions
-from rilievo.serve.asked import StreamAsked, read_asked
+from rilievo.serve.asked import StreamAsked, check_camera, read_asked
 from rilievo.serve.guard import Refused
 from rilievo.serve.networks import Variant
 from rilievo.serve.refusals import GivenUp, busy
@@ -41,6 +41,7 @@ class Answer:
 
 def options_of(asked: StreamAsked) -> PredictOptions:
     """The same as options of ``rilievo predict``, checked by its rules."""
+    check_camera(asked.camera)
     return PredictOptions(camera=asked.camera, fov=asked.fov)
 
 
