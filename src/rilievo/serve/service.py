@@ -195,7 +195,7 @@ class Service:
 
         Args:
             job: The request.
-            asked: Its parameters.
+            asked: Parameters of the request.
             without_normals: Whether nobody asks for normals.
             on_size: Function that is called with the number of pixels.
         """
