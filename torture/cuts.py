@@ -191,7 +191,7 @@ class _Work:
         if after_cut:
             # A notice of files about to be renamed: the next run removes it, and a removal that was
             # not synced may be undone.
-            parts = [name for name in parts if not name.endswith(".pending")]
+            parts = [name for name in parts if not name.endswith((".pending", ".lock"))]
         return wrong + [f"{name} was left behind" for name in parts]
 
     def _verify(self) -> tuple[int, str]:

@@ -23,7 +23,8 @@ def parts_of(folder: Path) -> list[str]:
 
 def _is_part(path: Path) -> bool:
     return any(
-        name.startswith(".") and name.endswith((".rilievo-part", ".pending")) for name in path.parts
+        name.startswith(".") and name.endswith((".rilievo-part", ".pending", ".lock"))
+        for name in path.parts
     )
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from rilievo.errors import MissingExtraError, OptionError
 from rilievo.io.atomic import make_folder
 from rilievo.io.checksums import Look, sum_of
+from rilievo.io.facts import Sidecar
 from rilievo.io.output_table import OUTPUTS, Need, output_of, read_names
-from rilievo.io.ownership import agreeing, check_claim, merged
+from rilievo.io.ownership import Claim, agreeing, check_claim, merged, state_of
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
 from rilievo.io.writing import SaveOptions, WriteJob, write_file
@@ -95,9 +96,8 @@ def write_parts(
     make_folder(stem.parent)
     paths = _paths(stem, names)
     about = describe(prediction, run=run)
-    before = None if options.overwrite else agreeing(stem, about, run, look)
-    replaces = options.overwrite or before is not None
-    claim = check_claim(stem, [path.name for path in paths], overwrite=replaces)
+    state = state_of(stem)
+    before, claim = _claimed(stem, names, options, about, run, look)
     with filling(claim.placement()) as placement:
         json_part = placement.record_part()
         facts = []
@@ -114,8 +114,34 @@ def write_parts(
             said = write_file(job)
             found = sum_of(job.path)
             facts.append(replace(said, options=its.asked, bytes=found.bytes, sha256=found.sha256))
-        write_sidecar(json_part, merged(about, tuple(facts), before, claim.earlier))
+        written = tuple(facts)
+        write_sidecar(json_part, merged(about, written, before, claim.earlier))
+
+    def renew() -> str | None:
+        """Add to what another run has written since, or refuse to."""
+        if state_of(stem) == state:
+            return None
+        before, claim = _claimed(stem, names, options, about, run, look)
+        write_sidecar(json_part, merged(about, written, before, claim.earlier))
+        return claim.listed()
+
+    placement.renew = renew
     return placement
+
+
+def _claimed(
+    stem: Path,
+    names: Sequence[str],
+    options: SaveOptions,
+    about: Sidecar,
+    run: Mapping[str, Setting] | None,
+    look: Look,
+) -> tuple[Sidecar | None, Claim]:
+    """The JSON of an earlier run to which this one adds, and permission to put files there."""
+    before = None if options.overwrite else agreeing(stem, about, run, look)
+    replaces = options.overwrite or before is not None
+    files = [path.name for path in _paths(stem, names)]
+    return before, check_claim(stem, files, overwrite=replaces)
 
 
 def _paths(stem: Path, names: Sequence[str]) -> list[Path]:

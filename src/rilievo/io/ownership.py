@@ -182,16 +182,17 @@ class Claim:
         return Placement(
             record=sidecar_path(self.stem),
             notice=pending_path(self.stem),
-            notice_text=self._listed(),
+            notice_text=self.listed(),
         )
 
     def begin(self) -> None:
         """Save the list of our files before the first of them is in place."""
         with replacing(pending_path(self.stem)) as part:
-            part.write_text(self._listed(), encoding="utf-8")
+            part.write_text(self.listed(), encoding="utf-8")
         remove(sidecar_path(self.stem))
 
-    def _listed(self) -> str:
+    def listed(self) -> str:
+        """Text of the list of our files."""
         return to_json(_Pending(files=(*self.files, *self.earlier)), indent=1) + "\n"
 
 
@@ -228,6 +229,19 @@ def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
         if os.path.lexists(stem.with_name(name))
     )
     return Claim(stem=stem, files=tuple(files), earlier=tuple(earlier))
+
+
+def state_of(stem: Path) -> tuple[object, ...]:
+    """State of the JSON file and of the list of pending files, which changes when they do."""
+    return tuple(map(_state, (sidecar_path(stem), pending_path(stem))))
+
+
+def _state(path: Path) -> object:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def pending_path(stem: Path) -> Path:

@@ -21,6 +21,10 @@ from rilievo.io.atomic import (
     unwritable,
 )
 from rilievo.io.durable import sync_files, sync_folders
+from rilievo.io.locks import lock_path, locked
+
+_AT_ONCE = 64
+"""Sets that share their syncs, and whose locks are held together: each takes an open file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,17 @@ class Placement:
             place; its text lists the files to come.
         notice_text: Text of the notice.
         latest: The file begun last; errors name it.
+        renew: Function that is called when the set is locked, before anything is renamed: where
+            another process has placed a set of the same record meanwhile, it writes the record's
+            part anew and returns the text of the notice; None otherwise. It refuses a set of
+            something else.
     """
 
     record: Path
     notice: Path
     notice_text: str
     latest: Path = Path()
+    renew: Callable[[], str | None] = lambda: None
     _record: _Part | None = None
     _parts: list[_Part] = field(default_factory=list)
 
@@ -122,6 +131,22 @@ def place(placements: Sequence[Placement], *, durable: bool = True) -> list[Outp
     Returns:
         Error of each set that could not be placed; None for those that are complete.
     """
+    if not durable:
+        return _place(placements, durable=False)
+    errors: list[OutputError | None] = []
+    for first in range(0, len(placements), _AT_ONCE):
+        some = placements[first : first + _AT_ONCE]
+        try:
+            with locked([lock_path(each.record) for each in some]):
+                errors += _place(some, durable=True)
+        except OSError as error:  # no lock can be made, so no file either
+            for each in some:
+                each.discard()
+            errors += [unwritable(each.record, error) for each in some]
+    return errors
+
+
+def _place(placements: Sequence[Placement], *, durable: bool) -> list[OutputError | None]:
     sets = [_Set(each) for each in placements]
     try:
         _in_step(sets, _Set.announce)
@@ -148,9 +173,10 @@ class _Set:
         self._is_placed = False
 
     def announce(self) -> None:
+        text = self.placement.renew() or self.placement.notice_text
         notice = self.placement.notice
         self._notice = _Part(new_part(notice), notice)
-        self._notice.part.write_text(self.placement.notice_text, encoding="utf-8")
+        self._notice.part.write_text(text, encoding="utf-8")
 
     def parts(self) -> list[_Part]:
         """All parts that have to be synced before the first rename."""

@@ -16,10 +16,11 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.io.atomic import make_folder
+from rilievo.io.checksums import Look
 from rilievo.io.facts import MEANINGS, UNITS, DepthFacts, SourceFacts
 from rilievo.io.frames import Coding, Frame, FrameSource, SoundSource
 from rilievo.io.outputs import check_outputs
-from rilievo.io.ownership import check_claim
+from rilievo.io.ownership import agreeing, check_claim, merged, state_of
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import write_sidecar
 from rilievo.models.base import Inference, Model
@@ -63,6 +64,7 @@ def predict_clip(
         from rilievo.io import container  # noqa: F401  (fails without PyAV, before the first pass)
     make_folder(target.parent)
     files = _files(source, target, options)
+    state = state_of(target)
     claim = check_claim(target, files.names, overwrite=options.save.overwrite)
     with filling(claim.placement()) as placement, ExitStack() as parts:
         json_part = placement.record_part()
@@ -74,6 +76,17 @@ def predict_clip(
         clip = _Clip(source=source, model=model, options=options, surveyed=surveyed, spool=spool)
         sidecar = clip.write(files, placement, parts, report)
         write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
+
+    def renew() -> str | None:
+        """Add to what another run has written since, or refuse to."""
+        if state_of(target) == state:
+            return None
+        before = agreeing(target, sidecar, options.run, Look.ENDS)
+        claim = check_claim(target, files.names, overwrite=True)
+        write_sidecar(json_part, merged(sidecar, sidecar.files, before, claim.earlier))
+        return claim.listed()
+
+    placement.renew = renew
     place_one(placement)
     return sidecar
 

@@ -11,6 +11,7 @@ from rilievo.io.atomic import discard
 from rilievo.io.checksums import Look, is_torn
 from rilievo.io.facts import FileFacts, Sidecar
 from rilievo.io.limits import printable, reason
+from rilievo.io.locks import lock_path, sweep_lock
 from rilievo.io.output_table import OUTPUTS, WRITING, Need, options_of
 from rilievo.io.outputs import OwnOptions, check_outputs, is_installed, parts_of, write_parts
 from rilievo.io.ownership import MEND, WAS_MADE, fault_of, first_difference, pending_path
@@ -199,6 +200,7 @@ class Results:
             return False
         # A leftover, if the system refused to remove it at the end of the earlier run.
         discard(pending_path(job.target))
+        sweep_lock(lock_path(path))
         return True
 
     def _with_broken(self, job: Job) -> tuple[str, ...]:

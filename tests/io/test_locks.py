@@ -1,0 +1,113 @@
+"""Two runs into one folder: each photograph's JSON lists the files of both."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from predictions import prediction
+from rilievo.errors import OutputError
+from rilievo.io import placement
+from rilievo.io.locks import lock_path, locked, sweep_lock
+from rilievo.io.outputs import save, write_parts
+from rilievo.io.placement import place, place_one
+from rilievo.io.sidecar import read_sidecar
+from rilievo.io.verification import verify
+from rilievo.types import DepthKind
+
+PATIENCE = 60.0
+
+
+def listed(folder: Path) -> set[str]:
+    return {facts.output for facts in read_sidecar(folder / "photo.json").files}
+
+
+def test_what_another_run_placed_meanwhile_is_listed_too(tmp_path: Path) -> None:
+    first = write_parts(prediction(), tmp_path / "photo", ["npz"])
+    second = write_parts(prediction(), tmp_path / "photo", ["png16", "ply"])
+    third = write_parts(prediction(), tmp_path / "photo", ["npz", "colour"])
+    for each in (first, second, third):
+        place_one(each)
+    assert listed(tmp_path) == {"npz", "png16", "ply", "colour"}
+    found = verify(tmp_path)
+    assert (found.whole, found.faults) == (4, ())
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_another_prediction_that_was_placed_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    first = write_parts(prediction(), tmp_path / "photo", ["npz"])
+    other = write_parts(prediction(kind=DepthKind.UP_TO_SCALE), tmp_path / "photo", ["png16"])
+    place_one(first)
+    whole = (tmp_path / "photo.json").read_bytes()
+    with pytest.raises(OutputError, match=r"photo\.json .*another photograph"):
+        place_one(other)
+    assert (tmp_path / "photo.json").read_bytes() == whole
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.json", "photo.npz"}
+
+
+def test_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    formats = ("npz", "png16", "ply", "colour", "npy", "tiff")
+    for number in range(5):
+        stem, start = tmp_path / str(number) / "photo", threading.Barrier(len(formats))
+
+        def run(name: str, stem: Path = stem, start: threading.Barrier = start) -> None:
+            found = prediction()
+            start.wait(PATIENCE)
+            save(found, stem, [name])
+
+        with ThreadPoolExecutor(len(formats)) as pool:
+            list(pool.map(run, formats))
+        assert listed(stem.parent) == {*formats}
+        assert {path.suffix for path in stem.parent.iterdir()} >= {".json", ".npz", ".ply"}
+        assert not [path for path in stem.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_more_sets_than_locks_are_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "_AT_ONCE", 2)
+    sets = [write_parts(prediction(), tmp_path / str(number), ["npz"]) for number in range(5)]
+    assert place(sets) == [None] * 5
+    assert verify(tmp_path).whole == 5
+
+
+_HOLDER = """
+import sys, pathlib
+from rilievo.io.locks import locked
+with locked([pathlib.Path(sys.argv[1])]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files that are open cannot be removed there")
+def test_a_killed_process_leaves_a_file_and_no_lock(tmp_path: Path) -> None:
+    path = lock_path(tmp_path / "photo.json")
+    command = [sys.executable, "-c", _HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        sweep_lock(path)
+        assert path.exists(), "a lock that is held is not swept"
+        holder.kill()
+        holder.wait(PATIENCE)
+    assert path.exists()
+    with locked([path, path]):
+        assert path.exists()
+    assert not path.exists()
+    path.touch()
+    sweep_lock(path)
+    assert not path.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_folder_where_no_lock_can_be_made_is_refused_in_a_line(tmp_path: Path) -> None:
+    parts = write_parts(prediction(), tmp_path / "photo", ["npz"])
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(OutputError, match="no permission"):
+            place_one(parts)
+    finally:
+        tmp_path.chmod(0o755)
