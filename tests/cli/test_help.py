@@ -1,5 +1,6 @@
 """Help texts of commands, and errors about command lines that are not valid."""
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -209,11 +210,14 @@ def test_what_is_no_option_of_the_command_stays_in_a_refusal() -> None:
     assert in_flags("known_length is no text", options) == "--known-length is no text"
 
 
-def test_switches_that_are_on_say_that_their_option_turns_them_off(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.mark.parametrize("kind", ["model", "probe", "supervised", "video"])
+def test_flags_of_training_say_what_they_do(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["train", "video", "--help"])
+        main(["train", kind, "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "--losses.no-minimum Turn off: only the best source" in said
+    assert "Turn off" not in said
+    # A switch is an action; other options may be yes or no.
+    assert not re.search(r"--[a-z.-]+ Whether", said)
+    if kind == "video":
+        assert "--losses.no-automask Keep pixels that an unmoved source explains better." in said
     assert "``" not in said

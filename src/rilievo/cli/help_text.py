@@ -41,6 +41,8 @@ def _entries(options: Sequence[OptionFacts], width: int) -> Iterator[str]:
         if option.opposite and default:  # its flag is --no-..., and its text is of the opposite
             text = text.removeprefix("Whether ")
             text, default = f"Turn off: {text[:1].lower()}{text[1:]}", "on"
+            if option.off:
+                text, default = option.off, ""
         notes = [
             "required" if option.required and option.flags else "",
             f"default: {default}" if default else "",

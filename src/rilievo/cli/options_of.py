@@ -26,6 +26,7 @@ class OptionFacts:
         path: Path of the field from the command's dataclass, such as ``config.losses.ssim``.
         flags: Flags as they are typed, short ones first; empty for a positional argument.
         opposite: Flag that turns a switch the other way; "" for other options.
+        off: Description of the flag that turns a switch off; "" where there is none.
         metavar: Placeholder for its value; "" for a switch.
         takes: Description of its value, for error messages.
         help: Description, as one line.
@@ -44,6 +45,7 @@ class OptionFacts:
     required: bool
     repeats: bool
     group: str
+    off: str = ""
 
     @property
     def name(self) -> str:
@@ -56,7 +58,8 @@ def options_of(command: type) -> tuple[OptionFacts, ...]:
     """List the options of a dataclass and of nested ones, in the order of their fields.
 
     A dataclass may sort its options into groups by ``GROUPS``, a mapping from titles to names of
-    fields; those that it does not name belong to its ``GROUP`` and come first.
+    fields; those that it does not name belong to its ``GROUP`` and come first. What the flags that
+    turn its switches off do is said by ``OFF``, a mapping from names of fields.
     """
     return tuple(_walk(command))
 
@@ -85,7 +88,12 @@ def _walk(
         else:
             title = titles.get(field.name, getattr(command, "GROUP", "Options"))
             facts = _facts(f"{path}{field.name}", kind, marks, prefix, default)
-            yield replace(facts, help=facts.help or texts.get(field.name, ""), group=title)
+            yield replace(
+                facts,
+                help=facts.help or texts.get(field.name, ""),
+                group=title,
+                off=getattr(command, "OFF", {}).get(field.name, ""),
+            )
 
 
 def _default(field: "Field[Any]") -> Any:

@@ -32,8 +32,8 @@ class Arguments:
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
     dry_run: bool = False
-    """Whether to list the footage, print what would be trained and how it differs from the preset
-    default, and no more."""
+    """List the footage, print what would be trained and how it differs from the preset default, and
+    train nothing."""
     config: Annotated[AskedConfig, tyro.conf.arg(name="")]
     run: Annotated[VideoRunOptions, tyro.conf.arg(name="")] = field(
         default_factory=lambda: VideoRunOptions(workers=2)

@@ -30,6 +30,16 @@ class VideoLosses:
     """
 
     GROUP: ClassVar[str] = "Losses"
+    OFF: ClassVar[Mapping[str, str]] = {
+        "minimum": "Take the mean over the sources of a pixel, not the best one.",
+        "automask": "Keep pixels that an unmoved source explains better.",
+        "pixel_centres": "Multiply normalised intrinsics by the size of each coarser scale of "
+        "'native', as the published program does.",
+        "align_corners": "Repeat the error of the published program with newer versions of torch: "
+        "the corners of the sampled grid are not pixel centres.",
+        "in_front": "Take the colour of a point behind a source's camera where the division puts "
+        "it, as the published program does, in place of the largest error.",
+    }
 
     photometric: float = 1.0
     """Weight of the photometric error."""
@@ -48,7 +58,7 @@ class VideoLosses:
     of border pixels and the image's edges. False multiplies normalised intrinsics by the size, as
     the published program does."""
     predictive_mask: bool = False
-    """Whether a mask of pixels to leave out is learned (Zhou et al. 2017); not with automask."""
+    """Learn a mask of pixels to leave out (Zhou et al. 2017); not with automask."""
     align_corners: bool = True
     """Whether the corners of the sampled grid are pixel centres. False repeats the error of the
     published program with newer versions of torch."""
@@ -59,13 +69,12 @@ class VideoLosses:
     consistency: float = 0.0
     """Weight of the difference between depth of neighbouring frames (Bian et al. 2019)."""
     motion_mask: bool = False
-    """Whether pixels count less where neighbouring frames' depth differs (Bian et al. 2019)."""
+    """Let pixels count less where neighbouring frames' depth differs (Bian et al. 2019)."""
     velocity: float = 0.0
     """Weight of known distances between frames (Guizilini et al. 2020), such as 0.05: depth is in
     metres then."""
     hints: bool = False
-    """Whether depth from stereo matching is used where it explains the images better (Watson et
-    al. 2019)."""
+    """Use depth from stereo matching where it explains the images better (Watson et al. 2019)."""
     anchor: float = 0.0
     """Weight of the difference from the prior's depth, up to one factor an image: the mean of
     |log depth - log prior|; 0.1 with preset clip."""

@@ -1,5 +1,6 @@
 """Settings of probed networks and of those for video, enough to make them again; needs no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -140,6 +141,7 @@ class Blueprint:
     """A backbone, a probe, and the outputs read from them."""
 
     GROUP: ClassVar[str] = "Network"
+    OFF: ClassVar[Mapping[str, str]] = {"uncertainty": "Predict no kappa of normals."}
 
     backbone: Annotated[BackboneChoice, tyro.conf.arg(name="")]
     probe: Annotated[ProbeChoice, tyro.conf.arg(name="")] = field(default_factory=ProbeChoice)
@@ -149,7 +151,7 @@ class Blueprint:
     """(height, width) to which every photograph is resized, whatever its aspect [px]."""
     depth: DepthChoice = field(default_factory=DepthChoice)
     uncertainty: bool = True
-    """Whether normals have kappa, which is large where they are certain."""
+    """Predict kappa of normals too, which is large where they are certain."""
     treatment: Annotated[str, tyro.conf.arg(metavar="|".join(TREATMENTS))] = "default"
     """Method of computing and reading features: default, or that of Probe3D's program, probe3d for
     its newest state and probe3d-old for that of the paper; by default the preset's."""
@@ -219,9 +221,8 @@ class VideoBlueprint:
     pose_encoder: str = "resnet18"
     """Encoder of a separate pose network: resnet18, resnet34 or resnet50."""
     cancels_scale: bool = False
-    """Whether the translation from the pose network 'cnn' is divided by the mean inverse depth, so
-    that depth's scale cancels (Wang et al. 2018). False multiplies, as the published program does.
-    """
+    """Divide the translation from the pose network 'cnn' by the mean inverse depth, so that depth's
+    scale cancels (Wang et al. 2018); otherwise it is multiplied, as in the published program."""
     size: Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT,WIDTH")] = (192, 640)
     """(height, width) at which the networks see frames [px]; multiples of 32 from 64. With preset
     clip the size at which the model that the run starts from sees the footage."""
@@ -236,7 +237,7 @@ class VideoBlueprint:
     max_depth: float = 100.0
     """Largest depth that can be predicted, in the same unit: a sigmoid of 0."""
     mask: bool = False
-    """Whether a second decoder predicts per source which pixels to explain (Zhou et al. 2017)."""
+    """Predict per source, by a second decoder, which pixels to explain (Zhou et al. 2017)."""
     kind: tyro.conf.Suppress[DepthKind] = DepthKind.UP_TO_SCALE
     """Kind of depth: metric if it was learned from baselines, speeds or poses in metres."""
     unit: float = 1.0

@@ -98,8 +98,8 @@ class Losses:
     """Loss of normals, or one of your own; with 'uncertain' (Bae et al. 2021) the network also
     predicts kappa, their confidence."""
     zero_normals: bool = False
-    """Whether normals are learned wherever depth is known, a true normal of length zero counting as
-    90° off, as Probe3D's program does; else where a true normal is known."""
+    """Learn normals wherever depth is known, a true normal of length zero counting as 90° off, as
+    Probe3D's program does; else where a true normal is known."""
     normals_weight: float = 1.0
     """Weight of normals where one probe predicts both; depth has weight 1."""
 
@@ -149,6 +149,9 @@ class ProbeConfig:
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Network": ("preset",),
         "Speed": ("precision",),
+    }
+    OFF: ClassVar[Mapping[str, str]] = {
+        "shuffle": "Show the images in the same order in every epoch."
     }
 
     format: tyro.conf.Suppress[str] = PROBE_FORMAT
@@ -212,9 +215,9 @@ class RunOptions:
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
     tensorboard: bool = False
-    """Whether to write events for TensorBoard beside the CSV."""
+    """Write events for TensorBoard beside the CSV."""
     resume: bool = False
-    """Whether to resume the run in the folder."""
+    """Resume the run in the folder."""
     stop_at: tyro.conf.Suppress[int | None] = None
     """Step to stop after, with a checkpoint, as if killed then; None for the end."""
     shown: tyro.conf.Suppress[bool] = True

@@ -22,6 +22,9 @@ class VideoAugmentation:
     """Augmentation, drawn once per sample and the same for all its frames."""
 
     GROUP: ClassVar[str] = "Augmentation"
+    OFF: ClassVar[Mapping[str, str]] = {
+        "move_centre": "Leave the principal point at a flip, as the published program does."
+    }
 
     flip: float = 0.5
     """Probability that a sample is mirrored."""
@@ -77,7 +80,7 @@ class VideoConfig:
     """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
     default the weights that the run starts from."""
     freeze_encoder: bool = False
-    """Whether the encoder of the depth network keeps the weights that it starts from."""
+    """Keep the weights that the encoder of the depth network starts from."""
     losses: VideoLosses = field(default_factory=VideoLosses)
     augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
     offsets: tuple[int, ...] = (-1, 1)
@@ -98,8 +101,8 @@ class VideoConfig:
     """Share of the start in the weights that are validated and kept: learned weights are averaged
     with those of the start (Wortsman et al., CVPR 2022); 0.4 with preset clip."""
     keep_best: bool = False
-    """Whether the run's weights are those with the least error on the held-out targets, of which
-    those of the start count too, as with preset clip; otherwise the last."""
+    """Keep the weights with the least error on the held-out targets, of which those of the start
+    count too, as with preset clip; otherwise the last."""
     pose_warm_up: int = 0
     """Steps before those of the run, in which the pose network alone learns the motions that
     geometry finds on the depth of the start or of the prior."""
@@ -117,8 +120,8 @@ class VideoConfig:
     warm_up: int = 0
     """Steps over which the learning rate rises from zero; 200 with preset default, 20 with clip."""
     cosine: bool = False
-    """Whether the learning rate falls along half a cosine to nothing, in place of milestones, as
-    with preset clip."""
+    """Let the learning rate fall along half a cosine to nothing, in place of milestones, as with
+    preset clip."""
     camera_rate: float = 1e-3
     """Learning rate of the focal lengths' logarithms, where they are refined."""
     weight_decay: float = 0.0
@@ -237,9 +240,9 @@ class VideoRunOptions:
     nodes: int = 1
     """Number of machines."""
     tensorboard: bool = False
-    """Whether to write events for TensorBoard beside the CSV."""
+    """Write events for TensorBoard beside the CSV."""
     resume: bool = False
-    """Whether to resume the run in the folder."""
+    """Resume the run in the folder."""
     stop_at: tyro.conf.Suppress[int | None] = None
     """Step to stop after, with a checkpoint, as if killed then; None for the end."""
 

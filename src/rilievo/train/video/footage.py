@@ -23,6 +23,9 @@ class VideoData:
     """Frames that a run trains on."""
 
     GROUP: ClassVar[str] = "Footage"
+    OFF: ClassVar[Mapping[str, str]] = {
+        "temporal": "Use no neighbours in time as sources, but the other camera of the pair alone."
+    }
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Camera": ("camera", "camera_file", "fov", "published_camera", "learn_camera", "baseline")
     }
@@ -42,17 +45,17 @@ class VideoData:
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view, where nothing better is known."""
     published_camera: bool = False
-    """Whether all frames have the one K of the published program: fx is 0.58 of the width, fy 1.92
-    of the height, and the principal point half of each."""
+    """Give all frames the one K of the published program: fx is 0.58 of the width, fy 1.92 of the
+    height, and the principal point half of each."""
     learn_camera: bool = False
-    """Whether the focal lengths are refined while training."""
+    """Refine the focal lengths while training."""
     poses: Annotated[str | None, tyro.conf.arg(metavar="FILE|auto")] = None
     """Known poses: a KITTI or TUM file, or 'auto' for the file beside the frames. Validation is
     scored against them, and --losses.velocity 0.05 learns metres from them."""
     follow_poses: bool = False
-    """Whether known motion replaces that of the pose network; depth is in metres then."""
+    """Use known motion in place of the pose network's; depth is in metres then."""
     stereo: bool = False
-    """Whether the other camera of the stereo pair is a source too."""
+    """Use the other camera of the stereo pair as a source too."""
     baseline: float | None = None
     """Distance between the two cameras, in the depth's unit; by default the calibration's [m]. The
     published program uses 0.1 for KITTI's 0.54 m."""
