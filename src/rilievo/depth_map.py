@@ -195,7 +195,8 @@ class DepthMap:
         if not self.is_depth:
             raise InputError(
                 f"values of kind '{self.kind}' are no depth, and surfaces made of them are bent: "
-                "calibrate them with known distances (--known u,v,metres, at least two)"
+                "calibrate them with two known distances or more, --known u,v,metres "
+                "(known=[(u, v, metres)])"
             )
         return self.values
 

@@ -422,3 +422,10 @@ def test_an_animation_is_told_to_have_been_read_in_part(tmp_path: Path) -> None:
     options = rilievo.PredictOptions(output=tmp_path / "out", overwrite=True)
     summary = rilievo.predict_files([tmp_path / "a.gif"], options, show=False)
     assert [note for note in summary.notes if "animated" in note]
+
+
+def test_errors_name_the_spelling_of_python_too(prediction: rilievo.Prediction) -> None:
+    with pytest.raises(rilievo.CalibrationError, match=re.escape("(known=[(u, v, metres)])")):
+        prediction.measure((10, 10), (50, 50))
+    metric = rilievo.predict(PIXELS, known=[(40, 50, 1.5)])
+    assert "--camera (camera=...)" in metric.measure((10, 10), (50, 50)).remarks[0]

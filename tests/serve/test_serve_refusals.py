@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rilievo.errors import ModelError, OutputError, UnknownCameraError
-from rilievo.serve.refusals import refusal_of
+from rilievo.serve.refusals import in_request_words, refusal_of
 from rilievo.serve.routes import answering
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
@@ -262,3 +262,11 @@ def test_a_request_that_is_cancelled_because_the_server_stops_gets_503(server: S
 
     answer = asyncio.run(cancelled())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+
+
+def test_clients_read_of_parameters_alone() -> None:
+    text = (
+        "give --fov (fov=...), --known U,V,METRES (known=[(u, v, metres)]) or --vanishing-points "
+        "(vanishing_points=True)"
+    )
+    assert in_request_words(text) == "give fov, known U,V,METRES or vanishing_points"

@@ -154,7 +154,8 @@ def _metric(prediction: Prediction) -> Camera:
     if prediction.depth.kind is not DepthKind.METRIC:
         raise CalibrationError(
             f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one known "
-            "length or distance (--known-length U1,V1,U2,V2,METRES or --known U,V,METRES)"
+            "length or distance, --known-length U1,V1,U2,V2,METRES "
+            "(known=[(u1, v1, u2, v2, metres)]) or --known U,V,METRES (known=[(u, v, metres)])"
         )
     return prediction.known_camera
 
@@ -177,10 +178,13 @@ def _with_range(what: str, value: float, error: float, camera: Camera) -> Measur
     )
 
 
+_BETTER = "--camera (camera=...) or --fov (fov=...)"
+
+
 def _of_camera(camera: Camera) -> tuple[str, ...]:
     if camera.source is not CameraSource.ASSUMED:
         return ()
-    return ("the focal length is assumed: --camera or --fov narrows the range",)
+    return (f"the focal length is assumed: {_BETTER} narrows the range",)
 
 
 def _remarked(measured: Measurement, remark: str) -> Measurement:

@@ -65,7 +65,8 @@ class PreparedModel(Model):
             if known is None:
                 raise UnknownCameraError(
                     f"model '{self.card.name}' needs the focal length and predicts none: "
-                    "give --fov or --camera, or try --vanishing-points"
+                    "give --fov (fov=...) or --camera (camera=...), or try "
+                    "--vanishing-points (vanishing_points=True)"
                 )
             depth = depth * np.float32(known.K[0, 0] / photo.shape[1])
         if depth is not None and self.preparation.inverse:
@@ -89,7 +90,7 @@ def _camera(outputs: Arrays, row: int, photo: Photo, name: str) -> Camera | None
     if not 0 < degrees < 180:
         raise ModelError(
             f"model '{name}' returned a field of view of {degrees:g} degrees; "
-            "give --fov or --camera"
+            "give --fov (fov=...) or --camera (camera=...)"
         )
     return Camera(K=K_from_fov(degrees, photo.shape), source=CameraSource.PREDICTED)
 

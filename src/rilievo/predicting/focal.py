@@ -98,7 +98,7 @@ class VanishingCamera(WrappedModel):
             if camera is None:
                 raise UnknownCameraError(
                     f"model '{self.card.name}' needs the focal length, and the vanishing points of "
-                    "this photograph are not clear: give --fov or --camera"
+                    "this photograph are not clear: give --fov (fov=...) or --camera (camera=...)"
                 ) from error
         [answer] = self.model.infer([replace(photo, camera=camera)])
         return replace(answer, camera=camera)

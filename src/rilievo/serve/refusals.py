@@ -22,6 +22,8 @@ from rilievo.errors import (
 )
 
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
+_IN_PYTHON = re.compile(r" \([a-z_]+=(?:\.\.\.|True|\[\([a-z0-9, ]+\)\])\)")
+"""Spelling of an option in Python, after that of the command line."""
 _MOST_TRACES = 100
 _DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)
 """Causes of a model that cannot be downloaded."""
@@ -82,6 +84,7 @@ def refusal_of(error: Exception) -> Refusal:
 
 def in_request_words(text: str) -> str:
     """A message with parameters of requests in place of options: ``known_length``."""
+    text = _IN_PYTHON.sub("", text)
     return _FLAG.sub(lambda found: found[1].replace("-", "_"), text)
 
 

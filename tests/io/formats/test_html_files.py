@@ -439,6 +439,17 @@ def test_the_pointer_reads_depth_and_the_slider_parts_the_pictures(
         box["x"] + box["width"] * 90.5 / WIDTH, box["y"] + box["height"] * 20.5 / HEIGHT
     )
     assert shown.page.locator("#reading").inner_text() == "column 90, row 20: 2.28 m"
+    # A drag goes on outside of the picture, whose pixels end at its edge.
+    shown.page.evaluate(
+        """() => {
+          const stage = document.querySelector(".stage"), box = stage.getBoundingClientRect();
+          stage.dispatchEvent(new PointerEvent("pointermove",
+            { clientX: box.right + 500, clientY: box.bottom + 500 }));
+        }"""
+    )
+    words = shown.page.locator("#reading").inner_text()
+    column, row = map(int, re.findall(r"(?:column|row) (\d+)", words))
+    assert (column, row) == (WIDTH - 1, HEIGHT - 1)
     slider = shown.page.locator(".stage input")
     slider.focus()
     slider.press("End")

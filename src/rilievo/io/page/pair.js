@@ -37,7 +37,8 @@ function read(stage, data, form, said, reading) {
       Math.max(0, Math.min(count - 1, Math.round((pixel - first) / form.step)));
     const z = data.depth[near(v, form.first_row, form.rows) * form.columns
       + near(u, form.first_column, form.columns)];
-    reading.value = `column ${Math.max(0, Math.round(u))}, row ${Math.max(0, Math.round(v))}: ${said(z)}`;
+    const inside = (pixel, count) => Math.max(0, Math.min(count - 1, Math.round(pixel)));
+    reading.value = `column ${inside(u, form.width)}, row ${inside(v, form.height)}: ${said(z)}`;
   });
 }
 

@@ -62,7 +62,8 @@ class Metric3DModel(Model):
         if photo.camera is None:
             raise UnknownCameraError(
                 f"model '{self.card.name}' needs the focal length and predicts none: "
-                "give --fov or --camera, or try --vanishing-points"
+                "give --fov (fov=...) or --camera (camera=...), or try "
+                "--vanishing-points (vanishing_points=True)"
             )
         place = letterbox(photo.shape)
         image = self._image(photo.pixels, place)

@@ -107,7 +107,8 @@ class MogeModel(Model):
             return photo.camera
         if not (math.isfinite(focal_px) and focal_px > 0):
             raise ModelError(
-                f"model '{self.card.name}' found no camera for {photo.name}: give --fov or --camera"
+                f"model '{self.card.name}' found no camera for {photo.name}: "
+                "give --fov (fov=...) or --camera (camera=...)"
             )
         K = K_from_focal(focal_px, focal_px, photo.shape)
         return Camera(K=K, source=CameraSource.PREDICTED)

@@ -227,7 +227,8 @@ class DepthAnything3Model(Model):
         K = answers[_INTRINSICS].reshape(-1)
         if K.size != 9 or not (np.isfinite(K).all() and min(K[0], K[4]) > 0):
             raise ModelError(
-                f"model '{self.card.name}' returned invalid intrinsics; give --fov or --camera"
+                f"model '{self.card.name}' returned invalid intrinsics; "
+                "give --fov (fov=...) or --camera (camera=...)"
             )
         whole = resize_K(K.reshape(3, 3).astype(np.float64), size=size, new_size=photo.shape)
         return Camera(K=whole, source=CameraSource.PREDICTED)
