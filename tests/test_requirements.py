@@ -65,3 +65,28 @@ def test_every_extra_that_the_source_names_exists() -> None:
     assert {"video", "models", "train"} <= set(named)
     extras = project["optional-dependencies"]
     assert not {extra: place for extra, place in named.items() if extra not in extras}
+
+
+def test_the_pages_on_installing_name_every_extra_and_every_python_that_is_classified() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    install, tried, readme = (
+        (ROOT / page).read_text("utf-8")
+        for page in ("docs/install.md", "docs/tried.md", "README.md")
+    )
+    rows = {*re.findall(r"\| `([a-z]+)` \|$", install, re.M)}
+    assert rows == {*project["optional-dependencies"]}
+    extras = readme.partition("## Extras")[2].partition("\n## ")[0]
+    assert {*re.findall(r"^\| (.*?) \|", extras, re.M)} >= {"`video`", "`formats`"}
+    versions = [each.rpartition(" ")[2] for each in project["classifiers"] if " 3." in each]
+    assert versions
+    for version in versions:
+        assert version in install
+        assert re.search(rf"^\|[^|]*\b{re.escape(version)}\.\d+[^|]*\| yes ", tried, re.M), version
+
+
+def test_the_first_command_is_one_that_works_today() -> None:
+    """The name is on no package index: who has a checkout installs that."""
+    for page in ("README.md", "docs/quickstart.md", "docs/index.md", "docs/install.md"):
+        text = (ROOT / page).read_text("utf-8")
+        commands = re.findall(r"^(?:\S+/)?pip install (\S+)", text, re.M)
+        assert commands[0] == ".", page

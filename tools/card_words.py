@@ -66,16 +66,16 @@ _ACCURACY = """\
 Accuracy on images that were never trained on, by `tools/evaluate_default_model.py`, each row under
 the benchmark that it names (`rilievo benchmarks NAME`). Depth is brought to metres by one factor an
 image, where medians agree; "aligned" fits a factor and a shift to the truth by least squares
-instead, as Marigold's evaluation does and as most tables of others do; images have no such
-fit where near is taken for far on the whole (in brackets: how many have one).
+instead, as Marigold's evaluation does and as most tables of others do. The factor is not negative:
+an image whose best line would turn near into far is scored at one depth everywhere (in brackets:
+how many are).
 The NYU frames are every seventh of the official test set, with 8-bit in-painted depth: not the
 official benchmark. Their photographs have a white frame: `nyuv2-eigen-filled` shows it to the
 model and scores what lies inside, as the literature does; `-unframed` cuts it off before. Normals
 of NYU are planes fitted to its depth, whose own noise is several degrees. The basement is in the
 training set too, in a frame beside these, and the NYU training frames were trained on, or the
-training was judged by them: these rows are no test. The frames of 7-Scenes show one view of one
-kitchen and count as hardly more than one frame: other views of it come out worse (the same
-sequence further on, 31 frames, gave the first version of `rilievo/small` 0.176 / 0.690).
+training was judged by them: these rows are no test. The frames of 7-Scenes that show one view of a
+kitchen count as hardly more than one frame, and come out better than its other views.
 "row prior" never looks: it is the mean depth and normal of each image row of NYU's training
 frames."""
 

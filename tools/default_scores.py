@@ -2,8 +2,9 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from examination import Column, Judged, Part
@@ -24,9 +25,9 @@ class Row:
         frames: Number of images.
         abs_rel: AbsRel as the benchmark aligns: by one factor an image, for depth up to scale.
         delta1: δ1 with the same alignment.
-        frames_aligned: Number of images with a fit of scale and shift by least squares.
-        abs_rel_aligned: AbsRel after that fit; None if no image has one.
-        delta1_aligned: δ1 after that fit; None if no image has one.
+        abs_rel_aligned: AbsRel after a fit of scale and shift by least squares; None if unknown.
+        delta1_aligned: δ1 after that fit; None if unknown.
+        frames_flat: Number of images whose best line would fall, scored at one depth.
         normals_mean: Mean angle by the benchmark ``normals`` [degrees]; None if the set has none,
             and in all but the last row of a set.
         normals_within_30: Share of pixels within 30 degrees, by the same benchmark.
@@ -38,9 +39,9 @@ class Row:
     frames: int
     abs_rel: float
     delta1: float
-    frames_aligned: int = 0
     abs_rel_aligned: float | None = None
     delta1_aligned: float | None = None
+    frames_flat: int = 0
     normals_mean: float | None = None
     normals_within_30: float | None = None
 
@@ -63,8 +64,18 @@ class Scores:
 
 
 def read_scores(path: Path) -> Scores:
-    """Read scores that ``Scores.write`` wrote."""
+    """Read scores that ``Scores.write`` wrote.
+
+    Raises:
+        InputError: If an older version of the tool wrote them.
+    """
     entries = json.loads(path.read_text(encoding="utf-8"))
+    known = {each.name for each in fields(Row)}
+    if strange := {name for row in entries["rows"] for name in row} - known:
+        raise InputError(
+            f"{path}: an older version of the tool wrote it (rows have "
+            f"{', '.join(sorted(strange))}); run tools/evaluate_default_model.py again"
+        )
     calibrations = [
         Calibration(
             **{
@@ -97,19 +108,26 @@ def rows_of(
         for part, each in enumerate(parts)
     }
     reasons: dict[tuple[int, int], str] = {}
+    flat = Counter[tuple[int, int]]()
     for each in judged:
         if each.scored is not None:
             tallied[each.model, each.part].add(each.scored)
+            flat[each.model, each.part] += each.flat
         else:
             reasons.setdefault((each.model, each.part), each.reason)
     for (model, part), reason in reasons.items():
         column = parts[part].column.name.lower()
         sys.stderr.write(f"{title}, {names[model]}, {column}: {reason}\n")
-        if not tallied[model, part].scores and parts[part].column is not Column.ALIGNED:
+        if not tallied[model, part].scores:
             raise InputError(f"{title}, {names[model]}: no frame has a score: {reason}")
     firsts = [number for number, part in enumerate(parts) if part.column is Column.PLAIN]
     return [
-        _row(names[model], title, parts, first, {n: tallied[model, n] for n in range(len(parts))})
+        replace(
+            _row(
+                names[model], title, parts, first, {n: tallied[model, n] for n in range(len(parts))}
+            ),
+            frames_flat=flat[model, first + 1],
+        )
         for first in firsts
         for model in range(len(names))
     ]
@@ -130,7 +148,6 @@ def _row(
         frames=len(tallied[first].scores),
         abs_rel=plain["abs_rel"],
         delta1=plain["delta1"],
-        frames_aligned=len(tallied[first + 1].scores),
         abs_rel_aligned=fitted.get("abs_rel"),
         delta1_aligned=fitted.get("delta1"),
         normals_mean=normals.get("mean"),
@@ -157,7 +174,7 @@ def table(rows: Sequence[Row]) -> str:
             normals = f"{row.normals_mean:.1f}°, {row.normals_within_30:.0%}"
         if row.abs_rel_aligned is not None and row.delta1_aligned is not None:
             fitted = f"{row.abs_rel_aligned:.3f} / {row.delta1_aligned:.3f}"
-            fitted += f" ({row.frames_aligned})" if row.frames_aligned < row.frames else ""
+            fitted += f" ({row.frames_flat})" if row.frames_flat else ""
         lines.append(
             f"| {row.set} | `{row.benchmark}` | {row.model} | {row.frames} "
             f"| {row.abs_rel:.3f} / {row.delta1:.3f} | {fitted} | {normals} |"

@@ -15,7 +15,7 @@ from real_sets import RealSet
 from sureness import FrameSureness, sureness
 
 from rilievo.datasets.base import Request
-from rilievo.errors import RilievoError
+from rilievo.errors import CalibrationError, RilievoError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.benchmarks import find_benchmark
@@ -33,7 +33,8 @@ class Column(Enum):
     PLAIN = auto()
     """Depth, with the benchmark's alignment."""
     ALIGNED = auto()
-    """Depth, after a fit of scale and shift by least squares, as Marigold's evaluation does it."""
+    """Depth, after a fit of scale and shift by least squares, as Marigold's evaluation does it, but
+    with a scale that is not negative: where the best line would fall, a constant is scored."""
     NORMALS = auto()
 
 
@@ -72,6 +73,7 @@ class Judged:
         part: Index of the part within the set.
         scored: The score; None if there is none.
         reason: Reason for a missing score.
+        flat: Whether the best line would have turned near into far, so that a constant was scored.
         sureness: Reliability of its confidence; None if it has none, or it is not asked for.
     """
 
@@ -79,6 +81,7 @@ class Judged:
     part: int
     scored: Scored | None = None
     reason: str = ""
+    flat: bool = False
     sureness: FrameSureness | None = None
 
 
@@ -144,11 +147,24 @@ def _judge(frame: "_Frame", model: int, number: int, part: Part) -> Judged:
         prediction = frame.prediction(model, part)
         truth = frame.truth(part)
         answer = Answer(depth=prediction.depth_or_none, normals=prediction.normals)
-        scored = score(part.plan.benchmark, answer, truth)
+        try:
+            scored, flat = score(part.plan.benchmark, answer, truth), False
+        except CalibrationError:
+            if part.column is not Column.ALIGNED:
+                raise
+            # A line whose slope is not below zero: the best one is level.
+            scored, flat = score(part.plan.benchmark, _level(answer), truth), True
         sure = sureness(part.plan.benchmark, prediction, truth) if part.sure else None
     except RilievoError as error:
         return Judged(model=model, part=number, reason=str(error))
-    return Judged(model=model, part=number, scored=scored, sureness=sure)
+    return Judged(model=model, part=number, scored=scored, flat=flat, sureness=sure)
+
+
+def _level(answer: Answer) -> Answer:
+    """The same answer with one depth everywhere."""
+    assert answer.depth is not None, "what was fitted has depth"
+    level = np.ones_like(answer.depth.values)
+    return replace(answer, depth=replace(answer.depth, values=level))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -109,6 +109,11 @@ REAL_SETS: Mapping[str, RealSet] = {
     ),
     "nyu-kept": _nyu_train("kept out of training and validated by", slice(-_HELD_OUT, None, 2)),
     "nyu-seen": _nyu_train("trained on", slice(0, -_HELD_OUT, 25)),
+    "panel-7scenes": RealSet(
+        title="7-Scenes, 31 views of a kitchen, every 30th frame from 95 on",
+        dataset="seven-scenes",
+        place="panel_7scenes",
+    ),
     "7scenes": RealSet(
         title="7-Scenes, one view of a kitchen, every eighth of 80 frames",
         dataset="seven-scenes",

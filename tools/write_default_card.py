@@ -25,10 +25,11 @@ _ROOT = Path(__file__).parents[1]
 _FOLDER = _ROOT / "src" / "rilievo" / "models" / "default"
 _REGION = re.compile(r"(<!-- embedded models -->\n).*?(<!-- end -->)", re.DOTALL)
 _COLUMNS = (
-    ("NYU Depth V2, 94 frames", "nyuv2-eigen-filled"),
-    ("7-Scenes, one view", "depth"),
-    ("KITTI, 3", "kitti-eigen-improved"),
+    ("NYU Depth V2, 94 frames", "NYU Depth V2, 94", "nyuv2-eigen-filled"),
+    ("7-Scenes, 31 views", "7-Scenes, 31", "depth"),
+    ("KITTI, 3", "KITTI, annotated", "kitti-eigen-improved"),
 )
+"""Heading of a column, beginning of its set's title, and benchmark."""
 
 
 def path_of(card: ModelCard) -> Path:
@@ -46,11 +47,11 @@ def path_of(card: ModelCard) -> Path:
 
 def overview(facts: Sequence[FileFacts], rows: Sequence[Row], speed: Mapping[str, float]) -> str:
     """README's table: what each model is, and its AbsRel / δ1 on the largest sets."""
-    titles = [f"{title}, `{benchmark}`" for title, benchmark in _COLUMNS]
+    titles = [f"{heading}, `{benchmark}`" for heading, _, benchmark in _COLUMNS]
     header = ("model", "size", "weights", "licence", "two cores", *titles)
     lines = [header, ("---",) * len(header)]
     for each in facts:
-        cells = [_cell(rows, each.name, title, benchmark) for title, benchmark in _COLUMNS]
+        cells = [_cell(rows, each.name, title, benchmark) for _, title, benchmark in _COLUMNS]
         time = f"{speed[each.name]:.1f} ms" if each.name in speed else "–"
         size, weights = f"{each.size_bytes / 1e6:.1f} MB", f"{each.parameters / 1e6:.2f} M"
         shown = f"{weights}, {each.precision}"
@@ -59,9 +60,8 @@ def overview(facts: Sequence[FileFacts], rows: Sequence[Row], speed: Mapping[str
 
 
 def _cell(rows: Sequence[Row], model: str, title: str, benchmark: str) -> str:
-    first = title.partition(",")[0]
     for row in rows:
-        if (row.model, row.benchmark) == (model, benchmark) and row.set.startswith(first):
+        if (row.model, row.benchmark) == (model, benchmark) and row.set.startswith(title):
             return f"{row.abs_rel:.3f} / {row.delta1:.3f}"
     return "–"
 

@@ -83,7 +83,7 @@ def row_of(model: str, abs_rel: float, *, set: str = "rooms", frames: int = 3) -
         frames=frames,
         abs_rel=abs_rel,
         delta1=0.9,
-        frames_aligned=2,
+        frames_flat=2,
         abs_rel_aligned=0.05,
         delta1_aligned=0.95,
     )
@@ -114,6 +114,10 @@ def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path
     )
     scores.write(tmp_path / "scores.json")
     assert read_scores(tmp_path / "scores.json") == scores
+    older = (tmp_path / "scores.json").read_text().replace("frames_flat", "frames_aligned")
+    (tmp_path / "older.json").write_text(older)
+    with pytest.raises(InputError, match="older version of the tool"):
+        read_scores(tmp_path / "older.json")
     text = as_text(FACTS, scores, 4.25)
     assert "2.50 million parameters in int8 weights, 3.0 MB (3000000 bytes), Apache-2.0" in text
     assert "4.2 ms on two cores" in text
@@ -127,7 +131,7 @@ def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path
 
 
 def test_the_table_of_readme_is_made_of_the_same_rows() -> None:
-    kitchen = row_of("rilievo/small", 0.2, set="7-Scenes, one view of a kitchen", frames=10)
+    kitchen = row_of("rilievo/small", 0.2, set="7-Scenes, 31 views of a kitchen", frames=31)
     made = overview([FACTS], [kitchen], {"rilievo/small": 4.25})
     assert "| `rilievo/small` | 3.0 MB | 2.50 M, int8 weights | Apache-2.0 | 4.2 ms | – | " in made
     assert "| 0.200 / 0.900 |" in made
