@@ -145,6 +145,8 @@ class Photographs:
         inference = job.inference
         assert inference is not None, "it was predicted"
         service = self._service
+        variant = asked.variant(service.offered.named(asked.model))
+        model = await service.networks.model(variant)
 
         def made() -> Mapping[str, bytes]:
             stream = BytesIO()
@@ -152,7 +154,7 @@ class Photographs:
             return {
                 PHOTO: content,
                 INFERENCE: stream.getvalue(),
-                VIEW: view_bytes(result, name),
+                VIEW: view_bytes(result, name, model, inference),
                 THUMBNAIL: thumbnail(result),
                 ASKED: asked.model_dump_json(exclude_defaults=True).encode(),
             }

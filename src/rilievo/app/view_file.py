@@ -7,19 +7,23 @@ are those of every so many-th pixel; files to take home have all of them.
 
 import json
 import math
+from dataclasses import replace
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 from PIL import Image
 
+from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.writing import with_nan
-from rilievo.models.base import Inference
+from rilievo.models.base import Inference, Model
+from rilievo.models.trimming import Trimmed
 from rilievo.serve.files import can_give
 from rilievo.serve.results import Result, record
-from rilievo.types import Camera, CameraSource
+from rilievo.types import Camera, CameraSource, Photo
 
 _FIELDS = ("depth", "valid", "normals", "confidence")
 
@@ -52,8 +56,12 @@ _THUMBNAIL_SIDE = 192
 _QUALITY = 88
 
 
-def view_bytes(result: Result, name: str) -> bytes:
-    """The file of a result."""
+def view_bytes(result: Result, name: str, model: Model, inference: Inference) -> bytes:
+    """The file of a result, of a model's inference.
+
+    Normals of a photograph with more points than the page shows are made at the page's size: those
+    of 12 megapixels take most of the time of an answer.
+    """
     prediction = result.prediction
     depth, photo = prediction.depth, prediction.photo
     assert photo is not None, "made by a model"
@@ -63,8 +71,13 @@ def view_bytes(result: Result, name: str) -> bytes:
     grid = slice(down.start, None, step), slice(across.start, None, step)
     values = with_nan(depth.values[grid], depth.valid[grid]).astype("<f4")
     normals = b""
-    if prediction.normals is not None:
-        towards = np.rint(prediction.normals[:, *grid] * 127).astype(np.int8)
+    if prediction.has("normals"):
+        if step == 1:
+            shown = prediction.normals
+            assert shown is not None, "it has some"
+        else:
+            shown = thinned_normals(model, inference, photo, step)
+        towards = np.rint(shown[:, : len(down), : len(across)] * 127).astype(np.int8)
         normals = np.ascontiguousarray(np.moveaxis(towards, 0, 2)).tobytes()
     about: dict[str, Any] = record(result, [])
     about |= {
@@ -85,6 +98,23 @@ def view_bytes(result: Result, name: str) -> bytes:
     return b"".join((len(head).to_bytes(4, "little"), head, values.tobytes(), normals, picture))
 
 
+def thinned_normals(
+    model: Model, inference: Inference, photo: Photo, step: int
+) -> Float32[np.ndarray, "3 h w"]:
+    """Normals of every so many-th pixel, from the photograph at that size."""
+    pixels = np.asarray(Image.fromarray(photo.pixels).reduce(step))
+    camera = photo.camera or inference.camera
+    if camera is not None:
+        size = pixels.shape[0], pixels.shape[1]
+        camera = replace(camera, K=resize_K(camera.K, size=photo.shape, new_size=size))
+    if isinstance(model, Trimmed):
+        model = Trimmed(model.model, model.margins(photo).reduced(step))
+    small = Photo(pixels=pixels, camera=camera, name=photo.name)
+    normals = model.finish(replace(inference, camera=None), small).normals
+    assert normals is not None, "the model gives some"
+    return normals
+
+
 def thumbnail(result: Result) -> bytes:
     """A small JPEG of the photograph."""
     photo = result.prediction.photo
@@ -95,6 +125,7 @@ def thumbnail(result: Result) -> bytes:
 def jpeg(pixels: np.ndarray, side: int) -> bytes:
     """A JPEG whose longer side is at most ``side``."""
     image = Image.fromarray(pixels)
+    image = image.reduce(max(1, max(image.size) // side))  # by a whole number, which is quick
     image.thumbnail((side, side), Image.Resampling.BOX)
     stream = BytesIO()
     image.save(stream, "JPEG", quality=_QUALITY)

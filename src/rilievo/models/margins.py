@@ -70,6 +70,15 @@ class Margins:
         there = [name for name in _SIDES if getattr(self, name)]
         return ", ".join(f"{name} {getattr(self, name)}" for name in there)
 
+    def reduced(self, step: int) -> "Margins":
+        """Borders of the photograph that has one pixel for so many of each row and column."""
+        return Margins(
+            top=self.top // step,
+            right=self.right // step,
+            bottom=self.bottom // step,
+            left=self.left // step,
+        )
+
     def inside(self, shape: tuple[int, int]) -> tuple[slice, slice]:
         """Slices of the rows and columns of a photograph of this shape that are not border."""
         height, width = shape
