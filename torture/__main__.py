@@ -17,13 +17,21 @@ from torture.settings import Settings
 # A new part is one file with ``run(settings) -> bool`` and one line here.
 PARTS: Mapping[str, str] = {
     "inputs": "broken, odd and hostile files for every reader",
+    "names": "code named in every field of every file: none may be run",
     "kills": "kill -9 at random moments of long work, then resume",
     "cuts": "power cuts at random moments of long work, then resume",
     "pressure": "full disks, no permission, no memory, clocks that jump, two runs at once",
     "fuzz": "coverage-guided fuzzing of readers with atheris; runs only when it is named",
 }
 
-_SHARES: Mapping[str, float] = {"inputs": 4, "kills": 2, "cuts": 3, "pressure": 2, "fuzz": 4}
+_SHARES: Mapping[str, float] = {
+    "inputs": 4,
+    "names": 2,
+    "kills": 2,
+    "cuts": 3,
+    "pressure": 2,
+    "fuzz": 4,
+}
 """Shares of the minutes; what one part leaves goes to those after it."""
 
 

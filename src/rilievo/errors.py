@@ -55,6 +55,10 @@ class OptionError(RilievoError, ValueError):
     """Options are out of range or do not go together."""
 
 
+class UntrustedCodeError(OptionError):
+    """A file names code that the user has not named."""
+
+
 class ModelError(RilievoError, ValueError):
     """A model is unknown, its file is broken, or it cannot do what was asked."""
 

@@ -5,20 +5,24 @@ path and in the working folder; ``path/to/file.py:NAME``; or by the name under w
 package offers them, in one of the entry-point groups ``rilievo.models``, ``rilievo.datasets``,
 ``rilievo.benchmarks``, ``rilievo.metrics`` and ``rilievo.outputs``. rilievo's own names take
 precedence.
+
+The user names code in a call or a command. A file that names code, such as a run's configuration,
+is refused by ``check_trusted``, unless the user names the same code too (``trust``).
 """
 
 import os
 import re
+import shlex
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from rilievo.errors import OptionError, one_line, suggest
+from rilievo.errors import OptionError, UntrustedCodeError, one_line, suggest
 
 T = TypeVar("T")
 
@@ -31,6 +35,69 @@ _FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
 def is_place(name: str) -> bool:
     """Whether a name has the form ``package.module:NAME`` or ``path/to/file.py:NAME``."""
     return _PLACE.fullmatch(name) is not None or _FILE.fullmatch(name) is not None
+
+
+TRUST = "RILIEVO_TRUST_CODE"
+"""Environment variable of the code that files may name, one place a line.
+
+Processes that this one starts inherit it.
+"""
+
+
+def trusted() -> tuple[str, ...]:
+    """Places of the code that files may name in this process."""
+    return tuple(filter(None, os.environ.get(TRUST, "").splitlines()))
+
+
+def trust(places: Iterable[str]) -> None:
+    """Let files name this code from now on: the user has named it.
+
+    Args:
+        places: Places exactly as the files state them.
+    """
+    known = trusted()
+    for place in places:
+        if not is_place(place):
+            raise OptionError(
+                f"trust_code is package.module:NAME or path/to/file.py:NAME as a file states it, "
+                f"got '{place}'"
+            )
+        if place not in known:
+            known = (*known, place)
+    if known:
+        os.environ[TRUST] = "\n".join(known)
+
+
+def check_trusted(name: str, what: str, file: str | Path) -> None:
+    """Refuse code that a file names, unless the user has named it too.
+
+    Args:
+        name: Any name in the file; those of no place are fine.
+        what: Kind of object, for messages, such as "backbone".
+        file: The file, for messages.
+
+    Raises:
+        UntrustedCodeError: If it is the place of code that the user has not named.
+    """
+    if is_place(name) and name not in trusted():
+        raise UntrustedCodeError(
+            f"{file}: names code for its {what}, '{name}', and would run {_origin(name)}; if you "
+            f"trust that code, name it as the file does: --trust-code {shlex.quote(name)} "
+            "(trust_code= in Python)"
+        )
+
+
+def _origin(place: str) -> str:
+    """The file of a place's outermost module, which is not imported."""
+    module = place.rpartition(":")[0]
+    if module.endswith(".py"):
+        return os.path.abspath(os.path.expanduser(module))
+    top = module.partition(".")[0]
+    with suppress(ValueError):  # of modules without a specification, such as __main__
+        spec = find_spec(top)
+        if spec is not None and spec.origin is not None:
+            return spec.origin
+    return f"the module '{module}'"
 
 
 def load_outside(place: str, what: str) -> object:
@@ -50,7 +117,7 @@ def load_outside(place: str, what: str) -> object:
     _TOPS.add(top)
     try:
         _search_working_folder(top)
-        return getattr(import_module(module), name)
+        found = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         hint = ""
         if error.name == top:
@@ -59,6 +126,10 @@ def load_outside(place: str, what: str) -> object:
     # Modules of other people may raise any exception.
     except Exception as error:
         raise OptionError(f"no {what} '{place}': {error}") from error
+    # It has run, so the files that rilievo writes for it may name it in this process.
+    if top != "rilievo" and is_place(place):
+        trust((place,))
+    return found
 
 
 def own_fault(error: BaseException) -> str | None:

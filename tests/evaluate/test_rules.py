@@ -13,7 +13,7 @@ from rilievo.evaluate.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluate.metres import in_metres
 from rilievo.evaluate.scoring import score
 from rilievo.evaluate.suite import find_suite
-from rilievo.outside import is_place
+from rilievo.outside import is_place, trust
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene
 from tiny_evaluation import TINY, run_tiny, write_predictions
@@ -194,6 +194,7 @@ def test_a_file_anywhere_holds_a_benchmark(
         (folder / "ours.toml").write_text(
             "title = 'ours'\n[[runs]]\nbenchmark = 'lab_rules_bench.py:LEFT'\n"
         )
+        trust(["lab_rules_bench.py:LEFT"])
         [run] = find_suite(folder / "ours.toml").runs
         assert (run.label, find_benchmark(run.benchmark).name) == ("LEFT", "left")
         with pytest.raises(OptionError, match="there is no file"):

@@ -30,6 +30,8 @@ from rilievo.evaluate.wording import (
     signed,
 )
 from rilievo.io.limits import printable
+from rilievo.models.model_options import TrustOptions
+from rilievo.outside import trust
 
 
 def lines_of(comparison: Comparison) -> Iterator[str]:
@@ -98,7 +100,7 @@ def _differences(comparison: Comparison) -> Iterator[list[str]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Arguments:
+class _Arguments(TrustOptions):
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Folders that 'rilievo evaluate' wrote, or their evaluation.json; a folder without results of
     its own, such as a suite's, stands for all below it."""
@@ -132,6 +134,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     if given.output is not None:
         check_ending(given.output)
+    trust(given.trust_code)
     runs = find_runs(given.runs)
     if is_several(runs):
         return _standings(given, runs)

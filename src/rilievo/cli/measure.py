@@ -14,13 +14,14 @@ from rilievo.errors import OptionError
 from rilievo.io.limits import printable
 from rilievo.measure.terms import check_points, measure_points, measured_record, read_points
 from rilievo.models import DEFAULT_MODEL
+from rilievo.models.model_options import TrustOptions
 from rilievo.predicting.images import predict
 from rilievo.predicting.metres import trust
 from rilievo.predicting.options import PredictOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Arguments:
+class _Arguments(TrustOptions):
     photo: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")]
     """Photograph to measure in."""
     points: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="U,V")]
@@ -105,6 +106,7 @@ def main(arguments: Sequence[str]) -> int:
             camera_height=given.camera_height,
             own_depth=given.own_depth == "on",
             trim=given.trim == "on",
+            trust_code=given.trust_code,
         )
     measured = measure_points(prediction, points, angle=given.angle)
     doubted = [str(each.message) for each in doubts if issubclass(each.category, UserWarning)]

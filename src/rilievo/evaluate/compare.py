@@ -15,6 +15,7 @@ from rilievo.evaluate.table import metric_names, read_evaluation
 from rilievo.evaluate.wording import count, setting_value
 from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better
+from rilievo.outside import check_trusted
 
 
 def notes_of(
@@ -242,6 +243,7 @@ def _run_rows(runs: Mapping[str, Evaluation], lines: Sequence[LineUp]) -> list[R
 def _published(run: Evaluation) -> tuple[Published, ...]:
     """Published results under the settings that the benchmark states, if the run has those."""
     try:
+        check_trusted(run.benchmark, "benchmark", "evaluation")
         benchmark = find_benchmark(run.benchmark)
     except OptionError:
         return ()

@@ -12,7 +12,7 @@ from rilievo.metrics.metric import AnyMetric, Metric
 from rilievo.metrics.normals import NORMAL_METRICS
 from rilievo.metrics.picture import PICTURE_METRICS
 from rilievo.metrics.point_maps import CAMERA_METRICS, POINT_METRICS, STABILITY_METRICS
-from rilievo.outside import load_offered, load_outside
+from rilievo.outside import check_trusted, is_place, load_offered, load_outside
 
 TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
     Task.DEPTH: ChainMap({}, DEPTH_METRICS, CERTAINTY_METRICS, WINDOW_METRICS),  # pyright: ignore
@@ -42,7 +42,7 @@ def find_metric(task: Task, name: str) -> AnyMetric:
     table = TABLES[task]
     if name in table:
         return table[name]
-    found = load_outside(name, "metric") if ":" in name else load_offered(name, "metric")
+    found = load_outside(name, "metric") if is_place(name) else load_offered(name, "metric")
     if found is None:
         raise OptionError(f"no metric '{name}' of {task}; {suggest(name, table)}")
     if not isinstance(found, Metric):
@@ -74,10 +74,14 @@ def judges_confidence(benchmark: Benchmark) -> bool:
 
 
 def known_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
-    """Metrics of these names that are known here; results may come from elsewhere."""
+    """Metrics of these names that are known here; results may come from elsewhere.
+
+    The names are those of a file, so code that the user has not named is not run for them.
+    """
     found: dict[str, AnyMetric] = {}
     for name in names if task in list(Task) else ():
         try:
+            check_trusted(name, "metric", "evaluation")
             metric = find_metric(Task(task), name)
         except OptionError:
             continue

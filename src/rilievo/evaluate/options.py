@@ -82,6 +82,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             "precision",
             "threads",
             "workers",
+            "trust_code",
         ),
     }
     GROUP: ClassVar[str] = "Benchmark and output"

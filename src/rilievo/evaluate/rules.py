@@ -16,13 +16,13 @@ from jaxtyping import Bool, Float, Float32, Float64
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.outside import load_outside
+from rilievo.outside import is_place, load_outside
 from rilievo.types import Truth
 
 
 def is_rule(name: str) -> bool:
     """Whether a crop, fit or interpolation is a function and none of rilievo's own."""
-    return ":" in name
+    return is_place(name)
 
 
 @cache

@@ -22,9 +22,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors import InputError, OptionError, UntrustedCodeError, suggest
 from rilievo.io.json_record import check_names, from_json
 from rilievo.io.limits import printable, read_text
+from rilievo.outside import check_trusted
 
 _FOLDER = Path(__file__).with_name("suites")
 
@@ -89,6 +90,8 @@ def suites() -> Mapping[str, Suite]:
 def find_suite(name: str | Path) -> Suite:
     """A suite by its name, or the path of its TOML file.
 
+    Code that a file names for a benchmark or dataset needs ``trust_code``.
+
     Raises:
         OptionError: If there is none of that name.
         InputError: If the file cannot be read, or is no suite.
@@ -110,6 +113,11 @@ def _read(path: Path) -> Suite:
         table = tomllib.loads(text)
         check_names(Suite, table)
         suite = from_json(Suite, json.dumps(table))
+        for run in suite.runs:
+            check_trusted(run.benchmark, "benchmark", where)
+            check_trusted(run.dataset or "", "dataset", where)
+    except UntrustedCodeError:
+        raise
     except (ValueError, TypeError, RecursionError) as error:
         line = " ".join(str(error).split()).replace("it.", "", 1)
         raise InputError(f"{where}: is no suite of benchmarks: {line}") from error

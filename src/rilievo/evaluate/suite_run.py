@@ -19,6 +19,7 @@ from rilievo.evaluate.run import score_plan
 from rilievo.evaluate.sources import called, load_asked
 from rilievo.evaluate.suite import Suite, SuiteRun, find_suite
 from rilievo.models.base import Model
+from rilievo.outside import trust
 from rilievo.predicting.run import refined
 
 
@@ -92,6 +93,7 @@ def run_suite(
         OutputError: If results cannot be written.
     """
     options = options or EvaluateOptions()
+    trust(options.trust_code)
     chosen = suite if isinstance(suite, Suite) else find_suite(suite)
     _refuse_single(options)
     folder = _suite_folder(called(model), chosen, options)

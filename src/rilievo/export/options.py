@@ -11,11 +11,12 @@ from rilievo.models import read_kind
 from rilievo.models.conversion.adoption import Statement
 from rilievo.models.conversion.compression import FP32, INT8
 from rilievo.models.conversion.onnx_file import check_precision
+from rilievo.models.model_options import TrustOptions
 from rilievo.models.preparation import Resampling
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(TrustOptions):
     """Options for exporting a model to ONNX; those from ``mean`` on are for third-party files.
 
     Raises:

@@ -137,7 +137,11 @@ def _export(
     is_core = known is not None and known.extra is None and entry is None
     is_onnx = Path(name).suffix == ".onnx" or is_core
     model = load_model(
-        name, kind=options.kind, device="cpu", engine="onnxruntime" if is_onnx else "torch"
+        name,
+        kind=options.kind,
+        device="cpu",
+        engine="onnxruntime" if is_onnx else "torch",
+        trust_code=options.trust_code,
     )
     if isinstance(model, OnnxModel):
         return _compress_again(model, part, options, photos)

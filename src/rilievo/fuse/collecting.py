@@ -22,6 +22,7 @@ from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.model_options import model_of
 from rilievo.models.sampling import shrink
 from rilievo.odometry.frames import ClipFrame, ClipFrames
+from rilievo.outside import trust
 from rilievo.types import Camera, DepthKind, DepthMap, Photo
 
 DepthOf = Callable[[ClipFrame, Camera, tuple[int, int]], DepthMap | str]
@@ -35,6 +36,7 @@ def depth_of_options(options: FuseOptions) -> DepthOf:
     """Find where depth comes from."""
     if options.depth is not None:
         return _FileDepth(options.depth, options.depth_unit)
+    trust(options.trust_code)
     return _ModelDepth(model_of(options.quality, options.model or None, default=FAST_MODEL))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.errors import OptionError
+from rilievo.models.model_options import TrustOptions
 
 FORMAT = "rilievo-fuse/1"
 LARGEST_MEMORY = 64.0
@@ -27,7 +28,7 @@ class Agree(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FuseOptions:
+class FuseOptions(TrustOptions):
     """Options of fusing a clip."""
 
     model: str = ""

@@ -1,7 +1,7 @@
 """Loading of models, and the table of those that are known. Reading the table imports no model."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -20,6 +20,7 @@ from rilievo.models.finders import (
     find_card,
     loader,
 )
+from rilievo.outside import trust, trusted
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def load_model(
     precision: str = "fp32",
     threads: int | None = None,
     settings: Mapping[str, Setting] | None = None,
+    trust_code: Iterable[str] = (),
 ) -> "Model":
     """Load a model, ready to predict.
 
@@ -59,15 +61,20 @@ def load_model(
         threads: Threads of one inference; None takes one per core.
         settings: Settings of this model by name, such as steps and seed of Marigold; ``rilievo
             models NAME`` lists them.
+        trust_code: Code that a file of the model may name and that is then run,
+            ``package.module:NAME`` or ``path/to/file.py:NAME`` exactly as the file states it, such
+            as the backbone of a run. It stays trusted in this process and those that it starts.
 
     Raises:
         ModelError: If there is no such model, its files are broken or cannot be downloaded, or its
             kind is neither known nor given.
         MissingExtraError: If it needs a package that is not installed.
-        OptionError: If the device, engine, precision, kind or a setting is not available.
+        OptionError: If the device, engine, precision, kind or a setting is not available, or a file
+            names code that ``trust_code`` does not.
     """
     from rilievo.models.engines import LoadOptions
 
+    trust(trust_code)
     options = LoadOptions(
         device=device,
         engine=engine,
@@ -97,6 +104,7 @@ def load_model(
         precision=precision,
         threads=threads,
         settings=None if settings is None else dict(settings),
+        trust_code=trusted(),
     )
     return model
 

@@ -31,7 +31,20 @@ def check_rules(options: object, rules: Iterable[Rule]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineOptions:
+class TrustOptions:
+    """Code that files may name."""
+
+    trust_code: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="MODULE:NAME")
+    ] = ()
+    """Code that a file may name and that is then run, such as the backbone of somebody's run:
+    package.module:NAME or FILE.py:NAME exactly as the file states it. Without this option such a
+    file is refused. Repeat the option for several.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions(TrustOptions):
     """Device and engine of a model."""
 
     device: str = "auto"
@@ -59,6 +72,7 @@ class EngineOptions:
             engine=self.engine,
             precision=self.precision,
             threads=self.threads,
+            trust_code=self.trust_code,
         )
 
 
@@ -100,6 +114,7 @@ class ModelOptions(EngineOptions):
             precision=self.precision,
             threads=self.threads,
             settings=self.model_settings if self.settings else None,
+            trust_code=self.trust_code,
         )
 
 

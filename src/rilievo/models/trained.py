@@ -18,6 +18,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.models.runs import (
+    CONFIG,
     WEIGHTS,
     RunFacts,
     VideoSettings,
@@ -32,6 +33,7 @@ from rilievo.networks.backbones.weights import fitting, read_state
 from rilievo.networks.blueprint import VideoBlueprint
 from rilievo.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.networks.video.depth import EMBEDDED, DepthNet, scaled_disparity
+from rilievo.outside import check_trusted
 
 BACKBONE = "backbone_sha256"
 """Entry in the header of the weights: hash of the backbone that they were trained on."""
@@ -62,6 +64,7 @@ def read_probed(folder: Path, facts: RunFacts) -> Probed:
     A frozen backbone is not stored: it is built anew, and its weights have to be the same.
     """
     path = folder / WEIGHTS
+    check_trusted(facts.blueprint.backbone.name, "backbone", folder / CONFIG)
     backbone = make_chosen_backbone(facts.blueprint)
     probed = Probed(facts.blueprint, backbone, make_chosen_probe(facts.blueprint, backbone, seed=0))
     try:

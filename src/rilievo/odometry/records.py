@@ -27,6 +27,7 @@ from rilievo.metrics.trajectory import (
     position_rmse,
     snippet_errors,
 )
+from rilievo.models.model_options import TrustOptions
 
 FORMAT = "rilievo-trajectory/1"
 
@@ -45,7 +46,7 @@ class TrajectoryFile(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrajectoryOptions:
+class TrajectoryOptions(TrustOptions):
     """Options for estimating a trajectory."""
 
     poses: Path | None = None

@@ -130,7 +130,7 @@ def write_trajectory(
 
 def _walk(model: str | Path, frames: ClipFrames, options: TrajectoryOptions) -> Walk:
     if not says_motion(Path(model)):
-        loaded = load_model(model, device=options.device)
+        loaded = load_model(model, device=options.device, trust_code=options.trust_code)
         return walk_by_depth(frames, loaded, options.stride)
     with needing("estimating a trajectory", "train"):
         from rilievo.odometry.motion import load_motion

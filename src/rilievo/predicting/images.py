@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import overload
@@ -17,6 +17,7 @@ from rilievo.models.arguments import CameraLike, KnownLike
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.model_options import model_of
 from rilievo.models.trimming import border_note
+from rilievo.outside import trust
 from rilievo.predicting.cameras import read_camera
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.metres import Metres, in_metres
@@ -94,6 +95,7 @@ def predict(
     device: str = "auto",
     engine: str = "auto",
     precision: str = "fp32",
+    trust_code: Iterable[str] = (),
 ) -> Prediction: ...
 @overload
 def predict(
@@ -114,6 +116,7 @@ def predict(
     device: str = "auto",
     engine: str = "auto",
     precision: str = "fp32",
+    trust_code: Iterable[str] = (),
 ) -> list[Prediction]: ...
 def predict(
     image: ImageLike | Sequence[ImageLike],
@@ -136,6 +139,7 @@ def predict(
     device: str = "auto",
     engine: str = "auto",
     precision: str = "fp32",
+    trust_code: Iterable[str] = (),
 ) -> Prediction | list[Prediction]:
     """Predict depth and normals of a photograph, or of each photograph in a list.
 
@@ -173,6 +177,7 @@ def predict(
         device: Device of a model that is named: auto, cpu, cuda, cuda:N, coreml or directml.
         engine: Its engine, as in ``rilievo.load_model``.
         precision: Its precision, as in ``rilievo.load_model``.
+        trust_code: Same as in ``rilievo.load_model``.
 
     Returns:
         Depth of the model's kind, or ``METRIC`` if a size is known, and normals if the model gives
@@ -185,6 +190,7 @@ def predict(
         OptionError: If two arguments contradict each other.
         CalibrationError: If the known sizes do not determine metres.
     """
+    trust(trust_code)
     several = isinstance(image, list | tuple)
     facts = read_known(known)
     if sparse_unit is not None and (sparse is None or not 0 < sparse_unit < math.inf):

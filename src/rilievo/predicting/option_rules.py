@@ -22,7 +22,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "backing",
         "stereo",
     ),
-    "Model": ("quality", "model", "kind", "settings", "yes"),
+    "Model": ("quality", "model", "kind", "settings", "yes", "trust_code"),
     "Camera and metres": (
         "camera",
         "fov",

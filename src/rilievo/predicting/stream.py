@@ -1,6 +1,6 @@
 """``rilievo.stream``: predictions of a camera, a network stream or a video, frame by frame."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ def stream(
     sharp: bool = True,
     trim: bool = False,
     newest: bool = False,
+    trust_code: Iterable[str] = (),
 ) -> Iterator[Prediction]:
     """Predict frames as they arrive, in constant memory.
 
@@ -45,6 +46,7 @@ def stream(
             frames make depth jump.
         newest: Whether only the latest frame is predicted each time, as a robot needs; if False,
             every frame is.
+        trust_code: Same as in ``rilievo.load_model``.
 
     Raises:
         InputError: If the source cannot be opened, breaks off, or has no frame.
@@ -59,7 +61,7 @@ def stream(
     if camera is not None and fov is not None:
         raise OptionError("camera and fov do not go together; give one")
     model = model_of(quality, default=FAST_MODEL) if model is None else model
-    loaded = model if isinstance(model, Model) else load_model(model)
+    loaded = model if isinstance(model, Model) else load_model(model, trust_code=trust_code)
     model = refined(loaded, flip=False, tile=None, sharp=sharp, trim=trim)
     return _predicted(
         live_frames(source, newest=newest), str(source), model, read_camera(camera), fov

@@ -28,7 +28,7 @@ class ServeOptions(EngineOptions):
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Address": ("host", "port", "root_path", "proxies"),
         "Access": ("token_file", "hosts", "urls"),
-        "Model": ("model", "offer", "device", "engine", "precision", "threads"),
+        "Model": ("model", "offer", "device", "engine", "precision", "threads", "trust_code"),
         "Speed": ("batch", "window", "workers"),
         "Limits": (
             "max_megabytes",

@@ -3,7 +3,7 @@
 import itertools
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import tyro
 
 from rilievo.batch.work import BatchOptions, parse_share
-from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.errors import InputError, OptionError, RilievoError, UntrustedCodeError
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
 from rilievo.io.limits import printable, read_text
+from rilievo.models.model_options import TrustOptions
 from rilievo.networks.blueprint import BackboneChoice, Blueprint, DepthChoice, ProbeChoice, Task
+from rilievo.outside import check_trusted
 from rilievo.train.probe.config import DataChoice, ProbeConfig
 from rilievo.train.probe.presets import overridden, preset_config
 
@@ -160,7 +162,7 @@ class SweepConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepOptions:
+class SweepOptions(TrustOptions):
     """Options for running a sweep.
 
     Raises:
@@ -232,7 +234,12 @@ def read_sweep(path: Path) -> SweepConfig:
         table = tomllib.loads(text)
         _prepare(table, path.parent)
         check_names(SweepConfig, table)
-        return from_json(SweepConfig, json.dumps(table))
+        config = from_json(SweepConfig, json.dumps(table))
+        for what, name in _names(config):
+            check_trusted(name, what, where)
+        return config
+    except UntrustedCodeError:
+        raise
     except (NotThisRecord, OptionError) as error:
         raise InputError(f"{where}: {str(error).replace('it.', '', 1)}") from error
     except RilievoError:
@@ -240,6 +247,15 @@ def read_sweep(path: Path) -> SweepConfig:
     except (TypeError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise InputError(f"{where}: is no valid TOML of a sweep: {line}") from error
+
+
+def _names(config: SweepConfig) -> Iterator[tuple[str, str]]:
+    """Names in a sweep that may be those of code."""
+    yield from (("backbone", each.name) for each in config.backbones)
+    yield "dataset", config.data.dataset
+    yield "crop", config.test.input_crop
+    yield from (("benchmark", name) for name in config.test.benchmarks)
+    yield from ((name, str(value)) for name, value in config.training.items())
 
 
 def _prepare(table: dict[str, Any], folder: Path) -> None:

@@ -17,6 +17,7 @@ from rilievo.io.checksums import CHECKSUMS, write_checksums
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.networks.blueprint import Task
+from rilievo.outside import trust
 from rilievo.pages.document import write_page
 from rilievo.pages.figure import write_figure
 from rilievo.pages.pictures import (
@@ -85,6 +86,7 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
 
         from rilievo.sweep.work import Work
     options = options or SweepOptions()
+    trust(options.trust_code)
     config = read_sweep(file)
     folder = options.output or Path("runs") / file.stem
     say: Say = print_line if show else lambda text: None

@@ -175,6 +175,7 @@ def main(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     size: tuple[int, int] = (192, 256),
     flip: bool = False,
+    trust_code: tuple[str, ...] = (),
 ) -> None:
     """Write a model's predictions for photographs as shards to train on.
 
@@ -184,13 +185,14 @@ def main(
         output: Folder to write the shards to; it holds none yet.
         size: Height and width of a frame in pixels.
         flip: Average with the prediction for the mirror image.
+        trust_code: Code that the model's files may name and that is then run.
     """
     if min(size) < 1:
         raise OptionError(f"a size is height and width, got {size}")
     found = sorted(path for path in photos.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
     if not found:
         raise InputError(f"{printable(photos)}: no folder with photographs")
-    loaded = load_model(model)
+    loaded = load_model(model, trust_code=trust_code)
     teacher = FlipAveraged(loaded) if flip else loaded
     taken, failures = write_lessons(teacher, found, output, size)
     for failure in failures:

@@ -8,10 +8,11 @@ import tyro
 
 from rilievo.errors import OptionError
 from rilievo.evaluate.options import ImageOptions
+from rilievo.models.model_options import TrustOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions(ImageOptions):
+class SourceOptions(ImageOptions, TrustOptions):
     """Place of photographs and ground truth, as far as the targets do not state it."""
 
     dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None

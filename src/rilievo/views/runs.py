@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from rilievo.errors import InputError, OptionError
+from rilievo.errors import InputError, OptionError, UntrustedCodeError
 from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import Benchmark, Task, benchmark_sha256
 from rilievo.evaluate.benchmarks import find_benchmark
@@ -20,6 +20,7 @@ from rilievo.evaluate.sources import find_predictions
 from rilievo.evaluate.table import read_evaluation
 from rilievo.evaluate.wording import aligned
 from rilievo.io.limits import printable
+from rilievo.outside import check_trusted
 from rilievo.types import DepthKind
 from rilievo.views.readers import ScoredReader
 from rilievo.views.view_items import Column
@@ -87,9 +88,14 @@ def open_run(path: Path, root: Path | None) -> Run:
 def _command(evaluation: Evaluation, path: Path) -> _Command:
     try:
         words = shlex.split(evaluation.command)[2:]
+        # A benchmark, a dataset and a fit may be code.
+        for word in words:
+            check_trusted(word.partition("=")[2] or word, "command", printable(path))
         return tyro.cli(
             _Command, args=words, config=(tyro.conf.FlagCreatePairsOff,), console_outputs=False
         )
+    except UntrustedCodeError:
+        raise
     except (ValueError, SystemExit, OptionError) as error:
         raise InputError(
             f"{path}: its command line is not one of this version "

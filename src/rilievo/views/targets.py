@@ -10,6 +10,7 @@ from rilievo.evaluate.cache import FINGERPRINT
 from rilievo.evaluate.foreign import open_foreign
 from rilievo.evaluate.table import FILE_NAME
 from rilievo.io.limits import printable
+from rilievo.outside import trust
 from rilievo.views.options import SourceOptions
 from rilievo.views.readers import DatasetImages, FolderImages, FolderReader, ids_of, photos_of
 from rilievo.views.runs import Run, open_run
@@ -24,6 +25,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
             number, of the same images.
         options: Place of photographs and ground truth, if the targets do not state it.
     """
+    trust(options.trust_code)
     runs, folders, names = _sorted(targets)
     named_here = [*names, *([] if options.dataset is None else [options.dataset])]
     if len(named_here) > 1:

@@ -9,6 +9,7 @@ import tyro
 from rilievo.errors import OptionError
 from rilievo.losses.video_options import Scales as Scales
 from rilievo.losses.video_options import VideoLosses as VideoLosses
+from rilievo.models.model_options import TrustOptions
 from rilievo.models.runs import VIDEO_FORMAT
 from rilievo.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.train.video.footage import SourceKind as SourceKind
@@ -219,7 +220,7 @@ class VideoConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoRunOptions:
+class VideoRunOptions(TrustOptions):
     """Options of a run that, devices aside, do not change its result on the same machine."""
 
     GROUP: ClassVar[str] = "Speed"

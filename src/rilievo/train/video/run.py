@@ -17,6 +17,7 @@ from rilievo.networks.blueprint import PoseKind
 from rilievo.networks.small import SmallNet
 from rilievo.networks.video.depth import EMBEDDED, take_weights
 from rilievo.networks.video.networks import VideoNetworks, make_networks
+from rilievo.outside import trust
 from rilievo.train.differences import with_whole_paths
 from rilievo.train.engine.folder import CHECKPOINT
 from rilievo.train.engine.loop import Engine, make_fabric
@@ -67,6 +68,7 @@ def train_video(
     """
     began = time.monotonic()
     options = options or VideoRunOptions()
+    trust(options.trust_code)
     # As it will be read back: a whole number given for a float becomes that float.
     config = with_whole_paths(config)
     folder = video_folder(run)
