@@ -44,7 +44,15 @@ class KeepWork:
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         loaded = self.options.load(self.model)
         refuse_paid(loaded)
-        return partial(self._do, refined(loaded, flip=self.options.flip, tile=None))
+        return partial(
+            self._do,
+            refined(
+                loaded,
+                flip=self.options.flip,
+                mirror=self.options.mirrors,
+                tile=None,
+            ),
+        )
 
     def name(self, item: str) -> str:
         """The image's id, for messages."""

@@ -77,6 +77,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             "settings",
             "yes",
             "flip",
+            "confidence",
             "device",
             "engine",
             "precision",

@@ -190,6 +190,7 @@ def command_line(
 
 
 _REPEATED = (
+    "confidence",
     "output",
     "dataset",
     "split",

@@ -173,7 +173,7 @@ def predicted(
     loaded: Model, plan: Plan, options: EvaluateOptions, *, show: bool, filling: Fill
 ) -> Source:
     """Predictions of the model, those that an earlier run kept among them."""
-    model = refined(loaded, flip=options.flip, tile=None)
+    model = refined(loaded, flip=options.flip, mirror=options.mirrors, tile=None)
     folder = run_folder(options.output, model.card.name, plan.benchmark.name)
     check_results(folder, plan.benchmark, model.made_by, plan.dataset.request.root)
     fingerprint = fingerprint_of(model, plan.benchmark)
@@ -183,7 +183,7 @@ def predicted(
     todo = {*absent, *broken}
     kept = [id for id in plan.ids if id not in todo]
     refuse_other_photographs(cache, plan.dataset, plan.benchmark.input_crop, kept)
-    agree_to_calls(loaded, len(todo), flip=options.flip, yes=options.yes)
+    agree_to_calls(loaded, len(todo), flip=options.flip or options.mirrors, yes=options.yes)
     with Tally(output=folder, total=len(todo), show=show) as tally:
         for id in broken:
             tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")

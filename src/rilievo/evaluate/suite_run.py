@@ -131,7 +131,7 @@ def _row(
     row = SuiteRow(label=run.label, folder=options.output)
     command = command_line(called(model), run.benchmark, where, options)
     if options.predictions is None:
-        loaded = refined(load(), flip=options.flip, tile=None)
+        loaded = refined(load(), flip=options.flip, mirror=options.mirrors, tile=None)
         found = finished_results(options.output, plan, loaded.made_by)
         if found is not None:
             return replace(row, evaluation=found, was_finished=True)

@@ -114,8 +114,8 @@ def circumstances_at(
 def doubt_of(prediction: Prediction) -> float:
     """Doubt of a photograph, in ``Circumstances.doubt``."""
     confidence = prediction.confidence
-    if confidence is None:
-        return USUAL_DOUBT
+    if confidence is None or prediction.made_by.settings.get("confidence") == "mirror":
+        return USUAL_DOUBT  # ranges were fitted with the model's own confidence
     step = max(1, math.isqrt(confidence.size // _DOUBT_PIXELS))
     few = confidence[::step, ::step][prediction.depth.valid[::step, ::step]]
     return min(MOST_DOUBT, 1 - float(np.quantile(few, 0.1))) if few.size else USUAL_DOUBT

@@ -39,6 +39,7 @@ class PredictArguments(TypedDict, total=False):
     camera_height: float | None
     own_depth: bool
     flip: bool
+    confidence: str
     tile: int | None
     sharp: bool
     trim: bool

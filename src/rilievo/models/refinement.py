@@ -30,9 +30,9 @@ class FlipAveraged(WrappedModel):
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict both the photograph and its mirror image, and average."""
         straight = self.model.infer(photos)
-        mirrored = self.model.infer([_mirror(photo) for photo in photos])
+        mirrored = self.model.infer([mirror(photo) for photo in photos])
         return [
-            self._average(one, _mirror_back(other))
+            self._average(one, mirror_back(other))
             for one, other in zip(straight, mirrored, strict=True)
         ]
 
@@ -256,7 +256,8 @@ def _size(inference: Inference) -> tuple[int, int]:
     return height, width
 
 
-def _mirror(photo: Photo) -> Photo:
+def mirror(photo: Photo) -> Photo:
+    """Mirror a photograph and its camera."""
     camera = photo.camera
     if camera is not None:
         camera = replace(camera, K=flip_K(camera.K, width=photo.shape[1]))
@@ -264,7 +265,8 @@ def _mirror(photo: Photo) -> Photo:
     return Photo(pixels=pixels, camera=camera, name=photo.name)
 
 
-def _mirror_back(inference: Inference) -> Inference:
+def mirror_back(inference: Inference) -> Inference:
+    """Mirror an answer, so that it is of the photograph again whose mirror image was predicted."""
     normals = inference.normals
     if normals is not None:
         normals = normals[:, :, ::-1] * np.array([-1, 1, 1], np.float32)[:, None, None]

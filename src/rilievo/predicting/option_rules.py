@@ -36,7 +36,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "same_camera",
         "own_depth",
     ),
-    "Detail": ("flip", "tile", "sharp", "trim"),
+    "Detail": ("flip", "confidence", "tile", "sharp", "trim"),
     "Speed": ("device", "engine", "precision", "threads", "batch_size"),
     "Video": ("sequence", "fps", "independent"),
 }

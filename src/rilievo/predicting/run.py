@@ -52,6 +52,7 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
         # If one photograph of a batch fails, the batch is sent again one by one.
         if given:
             raise OptionError(f"{name} is paid by the call: {flag} would send photographs again")
+    mirror = options.mirrors
     photographs = 0
     for job in jobs:
         if job.medium is not Medium.PHOTO:
@@ -60,7 +61,7 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
                 "the frames, and give them as photographs"
             )
         photographs += 1
-    agree_to_calls(model, photographs, flip=options.flip, yes=options.yes)
+    agree_to_calls(model, photographs, flip=options.flip or mirror, yes=options.yes)
 
 
 def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
@@ -151,6 +152,7 @@ def refined_by(options: PredictOptions, model: Model) -> Model:
     return refined(
         model,
         flip=options.flip,
+        mirror=options.mirrors,
         tile=options.tile,
         sharp=options.sharp == "on",
         vanishing_points=options.vanishing_points,
@@ -162,12 +164,13 @@ def refined(
     model: Model,
     *,
     flip: bool,
+    mirror: bool = False,
     tile: int | None,
     sharp: bool = False,
     vanishing_points: bool = False,
     trim: bool = False,
 ) -> Model:
-    """Refine a model as asked: tiles, mirror, sharp edges, camera, trimmed borders."""
+    """Refine a model as asked: tiles, mirror image, sharp edges, camera, trimmed borders."""
     if tile is not None:
         from rilievo.models.refinement import Tiled
 
@@ -176,6 +179,10 @@ def refined(
         from rilievo.models.refinement import FlipAveraged
 
         model = FlipAveraged(model)
+    if mirror:
+        from rilievo.models.mirror_confidence import MirrorConfidence
+
+        model = MirrorConfidence(model)
     if sharp:
         model = Sharpened(model)
     if vanishing_points:
