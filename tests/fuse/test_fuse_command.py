@@ -252,7 +252,9 @@ def test_the_command_prints_what_it_did(
     words = ["fuse", str(room), "-o", str(tmp_path / "a.ply"), "--poses", str(room / "poses.txt")]
     words += ["--depth", str(room / "depth"), "--camera", "80,80,47.5,35.5", "--voxel", "0.05"]
     assert main(words) == 0
-    said = capsys.readouterr().out
+    said, progress = capsys.readouterr()
+    for step in ("depth: 1 ", "fusing: 1 of 7 frames"):
+        assert step in progress
     assert "7 frames" in said
     assert "MB of volume" in said
     assert str(tmp_path / "a.ply") in said

@@ -1,6 +1,7 @@
 """``rilievo fuse``."""
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,19 +59,38 @@ def _lines(record: FuseRecord, output: Path) -> Iterator[str]:
     yield str(output)
 
 
+_EVERY = 10.0
+"""Seconds between lines of progress where there is no terminal."""
+
+
 class _Meter:
-    """Progress of each step on one line of a terminal; nothing elsewhere."""
+    """Progress of each step, with the time left: on one line of a terminal, else in few lines."""
 
     def __enter__(self) -> "_Meter":
         self._is_shown = sys.stderr is not None and sys.stderr.isatty()
+        self._step, self._start, self._last = "", 0.0, 0.0
         return self
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Show how far a step is."""
+        now = time.perf_counter()
+        is_new = what != self._step
+        if is_new:
+            self._step, self._start = what, now
+        line = f"{what}: {self._said(done, total, now - self._start)}"
         if self._is_shown:
-            said = f"{done} of {total}" if total else f"{done}"
-            sys.stderr.write(f"\r\x1b[K{what}: {said} frames")
+            sys.stderr.write(f"\r\x1b[K{line}")
             sys.stderr.flush()
+        elif is_new or now - self._last > _EVERY:
+            self._last = now
+            complain(line)
+
+    @staticmethod
+    def _said(done: int, total: int | None, seconds: float) -> str:
+        if not total:
+            return f"{done} frames"
+        left = "" if done < 2 else f", {seconds / done * (total - done):.0f} s left"
+        return f"{done} of {total} frames{left}"
 
     def __exit__(self, *_: object) -> None:
         if self._is_shown:
