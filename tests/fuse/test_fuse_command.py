@@ -14,6 +14,7 @@ from box_rooms import SIZE, distance_to_room, pose, room_view, walk
 from clips import Clip, write_clip
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.fuse import run as fuse_run
 from rilievo.fuse.collecting import depth_of_options
 from rilievo.fuse.options import Agree, FuseOptions
 from rilievo.fuse.run import fuse_clip
@@ -89,6 +90,17 @@ def test_the_unit_of_depth_is_brought_to_that_of_the_poses(tmp_path: Path) -> No
     assert record.scale * np.median(record.scales) == pytest.approx(5, rel=0.03)
     points = trimesh.load(tmp_path / "place.ply").vertices
     assert np.median(distance_to_room(np.asarray(points))) < 0.06
+
+
+def test_given_poses_are_not_blamed_where_depth_disagrees(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuse_run, "_DOUBTFUL", 0.0)
+    record = fuse_clip(room, tmp_path / "place.ply", options(room, voxel=0.2))
+    [said] = [note for note in record.notes if "disagree" in note]
+    assert said.startswith("the depth disagrees between neighbouring frames")
+    assert "with the given poses" in said
+    assert "poses are wrong" not in said
 
 
 def test_depth_that_is_right_can_be_left_alone(room: Path, tmp_path: Path) -> None:

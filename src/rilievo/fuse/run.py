@@ -209,11 +209,18 @@ def _notes(done: _Done, options: FuseOptions) -> list[str]:
             "or only turns: the scales of frames are the model's"
         )
     elif found.after > _DOUBTFUL:
-        notes.append(
-            f"neighbouring frames disagree by {100 * found.after:.0f} % of depth in the median: "
-            "the field of view or the poses are wrong, or much of the scene moves; check --camera "
-            "or --fov, and --poses"
-        )
+        by = f"{100 * found.after:.0f} % of depth in the median"
+        if done.poses is None:
+            notes.append(
+                f"neighbouring frames disagree by {by}: the field of view or the estimated poses "
+                "are wrong, or much of the scene moves; check --camera or --fov, or give --poses"
+            )
+        else:
+            notes.append(
+                f"the depth disagrees between neighbouring frames, by {by} with the given poses: "
+                "the model is inexact here, the field of view is wrong, or much of the scene "
+                "moves; check --camera or --fov, or try another model (--quality good)"
+            )
     return notes
 
 
