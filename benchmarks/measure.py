@@ -174,6 +174,24 @@ def answer_of(module: str, *arguments: str | Path) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a running process so far, its children and theirs included [s]."""
+    times, children = dict[int, int](), dict[int, list[int]]()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            facts = path.read_text("utf-8", "replace").rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        each = int(path.parent.name)
+        times[each] = sum(map(int, facts[11:15]))
+        children.setdefault(int(facts[1]), []).append(each)
+
+    def whole(each: int) -> int:
+        return times.get(each, 0) + sum(map(whole, children.get(each, [])))
+
+    return whole(pid) / os.sysconf("SC_CLK_TCK")
+
+
 def rilievo_command(*arguments: str | Path) -> list[str | Path]:
     """Command line of the installed ``rilievo``, as a user types it."""
     return [Path(sys.executable).with_name("rilievo"), *arguments]

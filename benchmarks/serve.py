@@ -1,7 +1,6 @@
 """``rilievo serve`` under load: requests a second against a folder, errors, memory."""
 
 import http.client
-import os
 import resource
 import subprocess
 import threading
@@ -13,7 +12,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.measure import BenchmarkError, NotHereError, rilievo_command, spread
+from benchmarks.measure import (
+    BenchmarkError,
+    NotHereError,
+    cpu_seconds,
+    rilievo_command,
+    spread,
+)
 from benchmarks.photographs import SIDE, make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
@@ -49,9 +54,9 @@ def run(settings: Settings) -> Report:
             before = _cpu_seconds_of_children()
             folders.append(folder_rate())
             folder_cpu += _cpu_seconds_of_children() - before
-            before = _cpu_seconds(pid)
+            before = cpu_seconds(pid)
             loads.append(_ask_all(port, photos))
-            server_cpu += _cpu_seconds(pid) - before
+            server_cpu += cpu_seconds(pid) - before
             memory.append(_megabytes(pid))
     cpu = tuple(1000 * each / (rounds * count) for each in (folder_cpu, server_cpu))
     return _report(count, folders, loads, memory, cpu)
@@ -151,12 +156,6 @@ def _megabytes(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     [line] = [line for line in lines if line.startswith("VmRSS:")]
     return int(line.split()[1]) / 1024
-
-
-def _cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far, of all its threads [s]."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _cpu_seconds_of_children() -> float:
