@@ -23,7 +23,7 @@ from static_host import Visitor, hosted
 
 NAME = "rilievo/tiny"
 PATIENCE = 60.0
-OF_LOADING = {"image", "model", "quality", "device", "engine", "precision"}
+OF_LOADING = {"image", "model", "quality", "device", "engine", "precision", "trust_code"}
 """Arguments of ``rilievo.predict`` that a model, being loaded, does not take."""
 Depth = np.ndarray
 """Numbers of a depth map, NaN where there is none."""
