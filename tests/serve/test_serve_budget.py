@@ -58,7 +58,9 @@ def test_frames_take_their_turn_among_requests(tmp_path: Path) -> None:
         places = [server.client.portal.call(turns.take, each) for each in "abcdefghij"]
         assert not turns._may_work("testclient")
         socket.send_bytes(picture())
+        end = time.monotonic() + 60
         while not turns.waiting:
+            assert time.monotonic() < end, "the frame does not wait"
             time.sleep(0.01)
         for place in places:
             server.client.portal.call(place.give_back)
