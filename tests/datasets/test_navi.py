@@ -234,6 +234,16 @@ def test_what_lacks_a_file_or_its_annotation_is_absent(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [[0, 0], [0, 64], [-1, 64]])
+def test_a_picture_without_pixels_is_refused_in_a_line(tmp_path: Path, size: list[int]) -> None:
+    path = scene(tmp_path / "chair" / "wild_set") / "annotations.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps([{**each, "image_size": size} for each in said]))
+    dataset = open_dataset("navi", tmp_path, split="wild")
+    with pytest.raises(InputError, match=r"annotations say that its picture is|on its side"):
+        dataset.truth("chair/wild_set/000")
+
+
 def test_broken_files_and_a_wrong_root_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected folders of objects with multiview_"):
         open_dataset("navi", tmp_path)

@@ -30,7 +30,7 @@ FORMS: Mapping[str, tuple[Mutator, ...]] = {
     "yaml": (*trees.ALL, *trees.YAML, *texts.ALL),
     "toml": (*texts.ALL, *texts.TOML, blind.flip),
     "png": (*images.PNG, *images.PNG, *dear.PNG, *blind.ALL),
-    "jpeg": (*images.JPEG, *dear.JPEG, *dear.JPEG, *blind.ALL),
+    "jpeg": (*images.JPEG, *dear.JPEG, *dear.JPEG, *dear.JPEG, *blind.ALL),
     "tiff": (*images.TIFF, *images.TIFF, *dear.TIFF, *blind.ALL),
     "npy": (*arrays.NPY, *arrays.NPY, *blind.ALL),
     "npz": (*arrays.NPZ, *arrays.NPZ, *blind.ALL),

@@ -14,12 +14,12 @@ from torture.forms.mutator import EXTREMES, Mutator
 
 _RUNS = 15
 """Kinds of runs of empty blocks in JPEG, of 2 to the power of 0 to 14 and more."""
-_SIZES = ((96, 64), (640, 480), (2000, 1500))
+_SIZES = ((96, 64), (640, 480), (2000, 1500), (2000, 1500))
 
 
 def jpeg_scans(good: bytes, chance: Random) -> bytes:
     """Scans that change nothing, in the file or in one of more pixels."""
-    count = chance.choice((20, 90, 150, 1000, 5000, 20_000))
+    count = chance.choice((20, 90, 150, 1000, 5000, 20_000, 20_000))
     frame = _progressive_frame(good)
     if frame is None or chance.random() < 0.7:
         size = chance.choice(_SIZES)

@@ -221,6 +221,8 @@ def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
 def _K(view: _View, size: tuple[int, ...]) -> Float64[np.ndarray, "3 3"]:
     """K at the size of the depth map, with the principal point at the centre."""
     known = view.annotation.image_size
+    if min(known) < 1:
+        raise InputError(f"{view.depth}: the annotations say that its picture is {known} pixels")
     if (known[0] > known[1]) != (size[0] > size[1]) and known[0] != known[1]:
         raise InputError(
             f"{view.depth}: is {size}, but the annotations say {known}: one of them lies on its "
