@@ -65,7 +65,8 @@ def save_checkpoint(
     buffer = BytesIO()
     torch.save({"fingerprint": fingerprint, "state": to_json(state), **entries}, buffer)
     with replacing(path) as part:
-        part.write_bytes(buffer.getbuffer())
+        # No view of it: one that outlives a failed write is told as an error by Python 3.13.
+        part.write_bytes(buffer.getvalue())
 
 
 def load_checkpoint(
