@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 def run(settings: Settings) -> Report:
-    count = settings.count(16, quick=4)
+    count = settings.count(8, quick=2)
     torch.manual_seed(0)
     images = torch.randint(0, 256, (count, SIDE, SIDE, 3), dtype=torch.uint8)
     backbone = make_backbone(BACKBONE, pretrained=False)

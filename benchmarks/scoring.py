@@ -30,9 +30,9 @@ def run(settings: Settings) -> Report:
         name="scoring",
         about=(
             f"{count} predictions of {width}x{height} (inverse depth, float32) against 16-bit true "
-            "depth. `rilievo evaluate --benchmark depth --predictions`: the whole process, fit in "
-            "inverse depth, 14 metrics, intervals, tables and the report. The tutorial: its loop "
-            "alone, three metrics of 8-bit maps that lie in the database already; neither its "
+            "depth. `rilievo evaluate --benchmark depth --predictions FOLDER`: the whole process, "
+            "fit in inverse depth, 14 metrics, intervals, tables and the report. The tutorial: its "
+            "loop alone, three metrics of 8-bit maps that lie in the database already; neither its "
             "start nor filling the database is counted"
             + ("." if compared else "; left out, as FiftyOne is not installed (extra `view`).")
         ),
