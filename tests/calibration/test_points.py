@@ -94,6 +94,25 @@ def test_points_that_contradict_each_other_are_refused() -> None:
         calibrate(depth_map(np.ones(SIZE), DepthKind.UP_TO_SCALE), known)
 
 
+def test_of_five_points_or_more_the_most_decide() -> None:
+    """A network that is wrong at some of the user's points does not refuse the others."""
+    metres = [2.0, 2.1, 1.9, 2.0, 12.0]
+    known = [KnownPoint(u=5 + 10 * i, v=5, metres=each) for i, each in enumerate(metres)]
+    flat = depth_map(np.ones(SIZE), DepthKind.UP_TO_SCALE)
+    result = calibrate(flat, known, smooth=False)
+    assert result.fit.scale == pytest.approx(2.0)
+    assert "differ by a factor of 6" in result.warning
+    assert "known point 45,5,12 is suspicious" in result.warning
+    for fewer in (known[1:], [known[0], known[4]]):
+        with pytest.raises(CalibrationError, match="more than 3"):
+            calibrate(flat, fewer, smooth=False)
+    split = [
+        KnownPoint(u=5 + 9 * i, v=5, metres=each) for i, each in enumerate((1, 1, 9, 81, 81, 81))
+    ]
+    with pytest.raises(CalibrationError, match="more than 3"):
+        calibrate(flat, split, smooth=False)
+
+
 @pytest.mark.parametrize("kind", AFFINE_KINDS)
 def test_a_point_that_contradicts_a_line_is_refused_and_named(kind: DepthKind) -> None:
     straight = 0.5 * ramp().astype(float) + 0.3

@@ -32,6 +32,8 @@ from rilievo.types import Camera, DepthKind, DepthMap
 SUSPICIOUS = 1.3
 # Factors by which the scales of single facts may differ before a warning, and before an error.
 DOUBTFUL, CONTRADICTORY = 1.5, 3.0
+# From this many facts on, the fit is that of most of them: it is refused only if most disagree.
+MANY = 5
 # Most pairs of points whose lines are tried; of more pairs, this many are drawn at random.
 MOST_PAIRS = 2_016
 
@@ -68,7 +70,8 @@ def calibrate(
         CalibrationError: If a point lies outside the image or where depth is invalid, two points
             share a pixel, the facts are too few or too alike for the kind, a length or a ray has
             no camera, the facts contradict the map so that near becomes far, or the scales that
-            they imply differ by more than ``CONTRADICTORY``.
+            they imply differ by more than ``CONTRADICTORY``; of ``MANY`` facts and more, those
+            of most of them.
     """
     check_depth_map(depth)
     least = 1 if depth.is_depth else 2
@@ -229,7 +232,9 @@ def _contradictions(residuals: Sequence[Residual]) -> list[str]:
         return []
     farthest = max(zip(residuals, fitted, strict=True), key=lambda pair: abs(np.log(pair[1])))[0]
     said = f"the scales that what is known implies differ by a factor of {factor:.3g}"
-    if factor > CONTRADICTORY:
+    far_off = sum(not 1 / CONTRADICTORY <= each <= CONTRADICTORY for each in fitted)
+    agree = len(fitted) >= MANY and 2 * far_off < len(fitted)
+    if factor > CONTRADICTORY and not agree:
         raise CalibrationError(
             f"{said}, more than {CONTRADICTORY:g}: {_name(farthest)} is the farthest from the "
             "others; check its columns, rows and metres, or leave it out"

@@ -9,7 +9,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_known
-from rilievo.calibration.ranges import MOST_DOUBT, USUAL_DOUBT, Circumstances, expected_error
+from rilievo.calibration.points import MANY
+from rilievo.calibration.ranges import (
+    COVERAGE,
+    MOST_DOUBT,
+    USUAL_DOUBT,
+    Circumstances,
+    expected_error,
+)
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.errors import RilievoError
 from rilievo.types import Camera, CameraSource, Prediction
@@ -28,7 +35,8 @@ def expected_of_line(
     prediction: Prediction, first: Float64[np.ndarray, "3"], second: Float64[np.ndarray, "3"]
 ) -> float:
     """Expected error of the logarithm of the distance between two points in the camera frame."""
-    return expected_error("length", circumstances_of_line(prediction, first, second))
+    learned = expected_error("length", circumstances_of_line(prediction, first, second))
+    return max(learned, disagreement_of(prediction))
 
 
 def with_expected_error(metric: Prediction) -> Prediction:
@@ -69,7 +77,24 @@ def expected_of_depth(prediction: Prediction, places: int = 7) -> float:
                 errors.append(
                     expected_error("depth", circumstances_at(prediction, at, facts=facts))
                 )
-    return float(np.median(errors)) if errors else math.nan
+    return max(float(np.median(errors)), disagreement_of(prediction)) if errors else math.nan
+
+
+def disagreement_of(prediction: Prediction) -> float:
+    """Error of the logarithm that a share ``COVERAGE`` of what is known stays below after the fit.
+
+    Where ``MANY`` facts or more disagree with the fitted depth, so will what is measured; 0 of
+    fewer, which fit in any case.
+    """
+    found = prediction.calibration
+    if found is None or len(found.residuals) < MANY or len(found.residuals) != len(found.asked):
+        return 0.0
+    sizes = []
+    for asked, residual in zip(found.asked, found.residuals, strict=True):
+        with suppress(RilievoError):
+            metres = parse_known(asked).metres
+            sizes.append(abs(math.log(max(1 + residual / metres, 1e-6))))
+    return float(np.quantile(sizes, COVERAGE)) if sizes else 0.0
 
 
 def circumstances_at(
