@@ -136,6 +136,7 @@ JOBS: tuple[Job, ...] = (
         command=_train_probe,
         volatile=("log.csv", "record.json#cpu_seconds", "checkpoint.pt", "checksums.json"),
         passing=("checkpoint.pt",),
+        replaced=("weights.safetensors",),
         share=1,
     ),
     Job(
