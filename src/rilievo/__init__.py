@@ -1,4 +1,17 @@
-"""One photograph in; depth, surface normals and a 3-D surface out."""
+"""One photograph in; depth, surface normals and a 3-D surface out.
+
+::
+
+    prediction = rilievo.predict("photo.jpg")        # a path, URL, bytes, Pillow image or array
+    prediction.depth.values                          # (h, w) float32, up to scale
+    prediction.normals                               # (3, h, w) float32, towards the camera
+    prediction.show()                                # in a notebook: the name alone
+    prediction.save("results/photo", ["colour", "ply"])
+
+    model = rilievo.load_model("rilievo/small")      # once, for many photographs
+    metres = rilievo.predict("photo.jpg", known=[(320, 240, 2.35)])
+    print(metres.measure((120, 200), (310, 195)))    # a length with its range
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
