@@ -126,6 +126,8 @@ def quantise_static(
             per_channel=True,
             activation_type=kinds.QInt8 if signed else kinds.QUInt8,
             weight_type=kinds.QInt8,
+            # Weights of 7 bits: processors without VNNI add products in 16 bits, which overflow.
+            reduce_range=True,
             extra_options=dict(options or {}),
         )
 
