@@ -134,7 +134,13 @@ JOBS: tuple[Job, ...] = (
         name="train probe",
         prepare=_scenes,
         command=_train_probe,
-        volatile=("log.csv", "record.json#cpu_seconds", "checkpoint.pt", "checksums.json"),
+        volatile=(
+            "log.csv",
+            "record.json#cpu_seconds",
+            "page.html",  # it says the seconds
+            "checkpoint.pt",
+            "checksums.json",
+        ),
         passing=("checkpoint.pt",),
         replaced=("weights.safetensors",),
         share=1,
@@ -147,6 +153,7 @@ JOBS: tuple[Job, ...] = (
             "log.csv",
             "record.json#seconds",
             "record.json#notes",  # they name the run's folder
+            "page.html",  # it has the notes and the seconds
             "checkpoint.pt",
             "checksums.json",
         ),
