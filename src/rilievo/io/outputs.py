@@ -67,7 +67,7 @@ class OwnOptions:
     """Options of one output.
 
     Attributes:
-        saving: How it is written.
+        saving: Settings of its writer.
         asked: The same as options of ``rilievo predict``, to be recorded; None if not known.
     """
 
