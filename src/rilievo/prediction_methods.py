@@ -78,6 +78,10 @@ class PredictionMethods:
         """
         return import_module("rilievo.io.in_memory").colour(self, colour_map)
 
+    def color(self, color_map: str | None = None) -> "Image":
+        """Draw depth in colours: the American spelling of ``colour``."""
+        return self.colour(color_map)
+
     def points(self, *, step: int | None = None) -> "PointCloud":
         """Make the points of the surface, with normals and colours, in the camera frame.
 
