@@ -108,7 +108,8 @@ def choose_view(venue: Venue, scene: Scene, dice: Dice, size: tuple[int, int]) -
         field = math.radians(dice.uniform(35, 100) if dice.chance(0.4) else dice.uniform(50, 78))
         origin, target = stand(venue, dice)
         is_level = dice.chance(0.85 if venue.standpoint is None else 0.6)
-        tilt = dice.normalvariate(0.0, 0.04 if is_level else 0.25)
+        askew = venue.standpoint.roll if venue.standpoint is not None else None
+        tilt = dice.normalvariate(0.0, askew or (0.04 if is_level else 0.25))
         view = View(
             origin=origin.astype(np.float32),
             turn=look_at(origin, target, tilt).astype(np.float32),

@@ -1,11 +1,11 @@
 """Things from models: dressed in colours, and stood on floors, tables and at walls."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from scenes.models import Model, Use
+from scenes.models import Model, Skin, Use
 from scenes.rotations import turn_z
 from scenes.scene import GLASS
 from scenes.stage import Stage, Vector
@@ -13,6 +13,14 @@ from scenes.textures import Texture
 
 PLAIN = (Texture.WOOD, Texture.FABRIC, Texture.SPECKLE, Texture.STONE, Texture.CARPET)
 """Textures for parts that have one colour."""
+BY_NAME: Mapping[str, tuple[Texture, ...]] = {
+    "wood": (Texture.WOOD,),
+    "carpet": (Texture.FABRIC, Texture.CARPET),
+    "fur": (Texture.FABRIC, Texture.CARPET),
+    "metal": (Texture.SPECKLE, Texture.STONE),
+    "plant": (Texture.FOLIAGE, Texture.GRASS),
+}
+"""Those of parts whose names begin with a word."""
 
 
 def pick(
@@ -42,16 +50,27 @@ def dress(stage: Stage, model: Model) -> int:
         elif skin.texture is not None:
             added.append(stage.coat(tint, texture=skin.texture))
         elif is_changed:
-            added.append(stage.material(*PLAIN, scale=dice.log_uniform(0.3, 1.5)))
+            uses = suiting(skin) or PLAIN
+            added.append(stage.material(*uses, scale=dice.log_uniform(0.3, 1.5)))
+        elif uses := suiting(skin):
+            # In its own colour, under the texture's light and dark.
+            colour = tint * np.maximum(skin.colour, 0.01)
+            mix, scale = dice.uniform(0.2, 0.8), dice.log_uniform(0.3, 1.5)
+            added.append(stage.material(*uses, colour=colour, mix=mix, scale=scale))
         else:
             added.append(stage.plain(tint * np.maximum(skin.colour, 0.01)))
     return added[0]
 
 
+def suiting(skin: Skin) -> tuple[Texture, ...]:
+    """Textures that suit a part of one colour by its name; none if that tells nothing."""
+    return next((uses for word, uses in BY_NAME.items() if skin.name.startswith(word)), ())
+
+
 def put(stage: Stage, model: Model, at: Vector = (0, 0, 0), yaw: float = 0.0) -> None:
     """Stand a model with the middle of its foot at a place, stretched a little."""
     dice = stage.dice
-    half = model.half * dice.uniform(0.92, 1.08) * np.array(dice.vector(0.95, 1.05))
+    half = model.half * dice.uniform(0.94, 1.12) * np.array(dice.vector(0.95, 1.05))
     middle = np.asarray(at, float) + np.array([0.0, 0.0, half[2]])
     stage.mesh(model.tree, middle, half, dress(stage, model), turn_z(yaw))
 

@@ -5,7 +5,8 @@ Either kind of file, in metres and z up:
 * ``NAME.npz``: ``vertices`` (v, 3), ``faces`` (f, 3), ``material`` (f,) for each triangle, ``uv``
   (f, 3, 2) with v upwards, and for each material ``material_color`` (sRGB, 0 to 1),
   ``material_texture`` and ``material_mask`` (files in ``textures/``, or ``''``) and
-  ``material_opacity`` (below 0.9 it is glass);
+  ``material_opacity`` (below 0.9 it is glass); if there, ``material_name``, which says by words
+  such as wood or carpet how a part of one colour may be dressed;
 * ``NAME.obj`` with its ``.mtl``.
 
 ``index.json``, if there, has the category of each model: ``{"models": {NAME: {"category": ...}}}``.
@@ -38,6 +39,7 @@ class Material(NamedTuple):
     colour: tuple[float, float, float] = (0.6, 0.6, 0.6)
     texture: Path | None = None
     is_glass: bool = False
+    name: str = ""
 
 
 class Shape(NamedTuple):
@@ -119,7 +121,12 @@ class Store:
     def _skin(self, material: Material) -> Skin:
         red, green, blue = (float(value) ** 2.2 for value in material.colour)
         texture = None if material.texture is None else self._row_of(material.texture)
-        return Skin(colour=(red, green, blue), texture=texture, is_glass=material.is_glass)
+        return Skin(
+            colour=(red, green, blue),
+            texture=texture,
+            is_glass=material.is_glass,
+            name=material.name,
+        )
 
     def _row_of(self, file: Path) -> int:
         if file not in self._rows:
@@ -184,11 +191,13 @@ def read_npz(path: Path) -> Shape:
             colour=tuple(colour),
             texture=textures / str(texture) if texture else None,
             is_glass=bool(opacity < 0.9),
+            name=str(name),
         )
-        for colour, texture, opacity in zip(
-            held["material_color"], held["material_texture"], held["material_opacity"], strict=True
+        for colour, texture, opacity, name in zip(
+            held["material_color"], held["material_texture"], held["material_opacity"],
+            held.get("material_name", [""] * len(held["material_color"])), strict=True,
         )
-    ]
+    ]  # fmt: skip
     # Rays are not tested against masks, so a tree's leaves would be sheets.
     is_cut = np.array([bool(mask) for mask in held["material_mask"]])[held["material"]]
     return Shape(

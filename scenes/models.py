@@ -37,11 +37,13 @@ class Skin:
         colour: Linear RGB.
         texture: Row of ``TextureBank.texels``; None for a part of one colour.
         is_glass: Whether it is a pane.
+        name: Name in its file; ``""`` if it has none.
     """
 
     colour: tuple[float, float, float]
     texture: int | None = None
     is_glass: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

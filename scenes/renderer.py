@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 
 from rilievo.geometry.transforms import rigid
 from rilievo.types import Camera, CameraSource, Sample
+from scenes.bathrooms import bathroom
 from scenes.buffers import (
     LIGHTS,
     Buffers,
@@ -21,6 +22,7 @@ from scenes.buffers import (
 from scenes.cameras import choose_view
 from scenes.chance import scattered_chance
 from scenes.closeups import close_up, portrait
+from scenes.desks import desk_view
 from scenes.dice import Dice
 from scenes.frame import (
     arriving,
@@ -33,6 +35,7 @@ from scenes.layouts import furnished_view
 from scenes.lens import Radiance, choose_lens, expose, fog, level_of
 from scenes.near import near_view
 from scenes.outdoors import meadow, street
+from scenes.passages import corridor_view, low_view
 from scenes.patterns import SIDE
 from scenes.pictures import scikit_image_photographs
 from scenes.reflection import lay_over, reflect_frame
@@ -51,8 +54,12 @@ VENUES = {
     Kind.OPEN_GROUND: (meadow, 0.10),
     Kind.NEAR_VIEWS: (near_view, 0.0),
     Kind.FURNISHED: (furnished_view, 0.0),
+    Kind.BATHROOMS: (bathroom, 0.0),
+    Kind.DESKS: (desk_view, 0.0),
+    Kind.CORRIDORS: (corridor_view, 0.0),
+    Kind.LOW_VIEWS: (low_view, 0.0),
 }
-"""Builder of each kind of venue, with its weight when all kinds are drawn. The last two have no
+"""Builder of each kind of venue, with its weight when all kinds are drawn. The last ones have no
 weight, so that seeds of ``Kind.ALL`` keep their frames."""
 ATTEMPTS = 1000
 """Most scenes to build; nearly all have a useful view, so this many failures would be a bug."""

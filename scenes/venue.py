@@ -21,6 +21,10 @@ class Kind(StrEnum):
     OPEN_GROUND = "open-ground"
     NEAR_VIEWS = "near-views"
     FURNISHED = "furnished"
+    BATHROOMS = "bathrooms"
+    DESKS = "desks"
+    CORRIDORS = "corridors"
+    LOW_VIEWS = "low-views"
 
 
 class Approach(Enum):
@@ -58,11 +62,13 @@ class Standpoint:
         origin: Position of the camera [m].
         yaw: Horizontal direction of the view [rad].
         pitch: Elevation angle of the view [rad].
+        roll: Standard deviation of the camera's roll [rad]; None for that of other cameras.
     """
 
     origin: Point
     yaw: float
     pitch: float
+    roll: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
