@@ -172,7 +172,8 @@ def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampl
     """Run the network on the frames, and sample pixels with known depth."""
     onnxruntime = import_onnxruntime()
     session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
-    if tuple(each.name for each in session.get_outputs()) != _OUTPUTS or not area:
+    names = {each.name for each in session.get_outputs()}
+    if not names.issuperset(_OUTPUTS) or not area:
         raise InputError(f"{printable(source)}: no embedded network, with {', '.join(_OUTPUTS)}")
     random, plain = np.random.default_rng(0), Recalibration()
     for frame in frames:
@@ -183,7 +184,7 @@ def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampl
             for side in (image.width, image.height)
         )
         pixels = np.asarray(image.resize((width, height), Image.Resampling.BOX))[None]
-        depth, normals, confidence = map(torch.from_numpy, session.run(None, {"image": pixels}))
+        depth, normals, confidence = map(torch.from_numpy, session.run(_OUTPUTS, {"image": pixels}))
         rows = (np.arange(height) + 0.5) * image.height // height
         columns = (np.arange(width) + 0.5) * image.width // width
         place = np.ix_(rows.astype(int), columns.astype(int))
@@ -220,11 +221,12 @@ def _append(source: Path, target: Path, recalibration: Recalibration) -> None:
         )
         tail = onnx.compose.add_prefix(onnx.load(str(path)), "sure/")
     tail.ir_version = network.ir_version
+    others = [each.name for each in network.graph.output if each.name not in _OUTPUTS]
     joined = onnx.compose.merge_models(
         network,
         tail,
         io_map=[(name, f"sure/{name}") for name in _OUTPUTS],
-        outputs=["depth", "normals", "sure/new"],
+        outputs=["depth", "normals", "sure/new", *others],
     )
     _rename(joined.graph, {"confidence": "sure/said", "sure/new": "confidence"})
     onnx.checker.check_model(joined)

@@ -43,6 +43,7 @@ def test_a_recipe_takes_the_guides_loss_in_place_of_its_own(lab: Path) -> None:
         normals_valid=torch.zeros(1, 32, 32, dtype=torch.bool),
         camera=torch.full((1, 4), torch.nan),
         sign=torch.zeros(1),
+        **dict.fromkeys(("sky", "steps", "marked"), torch.zeros(1, 32, 32, dtype=torch.bool)),
     )
     network = SmallNet(TINY).eval()
     usual, own = (

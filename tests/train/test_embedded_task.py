@@ -1,6 +1,7 @@
 """The loop on a toy: it learns, goes on where it was killed, and refuses what makes no sense."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ from rilievo.train.config import Stage, TrainConfig
 from rilievo.train.embedded_task import (
     EmbeddedTask,
     Frames,
+    average_decay,
     learning_rate_factor,
     train,
     update_average,
 )
 from rilievo.train.engine import loop
-from rilievo.train.export import Deployed, export_small
+from rilievo.train.export import OUTPUTS, Deployed, export_small
 from rilievo.train.frames import ShardPool
 from rilievo.train.recipes import RECIPES
 
@@ -185,18 +187,19 @@ def test_the_exported_network_says_what_torch_says(
 ) -> None:
     network, session = exported
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    depth, normals, sure = (np.asarray(each) for each in session.run(None, {"image": image}))
+    depth, normals, *chances = (np.asarray(each) for each in session.run(OUTPUTS, {"image": image}))
     with torch.no_grad():
-        expected_depth, expected_normals, expected_sure = Deployed(network).eval()(
+        expected_depth, expected_normals, *expected_chances = Deployed(network).eval()(
             torch.from_numpy(image)
         )
     assert depth.shape == size
     np.testing.assert_allclose(depth, expected_depth, rtol=1e-4)
     np.testing.assert_allclose(normals, expected_normals, atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-4)
-    np.testing.assert_allclose(sure, expected_sure, atol=1e-4)
-    assert sure.shape == size
-    assert ((sure >= 0) & (sure <= 1)).all()
+    for chance, expected in zip(chances, expected_chances, strict=True):
+        np.testing.assert_allclose(chance, expected, atol=1e-4)
+        assert chance.shape == size
+        assert ((chance >= 0) & (chance <= 1)).all()
     assert (depth >= 0.99e-3).all()
     assert (depth <= 1.01e3).all()
 
@@ -232,6 +235,33 @@ def test_depth_is_bounded_however_wild_the_network(
     network = SmallNet().eval()
     network.head.weight.data *= 1e4
     with torch.no_grad():
-        depth, _, _ = Deployed(network)(torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8))
+        depth, *_ = Deployed(network)(torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8))
     assert depth.min() >= 0.99e-3
     assert depth.max() <= 1.01e3
+
+
+def test_an_average_over_a_share_weighs_later_steps_by_a_power_of_their_number() -> None:
+    """With a third of the steps so far, step i weighs as i squared."""
+    config, average, steps = toy(1, average_share=1 / 3), 7.0, np.arange(1, 400)
+    values = np.random.default_rng(0).normal(size=len(steps))
+    for step, value in zip(steps, values, strict=True):
+        decay = average_decay(config, int(step))
+        average = decay * average + (1 - decay) * value
+    weights = steps.astype(float) * (steps + 1)
+    assert average == pytest.approx(float(weights @ values / weights.sum()), abs=1e-9)
+
+
+@pytest.mark.slow
+def test_without_steps_of_confidence_that_of_the_start_is_kept(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        embedded_task, "export_small", lambda network, path, provenance: path.touch()
+    )
+    config = replace(toy(2), confidence_steps=0)
+    torch.manual_seed(config.seed)
+    before = SmallNet().spread.state_dict()
+    after = run(config, shards, tmp_path / "run").spread.state_dict()
+    for name, value in before.items():
+        if name.endswith("weight") and value.dim() == 4:
+            assert torch.equal(value, after[name]), name

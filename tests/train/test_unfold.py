@@ -7,7 +7,9 @@ import torch
 
 from rilievo.errors import InputError
 from rilievo.models.conversion.compression import halve
-from rilievo.networks.small import SmallNet, Widths
+from rilievo.models.engines import import_onnxruntime
+from rilievo.networks.small import SmallNet, double
+from rilievo.networks.widths import BASE, Widths
 from rilievo.train.batches import Mix, make_batch
 from rilievo.train.config import Stage
 from rilievo.train.export import export_small
@@ -94,3 +96,24 @@ def test_files_of_other_networks_are_refused_by_name(exported: Path, tmp_path: P
         read_exported(wider, broken)
     with pytest.raises(InputError, match=r"absent\.onnx"):
         read_exported(wider, tmp_path / "absent.onnx")
+
+
+@torch.no_grad()
+def test_a_file_in_8_bits_without_marks_of_another_encoder_is_read() -> None:
+    """Of ``base`` normalisations stand before convolutions, and weights are steps and sizes."""
+    path = Path(__file__).parents[2] / "weights" / "base.onnx"
+    torch.manual_seed(0)
+    network = SmallNet(BASE)
+    marks = {name: value.clone() for name, value in network.marks.state_dict().items()}
+    read_exported(network, path)
+    for name, value in network.marks.state_dict().items():
+        assert torch.equal(value, marks[name]), name
+    surface = network.eval()(IMAGE)
+    session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    depth, normals = map(
+        torch.from_numpy, session.run(["depth", "normals"], {"image": IMAGE.numpy()})
+    )
+    centred = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
+    torch.testing.assert_close(centred, depth.log(), rtol=1e-3, atol=1e-4)
+    mine = torch.nn.functional.normalize(double(surface.normals), dim=1)
+    torch.testing.assert_close(mine, normals, rtol=1e-3, atol=1e-3)

@@ -3,8 +3,10 @@
 The format, version 2. Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or float32
 where the resampling does not round; the batch may be fixed to 1. Outputs: ``depth`` float32 (batch,
 height, width), ``normals`` float32 (batch, 3, height, width) in our axes, or both; optionally
-``confidence`` float32 (batch, height, width), at any one size, and ``fov`` float32 (batch,)
-[degrees]. Normalisation is part of the graph. Metadata: ``rilievo.format`` = 2, ``rilievo.name``,
+``confidence``, ``sky`` and ``steps`` float32 (batch, height, width), at any one size, the chances
+that depth is right, that a pixel sees no surface, and that it lies on a step of depth; and ``fov``
+float32 (batch,) [degrees]. The chances of sky and steps are not used yet.
+Normalisation is part of the graph. Metadata: ``rilievo.format`` = 2, ``rilievo.name``,
 ``rilievo.kind`` (``none`` without depth), ``rilievo.licence``, ``rilievo.focal`` (``width`` if
 depth is that of a camera whose focal length is the photograph's width, otherwise ``none``) and the
 entries of ``rilievo.models.preparation``: ``rilievo.sizing``, ``rilievo.size``, ``rilievo.area``,

@@ -23,6 +23,7 @@ MULTIPLE = 32
 
 _LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
 _SPREAD_WIDTH = 24
+_MARK_WIDTH = 24
 _LOG_SPREADS = (-5.0, 2.0)  # limits of log_spread: errors from 0.7 % to a factor of 1600
 _DEPTHS = ({"layers": 2}, {"layers": 1, "kernel": 3})
 """Settings of the decoder's steps, and of its last step, which takes most of its time."""
@@ -38,11 +39,15 @@ class Surface(NamedTuple):
         normals: Directions of unknown length in the camera frame, at half the image's size.
         log_spread: Natural logarithm of the expected error of ``log_depth``, at half the image's
             size.
+        sky: Log-odds that a pixel sees no surface, at the image's size.
+        steps: Log-odds that a pixel lies on a step of depth, at the image's size.
     """
 
     log_depth: Float[Tensor, "b h w"]
     normals: Float[Tensor, "b 3 h2 w2"]
     log_spread: Float[Tensor, "b h2 w2"]
+    sky: Float[Tensor, "b h w"]
+    steps: Float[Tensor, "b h w"]
 
 
 class SeparableConv(nn.Sequential):
@@ -159,6 +164,22 @@ class Spread(nn.Module):
         return self.join(self.local(features) + whole)[:, 0].float().clamp(*_LOG_SPREADS)
 
 
+class Marks(nn.Module):
+    """Log-odds of sky and of a step of depth at every pixel, from features at half the size.
+
+    Each place gives those of the four pixels that it becomes.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.local = SeparableConv(features, _MARK_WIDTH, kernel=3)
+        self.ask = nn.Conv2d(_MARK_WIDTH, 8, 1)
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h2 w2"]:
+        """Return log-odds at twice the size."""
+        return F.pixel_shuffle(self.ask(self.local(features)).float(), 2)
+
+
 class SmallNet(nn.Module):
     """Depth up to scale and normals of photographs whose sides are multiples of 32 pixels."""
 
@@ -183,6 +204,7 @@ class SmallNet(nn.Module):
         self.head = nn.Conv2d(finest, 4, 3, padding=1)
         self.spread = Spread(stem + finest, coarsest)
         self.upsample = ConvexUpsample(stem + finest)
+        self.marks = Marks(stem + finest)
 
     def forward(self, image: UInt8[Tensor, "b h w 3"]) -> Surface:
         """Predict from RGB images, as image files hold them."""
@@ -196,7 +218,9 @@ class SmallNet(nn.Module):
         log_depth = self.upsample(surface[:, :1], features)
         # Inputs are detached, so that learning the expected error does not affect depth.
         log_spread = self.spread(features.detach(), coarsest.detach())
-        return Surface(log_depth[:, 0], surface[:, 1:], log_spread)
+        # Last, as files without marks hold all of the layers before.
+        marks = self.marks(features)
+        return Surface(log_depth[:, 0], surface[:, 1:], log_spread, marks[:, 0], marks[:, 1])
 
 
 def double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:

@@ -139,6 +139,7 @@ def crop(
             (cy - top + 0.5) * height / tall - 0.5,
         ),
         kind=frame.kind,
+        is_rendered=frame.is_rendered,
     )
 
 
@@ -153,6 +154,7 @@ def _mirror(frame: Frame) -> Frame:
         normals_valid=frame.normals_valid[:, ::-1],
         camera=(fx, fy, frame.image.shape[1] - 1 - cx, cy),
         kind=frame.kind,
+        is_rendered=frame.is_rendered,
     )
 
 

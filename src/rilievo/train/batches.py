@@ -21,6 +21,7 @@ from rilievo.train.augment import augment, batch_shape, blinded
 from rilievo.train.config import Stage
 from rilievo.train.frames import Frame, FrameSource
 from rilievo.train.pasting import with_object
+from rilievo.train.steps import steps_of
 
 _AHEAD = 3
 _SIGNS = {DepthKind.AFFINE: 1.0, DepthKind.AFFINE_INVERSE: -1.0}
@@ -35,6 +36,9 @@ class Batch:
         log_depth: Log depth, depth or inverse depth, as in ``Frame``.
         camera: fx, fy, cx, cy [px]; NaN where unknown.
         sign: Quantity in ``log_depth``, per image: 0 log depth, 1 depth, -1 inverse depth.
+        sky: Pixels that see no surface.
+        steps: Pixels on a step of depth.
+        marked: Pixels where ``sky`` and ``steps`` are known: those of rendered frames.
     """
 
     image: UInt8[Tensor, "b h w 3"]
@@ -44,6 +48,9 @@ class Batch:
     normals_valid: Bool[Tensor, "b h w"]
     camera: Float32[Tensor, "b 4"]
     sign: Float32[Tensor, "b"]
+    sky: Bool[Tensor, "b h w"]
+    steps: Bool[Tensor, "b h w"]
+    marked: Bool[Tensor, "b h w"]
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device; memory is pinned for a GPU, to copy it meanwhile."""
@@ -116,7 +123,22 @@ def collate(frames: list[Frame]) -> Batch:
         normals_valid=torch.from_numpy(np.stack([frame.normals_valid for frame in frames])),
         camera=torch.tensor([frame.camera for frame in frames], dtype=torch.float32),
         sign=torch.tensor([_SIGNS.get(frame.kind, 0.0) for frame in frames]),
+        sky=_stacked([frame.sky for frame in frames]),
+        steps=_stacked([_steps_of(frame) for frame in frames]),
+        marked=_stacked([_marked(frame) for frame in frames]),
     )
+
+
+def _stacked(masks: list[Bool[np.ndarray, "h w"]]) -> Bool[Tensor, "b h w"]:
+    return torch.from_numpy(np.stack(masks))
+
+
+def _steps_of(frame: Frame) -> Bool[np.ndarray, "h w"]:
+    return steps_of(frame) if frame.is_rendered else np.zeros_like(frame.valid)
+
+
+def _marked(frame: Frame) -> Bool[np.ndarray, "h w"]:
+    return (frame.valid | frame.sky) & frame.is_rendered
 
 
 @contextmanager

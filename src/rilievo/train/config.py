@@ -57,6 +57,8 @@ class TrainConfig:
     """Peak learning rate of the decoder."""
     encoder_factor: float = 0.3
     """Learning rate of the encoder, as a share of the decoder's."""
+    marks_factor: float = 1.0
+    """Learning rate of the layers of sky and steps, as a multiple of the decoder's."""
     warm_up_steps: int = 150
     """Steps over which the learning rate rises."""
     final_factor: float = 0.01
@@ -65,6 +67,8 @@ class TrainConfig:
     """Weight decay of AdamW."""
     average_decay: float = 0.998
     """Decay of the moving average of the weights, which is exported."""
+    average_share: float | None = None
+    """Share of the steps so far, about, over which weights are averaged, in place of a decay."""
     gradient_norm: float = 2.0
     """Largest norm of the gradients; larger ones are scaled down to it."""
     depth_loss: str | None = None
@@ -75,8 +79,10 @@ class TrainConfig:
     """Weight of the loss between the slopes of depth and the true normals."""
     own_agreement_weight: float = 0.5
     """Weight of the loss between the slopes of depth and the normals that the network predicts."""
+    marks_weight: float = 0.2
+    """Weight of the losses of sky and of steps of depth, in rendered frames."""
     confidence_steps: int = 250
-    """Steps after the run, in which the confidence is trained."""
+    """Steps after the run, in which the confidence is trained from scratch; with 0 it stays."""
     confidence_blind: float = 0.25
     """Share of images that show no scene in those steps."""
     outdoors: float = 0.35
@@ -116,8 +122,8 @@ class RecipeOptions:
     """Options of training an embedded model."""
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
-    """Recipe: small, small-further, small-taught, tiny, small-rendered, base, distilled, or
-    small-first, which small starts from."""
+    """Recipe: small, small-further, small-taught, tiny, small-rendered, base, base-further,
+    distilled, or small-first, which small starts from."""
     shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Folder of rendered shards, or of such folders; shards added during the run are used too."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]

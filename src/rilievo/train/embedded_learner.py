@@ -6,13 +6,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
 from rilievo.losses.depth import log_error, spread_loss, taught_depth_loss
+from rilievo.losses.marks import mark_loss
 from rilievo.losses.normals import agreement_loss, cosine_loss
 from rilievo.losses.supervised import own_loss
-from rilievo.networks.small import SmallNet, double
+from rilievo.networks.small import SmallNet, Surface, double
 from rilievo.train.augment import crop
 from rilievo.train.batches import Batch, batches_ahead, collate
 from rilievo.train.config import TrainConfig
@@ -46,12 +47,15 @@ class EmbeddedLearner(nn.Module):
                 agreement_loss(surface.log_depth, batch.camera, batch.log_depth, each, both).mean()
                 for each in (batch.normals, seen)
             )
+            sky = mark_loss(surface.sky, batch.sky, batch.marked)
+            steps = mark_loss(surface.steps, batch.steps, batch.marked)
         config = self._config
         total = (
             depth
             + config.normals_weight * normals
             + config.agreement_weight * agreement
             + config.own_agreement_weight * own
+            + config.marks_weight * (sky + steps)
         )
         return {
             "loss": total,
@@ -59,6 +63,8 @@ class EmbeddedLearner(nn.Module):
             "normals_loss": normals,
             "agreement_loss": agreement,
             "own_agreement_loss": own,
+            "sky_loss": sky,
+            "steps_loss": steps,
         }
 
 
@@ -108,17 +114,23 @@ class Scores(NamedTuple):
     Attributes:
         abs_rel: Mean |predicted - true| / true, sky left out.
         angle: Mean angle between predicted and true normals [degrees]; NaN where none are known.
+        sky_iou: Pixels of sky that are found, over those that are sky or taken for it, in all
+            images together; NaN where none are.
+        steps_f1: F1 of the pixels found to lie on a step of depth, in all images together; NaN
+            where none do.
     """
 
     abs_rel: float
     delta1: float
     angle: float
+    sky_iou: float
+    steps_f1: float
 
 
 @torch.no_grad()
 def validate(network: nn.Module, frames: list[Frame]) -> Scores:
     """Score ``network``, in evaluation mode, on whole frames at 256×192."""
-    rows = []
+    rows, marks = [], []
     device = next(network.parameters()).device
     for frame in frames:
         frame = crop(frame, _SHAPE)
@@ -131,8 +143,28 @@ def validate(network: nn.Module, frames: list[Frame]) -> Scores:
         cosine = np.clip(cosine[frame.normals_valid], -1, 1)
         close = np.maximum(ratio, 1 / ratio) < 1.25
         rows.append((np.abs(ratio - 1), close, np.degrees(np.arccos(cosine))))
+        marks.append([_overlap(*each) for each in _marks(surface, batch)])
     abs_rel, delta1, angle = map(_mean_of_means, zip(*rows, strict=True))
-    return Scores(abs_rel=abs_rel, delta1=delta1, angle=angle)
+    (both, either), (met, both_or_either) = np.sum(marks, axis=0)
+    return Scores(
+        abs_rel=abs_rel,
+        delta1=delta1,
+        angle=angle,
+        sky_iou=both / either if either else float("nan"),
+        steps_f1=2 * met / (met + both_or_either) if both_or_either else float("nan"),
+    )
+
+
+def _marks(surface: Surface, batch: Batch) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Pixels found and true: of sky, and on steps."""
+    known = batch.marked
+    sky, steps = (each.cpu()[known] > 0 for each in (surface.sky, surface.steps))
+    return (sky, batch.sky[known]), (steps, batch.steps[known])
+
+
+def _overlap(found: Bool[Tensor, "n"], true: Bool[Tensor, "n"]) -> tuple[int, int]:
+    """Number of pixels in both masks, and in either."""
+    return int((found & true).sum()), int((found | true).sum())
 
 
 def _mean_of_means(images: tuple[np.ndarray, ...]) -> float:

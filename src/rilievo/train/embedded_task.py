@@ -132,11 +132,13 @@ class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):
         self._network = network
         self.average = copy.deepcopy(network).eval().to(fabric.device)
         encoder = list(network.encoder.parameters())
-        names = {id(parameter) for parameter in encoder}
+        marks = list(network.marks.parameters())
+        names = {id(parameter) for parameter in (*encoder, *marks)}
         decoder = [each for each in network.parameters() if id(each) not in names]
         groups = [
             {"params": encoder, "initial_lr": config.learning_rate * config.encoder_factor},
             {"params": decoder, "initial_lr": config.learning_rate},
+            {"params": marks, "initial_lr": config.learning_rate * config.marks_factor},
         ]
         self.optimizer = torch.optim.AdamW(
             groups, lr=config.learning_rate, weight_decay=config.weight_decay
@@ -194,9 +196,7 @@ class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):
         if self._fabric.world_size > 1:
             # All processes have to agree on when a run of so many minutes ends.
             self.state.seconds = self._fabric.broadcast(self.state.seconds)
-        # Smaller at first, while the weights still change fast.
-        step = self.state.step
-        decay = min(self._config.average_decay, (1 + step) / (20 + step))
+        decay = average_decay(self._config, self.state.step)
         update_average(self.average, self._network, decay)
         return False
 
@@ -229,9 +229,10 @@ class EmbeddedTask(Task[EmbeddedState, EmbeddedLearner]):
         if self.state.confident_at == self.state.step:
             return False
         config = self._config
-        progress.say(f"learning what error to expect: {config.last_steps} steps")
-        make = partial(_make_last, config, self._frames, self._fabric.device)
-        learn_confidence(self.average, make, steps=config.last_steps, seed=config.seed)
+        if config.last_steps:
+            progress.say(f"learning what error to expect: {config.last_steps} steps")
+            make = partial(_make_last, config, self._frames, self._fabric.device)
+            learn_confidence(self.average, make, steps=config.last_steps, seed=config.seed)
         self.validate(log, progress)
         self.state.confident_at = self.state.step
         return True
@@ -242,6 +243,17 @@ def learning_rate_factor(config: TrainConfig, *, step: int, progress: float) -> 
     cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
     warm_up = min(1.0, (step + 1) / config.warm_up_steps)
     return warm_up * (config.final_factor + (1 - config.final_factor) * cosine)
+
+
+def average_decay(config: TrainConfig, step: int) -> float:
+    """Decay of the moving average after a step, smaller while the weights still change fast.
+
+    With a share s of the steps so far it is that of the average in which step i has a weight in
+    proportion to i^(1 / s - 1).
+    """
+    if config.average_share is not None:
+        return max(0.0, 1 - 1 / (config.average_share * (step - 1) + 1))
+    return min(config.average_decay, (1 + step) / (20 + step))
 
 
 @torch.no_grad()

@@ -2,8 +2,9 @@
 
 Input ``image`` uint8 (batch, height, width, 3), RGB, both sides multiples of 32. Outputs ``depth``
 float32 (batch, height, width), up to one factor per image, ``normals`` float32
-(batch, 3, height, width), unit, towards the camera, and ``confidence`` float32
-(batch, height, width), the chance that depth is right within a factor of 1.25.
+(batch, 3, height, width), unit, towards the camera, ``confidence`` float32 (batch, height, width),
+the chance that depth is right within a factor of 1.25, and likewise ``sky`` and ``steps``, the
+chances that a pixel sees no surface and that it lies on a step of depth of 10 % and more.
 """
 
 from collections.abc import Mapping
@@ -68,25 +69,25 @@ PROVENANCES: Mapping[str, Provenance] = {
 }
 """Provenance of the networks that ship with rilievo, and of their teacher, by recipe."""
 
+OUTPUTS = ("depth", "normals", "confidence", "sky", "steps")
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's (geometric) mean
 
 
 class Deployed(nn.Module):
-    """The network as deployed, with bounded depth, unit normals and confidence."""
+    """The network as deployed, with bounded depth, unit normals, and chances in [0, 1]."""
 
     def __init__(self, network: SmallNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(
-        self, image: UInt8[Tensor, "b h w 3"]
-    ) -> tuple[Float32[Tensor, "b h w"], Float32[Tensor, "b 3 h w"], Float32[Tensor, "b h w"]]:
-        """Return depth, whose geometric mean is 1 in every image, normals and confidence."""
+    def forward(self, image: UInt8[Tensor, "b h w 3"]) -> tuple[Float32[Tensor, "b *_"], ...]:
+        """Return ``OUTPUTS``; the geometric mean of depth is 1 in every image."""
         surface = self.network(image)
         log_depth = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
         depth = log_depth.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
         confidence = confidence_of(double(surface.log_spread[:, None])[:, 0])
-        return depth, F.normalize(double(surface.normals), dim=1), confidence
+        normals = F.normalize(double(surface.normals), dim=1)
+        return depth, normals, confidence, surface.sky.sigmoid(), surface.steps.sigmoid()
 
 
 def provenance_of(recipe: str, *, photographs: bool) -> Provenance:
@@ -113,7 +114,7 @@ def export_small(
             Deployed(network).eval(),
             torch.zeros(1, 2 * MULTIPLE, 3 * MULTIPLE, 3, dtype=torch.uint8),
             part,
-            outputs=("depth", "normals", "confidence"),
+            outputs=OUTPUTS,
             free_size=True,
             free_batch=True,
         )

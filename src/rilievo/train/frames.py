@@ -32,6 +32,7 @@ class Frame:
         sky: Pixels that see no surface.
         normals: 127 times the unit normal in the camera frame, towards the camera.
         kind: Kind of depth; ``sky`` is marked only for metric and up-to-scale depth.
+        is_rendered: Whether depth and sky are exact to the pixel, as in rendered scenes.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -42,6 +43,7 @@ class Frame:
     normals_valid: Bool[np.ndarray, "h w"]
     camera: Camera
     kind: DepthKind = DepthKind.METRIC
+    is_rendered: bool = False
 
     def __post_init__(self) -> None:
         size = self.image.shape[:2]
@@ -86,6 +88,7 @@ class Shard:
     normals: Int8[np.ndarray, "n 3 h w"]
     focal: Float32[np.ndarray, "n"]
     kind: UInt8[np.ndarray, "n"]
+    is_rendered: bool = True
 
     def frame(self, index: int) -> Frame:
         """Return one frame with its sky marked; metric depth is at most ``FARTHEST``."""
@@ -105,6 +108,7 @@ class Shard:
             normals_valid=self.normals[index].any(axis=0),
             camera=(focal, focal, (width - 1) / 2, (height - 1) / 2),
             kind=kind,
+            is_rendered=self.is_rendered,
         )
 
 
@@ -127,6 +131,8 @@ def read_shard(path: Path) -> Shard:
         "focal": (count,),
         _KIND: (count,),
     }
+    # Only a teacher's shards say the kind of their depth.
+    is_rendered = _KIND not in arrays
     arrays = {_KIND: np.zeros(count, np.uint8)} | arrays
     for name, array in arrays.items():
         dtype = _DTYPES.get(name, np.uint8)
@@ -140,7 +146,7 @@ def read_shard(path: Path) -> Shard:
         raise InputError(
             f"{path}: {_KIND} is {largest}, expected 0 to {len(KINDS) - 1}: of a newer version"
         )
-    return Shard(**arrays)
+    return Shard(**arrays, is_rendered=is_rendered)
 
 
 def _mapped(path: Path) -> dict[str, Any]:

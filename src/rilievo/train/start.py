@@ -5,9 +5,9 @@ T. Chen, I. Goodfellow and J. Shlens, "Net2Net: Accelerating Learning via Knowle
 weights of their own, and old channels give them zero weight at first.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -84,35 +84,44 @@ def read_average(run: Path) -> dict[str, Tensor]:
 def read_exported(network: SmallNet, path: Path) -> None:
     """Fill ``network`` with the weights of an ONNX file that ``export_small`` wrote.
 
-    Batch normalisations only add the bias that the file adds after each convolution; in training
-    mode they need ``measure_statistics`` first.
+    Of a batch normalisation after a convolution the file has only the bias that it adds, so in
+    training mode ``measure_statistics`` is needed first. A file from before there were marks leaves
+    theirs as they are.
     """
-    layers = _in_order(network)
-    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-    stored = [pair for pair in _stored(path) if pair[0].shape not in _fixed_shapes()]
-    shapes = [tuple(weight.shape) for weight, *_ in stored]
-    expected = [tuple(layer.weight.shape) for layer in convolutions]
-    if shapes != expected:
+    marks, stored = set(network.marks.modules()), deque(_stored(path))
+    bias: Tensor | None = None
+    for layer in _in_order(network):
+        if not stored and layer in marks:
+            break
+        if isinstance(layer, nn.BatchNorm2d) and bias is not None:
+            one = torch.ones_like(bias)
+            _fill(layer, (one, bias, 0 * one, one - layer.eps))
+            bias = None
+            continue
+        arrays = stored.popleft() if stored else ()
+        if isinstance(layer, nn.Conv2d) and layer.bias is None:
+            arrays, bias = arrays[:1], next(iter(arrays[1:]), None)
+        if not _fill(layer, arrays):
+            raise InputError(
+                f"{printable(path)}: its layers are not those of this network; give a file of the "
+                "same recipe"
+            )
+    if stored:
         raise InputError(
-            f"{printable(path)}: {len(shapes)} convolutions that are not those of this network, "
-            f"which has {len(expected)}; give a file of the same recipe"
+            f"{printable(path)}: {len(stored)} layers more than those of this network; give a file "
+            "of the same recipe"
         )
-    norms = {
-        first: second
-        for first, second in pairwise(layers)
-        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d)
-    }
-    with torch.no_grad():
-        for layer, (weight, bias) in zip(convolutions, stored, strict=True):
-            layer.weight.copy_(weight)
-            if layer.bias is not None:
-                layer.bias.copy_(bias)
-            else:
-                norm = norms[layer]
-                norm.weight.fill_(1.0)
-                norm.bias.copy_(bias)
-                norm.running_mean.zero_()  # pyright: ignore[reportOptionalMemberAccess]
-                norm.running_var.fill_(1.0 - norm.eps)  # pyright: ignore[reportOptionalMemberAccess]
+
+
+@torch.no_grad()
+def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
+    """Fill the weights and statistics of a layer, unless it has others than those given."""
+    own = [each for each in layer.state_dict().values() if each.is_floating_point()]
+    if [each.shape for each in own] != [each.shape for each in arrays]:
+        return False
+    for mine, theirs in zip(own, arrays, strict=True):
+        mine.copy_(theirs)
+    return True
 
 
 @torch.no_grad()
@@ -167,7 +176,11 @@ def _fixed_shapes() -> set[torch.Size]:
 
 
 def _stored(path: Path) -> list[tuple[Tensor, ...]]:
-    """Weight, and bias if there is one, of every convolution of a file, in the graph's order."""
+    """Arrays of every convolution and batch normalisation of a file, in the graph's order.
+
+    A convolution has its weight, and its bias if there is one; a batch normalisation has weight,
+    bias, mean and variance.
+    """
     try:
         import onnx
         from onnx import numpy_helper
@@ -178,18 +191,19 @@ def _stored(path: Path) -> list[tuple[Tensor, ...]]:
         graph = onnx.load(str(path)).graph
         arrays = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
         for node in graph.node:
+            given, name = [arrays.get(each) for each in node.input], node.output[0]
             if node.op_type == "Constant" and node.attribute[0].name == "value":
-                arrays[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-            elif node.op_type == "Cast" and node.input[0] in arrays:
-                arrays[node.output[0]] = arrays[node.input[0]]
-            elif node.op_type == "Mul" and all(name in arrays for name in node.input):
-                # Weights stored in 8 bits are whole steps times the size of one.
-                steps, size = (arrays[name].astype(np.float32) for name in node.input)
-                arrays[node.output[0]] = steps * size
+                arrays[name] = numpy_helper.to_array(node.attribute[0].t)
+            elif node.op_type == "Cast" and given[0] is not None:
+                arrays[name] = given[0].astype(np.float32)
+            elif node.op_type == "Mul" and given[0] is not None and given[1] is not None:
+                arrays[name] = given[0] * given[1]  # weights in 8 bits and their steps
+        fixed = _fixed_shapes()
         return [
             tuple(torch.from_numpy(arrays[name].astype(np.float32)) for name in node.input[1:])
             for node in graph.node
-            if node.op_type == "Conv"
+            if node.op_type == "BatchNormalization"
+            or (node.op_type == "Conv" and arrays[node.input[1]].shape not in fixed)
         ]
     except Exception as error:  # protobuf and onnx raise errors of many kinds
         raise InputError(f"{printable(path)}: no network of ours: {reason(error)}") from error

@@ -119,6 +119,7 @@ def seen_by(
         normals_valid=frame.normals_valid.take(pick) & inside,
         camera=camera if is_known else (np.nan, np.nan, *camera[2:]),
         kind=frame.kind,
+        is_rendered=frame.is_rendered,
     )
 
 
