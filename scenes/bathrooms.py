@@ -19,6 +19,8 @@ from scenes.textures import Texture
 from scenes.venue import Approach, Standpoint, Venue, indoor_ambience
 from scenes.walls import radiator, wall_material
 
+Fixture = Callable[[Stage, float], float]
+"""Function that stands something along a wall with so much room; returns the width taken."""
 WASHERS = ("washer", "dryer", "washerDryerStacked")
 """Models of other categories that stand in bathrooms too."""
 
@@ -34,7 +36,7 @@ def bathroom(stage: Stage) -> Venue:
         ((-width / 2, 0.0), math.pi / 2, length),
         ((width / 2, 0.0), -math.pi / 2, length),
     )
-    wet = [tub, shower, toilet, washstand, washstand, washer]
+    wet: list[Fixture] = [tub, shower, toilet, washstand, washstand, washer]
     dice.shuffle(wet)
     for (x, y), yaw, wide in walls:
         with stage.frame((x, y, 0.0), yaw):
@@ -88,7 +90,7 @@ def tiled_shell(stage: Stage, width: float, length: float, height: float) -> Non
         stage.box((0, length / 2 - 0.006, tall / 2), (width, 0.012, tall), tiles)
 
 
-def line(stage: Stage, wide: float, wet: list[Callable[[Stage, float], float]]) -> None:
+def line(stage: Stage, wide: float, wet: list[Fixture]) -> None:
     """Stand fixtures along a wall, in its frame, as long as there is room; each comes once."""
     dice = stage.dice
     x = -wide / 2 + dice.uniform(0.02, 0.3)
