@@ -3,6 +3,7 @@
 The folder of sets is ``RILIEVO_DATA``.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,17 @@ def samples(real: RealSet, data: Path, most: int) -> list[Sample]:
     frames = _opened(real, data)
     count = min(most, len(frames.ids))
     chosen = (frames.ids[index * len(frames.ids) // count] for index in range(count))
-    return [_cut(frames.sample(id)) if real.framed else frames.sample(id) for id in chosen]
+    return [_read_sample(real, frames, id) for id in chosen]
+
+
+def scored_samples(real: RealSet, data: Path) -> Iterator[Sample]:
+    """Yield the frames of a set that are scored, in order.
+
+    Raises:
+        RilievoError: If the set is not there.
+    """
+    frames = _opened(real, data)
+    return (_read_sample(real, frames, id) for id in real.thinned(frames.ids))
 
 
 def free_pictures() -> list[Picture]:
@@ -90,6 +101,11 @@ def sequence(real: RealSet, data: Path) -> list[Sample]:
 
 def _opened(real: RealSet, data: Path) -> Dataset:
     return open_dataset(real.dataset, real.root(data), split=real.split, variant=real.variant)
+
+
+def _read_sample(real: RealSet, frames: Dataset, id: str) -> Sample:
+    sample = frames.sample(id)
+    return _cut(sample) if real.framed else sample
 
 
 def _cut(sample: Sample) -> Sample:

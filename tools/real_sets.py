@@ -120,6 +120,17 @@ REAL_SETS: Mapping[str, RealSet] = {
         place="7scenes_redkitchen",
         takes=slice(None, None, 8),
     ),
+    "panel-tum-rpy": RealSet(
+        title="TUM, a camera that turns over a desk",
+        dataset="folder",
+        place="panel_tum_rpy.yaml",
+    ),
+    "panel-tartanair-hospital": RealSet(
+        title="TartanAir, corridors of a hospital, rendered",
+        dataset="folder",
+        place="panel_tartanair_hospital.yaml",
+        photographs=False,
+    ),
     "sunrgbd": RealSet(
         title="SUN RGB-D, a Kinect frame",
         dataset="sunrgbd",
