@@ -8,6 +8,7 @@ import torch
 from rilievo.errors import InputError
 from rilievo.models.conversion.compression import halve
 from rilievo.models.engines import import_onnxruntime
+from rilievo.models.onnx import embedded_file
 from rilievo.networks.small import SmallNet, double
 from rilievo.networks.widths import BASE, Widths
 from rilievo.train.batches import Mix, make_batch
@@ -101,7 +102,7 @@ def test_files_of_other_networks_are_refused_by_name(exported: Path, tmp_path: P
 @torch.no_grad()
 def test_a_file_in_8_bits_without_marks_of_another_encoder_is_read() -> None:
     """Of ``base`` normalisations stand before convolutions, and weights are steps and sizes."""
-    path = Path(__file__).parents[2] / "weights" / "base.onnx"
+    path = embedded_file("rilievo/base")
     torch.manual_seed(0)
     network = SmallNet(BASE)
     marks = {name: value.clone() for name, value in network.marks.state_dict().items()}

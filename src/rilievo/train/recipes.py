@@ -257,7 +257,7 @@ def base_further(*, minutes: float | None = 46.0, steps: int | None = None) -> R
     Command::
 
         python -m scenes --count 20000 --seed 101 --materials FOLDER --models FOLDERS -o shards/all
-        rilievo train model base-further --shards shards --real NYU --start weights/base.onnx -o run
+        rilievo train model base-further --shards shards --real NYU --start BASE.onnx -o run
 
     A first try had five times the learning rate and only images of a third of the area: after 3,600
     of them NYU's kept-out frames had gone from 0.156 to 0.186, rendered ones from 0.200 to 0.234.
