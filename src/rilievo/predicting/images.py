@@ -180,7 +180,7 @@ def predict(
         trim: Leave uniform borders, such as black bars and the margins of a scan, out of what the
             network sees; they have no valid depth, and a ``UserWarning`` says so.
         device: Device of a model that is named: auto, cpu, cuda, cuda:N, coreml or directml.
-        engine: Its engine, as in ``rilievo.load_model``.
+        engine: Engine of the model, as in ``rilievo.load_model``.
         precision: Its precision, as in ``rilievo.load_model``.
         trust_code: Same as in ``rilievo.load_model``.
 
