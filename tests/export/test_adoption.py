@@ -1,5 +1,7 @@
 """ONNX files of other programs, wrapped once and then run as our own."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from rilievo.cli import main
 from rilievo.errors import ModelError, RilievoError
 from rilievo.export.options import ExportOptions
 from rilievo.export.run import export_model
@@ -116,8 +119,16 @@ def test_other_numbers_than_fp32_are_brought_to_it(type: int, tmp_path: Path) ->
 
 def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: Path) -> None:
     foreign = write_foreign(tmp_path / "f.onnx", FREE)
-    with pytest.raises(ModelError, match=r"rilievo export .*f\.onnx --kind KIND --mean"):
+    with pytest.raises(ModelError, match=r"rilievo export .*f\.onnx --kind KIND --mean") as told:
         load_model(foreign)
+    # The line, filled in, is enough: this input has no size of its own.
+    [line] = re.findall("'rilievo (.*?)'", str(told.value))
+    given = {"KIND": "affine_inverse", "R,G,B": "0.5,0.5,0.5", "HEIGHT,WIDTH": "56,70"}
+    for word, value in given.items():
+        line = line.replace(word, value)
+    ours = tmp_path / "ours.onnx"
+    assert main(shlex.split(line.replace("NEW.onnx", shlex.quote(str(ours))))) == 0
+    assert load_model(ours).card.name
 
 
 @pytest.mark.parametrize(

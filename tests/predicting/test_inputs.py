@@ -142,6 +142,15 @@ def test_what_is_left_out_is_counted_and_said(tmp_path: Path) -> None:
     assert [note.split()[-1] for note in left_out.notes()] == ["2", "1"]
 
 
+def test_a_folder_without_photographs_beside_others_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "in/b.jpg")
+    (tmp_path / "empty").mkdir()
+    left_out = LeftOut()
+    inputs = [tmp_path / "a.jpg", tmp_path / "in", tmp_path / "empty"]
+    assert len(list(find_jobs(inputs, OUT, sequence=False, left_out=left_out))) == 2
+    assert left_out.notes() == [f"no photograph or video in {tmp_path / 'empty'}"]
+
+
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
     (tmp_path / "loop").symlink_to(tmp_path)

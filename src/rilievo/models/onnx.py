@@ -162,8 +162,8 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
     if version not in (FORMAT, FIRST_FORMAT):
         raise SaysNothingError(
             f"{path}: the file has no metadata of rilievo (rilievo.format = {FORMAT}); "
-            f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B -o NEW.onnx' "
-            "writes a copy that has it",
+            f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B "
+            "--size HEIGHT,WIDTH -o NEW.onnx' writes a copy that has it",
             metadata,
         )
     kind = metadata.get("rilievo.kind")

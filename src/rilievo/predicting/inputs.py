@@ -41,15 +41,18 @@ class LeftOut:
     linked_folders: int = 0
     results: int = 0
     unreadable: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    """Folders that were named and hold no photograph or video."""
 
     def notes(self) -> list[str]:
-        """One line for each kind of file that was left out."""
+        """One line for each kind of file that was left out, and for each folder without any."""
         counts = (
             ("neither photographs nor videos by their names", self.other_files),
             ("links to folders, which are not followed", self.linked_folders),
             ("rilievo's own results", self.results),
         )
-        return [f"left out as {words}: {count}" for words, count in counts if count]
+        notes = [f"left out as {words}: {count}" for words, count in counts if count]
+        return [*notes, *(f"no photograph or video in {folder}" for folder in self.empty)]
 
 
 def find_jobs(
@@ -83,7 +86,12 @@ def find_jobs(
         elif sequence:
             yield Job(source=path, medium=Medium.SEQUENCE, target=output / target)
         else:
-            yield from _walk(path, output / target if several else output, output, left_out)
+            found_any = False
+            for job in _walk(path, output / target if several else output, output, left_out):
+                found_any = True
+                yield job
+            if not found_any:
+                left_out.empty.append(printable(path))
 
 
 def _expand(name: str) -> list[Path]:

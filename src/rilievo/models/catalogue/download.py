@@ -32,6 +32,7 @@ from rilievo.models.catalogue.requests import (
     is_offline,
     known_commit,
     opened,
+    remedy,
     repository_folder,
     without_password,
 )
@@ -58,8 +59,7 @@ def fetch_files(entry: Entry) -> list[Path]:
     if is_offline():
         raise ModelError(
             f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads "
-            f"are switched off; download it where they are allowed: "
-            f"rilievo models fetch {entry.name}"
+            f"are switched off: {remedy(entry)}"
         )
     _print_licence(entry)
     return [_fetched(entry, file) for file in entry.files]

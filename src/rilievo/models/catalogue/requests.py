@@ -124,6 +124,11 @@ def without_password(text: str) -> str:
     return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
 
 
+def remedy(entry: Entry) -> str:
+    """What helps where a model cannot be downloaded."""
+    return f"rilievo models fetch {entry.name} where there is a network, or --quality fast"
+
+
 def failure(error: BaseException, entry: Entry) -> str:
     """Describe an error and how to mend it, in one line."""
     server = endpoint() if entry.is_on_hub else entry.repository
@@ -145,5 +150,5 @@ def failure(error: BaseException, entry: Entry) -> str:
     ):
         return f"{host} broke off the download: try again, the part received is kept"
     if isinstance(error, urllib.error.URLError):
-        return f"{host} cannot be reached ({cause}), and the cache does not have the model"
+        return f"{host} cannot be reached ({cause}), and the cache lacks it: {remedy(entry)}"
     return f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}"
