@@ -80,19 +80,21 @@ kitchen count as hardly more than one frame, and come out better than its other 
 frames."""
 
 
-def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None) -> str:
+def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None, panel: str = "") -> str:
     """Format the whole card.
 
     Args:
         facts: Facts about the file.
         scores: Scores of this model and of those it is compared with.
         milliseconds: Time of the network alone on two cores; None if not measured.
+        panel: What ``judge_models.py`` printed of this model; empty if it was not judged.
     """
     own = [row for row in scores.rows if row.model in (facts.name, PRIOR)]
     said = [each for each in scores.calibrations if each.model == facts.name]
     paragraphs = (
         f"# {facts.name}",
         _first(facts, milliseconds),
+        *((_judged(panel),) if panel else ()),
         f"Trained on {facts.trained_on}.",
         _LIMITS,
         *(_confidence(each) for each in said),
@@ -103,6 +105,18 @@ def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None) -> str
         _published(),
     )
     return "\n\n".join(paragraphs) + "\n"
+
+
+_PANEL = """\
+Judged by the panel: four cameras of at least 20 frames, which no training and no choice of a
+checkpoint saw (`tools/judge_models.py`, whose output this is). *AUSE* is followed by its share of
+random order's; *ranges hold* is the share of lengths inside the shipped ranges, *relearned* the
+same for ranges learned on the other three cameras, with their mean width over that of one constant
+range."""
+
+
+def _judged(panel: str) -> str:
+    return f"{_PANEL}\n\n{panel.strip()}"
 
 
 def _first(facts: FileFacts, milliseconds: float | None) -> str:

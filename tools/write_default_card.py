@@ -1,10 +1,11 @@
 """Write the cards of the embedded models, and README's table of them, from files and scores.
 
-    python tools/write_default_card.py scores.json [--speed speed.json]
+    python tools/write_default_card.py scores.json [--speed speed.json] [--panel panel.md]
 
 ``scores.json`` is what ``evaluate_default_model.py --json`` wrote, and ``speed.json`` what ``python
 -m benchmarks.embedded --json`` did: milliseconds by model. A card goes into the package as
-``NAME.md``; ``rilievo models rilievo/NAME`` shows it.
+``NAME.md``; ``rilievo models rilievo/NAME`` shows it. ``panel.md`` is what ``judge_models.py
+--only-deciding`` printed of the default; it stands first in its card.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from default_scores import Row, Scores, read_scores
 from file_facts import FileFacts, read_facts
 
 from rilievo.errors import InputError, RilievoError
+from rilievo.models import DEFAULT_MODEL
 from rilievo.models.card import ModelCard, embedded_cards, find_file
 
 _ROOT = Path(__file__).parents[1]
@@ -72,7 +74,7 @@ def renewed(text: str, table: str) -> str:
 
 
 def write_cards(
-    scores: Scores, speed: Mapping[str, float], folder: Path = _FOLDER
+    scores: Scores, speed: Mapping[str, float], folder: Path = _FOLDER, panel: str = ""
 ) -> tuple[FileFacts, ...]:
     """A card for every embedded model that was scored.
 
@@ -83,7 +85,8 @@ def write_cards(
     cards = [card for card in embedded_cards() if card.name in scored]
     every = tuple(read_facts(path_of(card)) for card in cards)
     for facts in every:
-        text = as_text(facts, scores, speed.get(facts.name))
+        judged = panel if facts.name == DEFAULT_MODEL else ""
+        text = as_text(facts, scores, speed.get(facts.name), judged)
         (folder / f"{facts.name.partition('/')[2]}.md").write_text(text, encoding="utf-8")
     return every
 
@@ -93,10 +96,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scores", type=Path)
     parser.add_argument("--speed", type=Path, help="milliseconds by model, as JSON")
+    parser.add_argument("--panel", type=Path, help="output of judge_models.py for the default")
     options = parser.parse_args()
+    panel = options.panel.read_text("utf-8") if options.panel else ""
     speed = json.loads(options.speed.read_text()) if options.speed else {}
     scores = read_scores(options.scores)
-    facts = write_cards(scores, speed)
+    facts = write_cards(scores, speed, panel=panel)
     page = _ROOT / "README.md"
     table = overview(facts, scores.rows, speed)
     page.write_text(renewed(page.read_text("utf-8"), table), encoding="utf-8")

@@ -159,10 +159,16 @@ def test_what_cannot_be_converted_is_refused_to_an_engine_that_was_asked_for(
 @pytest.mark.slow
 def test_openvino_runs_a_kept_file_too(checkpoint: Checkpoints, cache: Path) -> None:
     folder = checkpoint("depth_anything")
-    exact, rough = (
-        load_model(folder, kind="affine_inverse", engine="openvino", precision=precision)
-        for precision in ("fp32", "bf16")
-    )
+    exact = load_model(folder, kind="affine_inverse", engine="openvino")
+    rough, said = exact, None
+    try:
+        rough = load_model(folder, kind="affine_inverse", engine="openvino", precision="bf16")
+    except ModelError as error:  # OpenVINO says that a processor held to AVX2 has bf16
+        said = str(error)
+    if said is not None:
+        assert "in bf16 on this processor" in said
+        assert said.endswith("take --precision fp32")
+        return
     [one], [other] = exact.predict_raw([PHOTO]), rough.predict_raw([PHOTO])
     assert one.depth is not None
     assert other.depth is not None

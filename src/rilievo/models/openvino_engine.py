@@ -32,7 +32,12 @@ def open_openvino(path: Path, options: LoadOptions) -> Session:
         network = openvino.Core().read_model(str(path))
         compiled = openvino.Core().compile_model(network, "CPU", settings)
     except RuntimeError as error:
-        raise ModelError(f"{path}: not a network OpenVINO can run: {first_line(error)}") from error
+        where, cure = "", ""
+        if options.precision == "bf16":  # processors with little or no bf16 lack kernels
+            where, cure = " in bf16 on this processor", "; take --precision fp32"
+        raise ModelError(
+            f"{path}: not a network OpenVINO can run{where}: {first_line(error)}{cure}"
+        ) from error
     outputs = tuple(_output_name(output) for output in compiled.outputs)
 
     def feed(inputs: Arrays) -> Arrays:
