@@ -1,0 +1,116 @@
+"""Each page that needs nothing but the core runs as pasted: in one folder, in its order.
+
+Lines of other programs (Blender, ROS) are not run: the pages say what was tried of them.
+"""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import skimage.data
+from PIL import Image
+
+from core_alone import link_core, run_core
+
+ROOT = Path(__file__).parents[1]
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+# A step is one command line or one block of Python; the first that fails ends the page.
+RUN_STEPS = """
+import json, shlex, sys
+from rilievo.cli import main
+
+for language, text in json.load(sys.stdin):
+    print("step:", text.strip().splitlines()[0], file=sys.stderr)
+    if language == "python":
+        exec(compile(text, "page", "exec"), {"__name__": "__main__"})
+    elif code := main(shlex.split(text)[1:]):
+        sys.exit(code)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Steps of a page that need more than the core and a folder of photographs."""
+
+    step: str
+    """Words that these steps hold, and no others of the page."""
+    said: str
+    """Words by which the page says what they need."""
+
+
+ELSEWHERE = {
+    "outputs": [
+        Elsewhere("import OpenEXR", "extra `formats`"),
+        Elsewhere("import plyfile", "`pip install plyfile`"),
+        Elsewhere("import trimesh", "`pip install trimesh`"),
+    ],
+    "metres": [
+        Elsewhere("rilievo markers", "need `rilievo[markers]`"),
+        Elsewhere("--markers", "need `rilievo[markers]`"),
+    ],
+    "measure": [],
+    "cookbook": [Elsewhere("clip.mp4", "needs the extra `video`")],
+    "python": [Elsewhere("clip.mp4", "needs the extra `video`")],
+}
+QUICK = {"outputs", "measure"}
+
+
+def steps(page: str) -> list[tuple[str, str]]:
+    """The commands and the Python blocks of a page, in its order."""
+    found: list[tuple[str, str]] = []
+    for language, code in FENCE.findall((ROOT / f"docs/{page}.md").read_text("utf-8")):
+        if language == "python":
+            found.append((language, code))
+        elif not language:
+            lines = [line.split(" #")[0] for line in code.replace("\\\n", " ").splitlines()]
+            found += [("command", line) for line in lines if line.startswith("rilievo ")]
+    return found
+
+
+def run_page(found: list[tuple[str, str]], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run steps with the core's packages alone, in a folder with the photographs they name."""
+    photo = Image.fromarray(skimage.data.stereo_motorcycle()[0])
+    for name in ("photo", "room", "street", "one", "two", "photos/a"):
+        path = folder / f"user/{name}.jpg"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        photo.save(path)
+    packages = folder / "packages"
+    packages.mkdir()
+    link_core(packages)
+    return run_core(packages, ["-c", RUN_STEPS], folder / "user", json.dumps(found))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(each, marks=[] if each in QUICK else pytest.mark.slow) for each in ELSEWHERE],
+)
+def test_a_page_runs_in_one_folder_in_its_order(page: str, tmp_path: Path) -> None:
+    left_out = [each.step for each in ELSEWHERE[page]]
+    found = [step for step in steps(page) if not any(each in step[1] for each in left_out)]
+    assert len(found) > 1
+    done = run_page(found, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("page", ELSEWHERE)
+def test_a_page_says_what_its_other_steps_need(page: str) -> None:
+    text = " ".join((ROOT / f"docs/{page}.md").read_text("utf-8").split())
+    for each in ELSEWHERE[page]:
+        assert any(each.step in code for _, code in steps(page)), f"{page}: no step {each.step}"
+        assert each.said in text, f"{page}: {each.step}"
+
+
+def test_a_page_ends_at_the_first_step_that_fails(tmp_path: Path) -> None:
+    found = [
+        ("command", "rilievo models"),
+        ("python", "open('elsewhere.png')"),
+        ("python", "open('after', 'w')"),
+    ]
+    assert "elsewhere.png" in run_page(found, tmp_path).stderr
+    assert not (tmp_path / "user/after").exists()
+    refused = run_page([("command", "rilievo predict no.jpg"), found[2]], tmp_path / "second")
+    assert refused.returncode == 2
+    assert not (tmp_path / "second/user/after").exists()
