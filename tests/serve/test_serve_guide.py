@@ -17,6 +17,7 @@ import skimage.data
 from PIL import Image
 
 from rilievo.cli import main
+from rilievo.serve.openapi import REFUSALS
 from rilievo.serve.options import ServeOptions
 from serve_process import ServeProcess, serve_process
 
@@ -25,6 +26,12 @@ GUIDE = (ROOT / "docs/serve.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 CURLS = [line for kind, code in BLOCK.findall(GUIDE) if kind == "sh" for line in code.splitlines()]
 PROGRAMS = [code for kind, code in BLOCK.findall(GUIDE) if kind == "python"]
+
+
+def test_the_page_says_what_to_do_about_every_status() -> None:
+    told = re.findall(r"^\| (\d{3}) \| [^|]+ \| [^|]+ \|$", GUIDE, re.MULTILINE)
+    # 405 is of the address, not of what was asked.
+    assert told == sorted({*REFUSALS, "405"})
 
 
 @pytest.fixture(scope="module")

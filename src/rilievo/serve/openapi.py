@@ -13,7 +13,7 @@ from rilievo.version import VERSION
 _Json = dict[str, Any]
 
 _IMAGE = "A photograph: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, or HEIC if the server reads it."
-_REFUSALS: Mapping[str, str] = {
+REFUSALS: Mapping[str, str] = {
     "400": "A parameter is unknown or impossible.",
     "401": "The token is missing or wrong.",
     "403": "Web pages of other sites, or addresses of images, are not allowed.",
@@ -87,7 +87,7 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "responses": {
                 status: {"description": words, "content": {"application/json": {"schema": error}}}
-                for status, words in _REFUSALS.items()
+                for status, words in REFUSALS.items()
             },
         },
         "security": [{"token": []}, {}],
@@ -100,7 +100,7 @@ def _plain(name: str, words: str, *required: str, status: str = "200") -> _Json:
         answer["content"] = {
             "application/json": {"schema": {"type": "object", "required": list(required)}}
         }
-    refusals = {status: {"$ref": f"#/components/responses/{status}"} for status in _REFUSALS}
+    refusals = {status: {"$ref": f"#/components/responses/{status}"} for status in REFUSALS}
     return {"operationId": name, "summary": words, "responses": {status: answer, **refusals}}
 
 
