@@ -112,7 +112,7 @@ def scored(name: str, model: Model, sample: Sample, seed: int) -> FrameScores:
     assert sample.depth is not None
     assert sample.camera is not None
     photo = np.ascontiguousarray(sample.image)
-    plain = rilievo.predict(photo, model=model, camera=sample.camera, sharp="off")
+    plain = rilievo.predict(photo, model=model, camera=sample.camera, sharp=False)
     sharp = rilievo.predict(photo, model=model, camera=sample.camera)
     true, valid = sample.depth, _valid(name, sample)
     depth = _scaled(plain.depth.values, true, valid)

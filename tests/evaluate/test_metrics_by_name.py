@@ -67,7 +67,7 @@ def test_names_of_the_table_mean_the_table() -> None:
         ("abs_rle", "no metric 'abs_rle' of depth; did you mean 'abs_rel'"),
         ("nowhere:X", "no metric 'nowhere:X': No module named 'nowhere'"),
         (f"{HERE}:NOTHING", "has no attribute 'NOTHING'"),
-        (":X", "no metric ':X': Empty module name"),
+        (":X", "no metric ':X' of depth"),
         (f"{HERE}:farther", "is no metric, but a function"),
         (f"{HERE}:TWIN", "calls itself 'rmse', as another metric of depth does"),
     ],

@@ -109,7 +109,7 @@ def test_what_a_prediction_has_not_is_said_before_anything_is_written(
 def test_surfaces_of_affine_depth_are_refused_with_what_to_do(
     tmp_path: Path, kind: DepthKind, name: str
 ) -> None:
-    with pytest.raises(InputError, match="calibrate them with known distances"):
+    with pytest.raises(InputError, match="calibrate them with two known distances or more"):
         save(prediction(kind), tmp_path / "photo", ["npy", name])
     assert tree(tmp_path) == {}
 

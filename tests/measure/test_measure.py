@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 
 from rilievo.calibration import KnownLength, calibrate
-from rilievo.calibration.ranges import KNOWN_LENGTHS, base_of, weight_of
+from rilievo.calibration.ranges import (
+    KNOWN_LENGTHS,
+    USUAL_DOUBT,
+    base_of,
+    doubt_as_fitted,
+    weight_of,
+)
 from rilievo.calibration.record import facts
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.terms import terms_of
+from rilievo.models import DEFAULT_MODEL
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Prediction
 from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
 
@@ -185,7 +192,7 @@ def test_ranges_widen_where_the_model_is_less_confident() -> None:
         widths.append(found.high / found.low)
         terms = terms_of(given)
         assert terms.known_length - base_of("length", KNOWN_LENGTHS) == pytest.approx(
-            weight_of("length", "doubt") * (1 - confidence)
+            weight_of("length", "doubt") * doubt_as_fitted(1 - confidence, given.made_by.model)
         )
     assert widths[0] < widths[1]
 
@@ -210,3 +217,11 @@ def test_a_measurement_is_written_with_digits_that_mean_something(
     value: float, low: float, high: float, text: str
 ) -> None:
     assert str(Measurement(what="length", value=value, low=low, high=high)) == text
+
+
+def test_a_doubt_of_the_model_of_the_fit_stays_and_others_are_brought_to_its_scale() -> None:
+    assert doubt_as_fitted(0.3, DEFAULT_MODEL) == 0.3
+    small = [doubt_as_fitted(doubt, "rilievo/small") for doubt in (0.2, 0.27, 0.45)]
+    assert small == sorted(small)
+    # Its usual doubt, 0.27, is about the usual one of the fit.
+    assert small[1] == pytest.approx(USUAL_DOUBT, abs=0.05)

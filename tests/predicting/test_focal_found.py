@@ -75,7 +75,7 @@ def test_a_model_that_needs_a_focal_length_is_given_that_of_the_vanishing_points
     known = rilievo.predict(street, model=NeedsCamera(), vanishing_points=True, camera=500.0)
     assert known.depth.values[5, 5] == pytest.approx(500)
     plain = np.full((96, 128, 3), 90, np.uint8)
-    with pytest.raises(UnknownCameraError, match="are not clear: give --fov or --camera"):
+    with pytest.raises(UnknownCameraError, match="are not clear: give --fov"):
         rilievo.predict(plain, model=NeedsCamera(), vanishing_points=True)
 
 

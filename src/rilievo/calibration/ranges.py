@@ -54,6 +54,22 @@ class Circumstances:
     doubt: float = USUAL_DOUBT
 
 
+_FITTED_WITH = "rilievo/base"
+_LEVEL, _SHARE = 0.235, 0.53
+"""Doubt of ``rilievo/small`` on the scale of ``rilievo/base``, a line: around its usual doubt,
+ranges are those that were fitted to ``rilievo/small`` itself."""
+
+
+def doubt_as_fitted(doubt: float, model: str) -> float:
+    """Doubt of a model's photograph on the scale of the model that the ranges were fitted with.
+
+    Args:
+        doubt: 1 minus the confidence that nine tenths of the photograph exceed.
+        model: Name of the model; all but the one of the fit are taken for ``rilievo/small``.
+    """
+    return doubt if model == _FITTED_WITH else _LEVEL + _SHARE * doubt
+
+
 def expected_error(what: str, given: Circumstances) -> float:
     """Error of the logarithm that a share ``COVERAGE`` of such numbers stays below.
 

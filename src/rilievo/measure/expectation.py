@@ -15,6 +15,7 @@ from rilievo.calibration.ranges import (
     MOST_DOUBT,
     USUAL_DOUBT,
     Circumstances,
+    doubt_as_fitted,
     expected_error,
 )
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
@@ -143,7 +144,10 @@ def doubt_of(prediction: Prediction) -> float:
         return USUAL_DOUBT  # ranges were fitted with the model's own confidence
     step = max(1, math.isqrt(confidence.size // _DOUBT_PIXELS))
     few = confidence[::step, ::step][prediction.depth.valid[::step, ::step]]
-    return min(MOST_DOUBT, 1 - float(np.quantile(few, 0.1))) if few.size else USUAL_DOUBT
+    if not few.size:
+        return USUAL_DOUBT
+    doubt = min(MOST_DOUBT, 1 - float(np.quantile(few, 0.1)))
+    return doubt_as_fitted(doubt, prediction.made_by.model)
 
 
 def is_assumed(camera: Camera) -> bool:

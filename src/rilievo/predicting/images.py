@@ -181,7 +181,7 @@ def predict(
             network sees; they have no valid depth, and a ``UserWarning`` says so.
         device: Device of a model that is named: auto, cpu, cuda, cuda:N, coreml or directml.
         engine: Engine of the model, as in ``rilievo.load_model``.
-        precision: Its precision, as in ``rilievo.load_model``.
+        precision: Precision of that model, as in ``rilievo.load_model``.
         trust_code: Same as in ``rilievo.load_model``.
 
     Returns:

@@ -125,7 +125,7 @@ def without_password(text: str) -> str:
 
 
 def remedy(entry: Entry) -> str:
-    """What helps where a model cannot be downloaded."""
+    """Say what helps where a model cannot be downloaded."""
     return f"rilievo models fetch {entry.name} where there is a network, or --quality fast"
 
 
