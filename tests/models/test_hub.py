@@ -117,13 +117,18 @@ def test_the_licence_is_said_at_the_first_fetch_alone(
     assert said.count("CC-BY-NC-4.0") == said.count("NON-COMMERCIAL LICENCE") == 1
 
 
+REMEDY = "run this once where there is a network, or --quality fast"
+
+
 def test_offline_what_is_there_is_used_and_what_is_not_is_said(
     stocked: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snapshot = fetch()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert fetch() == snapshot
-    assert "HF_HUB_OFFLINE forbids" in failure(revision="other")
+    message = failure(revision="other")
+    assert "HF_HUB_OFFLINE forbids" in message
+    assert message.endswith(REMEDY)
 
 
 def test_what_another_program_fetched_is_used_offline(
@@ -140,7 +145,9 @@ def test_without_a_hub_it_is_said(
     stocked: Hub, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{closed_port}")
-    assert "cannot be reached" in failure()
+    message = failure()
+    assert "cannot be reached" in message
+    assert message.endswith(REMEDY)
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,10 @@ def _say_licence(card: ModelCard) -> None:
     sys.stderr.write(f"rilievo: {text}\n")
 
 
+_REMEDY = "run this once where there is a network, or --quality fast"
+"""``rilievo models fetch`` knows the models of the catalogue alone."""
+
+
 def _client_error() -> type[Exception]:
     """Base class of the errors of huggingface_hub's HTTP client, whichever client it uses."""
     from huggingface_hub import errors
@@ -246,7 +250,7 @@ def _why(error: Exception, repository: str, revision: str) -> str:
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
-        return "not in the cache, and HF_HUB_OFFLINE forbids downloads"
+        return f"not in the cache, and HF_HUB_OFFLINE forbids downloads: {_REMEDY}"
     place, causes = constants.ENDPOINT, []
     cause: BaseException | None = error
     while cause is not None:
@@ -266,5 +270,6 @@ def _why(error: Exception, repository: str, revision: str) -> str:
             hint = "set HF_TOKEN" if status in (401, 403) else "try again later"
             return f"{place} answered with HTTP {status}: {hint}"
     if any(isinstance(each, ConnectionError | TimeoutError | _client_error()) for each in causes):
-        return f"{place} cannot be reached, did not answer or broke off ({first_line(error)})"
+        said = first_line(error)
+        return f"{place} cannot be reached, did not answer or broke off ({said}): {_REMEDY}"
     return f"cannot be fetched: {first_line(error)}"
