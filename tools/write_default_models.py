@@ -1,7 +1,7 @@
 """Write the embedded models' files from the runs that trained them.
 
     python tools/write_default_models.py --small run/ --tiny run-tiny/ --rendered run-rendered/ \
-        --base run-base/
+        --base run-base/ --next run-further/
 
 Each run is optional; what is not named stays as it is. ``base.onnx`` and ``small.onnx``, their
 weights stored in 8 bits, and ``tiny.onnx`` go into the package, and ``small-rendered.onnx``, stored
@@ -132,7 +132,7 @@ def _steps(
 def main() -> None:
     """Read the options, write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("small", "tiny", "rendered", "base"):
+    for name in ("small", "tiny", "rendered", "base", "next"):
         parser.add_argument(f"--{name}", type=Path, metavar="RUN", help=f"the run of {name}")
     options = parser.parse_args()
     if options.small:
@@ -144,8 +144,10 @@ def main() -> None:
         write_model("small-rendered", options.rendered, target, store_in_half)
     if options.base:
         write_model("base", options.base, PACKAGE / "base.onnx", store_in_8_bits)
-    if not (options.small or options.tiny or options.rendered or options.base):
-        sys.exit("error: name a run at least: --small, --tiny, --rendered or --base")
+    if options.next:
+        write_model("base-further", options.next, WEIGHTS / "base-next.onnx", store_in_8_bits)
+    if not (options.next or options.small or options.tiny or options.rendered or options.base):
+        sys.exit("error: name a run at least: --small, --tiny, --rendered, --base or --next")
 
 
 if __name__ == "__main__":

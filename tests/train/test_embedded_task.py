@@ -265,3 +265,18 @@ def test_without_steps_of_confidence_that_of_the_start_is_kept(
     for name, value in before.items():
         if name.endswith("weight") and value.dim() == 4:
             assert torch.equal(value, after[name]), name
+
+
+def test_where_only_marks_learn_all_else_stays_as_it_is(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        embedded_task, "export_small", lambda network, path, provenance: path.touch()
+    )
+    config = replace(toy(2), confidence_steps=0, only_marks=True)
+    torch.manual_seed(config.seed)
+    before = SmallNet().state_dict()
+    after = run(config, shards, tmp_path / "run").state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed
+    assert all(name.startswith("marks.") for name in changed)

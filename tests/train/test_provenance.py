@@ -14,7 +14,7 @@ from rilievo.train.recipes import RECIPES
 def test_what_ships_is_named_and_says_which_photographs_it_saw() -> None:
     assert set(PROVENANCES) < set(RECIPES)
     for recipe, told in PROVENANCES.items():
-        assert told.name == f"rilievo/{recipe}"
+        assert told.name == f"rilievo/{recipe.removesuffix('-further').removesuffix('-marks')}"
         assert told.photographs == RECIPES[recipe]().photographs
         assert told.photographs == ("NYU" in told.trained_on)
         assert provenance_of(recipe, photographs=told.photographs) == told

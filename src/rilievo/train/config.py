@@ -81,6 +81,8 @@ class TrainConfig:
     """Weight of the loss between the slopes of depth and the normals that the network predicts."""
     marks_weight: float = 0.2
     """Weight of the losses of sky and of steps of depth, in rendered frames."""
+    only_marks: bool = False
+    """Whether only the layers of sky and steps learn, and all else stays as it is."""
     confidence_steps: int = 250
     """Steps after the run, in which the confidence is trained from scratch; with 0 it stays."""
     confidence_blind: float = 0.25
@@ -123,7 +125,7 @@ class RecipeOptions:
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """Recipe: small, small-further, small-taught, tiny, small-rendered, base, base-further,
-    distilled, or small-first, which small starts from."""
+    base-marks, distilled, or small-first, which small starts from."""
     shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Folder of rendered shards, or of such folders; shards added during the run are used too."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]

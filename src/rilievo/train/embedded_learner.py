@@ -29,6 +29,14 @@ class EmbeddedLearner(nn.Module):
         own = config.depth_loss
         self._depth_loss = taught_depth_loss if own is None else own_loss(own)
 
+    def train(self, mode: bool = True) -> "EmbeddedLearner":
+        """Enter training mode, of the marks alone where nothing else learns."""
+        super().train(mode)
+        if self._config.only_marks:
+            self.network.eval().requires_grad_(False)
+            self.network.marks.train(mode).requires_grad_(True)
+        return self
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute ``loss``, and its parts before their weights."""
         surface = self.network(batch.image)
@@ -57,6 +65,8 @@ class EmbeddedLearner(nn.Module):
             + config.own_agreement_weight * own
             + config.marks_weight * (sky + steps)
         )
+        if config.only_marks:
+            total = sky + steps
         return {
             "loss": total,
             "depth_loss": depth,

@@ -48,6 +48,18 @@ class Provenance:
     area: int = 49152
 
 
+_MODELS = (
+    f"{_SCENES[:-1]}, materials of ambientCG; 3-D models of AWS RoboMaker worlds, MIT-0, "
+    "and of the Gazebo model collection, CC BY 3.0"
+)
+_RESNET = (
+    "the encoder started from ImageNet weights of ResNet50 v2 of the ONNX model zoo (Apache-2.0)"
+)
+
+_FURTHER = Provenance(
+    name="rilievo/base",
+    trained_on=f"{_MODELS}, of Kenney and Poly Haven, CC0) and {_NYU}; {_RESNET}",
+)
 PROVENANCES: Mapping[str, Provenance] = {
     "small": Provenance(
         name="rilievo/small", trained_on=f"{_SCENES} and {_NYU}; {_ENCODER}", area=64512
@@ -58,14 +70,9 @@ PROVENANCES: Mapping[str, Provenance] = {
         trained_on=f"{_SCENES}, and nothing else; {_ENCODER}",
         photographs=False,
     ),
-    "base": Provenance(
-        name="rilievo/base",
-        trained_on=(
-            f"{_SCENES[:-1]}, materials of ambientCG; 3-D models of AWS RoboMaker worlds, MIT-0, "
-            f"and of the Gazebo model collection, CC BY 3.0) and {_NYU}; the encoder started from "
-            "ImageNet weights of ResNet50 v2 of the ONNX model zoo (Apache-2.0)"
-        ),
-    ),
+    "base": Provenance(name="rilievo/base", trained_on=f"{_MODELS}) and {_NYU}; {_RESNET}"),
+    "base-further": _FURTHER,
+    "base-marks": _FURTHER,
 }
 """Provenance of the networks that ship with rilievo, and of their teacher, by recipe."""
 

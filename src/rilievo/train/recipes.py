@@ -297,6 +297,34 @@ def base_further(*, minutes: float | None = 46.0, steps: int | None = None) -> R
     return Recipe(config=config, widths=BASE)
 
 
+def base_marks(*, minutes: float | None = 12.0, steps: int | None = None) -> Recipe:
+    """Layers of sky and steps of depth for ``base``, which says of all else what it said before.
+
+    Command::
+
+        rilievo train model base-marks --shards shards --start BASE.onnx -o run
+
+    Of these layers alone rendered frames teach, since only they know both to the pixel.
+    """
+    config = TrainConfig(
+        minutes=minutes,
+        steps=steps,
+        learning_rate=4e-3,
+        average_share=1 / 3,
+        only_marks=True,
+        confidence_steps=0,
+        outdoors=0.4,
+        validation_minutes=60.0,
+        stages=(
+            Stage(until=0.7, areas=(24576,), real=0.0, turned=0.2, pasted=0.15),
+            Stage(until=1.0, areas=(24576, 49152), shares=(0.5, 0.5), real=0.0),
+        ),
+        warm_up_steps=10,
+        seed=29,
+    )
+    return Recipe(config=config, widths=BASE)
+
+
 def distilled(*, minutes: float | None = 30.0, steps: int | None = None) -> Recipe:
     """Tiny network that learns from another model's predictions for your own photographs.
 
@@ -331,6 +359,7 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "small-rendered": small_rendered,
     "base": base,
     "base-further": base_further,
+    "base-marks": base_marks,
     "distilled": distilled,
 }
 
