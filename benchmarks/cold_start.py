@@ -13,6 +13,7 @@ from benchmarks.settings import Settings
 
 MOST_SECONDS, AIM_SECONDS, LEAST_RATIO = 0.6, 0.35, 10.0
 OURS, THEIRS = "rilievo predict", "transformers pipeline"
+OURS_FAST = "rilievo predict --quality fast"
 
 
 def run(settings: Settings) -> Report:
@@ -20,6 +21,7 @@ def run(settings: Settings) -> Report:
     model = save_for_transformers(settings.folder("transformers"))
     sides = {
         OURS: _ours(photo, settings),
+        OURS_FAST: _ours(photo, settings, "--quality", "fast"),
         THEIRS: _theirs(photo, model, settings.work / "theirs.png"),
     }
     costs = in_turns(sides, rounds=settings.count(7, quick=2))
@@ -50,9 +52,10 @@ def run(settings: Settings) -> Report:
     )
 
 
-def _ours(photo: Path, settings: Settings) -> Callable[[], Cost]:
+def _ours(photo: Path, settings: Settings, *options: str) -> Callable[[], Cost]:
     output = settings.work / "ours"
-    command = rilievo_command("predict", photo, "--output", output, *settings.model_options)
+    options = options or tuple(map(str, settings.model_options))
+    command = rilievo_command("predict", photo, "--output", output, *options)
 
     def measure() -> Cost:
         shutil.rmtree(output, ignore_errors=True)

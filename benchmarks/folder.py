@@ -8,7 +8,7 @@ from benchmarks.depth_anything import save_as_onnx
 from benchmarks.measure import Spread, in_turns, spread, this_machine
 from benchmarks.photographs import SIDE, make_photographs
 from benchmarks.report import Bar, Report, Table
-from benchmarks.settings import Settings
+from benchmarks.settings import FAST, Settings
 from benchmarks.stages import stage_costs
 from benchmarks.throughput import network_rate, pipeline_rate
 
@@ -42,14 +42,16 @@ def run(settings: Settings) -> Report:
     heavy_count = settings.count(16, quick=4)
     heavy = save_as_onnx(settings.work / "heavy.onnx")
     found = (
-        _measure("embedded network", settings.weights, count, settings),
+        _measure("default network", settings.weights, count // 2, settings),
+        _measure("embedded network for videos, --quality fast", FAST, count, settings),
         _measure("as heavy as Depth Anything V2 small", heavy, heavy_count, settings),
     )
     return Report(
         name="folder",
         about=(
-            f"`predict_files` over {count} JPEG photographs of {SIDE}x{SIDE} ({heavy_count} for "
-            "the heavy network), to colour pictures and their JSON, against the same session "
+            f"`predict_files` over {count} JPEG photographs of {SIDE}x{SIDE} ({count // 2} for the "
+            f"default network, {heavy_count} for the heavy one), to colour pictures and their "
+            "JSON, against the same session "
             "called as often with one prepared photograph and nothing else; in turns, loading "
             "left out. A light network takes less than reading and writing a photograph does, so "
             "what the cores could do at best is the fairer measure of it: cores divided by the "

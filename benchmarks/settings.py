@@ -5,8 +5,9 @@ from pathlib import Path
 
 from benchmarks.measure import ROOT
 
-SHIPPED = ROOT / "src" / "rilievo" / "models" / "default" / "small.onnx"
-"""The weights inside the package."""
+_DEFAULT = ROOT / "src" / "rilievo" / "models" / "default"
+SHIPPED, FAST = _DEFAULT / "base.onnx", _DEFAULT / "small.onnx"
+"""Weights inside the package: of the default for photographs, and of that for videos."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,7 @@ def _is_refusal(code: int, said: str) -> bool:
     """Whether failed work gave a reason, and left alone only files that nothing marks as ours."""
     if code < 0 or not said or "Traceback" in said:
         return False
-    failed = [line for line in said.splitlines() if line.startswith("  ")]
+    failed = [line for line in said.splitlines() if line.startswith(("rilievo: ", "failed: "))]
     left_alone = ["rilievo did not write this file" in line for line in failed]
     return "\n" not in said or (bool(failed) and all(left_alone))
 
