@@ -177,7 +177,7 @@ def test_every_set_on_disk_can_be_opened(
             for variant in (real.variant, real.normals or real.variant)
         ]
         counts.append(len(real.thinned(opened[-1].ids)))
-    assert sum(counts) == 236
+    assert sum(counts) == 280
 
 
 @pytest.mark.slow
