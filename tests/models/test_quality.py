@@ -104,3 +104,9 @@ def test_better_models_are_recommended_once_and_only_on_a_terminal(tmp_path: Pat
         assert fact in first
     assert len([line for line in first.splitlines() if "--quality" in line]) == 1
     assert "--quality" not in on_terminal(command, cache, tmp_path)
+
+
+def test_the_list_of_models_begins_with_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [row.split()[0] for row in rows[:2]] == [DEFAULT_MODEL, FAST_MODEL]

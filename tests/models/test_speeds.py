@@ -21,11 +21,13 @@ def nothing_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "speeds.json"
 
 
-def test_six_lines_to_choose_between_and_all_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_seven_lines_to_choose_between_and_all_on_demand(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["models"]) == 0
     short = capsys.readouterr().out
     rows = [line for line in short.splitlines() if line.split(" ")[0] in MODELS]
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert all("not run yet" in row for row in rows)
     for words in ("moge-2/small", "metric", "140.9 MB", "MIT", "--quality", "--all", "--json"):
         assert words in short

@@ -100,7 +100,8 @@ def _file_of(card: ModelCard, *, fetch: bool) -> Path:
 
 
 # The recommended models; the others are older, larger, slower or narrower.
-_SIX = (
+_RECOMMENDED = (
+    DEFAULT_MODEL,
     SMALL,
     TINY,
     "moge-2/small",
@@ -126,7 +127,7 @@ def _listing(*, all: bool) -> str:
     """Table of all models, or of the recommended ones with fewer columns."""
     measured = speeds()
     header = ("name", "gives", "depth", "size", "speed here", "licence", "extra", "speed")
-    cards = MODELS.all().values() if all else [MODELS[name] for name in _SIX]
+    cards = MODELS.all().values() if all else [MODELS[name] for name in _RECOMMENDED]
     rows = [
         (
             card.name,
