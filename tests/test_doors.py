@@ -48,7 +48,7 @@ def numbers(prediction: rilievo.Prediction) -> Depth:
 
 
 def predicted(path: Path) -> Depth:
-    """What all others must be equal to."""
+    """Predict what all others must be equal to."""
     return numbers(rilievo.predict(path, model=NAME))
 
 
