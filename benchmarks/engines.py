@@ -38,7 +38,7 @@ def run(settings: Settings) -> Report:
 
 
 def _main(weights: Path, path: Path, rounds: int) -> list[list[str]]:
-    from rilievo.io.photo import read_photo
+    from rilievo.io.photographs.photo import read_photo
     from rilievo.models import load_model
     from rilievo.models.base import Inference, Model
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from benchmarks.measure import in_turns, spread
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
-from rilievo.networks.backbones import Backbone, make_backbone
-from rilievo.networks.blueprint import DepthChoice
-from rilievo.networks.features import Features
-from rilievo.networks.probes import DepthHead, make_probe
-from rilievo.train.probe.cache import FeatureCache
-from rilievo.train.probe.stored_features import Storage
+from rilievo.training.networks.backbones import Backbone, make_backbone
+from rilievo.training.networks.blueprint import DepthChoice
+from rilievo.training.networks.features import Features
+from rilievo.training.networks.probes import DepthHead, make_probe
+from rilievo.training.probe.feature_cache import FeatureCache
+from rilievo.training.probe.stored_features import Storage
 
 LEAST_RATIO = 10.0
 BACKBONE = "timm/vit_base_patch16_224"

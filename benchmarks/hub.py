@@ -34,8 +34,8 @@ from benchmarks.photographs import SIDE as PHOTO_SIDE
 from benchmarks.photographs import make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
-from rilievo.models.engines import LoadOptions
-from rilievo.models.finders import MODELS
+from rilievo.models.finding.cards import MODELS
+from rilievo.models.load_options import LoadOptions
 from rilievo.models.outside import outside_model
 
 if TYPE_CHECKING:
@@ -219,8 +219,8 @@ def _ours(model: str, folder: str, output: str, engine: str, precision: str) -> 
 
 
 def _export(model: str, folder: str, file: str) -> str:
-    from rilievo.export.options import ExportOptions
-    from rilievo.export.run import export_model
+    from rilievo.training.conversion.export_model import export_model
+    from rilievo.training.conversion.export_options import ExportOptions
 
     options = ExportOptions(kind=KIND, precision="int8", calibration=Path(folder))
     return str(export_model(model, file, options).agreement)
@@ -231,7 +231,7 @@ def _difference(model: str, path: str, engine: str) -> float:
     import torch
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-    from rilievo.io.photo import read_photo
+    from rilievo.io.photographs.photo import read_photo
     from rilievo.models import load_model
 
     photo = read_photo(Path(path))
@@ -249,7 +249,7 @@ def _difference(model: str, path: str, engine: str) -> float:
 @outside_model(MODELS["depth-anything-v2/small"])
 def load(options: LoadOptions) -> "Model":
     """Open the file as the catalogue does."""
-    from rilievo.models.catalogue.pictures import open_model
+    from rilievo.models.catalogue.picture_graphs import open_model
 
     card = MODELS["depth-anything-v2/small"]
     return open_model(Path(os.environ[GRAPH]), options, card, weights_sha256="0")

@@ -77,7 +77,7 @@ def _to(name: str) -> str:
 def _main(photo: Path, rounds: int) -> dict[str, list[float]]:
     import rilievo
     from rilievo.models import last_model
-    from rilievo.models.finders import DEFAULT_MODEL
+    from rilievo.models.finding.cards import DEFAULT_MODEL
 
     network: list[float] = []
     with last_model(DEFAULT_MODEL) as model:
@@ -108,16 +108,18 @@ def _main(photo: Path, rounds: int) -> dict[str, list[float]]:
 
 def _to_file(path: Path, rounds: int, name: str) -> list[float]:
     """CPU times of reading, depth at the photograph's size, and writing."""
-    from rilievo.io.outputs import save
-    from rilievo.io.photo import read_photo
-    from rilievo.io.writing import SaveOptions
+    from rilievo.io.outputs.save_options import SaveOptions
+    from rilievo.io.photographs.photo import read_photo
     from rilievo.models import last_model
     from rilievo.models.base import Inference
-    from rilievo.models.finders import DEFAULT_MODEL
-    from rilievo.predicting.run import refined
+    from rilievo.models.finding.cards import DEFAULT_MODEL
+    from rilievo.models.processing.refined import refined
+    from rilievo.options.on_off import Switch
+    from rilievo.options.refine import Refine
+    from rilievo.prediction.saving import save
 
     with last_model(DEFAULT_MODEL) as loaded:
-        model = refined(loaded, flip=False, tile=None, trim=True)
+        model = refined(loaded, Refine(sharp=Switch.OFF))
         [answer] = model.infer([read_photo(path)])
     options, spent = SaveOptions(overwrite=True), list[float]()
     for _ in range(rounds + 1):

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.plain_probe import PlainProbe
-from rilievo.losses.supervised import log_gradient_loss, scale_invariant_loss
-from rilievo.networks.blueprint import DepthChoice
-from rilievo.networks.features import Box, Features
-from rilievo.networks.probes import DepthHead, Probe, load_original, make_probe
+from rilievo.training.losses.supervised import log_gradient_loss, scale_invariant_loss
+from rilievo.training.networks.blueprint import DepthChoice
+from rilievo.training.networks.features import Box, Features
+from rilievo.training.networks.probes import DepthHead, Probe, load_original, make_probe
 
 CHANNELS, CELLS, PADDED, SIDE, BINS = 384, 35, 490, 480, 256
 

@@ -17,11 +17,11 @@ from benchmarks.measure import NotHereError, answer_of, in_turns, spread
 from benchmarks.photographs import SIDE, make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
-from rilievo.batch.processes import spread_out
-from rilievo.batch.run import PredictWork
-from rilievo.batch.staging import list_jobs
-from rilievo.batch.work import BatchOptions
+from rilievo.cluster.remote_jobs import list_jobs
+from rilievo.predicting.batch_options import BatchOptions
 from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.workers.predict_across import PredictWork
+from rilievo.predicting.workers.spreading import spread_out
 
 LEAST_SHARE = 0.85
 MOST_GROWTH = 1.1

@@ -12,16 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import answer_of
-from rilievo.io.colour import colour_range, colourise
-from rilievo.io.outputs import save
-from rilievo.io.photo import read_photo
+from rilievo.io.colour_pictures import colour_range, colourise
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.photographs.photo import read_photo
 from rilievo.io.png import write_png
-from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
-from rilievo.models.engines import LoadOptions, open_session
-from rilievo.models.onnx import OnnxModel, read_facts
-from rilievo.models.resizing import resize
-from rilievo.types import Photo, Prediction
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.onnx_model import OnnxModel, read_facts
+from rilievo.models.resampling.resizing import resize
+from rilievo.prediction import Prediction
+from rilievo.prediction.saving import save
+from rilievo.types import Photo
 
 
 def stage_costs(weights: Path, photo: Path, output: Path, rounds: int) -> Mapping[str, float]:

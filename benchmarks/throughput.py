@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import answer_of
-from rilievo.io.photo import read_photo
-from rilievo.models.engines import LoadOptions, open_session
-from rilievo.models.onnx import read_facts
+from rilievo.io.photographs.photo import read_photo
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.onnx_model import read_facts
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 

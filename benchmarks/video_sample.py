@@ -13,9 +13,10 @@ from PIL import Image
 from benchmarks.measure import in_turns, spread
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
-from rilievo.train.video.config import VideoAugmentation, VideoData
-from rilievo.train.video.frames import KeptFrames, open_frames
-from rilievo.train.video.sequences import read_frame
+from rilievo.data.clips.footage import VideoData
+from rilievo.data.clips.sequences import read_frame
+from rilievo.training.video.config.video_config import VideoAugmentation
+from rilievo.training.video.frames.video_frames import TargetFrames, open_frames
 
 MOST_MS = 30.0
 NATIVE, SIZE = (375, 1242), (192, 640)
@@ -88,7 +89,7 @@ def _write_clip(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def _ours(frames: KeptFrames) -> Callable[[], float]:
+def _ours(frames: TargetFrames) -> Callable[[], float]:
     def work() -> float:
         start = time.process_time()
         for index in range(len(frames)):

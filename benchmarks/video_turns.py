@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rilievo.losses.frames import Views
-from rilievo.losses.video_options import VideoLosses
-from rilievo.losses.view_synthesis import video_loss
-from rilievo.networks.blueprint import VideoBlueprint
-from rilievo.networks.video.networks import make_networks
+from rilievo.training.losses.video_options import VideoLosses
+from rilievo.training.losses.view_synthesis import video_loss
+from rilievo.training.losses.warped_frames import Views
+from rilievo.training.networks.blueprint import VideoBlueprint
+from rilievo.training.networks.video.video_networks import make_networks
 
 _HEIGHT, _WIDTH, _SHIFT = 192, 640, 4
 

@@ -59,7 +59,7 @@ def run(settings: Settings) -> Report:
 
 
 def _main(way: str, count: int, photo: Path) -> dict[str, float]:
-    from rilievo.views.fiftyone.browse import connected
+    from rilievo.evaluation.views.fiftyone.browse import connected
 
     fiftyone = connected()
     one, bulk = fiftyone.Dataset(), fiftyone.Dataset()
@@ -89,8 +89,8 @@ def _turns(fiftyone: Any, one: Any, bulk: Any, count: int, photo: Path) -> dict[
 
 
 def _rows(part: range, photo: Path) -> Iterator[Any]:
-    from rilievo.views.heat_maps import Limits
-    from rilievo.views.rows import Row, StoredMap
+    from rilievo.evaluation.views.heat_maps import Limits
+    from rilievo.evaluation.views.rows import Row, StoredMap
 
     fields = ("true_depth", *(name.replace("/", "_") for name in MODELS))
     for index in part:
@@ -123,7 +123,7 @@ def _rows(part: range, photo: Path) -> Iterator[Any]:
 
 
 def _bulk(fiftyone: Any, dataset: Any, part: range, photo: Path) -> None:
-    from rilievo.views.fiftyone.samples import put_rows
+    from rilievo.evaluation.views.fiftyone.samples import put_rows
 
     for _ in put_rows(fiftyone, dataset, _items(), _rows(part, photo)):
         pass
@@ -149,11 +149,11 @@ def _save(fiftyone: Any, dataset: Any, part: range, photo: Path) -> None:
 
 
 def _items() -> Any:
-    from rilievo.evaluate.records import Summary
-    from rilievo.metrics.metric import Better
+    from rilievo.evaluation.metrics.metric import Better
+    from rilievo.evaluation.records import Summary
+    from rilievo.evaluation.views.readers import FolderImages
+    from rilievo.evaluation.views.view_items import Column, ViewItems, named
     from rilievo.types import DepthKind, MadeBy
-    from rilievo.views.readers import FolderImages
-    from rilievo.views.view_items import Column, ViewItems, named
 
     made_by = MadeBy(model="", weights_sha256="", licence="", settings={}, version="")
     nothing: Any = None

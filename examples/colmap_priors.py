@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import rilievo
-from rilievo.datasets.colmap import ColmapCamera, ColmapImage, read_cameras, read_images
+from rilievo.data.datasets.colmap import ColmapCamera, ColmapImage, read_cameras, read_images
 
 THOUSANDTHS = 1000
 
@@ -57,7 +57,7 @@ def sparse_depth(image: ColmapImage, camera: ColmapCamera, points: np.ndarray) -
 
 
 def frame_of(image: ColmapImage, camera: ColmapCamera, photo: Path, depth: Path) -> Mapping:
-    """What transforms.json says of a photograph: OpenGL axes, pixels counted from the corner."""
+    """Entry of a photograph in transforms.json: OpenGL axes, pixels counted from the corner."""
     K = camera.K
     pose = image.world_T_cam @ np.diag([1.0, -1.0, -1.0, 1.0])
     numbers = {"fl_x": K[0, 0], "fl_y": K[1, 1], "cx": K[0, 2] + 0.5, "cy": K[1, 2] + 0.5}

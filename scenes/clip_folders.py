@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt16
 
 from rilievo.errors import OptionError
-from rilievo.io.atomic import replacing_folder
+from rilievo.io.files.atomic import replacing_folder
 from rilievo.io.png import write_png
 from rilievo.types import Sample
 from scenes.clip import Clip, render_clip

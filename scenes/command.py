@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from rilievo.errors import OptionError, RilievoError
-from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.types import Sample
 from scenes.clip import render_clip
 from scenes.clip_folders import ClipPlan, missing_clips, write_clips

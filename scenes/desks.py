@@ -108,7 +108,7 @@ def keyboard(stage: Stage, at: tuple[float, float, float]) -> None:
 
 
 def neighbour(stage: Stage, beyond: float) -> None:
-    """Behind the desk another one, with its screens' backs, a person or a plant."""
+    """Place another desk behind, with its screens' backs, a person or a plant."""
     dice = stage.dice
     kind, at = dice.random(), (dice.normalvariate(0.0, 0.4), beyond + dice.uniform(0.4, 0.8), 0.0)
     with stage.frame(at, math.pi + dice.normalvariate(0.0, 0.1)):

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.io.limits import printable, reason
+from rilievo.io.files.limits import printable, reason
 from scenes.models import Model, Models, Placement, Skin, back_of, mesh_of
 from scenes.patterns import SIDE
 from scenes.rotations import turn_x, turn_y, turn_z

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from rilievo.errors import OptionError
-from rilievo.io.atomic import make_folder
+from rilievo.io.files.atomic import make_folder
 from scenes.model_files import with_models
 from scenes.pictures import read_photographs, scikit_image_photographs
 from scenes.swatches import read_swatches

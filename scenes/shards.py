@@ -13,7 +13,7 @@ from zipfile import is_zipfile
 
 import numpy as np
 
-from rilievo.io.atomic import replacing
+from rilievo.io.files.atomic import replacing
 from scenes.plan import Plan, write_all
 from scenes.renderer import render
 from scenes.textures import TextureBank

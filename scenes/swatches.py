@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.io.limits import printable, reason
+from rilievo.io.files.limits import printable, reason
 from scenes.patterns import SIDE, Draw, Pattern
 
 Swatch = UInt8[np.ndarray, "_ _ 3"]

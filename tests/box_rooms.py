@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from rilievo.fuse.views import View
+from rilievo.data.fuse.clip_views import View
 from rilievo.geometry.intrinsics import rays
 
 HALF = np.array([2.0, 1.5, 2.5])
@@ -43,7 +43,7 @@ def distance_to_room(points: np.ndarray) -> np.ndarray:
 
 
 def room_view(world_T_cam: np.ndarray, name: str = "view", size: tuple[int, int] = SIZE) -> View:
-    """What a camera inside the room sees, with exact depth."""
+    """View of a camera inside the room, with exact depth."""
     directions = np.einsum("ij,jhw->ihw", world_T_cam[:3, :3], rays(K, *size))
     origin = world_T_cam[:3, 3][:, None, None]
     with np.errstate(divide="ignore"):
@@ -69,7 +69,7 @@ def walk(count: int, step: float = 0.06) -> list[View]:
 
 
 def sphere_view(world_T_cam: np.ndarray, radius: float) -> View:
-    """What a camera outside sees of a sphere around the origin; nothing is valid beside it."""
+    """View of a sphere around the origin from outside; nothing is valid beside the sphere."""
     directions = np.einsum("ij,jhw->ihw", world_T_cam[:3, :3], rays(K, *SIZE))
     origin = world_T_cam[:3, 3][:, None, None]
     a = (directions**2).sum(axis=0)

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import Any
+from types import CodeType
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,25 +28,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 def _parse_one_module_at_a_time() -> None:
-    """Let jaxtyping, which checks shapes, parse one module at a time.
+    """Let jaxtyping, whose loader of modules parses them to check shapes, parse one at a time.
 
-    Python 3.11 counts the depth of syntax trees in one place for all threads (CPython issue
-    106905), so two that import at a time can fail with "AST constructor recursion depth mismatch".
+    Pythons before 3.11.8 count the depth of syntax trees in one place for all threads (CPython
+    issue 106905), so two that import at a time can fail with "AST constructor recursion depth
+    mismatch". The loader is a ``SourceFileLoader``, which reads and parses in ``get_code``.
     """
-    import jaxtyping
-
-    # A private name: a release of jaxtyping without it only loses this remedy.
-    loader = getattr(getattr(jaxtyping, "_import_hook", None), "_JaxtypingLoader", None)
-    parse = getattr(loader, "source_to_code", None)
-    if loader is None or parse is None:
-        return
     parsing = threading.RLock()
+    get_code = SourceFileLoader.get_code
 
-    def parse_alone(*args: Any, **options: Any) -> Any:
+    def get_code_alone(loader: SourceFileLoader, fullname: str) -> CodeType | None:
         with parsing:
-            return parse(*args, **options)
+            return get_code(loader, fullname)
 
-    loader.source_to_code = parse_alone
+    SourceFileLoader.get_code = get_code_alone
 
 
 @pytest.hookimpl(trylast=True)
@@ -130,7 +126,7 @@ def as_many_threads() -> Iterator[None]:
     if threads is None:
         yield
         return
-    from rilievo.models import engines
+    from rilievo.models.onnx_files import engines
 
     checked = engines.checked
 

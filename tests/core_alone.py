@@ -13,11 +13,21 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 
 
-def core_distributions() -> set[str]:
-    """Requirements in pyproject.toml without extras, and their requirements in turn."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+def core_distributions(group: str | None = None, extra: str | None = None) -> set[str]:
+    """Requirements in pyproject.toml without extras, and their requirements in turn.
+
+    Args:
+        group: A dependency group whose own requirements are wanted too.
+        extra: An extra whose own requirements are wanted too.
+    """
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     found: set[str] = set()
-    waiting = [Requirement(line) for line in project["dependencies"]]
+    lines = [*tables["project"]["dependencies"]]
+    if group is not None:
+        lines += [line for line in tables["dependency-groups"][group] if isinstance(line, str)]
+    if extra is not None:
+        lines += tables["project"]["optional-dependencies"][extra]
+    waiting = [Requirement(line) for line in lines]
     while waiting:
         requirement = waiting.pop()
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
@@ -29,13 +39,20 @@ def core_distributions() -> set[str]:
     return found
 
 
-def link_core(folder: Path) -> None:
-    """Fill a folder with links to the core's packages: a place to import from."""
-    for name in core_distributions():
+def link_core(folder: Path, group: str | None = None, extra: str | None = None) -> None:
+    """Fill a folder with links to the core's packages: a place to import from.
+
+    Args:
+        folder: An empty folder.
+        group: A dependency group whose packages are wanted too.
+        extra: An extra whose packages are wanted too.
+    """
+    for name in core_distributions(group, extra):
         there = distribution(name)
         tops = {file.parts[0] for file in there.files or ()} - {"..", "__pycache__"}
         for top in tops:
-            (folder / top).symlink_to(Path(str(there.locate_file(top))))
+            if not (folder / top).exists():
+                (folder / top).symlink_to(Path(str(there.locate_file(top))))
 
 
 def run_core(

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.evaluate.records import (
+from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.records import (
     DataFacts,
     Evaluation,
     RangeError,
@@ -14,7 +15,6 @@ from rilievo.evaluate.records import (
     Unscored,
 )
 from rilievo.io.json_record import to_json
-from rilievo.metrics.metric import Better
 from rilievo.types import MadeBy, Setting
 
 METRICS = (

@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 
 from killed_work import end_process
-from rilievo.batch.run import PredictWork
-from rilievo.batch.work import Do, Report
 from rilievo.predicting.inputs import Job
+from rilievo.predicting.workers.predict_across import PredictWork
+from rilievo.predicting.workers.work import Do, Report
 
 
 class KilledPredictWork(PredictWork):

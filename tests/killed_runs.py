@@ -19,8 +19,8 @@ KILLS = 10
 def main(walls: Path, undisturbed: Path, killed: Path, seed: int) -> None:
     import torch
 
-    from rilievo.train.video.config import VideoRunOptions
-    from rilievo.train.video.run import train_video
+    from rilievo.training.video.config.video_config import VideoRunOptions
+    from rilievo.training.video.video_run import train_video
     from video_runs import small_config
 
     # What has not computed yet may be forked: no thread of it is waited for.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.batch.work import Do, Report
 from rilievo.errors import OptionError, OutputError
+from rilievo.predicting.workers.work import Do, Report
 
 
 def end_process() -> None:

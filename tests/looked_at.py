@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.evaluate.options import EvaluateOptions
-from rilievo.evaluate.run import evaluate
-from rilievo.io.outputs import save
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Prediction
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.evaluating import evaluate
+from rilievo.prediction import Prediction
+from rilievo.prediction.saving import save
+from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo
 from toy_dataset import K, write_toy
 
 NAMES = ("a", "room/b", "c")

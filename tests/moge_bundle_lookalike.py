@@ -42,7 +42,7 @@ def scene(size: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def intrinsics(size: tuple[int, int], *, cx: float = 0.5, cy: float = 0.5) -> np.ndarray:
-    """In shares of the sides, with square pixels."""
+    """Intrinsics in shares of the sides, with square pixels."""
     height, width = size
     return np.array([[0.9, 0, cx], [0, 0.9 * width / height, cy], [0, 0, 1]])
 

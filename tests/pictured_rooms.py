@@ -4,7 +4,7 @@ import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
-from rilievo.evaluate.report import ReportPictures
+from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.types import Truth
 
 

@@ -6,15 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.types import (
-    Camera,
-    CameraSource,
-    DepthKind,
-    DepthMap,
-    MadeBy,
-    Photo,
-    Prediction,
-)
+from rilievo.prediction import Prediction
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo
 
 HEIGHT, WIDTH = 24, 32
 K = np.array([[30.0, 0.0, 15.5], [0.0, 31.0, 11.0], [0.0, 0.0, 1.0]])

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from rilievo.networks.backbones import Layer, OwnBackbone
-from rilievo.networks.blueprint import (
+from rilievo.training.networks.backbones import Layer, OwnBackbone
+from rilievo.training.networks.blueprint import (
     BackboneChoice,
     Blueprint,
     DepthChoice,
     ProbeChoice,
     Task,
 )
-from rilievo.train.probe.config import DataChoice, ProbeConfig
+from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from tiny_dataset import write_tiny
 
 DATASET = "tiny_dataset:Tiny"

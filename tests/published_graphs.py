@@ -12,6 +12,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from rilievo.models import load_model
+from rilievo.types import DepthKind
+
 WEIGHTS = np.array([0.5, 0.3, 0.1], np.float32)
 """Weights of red, green and blue in every weighted sum."""
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -218,3 +221,24 @@ def write_depth_pro(path: Path, *, focal: float) -> Path:
         {"pixel_values": [1, 3, 1536, 1536]},
         {"predicted_depth": [1, 1536, 1536], "focallength_px": [1]},
     )
+
+
+def write_ultralytics(path: Path, **metadata: str) -> Path:
+    """A graph of depth with the metadata that Ultralytics writes."""
+    write_inverse_depth(path, names=("images", "output0"), side=64)
+    network = onnx.load(path)
+    facts = {"author": "Ultralytics", "task": "depth", "imgsz": "[64, 64]", "license": "AGPL-3.0"}
+    for key, value in {**facts, **metadata}.items():
+        network.metadata_props.add(key=key, value=value)
+    onnx.save(network, path)
+    return path
+
+
+def check_metres_of_ultralytics(path: Path) -> None:
+    """A graph of Ultralytics, as it is or wrapped, gives metres under their licence."""
+    pixels, colours = blocks((240, 320))
+    [answer] = load_model(path, device="cpu").predict_raw([pixels])
+    assert answer.depth.kind is DepthKind.METRIC
+    assert answer.made_by.licence == "AGPL-3.0"
+    values = at_centres(answer.depth.values)
+    np.testing.assert_allclose(values, weighted(colours / 255), atol=1e-5)

@@ -14,16 +14,17 @@ os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 
 from ray.cluster_utils import Cluster
 
-import rilievo.batch.run
+import rilievo.predicting.workers.predict_across
 from killed_predictions import KilledPredictWork
 from killed_work import Deadly
-from rilievo.batch.cluster import Pool, work_on_ray
-from rilievo.batch.evaluating import evaluate_across
-from rilievo.batch.run import predict_across
-from rilievo.batch.work import BatchOptions, joined
+from rilievo.cluster.ray_tasks import Pool, work_on_ray
 from rilievo.errors import RilievoError
-from rilievo.evaluate.options import EvaluateOptions
+from rilievo.evaluation.evaluate_across import evaluate_across
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.predicting.batch_options import BatchOptions
 from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.workers.predict_across import predict_across
+from rilievo.predicting.workers.work import joined
 
 
 def main(network: str, photos: str, toy: str, folder: Path) -> None:
@@ -42,7 +43,7 @@ def main(network: str, photos: str, toy: str, folder: Path) -> None:
 def answers(address: str, network: str, photos: str, toy: str, folder: Path) -> dict[str, object]:
     batch = BatchOptions(ray=address)
     options = PredictOptions(model=network, output=folder / "spread", save="colour,npz,normals")
-    rilievo.batch.run.PredictWork = KilledPredictWork
+    rilievo.predicting.workers.predict_across.PredictWork = KilledPredictWork
     first = predict_across([photos], options, batch, show=False)
     deadly = Deadly(folder=folder, always=("1",), once=("5",))
     items = [f"{number}" for number in range(9)]

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from rilievo.evaluate.answers import Answer
-from rilievo.evaluate.benchmark import Benchmark
-from rilievo.evaluate.benchmarks import find_benchmark
-from rilievo.evaluate.scoring import Scored, score
+from rilievo.evaluation.answers import Answer
+from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import Benchmark
+from rilievo.evaluation.scoring.score import Scored, score
 from rilievo.types import DepthKind, DepthMap, Truth
 
 

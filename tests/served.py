@@ -14,12 +14,12 @@ from PIL import Image
 from fixed_depth import FixedDepth
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
-from rilievo.serve.folders import Disk, Folders
-from rilievo.serve.metrics import Metrics
-from rilievo.serve.offered import Offered
-from rilievo.serve.options import ServeOptions
-from rilievo.serve.routes import Extension, application
-from rilievo.serve.service import Service
+from rilievo.serving.server.prometheus import Metrics
+from rilievo.serving.server.routes import Extension, application
+from rilievo.serving.server.serve_options import ServeOptions
+from rilievo.serving.server.temporary_folders import Disk, Folders
+from rilievo.serving.server.work.offered_models import OfferedModels
+from rilievo.serving.server.work.service import Service
 from rilievo.types import Photo
 
 PATIENCE = 60.0
@@ -48,7 +48,7 @@ class Brightness(FixedDepth):
         return [Inference(depth=slope * float(photo.pixels.mean())) for photo in photos]
 
 
-class Given(Offered):
+class Given(OfferedModels):
     """Offers models that are there already."""
 
     __slots__ = ()
@@ -76,7 +76,7 @@ class Served:
         return self.client.websocket_connect(place, headers=headers)
 
     def files(self) -> list[Path]:
-        """What lies in its folder."""
+        """List the files of its folder."""
         return sorted(self.folder.iterdir())
 
 

@@ -5,10 +5,10 @@ import sys
 import time
 from pathlib import Path
 
-from rilievo.datasets import open_dataset
-from rilievo.evaluate.answers import Answer
-from rilievo.evaluate.benchmarks import BENCHMARKS
-from rilievo.evaluate.pool import PER_PROCESS, ScoreJob, score_all
+from rilievo.data.datasets import open_dataset
+from rilievo.evaluation.answers import Answer
+from rilievo.evaluation.benchmarks import BENCHMARKS
+from rilievo.evaluation.scoring.pool import PER_PROCESS, ScoreJob, score_all
 from rilievo.types import DepthKind, MadeBy
 
 

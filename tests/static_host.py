@@ -69,7 +69,7 @@ class Visitor:
 
     @property
     def state(self) -> str:
-        """What the page says of its work."""
+        """Text by which the page tells its state."""
         return self.page.locator("#state").inner_text()
 
     def give(self, path: Path) -> None:

@@ -11,13 +11,16 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
-from rilievo.calibration import KnownPoint, calibrate, calibrate_height
+from rilievo.calibration.floor import calibrate_height
+from rilievo.calibration.lengths import KnownPoint
+from rilievo.calibration.points import calibrate
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.geometry.surface import Mesh, mesh, point_cloud
+from rilievo.geometry.surfaces.surface import Mesh, mesh, point_cloud
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo, Prediction, Setting
+from rilievo.prediction import Prediction
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo, Setting
 
 SIZE = (120, 160)
 K = camera_matrix(*SIZE, 150.0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tools.count_bridges import Truth, bridging, strays
 
-from rilievo.geometry.lattice import Cut
-from rilievo.geometry.surface import mesh
+from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.surface import mesh
 from scenes import make_textures, render
 
 K = np.array([[60.0, 0, 19.5], [0, 60.0, 14.5], [0, 0, 1]])

@@ -13,7 +13,7 @@ import rilievo
 from clips import write_clip
 from core_alone import core_distributions, link_core, run_core
 from rilievo.cli import COMMANDS
-from rilievo.cli.train import KINDS
+from rilievo.training.commands.train import KINDS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -37,7 +37,8 @@ USES: dict[str, tuple[str, str | None]] = {
     "export MODEL": ("export depth-anything-v2/small -o other.onnx", "models"),
     "datasets": ("datasets", None),
     "check": ("check folder set", None),
-    "train model": ("train model small --shards a --real b --encoder c.npz -o run", "train"),
+    "train teacher": ("train teacher rilievo/small set/images -o lessons", None),
+    "train distil": ("train distil --shards set --encoder c.npz -o run", "train"),
     "train probe": (
         "train probe --dataset folder --root set -o run --backbone mobilenetv2",
         "train",

@@ -12,9 +12,9 @@ from PIL import Image
 
 from clips import write_clip
 from predictions import prediction
-from rilievo.io.outputs import OUTPUTS, save
 from rilievo.models import MODELS
-from rilievo.models.card import file_of
+from rilievo.models.default.embedded import file_of
+from rilievo.prediction.saving import OUTPUTS, save
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for pattern in ("*.md", "docs/**/*.md") for path in sorted(ROOT.glob(pattern))]
@@ -27,7 +27,7 @@ PROGRAMS = {
 NOTEBOOKS = sorted(ROOT.glob("examples/*.ipynb"))
 # Its textures take a minute; tests/rendering/test_rendered_guide.py runs them with few.
 WITH_TEXTURES = "docs/synthetic.md"
-# Its programs ask a server: tests/serve/test_serve_guide.py runs them.
+# Its programs ask a server: tests/serving/server/test_serve_guide.py runs them.
 WITH_SERVER = "docs/serve.md"
 
 

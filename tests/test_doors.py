@@ -18,7 +18,7 @@ from odd_files import ODD_FILES, write_odd_files
 from rilievo.cli import main
 from rilievo.models.arguments import PredictArguments
 from rilievo.models.base import Model
-from rilievo.views.browser.folder import write_page
+from rilievo.serving.browser.folder import write_page
 from static_host import Visitor, hosted
 
 NAME = "rilievo/tiny"

@@ -14,9 +14,9 @@ from PIL import Image
 import rilievo
 from predictions import MADE_BY, prediction
 from rilievo import DepthKind, DepthMap, PredictOptions
+from rilievo.data.clips.calibration import read_calibration
 from rilievo.errors import InputTypeError, MissingExtraError, MissingFileError
-from rilievo.io.atomic import replacing, replacing_folder
-from rilievo.train.video.calibration import read_calibration
+from rilievo.io.files.atomic import replacing, replacing_folder
 
 
 def flat(kind: DepthKind = DepthKind.UP_TO_SCALE, value: float = 1.0) -> DepthMap:

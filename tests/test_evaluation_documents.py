@@ -17,7 +17,7 @@ from PIL import Image
 
 import rilievo
 from rilievo.cli import main
-from rilievo.datasets.folder_layout import (
+from rilievo.data.datasets.folder_layout import (
     CameraLayout,
     DepthLayout,
     FolderLayout,
@@ -31,9 +31,9 @@ sys.path.insert(0, str(ROOT / "tools"))
 from write_guide_tables import REGION, TABLES  # noqa: E402
 
 GOES_OVER_TABLES = (
-    "tests/io/test_outputs.py",
-    "tests/io/test_outputs_guide.py",
-    "tests/metrics/test_depth_metrics.py",
+    "tests/prediction/test_outputs.py",
+    "tests/prediction/test_outputs_guide.py",
+    "tests/evaluation/metrics/test_depth_metrics.py",
     "tests/cli/test_help.py",
     "tests/test_evaluation_documents.py::test_the_guides_tables_say_what_the_program_says",
 )
@@ -184,19 +184,19 @@ def extended(folder: Path) -> Path:
         Path(rilievo.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
     )
     [dataset], [line] = section("A dataset")
-    (package / "datasets" / "scans.py").write_text(dataset, encoding="utf-8")
-    insert(package / "datasets/__init__.py", "_DATASETS: Mapping[str, str] = {\n", line)
+    (package / "data/datasets/sets" / "scans.py").write_text(dataset, encoding="utf-8")
+    insert(package / "data/datasets/__init__.py", "_DATASETS: Mapping[str, str] = {\n", line)
     [metric, outside], [line] = section("A metric")
-    depth = package / "metrics" / "depth.py"
+    depth = package / "evaluation/metrics" / "depth.py"
     insert(depth, "_METRICS: tuple[Metric[DepthPair], ...] = (\n", line)
     insert(depth, "from rilievo.alignment.lines import dot\n", f"\n\n{metric}")
     (folder / "lab_metrics.py").write_text(outside, encoding="utf-8")
     benchmark, *_ = re.findall(r"^```toml\n(.*?)^```", text_of("docs/extending.md"), re.M | re.S)
-    with (package / "evaluate/benchmarks/benchmarks.toml").open("a", encoding="utf-8") as file:
+    with (package / "evaluation/benchmarks/benchmarks.toml").open("a", encoding="utf-8") as file:
         file.write(f"\n{benchmark}")
     [output], [line] = section("An output")
-    (package / "io" / "formats" / "grid.py").write_text(output, encoding="utf-8")
-    insert(package / "io/output_table.py", "_OUTPUTS: Mapping[str, Output] = {\n", line)
+    (package / "io/outputs/formats" / "grid.py").write_text(output, encoding="utf-8")
+    insert(package / "prediction/output_table.py", "_OUTPUTS: Mapping[str, Output] = {\n", line)
     [model, *_], _ = section("A model")
     (folder / "lab_depth.py").write_text(model, encoding="utf-8")
     return folder
@@ -255,7 +255,7 @@ def test_a_dataset_a_metric_and_a_benchmark_are_added_as_the_guide_says(
     done = in_copy(copy, shlex.split(command), tmp_path)
     assert done.returncode == 0, done.stderr
     assert (
-        "rilievo/small (up_to_scale, after one factor an image, fitted to its truth) on scans"
+        "rilievo/base (up_to_scale, after one factor an image, fitted to its truth) on scans"
         in done.stdout
     )
     assert re.search(r"too near\s+0\.\d+ ", done.stdout)

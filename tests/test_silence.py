@@ -42,7 +42,7 @@ _COMMANDS = {
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Seen]]:
-    """What each command did; they run side by side, as they mostly wait."""
+    """Traces of every command; they run side by side, as they mostly wait."""
     base = tmp_path_factory.mktemp("watched")
     library = compiled(base)
     running: dict[str, Watched] = {}

@@ -13,22 +13,22 @@ from safetensors.torch import save_file
 
 import rilievo
 from rilievo.errors import OptionError
-from rilievo.evaluate.metrics import known_metrics
-from rilievo.evaluate.suite import find_suite
+from rilievo.evaluation.benchmarks.named_metrics import known_metrics
+from rilievo.evaluation.benchmarks.suite import find_suite
+from rilievo.evaluation.views.evaluated_runs import open_run
 from rilievo.io.json_record import to_json
-from rilievo.models.trained import BACKBONE
-from rilievo.networks.backbones import weights_sha256
-from rilievo.networks.blueprint import BackboneChoice, Blueprint, DepthChoice, ProbeChoice
-from rilievo.networks.probed import make_chosen_backbone, make_chosen_probe
-from rilievo.outside import TRUST, check_trusted, load_outside, trust, trusted
-from rilievo.sweep.config import read_sweep
-from rilievo.train.probe.config import DataChoice, ProbeConfig
-from rilievo.views.runs import open_run
+from rilievo.plugins import TRUST, check_trusted, load_outside, trust, trusted
+from rilievo.training.adapters.trained import BACKBONE
+from rilievo.training.networks.backbones import weights_sha256
+from rilievo.training.networks.blueprint import BackboneChoice, Blueprint, DepthChoice, ProbeChoice
+from rilievo.training.networks.probed import make_chosen_backbone, make_chosen_probe
+from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
+from rilievo.training.sweep.sweep_config import read_sweep
 
 NETS = '''
 from pathlib import Path
 import torch
-from rilievo.networks.backbones import Layer, OwnBackbone
+from rilievo.training.networks.backbones import Layer, OwnBackbone
 
 Path("was-run").touch()
 

@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.types import (
-    Camera,
-    CameraSource,
-    DepthKind,
-    DepthMap,
-    MadeBy,
-    Photo,
-    Prediction,
-    Sample,
-)
+from rilievo.prediction import Prediction
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo, Sample
 
 SIZE = (3, 4)
 DEPTH_KINDS = (DepthKind.METRIC, DepthKind.UP_TO_SCALE)

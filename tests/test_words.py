@@ -1,16 +1,23 @@
-"""Docstrings, help texts and names in plain English: a count of what reads as a riddle."""
+"""Docstrings, help texts, names and sections of the documents are in plain English."""
 
 import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "rilievo"
+PROGRAMS = ("src", "scenes", "making", "tests", "tools", "benchmarks", "torture", "examples")
+PAGES = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md"))
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+# A section that begins so has no subject. "For a video, ..." and "Without a camera, ..." may have.
+HEADLESS = re.compile(r"(Of|That|What|Where|Whose|From) ")
+QUESTION = re.compile(r"[^.?]*\?")
 # A text that begins so has no noun or verb to begin with: "That read frames ahead."
 FRAGMENT = re.compile(
     r"("
@@ -86,9 +93,17 @@ def entries_of(docstring: str) -> Iterator[str]:
 
 @cache
 def texts() -> tuple[tuple[Path, Text], ...]:
-    """All texts of the package, with their file."""
-    files = sorted(PACKAGE.rglob("*.py"))
+    """All texts of the package, its tests and its tools, with their file."""
+    files = [path for folder in PROGRAMS for path in sorted((ROOT / folder).rglob("*.py"))]
     return tuple((path, text) for path in files for text in texts_of(path.read_text("utf-8")))
+
+
+def openings(page: str) -> Iterator[str]:
+    """First lines of a page's sections, other than questions."""
+    lines = [line for line in FENCE.sub("", page).splitlines() if line.strip()]
+    for title, line in pairwise(lines):
+        if title.startswith("#") and not QUESTION.match(line):
+            yield line
 
 
 def shown(found: list[tuple[Path, Text]]) -> str:
@@ -145,6 +160,18 @@ def test_fragments_are_found_in_each_kind_of_text() -> None:
 def test_docstrings_begin_with_a_noun_or_a_verb() -> None:
     found = [(path, text) for path, text in texts() if text.is_fragment]
     assert not found, shown(found)
+
+
+def test_sections_without_a_subject_are_found() -> None:
+    page = (
+        "# A\n## B\n\nOf each kind one.\n\n```\n# What\n```\n## What is it?\nWhat is it? A map.\n"
+    )
+    assert [each for each in openings(page) if HEADLESS.match(each)] == ["Of each kind one."]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_sections_begin_with_their_subject(page: Path) -> None:
+    assert not [each for each in openings(page.read_text("utf-8")) if HEADLESS.match(each)]
 
 
 def test_no_help_text_is_a_fragment() -> None:

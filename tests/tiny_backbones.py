@@ -8,8 +8,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from rilievo.networks.backbones import Layer, OwnBackbone
-from rilievo.networks.backbones.facts import NONE
+from rilievo.training.networks.backbones import Layer, OwnBackbone
+from rilievo.training.networks.backbones.facts import NONE
 
 _BLOCKS = {
     "hidden_size": 16,

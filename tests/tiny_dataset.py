@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rilievo.datasets.base import Absent, Dataset, DatasetCard, Request, checked_ids
+from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, Request, checked_ids
 from rilievo.errors import InputError
 from rilievo.types import Camera, Truth
 

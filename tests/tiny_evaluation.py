@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.evaluate.benchmark import Benchmark
-from rilievo.evaluate.options import EvaluateOptions
-from rilievo.evaluate.records import Evaluation
-from rilievo.evaluate.run import evaluate
+from rilievo.evaluation.benchmarks.benchmark import Benchmark
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.records import Evaluation
 from rilievo.models.base import Model
 
 TINY = "tiny_dataset:Tiny"

@@ -1,4 +1,4 @@
-"""Small ONNX networks that keep, or break, the contract of ``rilievo.models.onnx``."""
+"""Small ONNX networks that keep, or break, the contract of ``models.onnx_files.onnx_model``."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from rilievo.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.train.video.config import VideoConfig, VideoData, VideoRunOptions
+from rilievo.data.clips.footage import VideoData
+from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
 from sliding_walls import SIZE
 
 CPU = VideoRunOptions(device="cpu")

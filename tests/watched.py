@@ -24,7 +24,7 @@ def compiled(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a process did.
+    """Traces of a process.
 
     Attributes:
         network: Connections and look-ups of names that it tried.
@@ -51,7 +51,7 @@ class Watched:
     folder: Path
 
     def seen(self) -> Seen:
-        """What it did; after its end."""
+        """Read its traces, after its end."""
         said = self.folder / "watch.log"
         lines = said.read_text(errors="replace").splitlines() if said.exists() else []
         caches = [self.folder / "home" / ".cache" / name for name in ("matplotlib", "fontconfig")]

@@ -4,7 +4,8 @@
 installed, a package that cannot be imported is a defect.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,7 @@ EXTRAS = frozenset(
 
 
 def missing_extra(error: BaseException | None) -> str | None:
-    """Why a test cannot run here: the package of an extra that it needs; None for a defect."""
+    """Tell which package of an extra a test needs and does not find; None for a defect."""
     while error is not None:
         if isinstance(error, MissingExtraError):
             return str(error)
@@ -56,24 +57,22 @@ def missing_extra(error: BaseException | None) -> str | None:
     return None
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pycollect_makemodule() -> Generator[None, object, object]:
-    """Collect a module by a class that skips itself where an import of an extra fails."""
-    module = yield
-    if isinstance(module, pytest.Module):
-        load = module._getobj
+class SkippedWithoutExtras(pytest.Module):
+    """A module of tests that skips itself where an import of an extra fails."""
 
-        def loaded() -> object:
-            try:
-                return load()
-            except BaseException as error:
-                why = missing_extra(error)
-                if why is None:
-                    raise
-                raise pytest.skip.Exception(why, allow_module_level=True) from None
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        try:
+            return super().collect()
+        except BaseException as error:
+            why = missing_extra(error)
+            if why is None:
+                raise
+            raise pytest.skip.Exception(why, allow_module_level=True) from None
 
-        module._getobj = loaded  # type: ignore[method-assign]
-    return module
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    """Collect every module of tests so."""
+    return SkippedWithoutExtras.from_parent(parent, path=module_path)
 
 
 @pytest.hookimpl(wrapper=True)

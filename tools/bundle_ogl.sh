@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes src/rilievo/io/page/ogl.js anew from the package of its authors; needs node and npm.
+# Makes src/rilievo/pages/surface_view/ogl.js anew from the package of its authors; needs node and npm.
 # OGL comes as modules, and a page that is opened from disk may not import any: so what the page
 # uses of it becomes one script, which sets the global OGL and nothing else.
 set -euo pipefail
 ogl=1.0.11 esbuild=0.28.2
-page="$(cd "$(dirname "$0")/.." && pwd)/src/rilievo/io/page"
+page="$(cd "$(dirname "$0")/.." && pwd)/src/rilievo/pages/surface_view"
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"

@@ -27,9 +27,10 @@ from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances
 from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
 from rilievo.calibration.record import facts as facts_of
 from rilievo.errors import RilievoError
-from rilievo.io.exif import assumed_camera
+from rilievo.io.photographs.exif import assumed_camera
 from rilievo.measure.expectation import circumstances_at, circumstances_of_line
-from rilievo.types import Camera, DepthKind, DepthMap, Prediction, Sample
+from rilievo.prediction import Prediction
+from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
 SETS = ("nyu", "nyu-sync", "7scenes", "realsense", "tum", "tum-pair", "sunrgbd", "motorcycle",
         "replica-47", "icl")  # fmt: skip

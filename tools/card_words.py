@@ -8,7 +8,7 @@ from file_facts import FileFacts
 from sureness import Calibration
 
 from rilievo.calibration.ranges import Circumstances, expected_error
-from rilievo.evaluate.benchmarks import find_benchmark
+from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.models import DEFAULT_MODEL
 
 PRIOR = "row prior"
@@ -87,7 +87,7 @@ def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None, panel:
         facts: Facts about the file.
         scores: Scores of this model and of those it is compared with.
         milliseconds: Time of the network alone on two cores; None if not measured.
-        panel: What ``judge_models.py`` printed of this model; empty if it was not judged.
+        panel: Text that ``judge_models.py`` printed of this model; empty if it was not judged.
     """
     own = [row for row in scores.rows if row.model in (facts.name, PRIOR)]
     said = [each for each in scores.calibrations if each.model == facts.name]

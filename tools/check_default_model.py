@@ -28,7 +28,8 @@ from rilievo.errors import RilievoError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.types import Photo, Prediction, Sample
+from rilievo.prediction import Prediction
+from rilievo.types import Photo, Sample
 
 LARGEST_ANGLE = 15.0
 """Largest mean angle between normals and those from depth [degrees]."""

@@ -28,10 +28,10 @@ from torch import Tensor, nn
 
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
-from rilievo.models.catalogue import pictures
+from rilievo.models.catalogue import picture_graphs as pictures
 from rilievo.models.catalogue.moge import MogeModel
-from rilievo.models.catalogue.pictures import IMAGENET_MEAN, IMAGENET_STD
-from rilievo.models.engines import LoadOptions
+from rilievo.models.catalogue.picture_graphs import IMAGENET_MEAN, IMAGENET_STD
+from rilievo.models.load_options import LoadOptions
 from rilievo.types import Camera, Photo
 
 TOKENS = 1200

@@ -20,11 +20,11 @@ from jaxtyping import Bool, Float32, Float64, Int
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
-from rilievo.geometry.lattice import Cut
-from rilievo.geometry.surface import Mesh, mesh
+from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.surface import Mesh, mesh
 from rilievo.models.base import Inference
-from rilievo.models.resizing import resize
-from rilievo.models.sharpening import sharpen
+from rilievo.models.processing.sharpening import sharpen
+from rilievo.models.resampling.resizing import resize
 from rilievo.types import DepthKind, Sample
 from scenes import make_textures, render, scikit_image_photographs
 
@@ -41,9 +41,9 @@ class Truth:
 
     Attributes:
         depth: z of every pixel.
-        normals: Of every pixel.
+        normals: Normal of every pixel.
         valid: Pixels that show a surface.
-        K: Of these pixels.
+        K: Intrinsics of these pixels.
     """
 
     depth: Float32[np.ndarray, "h w"]

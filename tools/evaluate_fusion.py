@@ -17,18 +17,18 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
-from rilievo.fuse.agreeing import agreed, clip_scale
-from rilievo.fuse.collecting import small_size
-from rilievo.fuse.surface import fuse_views
-from rilievo.fuse.views import View
-from rilievo.geometry.clip_motion import ClipTracker
+from rilievo.data.clips.motion.clip_motion import ClipTracker
+from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.depth_agreement import agreed, clip_scale
+from rilievo.data.fuse.fused_surface import fuse_views
+from rilievo.data.fuse.view_collector import small_size
+from rilievo.data.trajectories.trajectory_errors import Freedom, fit_similarity
+from rilievo.evaluation.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.io.formats.coloured_mesh import ColouredMesh
-from rilievo.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score
-from rilievo.metrics.trajectory import Freedom, fit_similarity
+from rilievo.io.outputs.formats.coloured_mesh import ColouredMesh
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Model
-from rilievo.models.sampling import shrink
+from rilievo.models.resampling.sampling import shrink
 from rilievo.types import Photo
 from scenes.clip import render_clip
 from scenes.venue import Kind
@@ -123,7 +123,7 @@ def _view(
 
 
 def predicted(model: Model, shot: Shot) -> View:
-    """What the model says of a frame, in its own unit."""
+    """Predict the view of a frame, in the model's own unit."""
     [answer] = model.infer([Photo(pixels=shot.pixels)])
     size = shot.truth.depth.shape
     small = Photo(pixels=shrink(shot.pixels, size))

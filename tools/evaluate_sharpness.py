@@ -20,15 +20,15 @@ from real_frames import samples
 from real_sets import REAL_SETS
 
 from rilievo.errors import RilievoError
+from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
+from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.geometry.surface import mesh
-from rilievo.io.exif import assumed_camera
-from rilievo.metrics.boundary import boundary_counts, boundary_f1
-from rilievo.metrics.pairs import DepthPair
+from rilievo.geometry.surfaces.surface import mesh
+from rilievo.io.photographs.exif import assumed_camera
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference
-from rilievo.models.edges import window
-from rilievo.models.sharpening import Sharpened
+from rilievo.models.processing.edges import window
+from rilievo.models.processing.sharpening import Sharpened
 from rilievo.types import Photo, Sample
 from scenes import make_textures, render, scikit_image_photographs
 

@@ -14,17 +14,18 @@ from jaxtyping import UInt8
 from real_sets import RealSet
 from sureness import FrameSureness, sureness
 
-from rilievo.datasets.base import Request
+from rilievo.data.datasets.base import Request
 from rilievo.errors import CalibrationError, RilievoError
-from rilievo.evaluate.answers import Answer
-from rilievo.evaluate.benchmark import Benchmark
-from rilievo.evaluate.benchmarks import find_benchmark
-from rilievo.evaluate.options import EvaluateOptions
-from rilievo.evaluate.plan import Plan, make_plan
-from rilievo.evaluate.predicting import shown_to_model
-from rilievo.evaluate.scoring import Scored, score
+from rilievo.evaluation.answers import Answer
+from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import Benchmark
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.plan import Plan, make_plan
+from rilievo.evaluation.scoring.regions import shown_to_model
+from rilievo.evaluation.scoring.score import Scored, score
 from rilievo.models.base import Model
-from rilievo.types import Photo, Prediction, Truth
+from rilievo.prediction import Prediction
+from rilievo.types import Photo, Truth
 
 
 class Column(Enum):

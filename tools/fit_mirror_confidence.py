@@ -5,8 +5,8 @@
 The difference of the default network's depth to that of the mirror image, at pixels of real frames
 that do not judge networks, and whether depth is right there within a factor of 1.25 after medians.
 Every set counts by the root of its frames. Prints LEVEL and SLOPE of
-``rilievo.models.mirror_confidence``, and for each set the area under the sparsification error as a
-share of random order's, by the learned confidence and by this one.
+``rilievo.models.processing.mirror_confidence``, and for each set the area under the sparsification
+error as a share of random order's, by the learned confidence and by this one.
 """
 
 import os
@@ -23,9 +23,9 @@ from real_sets import REAL_SETS
 import rilievo
 from rilievo.errors import RilievoError
 from rilievo.models.base import Model
-from rilievo.models.mirror_confidence import LEAST, MIDDLE, mirror_difference
-from rilievo.models.refinement import mirror, mirror_back
-from rilievo.models.resizing import resize
+from rilievo.models.processing.mirror_confidence import LEAST, MIDDLE, mirror_difference
+from rilievo.models.processing.refinement import mirror, mirror_back
+from rilievo.models.resampling.resizing import resize
 from rilievo.types import Photo, Sample
 
 SETS = ("nyu-kept", "realsense", "sunrgbd", "motorcycle", "replica-47", "replica-156", "icl")

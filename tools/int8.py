@@ -15,16 +15,17 @@ import numpy as np
 import tyro
 from jaxtyping import UInt8
 
-from rilievo.datasets import open_dataset
+from making.nyu_frames import COLUMNS, ROWS
+from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
-from rilievo.io.atomic import replacing
-from rilievo.io.limits import printable
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable
 from rilievo.models.conversion.agreement import Agreement, check_agreement
-from rilievo.models.conversion.compression import FP32, INT8, quantise_static, set_metadata
-from rilievo.models.engines import LoadOptions
-from rilievo.models.onnx import OnnxModel
-from rilievo.train.frames import read_shard
-from rilievo.train.nyu_frames import COLUMNS, ROWS
+from rilievo.models.conversion.quantisation import quantise_static
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import OnnxModel
+from rilievo.training.conversion.compression import FP32, INT8, set_metadata
+from rilievo.training.distil.frames.shards import read_shard
 
 KEPT = (
     "/encoder/conv0/",

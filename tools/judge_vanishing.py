@@ -15,8 +15,8 @@ from real_frames import samples
 from real_sets import REAL_SETS
 
 from rilievo.geometry.vanishing import Vanishing, find_vanishing
-from rilievo.io.exif import assumed_camera
-from rilievo.predicting.focal import grey_picture
+from rilievo.io.photographs.exif import assumed_camera
+from rilievo.models.processing.vanishing_camera import grey_picture
 
 SETS = {"nyu": 24, "7scenes": 4, "realsense": 10, "tum": 4, "sunrgbd": 12, "replica-47": 10,
         "icl": 3, "motorcycle": 1}  # fmt: skip

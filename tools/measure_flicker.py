@@ -19,10 +19,10 @@ from real_sets import REAL_SETS
 
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Model
-from rilievo.models.sampling import shrink
-from rilievo.predicting.frame_answers import Moment, steadied, still_frames
-from rilievo.predicting.looks import look_at
-from rilievo.predicting.temporal import ScaleTrack
+from rilievo.models.resampling.sampling import shrink
+from rilievo.predicting.videos.frame_answers import ScaledFrame, steadied, still_frames
+from rilievo.predicting.videos.looks import sample_of
+from rilievo.predicting.videos.temporal import ScaleTrack
 from rilievo.types import DepthMap, Photo
 
 CHANGE = 1.05
@@ -36,9 +36,9 @@ class Depths:
     """Log depth of a clip's frames at the network's resolution.
 
     Attributes:
-        alone: Of each frame by itself.
-        scaled: With scales aligned over time.
-        steady: Averaged over time too.
+        alone: Depth of each frame by itself.
+        scaled: Depth with scales aligned over time.
+        steady: Depth averaged over time too.
         still: First and last frame of each stretch that was averaged.
     """
 
@@ -56,14 +56,14 @@ def depths_of(model: Model, frames: Sequence[UInt8[np.ndarray, "h w 3"]], rate: 
         [answer] = model.infer([Photo(pixels=pixels)])
         assert answer.depth is not None, "of depth"
         small = Photo(pixels=shrink(pixels, answer.depth.shape))
-        track.watch(look_at(DepthMap(values=answer.depth, kind=model.card.kind), small))
+        track.watch(sample_of(DepthMap(values=answer.depth, kind=model.card.kind), small))
         alone.append(np.log(answer.depth))
         greys.append(np.asarray(Image.fromarray(small.pixels).convert("L")))
     scales = np.array([each.scale for each in track.corrections(rate)], np.float32)
     scaled = np.stack(alone) + np.log(scales)[:, None, None]
     stretches = track.stretches(rate)
     moments = [
-        Moment(numbers=each, valid=np.ones(each.shape, bool), grey=grey, stretch=stretch)
+        ScaledFrame(numbers=each, valid=np.ones(each.shape, bool), grey=grey, stretch=stretch)
         for each, grey, stretch in zip(scaled, greys, stretches, strict=True)
     ]
     return Depths(

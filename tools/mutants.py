@@ -3,7 +3,7 @@
 Usage: python tools/mutants.py STATE.jsonl [--predict 60] [--others 60] [--seed 0] [--limit 90]
        python tools/mutants.py STATE.jsonl --report
 
-Mutants are drawn by a seed, from what ``rilievo predict`` needs and from everything else. Each is
+Mutants are drawn by a seed, from the house and from the wings. Each is
 tried in a copy of the committed tree, with the quick tests of the files that import its module,
 nearest first and up to the first failure. What was tried is kept in the state file, so a run that
 was stopped goes on. ``--report`` prints the survivors by folder, as Markdown.
@@ -24,11 +24,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from walls import WINGS
+
 ROOT = Path(__file__).resolve().parents[1]
-NEEDED = frozenset(
-    ("alignment", "calibration", "geometry", "io", "measure", "models", "predicting", "types.py")
-)
-"""What ``rilievo predict`` needs, below ``src/rilievo``."""
 MOST_FILES = 4
 """Most files of tests that one mutant is tried with."""
 COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
@@ -175,7 +173,7 @@ def draw(root: Path, seed: int, predict: int, others: int) -> list[Mutant]:
     groups: dict[bool, list[Mutant]] = {True: [], False: []}
     for path in sorted((root / "src" / "rilievo").rglob("*.py")):
         name = path.relative_to(root).as_posix()
-        groups[name.split("/")[2] in NEEDED] += mutants_of(name, path.read_bytes())
+        groups[name.split("/")[2] not in WINGS] += mutants_of(name, path.read_bytes())
     chance = random.Random(seed)
     for group in groups.values():
         chance.shuffle(group)

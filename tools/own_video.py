@@ -24,13 +24,13 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
-from rilievo.geometry.pair_motion import TRACKING, depth_at
-from rilievo.geometry.tracks import follow_corners, grey
+from rilievo.data.clips.known_poses import poses_in
+from rilievo.data.clips.motion.pair_motion import TRACKING, depth_at
+from rilievo.data.clips.motion.tracks import follow_corners, grey
 from rilievo.geometry.transforms import invert
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.train.video.beside import depth_beside
-from rilievo.train.video.trajectory import poses_in
+from rilievo.training.video.frames.depth_beside import depth_beside
 
 _SPAN = 4
 _LARGEST_ERROR = 0.6

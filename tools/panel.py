@@ -16,14 +16,14 @@ from real_sets import REAL_SETS
 
 import rilievo
 from rilievo.calibration.ranges import Circumstances, expected_error
-from rilievo.datasets.files import read_counts
-from rilievo.datasets.stored import pinhole_K
-from rilievo.evaluate.resampling import confidence_at
+from rilievo.data.datasets.files import read_counts
+from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
+from rilievo.evaluation.metrics.pairs import DepthPair, sparsify
+from rilievo.evaluation.scoring.resampling import confidence_at
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.photo import read_photo
+from rilievo.io.camera_file import pinhole_K
+from rilievo.io.photographs.photo import read_photo
 from rilievo.measure.expectation import doubt_of
-from rilievo.metrics.boundary import boundary_counts, boundary_f1
-from rilievo.metrics.pairs import DepthPair, sparsify
 from rilievo.models.base import Model
 from rilievo.types import Camera, Sample
 
@@ -44,7 +44,7 @@ _FACTS, _PLACES = 6, 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameScores:
-    """What one network scored on one frame; depth is scaled by the ratio of medians.
+    """Scores of one network on one frame; depth is scaled by the ratio of medians.
 
     Attributes:
         camera: Name of the set.

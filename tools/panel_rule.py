@@ -1,4 +1,4 @@
-"""Which of two networks is better: paired changes on several cameras, and the rule that decides.
+"""Rule that decides between two networks, from paired changes on several cameras.
 
 A camera's change is relative: its mean error with the one network over that with the other, less 1.
 Neighbouring frames show the same things, so intervals come from a bootstrap of whole blocks of
@@ -39,7 +39,7 @@ class Verdict:
         cameras: Change of each camera.
         together: Mean of the cameras' changes.
         replaces: Whether the network replaces the default.
-        reason: Why, or why not.
+        reason: Reason of the verdict, in words.
     """
 
     cameras: Mapping[str, Change]

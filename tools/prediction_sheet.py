@@ -7,7 +7,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image, ImageDraw
 from real_frames import Picture
 
-from rilievo.io.colour import colourise, normals_picture
+from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.models.base import Model
 
 _HEIGHT, _WIDTH = 144, 192

@@ -13,8 +13,8 @@ from jaxtyping import UInt8
 from PIL import Image
 from real_sets import REAL_SETS, RealSet
 
-from rilievo.datasets import open_dataset
-from rilievo.datasets.base import Dataset
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.base import Dataset
 from rilievo.geometry.intrinsics import crop_K
 from rilievo.types import Camera, Sample
 

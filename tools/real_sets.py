@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rilievo.evaluate.benchmark import Benchmark, Crop, InputCrop
-from rilievo.evaluate.benchmarks import find_benchmark
+from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 
 _HELD_OUT = 60
 """Frames at the end of NYU's training list that no training sees."""

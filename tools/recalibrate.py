@@ -23,18 +23,19 @@ from jaxtyping import Bool, Float, Float64
 from PIL import Image
 from torch import Tensor, nn
 
+from making.nyu_frames import held_out_frames
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.io.atomic import replacing
-from rilievo.io.checksums import ONNX_KEY, append_sum
-from rilievo.io.exif import ASSUMED_FOV
-from rilievo.io.limits import printable
-from rilievo.models.conversion.compression import set_metadata
-from rilievo.models.engines import LoadOptions
-from rilievo.models.onnx import OnnxModel
-from rilievo.networks.small import MULTIPLE, double
+from rilievo.io.checks.onnx_sum import ONNX_KEY, append_sum
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable
+from rilievo.io.photographs.exif import ASSUMED_FOV
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.telemetry import import_onnxruntime
-from rilievo.train.frames import Frame, Shard, read_shard
-from rilievo.train.nyu_frames import held_out_frames
+from rilievo.training.conversion.compression import set_metadata
+from rilievo.training.distil.frames.shards import Shard, read_shard
+from rilievo.training.distil.frames.training_frames import Frame
+from rilievo.training.networks.small import MULTIPLE, double
 
 RECALIBRATED = "rilievo.confidence"
 """Entry of a file's metadata that has the four numbers."""

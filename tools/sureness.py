@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.evaluate.benchmark import Benchmark
-from rilievo.evaluate.metres import in_metres
-from rilievo.evaluate.regions import cut_truth
-from rilievo.metrics.pairs import sparsify
-from rilievo.types import Prediction, Truth
+from rilievo.evaluation.benchmarks.benchmark import Benchmark
+from rilievo.evaluation.metrics.pairs import sparsify
+from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.evaluation.scoring.regions import cut_truth
+from rilievo.prediction import Prediction
+from rilievo.types import Truth
 
 NEAR = 1.25
 EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

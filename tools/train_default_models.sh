@@ -27,7 +27,7 @@ scenes() {
 }
 
 teacher() {
-    "${limit[@]}" rilievo train model base --shards "$frames/rendered" --real "${NYU:?}" \
+    "${limit[@]}" python -m making base --shards "$frames/rendered" --real "${NYU:?}" \
         --encoder "${ENCODER:?}" -o "$folder/base" "${common[@]}"
 }
 
@@ -38,17 +38,17 @@ label() {
     fi
     # Unfinished lessons stay out of the frames, and are made anew.
     rm -rf "$folder/lessons.part"
-    "${limit[@]}" python -m rilievo.train.teacher "${TEACHER:-$folder/base/small.onnx}" \
+    "${limit[@]}" rilievo train teacher "${TEACHER:-$folder/base/small.onnx}" \
         "${PHOTOS:?}" --flip -o "$folder/lessons.part"
     mv "$folder/lessons.part" "$frames/lessons"
 }
 
 pupils() {
     # `tiny` has no share for lessons: they are among its shards.
-    "${limit[@]}" rilievo train model small-taught --shards "$frames/rendered" \
+    "${limit[@]}" python -m making small-taught --shards "$frames/rendered" \
         --lessons "$frames/lessons" --real "${NYU:?}" \
         --start src/rilievo/models/default/small.onnx -o "$folder/small" "${common[@]}"
-    "${limit[@]}" rilievo train model tiny --shards "$frames" --real "${NYU:?}" \
+    "${limit[@]}" python -m making tiny --shards "$frames" --real "${NYU:?}" \
         --start src/rilievo/models/default/tiny.onnx -o "$folder/tiny" "${common[@]}"
 }
 

@@ -16,7 +16,8 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 
-from rilievo.models.card import ModelCard, embedded_cards, read_details
+from rilievo.models.card import ModelCard
+from rilievo.models.default.embedded_cards import embedded_cards, read_details
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "docs" / "pictures" / "accuracy.svg"

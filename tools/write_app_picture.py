@@ -22,7 +22,7 @@ _WAIT = 600_000  # ms, since surfaces are drawn without a graphics card
 def main() -> None:
     """Predict two photographs on the page, and write what it shows then."""
     address = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:7860/"
-    folder = files("rilievo.views") / "browser" / "examples"
+    folder = files("rilievo.serving.browser") / "examples"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM"), args=["--enable-unsafe-swiftshader"]

@@ -21,7 +21,9 @@ from file_facts import FileFacts, read_facts
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.models import DEFAULT_MODEL
-from rilievo.models.card import ModelCard, embedded_cards, find_file
+from rilievo.models.card import ModelCard
+from rilievo.models.default.embedded import find_file
+from rilievo.models.default.embedded_cards import embedded_cards
 
 _ROOT = Path(__file__).parents[1]
 _FOLDER = _ROOT / "src" / "rilievo" / "models" / "default"

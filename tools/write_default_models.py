@@ -18,15 +18,16 @@ import onnx
 from jaxtyping import Float32, Int8
 from onnx import helper, numpy_helper
 
+from making.provenances import PROVENANCES
+from making.recipes import RECIPES
+from making.wider_start import read_average
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.atomic import replacing
-from rilievo.models.conversion.compression import halve, set_metadata
-from rilievo.models.engines import LoadOptions
-from rilievo.models.onnx import OnnxModel
-from rilievo.networks.small import SmallNet
-from rilievo.train.export import PROVENANCES, export_small
-from rilievo.train.recipes import RECIPES
-from rilievo.train.start import read_average
+from rilievo.io.files.atomic import replacing
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import OnnxModel
+from rilievo.training.conversion.compression import halve, set_metadata
+from rilievo.training.distil.small_export import export_small
+from rilievo.training.networks.small import SmallNet
 
 _ROOT = Path(__file__).parents[1]
 PACKAGE = _ROOT / "src" / "rilievo" / "models" / "default"

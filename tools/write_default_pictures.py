@@ -18,10 +18,10 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from rilievo.errors import RilievoError
-from rilievo.io.colour import colourise, normals_picture
+from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.models.card import embedded_cards
+from rilievo.models.default.embedded_cards import embedded_cards
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 _WIDTH, _HEIGHT, _GAP, _TITLE = 150, 112, 6, 20

@@ -19,7 +19,7 @@ from write_default_pictures import in_colour
 
 import rilievo
 from rilievo.errors import RilievoError
-from rilievo.io.colour import colourise, normals_picture
+from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.models import DEFAULT_MODEL
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"

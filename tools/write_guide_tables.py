@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rilievo.datasets import DATASETS, find_dataset
-from rilievo.evaluate.benchmarks import BENCHMARKS
-from rilievo.metrics import (
+from rilievo.data.datasets import DATASETS, find_dataset
+from rilievo.evaluation.benchmarks import BENCHMARKS
+from rilievo.evaluation.metrics import (
     CAMERA_METRICS,
     CERTAINTY_METRICS,
     DEPTH_METRICS,
@@ -21,10 +21,10 @@ from rilievo.metrics import (
     PICTURE_METRICS,
     POINT_METRICS,
 )
-from rilievo.metrics.boundary import WINDOW_METRICS
-from rilievo.metrics.depth import ORDER_METRICS
-from rilievo.metrics.metric import AnyMetric, Better
-from rilievo.metrics.point_maps import STABILITY_METRICS
+from rilievo.evaluation.metrics.boundary import WINDOW_METRICS
+from rilievo.evaluation.metrics.depth import ORDER_METRICS
+from rilievo.evaluation.metrics.metric import AnyMetric, Better
+from rilievo.evaluation.metrics.point_maps import STABILITY_METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"
 REGION = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

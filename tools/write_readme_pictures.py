@@ -17,9 +17,9 @@ from PIL import Image
 from write_default_pictures import in_colour
 
 import rilievo
-from rilievo.geometry.surface import Mesh, mesh
-from rilievo.io.colour import colourise, normals_picture
-from rilievo.types import Prediction
+from rilievo.geometry.surfaces.surface import Mesh, mesh
+from rilievo.io.colour_pictures import colourise, normals_picture
+from rilievo.prediction import Prediction
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 HEIGHT = 300

@@ -15,8 +15,8 @@ from fnmatch import fnmatchcase
 from io import BytesIO
 
 from rilievo.errors import RilievoError
-from rilievo.io.decode import header_size
-from rilievo.io.limits import MAX_PIXELS
+from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.photographs.decode import header_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ COSTS: Mapping[str, Cost] = {
 
 
 def cost_of(reader: str) -> Cost:
-    """What a reader may cost."""
+    """Find what a reader may cost."""
     return next(cost for pattern, cost in COSTS.items() if fnmatchcase(reader, pattern))
 
 

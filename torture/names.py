@@ -35,7 +35,7 @@ def plant(folder: Path) -> tuple[str, str]:
 
     rilievo's variable of trusted code is emptied, so that earlier work does not count.
     """
-    from rilievo.outside import TRUST
+    from rilievo.plugins import TRUST
 
     os.environ.pop(TRUST, None)
     os.environ["HF_HUB_OFFLINE"] = "1"  # changed names of networks would be asked of the hub
@@ -133,9 +133,9 @@ def _write_shown(folder: Path) -> None:
 
 def _read_shown(folder: Path) -> object:
     from rilievo.errors import RilievoError
-    from rilievo.evaluate.report import write_report
-    from rilievo.evaluate.table import read_evaluation
-    from rilievo.views.runs import open_run
+    from rilievo.evaluation.reports.evaluation_report import write_report
+    from rilievo.evaluation.results.per_image_table import read_evaluation
+    from rilievo.evaluation.views.evaluated_runs import open_run
 
     for path in sorted(folder.glob("*/evaluation.json")):
         try:
@@ -147,8 +147,8 @@ def _read_shown(folder: Path) -> object:
 
 
 def _read_suite(folder: Path) -> object:
-    from rilievo.evaluate.benchmarks import find_benchmark
-    from rilievo.evaluate.suite import find_suite
+    from rilievo.evaluation.benchmarks import find_benchmark
+    from rilievo.evaluation.benchmarks.suite import find_suite
 
     return [find_benchmark(run.benchmark) for run in find_suite(folder / "suite.toml").runs]
 

@@ -214,7 +214,7 @@ def limit_memory(reader: Reader) -> None:
 def plant(defect: str) -> None:
     """Bring a defect back that was mended, to see that the campaign finds it."""
     if defect == "scans":
-        from rilievo.io import decode
+        from rilievo.io.photographs import decode
 
         decode.check_scans = lambda file, name: None
     elif defect:

@@ -9,7 +9,7 @@ import { build } from "esbuild";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const RUNTIME = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded";
-const BUILT = "../src/rilievo/views/browser/built/", VIEWER = "../src/rilievo/io/page/";
+const BUILT = "../src/rilievo/serving/browser/built/", VIEWER = "../src/rilievo/pages/surface_view/";
 
 // The scripts of the page that --save html writes are no modules; here they are two.
 const RENEW = `
@@ -59,7 +59,7 @@ for (const [worker, runtime, kind, library] of [["worker", "ort", "", "wasm"], [
 
 // By these sums a test sees that what is built is built of what lies here.
 const own = (await readdir(here("source"))).map((name) => `web/source/${name}`);
-const sources = [...own, ...MODULES.viewer.scripts.map((name) => `src/rilievo/io/page/${name}`), "web/build.js", "web/package-lock.json"].sort();
+const sources = [...own, ...MODULES.viewer.scripts.map((name) => `src/rilievo/pages/surface_view/${name}`), "web/build.js", "web/package-lock.json"].sort();
 const sums = {};
 for (const name of sources) sums[name] = createHash("sha256").update(await readFile(here(`../${name}`))).digest("hex");
 await writeFile(here(`${BUILT}sources.json`), `${JSON.stringify(sums, null, 1)}\n`);

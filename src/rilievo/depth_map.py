@@ -1,92 +1,13 @@
-"""Cameras and depth maps, parts of the records in ``rilievo.types``, which has the conventions."""
+"""Depth maps, parts of the records in ``rilievo.types``, which has the conventions."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Shaped
+from jaxtyping import Bool, Float32
 
 from rilievo.errors import InputError, suggest
-
-
-def same_record(self: object, other: object) -> bool:
-    """``__eq__`` of a record: whether both have the same class and equal fields.
-
-    Arrays are equal if shape, type and all values are; NaN equals NaN.
-    """
-    if type(self) is not type(other):
-        return False
-    names = [field.name for field in fields(self)]  # pyright: ignore[reportArgumentType]
-    return all(_same(getattr(self, name), getattr(other, name)) for name in names)
-
-
-def no_hash(self: object) -> int:
-    """``__hash__`` of a record that contains arrays, which is not hashable."""
-    raise TypeError(
-        f"a {type(self).__name__} holds arrays and has no hash: use its file's name, or id(...), "
-        "as the key"
-    )
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        if one.dtype != other.dtype or one.shape != other.shape:
-            return False
-        return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return dict(one) == dict(other)
-    return one is other or bool(one == other)
-
-
-class CameraSource(StrEnum):
-    """Source of a photograph's intrinsics."""
-
-    GIVEN = "given"
-    FOV = "fov"
-    EXIF_35MM = "exif_35mm"
-    EXIF_SENSOR = "exif_sensor"
-    PREDICTED = "predicted"
-    MARKERS = "markers"
-    VANISHING_POINTS = "vanishing_points"
-    ASSUMED = "assumed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Camera:
-    """Pinhole intrinsics of one image, and their source.
-
-    Attributes:
-        K: ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` [px]; the top-left pixel's centre is (0, 0).
-        source: Source of the intrinsics; ``ASSUMED`` is our default and may be far off.
-
-    Raises:
-        InputError: If K is not finite or a focal length is not positive.
-    """
-
-    K: Float64[np.ndarray, "3 3"]
-    source: CameraSource = CameraSource.GIVEN
-
-    __eq__ = same_record
-    __hash__ = no_hash
-
-    def __repr__(self) -> str:
-        """Describe in one line."""
-        (fx, _, cx), (_, fy, cy), _ = self.K
-        return f"Camera(fx={fx:.6g}, fy={fy:.6g}, cx={cx:.6g}, cy={cy:.6g}, {self.source})"
-
-    def __post_init__(self) -> None:
-        K = np.asarray(self.K, dtype=np.float64)
-        if K.shape != (3, 3):
-            raise InputError(f"K is 3x3, but this has shape {K.shape}")
-        if not np.isfinite(K).all():
-            raise InputError(f"K has NaN or infinite entries: {K.tolist()}")
-        if K[0, 0] <= 0 or K[1, 1] <= 0:
-            raise InputError(f"focal lengths are positive, but fx = {K[0, 0]:g}, fy = {K[1, 1]:g}")
-        if K[1, 0] or K[0, 1] or K[2].tolist() != [0.0, 0.0, 1.0]:
-            raise InputError(f"K is [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {K.tolist()}")
-        object.__setattr__(self, "K", K)
-        object.__setattr__(self, "source", CameraSource(self.source))
+from rilievo.records import no_hash, read_only, same_record
 
 
 class DepthKind(StrEnum):
@@ -199,13 +120,6 @@ class DepthMap:
                 "(known=[(u, v, metres)])"
             )
         return self.values
-
-
-def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """A read-only view of an array; the caller's array stays writable."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

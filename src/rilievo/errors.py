@@ -90,6 +90,19 @@ class MissingPackageError(RilievoError, ImportError):
         return MissingPackageError, self._asked
 
 
+class MissingPartError(RilievoError, ImportError):
+    """A part of rilievo, such as ``evaluation``, is not in this copy of it."""
+
+    def __init__(self, what: str, part: str) -> None:
+        super().__init__(
+            f"{what} needs the part '{part}', which this copy of rilievo does not have"
+        )
+        self._asked = (what, part)
+
+    def __reduce__(self) -> tuple[type["MissingPartError"], tuple[str, str]]:
+        return MissingPartError, self._asked
+
+
 class NoDepthError(RilievoError, AttributeError):
     """A prediction has no depth, because its model predicts normals only."""
 
@@ -137,3 +150,16 @@ def suggest(name: str, known: Iterable[str]) -> str:
         return f"did you mean {' or '.join(repr(candidate) for candidate in near)}?"
     more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
     return f"known: {', '.join(known[:_LISTED])}{more}"
+
+
+def first_line(error: Exception) -> str:
+    """The first informative line of a library's message, shortened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # OpenVINO begins with a position in its own source.
+    lines = [line for line in lines if not line.startswith("Exception from")] or lines
+    lines = lines or [type(error).__name__]
+    # ONNX Runtime repeats the path, which may be longer than the limit.
+    lines[0] = lines[0].rpartition(" failed:")[2] if "Load model from " in lines[0] else lines[0]
+    # transformers states the place in the first line and the cause in the second.
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return text[:200]

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
-from rilievo.depth_map import Camera as Camera
-from rilievo.depth_map import CameraSource as CameraSource
+from rilievo.deferred_parts import DeferredParts
 from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import OwnDepth as OwnDepth
-from rilievo.depth_map import no_hash, read_only, same_record
 from rilievo.errors import InputError, NoDepthError
-from rilievo.prediction_methods import DeferredParts, PredictionMethods
+from rilievo.geometry.cameras.camera import Camera as Camera
+from rilievo.geometry.cameras.camera import CameraSource as CameraSource
+from rilievo.records import no_hash, read_only, same_record
 
 Setting = str | int | float | bool | None
 
@@ -221,8 +221,10 @@ class MadeBy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Prediction(DeferredParts, PredictionMethods):
+class Prediction(DeferredParts):
     """Prediction of a model for one image, at that image's resolution.
+
+    ``rilievo.Prediction``, which users hold, is this record with methods.
 
     Attributes:
         depth_or_none: Depth; None if the model predicts normals only. ``depth`` is the same without
@@ -266,6 +268,16 @@ class Prediction(DeferredParts, PredictionMethods):
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, read_only(array))
+
+    def __repr__(self) -> str:
+        """Describe in one line what it contains."""
+        height, width = self.shape
+        depth = self.depth_or_none
+        parts = [f"{width}x{height}"]
+        if depth is not None:
+            parts.append(f"depth {depth.kind} {depth.span}")
+        parts += [name for name in ("normals", "confidence") if self.has(name)]
+        return f"Prediction({', '.join(parts)}, by {self.made_by.model})"
 
     @property
     def depth(self) -> DepthMap:

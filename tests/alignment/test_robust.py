@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from rilievo.alignment import AlignMethod, align
-from rilievo.alignment.fit import nearest_valid
 from rilievo.alignment.lines import least_absolute_line, least_absolute_scale
+from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError
 from rilievo.types import DepthKind, DepthMap
 
@@ -41,7 +41,7 @@ def least_loss_through_two_points(x: np.ndarray, y: np.ndarray, w: np.ndarray) -
     return min(losses)
 
 
-def test_of_two_middle_values_the_lower_is_the_scale() -> None:
+def test_the_lower_of_two_middle_values_is_the_scale() -> None:
     x, weights = np.array([1.0, 2.0, 1.0, 0.0]), np.array([1.0, 0.5, 2.0, 9.0])
     assert least_absolute_scale(x, np.array([3.0, 2.0, 7.0, 5.0]), weights) == 3.0
     assert least_absolute_scale(-x, np.array([3.0, 2.0, 7.0, 5.0]), weights) == -7.0

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from rilievo.calibration import KnownPoint, calibrate, record
+from rilievo.calibration import record
+from rilievo.calibration.lengths import KnownPoint
+from rilievo.calibration.points import calibrate
 from rilievo.calibration.record import MOST_PLACES, find_field
 from rilievo.types import DepthKind, DepthMap
 

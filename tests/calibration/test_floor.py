@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from analytic import View, box, camera_matrix, nearest, pixel_rays, plane, sphere
-from rilievo.calibration import calibrate_height
+from rilievo.calibration.floor import calibrate_height
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
 

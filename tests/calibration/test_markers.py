@@ -12,11 +12,12 @@ import rilievo
 from fixed_depth import FixedDepth
 from lens_boxes import turned
 from predictions import prediction
-from rilievo.calibration.markers import find_markers, focal_of, points_of, write_page
+from rilievo.calibration.markers.marker_pages import write_page
+from rilievo.calibration.markers.printed_markers import find_markers, focal_of, points_of
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.predicting.fitting import with_markers
+from rilievo.predicting.photographs.fitting import with_markers
 from rilievo.types import Camera, CameraSource, Photo
 
 cv2 = pytest.importorskip("cv2")

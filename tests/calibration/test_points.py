@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from known_ramps import AFFINE_KINDS, SIZE, depth_map, points, ramp
 from rilievo.alignment import FitSpace, to_depth
-from rilievo.calibration import Along, KnownPoint, calibrate, parse_known
 from rilievo.calibration import points as points_module
+from rilievo.calibration.lengths import Along, KnownPoint, parse_known
+from rilievo.calibration.points import calibrate
 from rilievo.errors import CalibrationError
 from rilievo.types import Camera, CameraSource, DepthKind
 
@@ -94,7 +95,7 @@ def test_points_that_contradict_each_other_are_refused() -> None:
         calibrate(depth_map(np.ones(SIZE), DepthKind.UP_TO_SCALE), known)
 
 
-def test_of_five_points_or_more_the_most_decide() -> None:
+def test_the_most_of_five_points_or_more_decide() -> None:
     """A network that is wrong at some of the user's points does not refuse the others."""
     metres = [2.0, 2.1, 1.9, 2.0, 12.0]
     known = [KnownPoint(u=5 + 10 * i, v=5, metres=each) for i, each in enumerate(metres)]

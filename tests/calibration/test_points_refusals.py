@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from known_ramps import AFFINE_KINDS, SIZE, depth_map, points, ramp
-from rilievo.calibration import KnownPoint, calibrate, parse_known
+from rilievo.calibration.lengths import KnownPoint, parse_known
+from rilievo.calibration.points import calibrate
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.types import DepthKind
 

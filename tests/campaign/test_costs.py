@@ -96,12 +96,12 @@ def test_a_scan_bomb_is_found_when_scans_are_not_counted(
     reader = READERS["photo: JPEG"]
     sandbox.begin(reader)
     assert not [case for case in range(5) if run_case(reader, sandbox, 31, case).where == DEAR]
-    monkeypatch.setattr("rilievo.io.decode.check_scans", lambda file, name: None)
+    monkeypatch.setattr("rilievo.io.photographs.decode.check_scans", lambda file, name: None)
     assert any(run_case(reader, sandbox, 31, case).where == DEAR for case in range(5))
 
 
 def test_a_defect_is_planted_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rilievo.io import decode
+    from rilievo.io.photographs import decode
 
     monkeypatch.setattr(decode, "check_scans", decode.check_scans)
     counted = decode.check_scans

@@ -6,13 +6,13 @@ import pytest
 from torture import names
 from torture.worker import Outcome, Sandbox
 
-import rilievo.outside
+import rilievo.plugins
 
 
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Sandbox, tuple[str, str]]:
     monkeypatch.setenv("TORTURE_MARKER", str(tmp_path / "executed"))
-    monkeypatch.setenv(rilievo.outside.TRUST, "")
+    monkeypatch.setenv(rilievo.plugins.TRUST, "")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.syspath_prepend(tmp_path / "code")
@@ -49,8 +49,8 @@ def test_code_that_a_file_names_is_not_run(
 def test_code_that_is_run_is_found(
     planted: tuple[Sandbox, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the check of files taken out, the test above fails."""
-    monkeypatch.setattr("rilievo.models.trained.check_trusted", lambda *given: None)
+    """The test above fails if the check of files is taken out."""
+    monkeypatch.setattr("rilievo.training.adapters.trained.check_trusted", lambda *given: None)
     sandbox, places = planted
     reader = names.readers()["run of a probe: its configuration"]
     assert any(was_run(each) for each in names.tried(reader, sandbox, places))

@@ -1,4 +1,4 @@
-"""Which ends of resumed work the played power cuts take for a refusal."""
+"""Ends of resumed work that the played power cuts take for a refusal."""
 
 import pytest
 from torture.cuts import _is_refusal

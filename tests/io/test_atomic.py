@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import OutputError
-from rilievo.io import atomic
-from rilievo.io.atomic import make_folder, part_of, remove, replacing, sweep_parts
+from rilievo.io.files import atomic
+from rilievo.io.files.atomic import make_folder, part_of, remove, replacing, sweep_parts
 
 
 def names(folder: Path) -> list[str]:
@@ -146,7 +146,7 @@ def test_a_real_limit_of_the_system_is_survived(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 import numpy as np
-from rilievo.io.atomic import replacing
+from rilievo.io.files.atomic import replacing
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
 with replacing(Path({str(path)!r})) as part, part.open("wb") as file:
     np.save(file, np.zeros(100_000))
@@ -162,7 +162,7 @@ def test_parts_of_killed_processes_are_swept_and_others_stay(tmp_path: Path) -> 
     program = f"""
 import os, signal
 from pathlib import Path
-from rilievo.io.atomic import replacing
+from rilievo.io.files.atomic import replacing
 with replacing(Path({str(tmp_path)!r}) / "depth.png") as part:
     part.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -184,7 +184,7 @@ def leave_part(path: Path) -> None:
     program = f"""
 import os, signal
 from pathlib import Path
-from rilievo.io.atomic import replacing
+from rilievo.io.files.atomic import replacing
 with replacing(Path({str(path)!r})):
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import OptionError
-from rilievo.io.colour import (
-    COLOUR_MAPS,
+from rilievo.io.colour_maps import COLOUR_MAPS, invalid_colour
+from rilievo.io.colour_pictures import (
     ColourRange,
     Drawn,
     colour_range,
     colourise,
     drawn,
-    invalid_colour,
     normals_picture,
     range_of,
 )

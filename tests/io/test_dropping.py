@@ -12,14 +12,14 @@ from PIL import Image
 from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.io.dropping import (
+from rilievo.io.outputs.drop_option import parse_drop
+from rilievo.io.outputs.dropping import (
     background,
     distant_sky,
     likely_sky,
-    parse_drop,
     surface_pixels,
 )
-from rilievo.io.outputs import SaveOptions, save
+from rilievo.prediction.saving import SaveOptions, save
 from rilievo.types import DepthKind, DepthMap, Photo
 
 SKIMAGE = Path(skimage.__file__).parent / "data"

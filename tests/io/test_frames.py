@@ -11,8 +11,8 @@ from PIL import Image
 from photographs_with_depth import gdepth
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError, OptionError
-from rilievo.io.frames import FrameFolder, natural_order
-from rilievo.io.own_depth import own_depth_of
+from rilievo.io.photographs.own_depth import own_depth_of
+from rilievo.io.videos.frame_folder import FrameFolder, natural_order
 
 
 def fill(folder: Path, names: list[str], size: tuple[int, int] = (64, 48)) -> Path:
@@ -97,7 +97,7 @@ def test_depth_in_files_is_read_once_and_of_the_first_frame_alone(
         decoded.append(given)
         return own_depth_of(*given)
 
-    monkeypatch.setattr("rilievo.io.own_depth.own_depth_of", decode)
+    monkeypatch.setattr("rilievo.io.photographs.own_depth.own_depth_of", decode)
     folder = FrameFolder(tmp_path, own_depth=own_depth)
     assert (folder.own_depth is not None) == own_depth
     for _ in range(2):

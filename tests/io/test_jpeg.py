@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rilievo.io.jpeg import jpeg_bytes
-from rilievo.io.writing import SaveOptions
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.pages.photograph import photo_picture
 from rilievo.pages.pictures import photo_panel
 from rilievo.types import Photo

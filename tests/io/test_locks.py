@@ -11,12 +11,12 @@ import pytest
 
 from predictions import prediction
 from rilievo.errors import OutputError
-from rilievo.io import placement
-from rilievo.io.locks import lock_path, locked, sweep_lock
-from rilievo.io.outputs import save, write_parts
-from rilievo.io.placement import place, place_one
-from rilievo.io.sidecar import read_sidecar
+from rilievo.io.files import placement
+from rilievo.io.files.locks import lock_path, locked, sweep_lock
+from rilievo.io.files.placement import place, place_one
+from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
+from rilievo.prediction.saving import save, write_parts
 from rilievo.types import DepthKind
 
 PATIENCE = 60.0
@@ -75,7 +75,7 @@ def test_more_sets_than_locks_are_placed(tmp_path: Path, monkeypatch: pytest.Mon
 
 _HOLDER = """
 import sys, pathlib
-from rilievo.io.locks import locked
+from rilievo.io.files.locks import locked
 with locked([pathlib.Path(sys.argv[1])]):
     print("held", flush=True)
     sys.stdin.read()

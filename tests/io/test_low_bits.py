@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.io.photo import read_photo
+from rilievo.io.photographs.photo import read_photo
 
 
 def ramp(highest: int) -> np.ndarray:

@@ -126,7 +126,7 @@ def test_npy_of_any_type_is_read_and_axes_of_one_are_gone(tmp_path: Path, kind: 
     np.testing.assert_array_equal(read_map(tmp_path / "a.npy"), values[..., 0])
 
 
-def test_of_several_arrays_one_is_named(tmp_path: Path) -> None:
+def test_one_of_several_arrays_is_named(tmp_path: Path) -> None:
     near, far = np.ones((2, 3)), np.full((2, 3), 9.0)
     np.savez_compressed(tmp_path / "a.npz", near=near, far=far)
     np.testing.assert_array_equal(read_numbers(tmp_path / "a.npz", name="far"), far)

@@ -20,7 +20,7 @@ from photographs_with_depth import (
     true_depth,
 )
 from rilievo.depth_map import OwnDepth
-from rilievo.io.photo import read_photo
+from rilievo.io.photographs.photo import read_photo
 
 
 def own(content: bytes) -> OwnDepth:

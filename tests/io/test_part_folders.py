@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import OutputError
-from rilievo.io.atomic import part_of, replacing_folder, sweep_parts
+from rilievo.io.files.atomic import part_of, replacing_folder, sweep_parts
 
 
 def fill(path: Path, *, fail: bool = False) -> None:

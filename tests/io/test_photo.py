@@ -10,8 +10,8 @@ import pytest
 from photographs import FILES, P3_PRIMARIES, SIZE, encode, exif, heic, p3_profile, rgb, srgb_profile
 from PIL import Image, ImageOps
 
-from rilievo.io.limits import MAX_PIXELS
-from rilievo.io.photo import read_photo
+from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.photographs.photo import read_photo
 from rilievo.types import CameraSource
 
 
@@ -77,7 +77,7 @@ def test_a_turned_heic_comes_out_upright() -> None:
 def test_a_photograph_worked_on_in_strips_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(rgb().convert("RGBA"), "PNG", exif=exif(7))
     whole = read_photo(data).pixels
-    monkeypatch.setattr("rilievo.io.pixels.STRIP_PIXELS", 1000)
+    monkeypatch.setattr("rilievo.io.photographs.pixels.STRIP_PIXELS", 1000)
     np.testing.assert_array_equal(read_photo(data).pixels, whole)
 
 

@@ -8,7 +8,7 @@ import pytest
 from photographs import FILES, FOLDER
 
 from rilievo.errors import InputError
-from rilievo.io.photo import read_photo
+from rilievo.io.photographs.photo import read_photo
 
 MUTATIONS = 25
 """Number of mutations of each seed; fifteen thousand were tried by hand with the same functions."""

@@ -15,9 +15,9 @@ from photographs import FILES, FOLDER, encode, heic, rgb
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.io.limits import MIN_SIDE
-from rilievo.io.photo import read_photo
-from rilievo.io.signatures import PHOTO_SUFFIXES, RAW_SUFFIXES
+from rilievo.io.files.limits import MIN_SIDE
+from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, RAW_SUFFIXES
 
 
 def refusal(source: object, **options: int) -> str:

@@ -11,12 +11,12 @@ import pytest
 
 from predictions import prediction
 from rilievo.errors import OutputError
-from rilievo.io.atomic import part_of, replacing, replacing_folder
-from rilievo.io.durable import sync_files
-from rilievo.io.outputs import OUTPUTS, save, write_parts
-from rilievo.io.ownership import pending_path
-from rilievo.io.placement import place
-from rilievo.io.writing import SaveOptions
+from rilievo.io.files.atomic import part_of, replacing, replacing_folder
+from rilievo.io.files.durable import sync_files
+from rilievo.io.files.placement import place
+from rilievo.io.outputs.ownership import pending_path
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.prediction.saving import OUTPUTS, save, write_parts
 
 Call = tuple[str, str]
 

@@ -11,22 +11,23 @@ from hypothesis import strategies as st
 
 from predictions import MADE_BY, prediction
 from rilievo.errors import InputError
-from rilievo.io.facts import (
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.outputs.facts import (
     ColourFacts,
     FileFacts,
     Sidecar,
     SourceFacts,
     SurfaceFacts,
 )
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.sidecar import (
+from rilievo.io.outputs.sidecar import (
     camera_of,
     describe,
     parse_sidecar,
     read_sidecar,
     write_sidecar,
 )
-from rilievo.types import Calibration, MadeBy, Prediction
+from rilievo.prediction import Prediction
+from rilievo.types import Calibration, MadeBy
 
 WHOLE = replace(
     describe(

@@ -13,9 +13,10 @@ from clips import Clip, write_clip
 from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.io.colour import ColourRange
-from rilievo.io.outputs import SaveOptions, save
-from rilievo.io.stereo import StereoOptions, parse_stereo, seen_by, stereo_picture
+from rilievo.io.colour_pictures import ColourRange
+from rilievo.io.outputs.stereo import StereoOptions, parse_stereo, seen_by, stereo_picture
+from rilievo.models import FAST_MODEL
+from rilievo.prediction.saving import SaveOptions, save
 from rilievo.types import DepthKind, DepthMap, Photo
 
 HEIGHT, WIDTH = 40, 100
@@ -170,7 +171,9 @@ def test_a_video_becomes_one_for_two_eyes(tmp_path: Path) -> None:
     assert [frame.shape for frame in made] == [(96, 2 * 128, 3)] * 4
     pixels = frames_of(clip)[0]
     options = StereoOptions(strength=0.05)
-    expected = stereo_picture(pixels, rilievo.predict(pixels).depth, options).astype(int)
+    expected = stereo_picture(
+        pixels, rilievo.predict(pixels, model=FAST_MODEL).depth, options
+    ).astype(int)
     for frame in made:
         left, right = np.split(frame.astype(int), 2, axis=1)
         assert np.abs(left - right).mean() > 8

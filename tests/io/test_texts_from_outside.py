@@ -8,15 +8,13 @@ import pytest
 
 from predictions import prediction
 from rilievo.errors import InputError, ModelError
-from rilievo.io.json_record import NotThisRecord, parse_json, parse_yaml
-from rilievo.io.limits import read_text
-from rilievo.io.outputs import save
-from rilievo.io.readback import read_prediction
-from rilievo.io.sidecar import read_sidecar
-from rilievo.models.checkpoint_config import read_config, read_processor
-from rilievo.models.diffusion_cards import read_index
-from rilievo.models.runs import is_run, read_run
-from rilievo.sweep.results import read_cell
+from rilievo.io.files.limits import read_text
+from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.outputs.sidecar import read_sidecar
+from rilievo.io.yaml_text import parse_yaml
+from rilievo.models.hub.diffusion_cards import read_index
+from rilievo.prediction.readback import read_prediction
+from rilievo.prediction.saving import save
 
 LAUGHS = "\n".join(
     ['a: &a ["x", "x", "x", "x", "x", "x", "x", "x", "x"]']
@@ -26,10 +24,7 @@ LAUGHS = "\n".join(
 
 READERS = {
     "photo.json": read_sidecar,
-    "cell.json": lambda path: read_cell(path.parent),
-    "config.json": lambda path: (read_config(path), read_run(path.parent)),
     "model_index.json": lambda path: read_index(path.parent),
-    "preprocessor_config.json": lambda path: read_processor(path.parent, "dpt"),
 }
 
 
@@ -61,11 +56,6 @@ def test_an_endless_device_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "x").symlink_to("/dev/zero")
     with pytest.raises(InputError, match="is a device"):
         read_text(tmp_path / "x")
-
-
-def test_a_folder_whose_configuration_is_a_pipe_is_no_run(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "config.json")
-    assert not is_run(tmp_path)
 
 
 def test_a_text_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ import pytest
 from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import InputError
-from rilievo.io.checksums import CHECKSUMS, Look, append_sum, first_fault, sum_of, write_checksums
-from rilievo.io.outputs import OUTPUTS, save
+from rilievo.io.checks.checksums import CHECKSUMS, write_checksums
+from rilievo.io.checks.faults import Thoroughness, first_fault
+from rilievo.io.checks.onnx_sum import append_sum
+from rilievo.io.checks.sums import sum_of
 from rilievo.io.verification import verify
+from rilievo.prediction.saving import OUTPUTS, save
 
 
 @pytest.fixture
@@ -127,9 +130,9 @@ def test_a_file_that_rightly_ends_in_zeros_is_whole(tmp_path: Path) -> None:
     content = b"head" + bytes(9000)
     (tmp_path / "a.npy").write_bytes(content)
     sums = {"a.npy": sum_of(tmp_path / "a.npy")}
-    for look in Look:
-        assert first_fault(tmp_path, sums, look) is None
+    for thoroughness in Thoroughness:
+        assert first_fault(tmp_path, sums, thoroughness) is None
     (tmp_path / "a.npy").write_bytes(b"Head" + bytes(9000))
-    assert first_fault(tmp_path, sums, Look.SIZES) is None
-    assert first_fault(tmp_path, sums, Look.ENDS) is not None
-    assert "sha256" in (first_fault(tmp_path, sums, Look.HASHES) or "")
+    assert first_fault(tmp_path, sums, Thoroughness.SIZES) is None
+    assert first_fault(tmp_path, sums, Thoroughness.ENDS) is not None
+    assert "sha256" in (first_fault(tmp_path, sums, Thoroughness.HASHES) or "")

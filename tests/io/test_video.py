@@ -11,8 +11,8 @@ import pytest
 
 from clips import SIZE, Clip, number_of, numbered, write_clip
 from rilievo.errors import InputError
-from rilievo.io.signatures import is_video
-from rilievo.io.video import VideoReader
+from rilievo.io.photographs.signatures import is_video
+from rilievo.io.videos.video import VideoReader
 
 
 def refused(path: Path) -> str:
@@ -111,7 +111,7 @@ def test_sound_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts"])
 @pytest.mark.parametrize("share", [0.5, 0.8])
-def test_of_a_truncated_video_every_whole_frame_comes_and_the_fault_is_said(
+def test_every_whole_frame_of_a_truncated_video_comes_and_the_fault_is_said(
     tmp_path: Path, suffix: str, share: float
 ) -> None:
     noise = np.random.default_rng(0)
@@ -283,7 +283,7 @@ def test_a_video_is_told_by_its_content_and_else_by_its_name(tmp_path: Path) -> 
 def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path: Path) -> None:
     script = (
         "import re, sys\nfrom pathlib import Path\n"
-        "from rilievo.io.video import VideoReader\n"
+        "from rilievo.io.videos.video import VideoReader\n"
         "count = sum(1 for _ in VideoReader(Path(sys.argv[1])))\n"
         "peak = re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())\n"
         "print(count, peak[1])\n"

@@ -11,9 +11,10 @@ import pytest
 
 from clips import Clip, number_of, numbered, sound_packets, write_clip
 from rilievo.errors import OutputError
-from rilievo.io.frames import Coding, SoundSource, VideoFormat
-from rilievo.io.video import VideoReader
-from rilievo.io.video_writer import sound_suffix, writing_video
+from rilievo.io.videos.sound import sound_suffix
+from rilievo.io.videos.video import VideoReader
+from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
+from rilievo.io.videos.video_writer import writing_video
 
 UNEVEN = [0, 20, 90, 100, 333, 334, 900]
 
@@ -164,8 +165,8 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from rilievo.errors import OutputError
-from rilievo.io.frames import Coding, VideoFormat
-from rilievo.io.video_writer import writing_video
+from rilievo.io.videos.video_format import Coding, VideoFormat
+from rilievo.io.videos.video_writer import writing_video
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 random = np.random.default_rng(0)

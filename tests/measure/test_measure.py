@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from rilievo.calibration import KnownLength, calibrate
+from rilievo.calibration.lengths import KnownLength
+from rilievo.calibration.points import calibrate
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
     USUAL_DOUBT,
@@ -19,7 +20,8 @@ from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.terms import terms_of
 from rilievo.models import DEFAULT_MODEL
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Prediction
+from rilievo.prediction import Prediction
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy
 from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")

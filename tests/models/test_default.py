@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,23 @@ import skimage.data
 
 import rilievo
 from odd_pictures import ODD, PHOTOGRAPHS, UNKNOWABLE
+from rilievo import wings
 from rilievo.cli import main
-from rilievo.errors import ModelError, OptionError
+from rilievo.errors import MissingPartError, ModelError, OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
-from rilievo.models.card import BASE, RENDERED, SMALL, TINY, embedded_cards, read_details
-from rilievo.models.onnx import OnnxModel
+from rilievo.models.default.embedded_cards import (
+    BASE,
+    RENDERED,
+    SMALL,
+    TINY,
+    embedded_cards,
+    read_details,
+)
+from rilievo.models.finding.loaders import find_loader
+from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.types import DepthKind
+from rilievo.wings import LOADERS
 
 EMBEDDED = tuple(card.name for card in embedded_cards())
 MOST_BYTES = {BASE: 12e6, SMALL: 4e6, TINY: 4e6, RENDERED: 6e6}
@@ -35,12 +44,15 @@ def model(embedded: Mapping[str, Model]) -> Model:
     return embedded[DEFAULT_MODEL]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [each for each in MODELS if MODELS[each].loader not in LOADERS])
 def test_every_model_of_the_table_can_be_loaded_and_has_a_card(name: str) -> None:
     card = MODELS[name]
     assert card.name == name
-    module, _, function = card.loader.partition(":")
-    assert callable(getattr(import_module(module), function))
+    if card.loader in wings.LOADERS and not wings.is_present(wings.LOADERS[card.loader]):
+        with pytest.raises(MissingPartError):
+            find_loader(card)
+    else:
+        assert callable(find_loader(card))
     assert card.extra is None or card.extra in Path("pyproject.toml").read_text()
 
 

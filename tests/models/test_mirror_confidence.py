@@ -10,7 +10,11 @@ import skimage.data
 import rilievo
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, WrappedModel
-from rilievo.models.mirror_confidence import MirrorConfidence, confidence_of, mirror_difference
+from rilievo.models.processing.mirror_confidence import (
+    MirrorConfidence,
+    confidence_of,
+    mirror_difference,
+)
 from rilievo.types import DepthKind, Photo
 
 

@@ -10,7 +10,7 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
 from rilievo.models.catalogue.moge import MogeModel, image_size
-from rilievo.models.engines import LoadOptions
+from rilievo.models.load_options import LoadOptions
 from rilievo.types import Camera, CameraSource, DepthKind, Photo
 
 CARD = MODELS["moge-2/small"]

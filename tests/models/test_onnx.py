@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.errors import ModelError, OptionError, RilievoError
+from rilievo.errors import ModelError, OptionError, RilievoError, first_line
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
-from rilievo.models.engines import LoadOptions, first_line
-from rilievo.models.onnx import OnnxFacts, OnnxModel, says_what_it_is
-from rilievo.models.preparation import Preparation, Rule, Sizing, network_size
-from rilievo.models.sampling import shrink
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel, says_what_it_is
+from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, network_size
+from rilievo.models.resampling.sampling import shrink
 from rilievo.types import DepthKind, Photo
 
 MakeNetwork = Callable[..., Path]

@@ -1,7 +1,6 @@
 """Models of other packages: what the guide shows, installed, and what is refused."""
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,40 +8,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lab_package import GUIDE, installed_lab
 from rilievo.cli import main
-from rilievo.datasets import DATASETS, find_dataset
 from rilievo.errors import ModelError, OptionError
-from rilievo.evaluate.benchmark import Task
-from rilievo.evaluate.benchmarks import BENCHMARKS, find_benchmark
-from rilievo.evaluate.metrics import find_metric
-from rilievo.io.output_table import OUTPUTS
 from rilievo.models import MODELS, load_model
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
-from rilievo.models.engines import LoadOptions
+from rilievo.models.load_options import LoadOptions
 from rilievo.models.outside import OutsideModel, found_outside, outside_model
-from rilievo.serve.offered import offered
-from rilievo.serve.options import ServeOptions
+from rilievo.prediction.output_table import OUTPUTS
 from rilievo.types import DepthKind
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
-PART = GUIDE.partition("## A model\n")[2]
 OTHERS = """
 from dataclasses import replace
-from rilievo.datasets.rendered import Rendered
-from rilievo.evaluate.benchmarks import BENCHMARKS
-from rilievo.io.facts import FileFacts
-from rilievo.io.output_table import Need, Output
-from rilievo.metrics.depth import DEPTH_METRICS
+from rilievo.io.outputs.facts import FileFacts
+from rilievo.prediction.output import Need, Output
 from rilievo.models.outside import outside_model
 from lab_depth import CARD
 
-BENCHMARK = BENCHMARKS["depth"]
-CLOSE = replace(DEPTH_METRICS["abs_rel"], name="close")
 NO_CARD = print
-
-class Ours(Rendered):
-    pass
 
 @outside_model(CARD)
 def bad_load(options):
@@ -66,12 +50,6 @@ lab/floor = lab_depth:load
 lab/no-card = lab_others:NO_CARD
 lab/broken = lab_broken:load
 rilievo/small = lab_depth:load
-[rilievo.datasets]
-lab-scans = lab_others:Ours
-[rilievo.benchmarks]
-lab-benchmark = lab_others:BENCHMARK
-[rilievo.metrics]
-close = lab_others:CLOSE
 [rilievo.outputs]
 shape = lab_others:SHAPE
 """
@@ -79,34 +57,21 @@ shape = lab_others:SHAPE
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of installed packages with one that offers something of every kind."""
-    folder = tmp_path / "site"
-    facts = folder / "lab_depth-1.0.dist-info"
-    facts.mkdir(parents=True)
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-depth\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text(POINTS)
-    [code, *_] = re.findall(r"^```python\n(.*?)^```", PART, re.M | re.S)
-    (folder / "lab_depth.py").write_text(code)
-    (folder / "lab_others.py").write_text(OTHERS)
-    (folder / "lab_broken.py").write_text("import no_such_package")
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.chdir(tmp_path)
-    # What was found among installed packages is remembered, and these are gone afterwards.
-    for table in (BENCHMARKS, DATASETS, MODELS, OUTPUTS):
-        monkeypatch.setattr(table, "_found", {})
-    Image.fromarray(np.full((120, 160, 3), 90, np.uint8)).save("photo.jpg")
-    yield folder
-    for name in ("lab_depth", "lab_others", "lab_broken"):
-        sys.modules.pop(name, None)
+    """A folder of installed packages with one that offers models and an output."""
+    modules = {"lab_others": OTHERS, "lab_broken": "import no_such_package"}
+    Image.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(tmp_path / "photo.jpg")
+    with installed_lab(tmp_path / "site", POINTS, modules, (MODELS, OUTPUTS)) as folder:
+        monkeypatch.chdir(tmp_path)
+        yield folder
 
 
 def test_the_guides_model_predicts_by_its_place_and_by_its_installed_name(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [command] = re.findall(r"^rilievo (predict .*)$", PART, re.M)
+    [command] = re.findall(r"^rilievo (predict .*)$", GUIDE, re.M)
     assert main(command.split()) == 0
     assert "lab/floor" not in command
-    [section] = re.findall(r"^```toml\n(.*?)^```", PART, re.M | re.S)
+    [section] = re.findall(r"^```toml\n(.*?)^```", GUIDE, re.M | re.S)
     assert '"lab/floor" = "lab_depth:load"' in section
     assert main(["predict", "photo.jpg", "-m", "lab/floor", "--save", "npy", "-o", "named"]) == 0
     depth = np.load("named/photo.depth.npy")
@@ -124,10 +89,7 @@ def test_a_name_of_rilievo_s_own_comes_first(site: Path) -> None:
 
 
 @pytest.mark.slow
-def test_everything_else_is_found_by_its_installed_name(site: Path) -> None:
-    assert find_dataset("lab-scans").__name__ == "Ours"
-    assert find_benchmark("lab-benchmark").name == "lab-benchmark"
-    assert find_metric(Task.DEPTH, "close").name == "close"
+def test_outputs_are_found_by_their_installed_name(site: Path) -> None:
     assert main(["predict", "photo.jpg", "--save", "shape", "-o", "shapes"]) == 0
     assert Path("shapes/photo.shape.txt").read_text() == "120 160"
     assert main(["predict", "photo.jpg", "--save", "colour,lab_others:SHAPE", "-o", "here"]) == 0
@@ -169,13 +131,9 @@ def test_a_fault_of_the_users_code_is_said_to_be_there(
     assert "defect of rilievo" not in said
 
 
-def test_commands_and_servers_take_a_model_by_its_place(
-    site: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_take_a_model_by_its_place(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "lab_depth:load"]) == 0
     assert "lab_depth:load" in capsys.readouterr().out
-    found = offered(ServeOptions(model="lab_depth:load"))
-    assert found.load(found.named("")).card.name == found.shown("") == "lab_depth:load"
 
 
 def card(kind: DepthKind | None = DepthKind.METRIC) -> ModelCard:

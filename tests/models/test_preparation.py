@@ -7,8 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.errors import ModelError
-from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing, read_preparation
-from rilievo.models.sampling import Grid, bilinear_points
+from rilievo.models.resampling.preparation import (
+    Preparation,
+    Resampling,
+    Rule,
+    Sizing,
+    read_preparation,
+)
+from rilievo.models.resampling.sampling import Grid, bilinear_points
 
 SHAPES = st.tuples(st.integers(1, 400), st.integers(1, 400))
 RNG = np.random.default_rng(0)

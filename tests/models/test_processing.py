@@ -1,8 +1,8 @@
 """Results of the processing around a network, pinned: a change of them has to be told.
 
 ``version.PROCESSING`` keeps results of different processing apart. Between processors the numbers
-here differ by a millionth; a constant of ``rilievo.models.edges`` changed by a fifth moves them by
-two to fifty thousandths.
+here differ by a millionth; a constant of ``rilievo.models.processing.edges`` changed by a fifth
+moves them by two to fifty thousandths.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rilievo.models.base import Inference
-from rilievo.models.sharpening import sharpen
+from rilievo.models.processing.sharpening import sharpen
 from rilievo.types import DepthKind
 from rilievo.version import PROCESSING
 

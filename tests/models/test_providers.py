@@ -3,7 +3,7 @@
 import pytest
 
 from rilievo.errors import OptionError
-from rilievo.models.engines import _check_provider
+from rilievo.models.onnx_files.onnxruntime_engine import _check_provider
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 

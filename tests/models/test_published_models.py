@@ -29,9 +29,11 @@ from rilievo.models import MODELS, load_model
 from rilievo.models.card import NOT_STATED, RESEARCH_DATA, known_models
 from rilievo.models.catalogue.metric3d import letterbox
 from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.checkpoints import KINDS
-from rilievo.models.engines import LoadOptions, open_session
-from rilievo.models.finders import Asked, find
+from rilievo.models.contracts import ModelRequest
+from rilievo.models.finding.finders import find
+from rilievo.models.hub.checkpoints import KINDS
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.engines import open_session
 from rilievo.types import Camera, CameraSource, DepthKind, Photo
 
 __all__ = ["catalogue"]
@@ -251,7 +253,7 @@ def test_every_entry_states_licence_adapter_and_files(name: str) -> None:
 def test_what_only_transformers_does_goes_to_the_checkpoint_of_the_same_network() -> None:
     def source(name: str, **options: str) -> str | None:
         run = LoadOptions(device="cpu", **options)  # pyright: ignore[reportArgumentType]
-        card = find(Asked(name=name, kind=None, options=run)).card
+        card = find(ModelRequest(name=name, kind=None, options=run)).card
         assert card is not None
         return card.source
 

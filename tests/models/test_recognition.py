@@ -13,14 +13,14 @@ from published_graphs import (
     STD,
     at_centres,
     blocks,
+    check_metres_of_ultralytics,
     weighted,
     write_depth_anything_3,
     write_inverse_depth,
+    write_ultralytics,
 )
 from rilievo.errors import ModelError, OptionError
-from rilievo.export.run import export_model
 from rilievo.models import load_model
-from rilievo.types import DepthKind
 
 __all__ = ["catalogue"]
 
@@ -45,27 +45,9 @@ def test_a_published_file_is_recognised_wherever_it_lies(
         load_model(path, device="cpu")
 
 
-def ultralytics(path: Path, **metadata: str) -> Path:
-    write_inverse_depth(path, names=("images", "output0"), side=64)
-    network = onnx.load(path)
-    said = {"author": "Ultralytics", "task": "depth", "imgsz": "[64, 64]", "license": "AGPL-3.0"}
-    for key, value in {**said, **metadata}.items():
-        network.metadata_props.add(key=key, value=value)
-    onnx.save(network, path)
-    return path
-
-
-def test_a_file_of_ultralytics_gives_metres_as_it_is_and_wrapped(tmp_path: Path) -> None:
-    path = ultralytics(tmp_path / "yolo26n-depth.onnx")
-    pixels, colours = blocks((240, 320))
-    wrapped = export_model(path, tmp_path / "ours.onnx").path
-    for each in (path, wrapped):
-        model = load_model(each, device="cpu")
-        [answer] = model.predict_raw([pixels])
-        assert answer.depth.kind is DepthKind.METRIC
-        assert answer.made_by.licence == "AGPL-3.0"
-        values = at_centres(answer.depth.values)
-        np.testing.assert_allclose(values, weighted(colours / 255), atol=1e-5)
+def test_a_file_of_ultralytics_gives_metres(tmp_path: Path) -> None:
+    path = write_ultralytics(tmp_path / "yolo26n-depth.onnx")
+    check_metres_of_ultralytics(path)
     with pytest.raises(OptionError, match="Ultralytics is run by onnxruntime"):
         load_model(path, engine="openvino")
     with pytest.raises(OptionError, match="no device 'gpu'"):
@@ -74,9 +56,9 @@ def test_a_file_of_ultralytics_gives_metres_as_it_is_and_wrapped(tmp_path: Path)
 
 def test_other_tasks_and_broken_sizes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="has no metadata of rilievo"):
-        load_model(ultralytics(tmp_path / "a.onnx", task="detect"))
+        load_model(write_ultralytics(tmp_path / "a.onnx", task="detect"))
     with pytest.raises(ModelError, match="imgsz is not a size"):
-        load_model(ultralytics(tmp_path / "b.onnx", imgsz="large"))
+        load_model(write_ultralytics(tmp_path / "b.onnx", imgsz="large"))
 
 
 def test_weights_beside_a_published_graph_are_compared_too(

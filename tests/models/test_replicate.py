@@ -64,7 +64,7 @@ def test_inputs_and_the_name_of_the_image_are_as_the_user_sets_them(service: Ser
     assert asked.settings["inputs"] == '{"num_infer": 5}'
 
 
-def test_of_a_grey_and_a_coloured_picture_the_grey_one_is_taken(service: Service) -> None:
+def test_the_grey_one_of_a_grey_and_a_coloured_picture_is_taken(service: Service) -> None:
     service.picture = lambda _: [
         ("image/png", colour_png(64, 48)),
         ("image/png", grey_png([[257 * u for u in range(64)]] * 48, bits=16)),
@@ -193,7 +193,7 @@ def test_the_known_models_run_the_version_of_their_table(service: Service) -> No
 
 
 def test_replicates_own_client_gets_through_the_same_server(service: Service) -> None:
-    """Their client checks that the test server behaves as the service does."""
+    """Replicate's client checks that the test server behaves as the service does."""
     from replicate.client import Client
 
     client = Client(api_token=TOKEN, base_url=service.address)

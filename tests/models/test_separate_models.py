@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import ModelError
-from rilievo.models import MODELS, card, load_model
-from rilievo.models.card import RENDERED
-from rilievo.models.engines import LoadOptions
+from rilievo.models import MODELS, load_model
+from rilievo.models.default import embedded
+from rilievo.models.default.embedded_cards import RENDERED
+from rilievo.models.load_options import LoadOptions
 
 # A name that no folder of this checkout has.
 CARD = replace(MODELS[RENDERED], name="rilievo/lost")
@@ -28,18 +29,18 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 
 def test_the_named_folder_comes_before_the_cache(folders: tuple[Path, Path]) -> None:
     named, cache = folders
-    assert card.find_file(CARD) is None
+    assert embedded.find_file(CARD) is None
     (cache / "lost.onnx").touch()
-    assert card.find_file(CARD) == cache / "lost.onnx"
+    assert embedded.find_file(CARD) == cache / "lost.onnx"
     (named / "lost.onnx").touch()
-    assert card.find_file(CARD) == named / "lost.onnx"
+    assert embedded.find_file(CARD) == named / "lost.onnx"
 
 
 def test_without_a_file_one_line_says_where_to_take_it_from_and_where_to_put_it(
     folders: tuple[Path, Path],
 ) -> None:
     with pytest.raises(ModelError) as caught:
-        card.load_separate(CARD, LoadOptions())
+        embedded.load_separate(CARD, LoadOptions())
     said = str(caught.value)
     assert "\n" not in said
     assert "model 'rilievo/lost' is not inside the package" in said
@@ -48,7 +49,7 @@ def test_without_a_file_one_line_says_where_to_take_it_from_and_where_to_put_it(
 
 
 def test_another_network_under_its_name_is_refused(folders: tuple[Path, Path]) -> None:
-    inside = Path(card.__file__).parent / "default" / "tiny.onnx"
+    inside = Path(embedded.__file__).parent / "tiny.onnx"
     shutil.copy(inside, folders[0] / "small-rendered.onnx")
     with pytest.raises(
         ModelError, match="should be 'rilievo/small-rendered', but its metadata name"
@@ -65,7 +66,7 @@ def test_a_file_that_cannot_be_read_is_one_line(
     (folders[0] / "lost.onnx").touch()
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(ModelError, match=r"lost\.onnx: cannot be read: Permission denied"):
-        card.load_separate(CARD, LoadOptions())
+        embedded.load_separate(CARD, LoadOptions())
 
 
 def test_it_has_no_revisions() -> None:

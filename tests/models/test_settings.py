@@ -18,17 +18,17 @@ from rilievo.types import Setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Oven:
-    """What can be set of an oven."""
+    """Settings of an oven."""
 
     heat: int = 180
-    """Of the air, in degrees
+    """Heat of the air, in degrees
     Celsius."""
     fan: bool = False
     """Whether it turns."""
     weight: float | None = None
-    """In kilograms."""
+    """Weight in kilograms."""
     name: str = "oven"
-    """What it is called."""
+    """Name of the oven."""
 
     def __post_init__(self) -> None:
         if self.heat > 300:
@@ -71,7 +71,7 @@ def test_what_is_no_setting_or_none_of_its_type_is_refused(
 
 def test_help_is_the_docstring_under_each_field() -> None:
     heat, fan, weight, _ = describe_settings(Oven)
-    assert heat.help == "Of the air, in degrees Celsius."
+    assert heat.help == "Heat of the air, in degrees Celsius."
     assert (heat.type, heat.default) == ("a whole number", "180")
     assert (fan.type, fan.default) == ("true or false", "False")
     assert (weight.type, weight.default) == ("a number", None)
@@ -106,7 +106,7 @@ def test_every_setting_of_the_table_has_a_help() -> None:
             assert facts.help.endswith(".")
 
 
-@pytest.mark.parametrize("name", ["{}", "{}.onnx", "who/{}", "diffusers:{}", "replicate:{}", "/{}"])
+@pytest.mark.parametrize("name", ["{}", "{}.onnx", "replicate:{}", "/{}"])
 @pytest.mark.parametrize("kind", [None, "affine"])
 def test_a_name_longer_than_any_file_may_have_is_one_line(name: str, kind: str | None) -> None:
     for given in (name.format("a" * 5000), Path(name.format("a" * 5000))):

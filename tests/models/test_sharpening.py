@@ -11,11 +11,13 @@ from skimage import data
 
 import rilievo
 from rilievo.models.base import Inference
-from rilievo.models.refinement import Tiled
-from rilievo.models.resizing import resize
-from rilievo.models.sharpening import Sharpened, sharpen
+from rilievo.models.processing.refined import refined
+from rilievo.models.processing.refinement import Tiled
+from rilievo.models.processing.sharpening import Sharpened, sharpen
+from rilievo.models.resampling.resizing import resize
+from rilievo.options.on_off import Switch
+from rilievo.options.refine import Refine
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.run import refined
 from rilievo.types import DepthKind, Photo
 
 SIZE = (240, 320)
@@ -193,7 +195,7 @@ def test_sharpening_goes_with_tiles_and_does_not_change_the_network_answer() -> 
     [plain] = model.infer([photo])
     [same] = Sharpened(model).infer([photo])
     np.testing.assert_array_equal(plain.depth, same.depth)
-    tiled = refined(model, flip=False, tile=300, sharp=True)
+    tiled = refined(model, Refine(tile=300, trim=Switch.OFF))
     assert tiled.settings == {**Tiled(model, 300).settings, "sharp": True}
     [prediction] = tiled.predict_raw([photo])
     assert np.isfinite(prediction.depth.values).all()

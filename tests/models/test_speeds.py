@@ -1,6 +1,7 @@
 """The list of models a person can read, and how fast they are on this machine."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import rilievo
 from rilievo.cli import main
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model, speeds
-from rilievo.predicting.run import refined
+from rilievo.models.processing.refined import refined
+from rilievo.options.refine import UNREFINED
 
 PIXELS = np.full((48, 64, 3), 90, np.uint8)
 
@@ -93,7 +95,7 @@ def test_a_slower_call_leaves_the_facts_of_the_least(nothing_measured: Path) -> 
 
 
 def test_tiles_are_not_taken_for_the_model(nothing_measured: Path) -> None:
-    model = refined(load_model(DEFAULT_MODEL, device="cpu"), flip=True, tile=64)
+    model = refined(load_model(DEFAULT_MODEL, device="cpu"), replace(UNREFINED, flip=True, tile=64))
     model.predict_raw([PIXELS])
     assert not nothing_measured.exists()
 

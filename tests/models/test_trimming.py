@@ -10,13 +10,16 @@ import rilievo
 from clips import Clip, write_clip
 from relief import Relief
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.io.video import VideoReader
+from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference, Model
-from rilievo.models.trimming import Trimmed, border_note, for_frames, frames_note
-from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_outputs import ClipOptions
-from rilievo.predicting.run import refined
-from rilievo.types import Camera, CameraSource, Photo, Prediction
+from rilievo.models.processing.refined import refined
+from rilievo.models.processing.trimming import Trimmed, border_note, for_frames, frames_note
+from rilievo.options.on_off import Switch
+from rilievo.options.refine import UNREFINED
+from rilievo.predicting.videos.clip import predict_clip
+from rilievo.predicting.videos.clip_options import ClipOptions
+from rilievo.prediction import Prediction
+from rilievo.types import Camera, CameraSource, Photo
 
 TOP, LEFT = 40, 24
 INSIDE = np.s_[TOP:-TOP, LEFT:-LEFT]
@@ -103,11 +106,11 @@ def test_trimming_goes_with_tiles_the_mirror_sharp_edges_and_smaller_sizes() -> 
         part = np.s_[TOP // thinning : -TOP // thinning]
         whole = boxed(small, TOP // thinning, 0)
         for refine in (
-            {"flip": False, "tile": None, "sharp": True},
-            {"flip": True, "tile": 128 // thinning, "sharp": False},
+            replace(UNREFINED, sharp=Switch.ON),
+            replace(UNREFINED, flip=True, tile=128 // thinning),
         ):
-            [trimmed] = refined(model, **refine, trim=True).predict_raw([whole])
-            [alone] = refined(model, **refine).predict_raw([small])
+            [trimmed] = refined(model, replace(refine, trim=Switch.ON)).predict_raw([whole])
+            [alone] = refined(model, refine).predict_raw([small])
             np.testing.assert_array_equal(trimmed.depth.values[part], alone.depth.values)
 
 
@@ -123,7 +126,7 @@ def test_predict_trims_and_trim_false_does_not() -> None:
 def test_a_model_without_depth_sees_the_whole_picture() -> None:
     """Nothing could say that its normals and confidence on a border are no answer."""
     model = Relief(kind=None)
-    assert refined(model, flip=False, tile=None, trim=True) is model
+    assert refined(model, replace(UNREFINED, trim=Switch.ON)) is model
 
 
 @pytest.mark.parametrize("count", [400, None])

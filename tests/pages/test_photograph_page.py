@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from predictions import prediction
-from rilievo.io.outputs import save
+from rilievo.prediction.saving import save
 from rilievo.types import Calibration
 
 

@@ -20,18 +20,21 @@ from PIL import Image
 from clips import Clip, numbered, sound_packets, write_clip
 from relief import Relief
 from rilievo.alignment import Fit, FitSpace
-from rilievo.calibration import KnownPoint, calibrate
+from rilievo.calibration.lengths import KnownPoint
+from rilievo.calibration.points import calibrate
 from rilievo.errors import CalibrationError, InputError, ModelError, OptionError, OutputError
-from rilievo.io.frames import FrameFolder
 from rilievo.io.json_record import from_json
-from rilievo.io.sidecar import read_sidecar
-from rilievo.io.video import VideoReader
-from rilievo.io.writing import SaveOptions
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.sidecar import read_sidecar
+from rilievo.io.videos.frame_folder import FrameFolder
+from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Model
-from rilievo.models.sharpening import Sharpened
-from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_outputs import ClipOptions, ClipSidecar, FolderSink, Metric
-from rilievo.types import Calibration, DepthKind, Prediction
+from rilievo.models.processing.sharpening import Sharpened
+from rilievo.predicting.videos.clip import predict_clip
+from rilievo.predicting.videos.clip_options import ClipOptions, Metric
+from rilievo.predicting.videos.clip_outputs import ClipSidecar, FolderSink
+from rilievo.prediction import Prediction
+from rilievo.types import Calibration, DepthKind
 
 SIZE = (96, 128)
 
@@ -188,7 +191,7 @@ def test_the_facts_of_a_folder_name_its_first_frame_whichever_was_drawn_first(
         return result
 
     monkeypatch.setattr(FolderSink, "render", later)
-    monkeypatch.setattr("rilievo.predicting.clip.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("rilievo.predicting.videos.clip.os.cpu_count", lambda: 2)
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
     sidecar = run(clip, tmp_path / "out", "npy", model=Relief([1.0, 1.1, 0.9]))
     [facts] = sidecar.files
@@ -482,9 +485,9 @@ import re, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from relief import Relief
-from rilievo.io.video import VideoReader
-from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_outputs import ClipOptions
+from rilievo.io.videos.video import VideoReader
+from rilievo.predicting.videos.clip import predict_clip
+from rilievo.predicting.videos.clip_options import ClipOptions
 
 options = ClipOptions(outputs=("colour", "png16"))
 model = Relief([1.0, 1.1, 0.9])
@@ -520,7 +523,7 @@ def test_memory_is_the_same_for_a_clip_ten_times_as_long(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_what_a_killed_run_leaves_is_swept_and_the_video_done_anew(tmp_path: Path) -> None:
-    from rilievo.io.atomic import sweep_parts
+    from rilievo.io.files.atomic import sweep_parts
 
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(40, (120, 160)) * 5))
     out = tmp_path / "out"

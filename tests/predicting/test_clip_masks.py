@@ -9,11 +9,12 @@ from plyfile import PlyData
 from clips import Clip, numbered, write_clip
 from relief import Relief
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.io.video import VideoReader
+from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference
-from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_outputs import ClipOptions, ClipSidecar
-from rilievo.predicting.frame_answers import spooling
+from rilievo.predicting.videos.clip import predict_clip
+from rilievo.predicting.videos.clip_options import ClipOptions
+from rilievo.predicting.videos.clip_outputs import ClipSidecar
+from rilievo.predicting.videos.frame_answers import storing_answers
 from rilievo.types import Camera, CameraSource, Photo
 
 SIZE = (96, 128)
@@ -72,11 +73,11 @@ def test_what_has_no_depth_costs_the_spool_no_precision(tmp_path: Path) -> None:
     depth = np.linspace(5, 6, 99, dtype=np.float32).reshape(9, 11)
     valid = depth > 5.2
     nowhere = np.zeros_like(valid)
-    with spooling(tmp_path, is_positive=True) as spool:
-        spool.append(Inference(depth=np.where(valid, depth, np.float32(0)), valid=valid))
-        spool.append(Inference(depth=depth))
-        spool.append(Inference(depth=np.zeros_like(depth), valid=nowhere))
-        (masked, _), (whole, _), (empty, _) = spool
+    with storing_answers(tmp_path, is_positive=True) as stored:
+        stored.append(Inference(depth=np.where(valid, depth, np.float32(0)), valid=valid))
+        stored.append(Inference(depth=depth))
+        stored.append(Inference(depth=np.zeros_like(depth), valid=nowhere))
+        (masked, _), (whole, _), (empty, _) = stored
     assert masked.depth is not None
     np.testing.assert_array_equal(masked.valid, valid)
     np.testing.assert_allclose(masked.depth[valid], depth[valid], rtol=2e-6)

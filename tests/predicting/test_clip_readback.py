@@ -7,10 +7,10 @@ import pytest
 from clips import Clip, numbered, write_clip
 from relief import Relief
 from rilievo.errors import InputError
-from rilievo.io.readback import read_prediction
-from rilievo.io.video import VideoReader
-from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_outputs import ClipOptions
+from rilievo.io.videos.video import VideoReader
+from rilievo.predicting.videos.clip import predict_clip
+from rilievo.predicting.videos.clip_options import ClipOptions
+from rilievo.prediction.readback import read_prediction
 
 
 @pytest.fixture(scope="module")

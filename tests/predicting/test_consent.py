@@ -17,9 +17,9 @@ from interruptible import start_process
 from replicate_server import TOKEN, Service, replicate_server
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.io.readback import read_prediction
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
+from rilievo.prediction.readback import read_prediction
 
 MODEL = "replicate:who/depth"
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 import rilievo
-from rilievo.batch.run import predict_across
-from rilievo.batch.work import BatchOptions
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
+from rilievo.predicting.batch_options import BatchOptions
 from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.workers.predict_across import predict_across
 
 
 @pytest.fixture

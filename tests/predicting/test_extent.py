@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rilievo.io.colour import Drawn
-from rilievo.predicting.survey import measure
+from rilievo.io.colour_pictures import Drawn
+from rilievo.predicting.videos.survey import measure
 from rilievo.types import DepthKind, DepthMap
 
 

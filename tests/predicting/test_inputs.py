@@ -7,9 +7,10 @@ import pytest
 
 from clips import write_clip
 from rilievo.errors import InputError
-from rilievo.io.outputs import save
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
-from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
+from rilievo.prediction import Prediction
+from rilievo.prediction.saving import save
+from rilievo.types import DepthKind, DepthMap, MadeBy
 
 OUT = Path("out")
 

@@ -12,10 +12,10 @@ import rilievo
 from fixed_depth import FixedDepth
 from photographs_with_depth import SIZE, apple_jpeg, dynamic, gdepth, map_png, true_depth
 from rilievo.cli import main
-from rilievo.io.frames import FrameFolder
+from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.results import Results
+from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.run import predict_files
 from rilievo.types import DepthKind
 
@@ -66,7 +66,9 @@ def test_a_map_that_is_not_wanted_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[object] = []
-    monkeypatch.setattr("rilievo.io.own_depth.own_depth_of", lambda *given: decoded.append(given))
+    monkeypatch.setattr(
+        "rilievo.io.photographs.own_depth.own_depth_of", lambda *given: decoded.append(given)
+    )
     rilievo.predict(gdepth(), model=thirds(), own_depth=False)
     rilievo.predict(gdepth(), model=thirds(), known=[(10, 10, 40.0)])
     path = tmp_path / "phone.jpg"
@@ -88,7 +90,9 @@ def test_frames_are_read_without_depth_and_a_folder_has_that_of_the_first_if_ask
     assert folder.own_depth is not None
     assert folder.own_depth.source == "GDepth"
     decoded: list[object] = []
-    monkeypatch.setattr("rilievo.io.own_depth.own_depth_of", lambda *given: decoded.append(given))
+    monkeypatch.setattr(
+        "rilievo.io.photographs.own_depth.own_depth_of", lambda *given: decoded.append(given)
+    )
     assert len(list(folder)) == 2
     assert FrameFolder(tmp_path).own_depth is None
     assert decoded == []

@@ -11,11 +11,11 @@ from PIL import Image
 
 from relief import Relief
 from rilievo.errors import InputError, ModelError, OutputError
-from rilievo.io.photo import read_photo
+from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Inference
-from rilievo.predicting import photos as stream
 from rilievo.predicting.inputs import Job, Medium
-from rilievo.predicting.photos import Read, predict_photos
+from rilievo.predicting.photographs import photos as stream
+from rilievo.predicting.photographs.photos import Read, predict_photos
 from rilievo.predicting.summary import Summary, Tally, one_line
 from rilievo.types import Photo
 

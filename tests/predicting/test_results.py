@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from relief import Relief
-from rilievo.io.outputs import OUTPUTS, Need, parts_of
-from rilievo.io.placement import place_one
-from rilievo.io.sidecar import read_sidecar, sidecar_path
+from rilievo.io.files.placement import place_one
+from rilievo.io.outputs.sidecar import read_sidecar, sidecar_path
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.results import Results
+from rilievo.predicting.photographs.results import Results
+from rilievo.prediction.saving import OUTPUTS, Need, parts_of
 from rilievo.types import Photo
 
 
@@ -53,7 +53,7 @@ def test_an_output_takes_what_it_needs_and_nothing_unheard_of() -> None:
 def test_all_says_what_a_missing_package_leaves_out(
     save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rilievo.io.outputs.find_spec", lambda name: None)
+    monkeypatch.setattr("rilievo.prediction.saving.find_spec", lambda name: None)
     results = Results(model=Relief(), options=PredictOptions(output=tmp_path, save=save))
     said = list(results.left_out_of_all())
     assert any("exr" in line and "rilievo[formats]" in line for line in said) is (save == "all")

@@ -18,13 +18,13 @@ import rilievo
 from interruptible import start_process
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.io.readback import read_prediction
-from rilievo.io.sidecar import read_sidecar
+from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
-from rilievo.predicting.images import predict
 from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.run import predict_files, without_effect
 from rilievo.predicting.summary import Summary
+from rilievo.prediction.readback import read_prediction
 from rilievo.types import Camera, CameraSource, DepthKind
 from rilievo.version import PROCESSING
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rilievo.models.base import Inference
-from rilievo.predicting.frame_answers import spooling
+from rilievo.predicting.videos.frame_answers import storing_answers
 
 
 def answers(count: int) -> list[Inference]:
@@ -27,11 +27,11 @@ def answers(count: int) -> list[Inference]:
 
 def test_positive_depth_keeps_its_proportions(tmp_path: Path) -> None:
     given = answers(5)
-    with spooling(tmp_path, is_positive=True) as spool:
+    with storing_answers(tmp_path, is_positive=True) as stored:
         for answer in given:
-            spool.append(answer)
+            stored.append(answer)
         for _ in range(2):
-            for answer, (back, _) in zip(given, spool, strict=True):
+            for answer, (back, _) in zip(given, stored, strict=True):
                 assert answer.depth is not None
                 # Half a step of a range of e^6 in 65,535 steps.
                 np.testing.assert_allclose(back.depth, answer.depth, rtol=5e-5)
@@ -41,9 +41,9 @@ def test_positive_depth_keeps_its_proportions(tmp_path: Path) -> None:
 
 def test_other_depth_keeps_its_differences_whatever_its_sign(tmp_path: Path) -> None:
     numbers = np.linspace(-3, 2, 99, dtype=np.float32).reshape(9, 11)
-    with spooling(tmp_path, is_positive=False) as spool:
-        spool.append(Inference(depth=numbers))
-        [(back, _)] = spool
+    with storing_answers(tmp_path, is_positive=False) as stored:
+        stored.append(Inference(depth=numbers))
+        [(back, _)] = stored
     np.testing.assert_allclose(back.depth, numbers, atol=5 / 65535)
     assert back.normals is None
     assert back.confidence is None
@@ -51,15 +51,15 @@ def test_other_depth_keeps_its_differences_whatever_its_sign(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("value", [1e-6, 2.5, 1e30])
 def test_a_constant_map_comes_back(tmp_path: Path, value: float) -> None:
-    with spooling(tmp_path, is_positive=True) as spool:
-        spool.append(Inference(depth=np.full((4, 5), value, np.float32)))
-        [(back, _)] = spool
+    with storing_answers(tmp_path, is_positive=True) as stored:
+        stored.append(Inference(depth=np.full((4, 5), value, np.float32)))
+        [(back, _)] = stored
     np.testing.assert_allclose(back.depth, value, rtol=1e-5)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="files have names there while they are open")
 def test_the_file_has_no_name_that_could_be_left_behind(tmp_path: Path) -> None:
-    with spooling(tmp_path, is_positive=True) as spool:
-        spool.append(answers(1)[0])
+    with storing_answers(tmp_path, is_positive=True) as stored:
+        stored.append(answers(1)[0])
         assert not list(tmp_path.iterdir())
     assert not list(tmp_path.iterdir())

@@ -9,11 +9,11 @@ import numpy as np
 from clips import Clip, write_clip
 from footage import texture
 from relief import Relief
-from rilievo.io.video import VideoReader
+from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference
-from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_outputs import ClipOptions
-from rilievo.predicting.frame_answers import MOVING, Moment, steadied, still_frames
+from rilievo.predicting.videos.clip import predict_clip
+from rilievo.predicting.videos.clip_options import ClipOptions
+from rilievo.predicting.videos.frame_answers import MOVING, ScaledFrame, steadied, still_frames
 from rilievo.types import Photo
 
 SHAPE = (48, 64)
@@ -30,9 +30,9 @@ def numbers(frame: int) -> np.ndarray:
     return np.random.default_rng(100 + frame).normal(1, 0.04, SHAPE).astype(np.float32)
 
 
-def moments(stretches: list[int] | None = None) -> list[Moment]:
+def frames(stretches: list[int] | None = None) -> list[ScaledFrame]:
     return [
-        Moment(
+        ScaledFrame(
             numbers=numbers(k),
             valid=np.ones(SHAPE, bool),
             grey=grey(k),
@@ -47,7 +47,7 @@ def changing(frames: np.ndarray) -> float:
 
 
 def test_flicker_of_a_still_camera_goes() -> None:
-    given = moments()
+    given = frames()
     found = np.stack(list(steadied(given)))
     assert changing(np.stack([each.numbers for each in given])) > 0.3
     assert changing(found) < 0.01
@@ -56,7 +56,7 @@ def test_flicker_of_a_still_camera_goes() -> None:
 
 
 def test_frames_of_a_moving_camera_stay_as_they_are() -> None:
-    given = moments([MOVING] * 8 + [0] * 6 + [MOVING] * 6)
+    given = frames([MOVING] * 8 + [0] * 6 + [MOVING] * 6)
     found = list(steadied(given))
     for k in (*range(8), *range(14, COUNT)):
         np.testing.assert_array_equal(found[k], given[k].numbers)
@@ -65,11 +65,11 @@ def test_frames_of_a_moving_camera_stay_as_they_are() -> None:
 
 
 def test_what_moves_has_the_depth_of_its_own_frame() -> None:
-    given = moments()
-    for k, moment in enumerate(given):
+    given = frames()
+    for k, frame in enumerate(given):
         left = 2 + 2 * k
-        moment.grey[20:34, left : left + 12] = 255
-        moment.numbers[20:34, left : left + 12] = 0.5
+        frame.grey[20:34, left : left + 12] = 255
+        frame.numbers[20:34, left : left + 12] = 0.5
     found = list(steadied(given))
     for k in (0, 7, 12, 19):
         left = 2 + 2 * k
@@ -81,7 +81,7 @@ def test_what_moves_has_the_depth_of_its_own_frame() -> None:
 
 
 def test_a_change_shows_in_its_first_frame() -> None:
-    given = moments()
+    given = frames()
     for k in range(10, COUNT):
         given[k].grey[10:30, 10:40] = 128
         given[k].numbers[10:30, 10:40] += 1
@@ -92,7 +92,7 @@ def test_a_change_shows_in_its_first_frame() -> None:
 
 
 def test_invalid_pixels_are_not_averaged() -> None:
-    given = moments()
+    given = frames()
     given[10].valid[:5] = False
     given[10].numbers[:5] = 99
     found = list(steadied(given))
@@ -101,7 +101,7 @@ def test_invalid_pixels_are_not_averaged() -> None:
 
 
 def test_a_change_of_light_of_the_whole_frame_does_not_matter() -> None:
-    given = moments()
+    given = frames()
     for k in range(0, COUNT, 2):
         given[k].grey[:] = given[k].grey // 2 + 60
         given[k].grey[:] = (given[k].grey.astype(int) - 60) * 2 - 6 + 12 * (k % 4 // 2)
@@ -111,11 +111,11 @@ def test_a_change_of_light_of_the_whole_frame_does_not_matter() -> None:
 def test_few_frames_are_held() -> None:
     taken = 0
 
-    def counted() -> Iterator[Moment]:
+    def counted() -> Iterator[ScaledFrame]:
         nonlocal taken
-        for moment in moments():
+        for frame in frames():
             taken += 1
-            yield moment
+            yield frame
 
     for given, _ in enumerate(steadied(counted()), 1):
         assert taken - given <= 6

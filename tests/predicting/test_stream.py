@@ -13,7 +13,7 @@ import pytest
 
 import rilievo
 from clips import Clip, number_of, write_clip
-from rilievo.io.video import live_frames
+from rilievo.io.videos.live_frames import live_frames
 
 
 class Quiet(SimpleHTTPRequestHandler):

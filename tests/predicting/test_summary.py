@@ -49,7 +49,7 @@ def test_the_only_input_says_where_its_files_are(tmp_path: Path) -> None:
     assert f"1 done in 0.5 s, results in {tmp_path / 'cat'}.*" in ended(tally, after=0.5)
 
 
-def test_of_a_video_that_was_stopped_nothing_is_said_to_be_kept(tmp_path: Path) -> None:
+def test_nothing_of_a_stopped_video_is_said_to_be_kept(tmp_path: Path) -> None:
     tally = Tally(output=tmp_path, show=False, interrupted=True)
     assert "anew" not in str(tally.summary())
     tally.begins_anew = Path("walk.mp4")
@@ -77,7 +77,8 @@ def test_the_time_that_is_left_is_told_without_the_first_input(
     capsys: pytest.CaptureFixture[str],
     is_bar: bool,
 ) -> None:
-    start = time.perf_counter()
+    # Whole seconds, so that sums of them are exact.
+    start = float(round(time.perf_counter()))
     clock = [start]
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
     monkeypatch.setattr("tqdm.std.time", lambda: clock[0])

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.predicting.frame_answers import MOVING, Correction
-from rilievo.predicting.looks import compare, look_at
-from rilievo.predicting.temporal import HELD, SMOOTHED, ScaleTrack, smooth_path
+from rilievo.predicting.videos.frame_answers import MOVING, Correction
+from rilievo.predicting.videos.looks import compare, sample_of
+from rilievo.predicting.videos.temporal import HELD, SMOOTHED, ScaleTrack, smooth_path
 from rilievo.types import DepthKind, DepthMap, Photo
 
 SIZE = (96, 128)
@@ -45,7 +45,7 @@ def track(
     scales = ScaleTrack(kind)
     for pixels, numbers in frames:
         depth = DepthMap(values=numbers.astype(np.float32), kind=kind)
-        scales.watch(look_at(depth, Photo(pixels=pixels)))
+        scales.watch(sample_of(depth, Photo(pixels=pixels)))
     return scales.corrections(rate), scales
 
 
@@ -199,7 +199,7 @@ def test_pixels_without_depth_are_left_out() -> None:
     valid = np.zeros(SIZE, bool)
     valid[:30] = True
     looks = [
-        look_at(
+        sample_of(
             DepthMap(
                 values=np.where(valid, depth * factor, 0).astype(np.float32),
                 kind=DepthKind.METRIC,

@@ -9,11 +9,11 @@ from PIL import Image
 
 from clips import Clip, numbered, write_clip
 from rilievo.io.json_record import from_json
-from rilievo.io.sidecar import read_sidecar
-from rilievo.predicting.clip_outputs import ClipSidecar
+from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import Summary
+from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.types import CameraSource, DepthKind
 
 MakeNetwork = Callable[..., Path]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rilievo.datasets import open_dataset
+from rilievo.data.datasets import open_dataset
 from rilievo.errors import OptionError
 from scenes import (
     ClipPlan,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.datasets import find_dataset, rendered
+from rilievo.data.datasets import find_dataset
+from rilievo.data.datasets.sets import rendered
 from scenes import Kind, command, make_textures, renderer
 from scenes import clip as clip_module
 

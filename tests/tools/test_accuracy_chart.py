@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 from write_accuracy_chart import BENCHMARK, PUBLISHED, bars, renewed
 
 from rilievo.models import DEFAULT_MODEL, MODELS
-from rilievo.models.card import read_details
+from rilievo.models.default.embedded_cards import read_details
 
 ROOT = Path(__file__).parents[2]
 HINT = "run tools/write_accuracy_chart.py"

@@ -19,9 +19,9 @@ from row_prior import RowPrior, row_prior_of
 from sureness import EDGES, FrameSureness, calibration
 
 import rilievo
-from rilievo.datasets import open_dataset
+from rilievo.data.datasets import open_dataset
 from rilievo.errors import OptionError
-from rilievo.evaluate.options import EvaluateOptions
+from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
 from rilievo.types import Photo, Setting

@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
 from real_sets import REAL_SETS, RealSet
 
-from rilievo.datasets import open_dataset
-from rilievo.train import nyu_frames
+from making import nyu_frames
+from rilievo.data.datasets import open_dataset
 from scenes.pictures import read_photographs, scikit_image_photographs
 
 NYU = "nyuv2_labeled_8bit"

@@ -18,10 +18,10 @@ from write_default_models import store_in_half, write_model
 
 from rilievo.errors import InputError
 from rilievo.models import DEFAULT_MODEL, MODELS
-from rilievo.models.card import embedded_cards, read_details
-from rilievo.models.engines import LoadOptions
-from rilievo.models.onnx import OnnxModel
-from rilievo.networks.small import TINY, SmallNet
+from rilievo.models.default.embedded_cards import embedded_cards, read_details
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import OnnxModel
+from rilievo.training.networks.small import TINY, SmallNet
 
 
 @pytest.fixture(scope="module")

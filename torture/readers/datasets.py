@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.datasets import open_dataset
-from rilievo.datasets.files import read_gzip_pickle
-from rilievo.train.frames import read_shard
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
+from rilievo.training.distil.frames.shards import read_shard
 from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, counts, metres, save
 

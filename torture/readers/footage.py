@@ -18,9 +18,10 @@ from torture.readers.pictures import colours, save
 if TYPE_CHECKING:
     import torch
 
-    from rilievo.networks.video.networks import VideoNetworks
-    from rilievo.train.engine.checkpoint import Part
-    from rilievo.train.video.config import VideoConfig, VideoData
+    from rilievo.data.clips.footage import VideoData
+    from rilievo.training.engine.checkpoint import Part
+    from rilievo.training.networks.video.video_networks import VideoNetworks
+    from rilievo.training.video.config.video_config import VideoConfig
 
 _SIZE = (64, 96)
 _PRINT = "f" * 64
@@ -43,8 +44,9 @@ _PROJECTIONS = "P2: 40 0 23 4 0 40 18 0 0 0 1 0\nP3: 40 0 23 -4 0 40 18 0 0 0 1 
 
 
 def _config() -> "VideoConfig":
-    from rilievo.networks.blueprint import PoseKind, VideoBlueprint
-    from rilievo.train.video.config import VideoConfig, VideoData
+    from rilievo.data.clips.footage import VideoData
+    from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+    from rilievo.training.video.config.video_config import VideoConfig
 
     return VideoConfig(
         blueprint=VideoBlueprint(encoder="lite", pose=PoseKind.CNN, size=_SIZE, scales=(0, 1, 2)),
@@ -53,7 +55,7 @@ def _config() -> "VideoConfig":
 
 
 def _networks() -> "VideoNetworks":
-    from rilievo.networks.video.networks import make_networks
+    from rilievo.training.networks.video.video_networks import make_networks
 
     return make_networks(_config().blueprint, offsets=(-1, 1), seed=0, start=None)
 
@@ -71,14 +73,14 @@ def _run(folder: Path) -> None:
 
 
 def _read_run(folder: Path) -> object:
-    from rilievo.train.video.records import video_folder
+    from rilievo.training.video.video_records import video_folder
 
     model = load_model(folder, device="cpu", threads=1)
     return model.predict_raw([Photo(pixels=colours(0, _SIZE))]), video_folder(folder).read_config()
 
 
 def _read_motion(folder: Path) -> object:
-    from rilievo.odometry.motion import load_motion
+    from rilievo.training.adapters.network_motion import load_motion
 
     return load_motion(folder, device="cpu").later_T_earlier(colours(0, _SIZE), colours(1, _SIZE))
 
@@ -95,7 +97,7 @@ def _record(folder: Path) -> None:
 
 
 def _read_record(folder: Path) -> object:
-    from rilievo.train.video.records import video_folder
+    from rilievo.training.video.video_records import video_folder
 
     return video_folder(folder).read_record()
 
@@ -113,8 +115,8 @@ def _parts() -> dict[str, "Part"]:
 
 
 def _checkpoint(folder: Path) -> None:
-    from rilievo.train.engine.checkpoint import save_checkpoint
-    from rilievo.train.video.schedule import VideoState
+    from rilievo.training.engine.checkpoint import save_checkpoint
+    from rilievo.training.video.schedule import VideoState
 
     state = VideoState(step=3, warned=("a",))
     save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint=_PRINT)
@@ -123,8 +125,8 @@ def _checkpoint(folder: Path) -> None:
 def _read_checkpoint(folder: Path) -> object:
     from torch.optim import Optimizer
 
-    from rilievo.train.engine.checkpoint import load_checkpoint
-    from rilievo.train.video.schedule import VideoState
+    from rilievo.training.engine.checkpoint import load_checkpoint
+    from rilievo.training.video.schedule import VideoState
 
     parts = _parts()
     state = load_checkpoint(folder / "checkpoint.pt", VideoState, parts, fingerprint=_PRINT)
@@ -139,8 +141,8 @@ def _official(folder: Path) -> None:
     """Every tensor of the published layout, with one number for all of its places."""
     import torch
 
-    from rilievo.networks.video.decoder import DepthDecoder
-    from rilievo.networks.video.encoders import ResNetEncoder
+    from rilievo.training.networks.video.decoder import DepthDecoder
+    from rilievo.training.networks.video.encoders import ResNetEncoder
 
     encoder = ResNetEncoder("resnet18")
     decoder = DepthDecoder(encoder.channels, encoder.reductions, (0, 1, 2, 3))
@@ -157,14 +159,14 @@ def _flat(network: "torch.nn.Module") -> "Iterator[tuple[str, torch.Tensor]]":
 
 
 def _read_official(folder: Path) -> object:
-    from rilievo.networks.video.official import read_official
+    from rilievo.training.networks.video.official import read_official
 
     return read_official(folder).blueprint
 
 
 def _read_calibration(name: str) -> Callable[[Path], object]:
     def read(folder: Path) -> object:
-        from rilievo.train.video.calibration import read_calibration
+        from rilievo.data.clips.calibration import read_calibration
 
         return read_calibration(folder / name)
 
@@ -179,7 +181,7 @@ def _poses(folder: Path) -> None:
 
 
 def _read_poses(folder: Path) -> object:
-    from rilievo.train.video.trajectory import poses_beside, poses_in
+    from rilievo.data.clips.known_poses import poses_beside, poses_in
 
     frames = [folder / f"{number}.png" for number in range(3)]
     found = [poses_in(folder / name, frames) for name in ("kitti.txt", "tum.txt")]
@@ -187,7 +189,7 @@ def _read_poses(folder: Path) -> object:
 
 
 def _read_list(folder: Path) -> object:
-    from rilievo.train.video.sources.split_lists import read_frames
+    from rilievo.data.clips.sources.split_lists import read_frames
 
     return read_frames(folder / "train_files.txt")
 
@@ -217,8 +219,8 @@ def _listed(
     kind: str, *, split: str | None = None, poses: str | None = None
 ) -> Callable[[Path], object]:
     def read(folder: Path) -> object:
-        from rilievo.train.video.config import SourceKind, VideoData
-        from rilievo.train.video.sources import list_sequences
+        from rilievo.data.clips.footage import SourceKind, VideoData
+        from rilievo.data.clips.sources import list_sequences
 
         roots = (str(folder),)
         return list_sequences(
@@ -236,13 +238,13 @@ def _footage(folder: Path) -> None:
 
 
 def _data(folder: Path) -> "VideoData":
-    from rilievo.train.video.config import VideoData
+    from rilievo.data.clips.footage import VideoData
 
     return VideoData(roots=(str(folder / "clip"),), fov=60.0, held_out=0.0, stride=1)
 
 
 def _read_footage(folder: Path) -> object:
-    from rilievo.train.video.frames import open_frames
+    from rilievo.training.video.frames.video_frames import open_frames
 
     for path in (folder / "clip").glob("*.png"):
         if path.is_file():

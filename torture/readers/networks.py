@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from rilievo.models import load_model
-from rilievo.models.checkpoint_config import check_config, read_config, read_processor
-from rilievo.models.diffusion_cards import read_index, wanted
-from rilievo.models.hub import lock_path, read_locked
-from rilievo.models.replicate import addresses, grey_picture
+from rilievo.models.hub.diffusion_cards import read_index, wanted
+from rilievo.models.hub.hub_files import lock_path, read_locked
+from rilievo.models.replicate.replicate_model import addresses, grey_picture
+from rilievo.training.adapters.checkpoint_config import check_config, read_config, read_processor
 from rilievo.types import Photo
 from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, counts, save
@@ -75,7 +75,7 @@ def _weights(folder: Path, name: str) -> None:
 def _load_weights(path: Path) -> object:
     from torch import nn
 
-    from rilievo.networks.backbones.weights import load_weights
+    from rilievo.training.networks.backbones.weights import load_weights
 
     network = nn.ModuleDict({"body": nn.Conv2d(3, 5, 4, 4)})
     load_weights(network, path)
@@ -142,7 +142,7 @@ def _read_answer(folder: Path) -> object:
 def _ask(body: BytesIO) -> object:
     import httpx
 
-    from rilievo.models.replicate_service import Patience, Service
+    from rilievo.models.replicate.replicate_service import Patience, Service
 
     def reply(request: httpx.Request) -> httpx.Response:
         headers = {"Content-Type": "application/json"}

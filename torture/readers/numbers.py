@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.datasets.kitti_raw import project_monodepth2, project_nearest, read_velodyne
-from rilievo.datasets.mat_file import MatSlices, read_mat
+from rilievo.data.datasets.mat_file import MatSlices, read_mat
+from rilievo.data.datasets.sets.kitti_raw import project_monodepth2, project_nearest, read_velodyne
 from rilievo.io.numbers import read_numbers
 from torture.reader import Reader
 from torture.readers.pictures import colours, counts, metres, save

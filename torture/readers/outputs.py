@@ -5,16 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.evaluate.benchmark import Task
-from rilievo.evaluate.cache import Cache, Fingerprint, open_cache, read_cache
-from rilievo.evaluate.compare import compare
-from rilievo.evaluate.foreign import open_foreign
-from rilievo.evaluate.stored import stored_as
+from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.predictions.cache import Cache, Fingerprint, open_cache, read_cache
+from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.stored import stored_as
+from rilievo.evaluation.tables.comparing import compare
 from rilievo.io.json_record import to_json
-from rilievo.io.outputs import save
-from rilievo.io.ownership import check_claim
-from rilievo.io.readback import read_prediction
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Prediction
+from rilievo.io.outputs.ownership import check_claim
+from rilievo.prediction import Prediction
+from rilievo.prediction.readback import read_prediction
+from rilievo.prediction.saving import save
+from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo
 from torture.reader import Reader
 from torture.readers.pictures import HEIGHT, WIDTH, colours, metres
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
-from rilievo.io.photo import read_photo
+from rilievo.io.photographs.photo import read_photo
 from torture.reader import Reader
 from torture.readers.pictures import colours, counts, save
 

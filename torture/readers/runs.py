@@ -12,24 +12,30 @@ from torture.reader import Reader
 from torture.readers.pictures import colours
 
 if TYPE_CHECKING:
-    from rilievo.networks.backbones import Backbone
-    from rilievo.train.engine.checkpoint import Part
-    from rilievo.train.probe.config import ProbeConfig
+    from rilievo.training.engine.checkpoint import Part
+    from rilievo.training.networks.backbones import Backbone
+    from rilievo.training.probe.probe_config import ProbeConfig
 
 _SIZE = (64, 64)
 
 
 @lru_cache(1)
 def _backbone() -> "Backbone":
-    from rilievo.networks.probed import make_chosen_backbone
+    from rilievo.training.networks.probed import make_chosen_backbone
 
     return make_chosen_backbone(_config().blueprint)
 
 
 @lru_cache(1)
 def _config() -> "ProbeConfig":
-    from rilievo.networks.blueprint import BackboneChoice, Blueprint, DepthChoice, ProbeChoice, Task
-    from rilievo.train.probe.config import DataChoice, ProbeConfig
+    from rilievo.training.networks.blueprint import (
+        BackboneChoice,
+        Blueprint,
+        DepthChoice,
+        ProbeChoice,
+        Task,
+    )
+    from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 
     return ProbeConfig(
         blueprint=Blueprint(
@@ -46,11 +52,11 @@ def _config() -> "ProbeConfig":
 
 
 def _run(folder: Path) -> None:
-    from rilievo.models.runs import WEIGHTS
-    from rilievo.models.trained import BACKBONE
-    from rilievo.networks.backbones import weights_sha256
-    from rilievo.networks.probed import make_chosen_probe
-    from rilievo.train.engine.checkpoint import save_weights
+    from rilievo.training.adapters.run_models import WEIGHTS
+    from rilievo.training.adapters.trained import BACKBONE
+    from rilievo.training.engine.checkpoint import save_weights
+    from rilievo.training.networks.backbones import weights_sha256
+    from rilievo.training.networks.probed import make_chosen_probe
 
     backbone = _backbone()
     probe = make_chosen_probe(_config().blueprint, backbone, seed=0)
@@ -66,7 +72,7 @@ def _read_run(folder: Path) -> object:
 def _parts() -> dict[str, "Part"]:
     import torch
 
-    from rilievo.networks.probed import make_chosen_probe
+    from rilievo.training.networks.probed import make_chosen_probe
 
     learned = make_chosen_probe(_config().blueprint, _backbone(), seed=0)
     optimizer = torch.optim.AdamW(learned.parameters(), lr=1e-3)
@@ -77,8 +83,8 @@ def _parts() -> dict[str, "Part"]:
 
 
 def _checkpoint(folder: Path) -> None:
-    from rilievo.train.engine.checkpoint import save_checkpoint
-    from rilievo.train.probe.probe_task import ProbeState
+    from rilievo.training.engine.checkpoint import save_checkpoint
+    from rilievo.training.probe.probe_task import ProbeState
 
     state = ProbeState(step=3, epoch_loss=0.5, epoch_losses=1)
     save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint="f" * 64)
@@ -87,8 +93,8 @@ def _checkpoint(folder: Path) -> None:
 def _read_checkpoint(folder: Path) -> object:
     from torch.optim import Optimizer
 
-    from rilievo.train.engine.checkpoint import load_checkpoint
-    from rilievo.train.probe.probe_task import ProbeState
+    from rilievo.training.engine.checkpoint import load_checkpoint
+    from rilievo.training.probe.probe_task import ProbeState
 
     parts = _parts()
     state = load_checkpoint(folder / "checkpoint.pt", ProbeState, parts, fingerprint="f" * 64)
@@ -102,7 +108,7 @@ def _read_checkpoint(folder: Path) -> object:
 def _cached(folder: Path) -> object:
     import torch
 
-    from rilievo.train.probe.cache import FeatureCache
+    from rilievo.training.probe.feature_cache import FeatureCache
 
     cache = FeatureCache(folder / "features", _backbone())
     return cache.features(torch.from_numpy(colours(0, _SIZE))[None])
@@ -122,7 +128,7 @@ def _record(folder: Path) -> None:
 
 
 def _read_record(folder: Path) -> object:
-    from rilievo.train.probe.run import probe_folder
+    from rilievo.training.probe.probe_run import probe_folder
 
     return probe_folder(folder).read_record()
 

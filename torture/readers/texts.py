@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.datasets import open_dataset
-from rilievo.datasets.colmap import read_cameras, read_images
-from rilievo.datasets.kitti import image_from_laser, listed_frames, read_camera
-from rilievo.datasets.stored import read_K
-from rilievo.datasets.tum import read_pairs, read_stamped, read_trajectory
-from rilievo.sweep.config import read_sweep
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.colmap import read_cameras, read_images
+from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
+from rilievo.data.datasets.sets.kitti_frames import listed_frames
+from rilievo.data.datasets.sets.tum import read_pairs, read_stamped, read_trajectory
+from rilievo.io.camera_file import read_K
+from rilievo.training.sweep.sweep_config import read_sweep
 from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, counts, save
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import av
 
-from rilievo.io.frames import FrameFolder
-from rilievo.io.video import VideoReader
+from rilievo.io.videos.frame_folder import FrameFolder
+from rilievo.io.videos.video import VideoReader
 from torture.reader import Reader
 from torture.readers.pictures import colours, save
 

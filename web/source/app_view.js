@@ -1,5 +1,5 @@
 // What the server tells of a photograph's result, as a prediction that the page shows: depth and
-// normals of every so many-th pixel. rilievo.app.view_file writes it.
+// normals of every so many-th pixel. rilievo.serving.app.view_file writes it.
 
 const text = new TextDecoder();
 

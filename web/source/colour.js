@@ -1,4 +1,4 @@
-// Depth and normals as pictures for people: rilievo.io.colour and rilievo.io.page.pictures.
+// Depth and normals as pictures for people: rilievo.io.colour_maps and rilievo.pages.surface_view.pictures.
 
 import { isDepth } from "./preparation.js";
 

@@ -1,4 +1,4 @@
-// Ramps of a field turned into steps at the edges of a photograph: rilievo.models.edges.
+// Ramps of a field turned into steps at the edges of a photograph: rilievo.models.processing.edges.
 //
 // A stack is { height, width, fields } of float32 arrays of one size.
 

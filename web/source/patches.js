@@ -1,5 +1,5 @@
 // Connected patches of a surface: small ones are removed, and small holes closed, as
-// rilievo.geometry.patches does.
+// rilievo.geometry.surfaces.patches does.
 
 const FEWEST = 6, ROUNDS = 64;
 

@@ -1,4 +1,4 @@
-// Points of a surface as PLY, as rilievo.io.formats.ply writes them.
+// Points of a surface as PLY, as rilievo.io.outputs.formats.ply writes them.
 
 import { about, MEANINGS, MOST_POINTS, OUR_AXES, surfaceFacts } from "./facts.js";
 import { facesOf, pixelOf, pointOf } from "relief";

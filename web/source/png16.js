@@ -1,4 +1,4 @@
-// Depth as a 16-bit PNG, as rilievo.io.formats.png16 writes it.
+// Depth as a 16-bit PNG, as rilievo.io.outputs.formats.png16 writes it.
 
 import { about, bytes, MEANINGS, stem, unitOf } from "./facts.js";
 

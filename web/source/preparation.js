@@ -1,4 +1,4 @@
-// From a photograph to what a network sees, and back: rilievo.models.preparation and .prepared.
+// From a photograph to what a network sees, and back: rilievo.models.processing.preparation and .prepared.
 
 import { cameraFrom } from "./exif.js";
 import { FILTERS, points, resizedField, resizedPicture, shrunk } from "./resample.js";

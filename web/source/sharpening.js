@@ -1,5 +1,5 @@
 // A network's answer at the photograph's size, along the photograph's edges:
-// rilievo.models.sharpening and .enlarging.
+// rilievo.models.processing.sharpening and .enlarging.
 
 import { calm, decide, sides, unexplained, windowed } from "./edges.js";
 import { isDepth } from "./preparation.js";

@@ -1,4 +1,4 @@
-// Pictures for two eyes from a photograph and its depth: rilievo.io.stereo, which explains them.
+// Pictures for two eyes from a photograph and its depth: rilievo.io.outputs.stereo, which explains them.
 
 import { colourRange, drawn } from "./colour.js";
 import { stem } from "./facts.js";

@@ -1,4 +1,4 @@
-// Points and triangles of a depth map, torn at edges: rilievo.geometry.lattice and .surface.
+// Points and triangles of a depth map, torn at edges: rilievo.geometry.surfaces.lattice and .surface.
 
 import { cross, dot, facesOf, flyingOf, less, pointOf, steepest, triangles } from "relief";
 import { closed, withoutSpecks } from "./patches.js";
@@ -22,7 +22,7 @@ const steps = (first, count, step) => Array.from({ length: count }, (_, each) =>
 
 const FAR = 12, LEAST_SKY = 0.005;
 
-// What has depth, without the sky that a network puts far behind all else: rilievo.io.dropping.
+// What has depth, without the sky that a network puts far behind all else: rilievo.io.outputs.dropping.
 function withoutSky(z, seen, columns) {
   if (!seen.every(Boolean)) return seen;
   const limit = FAR * z.slice().sort()[Math.floor(z.length / 4)];

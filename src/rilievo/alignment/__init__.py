@@ -5,8 +5,9 @@ changes a benchmark's scores, so the method is named and its fit is kept. For me
 ground truth see ``rilievo.calibration``.
 """
 
+from rilievo.alignment.align_methods import METHODS, AlignMethod
 from rilievo.alignment.aligned import Aligned, align
-from rilievo.alignment.fit import METHODS, AlignMethod, Fit, FitSpace, check_depth_map, to_depth
+from rilievo.alignment.fit import Fit, FitSpace, check_depth_map, to_depth
 
 __all__ = [
     "METHODS",

@@ -5,16 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
-from rilievo.alignment.fit import (
-    AlignMethod,
-    Fit,
-    FitSpace,
-    abscissa,
-    check_depth_map,
-    choose_method,
-    nearest_valid,
-    to_depth,
-)
+from rilievo.alignment.align_methods import AlignMethod, choose_method
+from rilievo.alignment.fit import Fit, FitSpace, abscissa, check_depth_map, to_depth
 from rilievo.alignment.lines import (
     dot,
     is_constant,
@@ -22,6 +14,7 @@ from rilievo.alignment.lines import (
     least_absolute_scale,
     least_squares_line,
 )
+from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.types import DepthKind, DepthMap
 

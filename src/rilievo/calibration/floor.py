@@ -9,7 +9,6 @@ from jaxtyping import Bool, Float, Float64
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.record import Calibrated, Floor, calibrated
 from rilievo.errors import CalibrationError, InputError, OptionError
-from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.types import Camera, CameraSource, DepthMap
 
@@ -173,11 +172,9 @@ def _facing_up(
     stride = math.ceil(math.sqrt(height * width / GRID_PIXELS))
     grid = np.s_[::stride, ::stride]
     values, valid = depth.values[grid].astype(np.float64), depth.valid[grid]
-    # Pixel (u, v) of the map is pixel (u, v) / stride of the grid, both at pixel centres.
-    K = np.diag([1 / stride, 1 / stride, 1.0]) @ camera.K
     if normals is None:
         # A large window and a high edge threshold: a floor is large, and noise must not split it.
-        field, known = normals_from_depth(values, K, valid, window=9, edge=0.2)
+        field, known = normals_from_depth(values, camera, valid, window=9, edge=0.2, step=stride)
     else:
         field = normals[(slice(None), *grid)].astype(np.float64)
         length = np.linalg.norm(field, axis=0)
@@ -185,7 +182,8 @@ def _facing_up(
         field = field / np.where(known, length, 1)
     up = known & (-field[1] > math.cos(tilt))
     up[: len(up) // 2] = False
-    points = unproject(np.where(valid, values, 1.0), K)
+    rows, columns = range(0, height, stride), range(0, width, stride)
+    points = camera.points(np.where(valid, values, 1.0), rows=rows, columns=columns)
     if up.sum() < LEAST_AREA * valid.sum():
         raise CalibrationError(
             f"no floor seen: {100 * up.sum() / valid.sum():.1f} % of the picture is in its lower "

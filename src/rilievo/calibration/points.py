@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
-from rilievo.calibration.fact import Fact, fact_of, fit_scale_and_shift, pixel_of
+from rilievo.calibration.fact import Fact, fact_of, pixel_of
 from rilievo.calibration.lengths import Known, KnownLength, KnownPoint
 from rilievo.calibration.readings import place
 from rilievo.calibration.record import (
@@ -25,17 +25,23 @@ from rilievo.calibration.record import (
     calibrated,
     find_field,
 )
+from rilievo.calibration.scale_and_shift import fit_scale_and_shift
 from rilievo.errors import CalibrationError
 from rilievo.types import Camera, DepthKind, DepthMap
 
 # A fact whose fitted value differs by more than this factor, either way, gives a warning.
 SUSPICIOUS = 1.3
+
 # Factors by which the scales of single facts may differ before a warning, and before an error.
 DOUBTFUL, CONTRADICTORY = 1.5, 3.0
+
 # From this many facts on, the fit is that of most of them: it is refused only if most disagree.
 MANY = 5
+
 # Most pairs of points whose lines are tried; of more pairs, this many are drawn at random.
 MOST_PAIRS = 2_016
+_LEAST_RATIO = float(np.finfo(np.float64).eps)
+"""Least ratio of a fitted size to the known one; below, their difference is rounded to -100 %."""
 
 
 def calibrate(
@@ -207,10 +213,6 @@ def _pairs(x: Float64[np.ndarray, "n"]) -> tuple[Int[np.ndarray, "p"], Int[np.nd
     return np.append(first, x.argmin()), np.append(second, x.argmax())
 
 
-_LEAST_RATIO = float(np.finfo(np.float64).eps)
-"""Least ratio of a fitted size to the known one; below, their difference is rounded to -100 %."""
-
-
 def _name(residual: Residual) -> str:
     what = "length" if isinstance(residual.known, KnownLength) else "point"
     return f"known {what} {residual.known}"
@@ -231,12 +233,12 @@ def _contradictions(residuals: Sequence[Residual]) -> list[str]:
     if factor <= DOUBTFUL:
         return []
     farthest = max(zip(residuals, fitted, strict=True), key=lambda pair: abs(np.log(pair[1])))[0]
-    said = f"the scales that what is known implies differ by a factor of {factor:.3g}"
+    differ = f"the scales that what is known implies differ by a factor of {factor:.3g}"
     far_off = sum(not 1 / CONTRADICTORY <= each <= CONTRADICTORY for each in fitted)
     agree = len(fitted) >= MANY and 2 * far_off < len(fitted)
     if factor > CONTRADICTORY and not agree:
         raise CalibrationError(
-            f"{said}, more than {CONTRADICTORY:g}: {_name(farthest)} is the farthest from the "
+            f"{differ}, more than {CONTRADICTORY:g}: {_name(farthest)} is the farthest from the "
             "others; check its columns, rows and metres, or leave it out"
         )
-    return [f"{said} (at best 1): expect errors of that order"]
+    return [f"{differ} (at best 1): expect errors of that order"]

@@ -27,6 +27,10 @@ MOST_DOUBT = 0.45
 """Largest doubt of those photographs; more counts as this."""
 KNOWN_LENGTHS = "known lengths"
 """``Calibration.method`` of metres that come from lengths."""
+_FITTED_WITH = "rilievo/base"
+_LEVEL, _SHARE = 0.235, 0.53
+"""Doubt of ``rilievo/small`` on the scale of ``rilievo/base``, a line: around its usual doubt,
+ranges are those that were fitted to ``rilievo/small`` itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +56,6 @@ class Circumstances:
     fact_along: float = 0.0
     assumed: bool = False
     doubt: float = USUAL_DOUBT
-
-
-_FITTED_WITH = "rilievo/base"
-_LEVEL, _SHARE = 0.235, 0.53
-"""Doubt of ``rilievo/small`` on the scale of ``rilievo/base``, a line: around its usual doubt,
-ranges are those that were fitted to ``rilievo/small`` itself."""
 
 
 def doubt_as_fitted(doubt: float, model: str) -> float:

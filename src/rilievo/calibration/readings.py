@@ -55,31 +55,40 @@ def value_at(depth: DepthMap, at: Pixel) -> float:
     return float(np.median(depth.values[window][depth.valid[window]].astype(np.float64)))
 
 
-def values_at_ends(depth: DepthMap, first: Pixel, second: Pixel) -> tuple[float, float]:
+def values_at_ends(
+    depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
+) -> tuple[float, float]:
     """Values of the map at the two ends of a straight line.
 
-    On a straight surface, inverse depth is linear along the line's image, so the values at the ends
-    are extrapolated from its inner pixels. This is robust where people click on the border of an
-    object. Elsewhere each end is read at its own pixel.
+    On a straight surface, inverse depth is linear between the rays of the ends, so the values at
+    the ends are extrapolated from the line's inner pixels. This is robust where people click on the
+    border of an object. Elsewhere each end is read at its own pixel.
     """
     for end in (first, second):
         place(depth, end)  # refuses one outside the image
-    return _along(depth, first, second) or (value_at(depth, first), value_at(depth, second))
+    found = _along(depth, first, second, camera)
+    return found or (value_at(depth, first), value_at(depth, second))
 
 
-def _along(depth: DepthMap, first: Pixel, second: Pixel) -> tuple[float, float] | None:
+def _along(
+    depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
+) -> tuple[float, float] | None:
     """Values at both ends, fitted to the inner samples; None where those are not straight."""
     if depth.kind is DepthKind.AFFINE:
         return None
     if np.hypot(second.u - first.u, second.v - first.v) < LINE_LEAST_PIXELS or min(depth.shape) < 2:
         return None
     t = np.linspace(LINE_ENDS, 1 - LINE_ENDS, LINE_SAMPLES)
-    x, valid = _between_pixels(
-        depth, first.u + t * (second.u - first.u), first.v + t * (second.v - first.v)
-    )
+    # A point of the line is a combination of the two rays, times a factor whose inverse is linear.
+    between = ray(camera, first)[:, None] * (1 - t) + ray(camera, second)[:, None] * t
+    u, v = camera.project(between)
+    height, width = depth.shape
+    if not ((u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)).all():
+        return None
+    x, valid = _between_pixels(depth, u, v)
     if valid.mean() < 0.9:
         return None
-    t, y = t[valid], x[valid]
+    t, y = t[valid], (x * camera.depth_of(between))[valid]
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
     start, end = _line(t, y)
     fitted = start + t * (end - start)
@@ -126,6 +135,5 @@ def _line(t: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]) -> tuple[flo
 
 
 def ray(camera: Camera, at: Pixel) -> Float64[np.ndarray, "3"]:
-    """Direction through a point in the camera frame, with z = 1."""
-    K = camera.K
-    return np.array([(at.u - K[0, 2]) / K[0, 0], (at.v - K[1, 2]) / K[1, 1], 1.0])
+    """Ray through a point in the camera frame: the point at depth 1."""
+    return camera.rays(np.array([at.u, at.v], np.float64))

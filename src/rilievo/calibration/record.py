@@ -64,8 +64,8 @@ def find_field(
 ) -> Field | None:
     """Fit a field to known places; None where a single factor does as well."""
     at, y = np.array(places, np.float64) / shape[1], np.array(logs, np.float64)
-    kept = np.abs(y - np.median(y)) <= _MOST_LOG
-    at, y = _thinned(at[kept], y[kept])
+    is_near = np.abs(y - np.median(y)) <= _MOST_LOG
+    at, y = _thinned(at[is_near], y[is_near])
     if len(y) < LEAST_PLACES:
         return None
     best, least = None, _clearly(len(y)) * _miss(at, y, 0.0, _REACHES[0])

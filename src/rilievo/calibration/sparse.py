@@ -13,9 +13,9 @@ from rilievo.alignment import FitSpace
 from rilievo.calibration.fact import pixel_of
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
-from rilievo.calibration.readings import Pixel, place, ray, value_at
+from rilievo.calibration.readings import place, value_at
 from rilievo.errors import CalibrationError, InputError, OptionError
-from rilievo.io.limits import printable, read_text
+from rilievo.io.files.limits import printable, read_text
 from rilievo.io.numbers import read_map
 from rilievo.types import Camera, DepthMap, OwnDepth
 
@@ -87,9 +87,8 @@ def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple
     points = spread_out(points[_inside(points, shape)], shape)
     if not len(points):
         raise CalibrationError("it has no pixel with depth")
-    if own.along_ray:
-        rays = np.array([ray(camera, Pixel(u, v, "")) for u, v, _ in points])
-        points[:, 2] /= np.linalg.norm(rays, axis=1)
+    rays = camera.rays(points[:, :2].T)
+    points[:, 2] /= np.linalg.norm(rays, axis=0) if own.along_ray else rays[2]
     return _known(points)
 
 
@@ -116,11 +115,11 @@ def plausible(
     else:
         logs = _off_the_line(says, metres, depth)
     near = np.abs(logs) <= np.log(CONTRADICTORY) / 2
-    kept = tuple(point for point, keep in zip(inside, near, strict=True) if keep)
-    left = len(points) - len(kept)
+    agreeing = tuple(point for point, keep in zip(inside, near, strict=True) if keep)
+    left = len(points) - len(agreeing)
     if not left:
-        return kept, None
-    return kept, f"{left} of {len(points)} points contradict the prediction and were left out"
+        return agreeing, None
+    return agreeing, f"{left} of {len(points)} points contradict the prediction and were left out"
 
 
 def _off_the_line(

@@ -3,13 +3,17 @@
 import gc
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from types import ModuleType
 
+from rilievo import wings
 from rilievo.cli.streams import complain, open_closed, printing
 from rilievo.errors import RilievoError, suggest
 from rilievo.version import VERSION
+
+Main = Callable[..., int]
+"""Function from the arguments of a command to its exit code."""
 
 USAGE_ERROR = 2
 """Exit code for wrong use, and for any ``RilievoError``; 1 means that some inputs failed."""
@@ -17,8 +21,8 @@ USAGE_ERROR = 2
 STOPPED = 130
 """Exit code when the user stopped the command: 128 + SIGINT, as in shells."""
 
-
-# A new command is one file beside this one, with ``main(arguments) -> exit code``, and a line here.
+# A new command is one file with ``main(arguments) -> exit code`` and a line here. The file stands
+# beside this one, or in a wing, which is then named in ``rilievo.wings``.
 COMMANDS: Mapping[str, str] = {
     "predict": "predict depth, normals and surfaces of photographs, folders and videos",
     "measure": "measure lengths, heights, areas and angles in a photograph, with a range",
@@ -43,6 +47,10 @@ COMMANDS: Mapping[str, str] = {
     "completion": "print a script for bash, zsh or fish that completes commands and options",
 }
 """Summaries of the commands, in the order of ``rilievo --help``."""
+
+
+COMMANDS_OF_HOUSE = ("predict", "measure", "markers", "models", "verify", "completion")
+"""Commands that stand beside this file; all others are those of wings and of other packages."""
 
 
 def run() -> int:
@@ -93,21 +101,48 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     if name == "help":
         return _run([*arguments[1:2], "--help"])
-    if name not in COMMANDS:
+    main = find_command(name)
+    if main is None:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""
-        raise RilievoError(f"no command '{name}'; {suggest(name, COMMANDS)}{hint}")
-    return _load(f"rilievo.cli.{name}").main(arguments[1:])
+        raise RilievoError(f"no command '{name}'; {suggest(name, commands())}{hint}")
+    if name == "completion":  # which completes every command
+        return main(arguments[1:], commands(), _run)
+    return main(arguments[1:])
 
 
-def _load(module: str) -> ModuleType:
-    """Import with garbage collection paused, and exclude what exists then from later collections.
+def commands() -> Mapping[str, str]:
+    """Summaries of the commands that this copy of rilievo has."""
+    return {
+        name: summary
+        for name, summary in COMMANDS.items()
+        if name not in wings.COMMANDS or wings.is_present(wings.COMMANDS[name])
+    }
 
-    Modules are not garbage, and scanning them takes 12 ms now and 10 ms once more.
+
+def find_command(name: str) -> Main | None:
+    """Load a command of the house, of a wing, or of an installed package; None if there is none.
+
+    Raises:
+        MissingPartError: If this copy of rilievo does not have the wing of the command.
+    """
+    with _no_collections():
+        if name in COMMANDS_OF_HOUSE:
+            return import_module(f"rilievo.cli.{name}").main
+        from rilievo.plugins import load_named
+
+        return load_named(wings.COMMANDS, name, what="command", asked=f"`rilievo {name}`")
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Pause garbage collection, and exclude what exists afterwards from later collections.
+
+    Imported modules are not garbage, and scanning them takes 12 ms now and 10 ms once more.
     """
     at_work = gc.isenabled()
     gc.disable()
     try:
-        return import_module(module)
+        yield
     finally:
         gc.freeze()
         if at_work:
@@ -120,7 +155,7 @@ def _help() -> str:
         "",
         "usage: rilievo COMMAND [OPTIONS]",
         "",
-        *(f"  {name:<12}{summary}" for name, summary in COMMANDS.items()),
+        *(f"  {name:<12}{summary}" for name, summary in commands().items()),
         "",
         "  rilievo predict photo.jpg                      a depth picture in rilievo-output/",
         "  rilievo predict photo.jpg --quality good       sharper, in metres: 141 MB once",

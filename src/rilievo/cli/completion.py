@@ -2,10 +2,9 @@
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Annotated, Literal
 
 import tyro
@@ -15,6 +14,9 @@ from rilievo.cli.streams import printing
 
 _FLAG = re.compile(r"--[a-z][a-z0-9.-]*")
 
+Run = Callable[[Sequence[str]], int]
+"""Function that runs the command line."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
@@ -22,8 +24,14 @@ class _Arguments:
     """Shell to complete in."""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print a script for the shell that completes commands and options."""
+def main(arguments: Sequence[str], commands: Mapping[str, str], run: Run) -> int:
+    """Print a script for the shell that completes commands and options.
+
+    Args:
+        arguments: Arguments of the command.
+        commands: Summaries of all commands.
+        run: Function that runs a command line, which prints the help of each command.
+    """
     given = parse(
         _Arguments,
         arguments,
@@ -33,28 +41,24 @@ def main(arguments: Sequence[str]) -> int:
         "~/.config/fish/completions/rilievo.fish, or evaluate it in ~/.zshrc.",
         examples=("rilievo completion bash", "rilievo completion fish"),
     )
-    flags = _flags()
+    flags = {name: _flags(name, run) for name in commands}
+    is_fish = given.shell == "fish"
     with printing():
-        print(_fish(flags) if given.shell == "fish" else _bash(flags, zsh=given.shell == "zsh"))
+        print(_fish(flags, commands) if is_fish else _bash(flags, zsh=given.shell == "zsh"))
     return 0
 
 
-def _flags() -> Mapping[str, list[str]]:
-    """Options of every command, read from its help."""
-    from rilievo.cli import COMMANDS
-
-    flags = {}
-    for name in COMMANDS:
-        # Of the kinds of training, the one with the most options.
-        words = ["video", "--help"] if name == "train" else ["--help"]
-        said = io.StringIO()
-        with redirect_stdout(said), suppress(SystemExit):
-            import_module(f"rilievo.cli.{name}").main(words)
-        # Options are followed by two spaces and their description.
-        heads = (line.strip().split("  ")[0] for line in said.getvalue().splitlines())
-        found = (flag for head in heads if head[:1] == "-" for flag in _FLAG.findall(head))
-        flags[name] = [*dict.fromkeys(found)]
-    return flags
+def _flags(name: str, run: Run) -> list[str]:
+    """Options of a command, read from its help."""
+    # Of the kinds of training, the one with the most options.
+    words = [name, "video", "--help"] if name == "train" else [name, "--help"]
+    shown = io.StringIO()
+    with redirect_stdout(shown), suppress(SystemExit):
+        run(words)
+    # Options are followed by two spaces and their description.
+    heads = (line.strip().split("  ")[0] for line in shown.getvalue().splitlines())
+    found = (flag for head in heads if head[:1] == "-" for flag in _FLAG.findall(head))
+    return [*dict.fromkeys(found)]
 
 
 def _bash(flags: Mapping[str, list[str]], *, zsh: bool) -> str:
@@ -77,12 +81,10 @@ def _bash(flags: Mapping[str, list[str]], *, zsh: bool) -> str:
 complete -o filenames -F _rilievo rilievo"""
 
 
-def _fish(flags: Mapping[str, list[str]]) -> str:
-    from rilievo.cli import COMMANDS
-
+def _fish(flags: Mapping[str, list[str]], commands: Mapping[str, str]) -> str:
     lines = []
     for name, found in flags.items():
-        summary = COMMANDS[name].replace("'", "\\'")
+        summary = commands[name].replace("'", "\\'")
         lines.append(f"complete -c rilievo -n __fish_use_subcommand -f -a {name} -d '{summary}'")
         condition = f"'__fish_seen_subcommand_from {name}'"
         lines += [f"complete -c rilievo -n {condition} -l {flag[2:]}" for flag in found]

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import tyro
 
-from rilievo.calibration.markers import write_page
+from rilievo.calibration.markers.marker_pages import write_page
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError
-from rilievo.io.limits import printable
+from rilievo.io.files.limits import printable
 
 
 @dataclass(frozen=True, kw_only=True)

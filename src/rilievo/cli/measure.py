@@ -11,13 +11,20 @@ import tyro
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import OptionError
-from rilievo.io.limits import printable
-from rilievo.measure.terms import check_points, measure_points, measured_record, read_points
+from rilievo.io.files.limits import printable
+from rilievo.measure.measured_record import (
+    check_points,
+    measure_points,
+    measured_record,
+    read_points,
+)
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import TrustOptions
-from rilievo.predicting.images import predict
-from rilievo.predicting.metres import trust
-from rilievo.predicting.options import PredictOptions
+from rilievo.options.given_camera import GivenCamera
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.option_record import picked
+from rilievo.predicting.photographs.images import predict
+from rilievo.predicting.photographs.metres import trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,30 +89,24 @@ def main(arguments: Sequence[str]) -> int:
     points = read_points(given.points)
     check_points(points, angle=given.angle)
     # The same names, checks and refusals as those of 'rilievo predict'.
-    options = PredictOptions(
-        known=given.known,
-        known_length=given.known_length,
-        camera_height=given.camera_height,
-        markers=given.markers,
-        camera=given.camera,
-        fov=given.fov,
-    )
-    if options.known_table is not None:
+    sizes = picked(KnownSizes, vars(given))
+    if sizes.table is not None:
         raise OptionError("--known is U,V,METRES here; a table is of 'rilievo predict'")
+    view = picked(GivenCamera, vars(given))
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always", UserWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         prediction = predict(
             given.photo,
             model=given.model,
-            camera=options.given_camera,
-            fov=given.fov,
-            vanishing_points=given.vanishing_points,
-            known=options.known_facts,
-            markers=given.markers,
-            camera_height=given.camera_height,
-            own_depth=given.own_depth == "on",
-            trim=given.trim == "on",
+            camera=view.given_camera,
+            fov=view.fov,
+            vanishing_points=view.vanishing_points,
+            known=sizes.facts,
+            markers=sizes.markers,
+            camera_height=sizes.camera_height,
+            own_depth=sizes.own_depth,
+            trim=given.trim,
             trust_code=given.trust_code,
         )
     measured = measure_points(prediction, points, angle=given.angle)

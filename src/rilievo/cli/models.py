@@ -12,10 +12,40 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, table
 from rilievo.errors import ModelError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card
-from rilievo.models.card import RESEARCH_DATA, SEPARATE, SMALL, TINY, ModelCard, read_details
+from rilievo.models.card import RESEARCH_DATA, ModelCard
+from rilievo.models.default.embedded_cards import SEPARATE, SMALL, TINY, read_details
 from rilievo.models.model_options import QUALITIES
 from rilievo.models.settings import SettingFacts, describe_settings, settings_class
 from rilievo.models.speeds import Speed, speeds
+
+_ACTIONS = {
+    "fetch": "Download a model of the catalogue now, so that it works offline later.",
+    "path": "Print where the file of a model lies that is embedded or downloaded.",
+}
+
+# The recommended models; the others are older, larger, slower or narrower.
+_RECOMMENDED = (
+    DEFAULT_MODEL,
+    SMALL,
+    TINY,
+    "moge-2/small",
+    "moge-2/large",
+    "depth-anything-v2/small",
+    "depth-anything-3/small",
+)
+
+_NOTES_OF_ALL = f"""\
+The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card. 'speed' is of 640x480 pixels \
+on two processor cores;
+'speed here' was measured on this machine at the first use.
+'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;
+'--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, '--model FOLDER' one on disk;
+'--model package.module:load' a function of your own (docs/extending.md);
+'rilievo models fetch NAME' downloads what the core runs beforehand, \
+'rilievo models path NAME' says where it lies;
+'--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph."""
+
+_USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +62,6 @@ class _Arguments:
 class _FetchArguments:
     name: Annotated[str, tyro.conf.Positional]
     """Model of the catalogue, such as moge-2/small, or one of rilievo's own."""
-
-
-_ACTIONS = {
-    "fetch": "Download a model of the catalogue now, so that it works offline later.",
-    "path": "Print where the file of a model lies that is embedded or downloaded.",
-}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,7 +108,7 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
 
 def _file_of(card: ModelCard, *, fetch: bool) -> Path:
     if card.loader == SEPARATE or card.source is None:
-        from rilievo.models.card import file_of
+        from rilievo.models.default.embedded import file_of
 
         return file_of(card)
     from rilievo.models.catalogue.download import fetch_files, find_files
@@ -97,30 +121,6 @@ def _file_of(card: ModelCard, *, fetch: bool) -> Path:
             f"model '{card.name}' is not downloaded: 'rilievo models fetch {card.name}'"
         )
     return found[0]
-
-
-# The recommended models; the others are older, larger, slower or narrower.
-_RECOMMENDED = (
-    DEFAULT_MODEL,
-    SMALL,
-    TINY,
-    "moge-2/small",
-    "moge-2/large",
-    "depth-anything-v2/small",
-    "depth-anything-3/small",
-)
-
-
-_NOTES_OF_ALL = f"""\
-The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card. 'speed' is of 640x480 pixels \
-on two processor cores;
-'speed here' was measured on this machine at the first use.
-'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;
-'--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, '--model FOLDER' one on disk;
-'--model package.module:load' a function of your own (docs/extending.md);
-'rilievo models fetch NAME' downloads what the core runs beforehand, \
-'rilievo models path NAME' says where it lies;
-'--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph."""
 
 
 def _listing(*, all: bool) -> str:
@@ -172,9 +172,6 @@ def _facts(card: ModelCard) -> dict[str, object]:
     measured = speeds().get(card.name)
     facts = {key: value for key, value in asdict(card).items() if key not in ("loader", "settings")}
     return {**facts, "speed_here": None if measured is None else asdict(measured)}
-
-
-_USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
 
 
 def _size(card: ModelCard) -> str:

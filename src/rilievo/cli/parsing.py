@@ -1,4 +1,4 @@
-"""Parse command lines with tyro, with our own help texts and error messages."""
+"""Parse command lines with tyro, but in our own words."""
 
 import io
 import math

@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, ClassVar
@@ -14,14 +14,20 @@ from zlib import crc32
 
 import tyro
 
-from rilievo.batch.work import BatchOptions
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import recommend
-from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.run import predict_files, refined
+from rilievo.options.on_off import Switch
+from rilievo.options.option_marks import LIVE
+from rilievo.options.option_record import marks_of
+from rilievo.predicting.batch_options import BatchOptions
+from rilievo.predicting.options import RECORDS, PredictOptions
+from rilievo.predicting.run import predict_files
+
+_OF_LIVE = {"live", "options", "batch", "quiet", "offline"}
+"""Options of the command itself that apply to --live."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
         if given.batch.is_plain and not _elsewhere(given):
             summary = predict_files(inputs, given.options, show=not given.quiet)
         else:
-            from rilievo.batch.run import predict_across
+            from rilievo.predicting.workers.predict_across import predict_across
 
             summary = predict_across(inputs, given.options, given.batch, show=not given.quiet)
     if summary.exit_code or not given.quiet:
@@ -91,40 +97,34 @@ def main(arguments: Sequence[str]) -> int:
             print(json.dumps(asdict(summary) | {"exit_code": summary.exit_code}, default=str))
     if given.quiet:
         return summary.exit_code
-    if summary.done and given.options.model in ("", DEFAULT_MODEL):
+    if summary.done and given.options.network.model in ("", DEFAULT_MODEL):
         tip = recommend()
         if tip is not None:
             complain(tip)
     return summary.exit_code
 
 
-# Options that apply to --live; all others would have no effect.
-_OF_LIVE = {
-    *("live", "options", "batch", "quiet", "offline"),
-    *("quality", "model", "kind", "settings", "yes", "camera", "fov", "flip", "tile", "sharp"),
-    *("device", "engine", "precision", "threads", "colour_map", "colour_range"),
-}
-
-
 def _without_effect_live(given: object, usual: object) -> Iterator[str]:
     """Names of the fields that differ from their defaults and that --live does not use."""
-    for each in fields(given):  # pyright: ignore[reportArgumentType]
-        if each.name not in _OF_LIVE and getattr(given, each.name) != getattr(usual, each.name):
-            yield each.name
+    marks = marks_of(type(given))
+    for name, its in marks.items():
+        is_used = name in _OF_LIVE or LIVE in its
+        if not is_used and getattr(given, name) != getattr(usual, name):
+            yield name
 
 
 def _live(given: _Arguments, source: str) -> int:
     """Show a camera, stream or video until it ends or the user stops it."""
-    from rilievo.io.writing import SaveOptions
     from rilievo.models.base import PaidModel
-    from rilievo.predicting.stream import stream
-    from rilievo.views.live import LivePage
+    from rilievo.predicting.videos.live import LivePage
+    from rilievo.predicting.videos.stream import predicted_frames
 
     options = given.options
     if given.inputs:
         raise OptionError("--live takes the place of inputs; give one of the two")
     usual = _Arguments(options=PredictOptions(), batch=BatchOptions())
-    for owner, plain in ((given, usual), (options, usual.options), (given.batch, usual.batch)):
+    pairs = [(getattr(options, name), kind()) for name, kind in RECORDS.items()]
+    for owner, plain in ((given, usual), *pairs, (given.batch, usual.batch)):
         for name in _without_effect_live(owner, plain):
             raise OptionError(
                 f"--live shows what the model says and writes nothing: leave out "
@@ -134,22 +134,18 @@ def _live(given: _Arguments, source: str) -> int:
     loaded = options.load(name)
     if isinstance(loaded, PaidModel):
         raise OptionError(f"--live takes no model that is paid for each frame: '{name}'")
-    model = refined(loaded, flip=options.flip, tile=options.tile)
-    colours = SaveOptions(colour_map=options.colour_map, colour_limits=options.limits)
-    place = int(source) if source.isdecimal() else source
-    predictions = stream(
-        place,
-        model=model,
-        camera=options.given_camera,
-        fov=options.fov,
-        sharp=options.sharp == "on",
+    predictions = predicted_frames(
+        int(source) if source.isdecimal() else source,
+        loaded,
+        replace(options.refine, trim=Switch.OFF),
+        options.view,
         newest=not Path(source).is_file(),
     )
     page = LivePage()
     try:
         with printing():
             print(f"live: {page.address}; Ctrl-C ends it", flush=True)
-        count, rate = page.show(predictions, colours)
+        count, rate = page.show(predictions, options.saving.files)
     finally:
         page.close()
     if not given.quiet:
@@ -177,4 +173,4 @@ def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _elsewhere(given: _Arguments) -> bool:
     """Whether an input or the output is at a URL."""
-    return any(":/" in str(name) for name in (*given.inputs, given.options.output))
+    return any(":/" in str(name) for name in (*given.inputs, given.options.saving.output))

@@ -11,14 +11,14 @@ _FRAME = "│╭╮╰╯ "
 
 def in_one_line(framed: str, options: Sequence[OptionFacts], prog: str) -> str:
     """Rewrite tyro's message in our own words if its kind is known; otherwise keep its text."""
-    said = _said(framed)
+    text = _text_of(framed)
     for sort in (_unknown, _missing_value, _choice, _wrong_type, _required):
-        found = sort(said, options)
+        found = sort(text, options)
         if found is not None:
-            said = found
+            text = found
             break
-    end = "" if said.endswith("?") else ";"
-    return f"{said}{end} '{prog} --help' lists the options"
+    end = "" if text.endswith("?") else ";"
+    return f"{text}{end} '{prog} --help' lists the options"
 
 
 def in_flags(text: str, options: Sequence[OptionFacts]) -> str:
@@ -41,7 +41,7 @@ def in_flags(text: str, options: Sequence[OptionFacts]) -> str:
     return re.sub(r"(?<![\w.'\"/-])[a-z]+(?:[._][a-z]+)+(?![\w'\"/=])", flag_of, begun)
 
 
-def _said(framed: str) -> str:
+def _text_of(framed: str) -> str:
     """Text below the title, up to the next rule or empty line, for any style of frame."""
     texts = [line.strip(_FRAME) for line in framed.splitlines()[1:]]
     lines: list[str] = []
@@ -54,8 +54,8 @@ def _said(framed: str) -> str:
     return " ".join(lines) or " ".join(framed.split())
 
 
-def _unknown(said: str, options: Sequence[OptionFacts]) -> str | None:
-    match = re.match(r"Unrecognized options: (.*)", said)
+def _unknown(text: str, options: Sequence[OptionFacts]) -> str | None:
+    match = re.match(r"Unrecognized options: (.*)", text)
     if match is None:
         return None
     words = match[1].split(", ")
@@ -74,12 +74,12 @@ def _near(word: str, options: Sequence[OptionFacts]) -> str:
     if near:
         return f": did you mean {' or '.join(repr(names[name].flags[-1]) for name in near[:2])}?"
     about = re.compile(rf"\b{re.escape(bare)}\b", re.IGNORECASE)
-    told = [each.flags[-1] for each in names.values() if about.search(each.help)]
-    return f": see {' and '.join(told[:2])}" if told and len(bare) > 2 else ""
+    explained = [each.flags[-1] for each in names.values() if about.search(each.help)]
+    return f": see {' and '.join(explained[:2])}" if explained and len(bare) > 2 else ""
 
 
-def _missing_value(said: str, options: Sequence[OptionFacts]) -> str | None:
-    option = _of(re.match(r"Missing value for argument '([^']+)'", said), options)
+def _missing_value(text: str, options: Sequence[OptionFacts]) -> str | None:
+    option = _of(re.match(r"Missing value for argument '([^']+)'", text), options)
     if option is None:
         return None
     # An argument has no value where an option that does not exist stands in its place.
@@ -88,27 +88,27 @@ def _missing_value(said: str, options: Sequence[OptionFacts]) -> str | None:
     return f"{option.flags[-1]} is given without {option.metavar}"
 
 
-def _choice(said: str, options: Sequence[OptionFacts]) -> str | None:
-    match = re.match(r"invalid choice '(.*)' for argument '([^']+)'", said)
-    option = _of(re.search(r"for argument '([^']+)'", said), options)
+def _choice(text: str, options: Sequence[OptionFacts]) -> str | None:
+    match = re.match(r"invalid choice '(.*)' for argument '([^']+)'", text)
+    option = _of(re.search(r"for argument '([^']+)'", text), options)
     if match is None or option is None:
         return None
     return f"{_label(option)} is {option.takes}, got '{match[1]}'"
 
 
-def _wrong_type(said: str, options: Sequence[OptionFacts]) -> str | None:
-    option = _of(re.match(r"Error parsing (\S+): ", said), options)
-    got = re.search(r"(?:\[|: )'(.*?)'(?:[\],]|$)", said)
+def _wrong_type(text: str, options: Sequence[OptionFacts]) -> str | None:
+    option = _of(re.match(r"Error parsing (\S+): ", text), options)
+    got = re.search(r"(?:\[|: )'(.*?)'(?:[\],]|$)", text)
     if option is None or got is None:
         return None
     return f"{_label(option)} is {option.takes}, got '{got[1]}'"
 
 
-def _required(said: str, options: Sequence[OptionFacts]) -> str | None:
-    if not said.startswith("Missing from"):
+def _required(text: str, options: Sequence[OptionFacts]) -> str | None:
+    if not text.startswith("Missing from"):
         return None
     needed = [each for each in options if each.required]
-    missing = [each for each in needed if f"{_name(each)} " in f"{said} "]
+    missing = [each for each in needed if f"{_name(each)} " in f"{text} "]
     return "missing: " + ", ".join(
         f"{each.flags[-1]} {each.metavar}" if each.flags else each.metavar
         for each in missing or needed

@@ -11,6 +11,9 @@ from rilievo.errors import OutputError, RilievoError
 NOBODY_READS = 141
 """Exit code when the reader of standard output has left: 128 + SIGPIPE, as in shells."""
 
+_LISTED = 5
+"""Faults of one sort that are printed."""
+
 
 def open_closed() -> None:
     """Open replacements for standard streams that were closed at the start.
@@ -56,10 +59,6 @@ def _give_up(stream: TextIO) -> None:
     https://docs.python.org/3/library/signal.html#note-on-sigpipe
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-_LISTED = 5
-"""Faults of one sort that are printed."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

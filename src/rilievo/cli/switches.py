@@ -1,4 +1,4 @@
-"""Switches that may have a word after "=", such as ``--resume`` and ``--resume=hash``."""
+"""Switches that may have a word after "=", such as ``--resume`` or ``--resume=hash``."""
 
 from typing import Any, Literal, get_args, get_origin
 

@@ -5,6 +5,9 @@ mirrored or turned image shows a mirrored or turned scene, so the docstrings of 
 the change of a point (x, y, z) of the camera frame. ``K`` has no skew. Sizes are
 ``(height, width)`` in pixels.
 
+Photographs and samples have a ``Camera``, whose lens is a pinhole or another (``cameras``); these
+functions are its arithmetic, and serve training, whose batches are pinholes by construction.
+
 Frames and units are those of ``rilievo.types``. Written once against the Python array API, so the
 same functions serve numpy in ``predict`` and torch, with gradients, in training. Leading axes
 (``*b``) are free, and those of the arguments broadcast.
@@ -18,6 +21,9 @@ from array_api_compat import array_namespace
 from jaxtyping import Float, Float64
 
 from rilievo.errors import OptionError
+
+LEAST_DEPTH = 1e-6
+"""Least depth of a visible point in a source camera; nearer points, or those behind, are unseen."""
 
 
 def resize_K(
@@ -124,8 +130,29 @@ def project(
     return xp.stack([fx * x / z + cx, fy * y / z + cy], axis=-3)
 
 
-LEAST_DEPTH = 1e-6
-"""Least depth of a visible point in a source camera; nearer points, or those behind, are unseen."""
+def normals_of_planes(
+    planes: Float[Any, "3 *b h w"], K: Float[Any, "*#b 3 3"], rows: range, columns: range
+) -> list[Float[Any, "*b h w"]]:
+    """x, y and z of vectors n of planes n·p = 1, from their inverse depth near each pixel.
+
+    Args:
+        planes: (a, b, c) for each pixel, where inverse depth is a du + b dv + c; du and dv count
+            columns and rows of the grid.
+        K: Intrinsics [px].
+        rows: Rows of the pixels.
+        columns: Columns of the pixels.
+    """
+    xp = array_namespace(planes, K)
+    a, b, c = planes[0, ...], planes[1, ...], planes[2, ...]
+    K = xp.astype(K, c.dtype)
+    fx, fy, cx, cy = (K[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    u, v = (
+        xp.arange(each.start, each.stop, each.step, dtype=c.dtype, device=c.device)
+        for each in (columns, rows)
+    )
+    across, down = (cx - u[None, :]) / columns.step, (cy - v[:, None]) / rows.step
+    z = c + a * across + b * down
+    return [a * (fx / columns.step), b * (fy / rows.step), z]
 
 
 def seen_from(

@@ -6,7 +6,8 @@ A plane n·p = d seen by a pinhole camera has an inverse depth that is affine in
 
 with n ∝ (a fx, b fy, c + a (cx - u₀) + b (cy - v₀)), because p = z K⁻¹ (u, v, 1)ᵀ. So least squares
 on 1/z over a window is exact on planes, however obliquely they are seen; a fit to z or the cross
-product of neighbours is not.
+product of neighbours is not. For other lenses inverse depth is affine in the pixel to first order,
+and n follows from the derivatives of the rays (``Lens.normals``).
 
 The window of a pixel is limited to the pixel's surface: it reaches up and down from the pixel, and
 from each pixel reached in this way left and right, until a depth edge or a hole stops it (the cross
@@ -23,6 +24,8 @@ from array_api_compat import array_namespace
 from jaxtyping import Bool, Float, Shaped
 
 from rilievo.errors import OptionError
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.intrinsics import normals_of_planes
 
 # Rows are processed in bands of about this many pixels: a band's data stay in the cache, and a
 # photograph of 100 megapixels takes no more memory than twice its own normals.
@@ -31,23 +34,25 @@ BAND_PIXELS = 65_536
 
 def normals_from_depth(
     depth: Float[Any, "*b h w"],
-    K: Float[Any, "*#b 3 3"],
+    camera: Camera | Float[Any, "*#b 3 3"],
     valid: Bool[Any, "*b h w"] | None = None,
     *,
     window: int = 3,
     edge: float = 0.05,
+    step: int = 1,
 ) -> tuple[Float[Any, "*b 3 h w"], Bool[Any, "*b h w"]]:
     """Compute unit normals towards the camera, and the mask of known ones, by plane fits to 1/z.
 
     Args:
-        depth: Depth along the axis, in any unit. Pixels that are not positive and finite are holes.
-        K: Intrinsics [px].
+        depth: Depth along the rays, in any unit. Pixels that are not positive and finite are holes.
+        camera: Camera of one image; or intrinsics K [px] of pinholes, for batches and for torch.
         valid: Pixels that have depth; None for all.
         window: Side of the window [px], odd. 3 keeps the most detail; noise falls with the square
             of the side (depth in steps of 2 mm needs about 15).
         edge: Relative step of depth above which two neighbours lie on different surfaces, unless
             the surface continues with the same slope on either side. A floor that runs to the
             horizon, steep but even, is not cut.
+        step: Step between the camera's pixels whose depth is given, from the top left one.
 
     Returns:
         The normals, zero where unknown, and the mask of known normals: pixels with depth whose
@@ -60,9 +65,9 @@ def normals_from_depth(
         raise OptionError(f"the window of a plane fit is odd and at least 3, not {window}")
     if not edge > 0:
         raise OptionError(f"a depth edge is a positive relative step, not {edge}")
-    xp = array_namespace(depth, K)
+    xp = array_namespace(depth)
     height, width = depth.shape[-2:]
-    K = xp.astype(K, depth.dtype)
+    columns = range(0, width * step, step)
     rows = max(1, BAND_PIXELS // width)
     # One row beyond the reach: whether a step is an edge depends on the step after it.
     halo = window // 2 + 1
@@ -74,7 +79,10 @@ def normals_from_depth(
         inverse, usable = _inverse_depth(depth[..., first:last, :], band_valid)
         plane, held = _fit_planes(inverse, usable, radius=window // 2, edge=edge)
         inside = slice(top - first, bottom - first)
-        n, ok = _orient(plane[..., inside, :], held[..., inside, :], K, top)
+        seen = range(top * step, bottom * step, step)
+        vectors = _vectors(plane[..., inside, :], camera, seen, columns)
+        # The vector's product with the pixel's ray is c: a surface before the camera has c > 0.
+        n, ok = _orient(vectors, held[..., inside, :] & (plane[2, ..., inside, :] > 0))
         normals.append(n)
         known.append(ok)
     return xp.concat(normals, axis=-2), xp.concat(known, axis=-2)
@@ -113,23 +121,26 @@ def _fit_planes(
     return xp.stack([a, b, q - a * u - b * v]), held
 
 
+def _vectors(
+    planes: Float[Any, "3 *b h w"],
+    camera: Camera | Float[Any, "*#b 3 3"],
+    rows: range,
+    columns: range,
+) -> list[Float[Any, "*b h w"]]:
+    """x, y and z of normals of any length, away from the camera, of planes about each pixel."""
+    if isinstance(camera, Camera):
+        return camera.lens.normals(planes, rows, columns)
+    return normals_of_planes(planes, camera, rows, columns)
+
+
 def _orient(
-    plane: Float[Any, "3 *b h w"], held: Bool[Any, "*b h w"], K: Float[Any, "*#b 3 3"], top: int
+    vectors: list[Float[Any, "*b h w"]], held: Bool[Any, "*b h w"]
 ) -> tuple[Float[Any, "*b 3 h w"], Bool[Any, "*b h w"]]:
-    """Normals of the planes fitted about each pixel of a band whose first row is ``top``."""
-    xp = array_namespace(plane, K)
-    a, b, c = plane[0, ...], plane[1, ...], plane[2, ...]
-    height, width = c.shape[-2:]
-    # The vector's product with the pixel's ray is c: a surface in front of the camera has c > 0,
-    # and the negative of the vector then points to the camera.
-    held = held & (c > 0)
-    fx, fy, cx, cy = (K[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    u = xp.arange(width, dtype=c.dtype, device=c.device)[None, :]
-    v = xp.arange(top, top + height, dtype=c.dtype, device=c.device)[:, None]
-    z = c + a * (cx - u) + b * (cy - v)
-    zero, one = xp.zeros_like(c), xp.ones_like(c)
+    """Unit normals towards the camera, opposite to vectors; zero where not ``held``."""
+    xp = array_namespace(held)
+    zero, one = xp.zeros_like(vectors[0]), xp.ones_like(vectors[0])
     x, y, z = (
-        xp.where(held, part, other) for part, other in ((a * fx, zero), (b * fy, zero), (z, one))
+        xp.where(held, part, other) for part, other in zip(vectors, (zero, zero, one), strict=True)
     )
     shrink = -xp.where(held, one, zero) / xp.sqrt(x * x + y * y + z * z)
     return xp.stack([x * shrink, y * shrink, z * shrink], axis=-3), held

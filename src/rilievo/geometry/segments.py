@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
-from rilievo.geometry.patches import joined
+from rilievo.geometry.surfaces.patches import joined
 
 _BINS = 8
 _LEAST_SLOPE = 6.0
@@ -142,13 +142,13 @@ def _voted(found: list[_Regions], shortest: float) -> Segments:
     """Select the lines that most of their pixels voted for."""
     one, other = found
     longer = one.lines.length[one.of_pixel] >= other.lines.length[other.of_pixel]
-    kept = []
+    voted = []
     for regions, votes in ((one, longer), (other, ~longer)):
         share = np.bincount(regions.of_pixel, votes, len(regions.pixels)) / regions.pixels
         good = (share > 0.5) & (regions.pixels >= _LEAST_PIXELS) & (regions.thick <= _THICKEST)
-        kept.append(regions.lines.chosen(good & (regions.lines.length >= shortest)))
+        voted.append(regions.lines.chosen(good & (regions.lines.length >= shortest)))
     return Segments(
-        middle=np.concatenate([each.middle for each in kept]),
-        direction=np.concatenate([each.direction for each in kept]),
-        length=np.concatenate([each.length for each in kept]),
+        middle=np.concatenate([each.middle for each in voted]),
+        direction=np.concatenate([each.direction for each in voted]),
+        length=np.concatenate([each.length for each in voted]),
     )

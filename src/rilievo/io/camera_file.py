@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.errors import InputError
-from rilievo.io.limits import check_regular, reason
+from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.numbers import read_numbers
 from rilievo.types import Camera
 

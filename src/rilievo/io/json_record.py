@@ -1,6 +1,6 @@
-"""Frozen dataclasses to JSON and back, driven by their fields; JSON and YAML that users write.
+"""Frozen dataclasses to JSON and back, driven by their fields.
 
-Files are untrusted: reading either gives a record whose every field has its type, or raises a
+Files are untrusted: reading gives a record whose every field has its type, or raises a
 one-line error that names the field.
 """
 
@@ -14,6 +14,13 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from rilievo.errors import suggest
 
 Record = TypeVar("Record")
+_NAMES = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
 class NotThisRecord(ValueError):
@@ -118,15 +125,6 @@ def _read_plain(kind: Any, data: Any, where: str) -> Any:
     return data
 
 
-_NAMES = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-}
-
-
 def _expect(holds: bool, expected: str, data: Any, where: str) -> None:
     if not holds:
         shown = json.dumps(data)
@@ -156,36 +154,3 @@ def check_names(kind: Any, data: Any, *, inside: str = "") -> None:
             if name not in known:
                 raise NotThisRecord(f"has no '{inside}{name}'; {suggest(str(name), known)}")
             check_names(hints[name], value, inside=f"{inside}{name}.")
-
-
-_MOST = 100_000
-"""Most values of one file, each counted as often as it is referenced."""
-
-
-def parse_yaml(text: str) -> Any:
-    """Parse YAML into strings, numbers, dates, lists and mappings.
-
-    With references, a few lines can stand for billions of values, or for themselves. Such a file is
-    refused before its values are visited.
-    """
-    import yaml
-
-    try:
-        held = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, AttributeError, TypeError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    _refuse_endless(held)
-    return held
-
-
-def _refuse_endless(held: Any) -> None:
-    waiting, count = [held], 0
-    while waiting:
-        each = waiting.pop()
-        count += 1
-        if count > _MOST:
-            raise ValueError(f"more than {_MOST} values, or one that contains itself")
-        if isinstance(each, dict):
-            waiting.extend(each.values())
-        elif isinstance(each, (list, tuple, set)):
-            waiting.extend(each)

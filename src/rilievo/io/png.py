@@ -16,7 +16,7 @@ import numpy as np
 from isal import isal_zlib
 from jaxtyping import UInt8, UInt16
 
-from rilievo.io.colour import bands
+from rilievo.io.row_bands import bands
 
 _COLOUR_TYPES = {1: 0, 3: 2}
 _INDEXED = 3

@@ -10,31 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
-from rilievo.io.cached_files import (
-    FEATURES,
-    FRAMES,
-    FRAMES_FORMAT,
-    about_path,
-    features_fault,
-    frames_fault,
-)
-from rilievo.io.checksums import (
-    CHECKSUMS,
-    MISSING,
-    beside,
-    content_fault,
-    has_sum,
-    is_blank,
-    is_marked,
-    is_torn,
-    onnx_fault,
-    read_sums,
-    sum_of,
-)
-from rilievo.io.facts import FORMAT, FileSum, Sidecar
+from rilievo.io.checks.cached_features import FEATURES, features_fault
+from rilievo.io.checks.cached_frames import FRAMES, FRAMES_FORMAT, about_path, frames_fault
+from rilievo.io.checks.checksums import CHECKSUMS, beside, read_sums
+from rilievo.io.checks.faults import MISSING, content_fault, is_blank
+from rilievo.io.checks.marks import is_marked, is_torn
+from rilievo.io.checks.onnx_sum import has_sum, onnx_fault
+from rilievo.io.checks.sums import FileSum, sum_of
+from rilievo.io.files.limits import printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable, read_text, reason
-from rilievo.io.sidecar import SUFFIX, read_sidecar
+from rilievo.io.outputs.facts import FORMAT, Sidecar
+from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
 
 _CONVERTED = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")
 _ARCHIVES = ("fingerprint.json", "shard-")
@@ -90,23 +76,23 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
         InputError: If a path does not exist, or holds nothing that rilievo wrote.
     """
     given = [paths] if isinstance(paths, str | Path) else paths
-    look = _Look()
+    findings = _Findings()
     for path in map(Path, given):
         if path.is_dir():
             for file in _files(path):
-                look.at(file)
+                findings.at(file)
         elif path.exists():
-            look.at(path)
+            findings.at(path)
             if beside(path).exists():
-                look.at(beside(path))
+                findings.at(beside(path))
         else:
             raise MissingFileError(f"{path}: no such file or folder")
-    if not (look.whole or look.faults):
+    if not (findings.whole or findings.faults):
         shown = ", ".join(printable(path) for path in given)
         raise InputError(f"{shown}: no record of sizes and checksums found there")
     return Verification(
-        whole=len(look.whole),
-        faults=tuple(Fault(file=str(file), what=what) for file, what in look.faults.items()),
+        whole=len(findings.whole),
+        faults=tuple(Fault(file=str(file), what=what) for file, what in findings.faults.items()),
     )
 
 
@@ -117,7 +103,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 @dataclass(slots=True)
-class _Look:
+class _Findings:
     """Findings so far; a file that two records list counts once."""
 
     whole: set[Path] = field(default_factory=set)

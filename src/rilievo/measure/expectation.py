@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -21,6 +22,8 @@ from rilievo.calibration.ranges import (
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.errors import RilievoError
 from rilievo.types import Camera, CameraSource, Prediction
+
+AnyPrediction = TypeVar("AnyPrediction", bound=Prediction)
 
 Place = tuple[float, float, float, float]
 """Column, row, depth, and share of a known length that points away from the camera."""
@@ -40,13 +43,13 @@ def expected_of_line(
     return max(learned, disagreement_of(prediction))
 
 
-def with_expected_error(metric: Prediction) -> Prediction:
+def with_expected_error(metric: AnyPrediction) -> AnyPrediction:
     """Add the expected error to a prediction's calibration."""
     if metric.calibration is None:
         return metric
     error = expected_of_depth(metric)
-    said = None if math.isnan(error) else round(math.expm1(error), 3)
-    return metric.but(calibration=replace(metric.calibration, expected_error=said))
+    rounded = None if math.isnan(error) else round(math.expm1(error), 3)
+    return metric.but(calibration=replace(metric.calibration, expected_error=rounded))
 
 
 def circumstances_of_line(
@@ -120,8 +123,7 @@ def circumstances_at(
         return Circumstances(
             method=method, far=UNKNOWN_FAR, along=along, assumed=assumed, doubt=doubt
         )
-    K = camera.K
-    u, v = K[0, 0] * at[0] / at[2] + K[0, 2], K[1, 1] * at[1] / at[2] + K[1, 2]
+    u, v = camera.project(at)
     far, _, z, fact_along = min(
         (math.hypot(fu - u, fv - v) / prediction.shape[1], index, z, fact_along)
         for index, (fu, fv, z, fact_along) in enumerate(facts)
@@ -130,7 +132,7 @@ def circumstances_at(
         method=method,
         far=far,
         along=along,
-        deeper=abs(math.log(float(at[2]) / z)),
+        deeper=abs(math.log(float(camera.depth_of(at)) / z)),
         fact_along=fact_along,
         assumed=assumed,
         doubt=doubt,
@@ -202,8 +204,8 @@ def _place(prediction: Prediction, known: Known) -> Place:
     if isinstance(known, KnownPoint):
         return float(known.u), float(known.v), float(known.metres), 0.0
     ends = Pixel(known.u1, known.v1, ""), Pixel(known.u2, known.v2, "")
-    depths = values_at_ends(prediction.depth, *ends)
     camera = prediction.known_camera
+    depths = values_at_ends(prediction.depth, *ends, camera)
     first, second = (ray(camera, at) * z for at, z in zip(ends, depths, strict=True))
     deep = abs(float(np.linalg.norm(first)) - float(np.linalg.norm(second)))
     along = min(1.0, deep / float(np.linalg.norm(second - first)))

@@ -11,14 +11,12 @@ from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import Pixel, place, ray, value_at, values_at_ends
 from rilievo.errors import CalibrationError, OptionError
-from rilievo.geometry.intrinsics import crop_K, unproject
 from rilievo.measure.expectation import expected_of_line, known_length
 from rilievo.measurement import Measurement
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
 Point = tuple[float, float]
 """Column and row [px]; the centre of the top-left pixel is (0, 0)."""
-
 _PATCH = 0.04
 """Radius of the patch for fitting a plane, as a share of the picture's width."""
 _LEAST_PATCH = 12
@@ -26,6 +24,7 @@ _EQUAL = 1e-3
 """Share within which a known length measured again is the known one."""
 FLAT = 0.05
 """Share within which plane and depth agree on a flat surface."""
+_BETTER = "--camera (camera=...) or --fov (fov=...)"
 
 
 def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
@@ -41,7 +40,7 @@ def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
     a, b = _pixels((first, second))
     if math.hypot(b.u - a.u, b.v - a.v) < 1:
         raise OptionError(f"{a.name} and {b.name} lie on the same pixel: a length has two ends")
-    near, far = values_at_ends(prediction.depth, a, b)
+    near, far = values_at_ends(prediction.depth, a, b, camera)
     ends = ray(camera, a) * near, ray(camera, b) * far
     metres = float(np.linalg.norm(ends[1] - ends[0]))
     known = known_length(prediction, a, b)
@@ -100,9 +99,11 @@ def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
     for each in pixels:
         place(prediction.depth, each)
     plane, miss = _plane(prediction, _inside(prediction.shape, corners))
-    places = [ray(camera, at) / float(plane @ ray(camera, at)) for at in pixels]
-    if min(float(each[2]) for each in places) <= 0:
+    rays = [ray(camera, at) for at in pixels]
+    depths = [1 / float(plane @ each) for each in rays]
+    if min(depths) <= 0:
         raise CalibrationError("the plane inside of the outline passes behind the camera")
+    places = [each * depth for each, depth in zip(rays, depths, strict=True)]
     turned = zip(places, [*places[1:], places[0]], strict=True)
     crossed = np.sum([np.cross(one, other) for one, other in turned], axis=0)
     metres = float(np.linalg.norm(crossed)) / 2
@@ -114,8 +115,8 @@ def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
     measured = _with_range("area", metres, 2 * float(np.median(sides)), camera)
     if miss <= FLAT:
         return measured
-    said = f"the outline is not flat: its depth is off the plane by {100 * miss:.0f} % (median)"
-    return _remarked(measured, said)
+    remark = f"the outline is not flat: its depth is off the plane by {100 * miss:.0f} % (median)"
+    return _remarked(measured, remark)
 
 
 def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
@@ -178,9 +179,6 @@ def _with_range(what: str, value: float, error: float, camera: Camera) -> Measur
     )
 
 
-_BETTER = "--camera (camera=...) or --fov (fov=...)"
-
-
 def _of_camera(camera: Camera) -> tuple[str, ...]:
     if camera.source is not CameraSource.ASSUMED:
         return ()
@@ -224,9 +222,9 @@ def _plane(
         )
     rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    K = crop_K(camera.K, top=int(rows[0]), left=int(columns[0]))
     values = np.where(inside[box], depth.values[box], 1).astype(np.float64)
-    points = unproject(values, K)[:, inside[box]].T
+    grid = range(rows[0], rows[-1] + 1), range(columns[0], columns[-1] + 1)
+    points = camera.points(values, rows=grid[0], columns=grid[1])[:, inside[box]].T
     weight = np.ones(len(points))
     m = np.zeros(3)
     # Least absolute residuals of inverse depth, by reweighting: objects before a wall tilt it

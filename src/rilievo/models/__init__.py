@@ -10,17 +10,11 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from rilievo.errors import OptionError, suggest
-from rilievo.models.finders import (
-    DEFAULT_MODEL,
-    FAST_MODEL,
-    MODELS,
-    Asked,
-    Found,
-    find,
-    find_card,
-    loader,
-)
-from rilievo.outside import trust, trusted
+from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.finding.cards import DEFAULT_MODEL, FAST_MODEL, MODELS
+from rilievo.models.finding.finders import find, find_card
+from rilievo.models.finding.loaders import find_loader
+from rilievo.plugins import trust, trusted
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
@@ -28,6 +22,8 @@ if TYPE_CHECKING:
 
 
 __all__ = ["DEFAULT_MODEL", "FAST_MODEL", "MODELS", "find_card", "load_model", "read_kind"]
+
+_Key = tuple[object, ...]
 
 
 def load_model(
@@ -72,7 +68,7 @@ def load_model(
         OptionError: If the device, engine, precision, kind or a setting is not available, or a file
             names code that ``trust_code`` does not.
     """
-    from rilievo.models.engines import LoadOptions
+    from rilievo.models.load_options import LoadOptions
 
     trust(trust_code)
     options = LoadOptions(
@@ -83,14 +79,14 @@ def load_model(
         settings=dict(settings or {}),
     )
     given = None if kind is None else read_kind(kind)
-    found = find(Asked(name=name, kind=given, options=options))
+    found = find(ModelRequest(name=name, kind=given, options=options))
     _check(found, name, given, settings or {})
     options = replace(options, revision=found.revision)
     if found.load is not None:
         model = found.load(options)
     else:
         assert found.card is not None, "what has no card says how it is loaded"
-        model = loader(found.card)(found.card, options)
+        model = find_loader(found.card)(found.card, options)
     # Stored as an absolute path, so that a process in another folder finds the same file. A string
     # that is a name of the table is not a path, whatever files exist here.
     is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
@@ -110,7 +106,7 @@ def load_model(
 
 
 def _check(
-    found: Found, name: str | Path, given: DepthKind | None, settings: Mapping[str, Setting]
+    found: FoundModel, name: str | Path, given: DepthKind | None, settings: Mapping[str, Setting]
 ) -> None:
     """Refuse a kind or settings that do not fit the model."""
     card = found.card
@@ -126,9 +122,6 @@ def read_kind(kind: str) -> DepthKind:
     if kind not in list(DepthKind):
         raise OptionError(f"no kind '{kind}'; {suggest(kind, DepthKind)}")
     return DepthKind(kind)
-
-
-_Key = tuple[object, ...]
 
 
 class _Last:

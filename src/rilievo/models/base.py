@@ -9,35 +9,35 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from importlib import import_module
 from typing import Any, SupportsIndex, Unpack, cast, overload
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from rilievo.depth_map import no_hash, same_record
 from rilievo.errors import ModelError
-from rilievo.io.exif import assumed_camera
-from rilievo.io.photo import PhotoSource, read_photo
+from rilievo.io.photographs.exif import assumed_camera
+from rilievo.io.photographs.photo import PhotoSource, read_photo
 from rilievo.models.arguments import PredictArguments
 from rilievo.models.card import ModelCard
-from rilievo.models.resizing import resize, unit
+from rilievo.models.resampling.resizing import resize, unit
 from rilievo.models.speeds import infer_timed
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
+from rilievo.prediction import Prediction
+from rilievo.public_functions import public_function
+from rilievo.records import no_hash, same_record
+from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Setting
 from rilievo.version import PROCESSING, VERSION
 
 # An image in any form that ``rilievo.read_photo`` accepts, or one that was read already.
 ImageLike = Photo | PhotoSource
+
+# Function that resizes fields to the photograph's size.
+Enlarge = Callable[[Float32[np.ndarray, "n a b"]], Float32[np.ndarray, "n h w"]]
 
 
 def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
     """Wrap a single image in a list; lists and tuples become lists."""
     # Type checkers cannot see that a list is not an open file, which is anything with ``read``.
     return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
-
-
-# Function that resizes fields to the photograph's size.
-Enlarge = Callable[[Float32[np.ndarray, "n a b"]], Float32[np.ndarray, "n h w"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ class Model(ABC):
         Raises:
             RilievoError: As for ``rilievo.predict``.
         """
-        return import_module("rilievo.predicting.images").predict(image, model=self, **options)
+        return public_function("predict")(image, model=self, **options)
 
     @overload
     def __call__(self, image: ImageLike, **options: Unpack[PredictArguments]) -> Prediction: ...

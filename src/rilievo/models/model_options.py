@@ -1,41 +1,41 @@
-"""Options of choosing and running a model, which several commands share."""
+"""Options of a model, which several commands share."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypedDict
 
 import tyro
 
 from rilievo.errors import ModelError, OptionError, OutputError, suggest
-from rilievo.io.atomic import make_folder
+from rilievo.io.files.atomic import make_folder
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, load_model
-from rilievo.models.engines import cache_directory
+from rilievo.models.cache_folder import cache_directory
+from rilievo.options.engine import Engine
+from rilievo.options.option_marks import LIVE, LOCAL, UNRECORDED
+from rilievo.options.option_record import Record
+from rilievo.options.refine import Mirroring
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
 
 
-Rule = tuple[str, Callable[[float], bool], str]
-"""Name of an option, whether a value is in its range, and the range in words."""
-
-
-def check_rules(options: object, rules: Iterable[Rule]) -> None:
-    """Refuse an option that is out of its range; None is always in it."""
-    for name, is_fine, words in rules:
-        value = getattr(options, name)
-        if value is not None and not is_fine(value):
-            raise OptionError(f"--{name.replace('_', '-')} is {words}, got {value}")
+QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
+"""Model of each word: the fast embedded one, the small strong one, the large one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrustOptions:
+class TrustOptions(Record):
     """Code that files may name."""
 
     trust_code: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="MODULE:NAME")
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="MODULE:NAME"),
+        LOCAL,
+        UNRECORDED,
     ] = ()
     """Code that a file may name and that is then run, such as the backbone of somebody's run:
     package.module:NAME or FILE.py:NAME exactly as the file states it. Without this option such a
@@ -44,71 +44,25 @@ class TrustOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineOptions(TrustOptions):
-    """Device and engine of a model."""
+class NetworkOptions(TrustOptions):
+    """Kind and settings of a model, whatever it is."""
 
-    device: str = "auto"
-    """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
-    engine: str = "auto"
-    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'models', which the others run too, converted once); auto takes the model's default.
-    """
-    precision: str = "fp32"
-    """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
-    fp16 with torch on cuda, int8 with onnxruntime for published models and those of the extra
-    'models'. It is recorded in the results.
-    """
-    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Threads of the network; by default one per core."""
-
-    def __post_init__(self) -> None:
-        check_rules(self, (("threads", lambda value: value >= 1, "1 or more"),))
-
-    def load(self, name: str | Path) -> "Model":
-        """Load a model to run so."""
-        return load_model(
-            name,
-            device=self.device,
-            engine=self.engine,
-            precision=self.precision,
-            threads=self.threads,
-            trust_code=self.trust_code,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions(EngineOptions):
-    """Device, engine and settings of a model."""
-
-    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
+    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND"), UNRECORDED, LIVE] = None
     """Kind of depth that an unknown checkpoint predicts: metric, up_to_scale, affine or
     affine_inverse."""
     settings: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(name="set", metavar="NAME=VALUE"),
+        UNRECORDED,
+        LIVE,
     ] = ()
     """Setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
     option for several.
     """
-    yes: bool = False
+    yes: Annotated[bool, UNRECORDED, LIVE] = False
     """Agree in advance to the cost of a paid model."""
-    flip: bool = False
-    """Average with the prediction for the mirror image; takes twice the time."""
-    confidence: Annotated[str, tyro.conf.arg(metavar="own|mirror")] = "own"
-    """Confidence of the results. own: that of the model. mirror: agreement of its depth with that
-    of the mirror image, which ranks errors better on unfamiliar cameras; takes twice the time.
-    """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_confidence(self.confidence, flip=self.flip)
-
-    @property
-    def mirrors(self) -> bool:
-        """Whether confidence is agreement with the mirror image."""
-        return self.confidence == "mirror"
-
-    @property
+    @cached_property
     def model_settings(self) -> Mapping[str, str]:
         """Settings of ``--set``, by name."""
         if not self.settings:
@@ -117,33 +71,92 @@ class ModelOptions(EngineOptions):
 
         return parse_pairs(self.settings)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Network(NetworkOptions):
+    """Model that a run names, with its kind and settings."""
+
+    GROUP: ClassVar[str] = "Model"
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        GROUP: ("quality", "model", "kind", "settings", "yes", "trust_code")
+    }
+    TYPES: ClassVar[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
+        ("model", str, "a name in MODELS or the path of an ONNX file as text"),
+        ("settings", (tuple, list), "a tuple of texts 'name=value'"),
+    )
+
+    quality: Annotated[str | None, tyro.conf.arg(metavar="fast|good|best"), UNRECORDED, LIVE] = None
+    """Quality in one word, instead of a model. fast: rilievo/small, the fastest that works offline.
+    good: MoGe-2 small (141 MB, downloaded once; metres, normals, camera). best: MoGe-2 large (1,324
+    MB).
+    """
+    model: Annotated[
+        str,
+        tyro.conf.arg(
+            aliases=("-m",),
+            metavar="NAME|FILE.onnx",
+            help_behavior_hint=f"(default: {DEFAULT_MODEL}; of videos {FAST_MODEL})",
+        ),
+        UNRECORDED,
+        LIVE,
+    ] = ""
+    """Model to use: a name that 'rilievo models' lists, an ONNX file exported by rilievo, ORG/NAME
+    of the Hugging Face hub (@REVISION may follow), or a folder that transformers saved.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "model", model_of(self.quality, self.model, default=""))
+
+    def name_for(self, *, video: bool) -> str:
+        """Name of the model of photographs, or of videos, which have a faster default."""
+        return self.model or (FAST_MODEL if video else DEFAULT_MODEL)
+
+
+class NetworkChoice(TypedDict, total=False):
+    """Keywords of ``Network``."""
+
+    quality: str | None
+    model: str
+    kind: str | None
+    settings: Sequence[str]
+    yes: bool
+    trust_code: Sequence[str]
+
+
+def load_as(
+    name: str | Path, engine: Engine, trust: TrustOptions, network: NetworkOptions | None = None
+) -> "Model":
+    """Load a model to run as an engine's options say."""
+    settings = None if network is None or not network.settings else network.model_settings
+    return load_model(
+        name,
+        kind=None if network is None else network.kind,
+        device=engine.device,
+        engine=engine.engine,
+        precision=engine.precision,
+        threads=engine.threads,
+        settings=settings,
+        trust_code=trust.trust_code,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions(TrustOptions, Engine):
+    """Device and engine of a model."""
+
+    def load(self, name: str | Path) -> "Model":
+        """Load a model to run so."""
+        return load_as(name, self, self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(NetworkOptions, Mirroring, EngineOptions):
+    """Device, engine, settings and mirror image of a model, in one record."""
+
     def load(self, name: str | Path) -> "Model":
         """Load a model to run so, with its settings."""
-        return load_model(
-            name,
-            kind=self.kind,
-            device=self.device,
-            engine=self.engine,
-            precision=self.precision,
-            threads=self.threads,
-            settings=self.model_settings if self.settings else None,
-            trust_code=self.trust_code,
-        )
-
-
-def check_confidence(confidence: str, *, flip: bool) -> None:
-    """Refuse another word than own and mirror, and mirror beside ``flip``."""
-    if confidence not in ("own", "mirror"):
-        raise OptionError(f"confidence is own or mirror, got '{confidence}'")
-    if confidence == "mirror" and flip:
-        raise OptionError(
-            "--flip (flip=True) and --confidence mirror (confidence='mirror') do not go together: "
-            "an average with the mirror image agrees with it everywhere; give one"
-        )
-
-
-QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
-"""Model of each word: the fast embedded one, the small strong one, the large one."""
+        return load_as(name, self, self, self)
 
 
 def model_of(quality: str | None, model: str | None = None, *, default: str = DEFAULT_MODEL) -> str:

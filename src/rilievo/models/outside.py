@@ -1,4 +1,4 @@
-"""Models of other packages: one function and a card.
+"""Models of other packages: functions with a card.
 
 ``docs/extending.md`` shows how to write one; ``-m package.module:load`` and the entry-point group
 ``rilievo.models`` find them.
@@ -6,6 +6,7 @@
 
 import hashlib
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ import numpy as np
 from rilievo.errors import ModelError, OptionError, RilievoError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.models.engines import LoadOptions, sha256
-from rilievo.models.finders import Found
-from rilievo.outside import own_fault
+from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.weights_hash import sha256
+from rilievo.plugins import is_place, load_offered, load_outside, own_fault
 from rilievo.types import Photo, Setting
 
 Answer = Callable[[Photo], Inference]
@@ -91,7 +93,22 @@ class OutsideModel(Model):
         return array
 
 
-def found_outside(thing: object, name: str) -> Found:
+def find_place(request: ModelRequest) -> FoundModel | None:
+    """Find ``package.module:load``, a function or class of the user's own."""
+    if not is_place(request.text):
+        return None
+    return found_outside(load_outside(request.text, "model"), request.text)
+
+
+def find_installed(request: ModelRequest) -> FoundModel | None:
+    """Find a model that an installed package offers under this name."""
+    if os.path.exists(request.name):
+        return None
+    offered = load_offered(request.text, "model")
+    return None if offered is None else found_outside(offered, request.text)
+
+
+def found_outside(thing: object, name: str) -> FoundModel:
     """Make a model from an object of another package."""
     card = getattr(thing, "card", None)
     if not callable(thing) or not isinstance(card, ModelCard):
@@ -100,7 +117,7 @@ def found_outside(thing: object, name: str) -> Found:
             "under @rilievo.models.outside.outside_model(card): docs/extending.md"
         )
     named = replace(card, name=name)
-    return Found(card=named, load=lambda options: _loaded(thing, named, options))
+    return FoundModel(card=named, load=lambda options: _loaded(thing, named, options))
 
 
 def _loaded(load: Callable[..., Any], card: ModelCard, options: LoadOptions) -> Model:

@@ -1,21 +1,21 @@
-"""Speed of each model on this machine: measured at its first use, and recorded."""
+"""Speed of each model on this machine, measured at its first use."""
 
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rilievo.errors import ModelError, OutputError
-from rilievo.io.atomic import make_folder, replacing
-from rilievo.models.engines import cache_directory
-from rilievo.types import Photo
+from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.models.cache_folder import cache_directory
+from rilievo.models.card import ModelCard
+from rilievo.types import Photo, Setting
 
-if TYPE_CHECKING:
-    from rilievo.models.base import Inference, Model
+Answer = TypeVar("Answer", covariant=True)
 
 _CALLS = 3  # the first call is slower than later ones
 
@@ -46,7 +46,20 @@ _counted: dict[str, int] = {}
 """Number of calls that were timed so far, by the model's name."""
 
 
-def infer_timed(model: "Model", photos: Sequence[Photo]) -> "list[Inference]":
+@runtime_checkable
+class TimedModel(Protocol[Answer]):
+    """Parts of a model (``rilievo.models.base.Model``) that timing needs."""
+
+    card: ModelCard
+    settings: Mapping[str, Setting]
+    again: Callable[[], Any] | None
+
+    def infer(self, photos: Sequence[Photo]) -> list[Answer]:
+        """Run the network."""
+        ...
+
+
+def infer_timed(model: TimedModel[Answer], photos: Sequence[Photo]) -> list[Answer]:
     """``model.infer``, timed if the model's speed is not recorded yet."""
     name = model.card.name
     # Refinements such as tiles run the network several times; such models cannot be loaded by name.
@@ -63,7 +76,7 @@ def infer_timed(model: "Model", photos: Sequence[Photo]) -> "list[Inference]":
     return answers
 
 
-def _keep(model: "Model", photos: Sequence[Photo], seconds: float) -> None:
+def _keep(model: TimedModel[Any], photos: Sequence[Photo], seconds: float) -> None:
     """Record a speed if it is the least; skipped without a writable cache folder."""
     name, known = model.card.name, dict(speeds())
     before = known.get(name)

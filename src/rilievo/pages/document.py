@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.io.atomic import replacing
-from rilievo.io.colour import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
-from rilievo.io.formats.colour import colours_of
-from rilievo.io.limits import printable
+from rilievo.io.colour_maps import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable
+from rilievo.io.outputs.formats.colour_files import colours_of
 from rilievo.version import VERSION
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
@@ -40,6 +40,9 @@ _LATEX: Mapping[str, str] = {
     "↓": r"$\downarrow$",
     "↑": r"$\uparrow$",
 }
+if TYPE_CHECKING:
+    from jinja2 import Environment
+_FOLDER = Path(__file__).parent
 
 
 def markdown_text(text: str) -> str:
@@ -55,12 +58,6 @@ def latex_text(text: str) -> str:
 def latex_command(text: str, name: str) -> str:
     """Wrap LaTeX in a command, as ``textbf``."""
     return f"\\{name}{{{text}}}"
-
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-_FOLDER = Path(__file__).parent
 
 
 def write_page(path: Path, template: str, **content: Any) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import OptionError, needing
-from rilievo.io.atomic import replacing
-from rilievo.io.colour import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
-from rilievo.io.formats.colour import colours_of
-from rilievo.io.limits import printable
+from rilievo.io.colour_maps import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable
+from rilievo.io.outputs.formats.colour_files import colours_of
 from rilievo.pages.charts import short
 from rilievo.pages.pictures import Panel
 

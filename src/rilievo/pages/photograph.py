@@ -14,18 +14,20 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from rilievo.geometry.lattice import places
-from rilievo.geometry.surface import surface_step
-from rilievo.io.colour import Drawn, colourise, normals_picture
-from rilievo.io.facts import FileFacts, SurfaceFacts
-from rilievo.io.formats.colour import colour_bar, picture_range
-from rilievo.io.jpeg import jpeg_bytes
+from rilievo.geometry.surfaces.lattice import places
+from rilievo.geometry.surfaces.surface import surface_step
+from rilievo.io.colour_pictures import Drawn, colourise, normals_picture
 from rilievo.io.json_record import to_json
-from rilievo.io.page.relief import SURFACE_SCRIPTS, Relief, asset, pack_relief
-from rilievo.io.writing import SaveOptions, WriteJob
+from rilievo.io.outputs.dropping import surface_pixels
+from rilievo.io.outputs.facts import FileFacts, SurfaceFacts
+from rilievo.io.outputs.formats.colour_files import colour_bar, picture_range
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.measure.terms import terms_of
 from rilievo.pages.document import pieces
 from rilievo.pages.pictures import uri
+from rilievo.pages.surface_view.relief import SURFACE_SCRIPTS, Relief, asset, pack_relief
 from rilievo.types import CameraSource, DepthMap, Photo, Prediction
 
 MOST_POINTS = 250_000
@@ -135,8 +137,8 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
     step = surface_step(depth.shape, min(options.surface_points, MOST_POINTS))
     relief = pack_relief(
         depth.depth(),
-        camera.K,
-        job.surface_pixels,
+        camera,
+        surface_pixels(job.prediction, job.options.drop),
         step=step,
         cut=options.cut,
         normals=prediction.normals,

@@ -10,18 +10,9 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.io.colour import (
-    ANGLE_COLOURS,
-    DEPTH_COLOURS,
-    SIGNED_COLOURS,
-    ColourRange,
-    Drawn,
-    colour_range,
-    colourise,
-    invalid_colour,
-    normals_picture,
-)
-from rilievo.io.jpeg import jpeg_bytes
+from rilievo.io.colour_maps import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS, invalid_colour
+from rilievo.io.colour_pictures import ColourRange, Drawn, colour_range, colourise, normals_picture
+from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.types import Truth
 
 WIDTH = 640

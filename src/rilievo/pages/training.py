@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rilievo.io.limits import read_text
+from rilievo.io.files.limits import read_text
 from rilievo.pages.charts import SERIES, Chart, drawing
 from rilievo.pages.document import write_page
 from rilievo.pages.pictures import Item, Panel, photo_panel

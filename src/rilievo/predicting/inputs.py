@@ -9,10 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from rilievo.errors import InputError
-from rilievo.io.facts import FORMAT
-from rilievo.io.limits import printable, reason
-from rilievo.io.sidecar import SUFFIX, read_sidecar
-from rilievo.io.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
+from rilievo.io.files.limits import printable, reason
+from rilievo.io.outputs.facts import FORMAT
+from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
+from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 
 
 class Medium(StrEnum):

@@ -18,6 +18,10 @@ Item = TypeVar("Item")
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
+LOAD, READ, NETWORK, FINISH, PLACE = "load", "read", "network", "finish and write", "rename"
+STAGES = (LOAD, READ, NETWORK, FINISH, PLACE)
+"""Names of the stages, in the order in which a photograph passes them."""
+
 _END = object()
 
 
@@ -51,11 +55,6 @@ def map_ahead(
         finally:
             for future in waiting:
                 future.cancel()
-
-
-LOAD, READ, NETWORK, FINISH, PLACE = "load", "read", "network", "finish and write", "rename"
-STAGES = (LOAD, READ, NETWORK, FINISH, PLACE)
-"""Names of the stages, in the order in which a photograph passes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

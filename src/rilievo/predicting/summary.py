@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.limits import printable, reason
-from rilievo.outside import own_fault
+from rilievo.io.files.limits import printable, reason
+from rilievo.plugins import own_fault
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.stages import Spent, Stages
 

@@ -1,4 +1,4 @@
-"""Downloads of published files: done once, resumed after a break, checked by size and SHA-256.
+"""Downloads of published files, resumed after a break, checked by size or SHA-256.
 
 Files are downloaded over HTTPS with the standard library, so proxies (``HTTPS_PROXY``) work as
 usual, and are kept in the cache that huggingface_hub shares between programs. Two processes that
@@ -22,9 +22,10 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from rilievo.errors import ModelError, OutputError
-from rilievo.io.atomic import make_folder, replacing
-from rilievo.io.durable import sync_folder
+from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.files.durable import sync_folder
 from rilievo.io.json_record import from_json, to_json
+from rilievo.models.cache_folder import cache_directory
 from rilievo.models.catalogue.requests import (
     cache_folder,
     endpoint,
@@ -37,7 +38,7 @@ from rilievo.models.catalogue.requests import (
     without_password,
 )
 from rilievo.models.catalogue.table import Entry, RemoteFile
-from rilievo.models.engines import cache_directory, sha256
+from rilievo.models.weights_hash import sha256
 
 _CHUNK = 1 << 20
 

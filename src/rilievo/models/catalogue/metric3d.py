@@ -19,9 +19,10 @@ from jaxtyping import Float32, UInt8
 from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.models.catalogue.pictures import DEPTH, IMAGENET_MEAN, IMAGENET_STD, Graph
-from rilievo.models.engines import Arrays, LoadOptions
-from rilievo.models.sampling import Grid, bilinear_points
+from rilievo.models.catalogue.picture_graphs import DEPTH, IMAGENET_MEAN, IMAGENET_STD, Graph
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.session import Arrays
+from rilievo.models.resampling.sampling import Grid, bilinear_points
 from rilievo.types import Photo
 
 _NORMAL = "predicted_normal"
@@ -70,7 +71,7 @@ class Metric3DModel(Model):
         answers = self.graph.run(image.transpose(2, 0, 1)[None])
         [canonical] = self._inside(self.graph.maps(answers, DEPTH, 1), place)
         valid = np.isfinite(canonical) & (canonical > 0) & (canonical < _FARTHEST)
-        metres = canonical * np.float32(photo.camera.K[0, 0] * place.scale / _FOCAL)
+        metres = canonical * np.float32(photo.camera.focal * place.scale / _FOCAL)
         return Inference(
             depth=np.where(valid, metres, np.float32(1)),
             valid=valid,

@@ -20,8 +20,10 @@ from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.models.engines import ONNX_ENGINES, Arrays, LoadOptions, checked, open_session
-from rilievo.models.sampling import shrink
+from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
+from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.session import Arrays
+from rilievo.models.resampling.sampling import shrink
 from rilievo.models.settings import read_settings
 from rilievo.types import Camera, CameraSource, Photo, Setting
 
@@ -89,7 +91,7 @@ class MogeModel(Model):
         inside = answer.mask > 0.5
         known = photo.camera
         # Focal length relative to half the diagonal, which does not depend on the size.
-        focal = None if known is None else float(known.K[0, 0]) * 2 / math.hypot(*photo.shape)
+        focal = None if known is None else known.focal * 2 / math.hypot(*photo.shape)
         fit = fit_focal_shift(
             answer.points, inside & np.isfinite(answer.points).all(-1), focal=focal
         )

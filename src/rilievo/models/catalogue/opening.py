@@ -1,6 +1,5 @@
 """Load a model of the catalogue: find its files, then call the adapter of its family."""
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,9 +14,10 @@ from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.download import check, fetch_files
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.conversion.agreement import check_limits, compare_answers, example_photo
-from rilievo.models.conversion.compression import quantise
-from rilievo.models.conversion.store import FP32, INT8, Origin, open_converted
-from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions
+from rilievo.models.conversion.converted_files import FP32, INT8, Origin, open_converted
+from rilievo.models.conversion.quantisation import quantise
+from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions
+from rilievo.models.weights_hash import combined
 
 _ENGINE = ONNX_ENGINES[0]
 
@@ -72,10 +72,3 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
         open=open_model,
     )
     return open_converted(origin, options)
-
-
-def combined(digests: Sequence[str]) -> str:
-    """Hash of a model with several files: the hash of their hashes, in the order of its entry."""
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from rilievo.models.cache_folder import user_cache
 from rilievo.models.catalogue.table import Entry, RemoteFile
-from rilievo.models.engines import user_cache
 from rilievo.version import VERSION
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
 _TRUE = frozenset(("1", "on", "yes", "true"))
+
+_TIMEOUT = 30.0  # seconds without a byte
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def endpoint() -> str:
@@ -66,10 +70,6 @@ def _home() -> Path:
 
 def _is_set(name: str) -> bool:
     return os.environ.get(name, "").strip().lower() in _TRUE
-
-
-_TIMEOUT = 30.0  # seconds without a byte
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager

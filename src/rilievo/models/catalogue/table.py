@@ -12,7 +12,9 @@ from rilievo.errors import ModelError, suggest
 from rilievo.io.json_record import from_json
 from rilievo.models.card import ModelCard, known_models
 
-LOADER = "rilievo.models.catalogue.opening:load"
+LOADER = "catalogue"
+
+_SETTINGS = {"moge": "rilievo.models.catalogue.moge:MogeSettings"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +73,14 @@ class Entry(ModelCard):
         )
 
 
-_SETTINGS = {"moge": "rilievo.models.catalogue.moge:MogeSettings"}
-
 ENTRIES: Mapping[str, Entry] = {
     row["name"]: from_json(Entry, json.dumps(row)) for row in known_models("files")
 }
+
+
+def listed_cards() -> tuple[ModelCard, ...]:
+    """Cards of all models of the catalogue."""
+    return tuple(entry.card for entry in ENTRIES.values())
 
 
 def find_entry(name: str) -> Entry:

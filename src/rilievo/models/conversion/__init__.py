@@ -1,1 +1,1 @@
-"""Conversion of other networks to ONNX files in the format of ``rilievo.models.onnx``."""
+"""Conversion of networks that needs no torch: 8 bits, a cache of files."""

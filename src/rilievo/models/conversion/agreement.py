@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Shaped, UInt8
 from rilievo.errors import ModelError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models.base import Inference
-from rilievo.models.prepared import Arrays, PreparedModel
+from rilievo.models.processing.prepared import Arrays, PreparedModel
 from rilievo.types import Camera, Photo
 
 LIMITS: Mapping[str, tuple[float, float]] = {

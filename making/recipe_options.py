@@ -1,0 +1,39 @@
+"""Options of ``python -m making``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.training.distil.distil_options import DistilOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeOptions(DistilOptions):
+    """Options of training an embedded model."""
+
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
+    """Recipe: small, small-further, small-taught, tiny, small-rendered, base, base-further,
+    base-marks, or small-first, which small starts from."""
+    shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Folder of rendered shards, or of such folders; shards added during the run are used too."""
+    real: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of NYU Depth V2's labelled frames; without it only rendered frames are used."""
+    lessons: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of photographs with a teacher's depth, for a recipe with a share of them, such as
+    small-taught."""
+    encoder: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
+    """ImageNet weights of MobileNetV2 (.npz, Gluon's names) to start from; for base the folder of
+    ResNet50 v2's."""
+    start: Annotated[Path | None, tyro.conf.arg(metavar="RUN|FILE")] = None
+    """Folder of the run to start from, for a recipe that starts from another; or, for any, an ONNX
+    file of the same network, such as the small.onnx of a run."""
+    minutes: float | None = None
+    """Minutes of training, if not the recipe's; a run before it keeps its own."""
+    precision: str | None = None
+    """Precision of the network: bf16 (the recipes' own), fp32, or fp16 on a GPU."""
+    depth_loss: Annotated[str | None, tyro.conf.arg(metavar="MODULE:NAME")] = None
+    """Depth loss of your own, package.module:NAME or file.py:NAME, in place of the recipe's."""
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of torch threads, if not the recipe's."""

@@ -1,1 +1,0 @@
-"""Processing of many inputs by many processes, on this machine or on a Ray cluster."""

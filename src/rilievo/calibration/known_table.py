@@ -1,0 +1,83 @@
+"""Tables of known measurements, a row each, of many photographs."""
+
+import csv
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from rilievo.calibration.lengths import Known, KnownPoint, parse_known
+from rilievo.errors import InputError, OptionError
+from rilievo.io.files.limits import exists, printable, read_text, shortened
+
+TABLE_SUFFIX = ".csv"
+_NEEDED = ("file", "u", "v", "metres")
+_OPTIONAL = ("along", "u2", "v2")
+
+
+def read_known_table(path: Path) -> Mapping[Path, tuple[Known, ...]]:
+    """Read the known points and lengths of each photograph, by its resolved path."""
+    found = path.stat().st_mtime_ns if path.exists() else 0
+    return _read(path.absolute(), found)
+
+
+def shared_known(path: Path) -> tuple[Known, ...]:
+    """All facts of a table whose photographs are from one camera that does not move."""
+    found: dict[Known, None] = {}
+    points: dict[tuple[float, float], Known] = {}
+    for known in (each for facts in read_known_table(path).values() for each in facts):
+        found.setdefault(known)
+        if isinstance(known, KnownPoint):
+            first = points.setdefault((known.u, known.v), known)
+            if first != known:
+                raise InputError(
+                    f"{path}: points {first} and {known} differ at one pixel, but all photographs "
+                    "are said to be of one camera that does not move"
+                )
+    return tuple(found)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
+    """Read the table as modified at a time; cached, since every photograph of a run needs it."""
+    del modified
+    name = printable(path)
+    # Spreadsheet programs write a byte order mark at the start.
+    lines = read_text(path).removeprefix("\ufeff").splitlines()
+    rows = csv.reader(lines)
+    header = [each.strip().lower() for each in next(rows, [])]
+    if not set(_NEEDED) <= set(header) or set(header) - {*_NEEDED, *_OPTIONAL}:
+        raise InputError(
+            f"{name}: its header is '{','.join(header)}', expected '{','.join(_NEEDED)}', with "
+            f"'{','.join(_OPTIONAL)}' if need be"
+        )
+    points: dict[Path, tuple[Known, ...]] = {}
+    for row in rows:
+        if not any(each.strip() for each in row):
+            continue
+        where = f"{name}: line {rows.line_num}"
+        if len(row) != len(header):
+            raise InputError(f"{where} has {len(row)} values, its header {len(header)}")
+        values = {key: each.strip() for key, each in zip(header, row, strict=True)}
+        photo = path.parent / values["file"]
+        if not exists(photo):
+            raise InputError(
+                f"{where}: there is no '{shortened(values['file'], 200)}'; paths start at the "
+                "folder of the table"
+            )
+        photo = photo.resolve()
+        points[photo] = (*points.get(photo, ()), _known(values, where))
+    if not points:
+        raise InputError(f"{name}: has no known point below its header")
+    return points
+
+
+def _known(values: Mapping[str, str], where: str) -> Known:
+    u, v, metres = values["u"], values["v"], values["metres"]
+    ends = [values[name] for name in ("u2", "v2") if values.get(name)]
+    if len(ends) == 1:
+        raise InputError(f"{where}: a length has both u2 and v2, a point neither")
+    parts = [u, v, *ends, metres] if ends else [u, v, metres, values.get("along") or "axis"]
+    try:
+        return parse_known(",".join(parts))
+    except OptionError as error:
+        raise InputError(f"{where}: {error}") from error

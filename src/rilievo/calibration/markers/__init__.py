@@ -1,0 +1,1 @@
+"""Printed markers, by which a photograph states its metres."""

@@ -1,0 +1,1 @@
+"""Work on other machines than this one: Ray clusters, object stores."""

@@ -1,0 +1,275 @@
+"""Work distributed over a Ray cluster: Ray Data sends tasks to actors and replaces dead ones.
+
+A row of the Ray dataset is a task of some inputs. An actor opens the work once and runs task by
+task; Ray Data sends more only as tasks finish, so that neither tasks nor reports pile up. When an
+actor or its machine dies, Ray starts another and gives it the task again. One more actor, the
+ledger, outlives the others and records which tasks were started.
+"""
+
+import logging
+import os
+import pickle
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rilievo.errors import MissingExtraError, RilievoError
+from rilievo.io.files.limits import printable, reason
+from rilievo.predicting.batch_options import LOCAL
+from rilievo.predicting.workers.work import (
+    Failure,
+    Item,
+    Report,
+    Work,
+    in_tasks,
+    joined,
+    killed_twice,
+    open_work,
+    task_size,
+)
+from rilievo.version import VERSION
+
+PATIENCE = 10.0
+"""Timeout for the first connection to a cluster [s]."""
+
+# Ray reads these at import. Without them it prints progress, warnings and hints between our lines.
+_QUIET = {
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+_MEMORY = ("OutOfMemory", "OutOfDisk", "ObjectStoreFull", "object store", "MemoryError")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Requested actors.
+
+    Attributes:
+        workers: Number of actors; one for every ``threads`` cores of the cluster when None.
+    """
+
+    address: str
+    workers: int | None = None
+    threads: int = 1
+    gpus: int = 0
+
+
+def work_on_ray(
+    work: Work[Item], items: Iterable[Item], *, count: int, pool: Pool
+) -> Iterator[Report]:
+    """Process every input, and yield a report for each task in the order in which tasks finish.
+
+    Raises ``RilievoError`` if there is no Ray or no cluster at the address, its Ray has another
+    version, its machines lack rilievo, or the work cannot run at all.
+    """
+    ray = _ray()
+    with _natives_silent():
+        _connect(ray, pool)
+        try:
+            workers = _workers(ray, pool, count)
+            tasks = in_tasks(items, task_size(count, workers))
+            yield from _reports(ray, work, tasks, workers, pool)
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _natives_silent() -> Iterator[None]:
+    """Keep messages of Ray's compiled part off standard error, where our own messages go.
+
+    The compiled part writes to the file descriptor, whatever Ray's log level is.
+    """
+    ours = sys.stderr
+    try:
+        kept = os.dup(ours.fileno())
+    except (AttributeError, OSError, ValueError):
+        # Standard error is closed, or is not a file of the operating system.
+        yield
+        return
+    with open(kept, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as said:
+        descriptor, nowhere = ours.fileno(), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+        sys.stderr = said
+        try:
+            yield
+        finally:
+            sys.stderr = ours
+            os.dup2(kept, descriptor)
+
+
+def _ray() -> Any:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtraError("--ray", "cluster") from error
+    return ray
+
+
+def _connect(ray: Any, pool: Pool) -> None:
+    _refuse_silence(pool.address)
+    here = {"num_cpus": max(1, (pool.workers or 0) * pool.threads)} if pool.workers else {}
+    try:
+        ray.init(
+            address=pool.address,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            **({"include_dashboard": False, **here} if pool.address == LOCAL else {}),
+        )
+    except Exception as error:
+        # Ray raises a ConnectionError, a TimeoutError, a RuntimeError or a ValueError of its own.
+        raise RilievoError(_unreachable(pool.address, error)) from error
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+
+
+def _refuse_silence(address: str) -> None:
+    """Check that something answers at host:port; Ray itself would retry for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise RilievoError(_unreachable(address, error)) from error
+
+
+def _unreachable(address: str, error: Exception) -> str:
+    said = " ".join(str(error).split())
+    if "ersion mismatch" in said:
+        start = said.index("ersion mismatch") - 1
+        return (
+            f"--ray {printable(address)}: the cluster has another Ray or Python than this machine "
+            f"({printable(said[start : start + 200])}): install the same everywhere"
+        )
+    return (
+        f"--ray {printable(address)}: no Ray cluster can be reached there ({reason(error)}): start "
+        "one with 'ray start --head', or use --ray local"
+    )
+
+
+def _workers(ray: Any, pool: Pool, count: int) -> int:
+    """Number of actors: those requested, or those that fit, but no more than there are inputs."""
+    there = ray.cluster_resources()
+    fit = int(there.get("CPU", 0)) // pool.threads
+    if pool.gpus:
+        fit = min(fit, int(there.get("GPU", 0)) // pool.gpus)
+    if fit < 1:
+        raise RilievoError(
+            f"--ray {pool.address}: the cluster has {there.get('CPU', 0):g} cores and "
+            f"{there.get('GPU', 0):g} GPUs, too few for one process with {pool.threads} cores and "
+            f"{pool.gpus} GPUs: lower --threads, or choose another --device"
+        )
+    return max(1, min(pool.workers or fit, fit, count))
+
+
+def _reports(
+    ray: Any, work: Work[Item], tasks: Iterator[tuple[Item, ...]], workers: int, pool: Pool
+) -> Iterator[Report]:
+    rows = [{"number": number, "task": pickle.dumps(task)} for number, task in enumerate(tasks)]
+    if not rows:
+        return
+    ledger = ray.remote(num_cpus=0, max_restarts=-1)(Ledger).remote()
+    try:
+        done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            Actor,
+            fn_constructor_kwargs={"work": work, "version": VERSION, "ledger": ledger},
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            batch_size=None,
+            num_cpus=pool.threads,
+            **({"num_gpus": pool.gpus} if pool.gpus else {}),
+        )
+        for row in done.iter_rows():
+            report = pickle.loads(row["report"])
+            assert isinstance(report, Report), "an actor answers nothing else"
+            if report.refusal:
+                raise RilievoError(report.refusal)
+            yield report
+    except ray.exceptions.RayError as error:
+        raise RilievoError(_broken(pool.address, error)) from error
+
+
+def _broken(address: str, error: Exception) -> str:
+    said, where = str(error), f"--ray {printable(address)}"
+    if "No module named" in said:
+        module = said.partition("No module named")[2].split()[0].strip("'\".,")
+        return (
+            f"{where}: the machines of the cluster have no '{printable(module)}': install rilievo "
+            "there as here, in the environment that Ray runs in"
+        )
+    if any(word in said for word in _MEMORY):
+        return (
+            f"{where}: the cluster ran out of memory ({type(error).__name__}): use fewer --workers,"
+            " or machines with more; the same command goes on from here"
+        )
+    return (
+        f"{where}: the cluster failed ({type(error).__name__}: {reason(error)}); the same "
+        "command goes on from here"
+    )
+
+
+class Actor:
+    """One process of the pool: opens the work once, then runs task by task."""
+
+    def __init__(self, work: Work[Any], version: str, ledger: Any) -> None:
+        import ray
+
+        self._get, self._ledger, self._work = ray.get, ledger, work
+        self._run = open_work(work, version)
+
+    def __call__(self, rows: Mapping[str, np.ndarray]) -> dict[str, list[bytes]]:
+        """Run the tasks of a block, and return a pickled report for each."""
+        answers = []
+        for number, packed in zip(rows["number"], rows["task"], strict=True):
+            report = self._do(int(number), pickle.loads(packed))
+            answers.append(pickle.dumps(report))
+        return {"report": answers}
+
+    def _do(self, number: int, items: tuple[Any, ...]) -> Report:
+        if self._get(self._ledger.begin.remote(number)):
+            return self._run(items, again=False)
+        return joined(self._alone(f"{number}/{i}", item) for i, item in enumerate(items))
+
+    def _alone(self, key: str, item: Any) -> Report:
+        """Retry one input of a task whose actor died; skip it if it has killed this one too."""
+        if not self._get(self._ledger.begin_alone.remote(key)):
+            failure: Failure = killed_twice(self._work, item)
+            return Report(failures=(failure,))
+        report = self._run((item,), again=True)
+        self._get(self._ledger.end_alone.remote(key))
+        return report
+
+
+class Ledger:
+    """Record of started tasks and inputs, in an actor that outlives the workers."""
+
+    def __init__(self) -> None:
+        self._begun: set[int] = set()
+        self._alone: set[str] = set()
+
+    def begin(self, number: int) -> bool:
+        """Whether the task is started for the first time; records the start."""
+        first = number not in self._begun
+        self._begun.add(number)
+        return first
+
+    def begin_alone(self, key: str) -> bool:
+        """Whether no earlier run of the input alone was started and left unfinished."""
+        first = key not in self._alone
+        self._alone.add(key)
+        return first
+
+    def end_alone(self, key: str) -> None:
+        """Record that the input finished."""
+        self._alone.discard(key)

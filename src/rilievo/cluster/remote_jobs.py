@@ -1,0 +1,123 @@
+"""Jobs of files at addresses, listed as ``find_jobs`` lists those on disk."""
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rilievo.cluster.remote_files import Remote, remote, walk
+from rilievo.errors import InputError, OptionError
+from rilievo.io.files.addresses import address_of, local_path
+from rilievo.io.outputs.facts import FORMAT
+from rilievo.io.outputs.sidecar import SUFFIX, parse_sidecar
+from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
+from rilievo.predicting.inputs import (
+    Job,
+    LeftOut,
+    Medium,
+    distinct,
+    find_jobs,
+    is_known,
+    own_names,
+)
+
+
+def list_jobs(
+    inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut | None = None
+) -> Iterator[Job]:
+    """List the jobs of all inputs in a fixed order, as ``find_jobs`` does.
+
+    Inputs are files, folders and patterns on disk, or addresses of them, not both. ``output`` is a
+    folder or its address as a path; ``sequence`` tells whether a folder is one clip.
+    """
+    left_out = LeftOut() if left_out is None else left_out
+    addresses = [address for name in inputs if (address := address_of(name)) is not None]
+    if not addresses:
+        return find_jobs(
+            list(map(local_path, inputs)), output, sequence=sequence, left_out=left_out
+        )
+    if len(addresses) < len(inputs):
+        raise OptionError("inputs are on disk, or at addresses, not both: call once for each")
+    if sequence:
+        raise OptionError("--sequence is about folders on disk: fetch the frames first")
+    return _jobs_at(addresses, output, left_out)
+
+
+def _jobs_at(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Iterator[Job]:
+    places = [place for address in addresses for place in _expand(address)]
+    if not places:
+        raise InputError("; ".join(f"{each}: no such file or folder" for each in addresses))
+    targets = distinct(_own_target(place) for place in places)
+    several = len(places) > 1
+    for place, target in zip(places, targets, strict=True):
+        if _is_file(place):
+            yield _job(place, output / target)
+        else:
+            yield from _below(place, output / target if several else output, output, left_out)
+
+
+def _expand(address: str) -> list[Remote]:
+    """Files and folders of an address; several for a pattern."""
+    place = remote(address)
+    if any(mark in place.path.split("?")[0] for mark in "*[") and place.scheme != "https":
+        return place.matching()
+    if is_known(posixpath.basename(place.path.split("?")[0])) or place.exists():
+        return [place]
+    return []
+
+
+def _is_file(place: Remote) -> bool:
+    if is_known(posixpath.basename(place.path.split("?")[0])):
+        return True  # saves a request for each file, and need not tell pages of links from files
+    return not place.path.endswith("/") and not place.files.isdir(place.path)
+
+
+def _own_target(place: Remote) -> str:
+    name = posixpath.basename(place.path.split("?")[0].rstrip("/")) or place.scheme
+    return (Path(name).stem or name) if _is_file(place) else name
+
+
+def _below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
+    ours = address_of(output)
+    own = None if ours is None else remote(ours).path.rstrip("/")
+    root = folder.path.rstrip("/")
+    for directory, subfolders, names in walk(folder):
+        here = directory.rstrip("/")
+        results = _results(folder.at(here), names)
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".") and name not in results and f"{here}/{name}" != own
+        )
+        seen = [name for name in names if name and not name.startswith(".")]
+        files = sorted(name for name in seen if is_known(name) and name not in results)
+        left_out.results += sum(name in results for name in seen)
+        left_out.other_files += sum(not is_known(name) and name not in results for name in seen)
+        relative = here[len(root) :].lstrip("/")
+        for name, stem in zip(files, own_names(files), strict=True):
+            yield _job(folder.at(f"{here}/{name}"), target / relative / stem)
+
+
+def _job(place: Remote, target: Path) -> Job:
+    is_clip = Path(place.path.split("?")[0]).suffix.lower() in VIDEO_SUFFIXES
+    address = f"{place.scheme}://{place.path.split('://', 1)[-1]}"
+    return Job(
+        source=Path(address), medium=Medium.VIDEO if is_clip else Medium.PHOTO, target=target
+    )
+
+
+def _results(folder: Remote, names: Sequence[str]) -> set[str]:
+    """Names of earlier results in this folder: rilievo's JSONs, and the files that they list."""
+    results: set[str] = set()
+    for name in names:
+        if not name.endswith(SUFFIX):
+            continue
+        try:
+            text = folder.at(f"{folder.path}/{name}").text()
+            # Folders exported from phones have a JSON beside every photograph.
+            if FORMAT not in text[:64]:
+                continue
+            sidecar = parse_sidecar(text, name)
+        except InputError:
+            continue
+        results |= {name, *(facts.file for facts in sidecar.files), *sidecar.earlier}
+    return results

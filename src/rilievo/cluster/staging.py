@@ -1,0 +1,233 @@
+"""Staging of remote photographs: they are downloaded, processed here, and results uploaded.
+
+A photograph is copied to a scratch folder with its name, size and time, and processed there like
+any other. Its results are uploaded atomically, file by file, the JSON last. The rules of
+``rilievo.io.outputs.ownership`` hold there too: the list of files to be written is uploaded first,
+so that the next run recognises every file that a killed run left behind.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rilievo.cluster.remote_files import Remote, remote
+from rilievo.cluster.remote_jobs import list_jobs
+from rilievo.errors import InputError, OutputError
+from rilievo.io.checks.faults import Thoroughness
+from rilievo.io.checks.marks import is_torn
+from rilievo.io.files.addresses import address_of
+from rilievo.io.files.atomic import make_folder
+from rilievo.io.files.limits import printable
+from rilievo.io.files.placement import Placement, place_one
+from rilievo.io.outputs.ownership import Claim, pending_path
+from rilievo.io.outputs.sidecar import parse_sidecar, read_sidecar, sidecar_path
+from rilievo.models.base import Inference, Model
+from rilievo.predicting.inputs import (
+    Job,
+    LeftOut,
+    Medium,
+)
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.results import Results
+from rilievo.prediction.output_table import OUTPUTS
+from rilievo.types import Photo
+
+
+class Stage:
+    """A scratch folder, and the addresses that its paths stand for."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._number = 0
+        self._sources: dict[Path, str] = {}
+        self._targets: dict[Path, str] = {}
+
+    def enter(self, job: Job) -> Job:
+        """Map a job with addresses to scratch paths; a job of paths alone is unchanged."""
+        source, target = address_of(job.source), address_of(job.target)
+        if source is None and target is None:
+            return job
+        here = self._own_folder()
+        if source is not None:
+            path = here / "in" / Path(source.split("?")[0]).name
+            self._sources[path] = source
+            job = Job(source=path, medium=job.medium, target=job.target)
+        if target is not None:
+            path = here / "out" / job.target.name
+            self._targets[path] = target
+            job = Job(source=job.source, medium=job.medium, target=path)
+        return job
+
+    def source(self, job: Job) -> Remote | None:
+        """Remote source of the photograph; None for one on disk."""
+        address = self._sources.get(job.source)
+        return None if address is None else remote(address)
+
+    def target(self, job: Job) -> Remote | None:
+        """Remote target of the results, without suffix; None for a folder on disk."""
+        address = self._targets.get(job.target)
+        return None if address is None else remote(address, for_writing=True)
+
+    def results(
+        self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
+    ) -> "StagedResults":
+        """Results of jobs that ``enter`` returned."""
+        return StagedResults(model=model, options=options, note=note, stage=self)
+
+    def translated(self, message: str) -> str:
+        """Replace scratch paths in a message by their addresses."""
+        for path, address in (*self._sources.items(), *self._targets.items()):
+            message = message.replace(printable(path), printable(address.split("?")[0]))
+        return message
+
+    def clear(self) -> None:
+        """Remove the scratch folder with all downloads and results."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+        self._sources.clear()
+        self._targets.clear()
+
+    def _own_folder(self) -> Path:
+        """Scratch folder of one job, since photographs of two jobs may share a name."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="rilievo-"))
+        self._number += 1
+        return self._folder / str(self._number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedResults(Results):
+    """Results of jobs that have gone through the stage's ``enter``."""
+
+    stage: Stage = field(default_factory=Stage)
+
+    @property
+    def thoroughness(self) -> Thoroughness:
+        """Depth of comparisons: of files at addresses, only the size is here unless fetched."""
+        if self.options.saving.resume == "hash":
+            return Thoroughness.HASHES
+        return (
+            Thoroughness.ENDS
+            if address_of(self.options.saving.output) is None
+            else Thoroughness.SIZES
+        )
+
+    def is_finished(self, job: Job) -> bool:
+        """Whether the job is finished, as for paths on disk; downloads its photograph if not."""
+        source, target = self.stage.source(job), self.stage.target(job)
+        modified = 0
+        if target is not None:
+            if job.medium is not Medium.PHOTO:
+                raise OutputError(
+                    f"{job.source}: results of videos go to a folder on disk: choose another "
+                    "--output, and copy them"
+                )
+            make_folder(job.target.parent)
+            _mirror(
+                target, job.target, self.formats, fetches=self.thoroughness is Thoroughness.HASHES
+            )
+        if source is not None:
+            # An empty file of the right size and time is enough to see whether work is needed.
+            size, modified = source.size_and_time()
+            make_folder(job.source.parent)
+            job.source.touch()
+            os.truncate(job.source, size)
+            os.utime(job.source, ns=(modified, modified))
+        # super() fails here: a dataclass with slots replaces the class after defining its methods.
+        if Results.is_finished(self, job):
+            return True
+        if source is not None:
+            source.fetch(job.source)
+            os.utime(job.source, ns=(modified, modified))
+        return False
+
+    def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
+        """Write the results and upload them; for a target on disk, return their placement."""
+        formats = self._with_broken(job)
+        placement = Results.write(self, job, photo, inference)
+        target = self.stage.target(job)
+        if target is None or placement is None:
+            return placement
+        place_one(placement)
+        _bring(job.target, target, formats)
+        return None
+
+
+def _mirror(target: Remote, stem: Path, formats: Sequence[str], *, fetches: bool) -> None:
+    """Mirror the files at the target here: lists with their content, other files by size only.
+
+    Where a list is torn, files are downloaded, since only their content shows whether rilievo
+    wrote them. With ``fetches``, all are downloaded.
+    """
+    for path in (sidecar_path(stem), pending_path(stem)):
+        there = _beside(target, path)
+        if there.exists():
+            there.fetch(path)
+    names = {stem.name + OUTPUTS[name].suffix for name in formats}
+    if sidecar_path(stem).exists():
+        try:
+            sidecar = read_sidecar(sidecar_path(stem))
+        except InputError:
+            sidecar = None
+        if sidecar is not None:
+            names |= {*(facts.file for facts in sidecar.files), *sidecar.earlier}
+    is_cut = is_torn(sidecar_path(stem)) or is_torn(pending_path(stem))
+    for name in names:
+        path = stem.with_name(name)
+        there = _beside(target, path)
+        if path.exists() or not there.exists():
+            continue
+        if is_cut or fetches:
+            there.fetch(path)
+        else:
+            path.touch()
+            os.truncate(path, there.size_and_time()[0])
+
+
+def _bring(stem: Path, target: Remote, formats: Sequence[str]) -> None:
+    """Upload results: the list of pending files, the files, the JSON; then delete the list.
+
+    Only files of ``formats`` are new; files of earlier runs are already at the target.
+    """
+    json, pending = sidecar_path(stem), pending_path(stem)
+    kept = json.read_text(encoding="utf-8")
+    sidecar = parse_sidecar(kept, printable(json))
+    files = tuple(facts.file for facts in sidecar.files)
+    Claim(stem=stem, files=files, earlier=sidecar.earlier).begin()
+    _beside(target, pending).store(pending)
+    _beside(target, json).remove()
+    for facts in sidecar.files:
+        if facts.output in formats:
+            _beside(target, stem.with_name(facts.file)).store(stem.with_name(facts.file))
+    json.write_text(kept, encoding="utf-8")
+    _beside(target, json).store(json)
+    _beside(target, pending).remove()
+
+
+def _beside(target: Remote, path: Path) -> Remote:
+    return target.at(f"{target.path.rpartition('/')[0]}/{path.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Inputs, results or both at addresses; the others are on disk."""
+
+    def check_output(self, output: Path) -> None:
+        """Refuse an output that cannot be written to."""
+        address = address_of(output)
+        if address is not None:
+            remote(address, for_writing=True)
+
+    def list_jobs(
+        self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
+    ) -> Iterator[Job]:
+        """List the jobs of all inputs in a fixed order."""
+        return list_jobs(inputs, output, sequence=sequence, left_out=left_out)
+
+    def open_task(self) -> Stage:
+        """Scratch folder of a new task."""
+        return Stage()

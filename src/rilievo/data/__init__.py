@@ -1,0 +1,1 @@
+"""Data for the wings above: datasets, clips, fused surfaces, trajectories."""

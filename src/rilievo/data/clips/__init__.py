@@ -1,0 +1,1 @@
+"""Clips: frames in order, with intrinsics and poses where they are known."""

@@ -1,0 +1,143 @@
+"""Camera of a sequence: given by the user, read from a file beside it, or assumed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.clips.calibration import Calibration, Lens, read_calibration
+from rilievo.data.clips.footage import VideoData
+from rilievo.errors import InputError, OptionError
+from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
+from rilievo.io.camera_file import pinhole_K
+from rilievo.io.files.limits import printable
+from rilievo.io.photographs.exif import assumed_camera
+from rilievo.types import Camera, CameraSource
+
+_LEAST_FOV, _GREATEST_FOV = 5.0, 160.0
+"""Range of fields of view that such training works with [degrees]."""
+_ENDLESS = 1e9
+"""Limit to which a principal point is clipped in messages [px]."""
+_MIDDLE = 0.2
+"""Largest distance of a principal point from the middle of the frame, as a share of its side; a
+larger one belongs to frames of another size."""
+_SAME_ASPECT = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceCamera:
+    """Camera of a sequence at the size of its files.
+
+    Attributes:
+        lens: Distortion to remove from the frames; None where they have none.
+    """
+
+    camera: Camera
+    lens: Lens | None = None
+    note: str | None = None
+
+
+def said_camera(data: VideoData) -> Calibration | None:
+    """Return the camera that the user gives, in numbers or by a file; None without."""
+    said = [
+        name
+        for name, given in (
+            ("camera", data.camera),
+            ("camera_file", data.camera_file),
+            ("fov", data.fov),
+        )
+        if given is not None
+    ]
+    if len(said) > 1:
+        raise OptionError(f"{' and '.join(said)} say the camera more than once; give one of them")
+    if data.camera_file is not None:
+        return read_calibration(Path(data.camera_file))
+    if data.camera is None:
+        return None
+    K = pinhole_K(*data.camera)
+    if not np.isfinite(K).all() or min(data.camera[:2]) <= 0:
+        raise OptionError(
+            f"camera is fx,fy,cx,cy [px] with positive focal lengths, got "
+            f"{','.join(f'{number:g}' for number in data.camera)}"
+        )
+    return Calibration(K=K)
+
+
+def choose_camera(
+    data: VideoData,
+    shape: tuple[int, int],
+    name: str,
+    *,
+    beside: Calibration | None = None,
+    exif: Camera | None = None,
+) -> SequenceCamera:
+    """Choose the camera of one sequence: the user's, else that of its own file, EXIF or a guess."""
+    said = said_camera(data)
+    if said is not None:
+        return _fitted(said, shape, name)
+    if data.fov is not None:
+        camera = Camera(K=K_from_fov(data.fov, shape), source=CameraSource.FOV)
+        return SequenceCamera(camera=camera)
+    if beside is not None:
+        return _fitted(beside, shape, name)
+    if exif is not None:
+        return SequenceCamera(camera=exif)
+    camera = assumed_camera(shape)
+    return SequenceCamera(
+        camera=camera,
+        note=(
+            f"{printable(name)}: nothing says which camera took it, so a field of view of "
+            f"{camera.field_of_view(shape):.0f} degrees is assumed; give --fov, "
+            "--camera or --camera-file (fov, camera, camera_file in Python)"
+        ),
+    )
+
+
+def _fitted(given: Calibration, shape: tuple[int, int], name: str) -> SequenceCamera:
+    """Scale intrinsics to the size of the frames, and refuse those of other frames."""
+    K, note = given.K, None
+    if given.shape is not None and given.shape != shape:
+        ratio = (shape[1] / shape[0]) / (given.shape[1] / given.shape[0])
+        if abs(ratio - 1) > _SAME_ASPECT:
+            raise InputError(
+                f"{printable(name)}: the camera is calibrated for frames of {_size(given.shape)}, "
+                f"but these are {_size(shape)}, of another shape: they were cropped; calibrate "
+                "for these frames, or give their fx,fy,cx,cy"
+            )
+        K = resize_K(K, size=given.shape, new_size=shape)
+        note = (
+            f"{printable(name)}: the camera was calibrated at {_size(given.shape)} and is scaled "
+            f"to {_size(shape)}"
+        )
+    _check(K, shape, name)
+    return SequenceCamera(camera=Camera(K=K), lens=given.lens, note=note)
+
+
+def _check(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int], name: str) -> None:
+    try:
+        Camera(K=K)
+    except InputError as error:
+        raise InputError(f"{printable(name)}: {error}") from error
+    height, width = shape
+    cx, cy = float(K[0, 2]), float(K[1, 2])
+    if abs((cx + 0.5) / width - 0.5) > _MIDDLE or abs((cy + 0.5) / height - 0.5) > _MIDDLE:
+        own_cy, own_cx = np.clip((cy, cx), -_ENDLESS, _ENDLESS)
+        own = round(2 * own_cy + 1), round(2 * own_cx + 1)
+        raise InputError(
+            f"{printable(name)}: the principal point ({cx:g}, {cy:g}) is far from the middle of "
+            f"frames of {_size(shape)}; these intrinsics look like those of about {_size(own)}: "
+            "multiply them by the ratio of the sizes"
+        )
+    vertical = np.array([[K[1, 1], 0.0, cy], [0.0, K[0, 0], cx], [0.0, 0.0, 1.0]])
+    views = (horizontal_fov(K, width), horizontal_fov(vertical, height))
+    if max(views) > _GREATEST_FOV or max(views) < _LEAST_FOV:
+        raise InputError(
+            f"{printable(name)}: focal lengths {K[0, 0]:g} and {K[1, 1]:g} px see {views[0]:.3g} x "
+            f"{views[1]:.3g} degrees of frames of {_size(shape)}; {_LEAST_FOV:g} to "
+            f"{_GREATEST_FOV:g} is expected: are they in pixels, and of this size?"
+        )
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return f"{shape[1]}x{shape[0]}"

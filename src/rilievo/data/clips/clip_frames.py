@@ -1,0 +1,182 @@
+"""Reads the frames of one clip one after the other, without lens distortion."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from rilievo.data.clips.calibration import Calibration
+from rilievo.data.clips.camera import choose_camera
+from rilievo.data.clips.footage import SourceKind, VideoData
+from rilievo.data.clips.known_poses import poses_in
+from rilievo.data.clips.sequences import at_size, frame_or_reason, how_straight
+from rilievo.data.clips.sources import list_sequences
+from rilievo.data.datasets.files import numbers_of
+from rilievo.errors import InputError
+from rilievo.io.files.limits import printable
+from rilievo.io.videos import open_video
+from rilievo.types import Camera, CameraSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFrame:
+    """One frame, or the reason why it cannot be used.
+
+    Attributes:
+        index: Index among all frames of the clip.
+        name: Name of the file; the frame number for a video.
+        seconds: Time of the frame [s]; the frame number where no time is known.
+    """
+
+    index: int
+    name: str
+    seconds: float
+    pixels: UInt8[np.ndarray, "h w 3"] | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipCamera:
+    """Camera of a clip as the user gives it; at most one of the three.
+
+    Attributes:
+        numbers: fx, fy, cx, cy [px] at the clip's own size.
+        file: File of intrinsics and lens distortion.
+    """
+
+    numbers: tuple[float, float, float, float] | None = None
+    file: Path | None = None
+    fov: float | None = None
+
+
+class ClipFrames:
+    """A video, a folder of frames, or a sequence of KITTI odometry.
+
+    Frames are decoded lazily, and none is kept.
+
+    Attributes:
+        count: Number of frames; for a video an estimate until ``walk`` has finished, 0 without one.
+        fault: Problem found in a video, set after ``walk`` has finished; None if there was none.
+    """
+
+    def __init__(
+        self,
+        clip: Path,
+        poses: Path | None = None,
+        camera: ClipCamera | None = None,
+        *,
+        beside: Calibration | None = None,
+    ) -> None:
+        """Find the frames, poses and camera of a clip.
+
+        The camera is ``beside`` where nothing better than a guess is known.
+        """
+        data = _data(clip, poses, camera or ClipCamera())
+        found = list_sequences(data)
+        if len(found) > 1:
+            raise InputError(
+                f"{printable(clip)}: holds {len(found)} clips, such as {printable(found[0].id)} "
+                f"and {printable(found[1].id)}; name one of them"
+            )
+        [sequence] = found
+        if beside is not None and sequence.camera.camera.source is CameraSource.ASSUMED:
+            chosen = choose_camera(data, sequence.shape, sequence.id, beside=beside)
+            sequence = replace(sequence, camera=chosen)
+        self._sequence = sequence
+        video = sequence.video
+        self.count = len(sequence.files) if video is None else open_video(video).frame_estimate or 0
+        self.fault: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the frames [px]."""
+        return self._sequence.shape
+
+    @property
+    def camera(self) -> Camera:
+        """Camera of the frames at their own size."""
+        return self._sequence.camera.camera
+
+    @property
+    def poses_file(self) -> Path | None:
+        """File of the poses of a video, whose frames are counted later."""
+        return self._sequence.poses_file
+
+    @property
+    def camera_note(self) -> str | None:
+        """Note on where the intrinsics come from; None where there is nothing to say."""
+        return self._sequence.camera.note
+
+    def K_at(self, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
+        """Intrinsics of the frames at a size (height, width) [px].
+
+        Frames of clips are pinholes, as lens distortion is removed when they are read; so motion
+        between them and fusing take K.
+        """
+        return self.camera.resized(size=self.shape, new_size=size).needs_pinhole("a clip")
+
+    def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
+        """Yield every ``stride``-th frame at a size (height, width), without lens distortion."""
+        if self._sequence.video is not None:
+            yield from self._of_video(self._sequence.video, size, stride)
+            return
+        how = how_straight(self._sequence)
+        for index in range(0, len(self._sequence.files), stride):
+            file = self._sequence.files[index]
+            found = frame_or_reason(self._sequence, index, size, how)
+            broken = isinstance(found, str)
+            yield ClipFrame(
+                index=index,
+                name=file.name,
+                seconds=_seconds_of(file, self._sequence.numbers[index]),
+                pixels=None if broken else found,
+                problem=found if broken else None,
+            )
+
+    def true_poses(self) -> Float64[np.ndarray, "n 4 4"] | None:
+        """``world_T_cam`` of all frames, NaN where unknown; None where none are known.
+
+        For a video they are known only after ``walk`` has finished.
+        """
+        if self._sequence.poses_file is None:
+            return self._sequence.poses
+        names = tuple(Path(f"{index:06d}") for index in range(self.count))
+        return poses_in(self._sequence.poses_file, names)
+
+    def _of_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
+        reader, how = open_video(video), how_straight(self._sequence)
+        count = 0
+        for frame in reader:
+            count = frame.index + 1
+            if frame.index % stride:
+                continue
+            yield ClipFrame(
+                index=frame.index,
+                name=f"{frame.index:06d}",
+                seconds=float(frame.ticks * reader.time_base),
+                pixels=at_size(frame.photo.pixels, size, how),
+            )
+        self.count, self.fault = count, reader.fault
+
+
+def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
+    kitti = (clip / "calib.txt").is_file() and (clip / "image_2").is_dir()
+    place = clip.resolve()
+    is_odometry = kitti and place.parent.name == "sequences"
+    return VideoData(
+        kind=SourceKind.KITTI_ODOMETRY if is_odometry else SourceKind.FRAMES,
+        roots=(str(place.parent.parent if is_odometry else clip),),
+        split=place.name if is_odometry else None,
+        poses=None if poses is None else str(poses),
+        camera=camera.numbers,
+        camera_file=None if camera.file is None else str(camera.file),
+        fov=camera.fov,
+    )
+
+
+def _seconds_of(file: Path, number: int) -> float:
+    """Time from a file name with a decimal point, as in TUM; else the frame number."""
+    said = numbers_of(file.stem) if "." in file.stem else None
+    return said[0] if said and len(said) == 1 and np.isfinite(said[0]) else float(number)

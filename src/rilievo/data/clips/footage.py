@@ -1,0 +1,75 @@
+"""Options that describe footage: its files, camera, poses, stride."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import tyro
+
+
+class SourceKind(StrEnum):
+    """Layout of frames on disk."""
+
+    FRAMES = "frames"
+    """Videos, folders of frames, or a folder of these."""
+    KITTI_RAW = "kitti-raw"
+    KITTI_ODOMETRY = "kitti-odometry"
+    CITYSCAPES = "cityscapes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoData:
+    """Frames that a run trains on."""
+
+    GROUP: ClassVar[str] = "Footage"
+    OFF: ClassVar[Mapping[str, str]] = {
+        "temporal": "Use no neighbours in time as sources, but the other camera of the pair alone."
+    }
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Camera": ("camera", "camera_file", "fov", "published_camera", "learn_camera", "baseline")
+    }
+
+    roots: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO|FOLDER")]
+    """Videos, folders of frames or folders of these; for a named dataset, its one folder."""
+    kind: SourceKind = SourceKind.FRAMES
+    """Layout of the frames on disk."""
+    split: str | None = None
+    """List of targets, or a name that the dataset knows (sequences of odometry: 00,01,...)."""
+    camera: Annotated[
+        tuple[float, float, float, float] | None, tyro.conf.arg(metavar="FX,FY,CX,CY")
+    ] = None
+    """Intrinsics [px] at the frames' own size; pixel centres at whole numbers."""
+    camera_file: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """File of intrinsics and lens distortion: YAML, JSON, or K as text."""
+    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
+    """Horizontal field of view, where nothing better is known."""
+    published_camera: bool = False
+    """Give all frames the one K of the published program: fx is 0.58 of the width, fy 1.92 of the
+    height, and the principal point half of each."""
+    learn_camera: bool = False
+    """Refine the focal lengths while training."""
+    poses: Annotated[str | None, tyro.conf.arg(metavar="FILE|auto")] = None
+    """Known poses: a KITTI or TUM file, or 'auto' for the file beside the frames. Validation is
+    scored against them, and --losses.velocity 0.05 learns metres from them."""
+    follow_poses: bool = False
+    """Use known motion in place of the pose network's; depth is in metres then."""
+    stereo: bool = False
+    """Use the other camera of the stereo pair as a source too."""
+    baseline: float | None = None
+    """Distance between the two cameras, in the depth's unit; by default the calibration's [m]. The
+    published program uses 0.1 for KITTI's 0.54 m."""
+    temporal: bool = True
+    """Whether neighbours in time are sources; without them, stereo alone."""
+    stride: int | None = None
+    """Frames between neighbours; by default chosen from the measured motion."""
+    parallax: float = 2.0
+    """Median parallax between neighbours that the stride is chosen for [px at a width of 640].
+    Motion by geometry allows for more than a pose network: 4 with preset clip."""
+    least_motion: float = 1.0
+    """Median motion [px at the training size] below which a frame is skipped as static."""
+    held_out: float = 0.05
+    """Share of the targets held out for validation: the last of every sequence; 0.1 with preset
+    clip."""
+    limit: int | None = None
+    """Number of training targets to use, from the first; by default all."""

@@ -1,0 +1,1 @@
+"""Motion of a camera between frames, by geometry alone."""

@@ -1,0 +1,249 @@
+"""Camera motion along a clip, by tracked corners with depth.
+
+Every frame is compared with the last key frame, so that slow motion adds up and its noise does
+not. A frame becomes a key frame once the picture has moved far enough. Depth of each key frame has
+a scale of its own: neighbouring key frames must agree on the depth of their common corners, and a
+weak pull towards the scale that the depth came with keeps the chain from drifting away.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float64, Int64, UInt8
+
+from rilievo.data.clips.motion.pair_motion import (
+    TRACKING,
+    UNKNOWN,
+    PairMotion,
+    depth_at,
+    motion_of_tracks,
+    rays_at,
+)
+from rilievo.data.clips.motion.tracks import Tracks, grey, track_corners, track_matched
+from rilievo.geometry.transforms import rigid
+
+_MOVED = 0.06
+"""Median displacement [share of the width] from which a frame becomes a key frame."""
+_LOST = 0.5
+"""Share of the corners found again under which a frame becomes a key frame."""
+_FEWEST = 12
+"""Smallest number of corners that a ratio of scales is measured with."""
+DepthSource = Callable[[], Float[np.ndarray, "h w"]]
+"""Function that computes the depth of a frame when it is needed."""
+LINK = 0.05
+"""Standard deviation of a measured log ratio between the scales of two neighbouring frames."""
+OWN = 0.25
+"""Standard deviation of the log scale that the depth of a frame comes with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameMotion:
+    """Motion of one frame since its key frame.
+
+    Attributes:
+        key: Index of the key frame; the frame's own index where a part of the clip begins.
+        pair: Motion ``frame_T_key`` in the unit of the key frame's depth, with its quality.
+        ratio: Depth of the key frame, moved to this frame, over this frame's own depth: the median
+            over common corners. 1 where too few are seen, or this frame's depth was not needed.
+    """
+
+    key: int
+    pair: PairMotion
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipMotion:
+    """Motion of a camera along a clip.
+
+    Attributes:
+        cam_T_world: Transform from the world to each frame's camera. The world is the camera of
+            the first frame. A new part of the clip begins at the last pose of the part before.
+        scales: Factor by which the depth of each frame agrees with the unit of ``cam_T_world``.
+        parts: Number of the part that each frame belongs to, from 0. A new part begins where no
+            common corners are found, such as at a cut: its poses have no relation to those before.
+        frames: Motion of each frame since its key frame, with its quality.
+    """
+
+    cam_T_world: Float64[np.ndarray, "n 4 4"]
+    scales: Float64[np.ndarray, "n"]
+    parts: Int64[np.ndarray, "n"]
+    frames: tuple[FrameMotion, ...]
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Indices of the frames at which a new part begins, without the first."""
+        return tuple(int(index) + 1 for index in np.flatnonzero(np.diff(self.parts)))
+
+
+def clip_motion(
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
+    depths: Iterable[Float[np.ndarray, "h w"]],
+    K: Float[np.ndarray, "3 3"],
+) -> ClipMotion:
+    """Estimate the camera's motion along a clip.
+
+    Args:
+        frames: RGB frames in the order of time, read one after the other.
+        depths: Depth of each frame, in units of any kind that are about the same for all.
+        K: Intrinsics of the frames [px].
+
+    Raises:
+        MissingExtraError: If OpenCV is not installed.
+    """
+    tracker = ClipTracker(K)
+    for frame, depth in zip(frames, depths, strict=True):
+        tracker.add(frame, depth)
+    return tracker.motion()
+
+
+class _Seen:
+    """A frame that later frames may be compared with; its depth is computed when it is needed."""
+
+    def __init__(
+        self,
+        index: int,
+        grey: UInt8[np.ndarray, "h w"],
+        depth: Float[np.ndarray, "h w"] | DepthSource,
+    ) -> None:
+        self.index, self.grey, self._depth = index, grey, depth
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether depth is there already."""
+        return isinstance(self._depth, np.ndarray)
+
+    @property
+    def depth(self) -> Float[np.ndarray, "h w"]:
+        """Depth of the frame."""
+        if not isinstance(self._depth, np.ndarray):
+            self._depth = self._depth()
+        return self._depth
+
+
+class ClipTracker:
+    """Estimates the motion of a clip frame by frame; two frames are kept in memory."""
+
+    def __init__(self, K: Float[np.ndarray, "3 3"]) -> None:
+        self._K = K
+        self._key: _Seen | None = None
+        self._last: _Seen | None = None
+        self._frames: list[FrameMotion] = []
+
+    def add(
+        self,
+        frame: UInt8[np.ndarray, "h w 3"],
+        depth: Float[np.ndarray, "h w"] | DepthSource,
+    ) -> FrameMotion:
+        """Add the next frame and its depth, and return its motion.
+
+        Args:
+            frame: RGB pixels.
+            depth: Depth, or a function that computes it, which is called for key frames alone.
+        """
+        now = _Seen(len(self._frames), grey(frame), depth)
+        found = self._found(now)
+        self._frames.append(found)
+        self._last = now
+        return found
+
+    def motion(self) -> ClipMotion:
+        """Return the motion of all frames so far."""
+        count = len(self._frames)
+        keys = sorted({each.key for each in self._frames})
+        logs = dict(zip(keys, _log_scales(self._frames, keys).tolist(), strict=True))
+        poses, scales = np.tile(np.eye(4), (count, 1, 1)), np.ones(count)
+        parts, part = np.zeros(count, np.int64), -1
+        for index, each in enumerate(self._frames):
+            begins = each.key == index
+            part += begins
+            parts[index] = part
+            scale = np.exp(logs[each.key])
+            scales[index] = scale if begins else np.exp(logs.get(index, np.log(scale * each.ratio)))
+            if begins:
+                poses[index] = poses[index - 1] if index else np.eye(4)
+                continue
+            moved = each.pair.source_T_target
+            poses[index] = rigid(moved[:3, :3], scale * moved[:3, 3]) @ poses[each.key]
+        return ClipMotion(cam_T_world=poses, scales=scales, parts=parts, frames=tuple(self._frames))
+
+    def _found(self, now: _Seen) -> FrameMotion:
+        """Compare a frame with the key frame, or with the last frame where that fails.
+
+        A new part begins only where features cannot be matched either.
+        """
+        for track, key in itertools.product((track_corners, track_matched), self._earlier):
+            tracks = track(key.grey, now.grey, TRACKING)
+            pair = motion_of_tracks(tracks, key.depth, self._K)
+            if pair.known:
+                far = _is_far(tracks, now.grey.shape[1])
+                self._key = now if far else key
+                ratio = 1.0
+                if far or now.has_depth:
+                    ratio = _ratio(key, now, tracks, pair, self._K)
+                return FrameMotion(key=key.index, pair=pair, ratio=ratio)
+        self._key = now
+        return FrameMotion(key=now.index, pair=UNKNOWN, ratio=1.0)
+
+    @property
+    def _earlier(self) -> tuple[_Seen, ...]:
+        """Frames to compare the next one with, the best first."""
+        if self._key is None or self._last is None:
+            return ()
+        return (self._key,) if self._key is self._last else (self._key, self._last)
+
+
+def _is_far(tracks: Tracks, width: int) -> bool:
+    return tracks.share < _LOST or float(np.median(np.abs(tracks.way).max(axis=1))) > _MOVED * width
+
+
+def _ratio(
+    key: _Seen, now: _Seen, tracks: Tracks, pair: PairMotion, K: Float[np.ndarray, "3 3"]
+) -> float:
+    """Depth of the key frame's corners as seen from now, over the depth of now."""
+    z, own = depth_at(key.depth, tracks.start), depth_at(now.depth, tracks.end)
+    moved = (rays_at(tracks.start, K) * z[:, None]) @ pair.source_T_target[2, :3]
+    ratios = (moved + pair.source_T_target[2, 3]) / own
+    ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
+    return float(np.median(ratios)) if len(ratios) >= _FEWEST else 1.0
+
+
+def _log_scales(frames: Sequence[FrameMotion], keys: Sequence[int]) -> Float64[np.ndarray, "k"]:
+    """Log scales of key frames, each of which was compared with the one before."""
+    steps = [math.nan if frames[key].key == key else math.log(frames[key].ratio) for key in keys]
+    return chained_log_scales(steps)
+
+
+def chained_log_scales(steps: Sequence[float]) -> Float64[np.ndarray, "n"]:
+    """Log factors of depth maps in a row, from the measured ratios between neighbours.
+
+    Least squares: neighbours agree with the ratio, and each factor is pulled weakly towards 1, so
+    that errors of the ratios do not add up along the clip. The normal matrix has three diagonals
+    and is solved by elimination.
+
+    Args:
+        steps: Log ratio of each map's factor to that of the map before; NaN where it is unknown,
+            and for the first.
+    """
+    own, link = 1 / OWN**2, 1 / LINK**2
+    count = len(steps)
+    diagonal, right, linked = np.full(count, own), np.zeros(count), np.zeros(count)
+    for place in range(1, count):
+        if not np.isfinite(steps[place]):
+            continue
+        linked[place] = link
+        diagonal[place - 1 : place + 1] += link
+        right[place - 1] -= link * steps[place]
+        right[place] += link * steps[place]
+    for place in range(1, count):
+        share = linked[place] / diagonal[place - 1]
+        diagonal[place] -= share * linked[place]
+        right[place] += share * right[place - 1]
+    logs = np.zeros(count)
+    for place in reversed(range(count)):
+        after = linked[place + 1] * logs[place + 1] if place + 1 < count else 0.0
+        logs[place] = (right[place] + after) / diagonal[place]
+    return logs

@@ -1,0 +1,72 @@
+"""Check of a clip's focal length by corners tracked between its frames."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from rilievo.data.clips.motion.pair_motion import misfit
+from rilievo.data.clips.motion.tracks import Tracks
+
+_FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
+_BETTER = 0.15
+"""Share by which another focal length has to fit better."""
+_AGREE = 0.8
+"""Share of the pairs that it has to fit better."""
+_TURNING = 0.4
+"""Share of the pairs that count: those that turn most."""
+_LEAST_TURN = math.radians(0.5)
+_FEWEST = 5
+
+
+class CornerPair(NamedTuple):
+    """Corners tracked from one frame to another, and the depth of the first."""
+
+    tracks: Tracks
+    depth: Float[np.ndarray, "h w"]
+
+
+def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]) -> float | None:
+    """Factor of the focal lengths with which corners fit clearly better; None where there is none.
+
+    The check is coarse: it tells a focal length that is wrong by a third or more, and only from
+    pairs between which the camera turns.
+
+    Args:
+        pairs: Pairs of frames, some degrees of turn apart at best.
+        K: Intrinsics to check [px].
+
+    Raises:
+        MissingExtraError: If OpenCV is not installed.
+    """
+    turned = [each for pair in pairs if (each := _pair_errors(pair, K)) is not None]
+    turned = [each for each in turned if each.turn >= _LEAST_TURN]
+    turned = sorted(turned, key=lambda each: each.turn)[int((1 - _TURNING) * len(turned)) :]
+    if len(turned) < _FEWEST:
+        return None
+    errors = np.array([each.errors for each in turned])
+    means = errors.mean(axis=0)
+    best, own = int(np.argmin(means)), _FACTORS.index(1.0)
+    agree = (errors[:, best] < errors[:, own]).mean() >= _AGREE
+    return _FACTORS[best] if agree and means[best] < (1 - _BETTER) * means[own] else None
+
+
+class _PairErrors(NamedTuple):
+    """Errors of one pair, by factor, and the turn between its frames [rad]."""
+
+    errors: list[float]
+    turn: float
+
+
+def _pair_errors(pair: CornerPair, K: Float[np.ndarray, "3 3"]) -> _PairErrors | None:
+    found = []
+    for factor in _FACTORS:
+        changed = K.astype(np.float64)
+        changed[[0, 1], [0, 1]] *= factor
+        found.append(misfit(pair.tracks, pair.depth, changed))
+    known = [each for each in found if each is not None]
+    if len(known) < len(found):
+        return None
+    return _PairErrors(errors=[each.across for each in known], turn=known[_FACTORS.index(1.0)].turn)

@@ -1,0 +1,236 @@
+"""Poses from the files of trackers, or of reconstructions.
+
+Files of KITTI (12 numbers a line, one line a frame), TUM (by time), COLMAP (``images.txt`` and
+``cameras.txt``, by name) and ``transforms.json`` (by name: nerfstudio, instant-ngp, recorders of
+ARKit) are read. Poses are ``world_T_cam`` of OpenCV's camera axes; a ``transforms.json`` has those
+of OpenGL, with y up and z backwards.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.clips.calibration import Calibration
+from rilievo.data.clips.clip_frames import ClipFrame
+from rilievo.data.clips.known_poses import check_rotations, read_kitti_poses
+from rilievo.data.datasets.colmap import read_cameras, read_images
+from rilievo.data.datasets.files import numbers_of, text_lines
+from rilievo.data.datasets.sets.tum import Trajectory, read_trajectory
+from rilievo.errors import InputError
+from rilievo.io.camera_file import pinhole_K
+from rilievo.io.files.limits import is_whole, printable, read_text
+from rilievo.io.json_record import NotThisRecord, parse_json
+
+_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+_KITTI, _TUM = 12, 8
+# What follows a point and begins with a digit is part of a time, as in TUM's names.
+_MOST_PIXELS = 1e9
+"""Bound of sizes and focal lengths in pixels; JSON can hold numbers beyond any integer."""
+_ENDINGS = re.compile(r"(\.(?:depth16|depth|color|rgb))?(\.[a-z]\w*)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoseFile:
+    """Poses of a file, as it orders them: one of three is there.
+
+    Attributes:
+        by_line: Pose of each frame of the clip.
+        by_time: Poses by time.
+        by_name: Poses by name of the frame.
+    """
+
+    path: Path
+    by_line: Float64[np.ndarray, "n 4 4"] | None = None
+    by_time: Trajectory | None = None
+    by_name: Mapping[str, Float64[np.ndarray, "4 4"]] | None = None
+    camera: Calibration | None = None
+    notes: tuple[str, ...] = ()
+
+    def of(self, frames: Sequence[ClipFrame], count: int) -> Float64[np.ndarray, "n 4 4"]:
+        """Find ``world_T_cam`` of some frames, NaN where the file has none.
+
+        Raises:
+            InputError: If the file does not belong to this clip.
+        """
+        if self.by_line is not None:
+            if len(self.by_line) != count:
+                raise InputError(
+                    f"{printable(self.path)}: has {len(self.by_line)} poses, but there are {count} "
+                    "frames; one line for each is expected"
+                )
+            found = [self.by_line[frame.index] for frame in frames]
+        elif self.by_time is not None:
+            found = [self.by_time.at(frame.seconds) for frame in frames]
+        else:
+            found = self._named(frames, count)
+        nothing = np.full((4, 4), np.nan)
+        poses = np.stack([nothing if each is None else each for each in found])
+        if np.isnan(poses).all():
+            raise InputError(
+                f"{printable(self.path)}: has no pose of a frame of this clip, whose first is "
+                f"'{printable(frames[0].name)}'; names (COLMAP, transforms.json) or times (TUM) "
+                "must be those of the frames"
+            )
+        return poses
+
+    def _named(
+        self, frames: Sequence[ClipFrame], count: int
+    ) -> list[Float64[np.ndarray, "4 4"] | None]:
+        """Look frames up by their names without endings, else by the number in them."""
+        assert self.by_name is not None, "a file of poses has one kind of them"
+        stems = {stem_of(name): pose for name, pose in self.by_name.items()}
+        found = [stems.get(stem_of(frame.name)) for frame in frames]
+        if any(each is not None for each in found):
+            return found
+        numbers = {_number(stem): pose for stem, pose in stems.items()}
+        known = [number for number in numbers if number is not None]
+        # Programs that cut videos into pictures count from 1, and the last is then the count.
+        first = 1 if known and 0 not in numbers and max(known) == count else 0
+        return [numbers.get(frame.index + first) for frame in frames]
+
+
+def read_poses(path: Path) -> PoseFile:
+    """Read a file of poses, told by its name and content."""
+    if path.is_dir():
+        return read_poses(_in_folder(path))
+    if path.suffix.lower() == ".json":
+        return _read_transforms(path)
+    if path.suffix.lower() == ".bin":
+        raise InputError(
+            f"{printable(path)}: is COLMAP's binary form; write it as text: colmap model_converter "
+            "--output_type TXT"
+        )
+    if path.name == "images.txt":
+        return _read_colmap(path)
+    first = next(text_lines(path), None)
+    numbers = () if first is None else numbers_of(first.text) or ()
+    if len(numbers) == _KITTI:
+        return PoseFile(path=path, by_line=read_kitti_poses(path))
+    if len(numbers) == _TUM:
+        return PoseFile(path=path, by_time=read_trajectory(path))
+    raise InputError(
+        f"{printable(path)}: expected poses of KITTI (12 numbers a line), TUM (8), COLMAP "
+        "(images.txt) or transforms.json, found "
+        f"'{printable(first.text[:60]) if first else 'nothing'}'"
+    )
+
+
+def _in_folder(folder: Path) -> Path:
+    for place in (folder, folder / "sparse" / "0", folder / "sparse", folder / "0"):
+        if (place / "images.txt").is_file():
+            return place / "images.txt"
+        if (place / "images.bin").is_file():
+            return place / "images.bin"
+    if (folder / "transforms.json").is_file():
+        return folder / "transforms.json"
+    raise InputError(
+        f"{printable(folder)}: has neither COLMAP's images.txt nor a transforms.json; name the "
+        "file of the poses"
+    )
+
+
+def _read_colmap(path: Path) -> PoseFile:
+    images = list(read_images(path))
+    if not images:
+        raise InputError(f"{printable(path)}: has no image with a pose")
+    cameras_path = path.with_name("cameras.txt")
+    calibration, notes = None, []
+    if cameras_path.is_file():
+        cameras = read_cameras(cameras_path)
+        used = {image.camera_id for image in images}
+        if len(used) > 1:
+            raise InputError(
+                f"{printable(path)}: its images have {len(used)} cameras, but a clip has one: let "
+                "COLMAP take one camera for all (--ImageReader.single_camera 1)"
+            )
+        camera = cameras.get(images[0].camera_id)
+        if camera is not None:
+            calibration = Calibration(K=camera.K, shape=(camera.height, camera.width))
+            if "PINHOLE" not in camera.model:
+                notes.append(
+                    f"{printable(cameras_path)}: the camera is {camera.model}, whose distortion is "
+                    "not removed: run 'colmap image_undistorter', or give --camera-file"
+                )
+    return PoseFile(
+        path=path,
+        by_name={image.name: image.world_T_cam for image in images},
+        camera=calibration,
+        notes=tuple(notes),
+    )
+
+
+def _read_transforms(path: Path) -> PoseFile:
+    try:
+        found = parse_json(read_text(path))
+    except NotThisRecord as error:
+        raise InputError(f"{printable(path)}: {error}") from error
+    frames = found.get("frames") if isinstance(found, dict) else None
+    if not isinstance(frames, list) or not frames:
+        raise InputError(f"{printable(path)}: has no 'frames', each with a transform_matrix")
+    poses: dict[str, Float64[np.ndarray, "4 4"]] = {}
+    for number, frame in enumerate(frames):
+        pose = _matrix(frame, path, number)
+        poses[str(frame.get("file_path", number))] = pose @ _FROM_OPENGL
+    check_rotations(np.stack(list(poses.values())), path)
+    notes = []
+    if any(found.get(name) for name in ("k1", "k2", "p1", "p2")):
+        notes.append(
+            f"{printable(path)}: the camera's distortion is not removed: give --camera-file"
+        )
+    camera = _camera({**(frames[0] if isinstance(frames[0], dict) else {}), **found})
+    return PoseFile(path=path, by_name=poses, camera=camera, notes=tuple(notes))
+
+
+def _matrix(frame: Any, path: Path, number: int) -> Float64[np.ndarray, "4 4"]:
+    rows = frame.get("transform_matrix") if isinstance(frame, dict) else None
+    try:
+        pose = np.array(rows, np.float64)
+    except (TypeError, ValueError):
+        pose = np.zeros(0)
+    if pose.shape == (3, 4):
+        pose = np.concatenate([pose, [[0, 0, 0, 1]]])
+    if pose.shape != (4, 4) or not np.isfinite(pose).all():
+        raise InputError(
+            f"{printable(path)}: frame {number} has no 'transform_matrix' of 4 x 4 finite numbers"
+        )
+    return pose
+
+
+def _camera(entries: Mapping[str, Any]) -> Calibration | None:
+    """Camera of a transforms.json; the centre of its first pixel is (0.5, 0.5)."""
+    known = {
+        name: float(value)
+        for name, value in entries.items()
+        if isinstance(value, int | float) and 0 < value < _MOST_PIXELS
+    }
+    if "w" not in known or "h" not in known:
+        return None
+    w, h = known["w"], known["h"]
+    if "fl_x" in known:
+        fx = known["fl_x"]
+    elif "camera_angle_x" in known:
+        fx = w / 2 / math.tan(known["camera_angle_x"] / 2)
+    else:
+        return None
+    fy, cx, cy = known.get("fl_y", fx), known.get("cx", w / 2), known.get("cy", h / 2)
+    return Calibration(K=pinhole_K(fx, fy, cx - 0.5, cy - 0.5), shape=(int(h), int(w)))
+
+
+def stem_of(name: str) -> str:
+    """Take from a file's name the part that a frame shares with its depth and its pose.
+
+    Folders and endings go, other points stay: ``1305031102.175304`` of
+    ``1305031102.175304.depth.png``.
+    """
+    return _ENDINGS.sub("", PurePosixPath(name).name, count=1)
+
+
+def _number(stem: str) -> int | None:
+    found = re.findall(r"\d+", stem)
+    return int(found[-1]) if found and is_whole(found[-1]) else None

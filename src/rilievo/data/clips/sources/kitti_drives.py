@@ -1,0 +1,143 @@
+"""KITTI raw: drives of both colour cameras, all drives or those of a list.
+
+Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", IJRR 2013.
+"""
+
+from pathlib import Path
+
+from rilievo.data.clips.calibration import Calibration
+from rilievo.data.clips.camera import choose_camera
+from rilievo.data.clips.footage import VideoData
+from rilievo.data.clips.sequences import SOURCE_ALONE, FrameSequence, Listed, OtherEye, first_photo
+from rilievo.data.clips.sources.split_lists import (
+    ListedFrame,
+    Numbered,
+    find_lists,
+    listed,
+    numbered_files,
+    read_frames,
+)
+from rilievo.data.datasets.files import found_in, names_in
+from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
+from rilievo.data.datasets.sets.kitti_frames import CAMERAS, DRIVE_NAME
+from rilievo.errors import InputError, OptionError
+from rilievo.io.files.limits import printable
+
+_OTHER_SIDE = {"l": "r", "r": "l"}
+
+
+def sequences(data: VideoData) -> list[FrameSequence]:
+    """List one sequence for each camera of each drive.
+
+    Without a list, every drive that is there is used: its left camera, and the right one with
+    ``stereo``; static frames are then found by measuring motion. With a list, exactly its frames
+    are targets, and neighbours are found by number.
+    """
+    root = Path(data.roots[0])
+    if data.poses is not None:
+        raise OptionError("poses of kitti-raw are not read; kitti-odometry has them")
+    if data.split is None:
+        return _every_drive(root, data)
+    lists = find_lists(root, data.split)
+    training = read_frames(lists.training)
+    held_out = None if lists.held_out is None else read_frames(lists.held_out)
+    frames = [*training, *(held_out or [])]
+    wanted = dict.fromkeys((each.folder, each.side) for each in frames)
+    if data.stereo:
+        wanted |= dict.fromkeys((folder, _OTHER_SIDE[side]) for folder, side in list(wanted))
+    _check_drives(root, lists.training, wanted)
+    grouped, kept = _grouped(training), None if held_out is None else _grouped(held_out)
+    return [
+        _sequence(
+            root / folder,
+            side,
+            data,
+            listed(
+                grouped.get((folder, side), ()),
+                None if kept is None else kept.get((folder, side), ()),
+                folder,
+                side,
+            ),
+        )
+        for folder, side in wanted
+    ]
+
+
+def _grouped(frames: list[ListedFrame]) -> dict[tuple[str, str], list[ListedFrame]]:
+    groups: dict[tuple[str, str], list[ListedFrame]] = {}
+    for frame in frames:
+        groups.setdefault((frame.folder, frame.side), []).append(frame)
+    return groups
+
+
+def _every_drive(root: Path, data: VideoData) -> list[FrameSequence]:
+    drives = [
+        day / drive
+        for day in (root / name for name in sorted(names_in(root)))
+        for drive in sorted(names_in(day))
+        if DRIVE_NAME.fullmatch(drive)
+    ]
+    if not drives:
+        raise InputError(
+            f"{printable(root)}: is no KITTI raw: folders such as "
+            f"2011_09_26/2011_09_26_drive_0002_sync are expected, found {found_in(root)}"
+        )
+    sides = ("l", "r") if data.stereo else ("l",)
+    return [
+        _sequence(drive, side, data, None if side == "l" else SOURCE_ALONE)
+        for drive in drives
+        for side in sides
+    ]
+
+
+def _check_drives(root: Path, path: Path, wanted: dict[tuple[str, str], None]) -> None:
+    missing = [
+        f"{folder}/{CAMERAS[side]}"
+        for folder, side in wanted
+        if not (root / folder / CAMERAS[side] / "data").is_dir()
+    ]
+    if missing:
+        raise InputError(
+            f"{printable(root)}: {printable(path)} lists frames of {len(missing)} of "
+            f"{len(wanted)} cameras that are not there, the first {printable(missing[0])}; fetch "
+            "them, or make a list without them"
+        )
+
+
+def _sequence(drive: Path, side: str, data: VideoData, listed: Listed | None) -> FrameSequence:
+    camera = CAMERAS[side]
+    found: Numbered = numbered_files(drive / camera / "data")
+    photo = first_photo(found.files, drive / camera / "data")
+    id = f"{drive.parent.name}/{drive.name}/{camera}"
+    return FrameSequence(
+        id=id,
+        files=found.files,
+        numbers=found.numbers,
+        shape=photo.shape,
+        camera=choose_camera(
+            data, photo.shape, id, beside=_calibration(drive, camera, photo.shape)
+        ),
+        listed=listed,
+        other_eye=_other_eye(drive, side) if data.stereo else None,
+        measured=listed is None,
+        stride=1,
+    )
+
+
+def _calibration(drive: Path, camera: str, shape: tuple[int, int]) -> Calibration | None:
+    """Read the calibration of the date; if its file is missing, take one by the frames' size."""
+    if (drive.parent / CAMERA_FILE).is_file():
+        found = read_camera(drive.parent, camera)
+        return Calibration(K=found.camera.K, shape=found.shape)
+    known = camera_of_shape(shape)
+    return None if known is None else Calibration(K=known.K, shape=shape)
+
+
+def _other_eye(drive: Path, side: str) -> OtherEye:
+    left, right = (read_camera(drive.parent, CAMERAS[each]).P for each in "lr")
+    shift = float((right[0, 3] - left[0, 3]) / left[0, 0])
+    other = CAMERAS[_OTHER_SIDE[side]]
+    return OtherEye(
+        sequence=f"{drive.parent.name}/{drive.name}/{other}",
+        shift=shift if side == "l" else -shift,
+    )

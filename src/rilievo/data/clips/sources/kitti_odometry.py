@@ -1,0 +1,152 @@
+"""KITTI odometry: ``sequences/NN/image_2`` and ``image_3``, with poses of 00 to 10.
+
+Geiger, Lenz and Urtasun, "Are we ready for autonomous driving? The KITTI vision benchmark suite",
+CVPR 2012.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.clips.calibration import Calibration
+from rilievo.data.clips.camera import choose_camera
+from rilievo.data.clips.footage import VideoData
+from rilievo.data.clips.known_poses import AUTO, read_kitti_poses
+from rilievo.data.clips.sequences import SOURCE_ALONE, FrameSequence, Listed, OtherEye, first_photo
+from rilievo.data.clips.sources.split_lists import find_lists, listed, numbered_files, read_frames
+from rilievo.data.datasets.files import found_in, names_in, numbers_of, text_lines
+from rilievo.errors import InputError, OptionError
+from rilievo.geometry.transforms import invert
+from rilievo.io.files.limits import is_whole, printable, shortened
+
+_CAMERAS = {"l": "image_2", "r": "image_3"}
+_MATRICES = {"l": "P2", "r": "P3"}
+_OTHER_SIDE = {"l": "r", "r": "l"}
+
+
+def sequences(data: VideoData) -> list[FrameSequence]:
+    """List one sequence for each camera of the named sequences: "00,01", a list's, or all."""
+    root = Path(data.roots[0])
+    folder = root / "sequences" if (root / "sequences").is_dir() else root
+    there = sorted(name for name in names_in(folder) if (folder / name / "image_2").is_dir())
+    if not there:
+        raise InputError(
+            f"{printable(root)}: is no KITTI odometry: sequences/00/image_2 is expected, found "
+            f"{found_in(folder)}"
+        )
+    if data.split is not None and not _is_names(data.split):
+        return _of_lists(root, folder, there, data)
+    wanted = there if data.split is None else [f"{int(name):02d}" for name in data.split.split(",")]
+    if missing := [name for name in wanted if name not in there]:
+        raise OptionError(
+            f"{printable(root)}: has no sequence {missing[0]}; there are {', '.join(there)}"
+        )
+    sides = ("l", "r") if data.stereo else ("l",)
+    return [
+        _sequence(root, folder / name, side, data, None if side == "l" else SOURCE_ALONE)
+        for name in wanted
+        for side in sides
+    ]
+
+
+def _is_names(split: str) -> bool:
+    return all(is_whole(name.strip()) for name in split.split(","))
+
+
+def _of_lists(root: Path, folder: Path, there: list[str], data: VideoData) -> list[FrameSequence]:
+    assert data.split is not None, "asked by the caller"
+    lists = find_lists(root, data.split)
+    training = read_frames(lists.training)
+    held_out = None if lists.held_out is None else read_frames(lists.held_out)
+    frames = [*training, *(held_out or [])]
+    wanted = dict.fromkeys((each.folder, each.side) for each in frames)
+    if data.stereo:
+        wanted |= dict.fromkeys((name, _OTHER_SIDE[side]) for name, side in list(wanted))
+    for name, _ in wanted:
+        if not is_whole(name) or f"{int(name):02d}" not in there:
+            raise InputError(
+                f"{printable(lists.training)}: lists frames of the sequence {shortened(name)}, "
+                f"but there are {', '.join(there)}"
+            )
+    return [
+        _sequence(
+            root,
+            folder / f"{int(name):02d}",
+            side,
+            data,
+            listed(training, held_out, name, side),
+        )
+        for name, side in wanted
+    ]
+
+
+def _sequence(
+    root: Path, folder: Path, side: str, data: VideoData, listed: Listed | None
+) -> FrameSequence:
+    found = numbered_files(folder / _CAMERAS[side])
+    photo = first_photo(found.files, folder)
+    P = _projections(folder / "calib.txt")
+    id = f"{folder.name}/{_CAMERAS[side]}"
+    shift = (P["r"][0, 3] - P["l"][0, 3]) / P["l"][0, 0]
+    return FrameSequence(
+        id=id,
+        files=found.files,
+        numbers=found.numbers,
+        shape=photo.shape,
+        camera=choose_camera(data, photo.shape, id, beside=Calibration(K=P[side][:, :3].copy())),
+        poses=_poses(root, folder, P[side], found.numbers, data),
+        listed=listed,
+        other_eye=OtherEye(
+            sequence=f"{folder.name}/{_CAMERAS[_OTHER_SIDE[side]]}",
+            shift=float(shift if side == "l" else -shift),
+        )
+        if data.stereo
+        else None,
+        measured=listed is None,
+        stride=1,
+    )
+
+
+def _projections(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
+    """Read P2 and P3, by side."""
+    entries: dict[str, tuple[float, ...]] = {}
+    for line in text_lines(path):
+        name, _, rest = line.text.partition(":")
+        entries[name.strip()] = numbers_of(rest) or ()
+    for name in _MATRICES.values():
+        if len(entries.get(name, ())) != 12 or not np.isfinite(entries[name]).all():
+            raise InputError(
+                f"{printable(path)}: has no '{name}:' with 12 numbers; fetch the calibration of "
+                "the colour pictures again"
+            )
+        if not 1e-3 < entries[name][0] < 1e9 or abs(entries[name][3]) > 1e9:
+            raise InputError(
+                f"{printable(path)}: '{name}:' has no focal length [px] or no place of its camera; "
+                "fetch the calibration of the colour pictures again"
+            )
+    return {side: np.array(entries[name]).reshape(3, 4) for side, name in _MATRICES.items()}
+
+
+def _poses(
+    root: Path,
+    folder: Path,
+    P: Float64[np.ndarray, "3 4"],
+    numbers: tuple[int, ...],
+    data: VideoData,
+) -> Float64[np.ndarray, "n 4 4"] | None:
+    """Read the poses of this camera; the files have those of camera 0, which looks the same way."""
+    path = root / "poses" / f"{folder.name}.txt"
+    if data.poses not in (None, AUTO):
+        path = Path(data.poses)
+    elif data.poses is None and not path.is_file():
+        return None
+    world_T_grey = read_kitti_poses(path)
+    if numbers[-1] >= len(world_T_grey):
+        raise InputError(
+            f"{printable(path)}: has {len(world_T_grey)} poses, but {printable(folder)} has "
+            f"a frame {numbers[-1]}"
+        )
+    cam_T_grey = np.eye(4)
+    cam_T_grey[:3, 3] = np.linalg.solve(P[:, :3], P[:, 3])
+    return world_T_grey[list(numbers)] @ invert(cam_T_grey)

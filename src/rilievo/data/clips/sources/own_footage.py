@@ -1,0 +1,151 @@
+"""Footage of any kind: videos, folders of frames, and folders of these.
+
+A folder may have its frames directly, or in a subfolder that is called ``rgb``, ``images``,
+``color`` and so on, beside others with depth. Images of depth, normals or masks among the frames
+are recognised by their names and left out.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.data.clips.calibration import Calibration, read_calibration
+from rilievo.data.clips.camera import choose_camera
+from rilievo.data.clips.footage import VideoData
+from rilievo.data.clips.known_poses import AUTO, asked_poses
+from rilievo.data.clips.sequences import FrameSequence, first_photo
+from rilievo.data.datasets.files import found_in, names_in
+from rilievo.data.datasets.sets.tum import camera_of
+from rilievo.errors import InputError, MissingFileError
+from rilievo.io.files.limits import as_typed, printable
+from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
+from rilievo.io.videos import open_video
+from rilievo.io.videos.frame_folder import natural_order
+from rilievo.types import CameraSource
+
+_COLOUR_FOLDERS = ("rgb", "images", "image", "color", "colour", "frames", "image_02", "image_2")
+_OTHER = re.compile(
+    r"(?:^|[._\- ])(?:depth|disp|disparity|normals?|masks?|labels?|seg|semantic|confidence|conf|"
+    r"flow|ir|infrared)(?:$|[._\- \d])"
+)
+_CAMERA_FILES = (
+    *("intrinsics.txt", "camera-intrinsics.txt", "intrinsics.yaml", "intrinsics.json"),
+    *("camera.yaml", "camera.yml", "camera.json", "calibration.yaml", "camera_info.yaml"),
+)
+_DEEPEST = 6
+FEWEST = 3
+"""Number of photographs that make a folder a clip, even if it has clips inside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Video, or folder with frames."""
+
+    id: str
+    home: Path
+    files: tuple[Path, ...] = ()
+    video: Path | None = None
+
+
+def sequences(data: VideoData) -> list[FrameSequence]:
+    """List the sequences of all roots, in their order, those of a folder in natural order."""
+    found: list[FrameSequence] = []
+    for number, root in enumerate(map(Path, data.roots)):
+        if not os.path.lexists(root):
+            raise MissingFileError(f"{as_typed(root)}: no such file or folder")
+        places = list(_places(root, _name(root), 0))
+        if not places:
+            raise InputError(
+                f"{as_typed(root)}: has neither photographs nor videos, found {found_in(root)}"
+            )
+        repeats = sum(_name(Path(each)) == _name(root) for each in data.roots[:number])
+        mark = f"~{repeats + 1}" if repeats else ""
+        found.extend(_sequence(place, data, mark) for place in places)
+    return found
+
+
+def _name(root: Path) -> str:
+    return root.resolve().name or "frames"
+
+
+def _places(path: Path, id: str, depth: int) -> Iterator[_Place]:
+    if path.is_file():
+        if not is_video(path):
+            raise InputError(f"{printable(path)}: is no video; a video or a folder is expected")
+        yield _Place(id=id, home=path.parent, video=path)
+        return
+    names = sorted(_visible(path), key=natural_order)
+    colour = next((each for each in _COLOUR_FOLDERS if _photos(path / each)), None)
+    files = _photos(path / colour) if colour else _photos(path)
+    inside = [] if len(files) >= FEWEST else list(_places_below(path, names, id, depth))
+    if inside:
+        yield from inside
+    elif files:
+        yield _Place(id=id, home=path, files=files)
+
+
+def _places_below(path: Path, names: list[str], id: str, depth: int) -> Iterator[_Place]:
+    for name in names:
+        below = path / name
+        if below.is_dir() and depth < _DEEPEST and not _OTHER.search(name.lower()):
+            yield from _places(below, f"{id}/{name}", depth + 1)
+        elif below.suffix.lower() in VIDEO_SUFFIXES and below.is_file():
+            yield _Place(id=f"{id}/{name}", home=path, video=below)
+
+
+def _visible(folder: Path) -> list[str]:
+    return [name for name in names_in(folder) if not name.startswith(".")]
+
+
+def _photos(folder: Path) -> tuple[Path, ...]:
+    """List the frames of a folder in natural order, without depth, masks and the like."""
+    names = [name for name in _visible(folder) if Path(name).suffix.lower() in PHOTO_SUFFIXES]
+    colours = [name for name in names if ".color." in name.lower()]
+    frames = colours or [name for name in names if not _OTHER.search(Path(name).stem.lower())]
+    return tuple(folder / name for name in sorted(frames or names, key=natural_order))
+
+
+def _sequence(place: _Place, data: VideoData, mark: str) -> FrameSequence:
+    if place.video is not None:
+        return _of_video(place, place.video, data, mark)
+    photo = first_photo(place.files, place.home)
+    return FrameSequence(
+        id=place.id + mark,
+        files=place.files,
+        numbers=tuple(range(len(place.files))),
+        shape=photo.shape,
+        camera=choose_camera(
+            data, photo.shape, place.id, beside=_calibration(place), exif=photo.camera
+        ),
+        poses=asked_poses(data.poses, (place.home, place.files[0].parent), place.files),
+    )
+
+
+def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> FrameSequence:
+    reader = open_video(video)
+    beside = video.with_suffix(".txt")
+    poses = None
+    if data.poses is not None:
+        poses = beside if data.poses == AUTO else Path(data.poses)
+    return FrameSequence(
+        id=place.id + mark,
+        video=video,
+        shape=reader.size,
+        camera=choose_camera(data, reader.size, place.id),
+        poses_file=poses,
+    )
+
+
+def _calibration(place: _Place) -> Calibration | None:
+    """Read the calibration beside the frames, or take the one known of their dataset."""
+    for folder in dict.fromkeys((place.home, place.files[0].parent)):
+        for name in _CAMERA_FILES:
+            if (folder / name).is_file():
+                return read_calibration(folder / name)
+    if (place.home / "rgb.txt").is_file():
+        camera = camera_of(place.home)
+        if camera.source is CameraSource.GIVEN:
+            return Calibration(K=camera.K, shape=(480, 640))
+    return None

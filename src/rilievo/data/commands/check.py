@@ -1,0 +1,164 @@
+"""``rilievo check``."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import printing, table
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.base import Absent, spread
+from rilievo.data.datasets.check_download import (
+    Check,
+    ImageFacts,
+    SplitCount,
+    check_dataset,
+    write_contact_sheet,
+)
+from rilievo.errors import OptionError
+from rilievo.io.files.limits import printable
+
+_LISTED = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    dataset: tyro.conf.Positional[str]
+    """Name of the dataset; 'rilievo datasets' lists them."""
+    root: tyro.conf.Positional[Path | None] = None
+    """Folder of the download."""
+    split: str | None = None
+    """Split to read; by default the one that papers score."""
+    variant: str | None = None
+    """Variant of the ground truth; 'rilievo datasets NAME' lists them."""
+    list: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """List of ids, one a line, to use in place of the split's."""
+    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of images to read, evenly spread; by default all."""
+    sheet: Annotated[Path | None, tyro.conf.arg(metavar="FILE.jpg")] = None
+    """Contact sheet to write, with photographs, true depth and normals."""
+    sheet_images: Annotated[int, tyro.conf.arg(metavar="N")] = 24
+    """Number of images on the contact sheet, evenly spread."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("--limit", self.limit), ("--sheet-images", self.sheet_images)):
+            if value is not None and value < 1:
+                raise OptionError(f"{name} is 1 or more, got {value}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read a download and report what it contains; returns 1 if something is missing or damaged."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo check",
+        description="Read a downloaded dataset: counts, missing and broken files, depth, K.",
+        examples=(
+            "rilievo check nyuv2 nyu/ --sheet sheet.jpg",
+            "rilievo check folder mine/",
+        ),
+    )
+    dataset = open_dataset(
+        given.dataset, given.root, split=given.split, variant=given.variant, list_file=given.list
+    )
+    found = check_dataset(dataset, limit=given.limit, show=_show if sys.stderr.isatty() else None)
+    if given.sheet is not None:
+        write_contact_sheet(dataset, spread(dataset.ids, given.sheet_images), given.sheet)
+    with printing():
+        print("\n".join(_lines(found, given.sheet)))
+    return 0 if found.is_whole else 1
+
+
+def _show(done: int, total: int) -> None:
+    end = "\n" if done == total else ""
+    print(f"\rread {done} of {total}", end=end, file=sys.stderr, flush=True)
+
+
+def _lines(found: Check, sheet: Path | None) -> Iterator[str]:
+    yield f"{found.card.title} in {printable(found.root)}"
+    yield ""
+    header = ("split", "in papers", "found", "missing")
+    yield table(header, [_split_row(count) for count in found.splits])
+    for count in found.splits:
+        if count.problem is not None:
+            yield f"{count.split}: {count.problem}"
+    yield ""
+    whole, part = len(found.images), f"{found.read} of {found.listed}"
+    yield f"read '{found.split}', {found.variant}: {part} images, {whole} are whole"
+    yield from _listing("missing", found.absent)
+    yield from _listing("broken", found.broken)
+    if found.images:
+        yield from _depth_lines(found.images)
+        yield from _normals_lines(found.images)
+        yield from _size_lines(found.images)
+    yield from (f"warning: {warning}" for warning in found.warnings)
+    if sheet is not None:
+        yield f"contact sheet: {printable(sheet)}"
+
+
+def _split_row(count: SplitCount) -> tuple[str, ...]:
+    official = "-" if count.official is None else str(count.official)
+    if count.problem is not None:
+        return count.split, official, "-", "-"
+    return count.split, official, str(count.found), str(count.absent)
+
+
+def _listing(what: str, entries: Sequence[Absent]) -> Iterator[str]:
+    if not entries:
+        return
+    yield f"{len(entries)} {what}:"
+    yield from (f"  {printable(entry.id)}: {entry.reason}" for entry in entries[:_LISTED])
+    if len(entries) > _LISTED:
+        yield f"  ... and {len(entries) - _LISTED} more"
+
+
+def _depth_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
+    shares = [facts.depth_share for facts in images if facts.depth_share is not None]
+    if not shares:
+        yield "depth     none"
+        return
+    holes = 1 - np.array(shares)
+    yield (
+        f"holes     {holes.mean():.1%} of the pixels on average, "
+        f"{holes.min():.1%} to {holes.max():.1%}"
+    )
+    ends = [
+        (facts.near, facts.median, facts.far)
+        for facts in images
+        if facts.near is not None and facts.median is not None and facts.far is not None
+    ]
+    if ends:
+        near, median, far = np.array(ends).T
+        yield (
+            f"depth     {near.min():.3g} to {far.max():.3g} m; medians of the images "
+            f"{median.min():.3g} to {median.max():.3g} m"
+        )
+
+
+def _normals_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
+    shares = [facts.normals_share for facts in images if facts.normals_share is not None]
+    if shares:
+        yield f"normals   {len(shares)} images, {np.mean(shares):.1%} of their pixels"
+
+
+def _size_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
+    sizes = Counter(facts.size for facts in images).most_common(5)
+    yield "size      " + ", ".join(f"{width}x{height}: {n}" for (height, width), n in sizes)
+    cameras = Counter(
+        tuple(
+            round(float(facts.camera.needs_pinhole("a list of intrinsics")[at]), 2)
+            for at in ((0, 0), (1, 1), (0, 2), (1, 2))
+        )
+        for facts in images
+        if facts.camera is not None
+    )
+    for (fx, fy, cx, cy), count in cameras.most_common(3):
+        yield f"K         fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g}: {count}"
+    if len(cameras) > 3:
+        yield f"K         ... and {len(cameras) - 3} more"

@@ -1,0 +1,97 @@
+"""``rilievo datasets``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import printing, table
+from rilievo.data.datasets import DATASETS, find_dataset
+from rilievo.data.datasets.base import DatasetCard
+
+_LONGEST_LICENCE = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """Dataset whose card to show; without it, all datasets are listed."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """List the datasets, or show the card of one."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo datasets",
+        description="Datasets that can be read: where to get them, licence, size, layout.",
+        examples=(
+            "rilievo datasets",
+            "rilievo datasets nyuv2",
+        ),
+    )
+    text = _table() if given.name is None else _card(find_dataset(given.name).card)
+    with printing():
+        print(text)
+    return 0
+
+
+def _table() -> str:
+    header = ("name", "what", "size", "licence", "normals")
+    rows = [_row(find_dataset(name).card) for name in DATASETS]
+    return "\n".join(
+        [
+            table(header, rows),
+            "",
+            "'rilievo datasets NAME' shows a card; 'rilievo check NAME FOLDER' reads a download.",
+        ]
+    )
+
+
+def _row(card: DatasetCard) -> tuple[str, ...]:
+    return (
+        card.name,
+        card.title,
+        _size(card),
+        _short_licence(card),
+        "no" if card.normals is None else "yes",
+    )
+
+
+def _size(card: DatasetCard) -> str:
+    return "-" if card.gigabytes is None else f"{card.gigabytes:g} GB"
+
+
+def _licence(card: DatasetCard) -> str:
+    return card.licence + ("" if card.commercial else " (NON-COMMERCIAL)")
+
+
+def _short_licence(card: DatasetCard) -> str:
+    """Licence in the width of a table: its identifier, or a reference to the card."""
+    known = card.licence if len(card.licence) <= _LONGEST_LICENCE else "see its card"
+    return known + ("" if card.commercial else " (NON-COMMERCIAL)")
+
+
+def _card(card: DatasetCard) -> str:
+    counts = (
+        f"{split} ({card.counts[split]} images)" if split in card.counts else split
+        for split in card.splits
+    )
+    facts = {
+        "title": card.title,
+        "what": card.summary,
+        "get it": card.homepage,
+        "licence": _licence(card),
+        "size": _size(card),
+        "splits": ", ".join(counts),
+        "variants": ", ".join(card.variants),
+        "normals": card.normals or "none",
+        "extra": card.extra or "none, it is in the core",
+    }
+    lines = [card.name, "", *(f"{key:<10}{value}" for key, value in facts.items())]
+    lines += ["", "layout:", *(f"  {line}" for line in card.layout.strip("\n").splitlines())]
+    if card.caveats:
+        lines += ["", "mind:", *(f"  - {caveat}" for caveat in card.caveats)]
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""``rilievo fuse``."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import complain, printing
+from rilievo.data.fuse.fuse_options import FuseOptions
+from rilievo.data.fuse.fuse_record import FuseRecord
+
+_EVERY = 10.0
+"""Seconds between lines of progress where there is no terminal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    clip: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
+    """A video or a folder of frames."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE")] = Path("place.glb")
+    """File to write: .glb (viewers, Blender) or .ply."""
+    options: Annotated[FuseOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fuse the frames of a clip into one surface."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo fuse",
+        description="One coloured surface from the frames of a clip of a place.",
+        examples=(
+            "rilievo fuse clip.mp4 -o place.glb",
+            "rilievo fuse frames/ --poses poses.txt --camera 535,535,320,240 -o place.ply",
+        ),
+    )
+    from rilievo.data.fuse.fuse_clip import fuse_clip
+
+    with _Meter() as report:
+        record = fuse_clip(given.clip, given.output, given.options, report)
+    for note in record.notes:
+        complain(f"note: {note}")
+    with printing():
+        print("\n".join(_lines(record, given.output)))
+    return 0
+
+
+def _lines(record: FuseRecord, output: Path) -> Iterator[str]:
+    yield (
+        f"{record.frames} frames, {record.triangles:,} triangles, voxels of {record.voxel:.3g}, "
+        f"{record.volume_bytes / 1e6:.0f} MB of volume; unit: {record.unit}"
+    )
+    if record.disagreement is not None and record.disagreement_before is not None:
+        yield (
+            f"neighbouring frames disagree by {100 * record.disagreement:.1f} % of depth, with one "
+            f"scale for all by {100 * record.disagreement_before:.1f} %"
+        )
+    yield str(output)
+
+
+class _Meter:
+    """Progress of each step, with the time left: on one line of a terminal, else in few lines."""
+
+    def __enter__(self) -> "_Meter":
+        self._is_shown = sys.stderr is not None and sys.stderr.isatty()
+        self._step, self._start, self._last = "", 0.0, 0.0
+        return self
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Show how far a step is."""
+        now = time.perf_counter()
+        is_new = what != self._step
+        if is_new:
+            self._step, self._start = what, now
+        line = f"{what}: {self._said(done, total, now - self._start)}"
+        if self._is_shown:
+            sys.stderr.write(f"\r\x1b[K{line}")
+            sys.stderr.flush()
+        elif is_new or now - self._last > _EVERY:
+            self._last = now
+            complain(line)
+
+    @staticmethod
+    def _said(done: int, total: int | None, seconds: float) -> str:
+        if not total:
+            return f"{done} frames"
+        left = "" if done < 2 else f", {seconds / done * (total - done):.0f} s left"
+        return f"{done} of {total} frames{left}"
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

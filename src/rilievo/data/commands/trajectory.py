@@ -1,0 +1,132 @@
+"""``rilievo trajectory``."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import printing
+from rilievo.data.trajectories.trajectory_records import (
+    TrajectoryFile,
+    TrajectoryOptions,
+    TrajectoryRecord,
+    TrajectoryScores,
+)
+from rilievo.errors import OptionError
+from rilievo.models.default.embedded_cards import SMALL
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
+    """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09); a model may be
+    named before it, as with --model."""
+    model: str | None = None
+    """Folder of a run of 'rilievo train video' or of an official checkpoint with pose files, whose
+    networks predict motion, or any model of 'rilievo models' with metric or up-to-scale depth, from
+    which motion follows by geometry; by default rilievo/small."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER|FILE.txt")] = Path(
+        "rilievo-trajectory"
+    )
+    """Folder for poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json; or a
+    text file: of KITTI's format where it is called poses.txt, else of TUM's."""
+    options: Annotated[TrajectoryOptions, tyro.conf.arg(name="")]
+
+    @property
+    def clip(self) -> Path:
+        """The clip; the last of the paths."""
+        return Path(self.paths[-1])
+
+    @property
+    def chosen(self) -> str:
+        """Name or folder of the model."""
+        named = self.paths[0] if len(self.paths) == 2 else self.model
+        return named or SMALL
+
+    def __post_init__(self) -> None:
+        if len(self.paths) not in (1, 2):
+            raise OptionError(f"expected CLIP, or RUN CLIP, got {len(self.paths)} paths")
+        if len(self.paths) == 2 and self.model is not None:
+            raise OptionError("the model is named twice: before the clip and by --model")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a camera's trajectory, and its error; returns 1 when it is mirrored."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo trajectory",
+        description="Camera trajectory of a clip: by geometry on the depth of any model, or by "
+        "networks trained on video.",
+        examples=(
+            "rilievo trajectory clip.mp4 --fov 65 -o path",
+            "rilievo trajectory run clip.mp4 -o trajectory.txt",
+        ),
+    )
+    from rilievo.data.trajectories.trajectory_run import write_trajectory
+
+    record = write_trajectory(given.chosen, given.clip, given.output, given.options)
+    with printing():
+        print("\n".join(_lines(record, given.output)))
+    return 1 if record.scores is not None and record.scores.is_mirrored else 0
+
+
+def _lines(record: TrajectoryRecord, output: Path) -> Iterator[str]:
+    yield from record.notes
+    written = output if output.suffix == ".txt" else output / TrajectoryFile.PICTURE
+    yield f"{record.frames} frames: {written}"
+    if record.scores is None:
+        yield "no true poses are known: give --poses to have errors"
+    else:
+        yield from _errors(record.scores)
+
+
+def _errors(scores: TrajectoryScores) -> Iterator[str]:
+    if scores.is_mirrored:
+        yield (
+            "warning: the estimate is mirrored: it goes forwards where the camera truly went "
+            "backwards, so its motion was not learned, and the errors below say little"
+        )
+    yield (
+        f"truth: {scores.frames} frames, {scores.path_length:.2f} m; one unit of the estimate is "
+        f"{scores.scale:.4g} m"
+    )
+    if scores.pieces > 1:
+        yield (
+            f"the path has {scores.pieces} parts, each fitted by itself; the unit is that of the "
+            "longest"
+        )
+    for name, mean, deviation, snippets in (
+        (
+            "ATE-5 as Monodepth2 computes it",
+            scores.monodepth2_mean,
+            scores.monodepth2_deviation,
+            scores.monodepth2_snippets,
+        ),
+        ("ATE-5 of positions", scores.snippet_mean, scores.snippet_deviation, scores.snippets),
+    ):
+        if mean is not None:
+            yield f"{name}: {mean:.4f} ± {deviation:.4f} over {snippets} snippets"
+    fits = {
+        "the first pose": scores.rmse_origin,
+        "first pose and scale": scores.rmse_scale,
+        "SE(3)": scores.rmse_rigid,
+        "Sim(3)": scores.rmse_similarity,
+    }
+    said = [f"{error:.3f} m ({name} fitted)" for name, error in fits.items() if error is not None]
+    yield f"RMSE of positions: {', '.join(said)}"
+    if scores.frame_translation is not None:
+        yield (
+            f"between frames: {scores.frame_translation:.4f} m and {scores.frame_rotation:.4f} "
+            "degrees"
+        )
+    if scores.direction is not None:
+        yield f"direction of motion between frames: off by {scores.direction:.1f} degrees (median)"
+    if scores.part_translation is not None and scores.part_rotation is not None:
+        yield (
+            f"over parts of 100 to 800 m ({scores.parts}): {100 * scores.part_translation:.2f} %, "
+            f"{scores.part_rotation:.4f} degrees per metre"
+        )

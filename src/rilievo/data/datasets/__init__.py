@@ -1,0 +1,109 @@
+"""Datasets with ground truth, read from the files as their authors publish them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, Request, check_request
+from rilievo.errors import OptionError, RilievoError
+from rilievo.io.files.limits import unreadable
+from rilievo.plugins import OpenTable, load_outside
+
+# A new dataset needs one file in this folder and one line here: its class, imported lazily.
+_DATASETS: Mapping[str, str] = {
+    "da2k": "rilievo.data.datasets.sets.da2k:Da2k",
+    "diode": "rilievo.data.datasets.sets.diode:Diode",
+    "dsine": "rilievo.data.datasets.sets.dsine:Dsine",
+    "eth3d": "rilievo.data.datasets.sets.eth3d:Eth3d",
+    "folder": "rilievo.data.datasets.folder:Folder",
+    "ibims": "rilievo.data.datasets.sets.ibims:Ibims",
+    "kitti-depth": "rilievo.data.datasets.sets.kitti_depth:KittiDepth",
+    "kitti-raw": "rilievo.data.datasets.sets.kitti_raw:KittiRaw",
+    "marigold-scannet": "rilievo.data.datasets.sets.marigold_scannet:MarigoldScannet",
+    "middlebury": "rilievo.data.datasets.sets.middlebury:Middlebury",
+    "moge-bundle": "rilievo.data.datasets.sets.moge_bundle:MogeBundle",
+    "navi": "rilievo.data.datasets.sets.navi:Navi",
+    "nyuv2": "rilievo.data.datasets.sets.nyuv2:NYUv2",
+    "seven-scenes": "rilievo.data.datasets.sets.seven_scenes:SevenScenes",
+    "sunrgbd": "rilievo.data.datasets.sets.sunrgbd:SunRgbd",
+    "synthetic": "rilievo.data.datasets.sets.rendered:Rendered",
+    "tum": "rilievo.data.datasets.sets.tum:Tum",
+}
+__all__ = [
+    "DATASETS",
+    "Absent",
+    "Dataset",
+    "DatasetCard",
+    "Request",
+    "find_dataset",
+    "open_dataset",
+]
+
+
+def _offered(found: object, name: str) -> str:
+    """``module:Class`` of a loader from an installed package."""
+    return f"{_checked(found, name).__module__}:{_checked(found, name).__qualname__}"
+
+
+def _checked(found: object, name: str) -> type[Dataset]:
+    if not (isinstance(found, type) and issubclass(found, Dataset)):
+        raise OptionError(f"'{name}' is no loader: it does not derive from rilievo's Dataset")
+    return found
+
+
+DATASETS: OpenTable[str] = OpenTable(_DATASETS, "dataset", _offered)
+
+
+def find_dataset(name: str) -> type[Dataset]:
+    """Find the loader class of a dataset; its ``card`` describes the dataset.
+
+    Args:
+        name: Name in ``DATASETS``, name from an installed package, or ``package.module:Class`` of
+            a custom loader.
+
+    Raises:
+        OptionError: If there is no such loader.
+    """
+    return _checked(load_outside(DATASETS.find(name), "dataset"), name)
+
+
+def open_dataset(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    split: str | None = None,
+    variant: str | None = None,
+    list_file: str | Path | None = None,
+) -> Dataset:
+    """Open a dataset on disk. Its files are found now and read lazily.
+
+    Args:
+        name: Name in ``DATASETS``, or ``package.module:Class`` of a custom loader.
+        root: Folder of the unpacked download; not needed for a dataset that is generated.
+        split: Name of the split; by default the one that papers score.
+        variant: Variant of ground truth or crop; by default the card's first.
+        list_file: The user's own list of ids, in place of the split's.
+
+    Raises:
+        OptionError: If there is no such dataset, split or variant, or a root is missing.
+        InputError: If the root does not hold this dataset.
+    """
+    loader = find_dataset(name)
+    card = loader.card
+    if root is None and card.needs_root:
+        raise OptionError(
+            f"dataset '{card.name}' needs the folder it lies in; 'rilievo datasets {card.name}' "
+            "says where to get it"
+        )
+    request = Request(
+        root=Path("." if root is None else root).expanduser(),
+        split=card.splits[0] if split is None else split,
+        variant=card.variants[0] if variant is None else variant,
+        list_file=None if list_file is None else Path(list_file).expanduser(),
+    )
+    try:
+        check_request(request, card)
+        return loader(request)
+    except RilievoError:
+        raise
+    except OSError as error:
+        raise unreadable(error, request.root) from error

@@ -1,0 +1,276 @@
+"""Checks a download: reads every image, counts splits and warns of implausible ground truth."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageOps
+
+from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, spread
+from rilievo.data.datasets.files import unit_doubt
+from rilievo.errors import OutputError, RilievoError
+from rilievo.io.colour_pictures import colourise, normals_picture
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import retry_miscounted, unreadable
+from rilievo.types import Camera, DepthKind, DepthMap, Sample
+
+Progress = Callable[[int, int], None]
+_WIDTH = 240
+_LINE = 14
+_GAP = 6
+_PAPER = (24, 24, 24)
+_INK = (230, 230, 230)
+_COLUMNS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitCount:
+    """Counts of one split, without reading its images.
+
+    Attributes:
+        official: Number of images that papers score; None where the user decides.
+        absent: Number of images in the list that are not on disk.
+        problem: Reason why the split cannot be opened; None where it can.
+    """
+
+    split: str
+    official: int | None = None
+    found: int = 0
+    absent: int = 0
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """Statistics of one image that could be read.
+
+    Attributes:
+        size: (height, width) [px].
+        camera: Intrinsics; None where they are not known.
+        depth_share: Share of the pixels with true depth; None without any depth map.
+        near: Least true depth [m]; None where no pixel has depth.
+        median: Median of the true depth [m]; None likewise.
+        far: Largest true depth [m]; None likewise.
+        normals_share: Share of the pixels with true normals; None without any.
+    """
+
+    id: str
+    size: tuple[int, int]
+    camera: Camera | None
+    depth_share: float | None = None
+    near: float | None = None
+    median: float | None = None
+    far: float | None = None
+    normals_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Results of reading a split.
+
+    Attributes:
+        listed: Number of entries of the split that was read.
+        read: Number of images that were read; fewer with a limit.
+        absent: Entries without files.
+        broken: Entries whose files cannot be read, with the reason.
+        warnings: Warnings, one line each.
+    """
+
+    card: DatasetCard
+    root: Path
+    split: str
+    variant: str
+    splits: tuple[SplitCount, ...]
+    listed: int
+    read: int
+    images: tuple[ImageFacts, ...]
+    absent: tuple[Absent, ...]
+    broken: tuple[Absent, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every listed image was found and no image read was broken."""
+        return not (self.absent or self.broken) and self.listed > 0
+
+
+def check_dataset(
+    dataset: Dataset, *, limit: int | None = None, show: Progress | None = None
+) -> Check:
+    """Read every image of a dataset with its ground truth.
+
+    Args:
+        dataset: Opened dataset.
+        limit: Number of images to read, evenly spread; None for all.
+        show: Callback with the number of images read so far and their total.
+    """
+    ids = spread(dataset.ids, limit)
+    images: list[ImageFacts] = []
+    broken: list[Absent] = []
+    for count, outcome in enumerate(_read_all(dataset, ids), start=1):
+        if isinstance(outcome, ImageFacts):
+            images.append(outcome)
+        else:
+            broken.append(outcome)
+        if show is not None:
+            show(count, len(ids))
+    return Check(
+        card=dataset.card,
+        root=dataset.request.root,
+        split=dataset.request.split,
+        variant=dataset.request.variant,
+        splits=_count_splits(dataset),
+        listed=len(dataset.ids) + len(dataset.absent),
+        read=len(ids),
+        images=tuple(images),
+        absent=dataset.absent,
+        broken=tuple(broken),
+        warnings=tuple(_warnings(dataset, images)),
+    )
+
+
+def _read_all(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Absent]:
+    @retry_miscounted
+    def read(id: str) -> ImageFacts | Absent:
+        try:
+            return _facts(dataset.sample(id))
+        except RilievoError as error:
+            return Absent(id=id, reason=str(error))
+        except OSError as error:
+            return Absent(id=id, reason=str(unreadable(error, id)))
+
+    # Decoders release the interpreter's lock, so threads are enough and no data is pickled.
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(read, ids)
+
+
+def _facts(sample: Sample) -> ImageFacts:
+    height, width = sample.image.shape[:2]
+    near = median = far = share = None
+    if sample.depth is not None and sample.depth_valid is not None:
+        depth = sample.depth[sample.depth_valid]
+        share = depth.size / sample.depth.size
+        if depth.size:
+            near, median, far = (float(q) for q in (depth.min(), np.median(depth), depth.max()))
+    normals_valid = sample.normals_valid
+    return ImageFacts(
+        id=sample.id,
+        size=(height, width),
+        camera=sample.camera,
+        depth_share=share,
+        near=near,
+        median=median,
+        far=far,
+        normals_share=None if normals_valid is None else float(normals_valid.mean()),
+    )
+
+
+def _count_splits(dataset: Dataset) -> tuple[SplitCount, ...]:
+    """Count every split; splits that cannot be opened are reported, not raised."""
+    counts = []
+    for split in dataset.splits:
+        official = dataset.card.counts.get(split)
+        try:
+            opened = dataset if split == dataset.request.split else _sibling(dataset, split)
+        except RilievoError as error:
+            counts.append(SplitCount(split=split, official=official, problem=str(error)))
+            continue
+        counts.append(
+            SplitCount(
+                split=split, official=official, found=len(opened.ids), absent=len(opened.absent)
+            )
+        )
+    return tuple(counts)
+
+
+def _sibling(dataset: Dataset, split: str) -> Dataset:
+    return type(dataset)(replace(dataset.request, split=split, list_file=None))
+
+
+def _warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
+    request, official = dataset.request, dataset.card.counts.get(dataset.request.split)
+    listed = len(dataset.ids) + len(dataset.absent)
+    if official is not None and request.list_file is None and listed != official:
+        yield f"papers score {official} images of '{request.split}', this download lists {listed}"
+    empty = [facts.id for facts in images if facts.depth_share == 0]
+    if empty:
+        yield f"{len(empty)} images have no pixel with true depth, such as {empty[0]}"
+    medians = [facts.median for facts in images if facts.median is not None]
+    doubt = unit_doubt(float(np.median(medians))) if medians else None
+    if doubt is not None:
+        yield f"half of the images: {doubt}"
+    without = sum(facts.camera is None for facts in images)
+    if without:
+        yield (
+            f"{without} of {len(images)} images come without intrinsics: no points, no normals"
+            + dataset.camera_advice
+        )
+    for sizes, count in _odd_sizes(images):
+        yield f"{count} images are {sizes}, unlike the others"
+
+
+def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
+    """Minority sizes with their counts, where at least 90 % of the images share one size."""
+    counts = Counter(facts.size for facts in images)
+    if counts and counts.most_common(1)[0][1] >= 0.9 * len(images):
+        for (height, width), count in counts.most_common()[1:]:
+            yield f"{width}x{height}", count
+
+
+def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> None:
+    """Write photograph, true depth (near is bright, grey without) and normals of some images.
+
+    Args:
+        dataset: Opened dataset.
+        ids: Ids of the images to show; for an image that cannot be read its error is shown.
+        path: Picture file to write; the suffix gives its format, such as ``sheet.jpg``.
+    """
+    tiles = [_tile(dataset, id) for id in ids]
+    width = max((tile.width for tile in tiles), default=_WIDTH) + _GAP
+    height = max((tile.height for tile in tiles), default=_LINE) + _GAP
+    rows = -(-len(tiles) // _COLUMNS)
+    sheet = Image.new("RGB", (_COLUMNS * width, max(1, rows) * height), _PAPER)
+    for place, tile in enumerate(tiles):
+        sheet.paste(tile, (place % _COLUMNS * width, place // _COLUMNS * height))
+    with replacing(path) as part:
+        try:
+            sheet.save(part, format=Image.registered_extensions()[path.suffix.lower()])
+        except KeyError as error:
+            raise OutputError(f"{path}: a contact sheet is a .jpg or .png") from error
+
+
+def _tile(dataset: Dataset, id: str) -> Image.Image:
+    """Pictures of one image side by side, under its id; or the reason why it cannot be read."""
+    try:
+        label, pictures = id, _pictures(dataset.sample(id))
+    except RilievoError as error:
+        label, pictures = str(error), [np.zeros((_LINE, _WIDTH, 3), np.uint8)]
+    # Nearest neighbour, since averages over sparse depth or holes would invent depths.
+    shown = [
+        ImageOps.contain(Image.fromarray(each), (_WIDTH, 4 * _WIDTH), Image.Resampling.NEAREST)
+        for each in pictures
+    ]
+    size = len(shown) * (_WIDTH + _GAP), _LINE + max(each.height for each in shown)
+    tile = Image.new("RGB", size, _PAPER)
+    text = label[: size[0] // 6].encode("ascii", "replace").decode()
+    ImageDraw.Draw(tile).text((0, 1), text, fill=_INK)
+    for place, each in enumerate(shown):
+        tile.paste(each, (place * (_WIDTH + _GAP), _LINE))
+    return tile
+
+
+def _pictures(sample: Sample) -> list[UInt8[np.ndarray, "h w 3"]]:
+    pictures = [sample.image]
+    if sample.depth is not None and sample.depth_valid is not None:
+        depth = np.where(sample.depth_valid, sample.depth, 0).astype(np.float32)
+        shown = DepthMap(values=depth, kind=DepthKind.METRIC, valid=sample.depth_valid)
+        pictures.append(colourise(shown))
+    if sample.normals is not None and sample.normals_valid is not None:
+        picture = normals_picture(np.where(sample.normals_valid, sample.normals, 0))
+        picture[~sample.normals_valid] = 0
+        pictures.append(picture)
+    return pictures

@@ -1,0 +1,208 @@
+"""Layout of the user's own folder: the keys of ``rilievo.yaml`` and their defaults."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rilievo.data.datasets.stored import NormalAxes
+from rilievo.errors import InputError, MissingExtraError, suggest
+from rilievo.io.files.limits import printable, read_text
+from rilievo.io.json_record import NotThisRecord, check_names, from_json
+from rilievo.io.yaml_text import parse_yaml
+
+FILE_NAME = "rilievo.yaml"
+_PARTS = ("depth", "normals", "camera")
+SPLITS = ("all", "train", "valid", "test")
+
+
+class StoredKind(StrEnum):
+    """Quantity that a depth file holds, after scaling."""
+
+    DEPTH = "depth"
+    """Depth along the optical axis [m]."""
+    DISTANCE = "distance"
+    """Distance along the pixel's ray [m]; needs a camera."""
+    DISPARITY = "disparity"
+    """Disparity between two rectified views [px]; needs a camera and the baseline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthLayout:
+    """Layout of depth files.
+
+    Attributes:
+        file: Pattern of the files relative to the folder, with ``{id}``.
+        kind: Quantity of the scaled numbers.
+        scale: Factor for stored numbers; by default 0.001 for integers, which are then
+            millimetres, and 1 for floats. Disparity is not scaled by default.
+        offset: Offset added after scaling.
+        invalid: Stored numbers that mean "unknown". NaN, infinity and numbers that give no
+            positive depth are always unknown.
+        sky: Stored numbers that mean "no surface".
+        array: Name of the array of an npz file, or of the channel of an EXR file.
+        min_depth: Least valid depth [m]; nearer depth is unknown.
+        max_depth: Largest valid depth [m]; farther depth is unknown.
+        baseline: Distance between the two views of a disparity [m].
+    """
+
+    file: str = "depth/{id}.*"
+    kind: StoredKind = StoredKind.DEPTH
+    scale: float | None = None
+    offset: float = 0.0
+    invalid: tuple[float, ...] = (0.0,)
+    sky: tuple[float, ...] = ()
+    array: str | None = None
+    min_depth: float = 0.0
+    max_depth: float | None = None
+    baseline: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormalsLayout:
+    """Layout of files of normals.
+
+    Attributes:
+        file: Pattern of the files relative to the folder, with ``{id}``.
+        axes: Axis convention of the stored normals.
+        array: Name of the array of an npz file.
+    """
+
+    file: str = "normals/{id}.*"
+    axes: NormalAxes = NormalAxes.OPENCV
+    array: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraLayout:
+    """Intrinsics: one set for all images, or one file per image.
+
+    Attributes:
+        fx: Focal length along x [px].
+        fy: Focal length along y [px]; by default fx.
+        cx: Column of the principal point [px]; the centre of the first pixel is 0.
+        cy: Row of the principal point [px].
+        width: Width of the image that these numbers are for [px]; by default each image's own.
+        height: Height of that image [px].
+        file: Pattern with ``{id}``, or one file: four numbers (fx fy cx cy), the nine of K, or
+            npy.
+    """
+
+    fx: float | None = None
+    fy: float | None = None
+    cx: float | None = None
+    cy: float | None = None
+    width: int | None = None
+    height: int | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderLayout:
+    """Layout of the user's own folder. Every key is optional.
+
+    Attributes:
+        folder: Folder of the files, by default that of the YAML; ``${NAME}`` is replaced from the
+            environment.
+        image: Pattern of the photographs, with ``{id}``, which may include subfolders.
+        depth: Depth files.
+        normals: Files of normals.
+        valid: Pattern of masks; nonzero pixels are valid, for depth and normals.
+        camera: Intrinsics.
+        scene: Number of leading folders of an id that name its scene or sequence: 1 for ids such
+            as ``scene0707_00/000123``, 0 where all images are frames of one clip. By default
+            images count as independent.
+        splits: Text file of ids, one per line, by name of the split.
+    """
+
+    folder: str | None = None
+    image: str = "images/{id}.*"
+    depth: DepthLayout | None = None
+    normals: NormalsLayout | None = None
+    valid: str | None = None
+    camera: CameraLayout | None = None
+    scene: int | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_layout(path: Path) -> FolderLayout:
+    """Read and check the layout that a YAML file describes."""
+    shown = printable(path)
+    data = _parsed(path)
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise InputError(f"{shown}: it is no list of keys with values")
+    for name in _PARTS:
+        if isinstance(data.get(name), str):
+            data[name] = {"file": data[name]}
+    try:
+        check_names(FolderLayout, data)
+        layout = from_json(FolderLayout, json.dumps(data))
+    except (NotThisRecord, TypeError, ValueError) as error:
+        raise InputError(f"{shown}: {str(error).replace('it.', '', 1)}") from error
+    for name in layout.splits:
+        if name not in SPLITS[1:]:
+            raise InputError(f"{shown}: has no split '{name}'; {suggest(name, SPLITS[1:])}")
+    _check(layout, shown)
+    return layout
+
+
+def described_folder(path: Path, layout: FolderLayout) -> Path:
+    """Folder of the files of a layout that was read from ``path``."""
+    named = os.path.expanduser(os.path.expandvars(layout.folder or "."))
+    unset = re.search(r"\$\{?\w+\}?", named)
+    if unset:
+        raise InputError(
+            f"{path}: its folder is '{layout.folder}', but {unset[0]} is not set in the environment"
+        )
+    folder = path.parent / named
+    if not folder.is_dir():
+        raise InputError(f"{path}: its folder {folder} is not there")
+    return folder
+
+
+def _parsed(path: Path) -> Any:
+    text = read_text(path)
+    try:
+        return parse_yaml(text)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"reading {path}", "evaluate") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no YAML ({str(error)[:160]})") from error
+
+
+def _check(layout: FolderLayout, shown: str) -> None:
+    """Refuse invalid values and conflicting keys."""
+    depth, camera = layout.depth, layout.camera
+    normals = layout.normals
+    patterns = (
+        layout.image,
+        layout.valid,
+        None if depth is None else depth.file,
+        None if normals is None else normals.file,
+    )
+    for pattern in patterns:
+        if pattern and "{id}" not in pattern:
+            raise InputError(f"{shown}: the pattern '{pattern}' has no {{id}}")
+    if layout.scene is not None and layout.scene < 0:
+        raise InputError(f"{shown}: 'scene' is a number of folders, 0 or more, got {layout.scene}")
+    if camera is not None and (camera.file is None) == (camera.fx is None):
+        raise InputError(f"{shown}: a camera has either a file or fx, fy, cx and cy")
+    if camera is not None and camera.fx is not None and None in (camera.cx, camera.cy):
+        raise InputError(f"{shown}: a camera with fx has cx and cy too")
+    if camera is not None and (camera.width is None) != (camera.height is None):
+        raise InputError(f"{shown}: a camera has width and height, or neither")
+    sides = () if camera is None else (camera.width, camera.height)
+    if any(side is not None and side < 1 for side in sides):
+        raise InputError(f"{shown}: a camera's width and height are positive")
+    if depth is None or depth.kind is StoredKind.DEPTH:
+        return
+    if camera is None:
+        raise InputError(f"{shown}: depth of kind '{depth.kind}' needs a camera")
+    if depth.kind is StoredKind.DISPARITY and depth.baseline is None:
+        raise InputError(f"{shown}: depth of kind 'disparity' needs the baseline [m]")

@@ -1,0 +1,56 @@
+"""Pickles of arrays, read without running what else they name."""
+
+import gzip
+import pickle
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import InputError
+from rilievo.io.files.limits import check_regular, reason
+
+# Names that numpy 1 and 2 use to rebuild arrays, scalars and dtypes, and that old protocols use
+# for bytes. Dictionaries, lists, tuples, texts and numbers need none.
+_ALLOWED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+    *(
+        (f"numpy.{core}.multiarray", name)
+        for core in ("core", "_core")
+        for name in ("_reconstruct", "scalar")
+    ),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
+        return super().find_class(module.replace("numpy.core.", "numpy._core."), name)
+
+
+def read_gzip_pickle(path: Path) -> Any:
+    """Read a gzip-compressed pickle of arrays and plain containers of them."""
+    return _read(path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"))
+
+
+def read_pickle(path: Path) -> Any:
+    """Read a pickle of arrays and plain containers of them."""
+    return _read(path, "pickle", lambda: path.open("rb"))
+
+
+def _read(path: Path, what: str, opened: Callable[[], Any]) -> Any:
+    check_regular(path)
+    broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
+    broken += (ArithmeticError, RuntimeError, zlib.error)
+    try:
+        with opened() as file:
+            # Pickles of Python 2 hold bytes that are not ASCII.
+            return _ArraysOnly(file, encoding="latin1").load()
+    except MemoryError as error:
+        raise InputError(f"{path}: there is not enough memory to unpack it") from error
+    except (*broken, pickle.UnpicklingError) as error:
+        raise InputError(f"{path}: is no whole {what} of arrays ({reason(error)})") from error

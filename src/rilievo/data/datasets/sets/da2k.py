@@ -1,0 +1,100 @@
+"""DA-2K: pairs of points in photographs of eight scenarios, of which one is nearer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from rilievo.data.datasets.base import Request, own_card
+from rilievo.data.datasets.files import found_in
+from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.errors import InputError
+from rilievo.io.files.limits import read_text
+from rilievo.io.json_record import parse_json
+from rilievo.types import OrderedPoints, Truth
+
+ANNOTATIONS = "annotations.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """A photograph and its pairs of points."""
+
+    image: Path
+    nearer: Int64[np.ndarray, "n 2"]
+    farther: Int64[np.ndarray, "n 2"]
+
+
+class Da2k(PhotoFiles[_Entry]):
+    """Photographs with pairs of points; a split is a scenario, or all of them."""
+
+    card = own_card("da2k")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        path = request.root / ANNOTATIONS
+        if not path.is_file():
+            raise InputError(
+                f"{request.root}: expected {ANNOTATIONS}, found {found_in(request.root)}"
+            )
+        found = {
+            Path(name).with_suffix("").as_posix(): _entry(request.root / name, pairs, path)
+            for name, pairs in _annotations(path).items()
+            if request.split == "all" or request.split in Path(name).parts
+        }
+        self._choose(found, request.list_file)
+
+    def truth(self, id: str) -> Truth:
+        """Pairs of points."""
+        entry = self._entry(id)
+        height, width, _ = self.image(id).shape
+        for points in (entry.nearer, entry.farther):
+            if (points < 0).any() or (points >= [height, width]).any():
+                raise InputError(
+                    f"{entry.image}: a point of {ANNOTATIONS} lies outside its {height} x {width} "
+                    "pixels"
+                )
+        order = OrderedPoints(size=(height, width), nearer=entry.nearer, farther=entry.farther)
+        return Truth(id=id, order=order)
+
+
+def _annotations(path: Path) -> Mapping[str, Any]:
+    try:
+        found = parse_json(read_text(path))
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected photographs with their pairs of points")
+    return found
+
+
+def _entry(image: Path, pairs: Any, path: Path) -> _Entry:
+    """The pairs of one photograph, the nearer point first."""
+    nearer, farther = [], []
+    try:
+        for pair in pairs:
+            closer = pair["closer_point"]
+            other = {"point1": "point2", "point2": "point1"}[closer]
+            nearer.append(_point(pair[closer]))
+            farther.append(_point(pair[other]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: the pairs of '{image.name}' are not point1, point2 and closer_point: "
+            f"{json.dumps(pairs)[:200]}"
+        ) from error
+    return _Entry(
+        image=image,
+        nearer=np.array(nearer, np.int64).reshape(-1, 2),
+        farther=np.array(farther, np.int64).reshape(-1, 2),
+    )
+
+
+def _point(value: Any) -> tuple[int, int]:
+    row, column = value
+    if type(row) is bool or type(column) is bool or int(row) != row or int(column) != column:
+        raise ValueError(f"{value} are no row and column")
+    return int(row), int(column)

@@ -1,0 +1,167 @@
+"""Normals of DSINE's evaluation zip: ScanNet, iBims-1, Sintel, OASIS and NYUv2 in one layout.
+
+Normals point away from the camera there; those of ScanNet and NYUv2 are colours, those of iBims-1
+and Sintel numbers, those of OASIS a part of the picture, pickled. Read in DSINE's
+``data/datasets``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Shaped
+
+from rilievo.data.datasets.base import Request, own_card
+from rilievo.data.datasets.files import found_in, walk
+from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.data.datasets.pickled_arrays import read_pickle
+from rilievo.errors import InputError
+from rilievo.io.camera_file import read_K
+from rilievo.io.numbers import read_numbers
+from rilievo.types import Camera, Truth
+
+_FOLDER = "dsine_eval"
+_SHORTEST = 0.5
+_WITH_SCENES = frozenset({"scannet", "sintel"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """Files of one image."""
+
+    image: Path
+    normals: Path
+    intrinsics: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """Form in which one of the sets stores its normals."""
+
+    suffix: str
+    read: Callable[[Path, tuple[int, int]], tuple[np.ndarray, np.ndarray]]
+
+
+class Dsine(PhotoFiles[_Entry]):
+    """Folders of NAME_img, NAME_normal and NAME_intrins.npy; a split is a set."""
+
+    card = own_card("dsine")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._form = _FORMS[request.split]
+        folder = _folder(request)
+        found = {
+            id: _Entry(
+                image=image,
+                normals=image.with_name(f"{stem}_normal{self._form.suffix}"),
+                intrinsics=image.with_name(f"{stem}_intrins.npy"),
+            )
+            for id, stem, image in _images(folder)
+        }
+        if not found:
+            raise InputError(f"{folder}: holds no NAME_img.png or .jpg")
+        self._choose(found, request.list_file)
+
+    def truth(self, id: str) -> Truth:
+        """Normals towards the camera, and the camera."""
+        entry = self._entry(id)
+        height, width, _ = self.image(id).shape
+        away, valid = self._form.read(entry.normals, (height, width))
+        if away.shape != (height, width, 3):
+            raise InputError(
+                f"{entry.normals}: has shape {away.shape}, the photograph {(height, width, 3)}"
+            )
+        towards = -np.moveaxis(away, 2, 0).astype(np.float32)
+        length = np.sqrt(np.square(towards).sum(axis=0))
+        valid = valid & np.isfinite(length) & (length > 0)
+        unit = np.where(valid, towards / np.where(valid, length, 1), 0)
+        return Truth(
+            id=id,
+            normals=unit.astype(np.float32),
+            normals_valid=valid,
+            camera=Camera(K=read_K(entry.intrinsics)),
+            scene=id.rpartition("/")[0] if self.request.split in _WITH_SCENES else None,
+        )
+
+
+def _folder(request: Request) -> Path:
+    """The folder of the set: below the zip's own folder, below the root, or the root."""
+    root, split = request.root, request.split
+    for each in (root / _FOLDER / split, root / split):
+        if each.is_dir():
+            return each
+    if root.name == split or (root.name not in _FORMS and _images(root)):
+        return root
+    raise InputError(
+        f"{request.root}: expected {_FOLDER}/{request.split}/ with NAME_img.png, found "
+        f"{found_in(request.root)}"
+    )
+
+
+def _images(folder: Path) -> list[tuple[str, str, Path]]:
+    """Id, stem and path of every photograph, sorted."""
+    found = []
+    for here, _, names in walk(folder):
+        for name in names:
+            stem, mark, suffix = name.rpartition("_img")
+            if mark and suffix.lower() in (".png", ".jpg", ".jpeg"):
+                path = Path(here) / name
+                id = (path.parent.relative_to(folder) / stem).as_posix()
+                found.append((id, stem, path))
+    return sorted(found)
+
+
+def _colours(
+    path: Path, size: tuple[int, int]
+) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    stored = _three(path, read_numbers(path))
+    if stored.dtype != np.uint8:
+        raise InputError(f"{path}: holds {stored.dtype}, expected 8-bit colours")
+    normals = stored.astype(np.float32) / np.float32(255) * np.float32(2) - np.float32(1)
+    return normals, stored.sum(axis=2) > 0
+
+
+def _floats(
+    path: Path, size: tuple[int, int]
+) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    stored = _three(path, read_numbers(path)).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return stored, np.sqrt(np.square(stored).sum(axis=2)) > _SHORTEST
+
+
+def _part(
+    path: Path, size: tuple[int, int]
+) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    """Normals of a box of the picture; x and y are turned around."""
+    content = read_pickle(path)
+    try:
+        top, bottom, left, right = (
+            int(content[name]) for name in ("min_y", "max_y", "min_x", "max_x")
+        )
+        part = np.asarray(content["normal"], np.float32)
+        normals = np.zeros((*size, 3), np.float32)
+        if min(top, left) < 0 or part.shape != normals[top : bottom + 1, left : right + 1].shape:
+            raise ValueError(f"normals of {part.shape} in rows {top} to {bottom}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: is no part of a picture with min_y, max_y, min_x, max_x and normal ({error})"
+        ) from error
+    normals[top : bottom + 1, left : right + 1] = part * np.array([-1, -1, 1], np.float32)
+    return normals, (normals != 0).any(axis=2)
+
+
+def _three(path: Path, stored: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "h w 3"]:
+    if stored.ndim != 3 or stored.shape[2] != 3:
+        raise InputError(f"{path}: has shape {stored.shape}, expected normals (height, width, 3)")
+    return stored
+
+
+_FORMS: Mapping[str, _Form] = {
+    "scannet": _Form(suffix=".png", read=_colours),
+    "nyuv2": _Form(suffix=".png", read=_colours),
+    "ibims": _Form(suffix=".exr", read=_floats),
+    "sintel": _Form(suffix=".exr", read=_floats),
+    "oasis": _Form(suffix=".pkl", read=_part),
+}

@@ -1,0 +1,130 @@
+"""Calibration of KITTI's cameras, with that of its laser.
+
+Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", IJRR 2013.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.datasets.files import numbers_of, text_lines
+from rilievo.errors import InputError
+from rilievo.geometry.transforms import rigid
+from rilievo.io.camera_file import camera_of, pinhole_K
+from rilievo.types import Camera
+
+CAMERA_FILE, LASER_FILE = "calib_cam_to_cam.txt", "calib_velo_to_cam.txt"
+_LARGEST = 1e9
+"""Larger than any focal length [px] or distance [m]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KittiCamera:
+    """One rectified camera of one date.
+
+    Attributes:
+        shape: (height, width) of the rectified pictures [px], from ``S_rect``.
+        P: ``P_rect``: projects points [m] of the rectified frame of camera 0 to pixels.
+        R: ``R_rect_00``: rotates camera 0's frame to its rectified frame.
+    """
+
+    shape: tuple[int, int]
+    P: Float64[np.ndarray, "3 4"]
+    R: Float64[np.ndarray, "3 3"]
+
+    @property
+    def camera(self) -> Camera:
+        """Intrinsics of the rectified pictures."""
+        return Camera(K=self.P[:, :3])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DateCamera:
+    """Calibration of one date that the left and right colour cameras share.
+
+    Attributes:
+        shape: (height, width) [px], unique to each date.
+        focal: Focal length, both fx and fy [px].
+        centre: Principal point (cx, cy) [px].
+    """
+
+    shape: tuple[int, int]
+    focal: float
+    centre: tuple[float, float]
+
+
+# Values from the files of the dates (P_rect_02, S_rect_02), for downloads without those files.
+_DATES: Mapping[str, _DateCamera] = {
+    "2011_09_26": _DateCamera(shape=(375, 1242), focal=721.5377, centre=(609.5593, 172.854)),
+    "2011_09_28": _DateCamera(shape=(370, 1224), focal=707.0493, centre=(604.0814, 180.5066)),
+    "2011_09_29": _DateCamera(shape=(374, 1238), focal=718.3351, centre=(600.3891, 181.5122)),
+    "2011_09_30": _DateCamera(shape=(370, 1226), focal=707.0912, centre=(601.8873, 183.1104)),
+    "2011_10_03": _DateCamera(shape=(376, 1241), focal=718.856, centre=(607.1928, 185.2157)),
+}
+
+
+def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
+    """Intrinsics of a colour picture by its size, which is unique to each of the five dates.
+
+    None where the size belongs to no date: the picture was then cropped or resized.
+    """
+    found = next((date for date in _DATES.values() if date.shape == shape), None)
+    if found is None:
+        return None
+    return Camera(K=pinhole_K(found.focal, found.focal, *found.centre))
+
+
+def read_camera(day: Path, camera: str) -> KittiCamera:
+    """Read ``calib_cam_to_cam.txt`` of a date."""
+    path = day / CAMERA_FILE
+    entries = _entries(path)
+    number = camera[-2:]
+    width, height = _array(entries, f"S_rect_{number}", (2,), path).tolist()
+    P = _array(entries, f"P_rect_{number}", (3, 4), path)
+    camera_of(P[:, :3], path)
+    return KittiCamera(
+        shape=(int(height), int(width)),
+        P=P,
+        R=_array(entries, "R_rect_00", (3, 3), path),
+    )
+
+
+def read_laser(day: Path) -> Float64[np.ndarray, "4 4"]:
+    """Read ``cam_T_laser`` of a date: maps laser points [m] to unrectified camera 0."""
+    path = day / LASER_FILE
+    entries = _entries(path)
+    return rigid(_array(entries, "R", (3, 3), path), _array(entries, "T", (3,), path))
+
+
+def image_from_laser(day: Path, camera: KittiCamera) -> Float64[np.ndarray, "3 4"]:
+    """Projection of homogeneous laser points [m] to (u z, v z, z) in the camera's pictures."""
+    rectified = rigid(camera.R, np.zeros(3))
+    return camera.P @ rectified @ read_laser(day)
+
+
+def _entries(path: Path) -> dict[str, tuple[float, ...]]:
+    """Lines of the form ``name: numbers``; other lines, such as dates, are skipped."""
+    entries: dict[str, tuple[float, ...]] = {}
+    for line in text_lines(path):
+        name, colon, rest = line.text.partition(":")
+        numbers = numbers_of(rest) if colon else None
+        if numbers:
+            entries[name.strip()] = numbers
+    return entries
+
+
+def _array(
+    entries: Mapping[str, tuple[float, ...]], name: str, shape: tuple[int, ...], path: Path
+) -> Float64[np.ndarray, "..."]:
+    size = int(np.prod(shape))
+    numbers = entries.get(name)
+    if numbers is None or len(numbers) != size or not (np.abs(numbers) < _LARGEST).all():
+        found = "has no such entry" if numbers is None else f"has {len(numbers)} for it"
+        raise InputError(
+            f"{path}: {found}, but '{name}: ' with {size} finite numbers is expected; fetch the "
+            "calibration of this date again"
+        )
+    return np.array(numbers, np.float64).reshape(shape)

@@ -1,0 +1,132 @@
+"""Frames of KITTI by the lists that papers score.
+
+Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", IJRR 2013.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.data.datasets.files import Line, text_lines
+from rilievo.errors import InputError
+
+Names = Callable[[Path], frozenset[str]]
+"""Function that lists the names in a folder: ``names_in``, possibly cached."""
+
+CAMERAS: Mapping[str, str] = {"l": "image_02", "r": "image_03"}
+"""Folder of the left and the right colour camera, by side."""
+
+DRIVE_NAME = re.compile(r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync")
+"""Folder name of a synchronised and rectified drive."""
+
+_PLACE = r"(?P<date>\d{4}_\d\d_\d\d)/(?P<drive>(?P=date)_drive_\d{4}_sync)"
+_SIDED = re.compile(rf"{_PLACE}\s+(?P<index>\d{{1,10}})(\s+(?P<side>[lr]))?")
+_PICTURED = re.compile(
+    rf"/?{_PLACE}/(?P<camera>image_0[23])/data/(?P<index>\d{{10}})\.(png|jpg)(\s+(?P<depth>\S+).*)?"
+)
+
+_LISTS: Mapping[str, tuple[str, ...]] = {
+    "eigen": (
+        "splits/eigen/test_files.txt",
+        "eigen/test_files.txt",
+        "eigen_test_files.txt",
+        "test_files_eigen.txt",
+        "eigen_test_files_with_gt.txt",
+        "test_files.txt",
+    ),
+    "eigen_benchmark": (
+        "splits/eigen_benchmark/test_files.txt",
+        "eigen_benchmark/test_files.txt",
+        "eigen_benchmark_test_files.txt",
+        "eigen_test_files_with_gt.txt",
+        "test_files.txt",
+    ),
+}
+
+COUNTS: Mapping[str, int] = {"eigen": 697, "eigen_benchmark": 652}
+"""Number of images of each list: all of Eigen et al. 2014, and those with annotated depth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KittiFrame:
+    """One picture of one camera of one drive.
+
+    Attributes:
+        drive: Name of the drive, such as ``2011_09_26_drive_0002_sync``.
+        camera: ``image_02`` (left) or ``image_03`` (right).
+        index: Frame number as ten digits, as in the file names.
+    """
+
+    drive: str
+    camera: str
+    index: str
+
+    @property
+    def date(self) -> str:
+        """Date of the drive: the folder above it, which holds its calibration."""
+        return self.drive[:10]
+
+    @property
+    def id(self) -> str:
+        """Path of the picture relative to the root, without its suffix."""
+        return f"{self.date}/{self.drive}/{self.camera}/data/{self.index}"
+
+
+def picture_of(frame: KittiFrame, raw: Path, names: Names) -> Path:
+    """File of a picture in KITTI raw: PNG as published, or JPEG after a common conversion."""
+    folder = raw / frame.date / frame.drive / frame.camera / "data"
+    jpg = f"{frame.index}.jpg"
+    png = f"{frame.index}.png"
+    there = names(folder)
+    return folder / (jpg if jpg in there and png not in there else png)
+
+
+def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiFrame]:
+    """Frames of a list: the user's own, or the split's if it is found under the root.
+
+    Args:
+        root: Root of the download.
+        split: ``eigen`` or ``eigen_benchmark``, if there is no list of the user's.
+        list_file: The user's own list, of any length.
+    """
+    if list_file is not None:
+        return _read_list(list_file, annotated=split == "eigen_benchmark")
+    places = _LISTS[split]
+    path = next((root / place for place in places if (root / place).is_file()), None)
+    if path is None:
+        raise InputError(
+            f"{root}: has no list of the split '{split}' (looked for {', '.join(places)}); put it "
+            "there, or name a list file of your own"
+        )
+    frames = _read_list(path, annotated=split == "eigen_benchmark")
+    if len(frames) != COUNTS[split]:
+        raise InputError(
+            f"{path}: lists {len(frames)} frames, but the split '{split}' has {COUNTS[split]}; "
+            "name it as a list file of your own if it is what you mean"
+        )
+    return frames
+
+
+def _read_list(path: Path, *, annotated: bool) -> list[KittiFrame]:
+    """Read the frames of a list file."""
+    frames: list[KittiFrame] = []
+    for line in text_lines(path):
+        found = _PICTURED.fullmatch(line.text)
+        if annotated and found is not None and found["depth"] == "None":
+            continue
+        frames.append(_frame(line, path))
+    return frames
+
+
+def _frame(line: Line, path: Path) -> KittiFrame:
+    if found := _PICTURED.fullmatch(line.text):
+        return KittiFrame(drive=found["drive"], camera=found["camera"], index=found["index"])
+    if found := _SIDED.fullmatch(line.text):
+        camera = CAMERAS[found["side"] or "l"]
+        return KittiFrame(drive=found["drive"], camera=camera, index=found["index"].zfill(10))
+    raise InputError(
+        f"{path}: line {line.number} is '{line.text[:80]}'; expected "
+        "'2011_09_26/2011_09_26_drive_0002_sync 0000000069 l' or "
+        "'2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000069.png'"
+    )

@@ -1,0 +1,218 @@
+"""KITTI raw: pictures from a car's cameras, with single laser scans as true depth."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from rilievo.data.datasets.base import Request, checked_ids, own_card
+from rilievo.data.datasets.files import found_in, names_in
+from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.data.datasets.sets.kitti_calibration import (
+    CAMERA_FILE,
+    LASER_FILE,
+    image_from_laser,
+    read_camera,
+)
+from rilievo.data.datasets.sets.kitti_frames import (
+    CAMERAS,
+    DRIVE_NAME,
+    KittiFrame,
+    listed_frames,
+    picture_of,
+)
+from rilievo.errors import InputError
+from rilievo.io.files.limits import check_regular, reason
+from rilievo.types import Truth
+
+Projection = Callable[
+    [Float32[np.ndarray, "n 3"], Float64[np.ndarray, "3 4"], tuple[int, int]],
+    Float64[np.ndarray, "h w"],
+]
+
+_BYTES_A_POINT = 16
+
+
+def read_velodyne(path: Path) -> Float32[np.ndarray, "n 3"]:
+    """Read the points [m] of one turn of the laser: x forward, y left, z up.
+
+    The file holds four little-endian float32 per point; the fourth, the reflectance, is dropped.
+    """
+    size = check_regular(path)
+    if size % _BYTES_A_POINT:
+        raise InputError(
+            f"{path}: has {size} bytes, which is no multiple of {_BYTES_A_POINT} (a point); it is "
+            "cut short: fetch it again"
+        )
+    try:
+        points = np.fromfile(path, "<f4").reshape(-1, 4)[:, :3]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+    broken = int((~np.isfinite(points)).any(axis=1).sum())
+    if broken:
+        raise InputError(
+            f"{path}: {broken} of {len(points)} points are NaN or infinite, but a scan has none; "
+            "fetch it again"
+        )
+    return points
+
+
+def project_monodepth2(
+    points: Float32[np.ndarray, "n 3"],
+    image_from_laser: Float64[np.ndarray, "3 4"],
+    shape: tuple[int, int],
+    *,
+    forward: bool = False,
+) -> Float64[np.ndarray, "h w"]:
+    """Project to a depth map [m], 0 where no point falls, by the rule of papers since 2017.
+
+    Points with x < 0 are left out. Coordinates are rounded and reduced by 1, a relic of MATLAB. Of
+    several points in a pixel the nearest counts. This is the evaluation of SfMLearner (Zhou et al.
+    2017), Monodepth (Godard et al. 2017) and Monodepth2 (Godard et al. 2019).
+
+    Args:
+        points: Points of one scan.
+        image_from_laser: Projection of points to (u z, v z, z).
+        shape: (height, width) of the picture.
+        forward: Store the laser's x [m] instead of the camera's z: ``vel_depth`` in those
+            programs, used for Monodepth2's file of true depths. The laser is 0.27 m behind the
+            camera.
+    """
+    height, width = shape
+    points = points[points[:, 0] >= 0]
+    x, y, z = image_from_laser @ np.c_[points, np.ones(len(points), points.dtype)].T
+    # Points in the camera's own plane project to infinity, outside the picture.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        u, v = np.round(x / z) - 1, np.round(y / z) - 1
+    inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
+    u, v = u[inside].astype(np.int64), v[inside].astype(np.int64)
+    stored = (points[:, 0].astype(np.float64) if forward else z)[inside]
+    depth = np.zeros(shape)
+    depth[v, u] = stored
+    # Those programs index pixels such that the last pixel of a row and the first of the next share
+    # a number: the pixel of the earlier point gets the least of both, the other its latest point.
+    number = v * (width - 1) + u - 1
+    _, first, group = np.unique(number, return_index=True, return_inverse=True)
+    least = np.full(len(first), np.inf)
+    np.minimum.at(least, group, stored)
+    depth[v[first], u[first]] = least
+    return np.maximum(depth, 0)
+
+
+def project_nearest(
+    points: Float32[np.ndarray, "n 3"],
+    image_from_laser: Float64[np.ndarray, "3 4"],
+    shape: tuple[int, int],
+) -> Float64[np.ndarray, "h w"]:
+    """Project to a depth map [m], 0 where no point falls: z of the nearest point in each pixel.
+
+    Points behind the camera are left out; pixels extend half a pixel from their centres.
+
+    Args:
+        points: Points of one scan.
+        image_from_laser: Projection of points to (u z, v z, z).
+        shape: (height, width) of the picture.
+    """
+    height, width = shape
+    x, y, z = image_from_laser @ np.c_[points, np.ones(len(points), points.dtype)].T
+    ahead = z > 0
+    x, y, z = x[ahead], y[ahead], z[ahead]
+    with np.errstate(over="ignore"):
+        u, v = np.floor(x / z + 0.5), np.floor(y / z + 0.5)
+    inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
+    depth = np.full(shape, np.inf)
+    pixels = (v[inside].astype(np.int64), u[inside].astype(np.int64))
+    np.minimum.at(depth, pixels, z[inside])
+    return np.where(np.isinf(depth), 0, depth)
+
+
+# A new rule needs one function above and one line here; its name is a variant of kitti-raw.
+PROJECTIONS: Mapping[str, Projection] = {
+    "monodepth2": project_monodepth2,
+    "monodepth2_vel_depth": partial(project_monodepth2, forward=True),
+    "nearest": project_nearest,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """Files of one image."""
+
+    frame: KittiFrame
+    image: Path
+    scan: Path
+    day: Path
+
+
+class KittiRaw(PhotoFiles[_Files]):
+    """KITTI raw, synchronised and rectified; ``kitti_depth`` has denser depth made from it."""
+
+    card = own_card("kitti-raw")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        frames = _frames(request)
+        where = str(request.list_file or request.root)
+        checked_ids([frame.id for frame in frames], where)
+        names = cache(names_in)
+        files = {}
+        for frame in frames:
+            day = request.root / frame.date
+            scans = day / frame.drive / "velodyne_points" / "data"
+            files[frame.id] = _Files(
+                frame=frame,
+                image=picture_of(frame, request.root, names),
+                scan=scans / f"{frame.index}.bin",
+                day=day,
+            )
+        self._keep(
+            files,
+            lambda each: (each.image, each.scan, each.day / CAMERA_FILE, each.day / LASER_FILE),
+        )
+
+    def truth(self, id: str) -> Truth:
+        """Depth of the scan, projected by the variant's rule, and the camera."""
+        files = self._entry(id)
+        camera = read_camera(files.day, files.frame.camera)
+        project = PROJECTIONS[self.request.variant]
+        points = read_velodyne(files.scan)
+        depth = project(points, image_from_laser(files.day, camera), camera.shape)
+        return Truth(
+            id=id,
+            depth=depth.astype(np.float32),
+            depth_valid=depth > 0,
+            camera=camera.camera,
+            scene=files.frame.drive,
+        )
+
+
+def _frames(request: Request) -> list[KittiFrame]:
+    """Frames of the split, in its order."""
+    root = request.root
+    drives = list(_drives(root))
+    if not drives:
+        raise InputError(
+            f"{root}: is no KITTI raw: folders such as 2011_09_26/2011_09_26_drive_0002_sync are "
+            f"expected in it, found {found_in(root)}"
+        )
+    if request.list_file is not None or not request.split.startswith("all"):
+        return listed_frames(root, request.split, request.list_file)
+    camera = CAMERAS["r" if request.split == "all_right" else "l"]
+    return [
+        KittiFrame(drive=drive.name, camera=camera, index=name.removesuffix(".bin"))
+        for drive in drives
+        for name in sorted(names_in(drive / "velodyne_points" / "data"))
+        if name.endswith(".bin")
+    ]
+
+
+def _drives(root: Path) -> Iterator[Path]:
+    """Folders of drives, each in the folder of its date, sorted."""
+    for day in sorted(names_in(root)):
+        for drive in sorted(names_in(root / day)):
+            found = DRIVE_NAME.fullmatch(drive)
+            if found is not None and found[1] == day:
+                yield root / day / drive

@@ -1,0 +1,110 @@
+"""Middlebury Stereo 2014: still lifes with disparity from structured light."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.datasets.base import Request, own_card
+from rilievo.data.datasets.files import found_in, text_lines, walk
+from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.errors import InputError
+from rilievo.io.camera_file import camera_of
+from rilievo.io.numbers import read_map
+from rilievo.types import Camera, Truth
+
+_LONGEST = 1e6
+"""Larger than any baseline [m], offset [px] or focal length [px]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    image: Path
+    disparity: Path
+    calibration: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Calibration:
+    """Calibration of the left camera.
+
+    Attributes:
+        K: Intrinsics of the image [px].
+        baseline: Distance between the cameras [m].
+        doffs: Offset added to disparities, since the principal points differ [px].
+    """
+
+    K: Float64[np.ndarray, "3 3"]
+    baseline: float
+    doffs: float
+
+
+class Middlebury(PhotoFiles[_Scene]):
+    """Middlebury 2014: the left image of every scene."""
+
+    card = own_card("middlebury")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        found = _scenes(request.root)
+        if not found:
+            raise InputError(
+                f"{request.root}: no folder below holds im0.png and calib.txt, which a scene of "
+                f"Middlebury 2014 does; it holds {found_in(request.root)}"
+            )
+        self._choose(found, request.list_file)
+
+    def truth(self, id: str) -> Truth:
+        """Depth of the left camera: f · baseline / (disparity + doffs)."""
+        scene = self._entry(id)
+        calibration = _read_calibration(scene.calibration)
+        # A signalling NaN in the file counts as unknown too.
+        with np.errstate(invalid="ignore"):
+            disparity = read_map(scene.disparity).astype(np.float64) + calibration.doffs
+        valid = np.isfinite(disparity) & (disparity > 0)
+        product = calibration.K[0, 0] * calibration.baseline
+        with np.errstate(over="ignore"):
+            depth = (product / np.where(valid, disparity, 1)).astype(np.float32)
+        # A tiny disparity is at the horizon, where other files have infinity.
+        valid &= np.isfinite(depth)
+        return Truth(
+            id=id,
+            depth=np.where(valid, depth, np.float32(0)),
+            depth_valid=valid,
+            camera=Camera(K=calibration.K),
+        )
+
+
+def _scenes(root: Path) -> dict[str, _Scene]:
+    found = {}
+    for place, _, names in walk(root):
+        if {"im0.png", "calib.txt"} <= set(names):
+            folder = Path(place)
+            evaluation = "disp0GT.pfm" in names
+            id = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
+            found[id] = _Scene(
+                image=folder / "im0.png",
+                disparity=folder / ("disp0GT.pfm" if evaluation else "disp0.pfm"),
+                calibration=folder / "calib.txt",
+            )
+    return dict(sorted(found.items()))
+
+
+def _read_calibration(path: Path) -> _Calibration:
+    values = {}
+    for line in text_lines(path):
+        key, _, value = line.text.partition("=")
+        values[key.strip()] = value.strip()
+    try:
+        entries = [float(word) for word in re.findall(r"[^\s;\[\]]+", values["cam0"])]
+        K = np.array(entries).reshape(3, 3)
+        baseline, doffs = float(values["baseline"]) / 1000, float(values.get("doffs", 0))
+        if not (0 < baseline < _LONGEST and abs(doffs) < _LONGEST and abs(K).max() < _LONGEST):
+            raise ValueError(f"baseline is {values['baseline']}, doffs {doffs:g}")
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{path}: has no cam0=[f 0 cx; 0 f cy; 0 0 1] and baseline=MILLIMETRES ({error})"
+        ) from error
+    return _Calibration(K=camera_of(K, path).K, baseline=baseline, doffs=doffs)

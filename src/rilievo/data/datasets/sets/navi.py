@@ -1,0 +1,250 @@
+"""NAVI: scanned objects with manual poses in photographs (Jampani et al., NeurIPS 2023)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float64, UInt8
+
+from rilievo.data.datasets.base import Absent, Request, own_card
+from rilievo.data.datasets.files import found_in, names_in
+from rilievo.data.datasets.photo_files import Listed
+from rilievo.data.datasets.sets.navi_crop import ObjectCrop, object_crop
+from rilievo.errors import InputError
+from rilievo.geometry.intrinsics import K_from_focal, resize_K
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.numbers import read_map
+from rilievo.io.photographs.photo import read_photo
+from rilievo.types import Camera, Truth
+
+# Files hold disparity: v = 65535 * 10 / millimetres (decode_depth in NAVI's tutorial).
+_METRES = 65535 * 10 / 1000
+_WILD = "wild_set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Split:
+    """Scenes of each object that belong to a split.
+
+    Attributes:
+        first: Start of the range of these scenes, as a share in [0, 1].
+        last: End of the range, as a share in [0, 1].
+        posed_twice: Whether the object must have both multiview scenes and a wild set (Probe3D).
+    """
+
+    kind: str
+    first: float = 0.0
+    last: float = 1.0
+    posed_twice: bool = False
+    step: int = 1
+
+
+_SPLITS: Mapping[str, _Split] = {
+    "test": _Split(kind="wild", posed_twice=True),
+    "train": _Split(kind="multiview", last=0.9, posed_twice=True),
+    "valid": _Split(kind="multiview", first=0.9, posed_twice=True),
+    "probe3d-test": _Split(kind="wild", posed_twice=True, step=4),
+    "probe3d-train": _Split(kind="multiview", last=0.9, posed_twice=True, step=4),
+    "probe3d-valid": _Split(kind="multiview", first=0.9, posed_twice=True, step=4),
+    "probe3d-trainval": _Split(kind="multiview", posed_twice=True, step=4),
+    "multiview": _Split(kind="multiview"),
+    "wild": _Split(kind="wild"),
+    "video": _Split(kind="video"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AnnotatedCamera:
+    focal_length: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Annotation:
+    """Fields of an image in ``annotations.json`` that the loader needs.
+
+    Attributes:
+        filename: Name of the file in ``images/``.
+        image_size: (height, width) of the upright photograph [px].
+        camera: Camera, with the focal length [px] at that size.
+    """
+
+    filename: str
+    image_size: tuple[int, int]
+    camera: _AnnotatedCamera
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Annotations:
+    images: tuple[_Annotation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    image: Path
+    depth: Path
+    annotation: _Annotation
+
+
+class Navi(Listed[_View]):
+    """NAVI, versions 1.0 and 1.5."""
+
+    card = own_card("navi")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        split = _SPLITS[request.split]
+        found: dict[str, _View] = {}
+        unlisted: list[Absent] = []
+        for scene in _scenes(request.root, split):
+            views = _views(scene, request.root)
+            found |= views
+            unlisted += _unlisted(scene, views, request.root)
+        if request.list_file is None:
+            found = dict(list(found.items())[:: split.step])
+        self._choose(found, request.list_file)
+        self.absent += tuple(unlisted)
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, upright; for variants ``-crop`` the crop around the object."""
+        view = self._entry(id)
+        pixels = read_photo(view.image, own_depth=False).pixels
+        if not self.request.variant.endswith("-crop"):
+            return pixels
+        depth = _read_depth(view)
+        if depth.shape != pixels.shape[:2]:
+            raise InputError(f"{view.depth}: is {depth.shape}, the photograph {pixels.shape[:2]}")
+        return _cropped(depth, view).picture(pixels)
+
+    def photo_file(self, id: str) -> Path | None:
+        """The photograph's own file; None for variants ``-crop``."""
+        return None if self.request.variant.endswith("-crop") else self._entry(id).image
+
+    def truth(self, id: str) -> Truth:
+        """Depth of the object [m], or relative depth, and K; normals in ``normals-crop``."""
+        view = self._entry(id)
+        whole = _read_depth(view)
+        nearest = whole[whole > 0].min(initial=np.inf)
+        depth, K = whole, _K(view, whole.shape)
+        if self.request.variant.endswith("-crop"):
+            crop = _cropped(whole, view)
+            depth, K = crop.map(whole), crop.K(K)
+            nearest = crop.nearest(whole)
+        valid = depth > 0
+        if self.request.variant.startswith("relative"):
+            depth = _relative(depth, valid, nearest)
+        depth = depth.astype(np.float32)
+        normals = normals_valid = None
+        if self.request.variant == "normals-crop":
+            normals, normals_valid = normals_from_depth(depth, K, valid)
+        return Truth(
+            id=id,
+            depth=depth,
+            depth_valid=valid,
+            normals=normals,
+            normals_valid=normals_valid,
+            camera=Camera(K=K),
+            scene=id.partition("/")[0],
+        )
+
+
+def _scenes(root: Path, split: _Split) -> list[Path]:
+    """Folders of the scenes of a split, object by object."""
+    objects = sorted(each for each in root.iterdir() if each.is_dir()) if root.is_dir() else []
+    scenes: list[Path] = []
+    any_scene = False
+    for each in objects:
+        names = sorted(n for n in names_in(each) if (each / n / "annotations.json").is_file())
+        any_scene = any_scene or bool(names)
+        multiview = [name for name in names if name.startswith("multiview")]
+        if split.posed_twice and not (multiview and _WILD in names):
+            continue
+        chosen = [name for name in names if name.startswith(split.kind)]
+        first, last = (int(share * len(chosen)) for share in (split.first, split.last))
+        scenes += [each / name for name in chosen[first:last]]
+    if not any_scene:
+        raise InputError(
+            f"{root}: expected folders of objects with multiview_*/, multiview-*/ or {_WILD}/ and "
+            f"annotations.json inside, found {found_in(root)}"
+        )
+    return scenes
+
+
+def _views(scene: Path, root: Path) -> dict[str, _View]:
+    path = scene / "annotations.json"
+    check_regular(path)
+    try:
+        # The file is a bare list, but records are read from JSON objects.
+        text = f'{{"images": {path.read_text(encoding="utf-8")}}}'
+        annotations = from_json(_Annotations, text).images
+    except (NotThisRecord, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}; fetch it again") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+    views = {}
+    for annotation in sorted(annotations, key=lambda each: each.filename):
+        stem = Path(annotation.filename).stem
+        id = f"{scene.relative_to(root).as_posix()}/{stem}"
+        if id in views:
+            raise InputError(f"{path}: lists '{annotation.filename}' twice")
+        views[id] = _View(
+            image=scene / "images" / annotation.filename,
+            depth=scene / "depth" / f"{stem}.png",
+            annotation=annotation,
+        )
+    return views
+
+
+def _unlisted(scene: Path, views: Mapping[str, _View], root: Path) -> Sequence[Absent]:
+    """Photographs that the annotations do not list, without Probe3D's smaller copies."""
+    listed = {view.image.name for view in views.values()}
+    return [
+        Absent(
+            id=f"{scene.relative_to(root).as_posix()}/{Path(name).stem}",
+            reason=f"{printable(scene / 'annotations.json')} does not list it",
+        )
+        for name in sorted(names_in(scene / "images") - listed)
+        if name.endswith(".jpg") and not name.startswith((".", "downsampled_"))
+    ]
+
+
+def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
+    """Depth of the object [m]; 0 where there is none."""
+    stored = read_map(view.depth)
+    if stored.dtype != np.uint16:
+        raise InputError(f"{view.depth}: is {stored.dtype}, expected 16 bits of disparity")
+    return np.where(stored > 0, _METRES / np.maximum(stored, 1), 0.0)
+
+
+def _K(view: _View, size: tuple[int, ...]) -> Float64[np.ndarray, "3 3"]:
+    """K at the size of the depth map, with the principal point at the centre."""
+    known = view.annotation.image_size
+    if min(known) < 1:
+        raise InputError(f"{view.depth}: the annotations say that its picture is {known} pixels")
+    if (known[0] > known[1]) != (size[0] > size[1]) and known[0] != known[1]:
+        raise InputError(
+            f"{view.depth}: is {size}, but the annotations say {known}: one of them lies on its "
+            "side"
+        )
+    focal = view.annotation.camera.focal_length
+    K = K_from_focal(focal, focal, known)
+    return resize_K(K, size=known, new_size=(size[0], size[1]))
+
+
+def _cropped(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
+    if not (depth > 0).any():
+        raise InputError(f"{view.depth}: no pixel has depth, so there is no object")
+    crop = object_crop(depth > 0)
+    if crop is None:
+        raise InputError(f"{view.depth}: the object is outside of the middle square of the image")
+    return crop
+
+
+def _relative(
+    depth: Float64[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], nearest: float
+) -> Float64[np.ndarray, "h w"]:
+    """Relative depth of Probe3D: 0.01 at the nearest point, 1 at the farthest, 0 if unknown."""
+    spread = max(0.01, depth.max() - nearest)
+    return np.where(valid, (depth - nearest) / spread * 0.99 + 0.01, 0.0)

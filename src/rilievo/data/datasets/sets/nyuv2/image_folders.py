@@ -1,0 +1,184 @@
+"""NYU Depth V2 as folders: the "sync" export, and labelled images by number."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from rilievo.data.datasets.base import Absent
+from rilievo.data.datasets.files import read_counts, text_lines
+from rilievo.data.datasets.sets.nyuv2.layout import (
+    LABELLED,
+    PHOTO_SUFFIXES,
+    Listing,
+    MaskedValues,
+    PairedLayout,
+    Pairs,
+    listed,
+    of_metres,
+    official_indices,
+    recorded_scene,
+)
+from rilievo.data.datasets.sets.nyuv2.normals_files import NormalsOf
+from rilievo.errors import InputError
+from rilievo.io.files.limits import printable
+from rilievo.io.numbers import read_map
+
+Entry = TypeVar("Entry")
+
+_MILLIMETRES = 1000.0
+_STEPS_PER_METRE = 25.5
+
+
+class SyncFolders(PairedLayout):
+    """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png``, 16 bits, millimetres.
+
+    The export is by Lee et al. (2019, BTS), and most later programs read it. Raw recordings have
+    one folder per scene; the labelled set has ``train`` and ``test`` with one folder per kind of
+    room. Depth is raw. An id is the path without prefix and suffix, such as ``test/kitchen/00045``.
+    """
+
+    what = "the 'sync' export (rgb_NNNNN.jpg with sync_depth_NNNNN.png)"
+    variants = ("raw", "depth_normals")
+
+    def listing(self, split: str, list_file: Path | None) -> Listing:
+        """Images of a split, by the folders ``test`` and ``train`` in their paths, or of a list."""
+        found, absent = self._pairs.found, self._pairs.absent
+        if list_file is not None:
+            return listed(
+                list_file,
+                _by_word({id: id for id in found}),
+                _by_word(absent),
+                "lines are as kitchen/rgb_00045.jpg or kitchen/00045",
+            )
+        if split == "all":
+            return Listing(ids=tuple(found), absent=tuple(absent.values()))
+        if not any(split in id.split("/")[:-1] for id in found):
+            raise InputError(
+                f"{self.root}: these frames have no folder '{split}', so which are '{split}' is "
+                "not known: give a list (--list), or take the split 'all'"
+            )
+        return Listing(
+            ids=tuple(id for id in found if split in id.split("/")[:-1]),
+            absent=tuple(absent[id] for id in absent if split in id.split("/")[:-1]),
+        )
+
+    def scene(self, id: str) -> str | None:
+        """Recording of the image, if a folder names it."""
+        return recorded_scene(id)
+
+    def depth(self, id: str, variant: str) -> MaskedValues:
+        """Depth from millimetres; 0 is a hole."""
+        return _of_millimetres(self._pair(id).truth)
+
+
+class LabelledImages(PairedLayout):
+    """The labelled images by number in folders ``rgb`` and ``depth``, as in many mirrors.
+
+    Depth of 16 bits is in millimetres, with 0 for a hole. Depth of 8 bits is in-painted, in steps
+    of 3.9 cm: metres = (v + 0.5) / 25.5. The first depth map shows whether holes are filled.
+    """
+
+    def __init__(self, root: Path, pairs: Pairs, normals: NormalsOf | None) -> None:
+        super().__init__(root, pairs)
+        self._normals = normals
+        first = next(iter(pairs.found.values())).truth
+        numbers = read_map(first)
+        self._is_8_bit = numbers.dtype == np.uint8
+        holes = not self._is_8_bit and bool((numbers == 0).any())
+        bits = 8 if self._is_8_bit else 16
+        self._held = "raw" if holes else "filled"
+        self.what = f"labelled images with {self._held} depth of {bits} bits"
+        self._first = self._first_number()
+        self.variants = (self._held, "depth_normals")
+        if normals is not None:
+            self.variants += ("normals",)
+
+    def listing(self, split: str, list_file: Path | None) -> Listing:
+        """Images of a split, by ``test.txt`` or ``train.txt`` if they exist, else by number."""
+        found, absent = self._pairs.found, self._pairs.absent
+        if list_file is None and split != "all":
+            list_file = self.root / f"{split}.txt"
+            if not list_file.is_file():
+                return self._official(split)
+        if list_file is not None:
+            named = {line.text.split()[0] for line in text_lines(list_file)}
+            gone = {
+                name: Absent(id=name, reason=f"{printable(name)} is in neither folder")
+                for name in named - set(found)
+                if name.isdecimal()
+            }
+            words = {id: id for id in found}
+            return listed(list_file, words, {**gone, **absent}, "ids are as 0045")
+        return Listing(ids=tuple(found), absent=tuple(absent.values()))
+
+    def depth(self, id: str, variant: str) -> MaskedValues:
+        """Depth from millimetres, or from steps of 3.9 cm."""
+        path = self._pair(id).truth
+        if not self._is_8_bit:
+            return _of_millimetres(path)
+        steps = read_counts(path, bits=8)
+        metres = (steps.astype(np.float32) + 0.5) / np.float32(_STEPS_PER_METRE)
+        return MaskedValues(values=metres, valid=steps > 0)
+
+    def normals(self, id: str) -> MaskedValues | None:
+        """True normals from a file beside the folders."""
+        if self._normals is None:
+            return None
+        return self._normals(int(id) - (self._first or 0))
+
+    def _first_number(self) -> int | None:
+        """Number of the first image, 0 or 1; None where names do not show it."""
+        numbers = {int(id) for id in self._pairs.found if id.isdecimal()}
+        if 0 in numbers:
+            return 0
+        return 1 if LABELLED in numbers else None
+
+    def _official(self, split: str) -> Listing:
+        if self._first is None:
+            raise InputError(
+                f"{self.root}: names of the images do not tell whether they count from 0 or 1, so "
+                f"which are '{split}' is not known: put {split}.txt beside the folders, give a "
+                "list, or take the split 'all'"
+            )
+        by_number = {int(id): id for id in self._pairs.found if id.isdecimal()}
+        ids, absent = [], []
+        for index in official_indices(split):
+            number = index + self._first
+            if number in by_number:
+                ids.append(by_number[number])
+            else:
+                name = f"{number:04d}"
+                reason = f"no pair of this number in {printable(self.root)}"
+                absent.append(self._pairs.absent.get(name, Absent(id=name, reason=reason)))
+        return Listing(ids=tuple(ids), absent=tuple(absent))
+
+
+def _by_word(images: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Images by every form in which a line of a list may name them.
+
+    Lists name files relative to ``test`` or ``sync``, for example. Ambiguous forms are left out,
+    so that a longer form must be given.
+    """
+    known: dict[str, Entry] = {}
+    twice: set[str] = set()
+    for id, image in images.items():
+        for word in _words(id):
+            if word in known:
+                twice.add(word)
+            known[word] = image
+    return {word: image for word, image in known.items() if word not in twice}
+
+
+def _words(id: str) -> Iterator[str]:
+    parts = id.split("/")
+    for start in range(max(1, len(parts) - 1)):
+        folder = "".join(f"{part}/" for part in parts[start:-1])
+        yield f"{folder}{parts[-1]}"
+        for suffix in PHOTO_SUFFIXES:
+            yield f"{folder}rgb_{parts[-1]}{suffix}"
+
+
+def _of_millimetres(path: Path) -> MaskedValues:
+    return of_metres(read_counts(path).astype(np.float32) / np.float32(_MILLIMETRES))

@@ -1,0 +1,247 @@
+"""Layouts of NYU Depth V2 on disk: their base class, and pairs of files found by name."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from rilievo.data.datasets.base import Absent
+from rilievo.data.datasets.files import find_entry, names_in, text_lines
+from rilievo.errors import InputError
+from rilievo.io.camera_file import pinhole_K
+from rilievo.io.files.limits import printable
+from rilievo.io.photographs.photo import read_photo
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+_PHOTO_FOLDERS = ("rgb", "images", "image")
+_DEPTH_FOLDERS = ("depth", "depths")
+# Levels of folders: a folder around all, the split, and the scene.
+_DEEPEST = 3
+_RECORDING = re.compile(r"\w+_\d{4}[a-z]?")
+SIZE = (480, 640)
+"""(height, width) of every image as recorded [px]."""
+K = pinhole_K(518.8579, 519.4696, 325.5824, 253.7362)
+"""Intrinsics of the colour camera at ``SIZE`` [px], to which depth is registered."""
+LABELLED = 1449
+"""Number of labelled images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Files of one image."""
+
+    photo: Path
+    truth: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Files of all images.
+
+    Attributes:
+        found: Complete pairs by id, sorted.
+        absent: Images without a partner, by id.
+    """
+
+    found: Mapping[str, Pair]
+    absent: Mapping[str, Absent]
+
+
+def find_pairs(root: Path) -> Pairs | None:
+    """Pair photographs and depth in two folders, by stem; None without two such folders."""
+    photos = next((root / name for name in _PHOTO_FOLDERS if (root / name).is_dir()), None)
+    depths = next((root / name for name in _DEPTH_FOLDERS if (root / name).is_dir()), None)
+    if photos is None or depths is None:
+        return None
+    return _paired(_by_id(photos, root), _by_id(depths, root), within=(photos, depths))
+
+
+def find_sync(root: Path) -> Pairs | None:
+    """Pair photographs and depth side by side in folders of scenes; None if there are none."""
+    photos: dict[str, Path] = {}
+    depths: dict[str, Path] = {}
+    for path in _files(root, _DEEPEST):
+        folder = path.parent.relative_to(root).as_posix()
+        stem = _stem(path.name)
+        if stem is None or stem == path.stem:
+            continue
+        id = stem if folder == "." else f"{folder}/{stem}"
+        (depths if path.name.startswith("sync_depth_") else photos)[id] = path
+    if not (photos and depths):
+        return None
+    return _paired(photos, depths, within=(root, root))
+
+
+def carries_sync_names(pairs: Pairs) -> bool:
+    """Whether the depth files have names of the "sync" export."""
+    return any(pair.truth.name.startswith("sync_depth_") for pair in pairs.found.values())
+
+
+def _paired(
+    photos: Mapping[str, Path], depths: Mapping[str, Path], *, within: tuple[Path, Path]
+) -> Pairs:
+    found: dict[str, Pair] = {}
+    absent: dict[str, Absent] = {}
+    for id in sorted(set(photos) | set(depths)):
+        if id in photos and id in depths:
+            found[id] = Pair(photo=photos[id], truth=depths[id])
+        elif id in photos:
+            reason = f"{printable(photos[id])} has no depth map in {printable(within[1])}"
+            absent[id] = Absent(id=id, reason=reason)
+        else:
+            reason = f"{printable(depths[id])} has no photograph in {printable(within[0])}"
+            absent[id] = Absent(id=id, reason=reason)
+    return Pairs(found=found, absent=absent)
+
+
+def _by_id(folder: Path, root: Path) -> dict[str, Path]:
+    paths: dict[str, Path] = {}
+    for name in sorted(names_in(folder)):
+        id = _stem(name)
+        if id is None:
+            continue
+        if id in paths:
+            raise InputError(
+                f"{folder / name}: the image '{id}' is there twice, also as {paths[id].name}; keep "
+                "one"
+            )
+        paths[id] = folder / name
+    return paths
+
+
+def _stem(name: str) -> str | None:
+    """Name of a picture without suffix and the export's prefixes; None for other files."""
+    path = Path(name)
+    if path.suffix.lower() not in PHOTO_SUFFIXES:
+        return None
+    return path.stem.removeprefix("sync_depth_").removeprefix("rgb_")
+
+
+def _files(folder: Path, deepest: int) -> Iterator[Path]:
+    for name in sorted(names_in(folder)):
+        path = folder / name
+        if path.suffix.lower() in PHOTO_SUFFIXES:
+            yield path
+        elif deepest and path.is_dir():
+            yield from _files(path, deepest - 1)
+
+
+class MaskedValues(NamedTuple):
+    """True depth [m], or true normals, of one image.
+
+    Attributes:
+        values: Depth, read only where ``valid``; or unit normals, camera frame, towards the camera,
+            zero where not ``valid``.
+    """
+
+    values: Float32[np.ndarray, "*c h w"]
+    valid: Bool[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Images of a split."""
+
+    ids: tuple[str, ...]
+    absent: tuple[Absent, ...] = ()
+
+
+class Layout(ABC):
+    """A layout of NYU Depth V2 on disk."""
+
+    root: Path
+    what: str
+    variants: tuple[str, ...]
+
+    @abstractmethod
+    def listing(self, split: str, list_file: Path | None) -> Listing:
+        """Images of a split, or of the user's list."""
+
+    @abstractmethod
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph."""
+
+    @abstractmethod
+    def depth(self, id: str, variant: str) -> MaskedValues | None:
+        """True depth; None where the layout holds none."""
+
+    def normals(self, id: str) -> MaskedValues | None:
+        """True normals from files; None where the layout holds none."""
+        return None
+
+    def scene(self, id: str) -> str | None:
+        """Recording of the image; None where the layout does not give it."""
+        return None
+
+
+class PairedLayout(Layout):
+    """A layout in which every photograph has one file with its truth."""
+
+    def __init__(self, root: Path, pairs: Pairs) -> None:
+        self.root, self._pairs = root, pairs
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph."""
+        return read_photo(self._pair(id).photo, own_depth=False).pixels
+
+    def _pair(self, id: str) -> Pair:
+        return find_entry(self._pairs.found, id, self.root)
+
+
+def recorded_scene(id: str) -> str | None:
+    """Recording named by a folder of the id: ``kitchen_0045a``, but not plain ``kitchen``."""
+    return next((part for part in id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
+
+
+def of_metres(values: np.ndarray) -> MaskedValues:
+    """Wrap depth in metres; zero, negative, infinite and NaN are not valid."""
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    return MaskedValues(values=values, valid=np.isfinite(values) & (values > 0))
+
+
+def listed(
+    list_file: Path, ids: Mapping[str, str], absent: Mapping[str, Absent], what: str
+) -> Listing:
+    """Read the user's own list, one image per line; only the first word of a line is used.
+
+    Args:
+        list_file: File of the list; lists of pairs of files are accepted too.
+        ids: Ids of images, by each form in which a line may name them.
+        absent: Likewise for images with missing files.
+        what: Description of valid lines, for error messages.
+    """
+    found: list[str] = []
+    missing: list[Absent] = []
+    for line in text_lines(list_file):
+        word = line.text.split()[0].lstrip("/")
+        if word in ids:
+            found.append(ids[word])
+        elif word in absent:
+            missing.append(absent[word])
+        else:
+            raise InputError(f"{list_file}:{line.number}: there is no image '{word}'; {what}")
+    return Listing(ids=tuple(found), absent=tuple(missing))
+
+
+def official_indices(split: str) -> tuple[int, ...]:
+    """Indices of the labelled images in a split, from 0, in order."""
+    if split == "all":
+        return tuple(range(LABELLED))
+    test = _listed_test()
+    if split == "test":
+        return test
+    return tuple(sorted(set(range(LABELLED)) - set(test)))
+
+
+def _listed_test() -> tuple[int, ...]:
+    indices: list[int] = []
+    for line in text_lines(Path(__file__).with_name("official_test.txt")):
+        for run in line.text.split():
+            first, _, last = run.partition("-")
+            indices += range(int(first), int(last or first) + 1)
+    return tuple(indices)

@@ -1,0 +1,188 @@
+"""7-Scenes: small rooms from a hand-held Kinect, with camera poses from KinectFusion.
+
+Shotton, Glocker, Zach, Izadi, Criminisi and Fitzgibbon, "Scene Coordinate Regression Forests for
+Camera Relocalization in RGB-D Images", CVPR 2013.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, UInt16
+
+from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
+from rilievo.data.datasets.files import (
+    found_in,
+    names_in,
+    numbers_of,
+    read_counts,
+    scene_of,
+    text_lines,
+)
+from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.errors import InputError
+from rilievo.io.camera_file import pinhole_K
+from rilievo.io.files.limits import printable
+from rilievo.types import Camera, Truth
+
+_SHAPE = (480, 640)
+_CENTRE = (320.0, 240.0)
+_DEPTH_FOCAL, _COLOUR_FOCAL = 585.0, 535.0
+_STEPS_A_METRE = 1000
+_NO_DEPTH = (0, 65535)
+_SPLIT_FILES = {"test": "TestSplit.txt", "train": "TrainSplit.txt"}
+_SEQUENCE = re.compile(r"seq-\d+")
+_FRAME_FILE = re.compile(r"(frame-\d+)\.(?:color\.png|color\.jpg|depth\.png)")
+_SPLIT_LINE = re.compile(r"(?:sequence|seq-)\s*(\d{1,6})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """Files of one image."""
+
+    image: Path
+    depth: Path
+    pose: Path
+
+
+class SevenScenes(PhotoFiles[_Frame]):
+    """7-Scenes: all scenes, a single one, or a bare folder of frames."""
+
+    card = own_card("seven-scenes")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        names = cache(names_in)
+        ids, absent = _wanted(request)
+        wanted = checked_ids(ids, str(request.list_file or request.root))
+        frames = {id: _frame(request.root, id, names) for id in wanted}
+        self._keep(frames, lambda frame: (frame.image, frame.depth))
+        self.absent = (*absent, *self.absent)
+
+    def truth(self, id: str) -> Truth:
+        """Depth and camera of the variant, and the pose if there is one."""
+        frame = self._entry(id)
+        stored = read_counts(frame.depth)
+        if stored.shape != _SHAPE:
+            raise InputError(
+                f"{frame.depth}: is {stored.shape}, but 7-Scenes is {_SHAPE} (height, width)"
+            )
+        focal = _DEPTH_FOCAL
+        if self.request.variant == "registered":
+            stored, focal = register(stored), _COLOUR_FOCAL
+        return Truth(
+            id=id,
+            depth=stored.astype(np.float32) / _STEPS_A_METRE,
+            depth_valid=~np.isin(stored, _NO_DEPTH),
+            camera=Camera(K=pinhole_K(focal, focal, *_CENTRE)),
+            world_T_cam=_read_pose(frame.pose) if frame.pose.is_file() else None,
+            scene=scene_of(id, self.request.root),
+        )
+
+
+def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
+    """Resample depth to the colour camera: each of its rays reads the nearest depth pixel.
+
+    Both cameras are assumed to share their centre and axis, so that z is unchanged. The colour
+    camera has the wider view; pixels outside the depth camera's view are 0, unknown.
+    """
+    (cx, cy), ratio = _CENTRE, _DEPTH_FOCAL / _COLOUR_FOCAL
+    height, width = _SHAPE
+    v = np.rint(cy + (np.arange(height) - cy) * ratio).astype(np.int64)
+    u = np.rint(cx + (np.arange(width) - cx) * ratio).astype(np.int64)
+    rows, columns = (v >= 0) & (v < height), (u >= 0) & (u < width)
+    registered = np.zeros_like(stored)
+    registered[np.ix_(rows, columns)] = stored[np.ix_(v[rows], u[columns])]
+    return registered
+
+
+def _wanted(request: Request) -> tuple[list[str], list[Absent]]:
+    """Ids of the list or split, and listed sequences that are missing."""
+    sequences = list(_sequences(request))
+    if request.list_file is not None:
+        return [line.text for line in text_lines(request.list_file)], []
+    ids: list[str] = []
+    absent: list[Absent] = []
+    for sequence in sequences:
+        folder = request.root / sequence
+        stems = _stems(folder)
+        ids.extend((Path(sequence) / stem).as_posix() for stem in stems)
+        if not stems:
+            reason = f"{printable(folder)} has no frames; unpack its zip there"
+            absent.append(Absent(id=sequence, reason=reason))
+    return ids, absent
+
+
+def _sequences(request: Request) -> Iterator[str]:
+    """Sequences of the split, relative to the root."""
+    root = request.root
+    if _stems(root):
+        if request.split != "all" and request.list_file is None:
+            raise InputError(
+                f"{root}: is a bare folder of frames, which has no split '{request.split}'; take "
+                "the split 'all'"
+            )
+        yield ""
+        return
+    scenes = [name for name in ("", *sorted(names_in(root))) if _has_sequences(root / name)]
+    if not scenes:
+        raise InputError(
+            f"{root}: scenes with folders such as seq-01, or frames such as "
+            f"frame-000000.color.png, are expected in it, found {found_in(root)}"
+        )
+    for scene in scenes:
+        for sequence in _sequences_of(root / scene, request):
+            yield (Path(scene) / sequence).as_posix()
+
+
+def _sequences_of(scene: Path, request: Request) -> list[str]:
+    if request.split == "all" or request.list_file is not None:
+        return sorted(name for name in names_in(scene) if _SEQUENCE.fullmatch(name))
+    path = scene / _SPLIT_FILES[request.split]
+    sequences: list[str] = []
+    for line in text_lines(path):
+        found = _SPLIT_LINE.fullmatch(line.text)
+        if found is None:
+            raise InputError(
+                f"{path}: line {line.number} is '{line.text[:80]}'; expected 'sequence1'"
+            )
+        sequences.append(f"seq-{int(found[1]):02d}")
+    return sequences
+
+
+def _has_sequences(folder: Path) -> bool:
+    return any(_SEQUENCE.fullmatch(name) for name in names_in(folder))
+
+
+def _stems(folder: Path) -> list[str]:
+    """Names of the frames of a folder that have a picture or a depth map, sorted."""
+    found = (_FRAME_FILE.fullmatch(name) for name in names_in(folder))
+    return sorted({each[1] for each in found if each is not None})
+
+
+def _frame(root: Path, id: str, names: Callable[[Path], frozenset[str]]) -> _Frame:
+    folder, stem = (root / id).parent, Path(id).name
+    png, jpg = f"{stem}.color.png", f"{stem}.color.jpg"
+    there = names(folder)
+    return _Frame(
+        image=folder / (jpg if jpg in there and png not in there else png),
+        depth=folder / f"{stem}.depth.png",
+        pose=folder / f"{stem}.pose.txt",
+    )
+
+
+def _read_pose(path: Path) -> Float64[np.ndarray, "4 4"]:
+    words = " ".join(line.text for line in text_lines(path))
+    numbers = numbers_of(words)
+    if numbers is not None and len(numbers) == 16:
+        pose = np.array(numbers).reshape(4, 4)
+        R = pose[:3, :3]
+        if np.isfinite(pose).all() and np.allclose(R @ R.T, np.eye(3), atol=1e-3):
+            return pose
+    raise InputError(
+        f"{path}: says '{words[:60]}'; a pose, the 4x4 numbers of a rotation and a place, is "
+        "expected"
+    )

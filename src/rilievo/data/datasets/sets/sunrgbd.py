@@ -1,0 +1,228 @@
+"""SUN RGB-D (Song, Lichtenberg and Xiao 2015): the original tree with four sensors."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, UInt16
+
+from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
+from rilievo.data.datasets.files import (
+    found_in,
+    names_in,
+    read_counts,
+    text_lines,
+)
+from rilievo.data.datasets.mat_file import read_mat
+from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.errors import InputError
+from rilievo.io.camera_file import read_K
+from rilievo.io.files.limits import printable
+from rilievo.types import Camera, Truth
+
+_SENSORS = ("kv1", "kv2", "realsense", "xtion")
+_DEPTH_FOLDERS = {"bfx": "depth_bfx", "raw": "depth"}
+_SPLIT_VARIABLES = {"test": "alltest", "train": "alltrain"}
+_SPLIT_FILE = "allsplit.mat"
+_SPLIT_PLACES = ("", "traintestSUNRGBD", "SUNRGBDtoolbox/traintestSUNRGBD")
+# The deepest frames are six levels below the tree's root; a folder above it may be given too.
+_DEEPEST = 9
+_PARENTS = 8
+
+
+def is_rotated(stored: UInt16[np.ndarray, "h w"]) -> bool:
+    """Whether millimetres are rotated left by three bits, as published; else they are plain.
+
+    In rotated files the three low bits are the three high bits of the millimetres, which are zero
+    for depth below 8.192 m. In plain millimetres they are all zero in one pixel of eight. So if any
+    is set in more than half of the nonzero pixels, the file was decoded after download.
+    """
+    held = stored[stored > 0]
+    return not (held.size > 0 and np.count_nonzero(held & 7) > held.size / 2)
+
+
+def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Float32[np.ndarray, "h w"]:
+    """Decode to depth [m], zero where unknown; ((v >> 3) | (v << 13)) / 1000 if rotated."""
+    if rotated:
+        stored = (stored >> np.uint16(3)) | (stored << np.uint16(13))
+    return stored.astype(np.float32) / np.float32(1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    folder: Path
+    image: Path
+    depth: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tree:
+    """Contents of the root: folders of frames by id, and files of the official split."""
+
+    frames: Mapping[str, Path]
+    splits: Sequence[Path]
+
+
+class SunRgbd(PhotoFiles[_Frame]):
+    """Frames of the original tree, or of a part of it, with ids such as ``kv1/NYUdata/NYU0001``.
+
+    If the path does not name the sensor, as with a single frame's folder, ids are relative to the
+    root. Ids are sorted, whatever the order of the split.
+    """
+
+    card = own_card("sunrgbd")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        tree = _tree(request.root)
+        if not tree.frames:
+            raise InputError(
+                f"{request.root}: holds no frame of SUN RGB-D, which is a folder with image/ and "
+                f"depth/ or depth_bfx/; found {found_in(request.root)}"
+            )
+        frames: dict[str, _Frame] = {}
+        absent: list[Absent] = []
+        self._order = _chosen(request, tree)
+        for id in self._order:
+            frame = _frame(id, tree.frames.get(id), _DEPTH_FOLDERS[request.variant])
+            if isinstance(frame, _Frame):
+                frames[id] = frame
+            else:
+                absent.append(frame)
+        self._files = frames
+        self.ids, self.absent = tuple(frames), tuple(absent)
+
+    def truth(self, id: str) -> Truth:
+        """Depth [m] as stored, without a cap; intrinsics where the frame has them."""
+        frame = self._entry(id)
+        stored = read_counts(frame.depth)
+        depth = metres_of(stored, rotated=is_rotated(stored))
+        camera = _camera(frame.folder / "intrinsics.txt")
+        return Truth(id=id, depth=depth, depth_valid=stored > 0, camera=camera, scene=scene_in(id))
+
+
+def _tree(root: Path) -> _Tree:
+    frames: dict[str, Path] = {}
+    splits: list[Path] = []
+    above = [root.absolute(), *root.absolute().parents][: _PARENTS + 1]
+    for base in above:
+        splits += [
+            path for place in _SPLIT_PLACES if (path := base / place / _SPLIT_FILE).is_file()
+        ]
+    for folder in _frame_folders(root, _DEEPEST, splits):
+        id = _id(folder, root)
+        if id in frames:
+            raise InputError(
+                f"{folder}: is there twice, also as {frames[id]}; give the one tree as the root"
+            )
+        frames[id] = folder
+    return _Tree(frames=frames, splits=splits)
+
+
+def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[Path]:
+    """Find folders of frames; files of the official split found on the way join ``splits``."""
+    names = names_in(folder)
+    if "image" in names and names & set(_DEPTH_FOLDERS.values()):
+        yield folder
+        return
+    if _SPLIT_FILE in names:
+        splits.append(folder / _SPLIT_FILE)
+    if not deepest:
+        return
+    for name in sorted(names):
+        if (folder / name).is_dir():
+            yield from _frame_folders(folder / name, deepest - 1, splits)
+
+
+def _id(folder: Path, root: Path) -> str:
+    """Id of a frame: its path from the sensor on if it names one, else relative to the root."""
+    if (known := _from_sensor(folder.absolute().parts)) is not None:
+        return known
+    return folder.name if folder == root else folder.relative_to(root).as_posix()
+
+
+def scene_in(id: str) -> str | None:
+    """Recording of a frame of SUN3D; None for other sources, which are single photographs."""
+    _, found, rest = id.partition("sun3ddata/")
+    return rest.split("/")[0] if found else None
+
+
+def _from_sensor(parts: Sequence[str]) -> str | None:
+    """Part of a path from the sensor's name on; folders above the tree are ignored."""
+    tops = [place + 1 for place, part in enumerate(parts) if part == "SUNRGBD"]
+    parts = parts[tops[-1] :] if tops else parts
+    places = [place for place, part in enumerate(parts) if part in _SENSORS]
+    return "/".join(parts[places[-1] :]) if places else None
+
+
+def _chosen(request: Request, tree: _Tree) -> tuple[str, ...]:
+    """Sorted ids of the split or of the user's list, including those whose folders are missing."""
+    if request.list_file is not None:
+        return _listed(request.list_file, tree)
+    if request.split == "all":
+        return tuple(sorted(tree.frames))
+    official = _official(request, tree)
+    # For a part of the tree, only its part of the split counts.
+    part = _from_sensor(request.root.absolute().parts)
+    below = [id for id in official if part is None or id == part or id.startswith(f"{part}/")]
+    if not set(below) & set(tree.frames):
+        raise InputError(
+            f"{request.root}: none of its {len(tree.frames)} frames is in the official "
+            f"'{request.split}' split; take 'all', or give a list"
+        )
+    return tuple(sorted(below))
+
+
+def _official(request: Request, tree: _Tree) -> tuple[str, ...]:
+    if not tree.splits:
+        raise InputError(
+            f"{request.root}: {_SPLIT_FILE} is neither under it nor beside it, so which frames are "
+            f"'{request.split}' is not known: get SUNRGBDtoolbox.zip, give a list, or take the "
+            "split 'all'"
+        )
+    path, name = tree.splits[0], _SPLIT_VARIABLES[request.split]
+    ids: list[str] = []
+    for cell in read_mat(path, name)[name].ravel():
+        text = str(np.asarray(cell).ravel()[0]) if np.size(cell) else ""
+        id = _from_sensor([part for part in text.split("/") if part])
+        if id is None:
+            raise InputError(
+                f"{path}: '{name}' names '{text}', expected a path as "
+                ".../SUNRGBD/kv1/NYUdata/NYU0001"
+            )
+        ids.append(id)
+    return checked_ids(ids, printable(path))
+
+
+def _listed(list_file: Path, tree: _Tree) -> tuple[str, ...]:
+    ids: list[str] = []
+    for line in text_lines(list_file):
+        word = line.text.split()[0].rstrip("/")
+        known = _from_sensor([part for part in word.split("/") if part])
+        id = word if word in tree.frames else known
+        if id is None:
+            raise InputError(
+                f"{list_file}:{line.number}: there is no frame '{word}'; lines are as "
+                "kv1/NYUdata/NYU0001"
+            )
+        ids.append(id)
+    return tuple(sorted(checked_ids(ids, printable(list_file))))
+
+
+def _frame(id: str, folder: Path | None, depth_folder: str) -> _Frame | Absent:
+    if folder is None:
+        return Absent(id=id, reason="there is no such folder under the root")
+    found: list[Path] = []
+    for name, suffixes in (("image", (".jpg", ".jpeg", ".png")), (depth_folder, (".png",))):
+        files = [each for each in names_in(folder / name) if each.lower().endswith(suffixes)]
+        if len(files) != 1:
+            how_many = f"{len(files)} pictures" if files else "no picture"
+            where = printable(folder / name)
+            return Absent(id=id, reason=f"{where} has {how_many}, where one is expected")
+        found.append(folder / name / files[0])
+    return _Frame(folder=folder, image=found[0], depth=found[1])
+
+
+def _camera(path: Path) -> Camera | None:
+    return Camera(K=read_K(path)) if path.is_file() else None

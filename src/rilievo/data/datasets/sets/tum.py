@@ -1,0 +1,259 @@
+"""TUM RGB-D: rooms from a hand-held Kinect, with camera poses from motion capture.
+
+Sturm, Engelhard, Endres, Burgard and Cremers, "A Benchmark for the Evaluation of RGB-D SLAM
+Systems", IROS 2012.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.datasets.base import Request, checked_ids, own_card
+from rilievo.data.datasets.files import (
+    Line,
+    found_in,
+    names_in,
+    numbers_of,
+    read_counts,
+    scene_of,
+    text_lines,
+)
+from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.errors import InputError
+from rilievo.geometry.transforms import rigid, rotation_of
+from rilievo.io.camera_file import pinhole_K
+from rilievo.types import Camera, CameraSource, Truth
+
+MAX_SECONDS = 0.02
+"""Largest time between associated records [s], exclusive, as in the benchmark's own tools."""
+
+_FREIBURG = re.compile(r"(?:freiburg|fr)([123])")
+_HEAD_CHARACTERS = 500
+
+# fx, fy, cx, cy [px] of the colour camera of each room, from the authors' calibration.
+_INTRINSICS: Mapping[str, tuple[float, float, float, float]] = {
+    "1": (517.3, 516.5, 318.6, 255.3),
+    "2": (520.9, 521.0, 325.1, 249.7),
+    "3": (535.4, 539.2, 320.1, 247.6),
+}
+_KINECT = (525.0, 525.0, 319.5, 239.5)
+_STEPS_A_METRE = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamped:
+    """A picture with its time.
+
+    Attributes:
+        seconds: Time since 1970 [s].
+        file: Path of the picture, as in the list.
+    """
+
+    seconds: float
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """Trajectory of the colour camera.
+
+    Attributes:
+        seconds: Times since 1970 [s], ascending.
+        poses: ``world_T_cam`` [m] at these times.
+    """
+
+    seconds: Float64[np.ndarray, "n"]
+    poses: Float64[np.ndarray, "n 4 4"]
+
+    def at(self, seconds: float) -> Float64[np.ndarray, "4 4"] | None:
+        """The pose nearest in time; None where none is within ``MAX_SECONDS``."""
+        if not len(self.seconds):
+            return None
+        apart = np.abs(self.seconds - seconds)
+        nearest = int(apart.argmin())
+        return self.poses[nearest] if apart[nearest] < MAX_SECONDS else None
+
+
+def read_stamped(path: Path) -> list[Stamped]:
+    """Read ``rgb.txt`` or ``depth.txt``."""
+    return [_stamped(line.text.split(), line, path) for line in text_lines(path)]
+
+
+def read_pairs(path: Path) -> Iterator[tuple[Stamped, Stamped]]:
+    """Read colour and depth of each line of a list, as ``associate.py`` prints it."""
+    for line in text_lines(path):
+        words = line.text.split()
+        yield _stamped(words[:2], line, path), _stamped(words[2:4], line, path)
+
+
+def read_trajectory(path: Path) -> Trajectory:
+    """Read ``groundtruth.txt``: seconds, tx ty tz [m], and the unit quaternion qx qy qz qw."""
+    rows: list[tuple[float, ...]] = []
+    for line in text_lines(path):
+        row = numbers_of(line.text)
+        if row is None or len(row) != 8 or not np.isfinite(row).all():
+            raise _odd_line(line, path, "seconds tx ty tz qx qy qz qw")
+        # Quaternions are printed with four decimals, so rounding changes the length by about 1e-4.
+        if abs(np.linalg.norm(row[4:]) - 1) > 0.01:
+            raise _odd_line(line, path, "a quaternion qx qy qz qw of length 1 at its end")
+        rows.append(row)
+    table = np.array(sorted(rows), np.float64).reshape(-1, 8)
+    return Trajectory(
+        seconds=table[:, 0], poses=rigid(rotation_of(table[:, [7, 4, 5, 6]]), table[:, 1:4])
+    )
+
+
+def associate(colour: Sequence[float], depth: Sequence[float]) -> list[int | None]:
+    """Associate each colour picture with a depth picture by their times [s].
+
+    Pairs less than ``MAX_SECONDS`` apart are matched greedily, the nearest first, and each picture
+    is used at most once, as in the benchmark's tool.
+
+    Returns:
+        The index of the depth picture for each colour picture; None where there is none.
+    """
+    order = np.argsort(depth, kind="stable")
+    times = np.asarray(depth, np.float64)[order]
+    candidates: list[tuple[float, float, float, int, int]] = []
+    for i, seconds in enumerate(colour):
+        first, last = np.searchsorted(times, (seconds - MAX_SECONDS, seconds + MAX_SECONDS))
+        for k in range(int(first), int(last)):
+            apart = abs(seconds - float(times[k]))
+            if apart < MAX_SECONDS:
+                candidates.append((apart, seconds, float(times[k]), i, int(order[k])))
+    partner: list[int | None] = [None] * len(colour)
+    used: set[int] = set()
+    for _, _, _, i, j in sorted(candidates):
+        if partner[i] is None and j not in used:
+            partner[i] = j
+            used.add(j)
+    return partner
+
+
+def camera_of(folder: Path) -> Camera:
+    """Intrinsics of a sequence, by the room named in its list or folder.
+
+    A sequence that names no room gets nominal intrinsics of a Kinect, marked as assumed.
+    """
+    listing = folder / "rgb.txt"
+    head = ""
+    if listing.is_file():
+        with listing.open(encoding="utf-8", errors="replace") as file:
+            head = file.read(_HEAD_CHARACTERS)
+    found = _FREIBURG.search(head) or _FREIBURG.search(folder.resolve().name)
+    return Camera(
+        K=pinhole_K(*(_INTRINSICS[found[1]] if found else _KINECT)),
+        source=CameraSource.GIVEN if found else CameraSource.ASSUMED,
+    )
+
+
+def _stamped(words: Sequence[str], line: Line, path: Path) -> Stamped:
+    seconds = numbers_of(words[0]) if len(words) == 2 else None
+    if seconds is None or not np.isfinite(seconds[0]):
+        raise _odd_line(line, path, "seconds and the path of a picture, such as '1.5 rgb/1.5.png'")
+    return Stamped(seconds=seconds[0], file=words[1])
+
+
+def _odd_line(line: Line, path: Path, expected: str) -> InputError:
+    return InputError(f"{path}: line {line.number} is '{line.text[:80]}'; expected {expected}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """A colour picture with its depth, camera and pose."""
+
+    id: str
+    image: Path
+    depth: Path | None
+    camera: Camera
+    world_T_cam: Float64[np.ndarray, "4 4"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recording:
+    """Properties of a whole sequence."""
+
+    camera: Camera
+    trajectory: Trajectory | None
+
+
+class Tum(PhotoFiles[_Frame]):
+    """TUM RGB-D: one sequence, or a folder of sequences."""
+
+    card = own_card("tum")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        frames = list(_frames(request))
+        checked_ids([frame.id for frame in frames], str(request.list_file or request.root))
+        self._keep(
+            {frame.id: frame if frame.depth else None for frame in frames},
+            lambda frame: (frame.image, frame.depth),
+            unknown=f"no depth less than {MAX_SECONDS:g} s away is left for it",
+        )
+
+    def truth(self, id: str) -> Truth:
+        """Depth, camera, and the pose if the trajectory covers the time of the frame."""
+        frame = self._entry(id)
+        assert frame.depth is not None, "frames without depth are absent"
+        stored = read_counts(frame.depth)
+        return Truth(
+            id=id,
+            depth=stored.astype(np.float32) / _STEPS_A_METRE,
+            depth_valid=stored > 0,
+            camera=frame.camera,
+            world_T_cam=frame.world_T_cam,
+            scene=scene_of(id, self.request.root, names=2),
+        )
+
+
+def _frames(request: Request) -> Iterator[_Frame]:
+    """Frames of the colour pictures, sequence by sequence, or of the user's list."""
+    root = request.root
+    folders = [Path()] if (root / "rgb.txt").is_file() else _sequences(root)
+    if not folders:
+        raise InputError(
+            f"{root}: a sequence (rgb.txt, depth.txt, rgb, depth) or a folder of them is expected, "
+            f"found {found_in(root)}"
+        )
+    recorded = cache(_recording)
+    if request.list_file is not None:
+        for colour, depth in read_pairs(request.list_file):
+            recording = recorded(root / Path(colour.file).parent.parent)
+            yield _frame(root, Path(), colour, depth, recording)
+        return
+    for folder in folders:
+        colours, depths = (read_stamped(root / folder / name) for name in ("rgb.txt", "depth.txt"))
+        partners = associate([each.seconds for each in colours], [each.seconds for each in depths])
+        for colour, partner in zip(colours, partners, strict=True):
+            depth = None if partner is None else depths[partner]
+            yield _frame(root, folder, colour, depth, recorded(root / folder))
+
+
+def _sequences(root: Path) -> list[Path]:
+    """Subfolders of the root that are sequences, relative to it."""
+    return [Path(name) for name in sorted(names_in(root)) if (root / name / "rgb.txt").is_file()]
+
+
+def _recording(folder: Path) -> _Recording:
+    path = folder / "groundtruth.txt"
+    trajectory = read_trajectory(path) if path.is_file() else None
+    return _Recording(camera=camera_of(folder), trajectory=trajectory)
+
+
+def _frame(
+    root: Path, folder: Path, colour: Stamped, depth: Stamped | None, recording: _Recording
+) -> _Frame:
+    place, path = folder / colour.file, recording.trajectory
+    return _Frame(
+        id=(place.parent / place.stem).as_posix(),
+        image=root / place,
+        depth=None if depth is None else root / folder / depth.file,
+        camera=recording.camera,
+        world_T_cam=None if path is None else path.at(colour.seconds),
+    )

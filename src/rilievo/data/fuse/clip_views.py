@@ -1,0 +1,106 @@
+"""Views of a clip, with the choice of neighbours of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8
+
+from rilievo.geometry.intrinsics import project, rays
+from rilievo.geometry.transforms import invert, transform
+
+PARALLAX = 0.05
+"""Parallax that neighbours should have [share of the width]: enough to measure depth by, and not so
+much that surfaces look different."""
+LEAST_PARALLAX = 0.004
+"""Parallax under which a neighbour says nothing about depth [share of the width]."""
+SWEPT = 4
+"""Number of neighbours whose pictures a view is compared with."""
+COMPARED = 8
+"""Number of neighbours whose depth a view's is compared with."""
+AGREEING = 3
+"""Number of those that must agree on a point."""
+_WINDOW = 40
+"""Most views before and after a view that may be its neighbours."""
+_OVERLAP = 0.4
+"""Least share of a view that its neighbour sees."""
+_GRID = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One frame, all at one small size.
+
+    Attributes:
+        name: Name of the frame in messages.
+        pixels: RGB.
+        depth: Depth z along the optical axis, in the unit of the pose once the views agree.
+        valid: Pixels whose depth counts.
+        K: Intrinsics at this size [px].
+        world_T_cam: Pose.
+    """
+
+    name: str
+    pixels: UInt8[np.ndarray, "h w 3"]
+    depth: Float32[np.ndarray, "h w"]
+    valid: Bool[np.ndarray, "h w"]
+    K: Float64[np.ndarray, "3 3"]
+    world_T_cam: Float64[np.ndarray, "4 4"]
+
+    def with_depth(self, depth: Float32[np.ndarray, "h w"]) -> "View":
+        """The same view with other depth at its valid pixels."""
+        return replace(self, depth=depth)
+
+    def with_valid(self, valid: Bool[np.ndarray, "h w"]) -> "View":
+        """The same view with fewer pixels that count."""
+        return replace(self, valid=self.valid & valid)
+
+    def with_pose(self, world_T_cam: Float64[np.ndarray, "4 4"]) -> "View":
+        """The same view from another place."""
+        return replace(self, world_T_cam=world_T_cam)
+
+
+def neighbours_of(views: Sequence[View], index: int) -> list[int]:
+    """Numbers of the views that see most of a view from a fitting distance, the best first."""
+    found: list[tuple[float, int]] = []
+    for other in range(max(0, index - _WINDOW), min(len(views), index + _WINDOW + 1)):
+        if other == index:
+            continue
+        parallax = _parallax(views[index], views[other])
+        if parallax >= LEAST_PARALLAX:
+            found.append((abs(float(np.log(parallax / PARALLAX))), other))
+    return [other for _, other in sorted(found)]
+
+
+def _parallax(view: View, other: View) -> float:
+    """Median displacement due to the distance of two views; 0 where they overlap too little."""
+    at = np.ix_(
+        *(
+            np.linspace(0, side - 1, _GRID + 2).round().astype(int)[1:-1]
+            for side in view.depth.shape
+        )
+    )
+    other_T_view = invert(other.world_T_cam) @ view.world_T_cam
+    points = view.depth[at] * rays(view.K, *view.depth.shape)[:, *at]
+    moved = transform(other_T_view, points)
+    height, width = other.depth.shape
+    u, v = project(moved, other.K)
+    seen = view.valid[at] & inside_view(u, v, moved[2], (height, width))
+    if np.count_nonzero(seen) < _OVERLAP * seen.size:
+        return 0.0
+    turn = other_T_view.copy()
+    turn[:3, 3] = 0
+    still = project(transform(turn, points), other.K)
+    apart = np.hypot(u - still[0], v - still[1])[seen]
+    return float(np.median(apart)) / width
+
+
+def inside_view(
+    u: Float64[np.ndarray, "h w"],
+    v: Float64[np.ndarray, "h w"],
+    z: Float64[np.ndarray, "h w"],
+    shape: tuple[int, ...],
+) -> Bool[np.ndarray, "h w"]:
+    """Mask of the points that lie in front of a view of this shape, and inside it."""
+    height, width = shape
+    return (z > 0) & (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)

@@ -1,0 +1,306 @@
+"""Depth of many views brought to agree: one scale for all, one a view, and a smooth correction.
+
+A network sees one frame at a time: each has its own scale, and errors that vary slowly over the
+picture. Neighbouring views measure both. First one factor for the whole clip takes depth to the
+unit of the poses. Then each view is swept (``sweep``) around its depth at half its size, and again
+at its size: peaks give log factors, which are smoothed with their clearness as weights. Where
+nothing is clear, as on a blank wall, the factor of the surroundings or of the view stands.
+
+Views that do not look more alike under the smooth factors keep one each. If the depth of neighbours
+agrees less with a correction than without, as where poses are wrong, there is none.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from rilievo.data.fuse.clip_views import AGREEING, COMPARED, SWEPT, View, inside_view, neighbours_of
+from rilievo.data.fuse.plane_sweep import Grey, correlations, grey_of, opencv, peaks
+from rilievo.geometry.intrinsics import seen_from
+from rilievo.geometry.transforms import invert
+
+_COARSE = np.linspace(-0.45, 0.45, 41)
+_FINE = np.linspace(-0.1, 0.1, 17)
+"""Log factors that are tried."""
+_CLIP = np.arange(-80, 81) * 0.1
+"""Log factors from depth to the unit of the poses, around that of a distance of twenty steps."""
+_CLEAR = 0.15
+_TRIED = 12
+_ROWS = 56
+"""Approximate shorter side [px] of the reduced views by which the factor of a clip is found."""
+_BIN, _AROUND = 0.05, 0.4
+"""Width of the bins in which votes for the factor are counted, and how far from the fullest of them
+votes count."""
+_LEAST_VOTES = 0.01
+"""Mean clearness of all pixels under which nothing is known."""
+_PULL = 1e-2
+"""Weight of the surroundings' factor, of a clear peak's."""
+_FEWEST = 0.02
+"""Share of a view that must be clear for its own scale to be taken."""
+Report = Callable[[int, int], None]
+TOLERANCE = 0.025
+"""Relative difference of depth up to which two views agree on a point."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Agreement of a view's depth with that of its neighbours.
+
+    Attributes:
+        agreeing: Number of neighbours that agree on each pixel's point.
+        seeing: Number of neighbours in whose picture it lies.
+        apart: Median relative difference of depth where they see the same; NaN where none does.
+    """
+
+    agreeing: Int64[np.ndarray, "h w"]
+    seeing: Int64[np.ndarray, "h w"]
+    apart: float
+
+
+def agreement(view: View, others: Sequence[View], tolerance: float = TOLERANCE) -> Agreement:
+    """Compare the depth of a view with that of others, in the unit of the poses.
+
+    Two agree on a point up to the relative difference ``tolerance``.
+    """
+    agreeing, seeing = (np.zeros(view.depth.shape, np.int64) for _ in range(2))
+    differences: list[np.ndarray] = [np.zeros(0)]
+    depth = np.where(view.valid, view.depth, 1).astype(np.float64)
+    for other in others:
+        # All views of a clip have one camera.
+        u, v, z = seen_from(depth, view.K, invert(other.world_T_cam) @ view.world_T_cam)
+        inside = view.valid & inside_view(u, v, z, other.depth.shape)
+        row, column = np.rint(v[inside]).astype(int), np.rint(u[inside]).astype(int)
+        here = other.valid[row, column]
+        apart = np.abs(np.log(np.where(here, other.depth[row, column], 1) / z[inside]))
+        inside[inside] = here
+        seeing += inside
+        differences.append(apart[here])
+        near = np.zeros_like(inside)
+        near[inside] = apart[here] < tolerance
+        agreeing += near
+    joined = np.concatenate(differences)
+    apart = float(np.median(joined)) if len(joined) else float("nan")
+    return Agreement(agreeing=agreeing, seeing=seeing, apart=apart)
+
+
+class Correction(StrEnum):
+    """Correction of the depth of views, beside the one factor for all."""
+
+    NONE = "none"
+    SCALES = "a factor a frame"
+    SMOOTH = "a smooth factor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreedViews:
+    """Views whose depth agrees.
+
+    Attributes:
+        views: Views with depth in the unit of the poses; pixels on which too few views agree do
+            not count.
+        scale: Factor from the depth of the views to the unit of the poses.
+        scales: Further factor of each view: the median of its correction.
+        before: Median relative difference of depth between neighbours with the one scale alone.
+        after: The same at the end.
+        correction: Correction that was made: the one under which the views agree most.
+    """
+
+    views: tuple[View, ...]
+    scale: float
+    scales: Float64[np.ndarray, "n"]
+    before: float
+    after: float
+    correction: Correction
+
+
+def clip_scale(views: Sequence[View]) -> float | None:
+    """Find the factor from the depth of all views to the unit of their poses.
+
+    Each pixel of some views votes for the factor under which a later view looks like it, with its
+    clearness as weight: pixels without texture or parallax have no say.
+
+    Returns:
+        The median vote around the factor with the most votes; None where there are hardly any, as
+        of a camera that stands still or only turns.
+    """
+    places = np.stack([view.world_T_cam[:3, 3] for view in views])
+    known = [np.median(view.depth[view.valid]) for view in views if view.valid.any()]
+    depth = float(np.median(known)) if known else 0.0
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    way = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
+    if way == 0 or depth == 0:
+        return None
+    middle = np.log(20 * way / depth)
+    chosen = np.linspace(0, len(views) - 1, min(_TRIED, len(views))).round().astype(int)
+    votes = [
+        _votes(views, index, step, middle)
+        for index in dict.fromkeys(chosen.tolist())
+        for step in (1, 3, 9)
+    ]
+    logs, weights = (np.concatenate([each[k] for each in votes]) for k in (0, 1))
+    if weights.sum() < _LEAST_VOTES * max(1, len(logs)):
+        return None
+    bins = np.arange(_CLIP[0] - _BIN / 2, _CLIP[-1] + _BIN, _BIN)
+    counts, _ = np.histogram(logs, bins, weights=weights)
+    smooth = np.convolve(counts, np.ones(5), mode="same")
+    mode = bins[int(smooth.argmax())] + _BIN / 2
+    near = np.abs(logs - mode) < _AROUND
+    return float(np.exp(middle + _weighted_median(logs[near], weights[near])))
+
+
+def _votes(
+    views: Sequence[View], index: int, step: int, middle: float
+) -> tuple[Float32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
+    """Log factor of each valid pixel by one later view, and its weight."""
+    if index + step >= len(views):
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
+    factor = max(1, min(views[index].depth.shape) // _ROWS)
+    view, other = (grey_of(views[k]).reduced(factor) for k in (index, index + step))
+    depth = _resized(views[index].depth, view.values.shape)
+    valid = _resized(views[index].valid.astype(np.float32), view.values.shape) > 0.5
+    found, clear = peaks(correlations(view, [other], depth, middle + _CLIP, best=1), _CLIP)
+    return found[valid], clear[valid]
+
+
+def _weighted_median(values: Float32[np.ndarray, "n"], weights: Float32[np.ndarray, "n"]) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
+def agreed(
+    views: Sequence[View], scale: float, report: Report = lambda done, total: None
+) -> AgreedViews:
+    """Bring the depth of views, in the order of time, to agree with their neighbours.
+
+    ``scale`` takes it to the unit of their poses, see ``clip_scale``.
+    """
+    scaled = [view.with_depth(view.depth * np.float32(scale)) for view in views]
+    around = [neighbours_of(scaled, index)[:COMPARED] for index in range(len(scaled))]
+    found = []
+    for index, view in enumerate(scaled):
+        found.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
+        report(index + 1, len(scaled))
+    tried = {
+        Correction.NONE: scaled,
+        Correction.SCALES: [_multiplied(v, f.scale) for v, f in zip(scaled, found, strict=True)],
+        Correction.SMOOTH: [_multiplied(v, f.logs) for v, f in zip(scaled, found, strict=True)],
+    }
+    apart = {kind: _apart(_compared(views, around)) for kind, views in tried.items()}
+    best = min(apart, key=lambda kind: apart[kind] if np.isfinite(apart[kind]) else np.inf)
+    chosen = tried[best]
+    compared = _compared(chosen, around, tolerance=max(TOLERANCE, apart[best]))
+    return AgreedViews(
+        views=tuple(
+            view.with_valid(_trusted(each)) if others else view
+            for view, each, others in zip(chosen, compared, around, strict=True)
+        ),
+        scale=scale,
+        scales=np.array(
+            [
+                float(np.median(view.depth / first.depth))
+                for view, first in zip(chosen, scaled, strict=True)
+            ]
+        ),
+        before=apart[Correction.NONE],
+        after=apart[best],
+        correction=best,
+    )
+
+
+def _multiplied(view: View, logs: Float32[np.ndarray, "h w"] | float) -> View:
+    return view.with_depth((view.depth * np.exp(logs)).astype(np.float32))
+
+
+def _compared(
+    views: Sequence[View], around: Sequence[Sequence[int]], *, tolerance: float = TOLERANCE
+) -> list[Agreement]:
+    return [
+        agreement(view, [views[other] for other in others], tolerance)
+        for view, others in zip(views, around, strict=True)
+    ]
+
+
+def _trusted(found: Agreement) -> np.ndarray:
+    """Pixels on which enough neighbours agree: all of them where few see a point."""
+    return found.agreeing >= np.minimum(np.maximum(found.seeing, 1), AGREEING)
+
+
+def _apart(found: Sequence[Agreement]) -> float:
+    """Median over the views of their median difference; NaN where nothing is compared."""
+    known = [each.apart for each in found if np.isfinite(each.apart)]
+    return float(np.median(known)) if known else float("nan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Correction of one view, as its neighbours show it."""
+
+    logs: Float32[np.ndarray, "h w"]
+    scale: float
+
+
+def _corrected(view: View, others: Sequence[View]) -> _Found:
+    nothing = np.zeros(view.depth.shape, np.float32)
+    if not others:
+        return _Found(logs=nothing, scale=0.0)
+    grey, around = grey_of(view), [grey_of(each) for each in others]
+    middle = _field(grey.reduced(2), [each.reduced(2) for each in around], view.depth, _COARSE, 4.0)
+    coarse = _resized(middle.logs, view.depth.shape)
+    fine = _field(grey, around, view.depth * np.exp(coarse), _FINE, 2.5, towards=0.0)
+    tried = (nothing, np.full_like(nothing, middle.median), coarse + fine.logs)
+    scores = [
+        float(correlations(grey, around, view.depth * np.exp(each), np.zeros(1)).mean())
+        for each in tried
+    ]
+    scale = middle.median if scores[1] > scores[0] else 0.0
+    return _Found(logs=tried[int(np.argmax(scores))], scale=scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    logs: Float32[np.ndarray, "h w"]
+    median: float
+
+
+def _field(
+    view: Grey,
+    others: Sequence[Grey],
+    depth: Float32[np.ndarray, "a b"],
+    logs: Float64[np.ndarray, "n"],
+    blur: float,
+    *,
+    towards: float | None = None,
+) -> _Field:
+    """Smooth log factors of a view at the size of ``view``.
+
+    Scores are blurred by ``blur`` [px], and factors by twice as much. Where nothing is clear, the
+    factor is ``towards``, or the median of the clear ones if None.
+    """
+    cv2 = opencv()
+
+    def blurred(values: np.ndarray, sigma: float) -> Float32[np.ndarray, "h w"]:
+        return cv2.GaussianBlur(values, (0, 0), sigma)
+
+    scores = correlations(view, others, _resized(depth, view.values.shape), logs)
+    found, clear = peaks(np.stack([blurred(each, blur) for each in scores]), logs)
+    chosen = clear > _CLEAR
+    is_enough = np.count_nonzero(chosen) >= _FEWEST * chosen.size
+    median = float(np.median(found[chosen])) if is_enough else 0.0
+    base = np.float32(median if towards is None else towards)
+    weight = blurred(clear, 2 * blur)
+    smooth = (blurred(found * clear, 2 * blur) + _PULL * base) / (weight + np.float32(_PULL))
+    return _Field(logs=smooth.astype(np.float32), median=median)
+
+
+def _resized(
+    values: Float32[np.ndarray, "a b"], size: tuple[int, ...]
+) -> Float32[np.ndarray, "h w"]:
+    if values.shape == size:
+        return values
+    cv2 = opencv()
+    how = cv2.INTER_AREA if size[0] < values.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(values, (size[1], size[0]), interpolation=how)

@@ -1,0 +1,255 @@
+"""A clip fused into one surface file."""
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.data.clips.clip_frames import ClipCamera, ClipFrames
+from rilievo.data.clips.known_poses import AUTO
+from rilievo.data.clips.pose_files import PoseFile, read_poses
+from rilievo.data.fuse.depth_agreement import AgreedViews, Correction, agreed, clip_scale
+from rilievo.data.fuse.frame_depth import depth_of_options
+from rilievo.data.fuse.fuse_options import Agree, FuseOptions
+from rilievo.data.fuse.fuse_record import FuseRecord
+from rilievo.data.fuse.fused_surface import FusedSurface, fuse_views, gltf_R_world
+from rilievo.data.fuse.plane_sweep import opencv
+from rilievo.data.fuse.view_collector import Collected, Report, collect
+from rilievo.errors import InputError, OptionError, OutputError, needing
+from rilievo.io.checks.marks import is_marked
+from rilievo.io.files.atomic import make_folder, remove, replacing
+from rilievo.io.files.limits import printable
+from rilievo.io.json_record import to_json
+from rilievo.io.outputs.formats.coloured_mesh import (
+    SUFFIXES,
+    write_coloured_glb,
+    write_coloured_ply,
+)
+from rilievo.models import FAST_MODEL
+from rilievo.models.model_options import model_of
+from rilievo.types import DepthKind
+
+_DOUBTFUL = 0.06
+"""Median disagreement of frames from which something is wrong with camera or poses."""
+_SAME_UNIT = 0.08
+"""Log factor between metric depth and poses up to which both are in metres: a sweep of small
+pictures is no more exact than depth that is measured."""
+_WORLD_AXES = "those of the poses"
+_CAMERA_AXES = "x right, y down, z forward (OpenCV) of the first camera"
+_ESTIMATED = "estimated"
+
+
+def _silent(what: str, done: int, total: int | None) -> None:
+    """Report no progress."""
+
+
+def fuse_clip(
+    clip: str | Path,
+    output: str | Path,
+    options: FuseOptions | None = None,
+    report: Report = _silent,
+) -> FuseRecord:
+    """Fuse the frames of a clip into one coloured surface, and write it with a JSON beside it.
+
+    Args:
+        clip: A video or a folder of frames.
+        output: File to write, ``.glb`` or ``.ply``.
+        options: Options of fusing.
+        report: Called with the step, the number of frames done, and their total if it is known.
+
+    Returns:
+        The content of the JSON.
+
+    Raises:
+        InputError: If the clip, its depth or its poses cannot be used, or no surface is left.
+        OptionError: If options contradict each other.
+        ModelError: If there is no such model.
+        OutputError: If a file is in the way, or cannot be written.
+        MissingExtraError: If OpenCV or scikit-image is not installed.
+    """
+    clip, output, options = Path(clip), Path(output), options or FuseOptions()
+    _check_output(output, options)
+    _check_packages()
+    asks_beside = str(options.poses) == AUTO
+    poses = None if options.poses is None or asks_beside else read_poses(options.poses)
+    footage = ClipFrames(
+        clip,
+        options.poses if asks_beside else None,
+        ClipCamera(numbers=options.camera, file=options.camera_file, fov=options.fov),
+        beside=None if poses is None else poses.camera,
+    )
+    if poses is None and footage.poses_file is not None:
+        poses = read_poses(footage.poses_file)
+    collected = collect(footage, depth_of_options(options), poses, options, report)
+    found = _agreed(collected, options, report)
+    surface = fuse_views(
+        found.views,
+        voxel=options.voxel,
+        farthest=options.farthest,
+        most_bytes=int(options.memory * 1e9),
+        report=lambda done, total: report("fusing", done, total),
+    )
+    record = _record(clip, output, options, _Done(collected, found, surface, poses))
+    _write(output, surface, found, record)
+    return record
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    collected: Collected
+    agreed: AgreedViews
+    surface: FusedSurface
+    poses: PoseFile | None
+
+
+def _check_output(output: Path, options: FuseOptions) -> None:
+    """Refuse a file of another kind, one that is in the way, and a folder."""
+    if output.suffix.lower() not in SUFFIXES:
+        raise OptionError(
+            f"{printable(output)}: a surface is written as {' or '.join(SUFFIXES)}, such as "
+            f"{printable(output.stem or 'place')}.glb"
+        )
+    record = _record_path(output)
+    for path in (output, record):
+        if not os.path.lexists(path):
+            continue
+        if not is_marked(path):
+            raise OutputError(
+                f"{printable(path)}: rilievo fuse did not write this file, so it is not replaced: "
+                "move it or choose another name"
+            )
+        if not options.overwrite:
+            raise OutputError(
+                f"{printable(path)}: exists from an earlier run; pass --overwrite to replace it"
+            )
+
+
+def _record_path(output: Path) -> Path:
+    return output.with_name(f"{output.name}.json")
+
+
+def _check_packages() -> None:
+    opencv()
+    with needing("fusing a surface", "fuse"):
+        import skimage.measure  # noqa: F401
+
+
+def _agreed(collected: Collected, options: FuseOptions, report: Report) -> AgreedViews:
+    """Bring depth to the unit of the poses, and to agree as far as it is asked for."""
+    views = collected.views
+    scale: float | None = 1.0
+    if not collected.is_scaled and options.agree is not Agree.NONE:
+        scale = clip_scale(views)
+    if scale is None:
+        if collected.kind is not DepthKind.METRIC:
+            raise InputError(
+                "the scale of depth cannot be found: the camera hardly moves, or its poses are not "
+                "those of these frames; give depth in metres (a model of kind metric)"
+            )
+        scale = 1.0
+    if collected.kind is DepthKind.METRIC and abs(math.log(scale)) < _SAME_UNIT:
+        scale = 1.0
+    if options.agree is Agree.FULL:
+        return agreed(views, scale, lambda done, total: report("agreeing", done, total))
+    return AgreedViews(
+        views=tuple(view.with_depth(view.depth * np.float32(scale)) for view in views),
+        scale=scale,
+        scales=np.ones(len(views)),
+        before=math.nan,
+        after=math.nan,
+        correction=Correction.NONE,
+    )
+
+
+def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> FuseRecord:
+    collected, found, surface = done.collected, done.agreed, done.surface
+    is_glb = output.suffix.lower() == ".glb"
+    if collected.is_scaled:
+        unit = "metre" if collected.kind is DepthKind.METRIC else "arbitrary"
+    else:
+        unit = "that of the poses"
+    depth = model_of(options.quality, options.model or None, default=FAST_MODEL)
+    if options.depth is not None or Path(depth).is_absolute():
+        depth = (options.depth or Path(depth)).absolute().name
+    poses = AUTO if done.poses is None else done.poses.path.name
+    own = _CAMERA_AXES if collected.is_scaled else _WORLD_AXES
+    return FuseRecord(
+        file=output.name,
+        clip=clip.name,
+        depth=depth,
+        poses=_ESTIMATED if collected.is_scaled else poses,
+        unit=unit,
+        axes="x right, y up, z backwards (glTF)" if is_glb else own,
+        frames=len(found.views),
+        left_out=collected.left_out,
+        voxel=surface.voxel,
+        blocks=surface.blocks,
+        volume_bytes=surface.nbytes,
+        points=len(surface.mesh.points),
+        triangles=len(surface.mesh.triangles),
+        scale=found.scale,
+        scales=tuple(float(each) for each in found.scales),
+        names=tuple(view.name for view in found.views),
+        correction=str(found.correction),
+        disagreement_before=_finite(found.before),
+        disagreement=_finite(found.after),
+        notes=(*(done.poses.notes if done.poses else ()), *_notes(done, options)),
+    )
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _notes(done: _Done, options: FuseOptions) -> list[str]:
+    collected, found = done.collected, done.agreed
+    notes = [*collected.notes, *done.surface.notes]
+    if options.agree is not Agree.FULL:
+        return notes
+    if not math.isfinite(found.after):
+        notes.append(
+            "no two frames are far enough apart to compare depth, as of a camera that stands still "
+            "or only turns: the scales of frames are the model's"
+        )
+    elif found.after > _DOUBTFUL:
+        by = f"{100 * found.after:.0f} % of depth in the median"
+        if done.poses is None:
+            notes.append(
+                f"neighbouring frames disagree by {by}: the field of view or the estimated poses "
+                "are wrong, or much of the scene moves; check --camera or --fov, or give --poses"
+            )
+        else:
+            notes.append(
+                f"the depth disagrees between neighbouring frames, by {by} with the given poses: "
+                "the model is inexact here, the field of view is wrong, or much of the scene "
+                "moves; check --camera or --fov, or try another model (--quality good)"
+            )
+    return notes
+
+
+def _write(output: Path, surface: FusedSurface, found: AgreedViews, record: FuseRecord) -> None:
+    """Write the surface, then the JSON that says it is whole."""
+    about = json.loads(to_json(record))
+    make_folder(output.parent)
+    remove(_record_path(output))
+    with replacing(output) as part:
+        if output.suffix.lower() == ".glb":
+            R = gltf_R_world([view.world_T_cam for view in found.views])
+            write_coloured_glb(
+                part,
+                surface.mesh.turned(R),
+                name=output.stem,
+                about={**about, "gltf_R_world": R.tolist()},
+            )
+        else:
+            comments = [
+                f"unit: {record.unit}",
+                f"axes: {record.axes}",
+                f"rilievo: {to_json(record)}",
+            ]
+            write_coloured_ply(part, surface.mesh, comments)
+    with replacing(_record_path(output)) as part:
+        part.write_text(to_json(record, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,48 @@
+"""Record of a fused clip."""
+
+from dataclasses import dataclass
+
+FORMAT = "rilievo-fuse/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseRecord:
+    """Contents of the JSON beside a fused surface.
+
+    Attributes:
+        depth: Name of the model, or of the folder of depth.
+        poses: Name of the file of the poses; "estimated" where there was none.
+        unit: Unit of the surface: "metre", "that of the poses" or "arbitrary".
+        axes: Axes of the surface.
+        left_out: Number of frames read but not fused.
+        blocks: Number of blocks of 8 x 8 x 8 voxels.
+        volume_bytes: Memory of the volume.
+        scale: Factor from the depth of all frames to the unit of the surface.
+        scales: Further factor of each fused frame.
+        correction: Correction of the depth of frames beside the one factor.
+        disagreement_before: Median relative difference of depth between neighbouring frames with
+            one scale; None where it is unknown.
+        disagreement: The same as fused.
+    """
+
+    format: str = FORMAT
+    file: str
+    clip: str
+    depth: str
+    poses: str
+    unit: str
+    axes: str
+    frames: int
+    left_out: int
+    voxel: float
+    blocks: int
+    volume_bytes: int
+    points: int
+    triangles: int
+    scale: float
+    scales: tuple[float, ...]
+    names: tuple[str, ...]
+    correction: str
+    disagreement_before: float | None = None
+    disagreement: float | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,115 @@
+"""Fusion of views that agree, into a surface that stands upright."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.volume import Volume
+from rilievo.data.fuse.volume_mesh import mesh_of
+from rilievo.errors import InputError
+from rilievo.io.outputs.formats.coloured_mesh import ColouredMesh
+
+_VOXELS_DEEP = 128
+"""Voxels to the median depth, where nobody says their size."""
+_FARTHEST = 3.0
+"""Depth that is fused at most, of the median depth."""
+_SPECKS = 2e-4
+"""Share of all triangles up to which a loose patch is left out."""
+_GROWTH = 1.5
+_SNAP = 0.96
+"""Cosine of the angle to an axis of the world up to which the axis is taken as up (16 degrees)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusedSurface:
+    """A mesh and how it came to be.
+
+    Attributes:
+        mesh: Mesh in the world of the poses.
+    """
+
+    mesh: ColouredMesh
+    voxel: float
+    blocks: int
+    nbytes: int
+    notes: tuple[str, ...] = ()
+
+
+def fuse_views(
+    views: Sequence[View],
+    *,
+    voxel: float | None = None,
+    farthest: float | None = None,
+    most_bytes: int = 1 << 30,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> FusedSurface:
+    """Fuse views, whose depth is in the unit of their poses, into one surface.
+
+    A voxel's side is 1/128 of the median depth by default, and more where ``most_bytes`` are not
+    enough. Nothing is fused beyond ``farthest``, by default three times the median depth.
+
+    Raises ``InputError`` if no surface is left, or memory is not enough for the voxels asked for.
+    """
+    known = [view.depth[view.valid] for view in views if view.valid.any()]
+    if not known:
+        raise InputError("no surface is left: no two frames agree on one, or none has valid depth")
+    median = float(np.median([np.median(each) for each in known]))
+    limit = _FARTHEST * median if farthest is None else farthest
+    near = [view.with_valid(view.depth <= limit) for view in views]
+    side, notes = median / _VOXELS_DEEP if voxel is None else voxel, []
+    while True:
+        try:
+            volume = _filled(near, Volume(side, most_bytes=most_bytes), report)
+            break
+        except InputError:
+            if voxel is not None or side > median / 4:
+                raise
+            side *= _GROWTH
+    if voxel is None and side > median / _VOXELS_DEEP:
+        notes.append(
+            f"voxels are {side:.3g} wide, not {median / _VOXELS_DEEP:.3g}, to fit into "
+            f"{most_bytes / 1e6:.0f} MB: give more memory (--memory), or less depth (--farthest)"
+        )
+    return FusedSurface(
+        mesh=mesh_of(volume, specks=_SPECKS),
+        voxel=side,
+        blocks=volume.count,
+        nbytes=volume.nbytes,
+        notes=tuple(notes),
+    )
+
+
+def _filled(views: Sequence[View], volume: Volume, report: Callable[[int, int], None]) -> Volume:
+    for index, view in enumerate(views):
+        volume.add(view, _weights(view))
+        report(index + 1, len(views))
+    return volume
+
+
+def _weights(view: View) -> Float32[np.ndarray, "h w"]:
+    """Weight of each pixel: errors of depth grow with depth, so near views count more."""
+    median = np.float32(np.median(view.depth[view.valid])) if view.valid.any() else np.float32(1)
+    depth = np.maximum(view.depth, np.float32(1e-3) * median)
+    return np.clip(np.square(median / depth), np.float32(0.1), np.float32(10))
+
+
+def gltf_R_world(poses: Sequence[Float64[np.ndarray, "4 4"]]) -> Float64[np.ndarray, "3 3"]:
+    """Rotation from the world of the poses to glTF's axes: y up, first camera looking along -z.
+
+    Up is the mean of the cameras' up, or an axis of the world that is near it.
+    """
+    up = -np.mean([pose[:3, 1] for pose in poses], axis=0)
+    if np.linalg.norm(up) < 1e-3:
+        up = -poses[0][:3, 1]
+    up = up / np.linalg.norm(up)
+    axis = int(np.abs(up).argmax())
+    if abs(up[axis]) > _SNAP:
+        up = np.eye(3)[axis] * np.sign(up[axis])
+    forward = poses[0][:3, 2] - up * float(up @ poses[0][:3, 2])
+    if np.linalg.norm(forward) < 1e-3:
+        forward = poses[0][:3, 1] - up * float(up @ poses[0][:3, 1])
+    back = -forward / np.linalg.norm(forward)
+    return np.stack([np.cross(up, back), up, back])

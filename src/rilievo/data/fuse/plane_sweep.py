@@ -1,0 +1,142 @@
+"""Plane sweep around known depth: which multiples of it make neighbouring views look alike.
+
+For each factor, the neighbours' pictures are warped to the view (Collins, 1996), and compared with
+it by normalised correlation of small windows, which does not depend on exposure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from rilievo.data.fuse.clip_views import View
+from rilievo.errors import needing
+from rilievo.geometry.intrinsics import rays, resize_K
+from rilievo.geometry.transforms import invert
+
+WINDOW = 7
+"""Side of the compared windows [px]."""
+_FAINTEST = 4.0
+"""Variance of grey levels under which a window is flat, so that noise does not correlate."""
+_UNSEEN = -0.2
+"""Correlation where a neighbour does not see a point: less than chance, as it says nothing."""
+_OUTSIDE = -1e4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grey:
+    """A view's picture for comparison.
+
+    Attributes:
+        values: Grey levels, 0 to 255.
+    """
+
+    values: Float32[np.ndarray, "h w"]
+    K: Float64[np.ndarray, "3 3"]
+    world_T_cam: Float64[np.ndarray, "4 4"]
+
+    def reduced(self, factor: int) -> "Grey":
+        """The same picture, smaller by a whole factor."""
+        size = self.values.shape
+        height, width = max(1, size[0] // factor), max(1, size[1] // factor)
+        cv2 = opencv()
+        small = cv2.resize(self.values, (width, height), interpolation=cv2.INTER_AREA)
+        K = resize_K(self.K, size=size, new_size=(height, width))
+        return Grey(values=small, K=K, world_T_cam=self.world_T_cam)
+
+
+def opencv() -> ModuleType:
+    """Import OpenCV."""
+    with needing("fusing a surface", "fuse"):
+        import cv2
+    return cv2
+
+
+def grey_of(view: View) -> Grey:
+    """Take the grey picture of a view."""
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return Grey(
+        values=view.pixels.astype(np.float32) @ weights, K=view.K, world_T_cam=view.world_T_cam
+    )
+
+
+def correlations(
+    view: Grey,
+    neighbours: Sequence[Grey],
+    depth: Float32[np.ndarray, "h w"],
+    logs: Float64[np.ndarray, "n"],
+    *,
+    best: int = 2,
+) -> Float32[np.ndarray, "n h w"]:
+    """Compute how well the neighbours agree with a view at multiples of its depth.
+
+    Only the ``best`` neighbours that agree most count for a pixel: a point may be hidden in the
+    others. The result is their mean correlation, in [-1, 1], for each of the log factors ``logs``.
+    """
+    found = np.stack([_correlation(view, each, depth, logs) for each in neighbours])
+    kept = min(best, len(neighbours))
+    if kept < len(found):
+        found = np.partition(found, len(found) - kept, axis=0)[-kept:]
+    return found.mean(axis=0)
+
+
+def _correlation(
+    view: Grey,
+    other: Grey,
+    depth: Float32[np.ndarray, "h w"],
+    logs: Float64[np.ndarray, "n"],
+) -> Float32[np.ndarray, "n h w"]:
+    cv2 = opencv()
+    height, width = depth.shape
+    other_T_view = invert(other.world_T_cam) @ view.world_T_cam
+    turned = np.einsum("ij,jhw->ihw", other.K @ other_T_view[:3, :3], rays(view.K, height, width))
+    at = turned.astype(np.float32) * depth
+    moved = (other.K @ other_T_view[:3, 3]).astype(np.float32)
+    mean, variance = _moments(cv2, view.values)
+    result = np.empty((len(logs), height, width), np.float32)
+    for index, factor in enumerate(np.exp(logs).astype(np.float32)):
+        z = at[2] * factor + moved[2]
+        divisor = np.maximum(z, np.float32(1e-6))
+        u, v = (at[0] * factor + moved[0]) / divisor, (at[1] * factor + moved[1]) / divisor
+        warped = cv2.remap(
+            other.values, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, (_OUTSIDE,)
+        )
+        other_mean, other_variance = _moments(cv2, warped)
+        common = cv2.boxFilter(view.values * warped, cv2.CV_32F, (WINDOW, WINDOW))
+        common -= mean * other_mean
+        spread = np.maximum(variance, _FAINTEST) * np.maximum(other_variance, _FAINTEST)
+        # A window that reaches out of the neighbour's picture has a mean below any grey level.
+        seen = (z > 0) & (other_mean >= 0)
+        result[index] = np.where(seen, common / np.sqrt(spread), np.float32(_UNSEEN))
+    return result
+
+
+def _moments(
+    cv2: ModuleType, values: Float32[np.ndarray, "h w"]
+) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+    """Mean and variance of the window around each pixel."""
+    mean = cv2.boxFilter(values, cv2.CV_32F, (WINDOW, WINDOW))
+    return mean, cv2.boxFilter(values * values, cv2.CV_32F, (WINDOW, WINDOW)) - mean * mean
+
+
+def peaks(
+    scores: Float32[np.ndarray, "n h w"], logs: Float64[np.ndarray, "n"]
+) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+    """Find the log factor of the highest score of each pixel, and how clear it is.
+
+    The peak is that of the parabola through the highest score and its neighbours. Its clearness, in
+    [0, 1], is the score times its lead over the pixel's median score; zero at the ends of the row.
+    """
+    highest = scores.argmax(axis=0)
+    inner = highest.clip(1, len(logs) - 2)
+    rows, columns = np.indices(highest.shape)
+    before, here, after = (scores[inner + step, rows, columns] for step in (-1, 0, 1))
+    bend = np.minimum(before - 2 * here + after, np.float32(-1e-6))
+    shift = (0.5 * (before - after) / bend).clip(-1, 1)
+    lead = 2 * (here - np.median(scores, axis=0))
+    clear = here.clip(0, 1) * lead.clip(0, 1) * (inner == highest)
+    step = float(logs[1] - logs[0])
+    found = np.asarray(logs, np.float32)[inner] + np.float32(step) * shift
+    return found.astype(np.float32), clear.astype(np.float32)

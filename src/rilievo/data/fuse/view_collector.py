@@ -1,0 +1,184 @@
+"""Views of a clip, collected frame by frame: pictures and depth at a small size, and poses."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.clips.clip_frames import ClipFrame, ClipFrames
+from rilievo.data.clips.motion.clip_motion import ClipTracker
+from rilievo.data.clips.pose_files import PoseFile
+from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.frame_depth import DepthOf
+from rilievo.data.fuse.fuse_options import FuseOptions
+from rilievo.errors import InputError
+from rilievo.geometry.transforms import invert
+from rilievo.models.resampling.sampling import shrink
+from rilievo.types import DepthKind
+
+Report = Callable[[str, int, int | None], None]
+"""Function called with what is done, the number of frames done, and their total if it is known."""
+_FEWEST = 3
+_NAMED = 5
+"""Most frames that notes name; further ones are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """Views of a clip.
+
+    Attributes:
+        is_scaled: Whether their depth is in the unit of the poses, as the poses come from it.
+        left_out: Number of frames that were read and have no view.
+    """
+
+    views: tuple[View, ...]
+    kind: DepthKind
+    is_scaled: bool
+    left_out: int
+    notes: tuple[str, ...]
+
+
+def small_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
+    """(height, width) of a frame whose longer side is at most ``side``."""
+    share = min(1.0, side / max(shape))
+    return max(16, round(share * shape[0])), max(16, round(share * shape[1]))
+
+
+def collect(
+    footage: ClipFrames,
+    depth_of: DepthOf,
+    poses: PoseFile | None,
+    options: FuseOptions,
+    report: Report,
+) -> Collected:
+    """Read the frames of a clip, their depth and their poses."""
+    beside = footage.true_poses() if poses is None and options.poses is not None else None
+    track = poses is None and beside is None
+    seen = _read(footage, depth_of, options, report, track=track)
+    problems, notes = list(seen.problems), []
+    if footage.camera_note is not None:
+        # What it advises beside --camera and --fov are options of training.
+        notes.append(footage.camera_note.split("; give camera")[0])
+    if footage.fault is not None:
+        notes.append(footage.fault)
+    if seen.tracker is not None:
+        views, said = _tracked(seen)
+        notes += said
+    else:
+        views = _posed(seen, poses, beside, footage.count)
+        without = len(seen.views) - len(views)
+        if without:
+            notes.append(f"{without} frames have no pose and are left out")
+    if seen.unused:
+        notes.append(
+            f"the last {seen.unused} frames at this stride are not used: raise --stride or --frames"
+        )
+    notes += [f"passed over: {each}" for each in problems[:_NAMED]]
+    if len(problems) > _NAMED:
+        notes.append(f"passed over: {len(problems) - _NAMED:,} more frames")
+    if len(views) < _FEWEST:
+        found = f"{len(views)} of {len(seen.views) + len(problems)} frames have depth and a pose"
+        raise InputError("; ".join([found, f"fusing takes at least {_FEWEST}", *notes]))
+    return Collected(
+        views=tuple(views),
+        kind=seen.kind,
+        is_scaled=seen.tracker is not None,
+        left_out=len(seen.views) + len(problems) - len(views),
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    views: list[View]
+    frames: list[ClipFrame]
+    kind: DepthKind
+    tracker: ClipTracker | None
+    problems: list[str]
+    unused: int
+
+
+def _read(
+    footage: ClipFrames, depth_of: DepthOf, options: FuseOptions, report: Report, *, track: bool
+) -> _Read:
+    size = small_size(footage.shape, options.side)
+    K = footage.K_at(size)
+    stride = options.stride or max(1, math.ceil(footage.count / options.frames))
+    total = min(options.frames, math.ceil(footage.count / stride)) if footage.count else None
+    views: list[View] = []
+    frames: list[ClipFrame] = []
+    problems: list[str] = []
+    kind, tracker = DepthKind.UP_TO_SCALE, ClipTracker(K) if track else None
+    unused = 0
+    for frame in footage.walk(footage.shape, stride):
+        if len(views) == options.frames:
+            unused += 1  # a video is read to its end, since its poses may be one a frame
+            continue
+        if frame.pixels is None:
+            problems.append(str(frame.problem))
+            continue
+        depth = depth_of(frame, footage.camera, size)
+        if isinstance(depth, str):
+            problems.append(depth)
+            continue
+        kind, pixels = depth.kind, shrink(frame.pixels, size)
+        values = np.where(depth.valid, depth.values, np.float32(1))
+        view = View(
+            name=frame.name,
+            pixels=pixels,
+            depth=values.astype(np.float32),
+            valid=depth.valid,
+            K=K,
+            world_T_cam=np.eye(4),
+        )
+        if tracker is not None:
+            tracker.add(pixels, np.where(depth.valid, values, np.float32(np.nan)))
+        views.append(view)
+        frames.append(replace(frame, pixels=None))
+        report("depth", len(views), total)
+    return _Read(
+        views=views, frames=frames, kind=kind, tracker=tracker, problems=problems, unused=unused
+    )
+
+
+def _posed(
+    seen: _Read, poses: PoseFile | None, beside: Float64[np.ndarray, "n 4 4"] | None, count: int
+) -> list[View]:
+    if not seen.views:
+        return []
+    if poses is not None:
+        found = poses.of(seen.frames, count)
+    else:
+        assert beside is not None, "frames without known poses are tracked"
+        found = beside[[frame.index for frame in seen.frames]]
+    return [
+        view.with_pose(pose)
+        for view, pose in zip(seen.views, found, strict=True)
+        if np.isfinite(pose).all()
+    ]
+
+
+def _tracked(seen: _Read) -> tuple[list[View], list[str]]:
+    """Views of the longest part of a clip without a cut, with poses and scales from geometry."""
+    if not seen.views or seen.tracker is None:
+        return [], []
+    motion = seen.tracker.motion()
+    sizes = np.bincount(motion.parts)
+    longest = int(sizes.argmax())
+    chosen = np.flatnonzero(motion.parts == longest)
+    notes = []
+    if len(sizes) > 1:
+        first, last = seen.views[chosen[0]].name, seen.views[chosen[-1]].name
+        notes.append(
+            f"the camera's motion is lost {len(sizes) - 1} times, as at a cut, a blank wall or in "
+            f"a crowd: only the longest part is fused, {first} to {last} ({len(chosen)} frames of "
+            f"{len(seen.views)})"
+        )
+    views = []
+    for index in chosen:
+        view = seen.views[index].with_pose(invert(motion.cam_T_world[index]))
+        views.append(view.with_depth(view.depth * np.float32(motion.scales[index])))
+    return views, notes

@@ -1,0 +1,224 @@
+"""A truncated signed distance function in sparse blocks of voxels (Curless and Levoy, 1996).
+
+Space is divided into voxels, and these into blocks of 8 x 8 x 8, of which only those near a seen
+surface exist (Niessner et al., 2013). Each voxel holds the weighted mean, over the views that saw
+it, of its distance in front of the surface, truncated to [-1, 1], and of the colour. A voxel far
+behind the surface of a view is hidden there and learns nothing from it; one in front is empty
+space, so a view also removes what others have wrongly put there.
+
+Distances are those along the optical axis, as in KinectFusion (Newcombe et al., 2011).
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, Int64
+
+from rilievo.data.fuse.clip_views import View
+from rilievo.errors import InputError
+from rilievo.geometry.intrinsics import unproject
+from rilievo.geometry.transforms import invert, transform
+
+SIDE = 8
+"""Voxels along the side of a block."""
+VOXELS = SIDE**3
+VOXEL_BYTES = 14
+"""Bytes of a voxel: distance and weight in 32 bits, three colours in 16."""
+TRUNCATION = 4.0
+"""Distance at which the function is truncated [voxels]."""
+_AT_ONCE = 512
+"""Blocks that are updated together; bounds the memory of the update to about 20 MB."""
+_FIRST = 256
+_REACH = 1 << 20
+"""Blocks from the origin to the end of space along each axis."""
+
+
+class Volume:
+    """A signed distance function and colours, fused from views one after the other.
+
+    Attributes:
+        voxel: Side of a voxel, in the unit of the poses.
+    """
+
+    def __init__(self, voxel: float, *, most_bytes: int = 1 << 30) -> None:
+        """Begin with empty space; ``most_bytes`` limits memory."""
+        self.voxel, self._most_bytes = voxel, most_bytes
+        self._most_blocks = most_bytes // (VOXELS * VOXEL_BYTES)
+        self._slots: dict[int, int] = {}
+        self._places = np.zeros((0, 3), np.int32)
+        self._distance = np.zeros((0, VOXELS), np.float32)
+        self._weight = np.zeros((0, VOXELS), np.float32)
+        self._colour = np.zeros((0, VOXELS, 3), np.float16)
+        self._grow(min(_FIRST, self._most_blocks))
+        steps = np.arange(SIDE, dtype=np.float32) + np.float32(0.5)
+        grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
+        self._offsets = grid.reshape(-1, 3) * np.float32(voxel)
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return len(self._slots)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all voxels held."""
+        return sum(each.nbytes for each in (self._distance, self._weight, self._colour))
+
+    @property
+    def places(self) -> Int32[np.ndarray, "n 3"]:
+        """Position of each block, in blocks."""
+        return self._places[: self.count]
+
+    def block(self, place: tuple[int, int, int]) -> int | None:
+        """Number of the block at a position; None where there is none."""
+        return self._slots.get(int(_keys(np.array([place], np.int32))[0]))
+
+    def distance_of(self, block: int) -> Float32[np.ndarray, "8 8 8"]:
+        """Truncated distances of a block, NaN where no view saw."""
+        seen = self._weight[block] > 0
+        values = np.where(seen, self._distance[block], np.float32(np.nan))
+        return values.reshape(SIDE, SIDE, SIDE)
+
+    def colour_of(self, block: int) -> Float32[np.ndarray, "8 8 8 3"]:
+        """Colours of a block, 0 to 255."""
+        return self._colour[block].astype(np.float32).reshape(SIDE, SIDE, SIDE, 3)
+
+    def add(self, view: View, weights: Float32[np.ndarray, "h w"] | None = None) -> None:
+        """Fuse one view with depth and pose in the unit of the voxels; weights are 1 by default.
+
+        Raises ``InputError`` if its surface needs more blocks than memory is left for.
+        """
+        if not view.valid.any():
+            return
+        self._allocate(self._touched(view))
+        seen = self._in_front(view)
+        for first in range(0, len(seen), _AT_ONCE):
+            self._update(seen[first : first + _AT_ONCE], view, weights)
+
+    def _touched(self, view: View) -> Int32[np.ndarray, "m 3"]:
+        """Positions of the blocks within the truncation of a view's surface."""
+        depth = np.where(view.valid, view.depth, np.float32(1)).astype(np.float64)
+        reach = TRUNCATION * self.voxel
+        side = SIDE * self.voxel
+        rays = transform(view.world_T_cam, unproject(np.ones_like(depth), view.K))
+        origin = view.world_T_cam[:3, 3]
+        directions = rays.reshape(3, -1).T[view.valid.ravel()] - origin
+        near, far = (depth - reach)[view.valid], (depth + reach)[view.valid]
+        # The longest way between samples is half a block, along the slantest ray.
+        longest = float(2 * reach * np.linalg.norm(directions, axis=1).max())
+        steps = max(2, math.ceil(2 * longest / side) + 1)
+        found = np.zeros((0, 3), np.int32)
+        for share in np.linspace(0, 1, steps):
+            z = near + share * (far - near)
+            places = np.floor((origin + directions * z[:, None]) / side)
+            if np.abs(places).max() >= _REACH:
+                raise InputError(
+                    f"{view.name}: its surface is {np.abs(places).max() * side:g} from the origin, "
+                    f"too far for voxels of {self.voxel:g}"
+                )
+            found = np.concatenate([found, _unique(places.astype(np.int32))])
+        return _unique(found)
+
+    def _allocate(self, places: Int32[np.ndarray, "m 3"]) -> None:
+        keys = _keys(places).tolist()
+        new = [index for index, key in enumerate(keys) if key not in self._slots]
+        needed = self.count + len(new)
+        if needed > self._most_blocks:
+            raise InputError(
+                f"the surface needs more than {self._most_bytes / 1e6:.0f} MB at voxels of "
+                f"{self.voxel:g}: take larger voxels (--voxel), leave far depth out "
+                "(--farthest), or give more memory (--memory)"
+            )
+        if needed > len(self._places):
+            self._grow(min(self._most_blocks, max(needed, 3 * len(self._places) // 2)))
+        for index in new:
+            slot = len(self._slots)
+            self._slots[keys[index]] = slot
+            self._places[slot] = places[index]
+
+    def _grow(self, blocks: int) -> None:
+        more = blocks - len(self._places)
+        self._places = np.concatenate([self._places, np.zeros((more, 3), np.int32)])
+        self._distance = np.concatenate([self._distance, np.zeros((more, VOXELS), np.float32)])
+        self._weight = np.concatenate([self._weight, np.zeros((more, VOXELS), np.float32)])
+        self._colour = np.concatenate([self._colour, np.zeros((more, VOXELS, 3), np.float16)])
+
+    def _in_front(self, view: View) -> Int64[np.ndarray, "m"]:
+        """Numbers of the blocks that may have voxels in the view, not far behind its surface."""
+        side = SIDE * self.voxel
+        radius = math.sqrt(3) / 2 * side
+        centres = (self.places.astype(np.float64) + 0.5) * side
+        cam_T_world = invert(view.world_T_cam)
+        x, y, z = cam_T_world[:3, :3] @ centres.T + cam_T_world[:3, 3:]
+        height, width = view.depth.shape
+        farthest = float(view.depth[view.valid].max())
+        kept = (z > -radius) & (z < farthest + TRUNCATION * self.voxel + radius)
+        # A block is in the view if its centre is nearer than its radius to the frustum's sides.
+        for axis, focal, centre, size in (
+            (x, view.K[0, 0], view.K[0, 2], width),
+            (y, view.K[1, 1], view.K[1, 2], height),
+        ):
+            low, high = (-0.5 - centre) / focal, (size - 0.5 - centre) / focal
+            kept &= axis - low * z > -radius * math.hypot(1, low)
+            kept &= high * z - axis > -radius * math.hypot(1, high)
+        return np.flatnonzero(kept)
+
+    def _update(
+        self,
+        blocks: Int64[np.ndarray, "m"],
+        view: View,
+        weights: Float32[np.ndarray, "h w"] | None,
+    ) -> None:
+        """Take the running means of some blocks one view further."""
+        cam_T_world = invert(view.world_T_cam)
+        R, t = cam_T_world[:3, :3], cam_T_world[:3, 3]
+        corners = self._places[blocks] * (SIDE * self.voxel)
+        corners = (corners @ R.T + t).astype(np.float32)
+        points = corners[:, None, :] + (self._offsets @ R.T.astype(np.float32))[None]
+        pixel, inside = _pixels_of(points, view)
+        depth = view.depth.ravel()[pixel]
+        reach = np.float32(TRUNCATION * self.voxel)
+        ahead = depth - points[..., 2]
+        inside &= view.valid.ravel()[pixel] & (ahead > -reach)
+        row, voxel = np.nonzero(inside)
+        slot, pixel = blocks[row], pixel[row, voxel]
+        value = np.minimum(ahead[row, voxel] / reach, np.float32(1))
+        gained = np.float32(1) if weights is None else weights.ravel()[pixel]
+        before = self._weight[slot, voxel]
+        after = before + gained
+        share = gained / np.maximum(after, np.float32(1e-12))
+        self._weight[slot, voxel] = after
+        self._distance[slot, voxel] += share * (value - self._distance[slot, voxel])
+        # Empty space has the colour of what is seen through it, which nobody asks for.
+        near = np.abs(value) < 1
+        slot, voxel, share = slot[near], voxel[near], np.broadcast_to(share, near.shape)[near]
+        old = self._colour[slot, voxel].astype(np.float32)
+        new = view.pixels.reshape(-1, 3)[pixel[near]].astype(np.float32)
+        # Views that saw empty space here gave weight but no colour.
+        share = np.where(old.any(axis=1), share, np.float32(1))
+        self._colour[slot, voxel] = old + share[:, None] * (new - old)
+
+
+def _pixels_of(
+    points: Float32[np.ndarray, "m k 3"], view: View
+) -> tuple[Int64[np.ndarray, "m k"], Bool[np.ndarray, "m k"]]:
+    """Number of the pixel that sees each point of the camera's frame, and which are seen at all."""
+    height, width = view.depth.shape
+    K = view.K.astype(np.float32)
+    z = np.maximum(points[..., 2], np.float32(1e-6))
+    u = np.rint(points[..., 0] / z * K[0, 0] + K[0, 2])
+    v = np.rint(points[..., 1] / z * K[1, 1] + K[1, 2])
+    inside = (points[..., 2] > 1e-6) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    number = np.where(inside, v * width + u, 0).astype(np.int64)
+    return number, inside
+
+
+def _keys(places: Int32[np.ndarray, "n 3"]) -> Int64[np.ndarray, "n"]:
+    """One number for each position."""
+    x, y, z = (places.astype(np.int64) + _REACH).T
+    return (x << 42) | (y << 21) | z
+
+
+def _unique(places: Int32[np.ndarray, "n 3"]) -> Int32[np.ndarray, "m 3"]:
+    _, first = np.unique(_keys(places), return_index=True)
+    return places[first]

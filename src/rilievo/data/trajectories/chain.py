@@ -1,0 +1,87 @@
+"""Chains motions between frames into a trajectory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from rilievo.data.clips.clip_frames import ClipFrame
+from rilievo.geometry.transforms import (
+    axis_angle_from_rotation,
+    invert,
+    rigid,
+    rotation_from_axis_angle,
+)
+
+
+class Chain:
+    """A trajectory that grows by one frame at a time; the first usable frame defines the world.
+
+    Poses of unusable frames are interpolated between the usable frames around them, with straight
+    translation and constant rotation speed. Unusable frames before the first usable one take its
+    pose; those after the last usable one take the pose of that.
+    """
+
+    def __init__(self) -> None:
+        self._poses: list[Float64[np.ndarray, "4 4"]] = []
+        self._estimated: list[bool] = []
+        self._missing = 0
+
+    def begin_or_move(self, later_T_earlier: Float64[np.ndarray, "4 4"] | None) -> None:
+        """Add a usable frame with its motion since the last one, None for the first."""
+        if later_T_earlier is None:
+            self._poses = [np.eye(4) for _ in range(self._missing + 1)]
+        else:
+            last, motion = self._poses[-1], invert(later_T_earlier)
+            steps = self._missing + 1
+            self._poses += [last @ part_of_motion(motion, k / steps) for k in range(1, steps)]
+            self._poses.append(last @ motion)
+        self._estimated += [False] * self._missing + [True]
+        self._missing = 0
+
+    def miss(self) -> None:
+        """Add an unusable frame."""
+        self._missing += 1
+
+    @property
+    def poses(self) -> Float64[np.ndarray, "n 4 4"]:
+        """``world_T_cam`` of all frames, with rotations re-orthonormalised."""
+        path = [*self._poses, *self._poses[-1:] * self._missing]
+        return _rounded(path)
+
+    @property
+    def estimated(self) -> Bool[np.ndarray, "n"]:
+        """Mask of the usable frames."""
+        return np.array(self._estimated + [False] * self._missing, dtype=bool)
+
+
+def part_of_motion(motion: Float64[np.ndarray, "4 4"], share: float) -> Float64[np.ndarray, "4 4"]:
+    """The first ``share`` of a motion with straight translation and constant rotation speed."""
+    turn = axis_angle_from_rotation(motion[:3, :3])
+    return rigid(rotation_from_axis_angle(share * turn), share * motion[:3, 3])
+
+
+def _rounded(path: Sequence[Float64[np.ndarray, "4 4"]]) -> Float64[np.ndarray, "n 4 4"]:
+    """Project onto the nearest rotations, since products of thousands of float32s drift."""
+    poses = np.array(path, dtype=np.float64).reshape(-1, 4, 4)
+    U, _, Vt = np.linalg.svd(poses[:, :3, :3])
+    poses[:, :3, :3] = U @ Vt
+    return poses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """Results of reading a clip to its end.
+
+    Attributes:
+        frames: Frames without their pixels.
+        parts: Number of the unbroken part of the path that each frame belongs to.
+        notes: Notes for the user on what the motion is worth.
+    """
+
+    chain: Chain
+    frames: tuple[ClipFrame, ...]
+    metric: bool
+    parts: Int64[np.ndarray, "n"] | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,100 @@
+"""Camera motion along a clip by the depth of any model."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+
+from rilievo.data.clips.clip_frames import ClipFrame, ClipFrames
+from rilievo.data.clips.motion.clip_motion import ClipMotion, ClipTracker
+from rilievo.data.trajectories.chain import Chain, Walk
+from rilievo.depth_map import DepthKind
+from rilievo.errors import ModelError
+from rilievo.geometry.transforms import invert
+from rilievo.io.files.limits import printable
+from rilievo.models.base import Model
+
+_AREA = 640 * 480
+"""Most pixels of a frame in which corners are tracked."""
+_LOST = 0.1
+"""Share of frames of unknown motion from which a note says so."""
+
+
+def walk_by_depth(frames: ClipFrames, model: Model, stride: int) -> Walk:
+    """Estimate the motion along a clip."""
+    kind = model.card.kind
+    if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+        raise ModelError(
+            f"{printable(model.card.name)}: its depth is {kind}, and motion needs depth that is "
+            "metric or up to scale; see 'rilievo models'"
+        )
+    size = _size(frames.shape)
+    tracker, seen = ClipTracker(frames.K_at(size)), []
+    for frame in frames.walk(size, stride):
+        seen.append(replace(frame, pixels=None))
+        pixels = frame.pixels
+        if pixels is not None:
+            tracker.add(pixels, lambda pixels=pixels: _depth(model, pixels))
+    motion = tracker.motion()
+    return Walk(
+        chain=_chained(seen, motion),
+        frames=tuple(seen),
+        metric=kind is DepthKind.METRIC,
+        parts=_parts(seen, motion),
+        notes=tuple(_notes(seen, motion, frames.camera_note)),
+    )
+
+
+def _size(shape: tuple[int, int]) -> tuple[int, int]:
+    shrink = min(1.0, (_AREA / (shape[0] * shape[1])) ** 0.5)
+    return max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink))
+
+
+def _depth(model: Model, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
+    [prediction] = model.predict_raw([pixels])
+    return prediction.depth.values
+
+
+def _chained(seen: list[ClipFrame], motion: ClipMotion) -> Chain:
+    """The poses of the usable frames, with those of broken frames between them."""
+    chain, poses = Chain(), iter(motion.cam_T_world)
+    before = None
+    for frame in seen:
+        if frame.problem is not None:
+            chain.miss()
+            continue
+        pose = next(poses)
+        chain.begin_or_move(None if before is None else pose @ invert(before))
+        before = pose
+    return chain
+
+
+def _parts(seen: list[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
+    """Number of the part of each frame; a broken one belongs to that of the frame before."""
+    usable = np.cumsum([frame.problem is None for frame in seen])
+    return motion.parts[np.maximum(usable - 1, 0)] if len(motion.parts) else 0 * usable
+
+
+def _notes(seen: list[ClipFrame], motion: ClipMotion, camera: str | None) -> Iterator[str]:
+    """Notes on footage that geometry cannot follow."""
+    if camera is not None:
+        yield camera
+    usable = [frame.name for frame in seen if frame.problem is None]
+    moved = [each.pair for each in motion.frames[1:]]
+    lost = sum(not pair.known for pair in moved)
+    if lost and lost >= _LOST * len(moved):
+        yield (
+            f"{lost:,} of {len(moved):,} frames share too few corners with those before, as before "
+            "blank walls, in blur or where much moves by itself: the path stands still there"
+        )
+    elif motion.cuts:
+        named = ", ".join(printable(usable[index]) for index in motion.cuts[:5])
+        cuts = "a cut" if len(motion.cuts) == 1 else f"{len(motion.cuts):,} cuts"
+        yield (
+            f"the path begins anew after {cuts}, at {named}: no corners before and after are the "
+            "same, so parts have no common scale and direction, and are scored apart"
+        )
+    ways = [pair for pair in moved if pair.known]
+    if ways and not any(pair.travels for pair in ways):
+        yield "the camera turns or stands and does not travel: the path says nothing of its way"

@@ -1,0 +1,56 @@
+"""Camera motion along a clip by trained networks, from each frame to the next."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from rilievo.data.clips.clip_frames import ClipFrame, ClipFrames
+from rilievo.data.trajectories.chain import Chain, Walk
+from rilievo.errors import needing
+from rilievo.plugins import find_service, load_service
+
+
+class FrameMotion(Protocol):
+    """Networks that estimate the motion between two frames.
+
+    Attributes:
+        size: (height, width) of the frames [px].
+        metric: Whether translation is in metres.
+    """
+
+    size: tuple[int, int]
+    metric: bool
+
+    def later_T_earlier(
+        self, earlier: UInt8[np.ndarray, "h w 3"], later: UInt8[np.ndarray, "h w 3"]
+    ) -> Float64[np.ndarray, "4 4"]:
+        """Return the transform from the earlier camera's frame to the later camera's frame."""
+        ...
+
+
+def motion_of_networks(model: Path, device: str) -> FrameMotion | None:
+    """Load the networks of a folder that predict motion; None where there are none."""
+    predicts_motion = find_service("predicts-motion")
+    if predicts_motion is None or not predicts_motion(model):
+        return None
+    with needing("estimating a trajectory", "train"):
+        load_motion = load_service("load-motion", "estimating a trajectory by networks")
+    return load_motion(model, device=device)
+
+
+def walk_by_networks(frames: ClipFrames, networks: FrameMotion, stride: int) -> Walk:
+    """Estimate the motion along a clip."""
+    chain, before = Chain(), None
+    seen: list[ClipFrame] = []
+    for frame in frames.walk(networks.size, stride):
+        seen.append(replace(frame, pixels=None))
+        if frame.pixels is None:
+            chain.miss()
+            continue
+        moved = None if before is None else networks.later_T_earlier(before, frame.pixels)
+        chain.begin_or_move(moved)
+        before = frame.pixels
+    return Walk(chain=chain, frames=tuple(seen), metric=networks.metric)

@@ -1,0 +1,63 @@
+"""Picture of a trajectory from above."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.trajectories.trajectory_errors import Freedom, fit_similarity, known_poses
+from rilievo.data.trajectories.trajectory_records import Trajectory
+from rilievo.errors import needing
+from rilievo.io.files.atomic import replacing
+
+_TRUE, _ESTIMATE = "#7a7a7a", "#c2410c"
+
+
+def check_can_draw() -> None:
+    """Check before any work that pictures can be drawn."""
+    with needing("a picture of a trajectory", "evaluate"):
+        import matplotlib  # noqa: F401
+
+
+def write_picture(path: Path, trajectory: Trajectory) -> None:
+    """Draw truth and estimate from above, x to the right and z upwards, at equal scales.
+
+    The estimate is aligned to the truth at its first pose; if it is not metric, one scale is fitted
+    too. The suffix of the file gives its format: ``.png`` or ``.svg``.
+    """
+    check_can_draw()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    # Default style and a fixed hash salt, so that the same numbers always give the same picture.
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "svg.hashsalt": "rilievo"}):
+        figure = Figure(figsize=(5.0, 5.0), layout="constrained")
+        _draw(figure.subplots(), trajectory)
+        with replacing(path) as part:
+            figure.savefig(part, format=path.suffix.removeprefix("."), dpi=150)
+
+
+def _draw(axes: Any, trajectory: Trajectory) -> None:
+    mirrored = False
+    poses, unit = trajectory.poses, "m" if trajectory.metric else "unit of the estimate"
+    true = trajectory.true
+    known = None if true is None else known_poses(true) & trajectory.estimated
+    if true is not None and known is not None and known.sum() > 1:
+        freedom = Freedom.ORIGIN if trajectory.metric else Freedom.SCALE
+        fit = fit_similarity(poses[known], true[known], freedom)
+        poses, unit, mirrored = fit.apply(poses), "m", fit.scale < 0
+        _line(axes, true, _TRUE, "truth")
+    label = "estimate" if unit != "m" or trajectory.metric else "estimate, scaled"
+    label = "estimate, MIRRORED and scaled" if mirrored else label
+    _line(axes, poses, _ESTIMATE, label)
+    axes.plot(poses[0, 0, 3], poses[0, 2, 3], "o", color="black", markersize=4, label="start")
+    axes.set_xlabel(f"x [{unit}]")
+    axes.set_ylabel(f"z [{unit}]")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.grid(visible=True, linewidth=0.3)
+    axes.legend(frameon=False)
+
+
+def _line(axes: Any, poses: Float64[np.ndarray, "n 4 4"], colour: str, label: str) -> None:
+    axes.plot(poses[:, 0, 3], poses[:, 2, 3], color=colour, linewidth=1.2, label=label)

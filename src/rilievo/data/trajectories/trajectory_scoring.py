@@ -1,0 +1,148 @@
+"""Errors of an estimated trajectory, over all its unbroken parts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.trajectories.motion_errors import (
+    LengthErrors,
+    MotionErrors,
+    direction_errors,
+    length_errors,
+    motion_errors,
+    path_length,
+)
+from rilievo.data.trajectories.trajectory_errors import (
+    Freedom,
+    fit_similarity,
+    known_poses,
+    monodepth2_snippet_errors,
+    position_rmse,
+    snippet_errors,
+)
+from rilievo.data.trajectories.trajectory_records import Trajectory, TrajectoryScores
+
+_LEAST_FRAMES = 5
+"""Frames of a part below which it is not scored where there are others: it has no snippet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PartErrors:
+    """Errors of one unbroken part of a path, after a fit of its own."""
+
+    frames: int
+    path_length: float
+    scale: float
+    squared: Mapping[Freedom, float]
+    snippets: Float64[np.ndarray, "_"]
+    monodepth2_snippets: Float64[np.ndarray, "_"]
+    motions: MotionErrors
+    directions: Float64[np.ndarray, "_"]
+    lengths: LengthErrors | None
+
+
+def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
+    """Compute all errors of a trajectory, over usable frames with a true pose.
+
+    Parts between cuts have no common scale and direction: each is fitted by itself, and squared
+    errors are averaged over all frames.
+
+    Returns:
+        The errors; None where fewer than two frames count, or the true camera never moved.
+    """
+    if trajectory.true is None:
+        return None
+    true = np.where(trajectory.estimated[:, None, None], trajectory.true, np.nan)
+    parts = trajectory.parts
+    parts = np.zeros(len(true), np.int64) if parts is None else parts
+    numbers = np.unique(parts)
+    least = 2 if len(numbers) == 1 else _LEAST_FRAMES
+    found = [
+        _errors_of(trajectory.poses[parts == number], true[parts == number], trajectory.metric)
+        for number in numbers
+        if known_poses(true[parts == number]).sum() >= least
+    ]
+    scored = [each for each in found if each is not None]
+    return _joined(scored, metric=trajectory.metric) if scored else None
+
+
+def _errors_of(
+    poses: Float64[np.ndarray, "n 4 4"], true: Float64[np.ndarray, "n 4 4"], metric: bool
+) -> _PartErrors | None:
+    known = known_poses(true)
+    if not path_length(true[known]):
+        return None
+    estimate, known_true = poses[known], true[known]
+    fit = fit_similarity(estimate, known_true, Freedom.SCALE)
+    scaled = poses.copy()
+    scaled[:, :3, 3] *= fit.scale
+    return _PartErrors(
+        frames=int(known.sum()),
+        path_length=path_length(known_true),
+        scale=fit.scale,
+        squared={each: position_rmse(estimate, known_true, each) ** 2 for each in Freedom},
+        snippets=snippet_errors(poses, true),
+        monodepth2_snippets=monodepth2_snippet_errors(poses, true),
+        motions=motion_errors(scaled, true),
+        directions=direction_errors(poses, true),
+        lengths=length_errors(estimate if metric else scaled[known], known_true),
+    )
+
+
+def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
+    """Errors over all parts; the scale is that of the part of the most frames."""
+    frames = np.array([each.frames for each in parts])
+    snippets, monodepth2_snippets, directions, translations, rotations = (
+        np.concatenate(arrays)
+        for arrays in zip(
+            *(
+                (
+                    a.snippets,
+                    a.monodepth2_snippets,
+                    a.directions,
+                    a.motions.translation,
+                    a.motions.rotation,
+                )
+                for a in parts
+            ),
+            strict=True,
+        )
+    )
+    lengths = [each.lengths for each in parts if each.lengths is not None]
+    segments = [each.parts for each in lengths]
+
+    def rmse(freedom: Freedom) -> float:
+        return float(np.average([each.squared[freedom] for each in parts], weights=frames) ** 0.5)
+
+    return TrajectoryScores(
+        frames=int(frames.sum()),
+        pieces=len(parts),
+        path_length=sum(each.path_length for each in parts),
+        scale=parts[int(frames.argmax())].scale,
+        snippets=len(snippets),
+        snippet_mean=_mean(snippets),
+        snippet_deviation=float(snippets.std()) if len(snippets) else None,
+        monodepth2_snippets=len(monodepth2_snippets),
+        monodepth2_mean=_mean(monodepth2_snippets),
+        monodepth2_deviation=float(monodepth2_snippets.std()) if len(monodepth2_snippets) else None,
+        rmse_origin=rmse(Freedom.ORIGIN) if metric else None,
+        rmse_scale=rmse(Freedom.SCALE),
+        rmse_rigid=rmse(Freedom.RIGID) if metric else None,
+        rmse_similarity=rmse(Freedom.SIMILARITY),
+        frame_translation=_mean(translations),
+        frame_rotation=_mean(rotations),
+        parts=sum(segments),
+        part_translation=_weighed([each.translation for each in lengths], segments),
+        part_rotation=_weighed([each.rotation for each in lengths], segments),
+        direction=float(np.median(directions)) if len(directions) else None,
+    )
+
+
+def _weighed(values: Sequence[float], weights: Sequence[int]) -> float | None:
+    return float(np.average(values, weights=weights)) if values else None
+
+
+def _mean(errors: Float64[np.ndarray, "n"]) -> float | None:
+    return float(errors.mean()) if len(errors) else None

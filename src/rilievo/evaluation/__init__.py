@@ -1,0 +1,1 @@
+"""Predictions scored by exact, named protocols."""

@@ -1,0 +1,102 @@
+"""The benchmarks by name: each one says what it computes, what it reproduces and what it hides.
+
+``benchmarks.toml`` has a table for each, and ``published.csv`` what others published under them.
+"""
+
+import csv
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rilievo.alignment import AlignMethod
+from rilievo.alignment.point_fit import PointFit
+from rilievo.errors import OptionError
+from rilievo.evaluation.benchmarks.benchmark import (
+    Averaging,
+    Benchmark,
+    Crop,
+    InputCrop,
+    Interpolation,
+    Published,
+    Task,
+)
+from rilievo.plugins import OpenTable, is_place
+from rilievo.types import DepthKind
+
+_HERE = Path(__file__).parent
+_TYPES = {
+    "task": Task,
+    "input_crop": InputCrop,
+    "crop": Crop,
+    "interpolation": Interpolation,
+    "averaging": Averaging,
+    "parts": tuple,
+    "clip": tuple,
+}
+
+
+def _own() -> Iterator[Benchmark]:
+    """Benchmarks of ``benchmarks.toml``, in its order."""
+    tables = tomllib.loads((_HERE / "benchmarks.toml").read_text(encoding="utf-8"))
+    shared, published = tables.pop("shared"), _published()
+    # Phrases are made of earlier ones.
+    words: dict[str, str] = {}
+    for key, phrase in shared["words"].items():
+        words[key] = phrase.format_map(words)
+    for name, table in tables.items():
+        table |= {each: table[each].format_map(words) for each in ("reproduces", "hides")}
+        table |= {each: _TYPES[each](table[each]) for each in _TYPES.keys() & table.keys()}
+        lists = [shared["metrics"].get(each, [each]) for each in table["metrics"]]
+        table["metrics"] = tuple(metric for each in lists for metric in each)
+        fits = table.get("alignment", {})
+        table["alignment"] = _fits(shared["alignments"][fits] if isinstance(fits, str) else fits)
+        if table.get("min_inverse") == "truth":
+            table["min_inverse"] = None
+        yield Benchmark(name=name, published=published[name], **table)
+
+
+def _fits(table: Mapping[str, str]) -> Mapping[DepthKind, AlignMethod | PointFit]:
+    return {
+        DepthKind(kind): PointFit(fit) if fit in list(PointFit) else AlignMethod(fit)
+        for kind, fit in table.items()
+    }
+
+
+def _published() -> Mapping[str, tuple[Published, ...]]:
+    """Others' results by benchmark: a line each of ``published.csv``."""
+    rows: defaultdict[str, tuple[Published, ...]] = defaultdict(tuple)
+    with (_HERE / "published.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            benchmark, pairs = row.pop("benchmark"), row.pop("values").split()
+            numbers = (pair.split("=") for pair in pairs)
+            values = {metric: float(number) for metric, number in numbers}
+            rows[benchmark] += (Published(values=values, **row),)
+    return rows
+
+
+def _outside(found: Any, name: str) -> Benchmark:
+    """A benchmark of another package, under the name that this offers it by, or its own."""
+    if not isinstance(found, Benchmark):
+        raise OptionError(f"'{name}' is no benchmark, but a {type(found).__name__}")
+    return found if is_place(name) else replace(found, name=name)
+
+
+BENCHMARKS: OpenTable[Benchmark] = OpenTable(
+    {each.name: each for each in _own()}, "benchmark", _outside
+)
+
+
+def find_benchmark(name: str) -> Benchmark:
+    """A benchmark by its name.
+
+    Args:
+        name: Name in ``BENCHMARKS``, name offered by an installed package, or
+            ``package.module:NAME`` of a record of one's own.
+
+    Raises:
+        OptionError: If there is none.
+    """
+    return BENCHMARKS.find(name)

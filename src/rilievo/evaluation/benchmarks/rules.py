@@ -1,0 +1,109 @@
+"""Rules of a benchmark that are somebody's own functions, named as ``package.module:name``.
+
+A crop takes (height, width) of an image and returns the rows and columns that count, as (top,
+bottom, left, right), the ends behind the last ones. A mask takes the ``Truth`` of an image and
+returns the pixels that count, of those with truth. A fit takes the predicted ``DepthMap``, the true
+depth [m] and the pixels that count, and returns depth [m] of the whole map. An interpolation takes
+the predicted numbers in float64 and the (height, width) to bring them to.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64
+
+from rilievo.depth_map import DepthMap
+from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.plugins import load_outside
+from rilievo.types import Truth
+
+
+@cache
+def find_rule(place: str, what: str) -> Callable[..., Any]:
+    """A function by its place.
+
+    Args:
+        place: ``package.module:name``.
+        what: Kind of the function, for messages, such as "crop".
+    """
+    found = load_outside(place, what)
+    if not callable(found):
+        raise OptionError(f"'{place}' is no {what}, but a {type(found).__name__}")
+    return found
+
+
+def cropped(place: str, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) of a crop."""
+    found = _called(place, "crop", shape)
+    try:
+        top, bottom, left, right = (int(each) for each in found)
+    except (TypeError, ValueError):
+        top = bottom = left = right = 0
+    if not (0 <= top < bottom <= shape[0] and 0 <= left < right <= shape[1]):
+        raise InputError(
+            f"the crop '{place}' gives {found} of {shape[0]} x {shape[1]} pixels, expected (top, "
+            "bottom, left, right) inside them"
+        )
+    return top, bottom, left, right
+
+
+def masked(place: str, truth: Truth, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """Pixels that a mask lets count."""
+    found = _called(place, "mask", truth)
+    if not isinstance(found, np.ndarray) or found.dtype != bool or found.shape != shape:
+        raise InputError(f"the mask '{place}' gives {_described(found)}, expected {shape} bool")
+    return found
+
+
+def fitted(
+    place: str,
+    predicted: DepthMap,
+    true: Float32[np.ndarray, "h w"],
+    valid: Bool[np.ndarray, "h w"],
+) -> Float32[np.ndarray, "h w"]:
+    """Depth [m] that a fit gives; 1 m where nothing is predicted."""
+    found = _called(place, "fit", predicted, true, valid)
+    if not isinstance(found, np.ndarray) or found.shape != true.shape or found.dtype.kind != "f":
+        raise InputError(
+            f"the fit '{place}' gives {_described(found)}, expected {true.shape} float"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        depth = np.where(predicted.valid, found, 1).astype(np.float32)
+    bad = int((~(np.isfinite(depth) & (depth > 0)) & valid).sum())
+    if bad:
+        raise InputError(
+            f"the fit '{place}' gives depth that is zero, negative, NaN or infinite at {bad} "
+            "pixels that count: let it keep a least depth"
+        )
+    return depth
+
+
+def interpolated(
+    place: str, values: Float[np.ndarray, "a b"], shape: tuple[int, int]
+) -> Float64[np.ndarray, "h w"]:
+    """Numbers at another size."""
+    found = _called(place, "interpolation", values.astype(np.float64), shape)
+    if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype.kind != "f":
+        raise InputError(
+            f"the interpolation '{place}' gives {_described(found)}, expected {shape} float"
+        )
+    return found.astype(np.float64)
+
+
+def _called(place: str, what: str, *given: object) -> Any:
+    """Result of the function; an error of it becomes one line, and concerns one image."""
+    rule = find_rule(place, what)
+    try:
+        return rule(*given)
+    except RilievoError:
+        raise
+    except Exception as error:
+        raise InputError(f"the {what} '{place}' failed: {type(error).__name__}: {error}") from error
+
+
+def _described(found: object) -> str:
+    if isinstance(found, np.ndarray):
+        return f"{found.shape} {found.dtype}"
+    return f"a {type(found).__name__}"

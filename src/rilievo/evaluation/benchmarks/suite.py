@@ -1,0 +1,150 @@
+"""Suites: several benchmarks that are run one after the other, listed in a TOML file.
+
+Those of rilievo lie in the folder ``suites``; one's own is a file anywhere::
+
+    title = "What our robot meets"
+
+    [[runs]]
+    benchmark = "nyuv2-eigen"
+    folder = "nyuv2"                # below --root, or absolute; by default --root itself
+
+    [[runs]]
+    benchmark = "depth"
+    dataset = "folder"
+    folder = "corridors"
+    name = "corridors"              # of its results; by default benchmark and dataset
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.errors import InputError, OptionError, UntrustedCodeError, suggest
+from rilievo.io.files.limits import printable, read_text
+from rilievo.io.json_record import check_names, from_json
+from rilievo.plugins import check_trusted
+
+_FOLDER = Path(__file__).with_name("suites")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteRun:
+    """One benchmark of a suite.
+
+    Attributes:
+        benchmark: Benchmark as ``--benchmark`` takes it.
+        folder: Folder of the dataset, below ``--root`` or absolute; None for ``--root`` itself.
+        dataset: Name of the dataset, for a benchmark that fits any.
+        split: Another than the benchmark's.
+        variant: Another than the benchmark's.
+        list_file: The user's own list of images, beside the suite's file or absolute.
+        name: Name of the folder of its results; None for benchmark and dataset.
+    """
+
+    benchmark: str
+    folder: str | None = None
+    dataset: str | None = None
+    split: str | None = None
+    variant: str | None = None
+    list_file: str | None = None
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Name of its results, fit for a folder."""
+        own = ".py:" in self.benchmark
+        benchmark = self.benchmark.rpartition(":")[2] if own else self.benchmark
+        parts = (benchmark, self.dataset, self.split, self.variant)
+        text = self.name or "-".join(part for part in parts if part)
+        return re.sub(r"[^\w.+=-]+", "-", text).strip("-.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """Several benchmarks.
+
+    Attributes:
+        title: A line.
+        runs: Runs in the order in which they are scored.
+        name: Name in ``suites``, or the file's own.
+    """
+
+    title: str
+    runs: tuple[SuiteRun, ...]
+    name: str = ""
+
+
+def suite_names() -> tuple[str, ...]:
+    """Names of the suites that rilievo has."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def suites() -> Mapping[str, Suite]:
+    """The suites that rilievo has, by name."""
+    return {name: find_suite(name) for name in suite_names()}
+
+
+def find_suite(name: str | Path) -> Suite:
+    """A suite by its name, or the path of its TOML file.
+
+    Code that a file names for a benchmark or dataset needs ``trust_code``.
+
+    Raises:
+        OptionError: If there is none of that name.
+        InputError: If the file cannot be read, or is no suite.
+    """
+    if str(name) in suite_names():
+        return _read(_FOLDER / f"{name}.toml")
+    path = Path(name).expanduser()
+    if path.suffix != ".toml":
+        raise OptionError(
+            f"no suite '{name}'; {suggest(str(name), suite_names())}; one of your own is a .toml "
+            "file"
+        )
+    return _read(path)
+
+
+def _read(path: Path) -> Suite:
+    where, text = printable(path), read_text(path)
+    try:
+        table = tomllib.loads(text)
+        check_names(Suite, table)
+        suite = from_json(Suite, json.dumps(table))
+        for run in suite.runs:
+            check_trusted(run.benchmark, "benchmark", where)
+            check_trusted(run.dataset or "", "dataset", where)
+    except UntrustedCodeError:
+        raise
+    except (ValueError, TypeError, RecursionError) as error:
+        line = " ".join(str(error).split()).replace("it.", "", 1)
+        raise InputError(f"{where}: is no suite of benchmarks: {line}") from error
+    suite = replace(suite, name=path.stem, runs=tuple(_beside(suite, path.parent)))
+    _check(suite, where)
+    return suite
+
+
+def _beside(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
+    """Runs of a suite, with lists of images and benchmarks that are files named from its folder."""
+    for each in suite.runs:
+        if each.list_file is not None:
+            each = replace(each, list_file=str(folder / each.list_file))
+        if ".py:" in each.benchmark:
+            each = replace(each, benchmark=str(folder / each.benchmark))
+        yield each
+
+
+def _check(suite: Suite, where: str) -> None:
+    if not suite.runs:
+        raise InputError(f"{where}: has no runs; add a table [[runs]] with a benchmark")
+    seen: set[str] = set()
+    for each in suite.runs:
+        if not each.label:
+            raise InputError(f"{where}: '{each.name or ''}' is no name for results")
+        if each.label.casefold() in seen:
+            raise InputError(
+                f"{where}: two runs are called '{each.label}'; give one of them another name"
+            )
+        seen.add(each.label.casefold())

@@ -1,0 +1,1 @@
+"""Commands of this wing, one file each."""

@@ -1,0 +1,93 @@
+"""``rilievo benchmarks``."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import printing
+from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    Published,
+    benchmark_sha256,
+    settings_of,
+)
+from rilievo.evaluation.benchmarks.suite import suites
+
+WIDTH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """Benchmark whose card to show; without it, all benchmarks are listed."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """List the benchmarks, or show the card of one."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo benchmarks",
+        description="Benchmarks to score by: dataset, crop, cap, alignment, averaging.",
+        examples=(
+            "rilievo benchmarks",
+            "rilievo benchmarks kitti-eigen",
+        ),
+    )
+    text = _table() if given.name is None else _card(find_benchmark(given.name))
+    with printing():
+        print(text)
+    return 0
+
+
+def _table() -> str:
+    widest = max(map(len, BENCHMARKS))
+    lines = [f"{each.name.ljust(widest)}  {each.title}" for each in BENCHMARKS.values()]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "suites of several, for 'rilievo evaluate --suite NAME':",
+            *_suites(),
+            "",
+            "'rilievo benchmarks NAME' says what one computes, whose numbers it gives and what it",
+            "hides; 'rilievo evaluate --model M --benchmark NAME --root FOLDER' runs it.",
+        ]
+    )
+
+
+def _suites() -> list[str]:
+    known = suites()
+    widest = max(map(len, known))
+    return [f"{name.ljust(widest)}  {each.title}" for name, each in known.items()]
+
+
+def _card(benchmark: Benchmark) -> str:
+    lines = [benchmark.name, "", benchmark.title, ""]
+    for name, text in (("reproduces", benchmark.reproduces), ("hides", benchmark.hides)):
+        lines += textwrap.wrap(
+            text, WIDTH, initial_indent=f"{name:<13}", subsequent_indent=" " * 13
+        )
+    lines.append("")
+    for name, value in settings_of(benchmark).items():
+        shown = "any" if value is None and name == "dataset" else value
+        text = "none" if shown is None else str(shown)
+        lines += textwrap.wrap(
+            text, WIDTH, initial_indent=f"{name:<15}", subsequent_indent=" " * 15
+        )
+    lines.append(f"{'sha256':<15}{benchmark_sha256(benchmark)[:16]}")
+    if benchmark.published:
+        lines += ["", "published by others:", *map(_published, benchmark.published)]
+    return "\n".join(lines)
+
+
+def _published(row: Published) -> str:
+    values = ", ".join(f"{name} {value:g}" for name, value in row.values.items())
+    model = f"{row.model} on {row.data}" if row.data else row.model
+    words = f'\n    "{row.quote}"' if row.quote else ""
+    return f"  {model}: {values} ({row.source}){words}"

@@ -1,0 +1,200 @@
+"""``rilievo compare``."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import amount, complain, printing, table
+from rilievo.errors import OptionError, RilievoError
+from rilievo.evaluation.results.per_image_table import metric_names
+from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.tables.comparing import compare, named_runs, shared_metrics
+from rilievo.evaluation.tables.comparison import Cell, Comparison, Row
+from rilievo.evaluation.tables.comparison_tables import check_ending, write_comparison
+from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
+from rilievo.evaluation.tables.standings import Standings, leading_two, standings
+from rilievo.evaluation.tables.standings_tables import has_ranks, rank_text, write_standings
+from rilievo.evaluation.tables.wording import (
+    NOTHING,
+    aligned,
+    bounds,
+    column_head,
+    count,
+    number,
+    p_value,
+    shortlist,
+    signed,
+)
+from rilievo.io.files.limits import printable
+from rilievo.models.model_options import TrustOptions
+from rilievo.plugins import trust
+
+
+def lines_of(comparison: Comparison) -> Iterator[str]:
+    """Yield the lines with values, differences and notes."""
+    yield f"{comparison.benchmark}: {comparison.title}".removesuffix(": ")
+    yield f"{comparison.dataset}: {count(comparison.images)} images"
+    yield ""
+    heads = [column_head(each.label, each.unit, each.better) for each in comparison.columns]
+    metrics = [column.metric for column in comparison.columns]
+    rows = [
+        [_name(comparison, row), *(_cell(row.cells.get(metric)) for metric in metrics)]
+        for row in comparison.rows
+    ]
+    yield table(["model", *heads], rows)
+    yield ""
+    if differences := list(_differences(comparison)):
+        yield table(["model", "metric", "difference", "95 % interval", "p (Holm)"], differences)
+        yield ""
+    for row in comparison.runs:
+        if (said := aligned(row.alignment)) is not None:
+            yield f"{printable(row.name)}: {said}"
+    yield from (printable(note) for note in comparison.notes)
+    yield from (f"[{index}] {printable(each)}" for each, index in comparison.sources.items())
+
+
+def standing_lines(standings: Standings) -> Iterator[str]:
+    """A table for each benchmark, then the mean ranks and the notes."""
+    for event in standings.events:
+        columns = event.comparison.columns
+        yield f"{event.label}: {event.comparison.title}".removesuffix(": ")
+        yield f"{event.comparison.dataset}: {count(event.comparison.images)} images"
+        heads = [column_head(each.label, each.unit, each.better) for each in columns]
+        rows = [
+            [_name(event.comparison, row), *(_cell(row.cells.get(each.metric)) for each in columns)]
+            for row in event.comparison.rows
+        ]
+        yield table(["model", *heads], rows)
+        yield ""
+    if has_ranks(standings):
+        rows = [[printable(each.name), rank_text(each)] for each in standings.models]
+        yield table(["model", "mean rank (95 % interval)"], rows)
+        yield ""
+    yield from (printable(note) for note in standings.notes)
+
+
+def _name(comparison: Comparison, row: Row) -> str:
+    source = f" [{comparison.sources[row.source]}]" if row.source else ""
+    return printable(row.name) + source
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return NOTHING
+    return number(cell.value) + ("*" if cell.is_marked else "") + ("!" if cell.is_best else "")
+
+
+def _differences(comparison: Comparison) -> Iterator[list[str]]:
+    for row, column, each in comparison.differences():
+        yield [
+            f"{printable(row.name)} - {printable(column.reference)}",
+            column.label,
+            signed(each.mean),
+            bounds(each.low, each.high),
+            p_value(each.p),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments(TrustOptions):
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Folders that 'rilievo evaluate' wrote, or their evaluation.json; a folder without results of
+    its own, such as a suite's, stands for all below it."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
+    """Write a .md, .csv, .tex or .html file; without it, tables are printed. Of several benchmarks,
+    .html is a leaderboard."""
+    baseline: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Model that the others are compared with; by default the best in each metric."""
+    metrics: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
+    """Metrics to show, in this order, or 'all'; by default the five most common; in a .csv all of
+    them, and in a file of several benchmarks two of each.
+    """
+    root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Present folder of the dataset, if it was moved; the pictures of an .html page are from it."""
+    common: bool = False
+    """Compare only the images that all runs have, if the runs differ."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare runs of one benchmark side by side, or those of several in one table."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo compare",
+        description="Models side by side on one benchmark or several, with paired significance.",
+        examples=(
+            "rilievo compare small theirs",
+            "rilievo compare small theirs -o comparison.html",
+            "rilievo compare runs/ -o leaderboard.html",
+        ),
+    )
+    if given.output is not None:
+        check_ending(given.output)
+    trust(given.trust_code)
+    runs = find_runs(given.runs)
+    if is_several(runs):
+        return _standings(given, runs)
+    # As they were named: a folder tells runs of one model apart.
+    paths = [run.folder for run in runs]
+    compared = compare(
+        paths, baseline=given.baseline, metrics=_metrics(given, paths), common=given.common
+    )
+    if given.output is None:
+        with printing():
+            print("\n".join(lines_of(compared)))
+    else:
+        is_page = given.output.suffix.lower() == ".html"
+        write_comparison(compared, given.output, _pictures(paths, given.root) if is_page else None)
+        complain(f"{amount(len(compared.runs), 'run')} compared: {given.output}")
+    return 0
+
+
+def _standings(given: _Arguments, runs: Sequence[Run]) -> int:
+    if given.baseline is not None:
+        raise OptionError("--baseline is for runs of one benchmark; these are of several")
+    asked = None
+    if given.metrics and given.metrics != "all":
+        asked = _listed(given.metrics)
+    elif given.metrics:
+        asked = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
+    # A terminal has a table for each benchmark; a file has one, which is wide enough already.
+    choose = shortlist if given.output is None else leading_two
+    made = standings(runs, metrics=asked, choose=choose, common=given.common)
+    if given.output is None:
+        with printing():
+            print("\n".join(standing_lines(made)))
+    else:
+        write_standings(made, given.output)
+        models, events = amount(len(made.models), "model"), amount(len(made.events), "benchmark")
+        complain(f"{models} on {events}: {given.output}")
+    return 0
+
+
+def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPictures]:
+    """Pictures of the runs by their names; none where their dataset cannot be read."""
+    from rilievo.evaluation.views.evaluated_runs import open_run
+
+    try:
+        opened = [open_run(path, root) for path in paths]
+    except RilievoError as error:
+        complain(f"note: no pictures on the page: {error}")
+        return {}
+    return {name: run.shown for name, run in zip(named_runs(paths), opened, strict=True)}
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _metrics(given: _Arguments, paths: Sequence[Path]) -> Sequence[str] | None:
+    """Those that were asked for; None for all."""
+    if given.metrics and given.metrics != "all":
+        return _listed(given.metrics)
+    is_table = given.output is not None and given.output.suffix.lower() == ".csv"
+    if given.metrics or is_table or not paths:
+        return None
+    return shortlist(shared_metrics(paths))

@@ -1,0 +1,68 @@
+"""``rilievo report``."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import amount, fault_lines, printing
+from rilievo.evaluation.views.report_cards import write_paper_figure
+from rilievo.evaluation.views.view_options import SourceOptions
+from rilievo.evaluation.views.views_report import Reported, write_gallery
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")] = ()
+    """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
+    side, or the name of a dataset.
+    """
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE.html|FOLDER")] = Path(
+        "rilievo-report"
+    )
+    """Folder for the page and its pictures; or, for few images, a single file with everything in
+    it.
+    """
+    paper: Annotated[Path | None, tyro.conf.arg(metavar="FIGURE.pdf")] = None
+    """Draw a figure for a paper in place of the page: a row an image, with photograph, truth, and
+    each model's prediction and error; .pdf and .svg have text as text, .png has 300 dots an inch.
+    """
+    rows: Annotated[str | None, tyro.conf.arg(metavar="ID,ID")] = None
+    """Images of the figure; by default four, evenly spaced over all."""
+    source: Annotated[SourceOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a page of predictions beside the truth; returns 1 when some are not shown."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo report",
+        description="A dataset, predictions or evaluations as a page of HTML, no server.",
+        examples=(
+            "rilievo report results -o page",
+            "rilievo report small theirs -o page",
+            "rilievo report small theirs --paper figure.pdf",
+        ),
+    )
+    if given.paper is not None:
+        images = [each.strip() for each in given.rows.split(",")] if given.rows else ()
+        chosen = write_paper_figure(given.targets, given.paper, given.source, images=images)
+        with printing():
+            print(f"{amount(len(chosen), 'image')}: {given.paper}")
+        return 0
+    reported = write_gallery(given.targets, given.output, given.source)
+    with printing():
+        print("\n".join(_lines(reported)))
+    return 1 if reported.failed or reported.faults else 0
+
+
+def _lines(reported: Reported) -> Iterator[str]:
+    models = ", ".join(reported.models) or "no model"
+    yield f"{reported.images} images, {models}: {reported.page}"
+    yield from fault_lines(reported.failed, reported.faults)

@@ -1,0 +1,56 @@
+"""``rilievo view``."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import fault_lines, printing
+from rilievo.evaluation.views.fiftyone.browse import Viewed, fill_view, open_app
+from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")] = ()
+    """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
+    side, or the name of a dataset.
+    """
+    source: Annotated[SourceOptions, tyro.conf.arg(name="")]
+    options: Annotated[ViewOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Show a dataset, predictions or evaluations in FiftyOne; returns 1 when some are not shown."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo view",
+        description="A dataset, predictions or evaluations in FiftyOne.",
+        examples=(
+            "rilievo view nyuv2 --root nyu/",
+            "rilievo view small theirs",
+        ),
+    )
+    viewed = fill_view(given.targets, given.source, given.options)
+    with printing():
+        print("\n".join(_lines(viewed)))
+    if given.options.app:
+        with printing():
+            print(f"the app: http://localhost:{given.options.port}; Ctrl-C ends it", flush=True)
+        open_app(viewed.name, given.options.port)
+    return 1 if viewed.failed or viewed.faults else 0
+
+
+def _lines(viewed: Viewed) -> Iterator[str]:
+    models = ", ".join(viewed.models) or "no model"
+    yield f"FiftyOne dataset '{viewed.name}': {viewed.images} images, {models}"
+    yield from (f"saved view: {name}" for name in viewed.views)
+    yield from fault_lines(viewed.failed, viewed.faults)
+    if viewed.exported is not None:
+        yield f"exported to {viewed.exported}"
+    yield f"its pictures: {viewed.folder}; keep them as long as the dataset"

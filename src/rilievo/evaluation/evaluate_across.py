@@ -1,0 +1,127 @@
+"""``rilievo evaluate`` in several processes: they predict, then cached predictions are scored.
+
+The cache has one file per image, so processes and machines can fill one folder concurrently.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from rilievo.data.datasets.base import Dataset
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.evaluating import PredictedPart, evaluate, predict_part
+from rilievo.evaluation.predictions.cache import Cache
+from rilievo.evaluation.predictions.predicting import Fill, fill
+from rilievo.evaluation.records import Evaluation, Unscored
+from rilievo.io.files.limits import printable
+from rilievo.models.base import Model
+from rilievo.models.processing.refined import mirrored
+from rilievo.predicting.batch_options import BatchOptions
+from rilievo.predicting.summary import Tally
+from rilievo.predicting.workers.predict_across import refuse_paid
+from rilievo.predicting.workers.spreading import spread_out, threads_each
+from rilievo.predicting.workers.work import Do, Failure, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillWork:
+    """Prediction of every image of a dataset into the cache, by a model's name or file.
+
+    The options have the threads of one process.
+    """
+
+    model: str
+    options: EvaluateOptions
+    cache: Cache
+    dataset: Dataset
+    crop: InputCrop | str
+
+    def open(self) -> Do:
+        """Load the model."""
+        # Pillow warns of corrupt metadata that has no bearing on the pixels.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        loaded = self.options.load(self.model)
+        refuse_paid(loaded)
+        return partial(
+            self._do,
+            mirrored(loaded, self.options),
+        )
+
+    def name(self, item: str) -> str:
+        """The image's id, for messages."""
+        return printable(item)
+
+    def _do(self, model: Model, items: Sequence[str], *, again: bool) -> Report:
+        """Predict some images; on a retry, those that the killed process cached are kept."""
+        wanted = items
+        if again:
+            absent, broken = self.cache.missing(items)
+            wanted = [*absent, *broken]
+        tally = Tally(output=self.cache.folder, total=1, show=False)
+        failed = fill(self.cache, model, self.dataset, self.crop, wanted, tally)
+        return Report(
+            done=len(items) - len(failed),
+            failures=tuple(Failure(name=each.id, reason=each.reason) for each in failed),
+        )
+
+
+def evaluate_across(
+    model: str | Path | None,
+    benchmark: Benchmark | str,
+    root: str | Path | None,
+    options: EvaluateOptions,
+    batch: BatchOptions,
+    *,
+    show: bool = True,
+) -> Evaluation | PredictedPart:
+    """Evaluate as ``evaluate`` does, with predictions by several processes; files are the same.
+
+    Scripts must call this under ``if __name__ == "__main__"``, since it starts processes, each of
+    which loads the model. ``root`` is the same folder on every machine.
+
+    One of several parts returns the predictions that were cached; a call without a part scores them
+    once all parts are done.
+    """
+    filling = _filling(model, options, batch)
+    if batch.shard is None:
+        return evaluate(model, benchmark, root, options, show=show, filling=filling)
+    takes = batch.share.takes
+    return predict_part(model, benchmark, root, options, takes=takes, show=show, filling=filling)
+
+
+def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOptions) -> Fill:
+    """A ``Fill`` in which every process loads the model by its name."""
+
+    def spread(
+        cache: Cache,
+        loaded: Model,
+        dataset: Dataset,
+        crop: InputCrop | str,
+        ids: Sequence[str],
+        tally: Tally,
+    ) -> list[Unscored]:
+        threads = threads_each(batch, options.threads)
+
+        work = FillWork(
+            model=str(model),
+            options=replace(options, threads=threads),
+            cache=cache,
+            dataset=dataset,
+            crop=crop,
+        )
+        failed: list[Unscored] = []
+        for report in spread_out(
+            work, ids, count=len(ids), batch=batch, threads=threads, device=options.device
+        ):
+            for _ in range(report.done):
+                tally.done()
+            for each in report.failures:
+                failed.append(Unscored(id=each.name, reason=each.reason))
+                tally.failed(f"{printable(each.name)}: {each.reason}")
+        order = {id: place for place, id in enumerate(ids)}
+        return sorted(failed, key=lambda each: order[each.id])
+
+    return spread

@@ -1,0 +1,243 @@
+"""Evaluate a model, or a folder of predictions, on a dataset under a benchmark."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.alignment import AlignMethod
+from rilievo.alignment.point_fit import PointFit
+from rilievo.errors import InputError, OptionError
+from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    Task,
+    benchmark_sha256,
+    settings_of,
+)
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.plan import Plan, make_plan
+from rilievo.evaluation.predictions.given import find_predictions
+from rilievo.evaluation.predictions.predicting import (
+    Fill,
+    fill,
+    load_model_of,
+    predicted,
+)
+from rilievo.evaluation.predictions.source import Source
+from rilievo.evaluation.records import Evaluation, Unscored
+from rilievo.evaluation.reports.results_writing import write_results
+from rilievo.evaluation.results.evaluation_folder import check_results
+from rilievo.evaluation.results.summaries import Tallied, exact_values, remarks
+from rilievo.evaluation.scoring.metres import FITTED, method_for, refuse_other_kinds
+from rilievo.evaluation.scoring.pool import ScoreJob, score_all
+from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.scoring.scenes import with_scenes
+from rilievo.io.files.limits import printable
+from rilievo.models.base import Model
+from rilievo.predicting.summary import Tally
+from rilievo.types import Setting
+from rilievo.version import VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedPart:
+    """Predictions of a part of a benchmark's images.
+
+    Attributes:
+        folder: Folder of the evaluation; scores are added later.
+        images: Number of images of the part.
+        failed: Those that could not be predicted.
+    """
+
+    folder: Path
+    images: int
+    failed: tuple[Unscored, ...]
+
+
+def evaluate(
+    model: Model | str | Path | None,
+    benchmark: Benchmark | str,
+    root: str | Path | None = None,
+    options: EvaluateOptions | None = None,
+    *,
+    show: bool = True,
+    filling: Fill = fill,
+) -> Evaluation:
+    """Score a model on a benchmark, and write results, tables and a report into a folder.
+
+    Predictions are kept there, so that an evaluation that was stopped goes on where it was. A
+    script calls this below ``if __name__ == "__main__"``, since scoring starts processes.
+
+    Args:
+        model: A name in ``MODELS``, a file, or a model loaded before. With
+            ``options.predictions``, None, or the name that their rows are to have.
+        benchmark: A name in ``BENCHMARKS``, ``package.module:NAME``, or the record itself.
+        root: Folder of the dataset on disk; None for one that is generated.
+        options: All else.
+        show: Whether to show progress on standard error.
+        filling: Predicts what is not kept yet; in this process, unless another way is given.
+
+    Returns:
+        Content of ``evaluation.json``. Images without a score are in ``unscored``, with reasons.
+
+    Raises:
+        OptionError: If names are unknown or options do not go together.
+        InputError: If the root is not the dataset, or no image at all can be scored.
+        OutputError: If the folder cannot be written or holds other results.
+    """
+    options = options or EvaluateOptions()
+    chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
+    plan = make_plan(chosen, root, options)
+    return score_plan(
+        plan,
+        options,
+        name=model_name(model),
+        load=lambda: load_model_of(model, options),
+        command=options.command_line(model_name(model), chosen.name, root),
+        show=show,
+        filling=filling,
+    )
+
+
+def model_name(model: Model | str | Path | None) -> str | None:
+    """The user's name of the model; None where there is none."""
+    if isinstance(model, Model):
+        return model.card.name
+    return None if model is None else str(model)
+
+
+def score_plan(
+    plan: Plan,
+    options: EvaluateOptions,
+    *,
+    name: str | None,
+    load: Callable[[], Model],
+    command: str,
+    show: bool = True,
+    filling: Fill = fill,
+) -> Evaluation:
+    """Do what a plan says: ``evaluate``, once everything is settled.
+
+    ``load`` makes the model ready, and is called only where there are no predictions; ``name`` is
+    the user's name of the model or of the predictions, ``command`` the one that repeats it.
+    """
+    start = time.perf_counter()
+    if options.predictions is None:
+        source = predicted(load(), plan, options, show=show, filling=filling)
+    else:
+        source = _given(name, plan, options)
+    tallied, unscored, job = _scored(plan, source, options, show=show)
+    seconds = time.perf_counter() - start
+    evaluation = _evaluation(plan, source, tallied, unscored, command=command, seconds=seconds)
+    shown = ReportPictures(
+        benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers, fit_of=job.fit_of
+    )
+    return write_results(evaluation, source.folder, shown)
+
+
+def _given(name: str | None, plan: Plan, options: EvaluateOptions) -> Source:
+    """The predictions that the user gives, once they are found to fit the benchmark and folder."""
+    source = find_predictions(name, plan, options)
+    made_by = source.answers.made_by
+    check_results(source.folder, plan.benchmark, made_by, plan.dataset.request.root)
+    refuse_other_kinds(plan.benchmark, source.answers.kind)
+    return source
+
+
+def predict_part(
+    model: Model | str | Path | None,
+    benchmark: Benchmark | str,
+    root: str | Path | None,
+    options: EvaluateOptions,
+    *,
+    takes: Callable[[str], bool],
+    show: bool = True,
+    filling: Fill = fill,
+) -> PredictedPart:
+    """Predict those of a benchmark's images that ``takes`` an id, to be scored by ``evaluate``.
+
+    All else is as for ``evaluate``.
+    """
+    if options.predictions is not None:
+        raise OptionError("--predictions are made already, so no part of them is left to predict")
+    chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
+    whole = make_plan(chosen, root, options)
+    plan = replace(whole, ids=tuple(id for id in whole.ids if takes(id)))
+    source = predicted(load_model_of(model, options), plan, options, show=show, filling=filling)
+    return PredictedPart(folder=source.folder, images=len(plan.ids), failed=source.failed)
+
+
+def _scored(
+    plan: Plan, source: Source, options: EvaluateOptions, *, show: bool
+) -> tuple[Tallied, tuple[Unscored, ...], ScoreJob]:
+    """Every image of the selection, with its score or without."""
+    unscored = [Unscored(id=each.id, reason=each.reason) for each in plan.absent]
+    unscored += source.failed
+    lost = {each.id for each in source.failed}
+    ids = [id for id in plan.ids if id not in lost]
+    job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers)
+    if job.needs_scenes:
+        job, ids = with_scenes(job, ids)
+    tallied = Tallied(benchmark=plan.benchmark)
+    with Tally(output=source.folder, total=len(ids), show=show) as tally:
+        tally.part("score")
+        for each in score_all(job, ids, workers=options.workers or _cores()):
+            if isinstance(each, Unscored):
+                unscored.append(each)
+                tally.failed(f"{printable(each.id)}: {each.reason}")
+            else:
+                tallied.add(each)
+                tally.done()
+    if not tallied.scores:
+        raise InputError(
+            f"none of the {len(unscored)} images could be scored; the first, {unscored[0].id}: "
+            f"{unscored[0].reason}"
+        )
+    return tallied, tuple(unscored), job
+
+
+def _evaluation(
+    plan: Plan,
+    source: Source,
+    tallied: Tallied,
+    unscored: tuple[Unscored, ...],
+    *,
+    command: str,
+    seconds: float,
+) -> Evaluation:
+    benchmark, kind = plan.benchmark, source.answers.kind
+    method: AlignMethod | PointFit | str | None = None
+    if benchmark.task in FITTED and kind is not None:
+        method = method_for(benchmark, kind)
+    words: Mapping[str, Setting] = {
+        "title": benchmark.title,
+        "reproduces": benchmark.reproduces,
+        "hides": benchmark.hides,
+    }
+    return Evaluation(
+        benchmark=benchmark.name,
+        benchmark_sha256=benchmark_sha256(benchmark),
+        settings={**words, **settings_of(benchmark)},
+        task=benchmark.task.value,
+        made_by=source.answers.made_by,
+        kind=None if kind is None or benchmark.task is Task.NORMALS else kind.value,
+        alignment=None if method is None else str(method),
+        data=plan.facts,
+        summaries=tallied.summaries(exact_values(plan, source.answers, tallied)),
+        parts=tallied.parts,
+        ranges=tallied.ranges,
+        sparsification=tallied.sparsification,
+        reliability=tallied.reliability,
+        scores=tuple(tallied.scores),
+        unscored=unscored,
+        warnings=(*source.warnings, *remarks(plan, tallied, unscored)),
+        command=command,
+        version=VERSION,
+        seconds=seconds,
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,148 @@
+"""Accuracy of a prediction at the occluding edges of a scene, at any scale.
+
+Two neighbours belong to different objects if their depths differ by more than a factor; the edge
+points from the nearer to the farther one. Every factor of ``FACTORS`` gives a score, and the scores
+are averaged with the factors as weights. From Bochkovskii et al. 2024, "Depth Pro: Sharp Monocular
+Metric Depth in Less Than a Second", section 4.
+
+A pixel has an edge to another one in its window where that lies deeper by more than a factor
+``1 + t``. F1 is taken over such pairs for every ``t`` of ``STEPS`` and averaged with ``t`` as the
+weight. Read in MoGe's ``moge/test/metrics.py`` (Wang et al. 2025).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums
+from rilievo.evaluation.metrics.pairs import DepthPair
+
+FACTORS = np.linspace(1.05, 1.25, 10)
+_WEIGHTS = FACTORS / FACTORS.sum()
+
+
+def boundary_counts(pair: DepthPair) -> Sums:
+    """Number of edges found, of true edges and of predicted edges, by direction and factor.
+
+    Pairs with an invalid pixel are not edges. The published computation has no mask; where all
+    pixels are valid, both agree.
+    """
+    counts = []
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for first, second in _neighbours():
+            usable = pair.valid[first] & pair.valid[second]
+            counts += _count(
+                pair.predicted[first].astype(np.float64),
+                pair.predicted[second].astype(np.float64),
+                pair.true[first].astype(np.float64),
+                pair.true[second].astype(np.float64),
+                usable,
+            )
+    return np.stack(counts).astype(np.float64).ravel()
+
+
+def boundary_f1(sums: Sums, _count: int) -> float:
+    """F1 of recall and precision, each the mean over four directions; averaged over the factors.
+
+    A direction without edges counts as missed, as published: a scene without edges scores 0.
+    """
+    found, true, predicted = np.moveaxis(sums.reshape(4, 3, FACTORS.size), 1, 0)
+    recall = np.mean(found / np.maximum(true, 1), axis=0)
+    precision = np.mean(found / np.maximum(predicted, 1), axis=0)
+    both = recall + precision
+    f1 = 2 * recall * precision / np.where(both > 0, both, 1.0)
+    return float(_WEIGHTS @ f1)
+
+
+def _neighbours() -> tuple[tuple[tuple[slice, slice], tuple[slice, slice]], ...]:
+    """Slices for pixels and their right neighbours, and for pixels and their lower neighbours."""
+    whole, head, tail = slice(None), slice(None, -1), slice(1, None)
+    return ((whole, head), (whole, tail)), ((head, whole), (tail, whole))
+
+
+def _count(
+    p_first: Float64[np.ndarray, "h w"],
+    p_second: Float64[np.ndarray, "h w"],
+    t_first: Float64[np.ndarray, "h w"],
+    t_second: Float64[np.ndarray, "h w"],
+    usable: Bool[np.ndarray, "h w"],
+) -> list[Int[np.ndarray, "3 f"]]:
+    """Edges found, true and predicted, by factor: with the first pixel nearer, then the second."""
+    p_step = np.maximum(p_first, p_second) / np.minimum(p_first, p_second)
+    t_step = np.maximum(t_first, t_second) / np.minimum(t_first, t_second)
+    # Few pairs are edges, so only these are examined further.
+    edges = ((p_step > FACTORS[0]) | (t_step > FACTORS[0])) & usable
+    p_level, t_level = (np.searchsorted(FACTORS, step[edges]) for step in (p_step, t_step))
+    p_ahead, t_ahead = (p_second > p_first)[edges], (t_second > t_first)[edges]
+    counts = []
+    for p_side, t_side in ((p_ahead, t_ahead), (~p_ahead, ~t_ahead)):
+        p, t = p_level * p_side, t_level * t_side
+        counts.append(np.stack([_exceeding(level) for level in (np.minimum(p, t), t, p)]))
+    return counts
+
+
+def _exceeding(levels: Int[np.ndarray, "n"]) -> Int[np.ndarray, "f"]:
+    """Number of steps that exceed each factor, given how many factors each step exceeds."""
+    histogram = np.bincount(levels, minlength=FACTORS.size + 1)
+    return histogram[::-1].cumsum()[::-1][1:]
+
+
+STEPS: Float64[np.ndarray, "t"] = np.linspace(0.05, 0.25, 10)
+
+
+def window_edges(pair: DepthPair, radius: int) -> Sums:
+    """Edges that both have, of the truth and of the prediction, one after the other, by step.
+
+    Pixels nearer to the border than ``radius`` have no window and are passed over.
+    """
+    predicted, true = (
+        np.where(pair.valid, each, np.float32(1)).astype(np.float64)
+        for each in (pair.predicted, pair.true)
+    )
+    counts = np.zeros((3, STEPS.size))
+    height, width = pair.valid.shape
+    if min(height, width) <= 2 * radius:
+        return counts.ravel()
+    middle = slice(radius, height - radius), slice(radius, width - radius)
+    for down in range(-radius, radius + 1):
+        for across in range(-radius, radius + 1):
+            if not 0 < down * down + across * across <= radius * radius:
+                continue
+            other = (
+                slice(radius + down, height - radius + down),
+                slice(radius + across, width - radius + across),
+            )
+            both = pair.valid[middle] & pair.valid[other]
+            p = (predicted[other] / predicted[middle])[both]
+            t = (true[other] / true[middle])[both]
+            # Few are edges at all; what follows looks at those alone.
+            steep = (p > 1 + STEPS[0]) | (t > 1 + STEPS[0])
+            p, t = p[steep, None] > 1 + STEPS, t[steep, None] > 1 + STEPS
+            counts += np.stack([(p & t).sum(axis=0), t.sum(axis=0), p.sum(axis=0)])
+    return counts.ravel()
+
+
+def window_f1(sums: Sums, _count: int) -> float:
+    """F1 by step, averaged with the steps as weights; 0 at a step where nothing is found."""
+    found, true, predicted = sums.reshape(3, STEPS.size)
+    recall = found / np.maximum(true, 1e-12)
+    precision = found / np.maximum(predicted, 1e-12)
+    f1 = 2 * recall * precision / np.maximum(recall + precision, 1e-12)
+    return float(STEPS @ f1 / STEPS.sum())
+
+
+# A radius is one number here.
+WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = {
+    f"edge_f1_r{radius}": Metric(
+        f"edge_f1_r{radius}",
+        f"edge F1 r={radius}",
+        "",
+        Better.HIGHER,
+        f"F1 of occluding edges within {radius} pixel{'s' if radius > 1 else ''} (MoGe)",
+        partial(window_edges, radius=radius),
+        window_f1,
+    )
+    for radius in (1, 2, 3)
+}

@@ -1,0 +1,175 @@
+"""Worth of a confidence: does it find the errors (sparsification), and is it a probability?
+
+Sparsification takes out the least sure pixels, 2 % at a time, and looks at the error of the rest;
+an oracle takes out those with the largest error. The area between the two curves is AUSE, that
+between a constant (random removal) and the curve of the confidence AURG: Ilg et al. 2018,
+"Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow", with the steps and errors of
+Poggi et al. 2020, "On the Uncertainty of Self-Supervised Monocular Depth Estimation". Both ask for
+an order of the pixels alone, so any confidence can be judged. Calibration asks for more: that a
+confidence of 0.8 is right in 80 of 100 pixels, as that of rilievo's own networks promises.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, whole
+from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
+
+NEAR = 1.25
+"""Factor within which a depth is right, as a confidence of rilievo means it."""
+
+BINS = 15
+"""Number of bins of equal width, as Guo et al. 2017 take them."""
+
+LEVEL = 0.9
+"""Share of pixels that the range of ``coverage90_gap`` should hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reliability:
+    """Pixels of about the same confidence.
+
+    Attributes:
+        low: Confidence is above it.
+        high: Confidence is not above it.
+        pixels: Number of pixels.
+        said: Mean confidence.
+        right: Share whose depth is right within a factor of ``NEAR``.
+    """
+
+    low: float
+    high: float
+    pixels: int
+    said: float
+    right: float
+
+
+def reliability_sums(pair: DepthPair) -> Sums:
+    """Pixels, sum of confidence and pixels that are right, in each of ``BINS`` bins in turn."""
+    place = np.clip(np.ceil(pair.c * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    parts = (None, pair.c, (pair.factor < NEAR).astype(np.float64))
+    return np.concatenate([np.bincount(place, each, BINS) for each in parts]).astype(np.float64)
+
+
+def reliability(sums: Sums) -> tuple[Reliability, ...]:
+    """Reliability by the sums of one or several images; bins without a pixel are left out."""
+    return tuple(
+        Reliability(
+            low=index / BINS,
+            high=(index + 1) / BINS,
+            pixels=int(pixels),
+            said=float(said / pixels),
+            right=float(right / pixels),
+        )
+        for index, (pixels, said, right) in enumerate(sums.reshape(3, BINS).T)
+        if pixels
+    )
+
+
+def expected_calibration_error(sums: Sums, count: int) -> float:
+    """Mean over pixels of how far the mean confidence of their bin is from the share right."""
+    _, said, right = sums.reshape(3, BINS)
+    return float(np.abs(right - said).sum() / count)
+
+
+def covered(pair: DepthPair) -> Sums:
+    """Counts pixels whose error lies in the range that holds ``LEVEL`` by their confidence.
+
+    Under Laplace's distribution with spread s, a log error lies within ±ln 1.25 with probability
+    1 - exp(-ln 1.25 / s), which is the confidence, and within ±(-ln 0.1) s with one of 0.9.
+    """
+    # Multiplied out, as a confidence of 0 has no end of its range, and one of 1 no range at all.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = pair.log_factor * -np.log1p(-pair.c)
+    outside = reach > -np.log(1 - LEVEL) * np.log(NEAR)
+    return np.array([float(pair.count - np.count_nonzero(outside))])
+
+
+def coverage_gap(sums: Sums, count: int) -> float:
+    """Share inside, less what it should be."""
+    return float(sums[0] / count) - LEVEL
+
+
+def _area(kind: str, error: str) -> Callable[[DepthPair | NormalsPair], Sums]:
+    """AUSE or AURG of one error, by its name."""
+    return lambda pair: np.array([getattr(pair.sparsified[error], kind)])
+
+
+_CURVES = "area between the sparsification curves of"
+_GAIN = "what removal by confidence gains over random removal, in"
+
+
+def _areas(error: str, label: str, unit: str, words: str) -> tuple[Metric[DepthPair], ...]:
+    """AUSE and AURG of one error of depth."""
+    ause = f"{_CURVES} {words} by confidence and by the error itself (Poggi et al. 2020)"
+    aurg = f"{_GAIN} {words} (Poggi et al. 2020)"
+    return tuple(
+        Metric(
+            f"{kind}_{error}",
+            f"{kind.upper()} {label}",
+            unit,
+            better,
+            summary,
+            _area(kind, error),
+            whole,
+            pools=False,
+            needs_confidence=True,
+        )
+        for kind, better, summary in (("ause", Better.LOWER, ause), ("aurg", Better.HIGHER, aurg))
+    )
+
+
+_calibration = partial(Metric, unit="", needs_confidence=True)
+_METRICS: tuple[Metric[DepthPair], ...] = (
+    *_areas("abs_rel", "AbsRel", "", "AbsRel"),
+    *_areas("rmse", "RMSE", "m", "RMSE"),
+    *_areas("delta1", "δ1", "", "1 - δ1"),
+    _calibration(
+        name="ece",
+        label="ECE",
+        better=Better.LOWER,
+        summary="mean |confidence - share right within 1.25| over 15 bins of confidence (Guo et "
+        "al. 2017, whose first bin leaves out a confidence of exactly 0; here it counts)",
+        sums=reliability_sums,
+        finish=expected_calibration_error,
+    ),
+    _calibration(
+        name="coverage90_gap",
+        label="coverage - 0.9",
+        better=Better.ZERO,
+        summary="share of errors e inside the 90 % range that the confidence implies (Laplace), "
+        "less 0.9",
+        sums=covered,
+        finish=coverage_gap,
+    ),
+)
+# A new metric is one function and one line above.
+CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = {metric.name: metric for metric in _METRICS}
+
+NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = {
+    f"{kind}_mean": Metric(
+        f"{kind}_mean",
+        f"{kind.upper()} mean",
+        "°",
+        better,
+        summary,
+        _area(kind, "mean"),
+        whole,
+        pools=False,
+        needs_confidence=True,
+    )
+    for kind, better, summary in (
+        ("ause", Better.LOWER, f"{_CURVES} the mean angle by confidence and by the angle itself"),
+        ("aurg", Better.HIGHER, f"{_GAIN} the mean angle"),
+    )
+}
+
+
+def curves_of(pair: DepthPair | NormalsPair) -> Float64[np.ndarray, "2 steps"]:
+    """The leading error by share removed: by confidence, then by the error itself."""
+    leading = next(iter(pair.sparsified.values()))
+    return np.stack([leading.by_confidence, leading.by_error])

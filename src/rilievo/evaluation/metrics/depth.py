@@ -1,0 +1,280 @@
+"""Depth errors of one image, errors in space, and the order of points; maps are in metres.
+
+The formulas use p for predicted and t for true depth at the valid pixels, and e = ln p - ln t. A
+prediction that is not metric goes through ``rilievo.alignment`` first; crops, caps and clipping
+belong to the benchmark.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from rilievo.alignment.lines import dot
+from rilievo.errors import InputError, MissingExtraError, NoGroundTruthError, OptionError
+from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean
+from rilievo.evaluation.metrics.pairs import DepthPair
+
+
+def point_rel(pair: DepthPair) -> Sums:
+    """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6), with points p [m] of the same pixel (Wang et al. 2025, MoGe).
+
+    With one camera for both, a point's error is along its ray, and this is nearly AbsRel; with
+    ``predicted_camera`` it includes the error of the model's own camera.
+    """
+    true = np.sqrt(np.square(pair.true_points).sum(axis=0))
+    return np.array([(pair.point_gap / (true + 1e-6)).sum()])
+
+
+def point_delta1(pair: DepthPair) -> Sums:
+    """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖) (Wang et al. 2025, MoGe)."""
+    true, predicted = (
+        np.square(points).sum(axis=0) for points in (pair.true_points, pair.predicted_points)
+    )
+    near = pair.point_gap < 0.25 * np.sqrt(np.minimum(true, predicted))
+    return np.array([float(np.count_nonzero(near))])
+
+
+def point_distance(pair: DepthPair) -> Sums:
+    """Sum of ‖p̂ - p‖ [m]."""
+    return np.array([pair.point_gap.sum()])
+
+
+def cloud_distances(
+    points: Float[np.ndarray, "n 3"], cloud: Float[np.ndarray, "m 3"]
+) -> Float64[np.ndarray, "n"]:
+    """Distance [m] from each point to the nearest one of a cloud.
+
+    Raises:
+        InputError: If either is empty or has NaN or infinite coordinates.
+        MissingExtraError: If scipy is not installed.
+    """
+    try:
+        from scipy.spatial import KDTree
+    except ImportError as error:
+        raise MissingExtraError("comparing clouds of points", "evaluate") from error
+    for array in (points, cloud):
+        if array.ndim != 2 or array.shape[1:] != (3,) or not len(array):
+            raise InputError(f"a cloud is (points, 3) with at least one, this is {array.shape}")
+        if not np.isfinite(array).all():
+            raise InputError("a cloud has NaN or infinite coordinates: leave such points out")
+    return np.asarray(KDTree(cloud).query(points)[0], dtype=np.float64)
+
+
+def cloud_accuracy(predicted: Float[np.ndarray, "n 3"], true: Float[np.ndarray, "m 3"]) -> float:
+    """Mean distance [m] of predicted points to the true surface."""
+    return float(cloud_distances(predicted, true).mean())
+
+
+def cloud_completeness(
+    predicted: Float[np.ndarray, "n 3"], true: Float[np.ndarray, "m 3"]
+) -> float:
+    """Mean distance [m] of true points to the predicted surface."""
+    return float(cloud_distances(true, predicted).mean())
+
+
+def cloud_f_score(
+    predicted: Float[np.ndarray, "n 3"], true: Float[np.ndarray, "m 3"], threshold: float
+) -> float:
+    """Harmonic mean of precision and recall, in [0, 1]; 0 if no points are close.
+
+    Precision is the share of predicted points nearer than the threshold [m] to a true one; recall
+    is the share of true points nearer than that to a predicted one (Knapitsch et al. 2017).
+
+    Raises:
+        OptionError: If the threshold is not positive.
+    """
+    if not threshold > 0:
+        raise OptionError(f"the threshold of an F-score is a positive distance, not {threshold}")
+    precision = np.mean(cloud_distances(predicted, true) < threshold)
+    recall = np.mean(cloud_distances(true, predicted) < threshold)
+    both = precision + recall
+    return float(2 * precision * recall / both) if both else 0.0
+
+
+def abs_rel(pair: DepthPair) -> Sums:
+    """Sum of |p - t| / t."""
+    return np.array([np.abs(pair.relative).sum()])
+
+
+def bias(pair: DepthPair) -> Sums:
+    """Sum of (p - t) / t."""
+    return np.array([pair.relative.sum()])
+
+
+def sq_rel(pair: DepthPair) -> Sums:
+    """Sum of (p - t)² / t [m]."""
+    return np.array([dot(pair.relative, pair.difference)])
+
+
+def squared_error(pair: DepthPair) -> Sums:
+    """Sum of (p - t)² [m²]."""
+    return np.array([dot(pair.difference, pair.difference)])
+
+
+def absolute_error(pair: DepthPair) -> Sums:
+    """Sum of |p - t| [m]."""
+    return np.array([np.abs(pair.difference).sum()])
+
+
+def squared_inverse_error(pair: DepthPair) -> Sums:
+    """Sum of (1/p - 1/t)² [1/m²]."""
+    inverse = pair.relative / pair.p
+    return np.array([dot(inverse, inverse)])
+
+
+def squared_log_error(pair: DepthPair) -> Sums:
+    """Sum of e²."""
+    return np.array([dot(pair.log_factor, pair.log_factor)])
+
+
+def log10_error(pair: DepthPair) -> Sums:
+    """Sum of |log₁₀ p - log₁₀ t|."""
+    return np.array([pair.log_factor.sum() / np.log(10)])
+
+
+def log_moments(pair: DepthPair) -> Sums:
+    """Sums from which every form of the scale-invariant log error is computed."""
+    return pair.log_moments
+
+
+def silog(sums: Sums, count: int) -> float:
+    """100 times the standard deviation of e, with divisor n."""
+    return 100 * float(np.sqrt(_variation(sums, count) / count))
+
+
+def silog_unbiased(sums: Sums, count: int) -> float:
+    """100 times the standard deviation of e, with divisor n - 1; 0 for a single pixel."""
+    return 100 * float(np.sqrt(_variation(sums, count) / max(count - 1, 1)))
+
+
+def silog_half(sums: Sums, count: int) -> float:
+    """Root of (mean of e² minus half the squared mean of e), without the factor 100."""
+    mean = sums[1] / count
+    return float(np.sqrt(_variation(sums, count) / count + mean * mean / 2))
+
+
+def _variation(sums: Sums, count: int) -> float:
+    """Sum of (e - mean)² over all pixels: within the images, and between them."""
+    between = sums[2] - sums[1] * sums[1] / count
+    return float(sums[0] + max(between, 0.0))
+
+
+def _within(bound: float) -> Callable[[DepthPair], Sums]:
+    """Count pixels with max(p / t, t / p) strictly below the bound."""
+    return lambda pair: np.array([float(np.count_nonzero(pair.factor < bound))])
+
+
+LOW, HIGH = Better.LOWER, Better.HIGHER
+_METRICS: tuple[Metric[DepthPair], ...] = (
+    Metric("abs_rel", "AbsRel", "", LOW, "mean |p - t| / t", abs_rel),
+    Metric("sq_rel", "SqRel", "m", LOW, "mean (p - t)² / t (Eigen et al. 2014)", sq_rel),
+    Metric("rmse", "RMSE", "m", LOW, "root of mean (p - t)²", squared_error, root_mean),
+    Metric("rmse_log", "RMSElog", "", LOW, "root of mean e²", squared_log_error, root_mean),
+    Metric("log10", "log10", "", LOW, "mean |log₁₀ p - log₁₀ t|", log10_error),
+    Metric(
+        "silog",
+        "SILog ×100",
+        "",
+        LOW,
+        "100 √(mean e² - mean² e): KITTI, Marigold",
+        log_moments,
+        silog,
+    ),
+    Metric(
+        "silog_unbiased",
+        "SILog n-1 ×100",
+        "",
+        LOW,
+        "100 times the standard deviation of e by n - 1: UniDepth",
+        log_moments,
+        silog_unbiased,
+    ),
+    Metric(
+        "silog_half",
+        "SILog λ=0.5",
+        "",
+        LOW,
+        "√(mean e² - mean² e / 2), no factor: Depth Anything V2",
+        log_moments,
+        silog_half,
+    ),
+    Metric("delta1", "δ1", "", HIGH, "share with max(p/t, t/p) < 1.25, strictly", _within(1.25)),
+    Metric(
+        "delta2", "δ2", "", HIGH, "share with max(p/t, t/p) < 1.25², strictly", _within(1.25**2)
+    ),
+    Metric(
+        "delta3", "δ3", "", HIGH, "share with max(p/t, t/p) < 1.25³, strictly", _within(1.25**3)
+    ),
+    Metric(
+        "irmse", "iRMSE", "1/m", LOW, "root of mean (1/p - 1/t)²", squared_inverse_error, root_mean
+    ),
+    Metric("mae", "MAE", "m", LOW, "mean |p - t|", absolute_error),
+    Metric(
+        "bias",
+        "bias",
+        "",
+        Better.ZERO,
+        "mean (p - t) / t: positive where depth comes out too large",
+        bias,
+    ),
+    Metric(
+        "boundary_f1",
+        "boundary F1",
+        "",
+        HIGH,
+        "scale-invariant F1 of occluding edges (Bochkovskii et al. 2024, Depth Pro)",
+        boundary_counts,
+        boundary_f1,
+    ),
+    Metric("point_rel", "point rel", "", LOW, "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", point_rel),
+    Metric(
+        "point_delta1", "point δ1", "", HIGH, "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)", point_delta1
+    ),
+    Metric("point_distance", "point distance", "m", LOW, "mean ‖p̂ - p‖ of points", point_distance),
+)
+# A new metric is one function, here or in a file of its own, and one line above.
+DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = {metric.name: metric for metric in _METRICS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPair:
+    """Predicted depth of points that are known to be nearer, and of those that are farther.
+
+    Attributes:
+        nearer: Depth of any scale, at one point of each pair.
+        farther: Depth at the other point of each pair.
+
+    Raises:
+        InputError: If their numbers differ, or one is not finite.
+        NoGroundTruthError: If there is none.
+    """
+
+    nearer: Float64[np.ndarray, "n"]
+    farther: Float64[np.ndarray, "n"]
+
+    def __post_init__(self) -> None:
+        if self.nearer.shape != self.farther.shape:
+            raise InputError(f"{self.nearer.size} nearer points and {self.farther.size} farther")
+        if not self.nearer.size:
+            raise NoGroundTruthError("no pair of points: this image says nothing of order")
+        if not (np.isfinite(self.nearer).all() and np.isfinite(self.farther).all()):
+            raise InputError("the prediction is NaN or infinite at a point of a pair")
+
+    @property
+    def count(self) -> int:
+        """Pairs of points."""
+        return self.nearer.size
+
+
+def in_order(pair: OrderPair) -> Sums:
+    """Counts pairs whose nearer point is predicted nearer; a tie is wrong."""
+    return np.array([float(np.count_nonzero(pair.nearer < pair.farther))])
+
+
+_SUMMARY = "share of pairs whose nearer point is predicted nearer, strictly (DA-2K)"
+ORDER_METRICS: Mapping[str, Metric[OrderPair]] = {
+    "in_order": Metric("in_order", "in order", "", Better.HIGHER, _SUMMARY, in_order)
+}

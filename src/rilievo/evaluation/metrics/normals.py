@@ -1,0 +1,116 @@
+"""Errors of surface normals: the angle between predicted and true, in degrees."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from rilievo.alignment.lines import dot
+from rilievo.errors import NoGroundTruthError
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean
+from rilievo.evaluation.metrics.pairs import NormalsPair
+
+# Angles are rounded to multiples of 180 / 2³¹ degrees: integers of 31 bits, used in two parts.
+_STEP = 180 / (1 << 31)
+_LOW_BITS = 17
+_COARSE = (1 << (31 - _LOW_BITS)) + 1
+_FINE = 1 << _LOW_BITS
+
+
+def angle(pair: NormalsPair) -> Sums:
+    """Sum of angles [°]."""
+    return np.array([pair.angles.sum()])
+
+
+def squared_angle(pair: NormalsPair) -> Sums:
+    """Sum of squared angles [°²]."""
+    return np.array([dot(pair.angles, pair.angles)])
+
+
+def median_sums(pair: NormalsPair) -> Sums:
+    """Median of the image [°], 1 for the image, and a histogram of its angles by 0.011°."""
+    histogram = np.bincount(_whole(pair.angles) >> _LOW_BITS, minlength=_COARSE)
+    return np.concatenate([[np.median(pair.angles), 1.0], histogram.astype(np.float64)])
+
+
+def median(sums: Sums, count: int) -> float:
+    """Median [°]: exact for one image, within 0.006° for several.
+
+    ``pooled_median`` is exact for several too, and reads them twice.
+    """
+    if sums[1] == 1:
+        return float(sums[0])
+    centres = [((_place(sums[2:], rank)[0] + 0.5) * _FINE) * _STEP for rank in _middle(count)]
+    return float(np.mean(centres))
+
+
+def pooled_median(angles: Callable[[], Iterable[Float[np.ndarray, "n"]]]) -> float:
+    """Median [°] of the angles of many images, within 1e-7°, in a megabyte of memory.
+
+    The first pass counts angles in bins of 0.011°, the second those near the middle in bins of
+    1e-7°.
+
+    Args:
+        angles: Function that yields the angles [°] image by image, such as ``NormalsPair.angles``;
+            called once for each pass, with the same result.
+
+    Raises:
+        NoGroundTruthError: If there are no angles.
+    """
+    coarse = np.zeros(_COARSE, np.int64)
+    for part in angles():
+        coarse += np.bincount(_whole(part) >> _LOW_BITS, minlength=_COARSE)
+    count = int(coarse.sum())
+    if not count:
+        raise NoGroundTruthError("there is no angle to take the median of")
+    places = [_place(coarse, rank) for rank in _middle(count)]
+    fine = {place: np.zeros(_FINE, np.int64) for place, _ in places}
+    for part in angles():
+        whole = _whole(part)
+        for place, histogram in fine.items():
+            near = whole[whole >> _LOW_BITS == place] & (_FINE - 1)
+            histogram += np.bincount(near, minlength=_FINE)
+    middle = [place * _FINE + _place(fine[place], rank)[0] for place, rank in places]
+    return float(np.mean(middle) * _STEP)
+
+
+def _whole(angles: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+    return np.rint(angles / _STEP).astype(np.int64)
+
+
+def _middle(count: int) -> tuple[int, int]:
+    """Ranks, from 0, whose mean is the median; both are equal if the count is odd."""
+    return (count - 1) // 2, count // 2
+
+
+def _place(histogram: Shaped[np.ndarray, "bins"], rank: int) -> tuple[int, int]:
+    """Bin that contains a rank, and the rank within that bin."""
+    upto = histogram.cumsum()
+    place = int(np.searchsorted(upto, rank, side="right"))
+    return place, int(rank - (upto[place] - histogram[place]))
+
+
+def _within(bound: float) -> Callable[[NormalsPair], Sums]:
+    """Count angles strictly below the bound [°]."""
+    return lambda pair: np.array([float(np.count_nonzero(pair.angles < bound))])
+
+
+LOW = Better.LOWER
+_METRICS: tuple[Metric[NormalsPair], ...] = (
+    Metric("mean", "mean", "°", LOW, "mean angle", angle),
+    Metric("median", "median", "°", LOW, "median angle", median_sums, median),
+    Metric("rmse", "RMSE", "°", LOW, "root of the mean squared angle", squared_angle, root_mean),
+    *(
+        Metric(
+            f"within_{bound:g}".replace(".", "_"),
+            f"< {bound:g}°",
+            "",
+            Better.HIGHER,
+            f"share of pixels whose angle is under {bound:g}°, strictly",
+            _within(bound),
+        )
+        for bound in (5.0, 7.5, 11.25, 22.5, 30.0)
+    ),
+)
+# A new metric is one function and one line above.
+NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = {metric.name: metric for metric in _METRICS}

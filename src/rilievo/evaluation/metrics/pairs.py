@@ -1,0 +1,299 @@
+"""A prediction and its ground truth: quantities that metrics share, and sparsification curves.
+
+Quantities are computed on demand and cached, only for valid pixels, flattened and in float64; a
+pair is used for one image and then discarded. The classes have no slots, because cached properties
+need ``__dict__``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int, UInt8
+
+from rilievo.alignment.lines import dot
+from rilievo.errors import InputError
+from rilievo.evaluation.metrics.metric import Sums, check_maps, confidence_at, squared_lengths
+from rilievo.types import Camera
+
+STEPS = 50
+"""Parts that are taken out one after the other: 2 % each (Poggi et al. 2020)."""
+
+REMOVED: Float64[np.ndarray, "steps"] = np.arange(STEPS + 1) / STEPS
+"""Shares of the pixels that were taken out, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sparsified:
+    """The curves of one error of one image, over ``REMOVED``; 0 where nothing is left.
+
+    Attributes:
+        by_confidence: The least sure pixels were taken out.
+        by_error: The pixels with the largest error were: no order does better.
+    """
+
+    by_confidence: Float64[np.ndarray, "steps"]
+    by_error: Float64[np.ndarray, "steps"]
+
+    @property
+    def ause(self) -> float:
+        """Area between the two curves; 0 for a confidence that knows the order of the errors."""
+        return _area(self.by_confidence) - _area(self.by_error)
+
+    @property
+    def aurg(self) -> float:
+        """Area between random removal, which leaves the error as it is, and the confidence."""
+        return float(self.by_confidence[0]) - _area(self.by_confidence)
+
+
+def sparsify(
+    confidence: Float64[np.ndarray, "n"],
+    error: Float64[np.ndarray, "n"],
+    *,
+    indicator: Float64[np.ndarray, "n"] | None = None,
+    root: bool = False,
+) -> Sparsified:
+    """Draw the curves of one error.
+
+    Pixels of equal confidence leave together, at the first threshold above them.
+
+    Args:
+        confidence: Confidence of each pixel; its order alone counts.
+        error: Error of each pixel; the oracle's order.
+        indicator: Values that are averaged, where that is not ``error`` itself.
+        root: Whether the curves are of the root of the mean.
+    """
+    averaged = error if indicator is None else indicator
+    first, second = (_means_kept(order, averaged) for order in (confidence, -error))
+    if root:
+        first, second = np.sqrt(first), np.sqrt(second)
+    return Sparsified(by_confidence=first, by_error=second)
+
+
+def _means_kept(
+    order: Float64[np.ndarray, "n"], values: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "steps"]:
+    """Mean of the values that remain, those of the lowest order taken out first."""
+    places = np.argsort(order, kind="stable")
+    ranked = order[places]
+    starts = np.searchsorted(ranked, np.percentile(ranked, 100 * REMOVED[:-1]))
+    sums = np.cumsum(values[places][::-1])[::-1]
+    return np.append(sums[starts] / (values.size - starts), 0.0)
+
+
+def _area(curve: Float64[np.ndarray, "steps"]) -> float:
+    return float(np.trapezoid(curve, REMOVED))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DepthPair:
+    """Predicted and true depth of one image.
+
+    Attributes:
+        predicted: Predicted depth [m], after alignment and clipping; read only where ``valid``.
+        true: True depth [m]; read only where ``valid``.
+        valid: Mask of pixels to compare: with ground truth, inside crop and cap.
+        camera: Camera of the maps; None if no metric needs points in space.
+        predicted_camera: The model's own camera, if its points are to be judged with it; None takes
+            ``camera``.
+        confidence: Confidence of the prediction, in [0, 1]; None where it is not judged. Read
+            only where ``valid``.
+        p: Predicted depth at the valid pixels [m].
+        t: True depth at the valid pixels [m].
+
+    Raises:
+        InputError: If sizes or types are wrong, or a valid depth is not positive and finite.
+        NoGroundTruthError: If no pixel is valid.
+    """
+
+    predicted: Float[np.ndarray, "h w"]
+    true: Float[np.ndarray, "h w"]
+    valid: Bool[np.ndarray, "h w"]
+    camera: Camera | None = None
+    predicted_camera: Camera | None = None
+    confidence: Float[np.ndarray, "h w"] | None = None
+    p: Float64[np.ndarray, "n"] = field(init=False, repr=False)
+    t: Float64[np.ndarray, "n"] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_maps(self.predicted, self.true, self.valid)
+        if self.true.ndim != 2:
+            raise InputError(f"depth maps are (height, width), these are {self.true.shape}")
+        for letter, name, mend in (
+            ("p", "predicted", "clip it to a least depth first"),
+            ("t", "true", "take them out of the mask"),
+        ):
+            array = getattr(self, name)
+            if not np.issubdtype(array.dtype, np.floating):
+                raise InputError(
+                    f"the {name} depth is {array.dtype}, expected floating-point metres: convert "
+                    "it, as with millimetres / 1000"
+                )
+            depth = array.ravel()[self.places].astype(np.float64)
+            # One comparison each: NaN fails both.
+            if not (depth.min() > 0 and depth.max() < np.inf):
+                bad = int((~((depth > 0) & (depth < np.inf))).sum())
+                raise InputError(
+                    f"{name} depth is zero, negative, NaN or infinite at {bad} of {depth.size} "
+                    f"valid pixels: {mend}"
+                )
+            object.__setattr__(self, letter, depth)
+
+    @property
+    def count(self) -> int:
+        """Number of valid pixels."""
+        return self.t.size
+
+    @cached_property
+    def places(self) -> Int[np.ndarray, "n"]:
+        """Indices of the valid pixels in the flattened map."""
+        return np.flatnonzero(self.valid)
+
+    @cached_property
+    def difference(self) -> Float64[np.ndarray, "n"]:
+        """Predicted minus true [m]."""
+        return self.p - self.t
+
+    @cached_property
+    def relative(self) -> Float64[np.ndarray, "n"]:
+        """Difference divided by true depth."""
+        return self.difference / self.t
+
+    @cached_property
+    def factor(self) -> Float64[np.ndarray, "n"]:
+        """The larger depth divided by the smaller: max(p / t, t / p), at least 1."""
+        return np.maximum(self.p, self.t) / np.minimum(self.p, self.t)
+
+    @cached_property
+    def log_factor(self) -> Float64[np.ndarray, "n"]:
+        """|ln p - ln t|."""
+        return np.log(self.factor)
+
+    @cached_property
+    def log_moments(self) -> Sums:
+        """Sums of (e - mean)² and of e, and the square of the latter over n, with e = ln p - ln t.
+
+        Unlike the sums of e² and e, these lose no digits where e is large and hardly varies. They
+        may be added over images: the sum of e² is the first plus the last.
+        """
+        e = np.copysign(self.log_factor, self.difference)
+        total = e.sum()
+        e -= total / self.count
+        return np.array([dot(e, e), total, total * total / self.count])
+
+    @cached_property
+    def c(self) -> Float64[np.ndarray, "n"]:
+        """Confidence at the pixels that count, in [0, 1]; the pair needs one."""
+        return confidence_at(self.confidence, self.valid)
+
+    @cached_property
+    def sparsified(self) -> Mapping[str, Sparsified]:
+        """Sparsification curves of AbsRel, RMSE and 1 - δ1; the pair needs a confidence."""
+        wrong = (self.factor >= 1.25).astype(np.float64)
+        return {
+            "abs_rel": sparsify(self.c, np.abs(self.relative)),
+            "rmse": sparsify(self.c, np.square(self.difference), root=True),
+            "delta1": sparsify(self.c, self.factor, indicator=wrong),
+        }
+
+    @cached_property
+    def true_points(self) -> Float64[np.ndarray, "3 n"]:
+        """Points of the true surface in the camera frame [m]; the pair needs a camera."""
+        return self._rays(self.camera) * self.t
+
+    @cached_property
+    def predicted_points(self) -> Float64[np.ndarray, "3 n"]:
+        """Points of the predicted surface in the camera frame [m]; the pair needs a camera."""
+        return self._rays(self.predicted_camera or self.camera) * self.p
+
+    @cached_property
+    def point_gap(self) -> Float64[np.ndarray, "n"]:
+        """Distance of each predicted point from the true one [m]; the pair needs a camera."""
+        return np.sqrt(np.square(self.predicted_points - self.true_points).sum(axis=0))
+
+    def _rays(self, camera: Camera | None) -> Float64[np.ndarray, "3 n"]:
+        if camera is None:
+            raise InputError("errors of points need the camera: give its K, or drop these metrics")
+        v, u = np.divmod(self.places, self.true.shape[1])
+        return camera.rays(np.stack([u, v]).astype(np.float64))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NormalsPair:
+    """Predicted and true normals of one image.
+
+    Attributes:
+        predicted: Normals towards the camera, of any length but zero; read only where ``valid``.
+        true: Normals towards the camera, of any length but zero; read only where ``valid``.
+        valid: Mask of pixels to compare.
+        confidence: Confidence of the predicted normals, in [0, 1]; None where it is not judged.
+        angles: Angles between the two at the valid pixels, 0 to 180 [°].
+
+    Raises:
+        InputError: If sizes or types are wrong, or a valid normal has no direction.
+        NoGroundTruthError: If no pixel is valid.
+    """
+
+    predicted: Float[np.ndarray, "3 h w"]
+    true: Float[np.ndarray, "3 h w"]
+    valid: Bool[np.ndarray, "h w"]
+    confidence: Float[np.ndarray, "h w"] | None = None
+    angles: Float64[np.ndarray, "n"] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_maps(self.predicted, self.true, self.valid)
+        if self.true.ndim != 3 or self.true.shape[0] != 3:
+            raise InputError(f"normals are (3, height, width), these are {self.true.shape}")
+        places = np.flatnonzero(self.valid)
+        predicted = self.predicted.reshape(3, -1)[:, places].astype(np.float64)
+        true = self.true.reshape(3, -1)[:, places].astype(np.float64)
+        squares = squared_lengths("predicted", predicted) * squared_lengths("true", true)
+        cosine = np.einsum("cn,cn->n", predicted, true) / np.sqrt(squares)
+        angles = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        object.__setattr__(self, "angles", angles)
+
+    @property
+    def count(self) -> int:
+        """Number of valid pixels."""
+        return self.angles.size
+
+    @cached_property
+    def sparsified(self) -> Mapping[str, Sparsified]:
+        """Sparsification curve of the mean angle [°]; the pair needs a confidence."""
+        confidence = confidence_at(self.confidence, self.valid)
+        return {"mean": sparsify(confidence, self.angles)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PicturePair:
+    """Two depth maps as 8-bit pictures.
+
+    Attributes:
+        predicted: Predicted depth as grey levels, scaled by its own maximum, so they are not
+            lengths.
+        true: True depth as grey levels, scaled by its own maximum.
+
+    Raises:
+        InputError: If sizes or types are wrong.
+    """
+
+    predicted: UInt8[np.ndarray, "h w"]
+    true: UInt8[np.ndarray, "h w"]
+
+    def __post_init__(self) -> None:
+        for name, picture in (("predicted", self.predicted), ("true", self.true)):
+            if picture.dtype != np.uint8 or picture.ndim != 2 or not picture.size:
+                raise InputError(
+                    f"the {name} picture is {picture.shape} {picture.dtype}, "
+                    "expected (height, width) uint8"
+                )
+        if self.predicted.shape != self.true.shape:
+            raise InputError(
+                f"the predicted picture is {self.predicted.shape}, the true one {self.true.shape}"
+            )
+
+    @property
+    def count(self) -> int:
+        """Number of all pixels of the picture."""
+        return self.true.size

@@ -1,0 +1,63 @@
+"""Comparison of depth maps as 8-bit pictures, with scikit-image and ``data_range=255``.
+
+This protocol agrees with published numbers. Each map is scaled by its own maximum first, so the
+results are not errors in metres.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rilievo.errors import InputError, MissingExtraError
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, whole
+from rilievo.evaluation.metrics.pairs import PicturePair
+
+# Side of the window over which SSIM is computed [px].
+_SSIM_WINDOW = 7
+
+
+def squared_error(pair: PicturePair) -> Sums:
+    """Sum of squared differences of the grey levels, in signed arithmetic."""
+    return np.array([_skimage().mean_squared_error(pair.true, pair.predicted) * pair.count])
+
+
+def psnr(pair: PicturePair) -> Sums:
+    """Peak signal-to-noise ratio [dB]; infinite where the pictures are equal."""
+    with np.errstate(divide="ignore"):
+        ratio = _skimage().peak_signal_noise_ratio(pair.true, pair.predicted, data_range=255)
+    return np.array([ratio], dtype=np.float64)
+
+
+def ssim(pair: PicturePair) -> Sums:
+    """Structural similarity over uniform windows of 7x7 pixels (Wang et al. 2004).
+
+    Raises:
+        InputError: If the picture is smaller than the window.
+    """
+    if min(pair.true.shape) < _SSIM_WINDOW:
+        raise InputError(
+            f"a picture of {pair.true.shape} is smaller than the 7x7 window of SSIM: "
+            "leave that metric out"
+        )
+    similarity = _skimage().structural_similarity(pair.true, pair.predicted, data_range=255)
+    return np.array([similarity], dtype=np.float64)
+
+
+def _skimage() -> Any:
+    try:
+        from skimage import metrics
+    except ImportError as error:
+        raise MissingExtraError("comparing pictures", "evaluate") from error
+    return metrics
+
+
+_RMSE = "root of the mean squared difference of grey levels, 0 to 255"
+_PSNR = "peak signal-to-noise ratio, data_range 255 (scikit-image)"
+_SSIM = "structural similarity, data_range 255, 7x7 windows (scikit-image)"
+# A new metric is one function above and one entry here.
+PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = {
+    "rmse": Metric("rmse", "RMSE", "", Better.LOWER, _RMSE, squared_error, root_mean),
+    "psnr": Metric("psnr", "PSNR", "dB", Better.HIGHER, _PSNR, psnr, whole, pools=False),
+    "ssim": Metric("ssim", "SSIM", "", Better.HIGHER, _SSIM, ssim, whole, pools=False),
+}

@@ -1,0 +1,279 @@
+"""Errors of points with the model's own directions, of its field of view, and between two frames.
+
+Points of the whole image come here after a fit; the points of an object are fitted by themselves,
+which judges its shape alone (Wang et al. 2025, MoGe: "local points"). Two frames agree where the
+surface of one, seen from the other, has that one's depth (Chen et al. 2025, Video Depth Anything).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from rilievo.alignment.point_fit import PointFit, fit_points
+from rilievo.alignment.subsample import nearest_valid
+from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, check_maps, whole
+from rilievo.geometry.intrinsics import unproject
+
+LEAST_POINTS = 10
+"""Points of the subsample that an object needs."""
+
+_EPS = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PointsPair:
+    """Predicted and true points of one image.
+
+    Attributes:
+        predicted: Fitted [m]; read only where ``valid``.
+        true: Points [m]; read only where ``valid``.
+        valid: Pixels that count.
+        raw: Predicted, before the fit; None where objects are not compared.
+        objects: Number of each pixel's object, 0 for none; None where the dataset has none.
+
+    Raises:
+        InputError: If sizes are wrong, or a point that counts is not finite.
+        NoGroundTruthError: If no pixel is valid.
+    """
+
+    predicted: Float64[np.ndarray, "3 h w"]
+    true: Float64[np.ndarray, "3 h w"]
+    valid: Bool[np.ndarray, "h w"]
+    raw: Float64[np.ndarray, "3 h w"] | None = None
+    objects: Int64[np.ndarray, "h w"] | None = None
+
+    def __post_init__(self) -> None:
+        check_maps(self.predicted, self.true, self.valid)
+        for name in ("predicted", "true"):
+            points = getattr(self, name)[:, self.valid]
+            if not np.isfinite(points).all():
+                bad = int((~np.isfinite(points).all(axis=0)).sum())
+                raise InputError(f"{name} points are NaN or infinite at {bad} valid pixels")
+
+    @property
+    def count(self) -> int:
+        """Pixels that count."""
+        return int(np.count_nonzero(self.valid))
+
+    @cached_property
+    def gap(self) -> Float64[np.ndarray, "n"]:
+        """Distance of each predicted point from the true one [m]."""
+        return _lengths((self.predicted - self.true)[:, self.valid])
+
+    @cached_property
+    def distance(self) -> Float64[np.ndarray, "n"]:
+        """Distance of each true point from the camera [m]."""
+        return _lengths(self.true[:, self.valid])
+
+    @cached_property
+    def by_object(self) -> tuple[tuple[float, float], ...]:
+        """Mean gap of each object's points over its size, and the share below a quarter of it.
+
+        Its size is the longest side of the box around its true points.
+
+        Raises:
+            NoGroundTruthError: If the image has no object with enough points.
+        """
+        if self.objects is None or self.raw is None:
+            raise NoGroundTruthError("the image has no objects to compare by themselves")
+        chosen = nearest_valid(self.valid)
+        sampled = np.repeat(chosen.places, chosen.times)
+        found = []
+        for number in range(1, int(self.objects.max(initial=0)) + 1):
+            places = sampled[self.objects.flat[sampled] == number]
+            if places.size >= LEAST_POINTS:
+                found.append(self._object(self.valid & (self.objects == number), places))
+        if not found:
+            raise NoGroundTruthError(
+                f"no object of the image has {LEAST_POINTS} points of the subsample"
+            )
+        return tuple(found)
+
+    def _object(
+        self, inside: Bool[np.ndarray, "h w"], places: Int64[np.ndarray, "k"]
+    ) -> tuple[float, float]:
+        assert self.raw is not None
+        x, y = (each.reshape(3, -1)[:, places] for each in (self.raw, self.true))
+        true = self.true[:, inside]
+        size = float((true.max(axis=1) - true.min(axis=1)).max())
+        try:
+            weights = np.full(places.size, 1 / size)
+            fitted = fit_points(x, y, weights, PointFit.POINT_SCALE_SHIFT)
+            points = fitted.scale * self.raw[:, inside] + fitted.shift[:, None]
+        except CalibrationError:
+            # A mirrored or flat object is as wrong as one of no size at its middle.
+            points = np.broadcast_to(np.median(y, axis=1)[:, None], true.shape)
+        gap = _lengths(points - true) / size
+        return float(gap.mean()), float(np.mean(gap < 0.25))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldOfViewPair:
+    """Predicted and true field of view of one image.
+
+    Attributes:
+        predicted: Horizontal [°].
+        true: Horizontal [°].
+    """
+
+    predicted: float
+    true: float
+
+    @property
+    def count(self) -> int:
+        """One number an image."""
+        return 1
+
+
+def point_rel(pair: PointsPair) -> Sums:
+    """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6)."""
+    return np.array([(pair.gap / (pair.distance + _EPS)).sum()])
+
+
+def point_delta1(pair: PointsPair) -> Sums:
+    """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖)."""
+    predicted = _lengths(pair.predicted[:, pair.valid])
+    near = pair.gap < 0.25 * np.minimum(pair.distance, predicted)
+    return np.array([float(np.count_nonzero(near))])
+
+
+def point_distance(pair: PointsPair) -> Sums:
+    """Sum of ‖p̂ - p‖ [m]."""
+    return np.array([pair.gap.sum()])
+
+
+def _local(place: int) -> Callable[[PointsPair], Sums]:
+    """Mean over the image's objects."""
+    return lambda pair: np.array([np.mean([each[place] for each in pair.by_object])])
+
+
+def _lengths(points: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
+    return np.sqrt(np.square(points).sum(axis=0))
+
+
+_REL, _DELTA = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
+_LOCAL_REL = "mean ‖p̂ - p‖ over the object's size, each object fitted by itself (MoGe)"
+_LOCAL_DELTA = (
+    "share of ‖p̂ - p‖ below a quarter of the object's size, each object fitted by itself (MoGe)"
+)
+LOW, HIGH = Better.LOWER, Better.HIGHER
+_POINT_METRICS: tuple[Metric[PointsPair], ...] = (
+    Metric("point_rel", "point rel", "", LOW, _REL, point_rel),
+    Metric("point_delta1", "point δ1", "", HIGH, _DELTA, point_delta1),
+    Metric(
+        "point_distance",
+        "point distance",
+        "m",
+        LOW,
+        "mean ‖p̂ - p‖ of points (MoGe)",
+        point_distance,
+    ),
+    Metric("local_rel", "local rel", "", LOW, _LOCAL_REL, _local(0), whole, pools=False),
+    Metric("local_delta1", "local δ1", "", HIGH, _LOCAL_DELTA, _local(1), whole, pools=False),
+)
+# A new metric is one function and one line above.
+POINT_METRICS: Mapping[str, Metric[PointsPair]] = {each.name: each for each in _POINT_METRICS}
+
+
+def fov_error(pair: FieldOfViewPair) -> Sums:
+    """Size of the difference [°]."""
+    return np.array([abs(pair.predicted - pair.true)])
+
+
+def fov_deviation(pair: FieldOfViewPair) -> Sums:
+    """Predicted minus true [°]."""
+    return np.array([pair.predicted - pair.true])
+
+
+_FOV = "|predicted - true| horizontal field of view (MoGe)"
+_FOV_SIGNED = "predicted - true horizontal field of view: positive where it is too wide (MoGe)"
+CAMERA_METRICS: Mapping[str, Metric[FieldOfViewPair]] = {
+    "fov_error": Metric("fov_error", "FOV error", "°", Better.LOWER, _FOV, fov_error),
+    "fov_deviation": Metric(
+        "fov_deviation", "FOV deviation", "°", Better.ZERO, _FOV_SIGNED, fov_deviation
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StabilityPair:
+    """Depth of two neighbouring frames.
+
+    Attributes:
+        first: Depth [m] of the earlier frame.
+        second: Depth [m] of the later one.
+        first_seen: Pixels of the first that a projected point is compared at.
+        second_seen: Those of the second.
+        first_K: Intrinsics [px] of the first frame, used for both as published.
+        second_T_first: Takes points [m] of the first camera to the second.
+    """
+
+    first: Float64[np.ndarray, "h w"]
+    second: Float64[np.ndarray, "h w"]
+    first_seen: Bool[np.ndarray, "h w"]
+    second_seen: Bool[np.ndarray, "h w"]
+    first_K: Float64[np.ndarray, "3 3"]
+    second_T_first: Float64[np.ndarray, "4 4"]
+
+    @property
+    def count(self) -> int:
+        """Pixels of a frame."""
+        return self.first.size
+
+
+def temporal_error(pair: StabilityPair) -> Sums:
+    """Mean of both directions' |d - d'| / d, of depth d and projected depth d' [%].
+
+    Where no point of one frame falls into the other, that direction counts as 0, as published.
+    """
+    there = _reprojected(pair.first, pair.first_K, pair.second_T_first)
+    back = _reprojected(pair.second, pair.first_K, np.linalg.inv(pair.second_T_first))
+    errors = (
+        _mean_error(pair.second, there, pair.second_seen),
+        _mean_error(pair.first, back, pair.first_seen),
+    )
+    return np.array([100 * sum(errors) / 2])
+
+
+def _reprojected(
+    depth: Float64[np.ndarray, "h w"],
+    K: Float64[np.ndarray, "3 3"],
+    motion: Float64[np.ndarray, "4 4"],
+) -> Float64[np.ndarray, "h w"]:
+    """Depth that the points of one frame have in the other, at the nearest pixel; 0 where none is.
+
+    Of several points at one pixel the last in reading order counts, as published.
+    """
+    height, width = depth.shape
+    points = np.asarray(unproject(depth, K)).reshape(3, -1)
+    x, y, z = motion[:3, :3] @ points + motion[:3, 3:]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        column, row = np.rint(x * K[0, 0] / z + K[0, 2]), np.rint(y * K[1, 1] / z + K[1, 2])
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    seen = np.zeros(depth.shape)
+    seen[row[inside].astype(np.int64), column[inside].astype(np.int64)] = z[inside]
+    return seen
+
+
+def _mean_error(
+    depth: Float64[np.ndarray, "h w"],
+    projected: Float64[np.ndarray, "h w"],
+    seen: Bool[np.ndarray, "h w"],
+) -> float:
+    both = (projected > 0) & (depth > 0) & seen
+    if not both.any():
+        return 0.0
+    return float(np.mean(np.abs(depth[both] - projected[both]) / depth[both]))
+
+
+_SUMMARY = (
+    "mean |d - d'| / d of depth and that of the neighbouring frame, seen from here (Video Depth "
+    "Anything)"
+)
+STABILITY_METRICS: Mapping[str, Metric[StabilityPair]] = {
+    "tae": Metric("tae", "TAE", "%", Better.LOWER, _SUMMARY, temporal_error, whole, pools=False)
+}

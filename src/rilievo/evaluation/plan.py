@@ -1,0 +1,162 @@
+"""Plan of an evaluation, settled before any picture is read."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.alignment import METHODS
+from rilievo.data.datasets import find_dataset, open_dataset
+from rilievo.data.datasets.base import Absent, Dataset, DatasetCard
+from rilievo.errors import InputError, OptionError
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
+from rilievo.evaluation.benchmarks.named_metrics import CERTAINTY, metrics_of
+from rilievo.evaluation.benchmarks.rules import find_rule
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.records import DataFacts
+from rilievo.plugins import is_place
+from rilievo.types import DepthKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Images to score, and the benchmark that scores them.
+
+    Attributes:
+        benchmark: Benchmark with the dataset, split, variant and alignment that are used.
+    """
+
+    benchmark: Benchmark
+    dataset: Dataset
+    ids: tuple[str, ...]
+    absent: tuple[Absent, ...]
+
+    @property
+    def facts(self) -> DataFacts:
+        """Facts about the images."""
+        request, card = self.dataset.request, self.dataset.card
+        asked = [*self.ids, *(each.id for each in self.absent)]
+        return DataFacts(
+            dataset=self.benchmark.dataset or card.name,
+            root=str(request.root),
+            split=request.split,
+            variant=request.variant,
+            official=None if request.list_file else card.counts.get(request.split),
+            found=len(self.dataset.ids),
+            asked=len(asked),
+            # Names of files need not be Unicode.
+            ids_sha256=hashlib.sha256("\n".join(asked).encode(errors="surrogatepass")).hexdigest(),
+            list_file=None if request.list_file is None else str(request.list_file),
+        )
+
+
+def make_plan(benchmark: Benchmark, root: str | Path | None, options: EvaluateOptions) -> Plan:
+    """Open the dataset and settle the benchmark."""
+    metrics_of(benchmark)
+    name = _dataset_name(benchmark, options)
+    benchmark = settled(benchmark, name, find_dataset(name).card, options)
+    _find_rules(benchmark)
+    dataset = open_dataset(
+        name, root, split=benchmark.split, variant=benchmark.variant, list_file=options.list_file
+    )
+    ids = dataset.ids if options.limit is None else dataset.ids[: options.limit]
+    if not ids:
+        missing = f"; the first that is missing: {dataset.absent[0].reason}"
+        raise InputError(
+            f"{dataset.request.root}: no image of split '{benchmark.split}' is here"
+            + (missing if dataset.absent else "")
+        )
+    # With a limit, what comes after it is no part of the selection.
+    absent = dataset.absent if options.limit is None else ()
+    return Plan(benchmark=benchmark, dataset=dataset, ids=ids, absent=absent)
+
+
+def _find_rules(benchmark: Benchmark) -> None:
+    """Refuse functions of one's own that are not there, before any image is read."""
+    rules = [
+        ("crop", benchmark.input_crop),
+        ("crop", benchmark.crop),
+        ("mask", benchmark.mask or ""),
+        ("interpolation", benchmark.interpolation),
+        *(("fit", each) for each in benchmark.alignment.values()),
+    ]
+    for what, place in rules:
+        if is_place(place):
+            find_rule(place, what)
+
+
+def settled(
+    benchmark: Benchmark, dataset: str, card: DatasetCard, options: EvaluateOptions
+) -> Benchmark:
+    """The benchmark with everything said that it leaves open, and with what the user changed.
+
+    Whoever changes it has another benchmark, of another name.
+    """
+    split = benchmark.split or card.splits[0]
+    variant = benchmark.variant or card.variants[0]
+    changes = []
+    if options.split not in (None, split):
+        split = options.split
+        changes.append(f"split={split}")
+    if options.variant not in (None, variant):
+        variant = options.variant
+        changes.append(f"variant={variant}")
+    alignment, method = benchmark.alignment, options.method
+    if method is not None:
+        if benchmark.task is not Task.DEPTH:
+            raise OptionError(f"the benchmark '{benchmark.name}' aligns nothing; leave --align out")
+        own = is_place(method)
+        alignment = {
+            **alignment,
+            **{kind: method for kind in DepthKind if own or method in METHODS[kind]},
+        }
+        changes.append(str(method))
+    invalid = options.invalid_pixels or benchmark.invalid
+    if invalid is Invalid.FAR and benchmark.task is not Task.DEPTH:
+        raise OptionError(
+            f"--invalid far is for depth, and the benchmark '{benchmark.name}' scores "
+            f"{benchmark.task}: say skip or refuse"
+        )
+    if invalid is not benchmark.invalid:
+        changes.append(f"invalid-{invalid}")
+    metrics = benchmark.metrics
+    if options.certainty:
+        metrics = _with_certainty(benchmark)
+        changes.append("certainty")
+    # Benchmarks for any dataset have no split or variant of their own to depart from.
+    named = changes if benchmark.dataset else [each for each in changes if "=" not in each]
+    return replace(
+        benchmark,
+        name="+".join([benchmark.name, *named]),
+        dataset=dataset,
+        split=split,
+        variant=variant,
+        alignment=alignment,
+        invalid=invalid,
+        metrics=metrics,
+    )
+
+
+def _with_certainty(benchmark: Benchmark) -> tuple[str, ...]:
+    """The benchmark's metrics, and those of confidence."""
+    if benchmark.task not in CERTAINTY:
+        raise OptionError(
+            f"--certainty judges the confidence of depth or normals, and the benchmark "
+            f"'{benchmark.name}' scores {benchmark.task}"
+        )
+    return tuple(dict.fromkeys([*benchmark.metrics, *CERTAINTY[benchmark.task]]))
+
+
+def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:
+    if benchmark.dataset is None:
+        if options.dataset is None:
+            raise OptionError(
+                f"the benchmark '{benchmark.name}' fits any dataset: say which with --dataset "
+                "('rilievo datasets' lists them; 'folder' reads a folder of your own)"
+            )
+        return options.dataset
+    if options.dataset not in (None, benchmark.dataset):
+        raise OptionError(
+            f"the benchmark '{benchmark.name}' is on the dataset '{benchmark.dataset}', not on "
+            f"'{options.dataset}'; 'depth' and 'normals' fit any"
+        )
+    return benchmark.dataset

@@ -1,0 +1,266 @@
+"""Predictions kept on disk, so that scores can be computed anew without the model.
+
+One npz file an image, uncompressed, and ``fingerprint.json``, which says what made them. A folder
+holds predictions of one model with one set of settings, on one selection of images. Each file has
+a checksum of the photograph, since photographs of another folder can have the same names.
+"""
+
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.data.datasets.files import names_in
+from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.evaluation.answers import Answer
+from rilievo.io.checks.faults import is_blank
+from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
+from rilievo.io.files.broken import BROKEN_FILE
+from rilievo.io.files.limits import check_regular, printable, reason, retry_miscounted
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.numbers import array_of
+from rilievo.prediction import Prediction
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Setting
+
+FORMAT = "rilievo-predictions/1"
+FINGERPRINT = "fingerprint.json"
+PREDICTIONS = "predictions"
+"""The folder of predictions within the folder of an evaluation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """Facts that all predictions of a folder share.
+
+    Attributes:
+        kind: Kind of its depth; None if only normals are stored.
+        normals: Whether normals are kept.
+        confidence: Whether the confidence is kept.
+        camera: Whether the camera is kept that the model saw.
+        variant: Variant of the dataset; some crop photographs.
+        version: Version of rilievo that began the folder; predictions of several versions may be in
+            it.
+    """
+
+    format: str = FORMAT
+    model: str
+    weights_sha256: str
+    licence: str
+    settings: Mapping[str, Setting]
+    kind: DepthKind | None = None
+    normals: bool
+    dataset: str
+    split: str
+    variant: str
+    input_crop: str
+    version: str
+    confidence: bool = False
+    camera: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """A folder of predictions; ``open_cache`` and ``read_cache`` make it."""
+
+    folder: Path
+    fingerprint: Fingerprint
+
+    @property
+    def kind(self) -> DepthKind | None:
+        """Kind of the depth."""
+        return self.fingerprint.kind
+
+    @property
+    def made_by(self) -> MadeBy:
+        """Model, weights and settings that made the predictions."""
+        mark = self.fingerprint
+        return MadeBy(
+            model=mark.model,
+            weights_sha256=mark.weights_sha256,
+            licence=mark.licence,
+            settings=mark.settings,
+            version=mark.version,
+        )
+
+    def path_of(self, id: str) -> Path:
+        """The file of one image."""
+        return self.folder / f"{id}.npz"
+
+    def write(
+        self, id: str, prediction: Prediction, photo: UInt8[np.ndarray, "h w 3"] | None = None
+    ) -> None:
+        """Keep what the fingerprint says of one prediction, and of which photograph it is."""
+        arrays: dict[str, np.ndarray] = {}
+        if photo is not None:
+            arrays["photo"] = np.array(_checksum(photo), np.uint32)
+        if self.kind is not None and prediction.depth_or_none is not None:
+            arrays["depth"] = prediction.depth.values
+            if not prediction.depth.valid.all():
+                arrays["valid"] = prediction.depth.valid
+        if self.fingerprint.normals and prediction.normals is not None:
+            arrays["normals"] = prediction.normals
+        if self.fingerprint.confidence and prediction.confidence is not None:
+            arrays["confidence"] = prediction.confidence
+        if self.fingerprint.camera and prediction.camera is not None:
+            arrays["K"] = prediction.camera.needs_pinhole("the cache of predictions")
+            arrays["size"] = np.array(prediction.shape, np.int64)
+        path = self.path_of(id)
+        make_folder(path.parent)
+        # Not durable yet: a file that a power cut breaks is noticed by its checksums and made anew.
+        with replacing(path, durable=False) as part, part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    @retry_miscounted
+    def read(self, id: str) -> Answer:
+        """The prediction of one image."""
+        path = self.path_of(id)
+        check_regular(path)
+        try:
+            # numpy leaves a broken file open that it opened itself.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                depth = _floats(file, "depth", 2) if self.kind is not None else None
+                valid = array_of(file, "valid") if "valid" in file else None
+                normals = _floats(file, "normals", 3) if self.fingerprint.normals else None
+                judged = self.fingerprint.confidence and "confidence" in file
+                confidence = _floats(file, "confidence", 2) if judged else None
+                camera, size = _camera(file) if self.fingerprint.camera else (None, None)
+        except RilievoError:
+            raise
+        except BROKEN_FILE as error:
+            raise _broken(path, error) from error
+        if depth is None or self.kind is None:
+            return Answer(normals=normals, confidence=confidence, camera=camera, size=size)
+        if valid is None:
+            valid = np.ones(depth.shape, bool)
+        depth = DepthMap(values=depth, kind=self.kind, valid=valid)
+        return Answer(depth=depth, normals=normals, confidence=confidence, camera=camera, size=size)
+
+    @retry_miscounted
+    def is_of(self, id: str, photo: UInt8[np.ndarray, "h w 3"]) -> bool:
+        """Whether the prediction was made of this photograph, or does not say of which."""
+        path = self.path_of(id)
+        check_regular(path)
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                return "photo" not in file or int(file["photo"]) == _checksum(photo)
+        except RilievoError:
+            raise
+        except BROKEN_FILE as error:
+            raise _broken(path, error) from error
+
+    def missing(self, ids: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Ids without a file, and ids whose file is broken."""
+        absent, broken = [], []
+        for id in ids:
+            if not os.path.exists(self.path_of(id)):
+                absent.append(id)
+                continue
+            try:
+                self.read(id)
+            except InputError:
+                broken.append(id)
+        return absent, broken
+
+
+def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Cache:
+    """A folder to keep predictions in: a new one, or one begun with the same settings.
+
+    What a killed process left half-written is removed.
+    """
+    mark = folder / FINGERPRINT
+    if os.path.exists(mark):
+        _refuse_mixture(read_cache(folder).fingerprint, fingerprint, folder)
+    else:
+        # Several parts of one evaluation may begin at once: the mark may have come meanwhile.
+        names = names_in(folder)
+        if FINGERPRINT not in names and any(not is_part(name) for name in names):
+            raise InputError(
+                f"{folder}: holds files but no {FINGERPRINT}, so they are not ours; choose another "
+                "output folder"
+            )
+        make_folder(folder)
+        with replacing(mark) as part:
+            part.write_text(to_json(fingerprint, indent=2), encoding="utf-8")
+    for parent in {(folder / id).parent for id in ids} | {folder}:
+        if os.path.isdir(parent):
+            sweep_parts(parent)
+    return Cache(folder=folder, fingerprint=fingerprint)
+
+
+def read_cache(folder: Path) -> Cache:
+    """A folder of predictions that an evaluation left."""
+    mark = folder / FINGERPRINT
+    if is_blank(mark):
+        raise InputError(
+            f"{mark}: has no content, as after a power cut; remove the folder and predict again"
+        )
+    check_regular(mark)
+    try:
+        found = from_json(Fingerprint, mark.read_text(encoding="utf-8"))
+    except (NotThisRecord, OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{mark}: broken ({reason(error)}); remove the folder and predict again"
+        ) from error
+    if found.format != FORMAT:
+        raise InputError(
+            f"{mark}: its format is '{found.format}', expected '{FORMAT}': remove the folder and "
+            "predict again"
+        )
+    return Cache(folder=folder, fingerprint=found)
+
+
+def _refuse_mixture(there: Fingerprint, asked: Fingerprint, folder: Path) -> None:
+    differ = []
+    for each in fields(Fingerprint):
+        one, other = getattr(there, each.name), getattr(asked, each.name)
+        if each.name == "settings":
+            keys = sorted({*one, *other})
+            differ += [
+                f"{key}: {one.get(key)}, not {other.get(key)}"
+                for key in keys
+                if one.get(key) != other.get(key)
+            ]
+        elif one != other and each.name != "version":
+            differ.append(f"{each.name}: {_short(one)}, not {_short(other)}")
+    if differ:
+        raise OptionError(
+            f"{folder}: holds predictions made otherwise ({'; '.join(differ)}); choose another "
+            "output folder"
+        )
+
+
+def _floats(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
+    array = array_of(file, name)
+    if array.dtype != np.float32 or array.ndim != axes or not array.size:
+        raise ValueError(f"its {name} is {array.shape} {array.dtype}")
+    return array
+
+
+def _camera(file: Mapping[str, np.ndarray]) -> tuple[Camera, tuple[int, int]]:
+    """Camera that a model predicted, and the size that it is of."""
+    K, size = array_of(file, "K"), array_of(file, "size")
+    if K.dtype != np.float64 or K.shape != (3, 3) or size.shape != (2,):
+        raise ValueError(f"its K is {K.shape} {K.dtype}")
+    try:
+        camera = Camera(K=K, source=CameraSource.PREDICTED)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    return camera, (int(size[0]), int(size[1]))
+
+
+def _broken(path: Path, error: BaseException) -> InputError:
+    return InputError(f"{path}: broken ({reason(error)}); remove it and evaluate again")
+
+
+def _checksum(photo: UInt8[np.ndarray, "h w 3"]) -> int:
+    """Checksum of a photograph's pixels and size."""
+    return zlib.crc32(photo.tobytes(), zlib.crc32(repr(photo.shape).encode()))
+
+
+def _short(value: object) -> str:
+    text = printable(str(value))
+    return text if len(text) <= 40 else text[:12] + "..."

@@ -1,0 +1,255 @@
+"""Predictions that another program wrote: a folder of files, one an image."""
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rilievo.errors import InputError, OptionError
+from rilievo.evaluation.answers import Answer
+from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.stored import (
+    Stored,
+    depth_of,
+    normals_of,
+    points_of,
+    said_kind,
+    stranger,
+)
+from rilievo.io.files.limits import printable
+from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
+from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
+from rilievo.prediction.readback import read_prediction
+from rilievo.types import CameraSource, DepthKind, DepthMap, MadeBy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A folder of predictions; ``open_foreign`` makes it.
+
+    Attributes:
+        ours: Whether they are results of ``rilievo predict``, which say what they are.
+        stored: Meaning of the values in its files, if they do not state it.
+        kind: Kind of the depth or the points; None for normals.
+        extra: Files of no image that is to be scored.
+    """
+
+    folder: Path
+    ours: bool
+    stored: Stored
+    kind: DepthKind | None
+    made_by: MadeBy
+    task: Task = Task.DEPTH
+    files: Mapping[str, Path] = field(default_factory=dict)
+    extra: tuple[Path, ...] = ()
+
+    def read(self, id: str) -> Answer:
+        """The prediction of one image."""
+        if id not in self.files:
+            names = dict.fromkeys((id, id.replace("/", "_"), id.rpartition("/")[2]))
+            raise InputError(
+                f"no file of it in {self.folder} (looked for {' or '.join(names)}, with a suffix "
+                f"of {', '.join(NUMBER_SUFFIXES)})"
+            )
+        path = self.files[id]
+        if self.ours:
+            prediction = read_prediction(path)
+            self._check_kind(path, prediction.depth_or_none)
+            camera = prediction.camera
+            seen = camera is not None and camera.source is CameraSource.PREDICTED
+            return Answer(
+                depth=prediction.depth_or_none,
+                normals=prediction.normals,
+                confidence=prediction.confidence,
+                camera=camera if seen else None,
+                size=prediction.shape if seen else None,
+            )
+        numbers = read_numbers(path)
+        try:
+            if self.kind is None:
+                return Answer(normals=normals_of(numbers))
+            if self.task is Task.POINTS:
+                return Answer(points=points_of(numbers, self.kind))
+            return Answer(depth=depth_of(numbers, self.stored))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+    def _check_kind(self, path: Path, depth: DepthMap | None) -> None:
+        if depth is not None and depth.kind is not self.kind:
+            raise InputError(
+                f"{path}: its depth is '{depth.kind}', others' here '{self.kind}'; score them apart"
+            )
+
+
+def open_foreign(
+    folder: Path,
+    ids: Sequence[str],
+    *,
+    stored: Stored,
+    task: Task,
+    pattern: str | None = None,
+) -> Foreign:
+    """Find the file of each image in a folder of predictions.
+
+    A file belongs to an image if its path without suffix is the id, or the id with ``_`` for
+    ``/``, or the last part of the id where no other image and no other file has the same. Where
+    none does, the names that other programs give their files are tried.
+
+    Args:
+        folder: Any tree of files that ``read_numbers`` reads, or the output of ``rilievo predict``.
+        ids: To be scored.
+        stored: Meaning of the values. Results of ``rilievo predict`` state it themselves.
+        task: Quantity that is to be scored.
+        pattern: Pattern of the files' names, with ``{id}``; None for the ids themselves.
+    """
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder}: there is no such folder of predictions")
+    sidecars = sorted(folder.rglob(f"*{SUFFIX}"))
+    ours = any(_is_ours(path) for path in sidecars)
+    if ours and pattern is not None:
+        raise OptionError("--pattern is for files of other programs; these are rilievo's own")
+    paths = sidecars if ours else _number_files(folder)
+    known = POINT_PATTERNS if task is Task.POINTS else KNOWN_PATTERNS
+    files, extra = matched(folder, paths, ids, pattern, known)
+    if ours:
+        kind, made_by = _own_facts(next(iter(files.values())), stored)
+    else:
+        if task is Task.CAMERA:
+            raise OptionError(
+                f"{folder}: fields of view are read from results of 'rilievo predict' alone"
+            )
+        kind = None if task is Task.NORMALS else said_kind(stored, folder)
+        made_by = stranger(folder, kind, stored)
+    facts = Foreign(folder=folder, ours=ours, stored=stored, kind=kind, made_by=made_by, task=task)
+    return replace(facts, files=files, extra=extra)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a JSON file is one that ``rilievo predict`` puts beside its results."""
+    try:
+        read_sidecar(path)
+    except InputError:
+        return False
+    return True
+
+
+def _number_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in NUMBER_SUFFIXES)
+
+
+def _own_facts(path: Path, stored: Stored) -> tuple[DepthKind | None, MadeBy]:
+    """Kind and maker of results of ``rilievo predict``, of one that stands for all."""
+    if stored.scale is not None:
+        raise OptionError("--scale is for files that do not say their unit; these do")
+    first = read_prediction(path)
+    found = None if first.depth_or_none is None else first.depth.kind
+    if stored.said is not None and stored.said != found:
+        raise OptionError(
+            f"--kind says '{stored.said}', but {path} says '{found}'; leave --kind out"
+        )
+    return found, first.made_by
+
+
+def describe_extra(foreign: Foreign) -> str | None:
+    """One line about files of no image; None where there are none."""
+    if not foreign.extra:
+        return None
+    count = len(foreign.extra)
+    return (
+        f"{count} files in {printable(foreign.folder)} belong to no image of the selection: "
+        f"{listed(foreign.extra, foreign.folder)}"
+    )
+
+
+LISTED = 10
+"""Names that a message lists."""
+
+KNOWN_PATTERNS = ("pred_{id}.npy", "{id}_pred.npy", "{id}/depth.exr")
+"""File names of other programs: Marigold's evaluation, Marigold's run.py, MoGe's infer."""
+
+POINT_PATTERNS = ("{id}/points.exr",)
+"""File names of points of other programs: MoGe's infer."""
+
+
+def matched(
+    folder: Path,
+    paths: Sequence[Path],
+    ids: Sequence[str],
+    pattern: str | None,
+    known: Sequence[str] = KNOWN_PATTERNS,
+) -> tuple[dict[str, Path], tuple[Path, ...]]:
+    """The file of each image that has one, and the files of no image.
+
+    Args:
+        folder: Folder with the files.
+        paths: All of them.
+        ids: Ids of the images.
+        pattern: Pattern of a file's path in the folder, with ``{id}``; without a ``/`` it is of
+            the name alone, and folders around it belong to the id. None for the id itself with any
+            suffix, or, where no file has such a name, one of ``known``.
+        known: Patterns of other programs.
+    """
+    if pattern is not None and pattern.count("{id}") != 1:
+        raise OptionError(
+            f"--pattern has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'"
+        )
+    for each in (pattern,) if pattern is not None else (None, *known):
+        files = _fitting(folder, _keys(folder, paths, each), ids)
+        if files:
+            taken = set(files.values())
+            return files, tuple(path for path in paths if path not in taken)
+    expected = (pattern or f"{{id}}{NUMBER_SUFFIXES[0]}").replace("{id}", printable(ids[0]))
+    raise InputError(
+        f"{folder}: none of its {len(paths)} files fits an image; expected "
+        f"{expected} and the like"
+        + (f", found {listed(paths, folder)}" if paths else "")
+        + "; 'rilievo evaluate' takes --pattern, which says how files are named"
+    )
+
+
+def listed(paths: Sequence[Path], folder: Path) -> str:
+    """Some of the names, and how many more there are."""
+    names = [printable(path.relative_to(folder)) for path in paths[:LISTED]]
+    more = len(paths) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _keys(folder: Path, paths: Sequence[Path], pattern: str | None) -> dict[Path, str]:
+    """Text in the place of the id in each file's path; files that do not match are left out."""
+    if pattern is None:
+        return {path: path.relative_to(folder).with_suffix("").as_posix() for path in paths}
+    before, _, after = pattern.removeprefix("./").partition("{id}")
+    around = "" if "/" in pattern else "(?P<around>(.*/)?)"
+    fits = re.compile(f"{around}{re.escape(before)}(?P<id>.+){re.escape(after)}", re.DOTALL)
+    keys = {}
+    for path in paths:
+        found = fits.fullmatch(path.relative_to(folder).as_posix())
+        if found is not None:
+            keys[path] = (found["around"] if around else "") + found["id"]
+    return keys
+
+
+def _fitting(folder: Path, keys: dict[Path, str], ids: Sequence[str]) -> dict[str, Path]:
+    """The file of each image, by the id that its name gives."""
+    whole: defaultdict[str, list[Path]] = defaultdict(list)
+    by_last: defaultdict[str, list[Path]] = defaultdict(list)
+    for path, key in keys.items():
+        whole[key].append(path)
+        by_last[key.rpartition("/")[2]].append(path)
+    last_parts = Counter(id.rpartition("/")[2] for id in ids)
+    files: dict[str, Path] = {}
+    for id in ids:
+        last = id.rpartition("/")[2]
+        found = whole.get(id) or whole.get(id.replace("/", "_"))
+        if not found and last_parts[last] == 1:
+            found = by_last.get(last)
+        if found and len(found) > 1:
+            raise InputError(
+                f"{folder}: {len(found)} files fit the image '{id}' ({listed(found, folder)}); "
+                "keep one, or say which with --pattern"
+            )
+        if found:
+            files[id] = found[0]
+    return files

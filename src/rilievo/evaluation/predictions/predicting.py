@@ -1,0 +1,193 @@
+"""Predictions of a model for a dataset's photographs, which a cache keeps."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.data.datasets.base import Dataset, spread
+from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task
+from rilievo.evaluation.benchmarks.named_metrics import judges_confidence
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.plan import Plan
+from rilievo.evaluation.predictions.cache import PREDICTIONS, Cache, Fingerprint, open_cache
+from rilievo.evaluation.predictions.source import Source
+from rilievo.evaluation.records import Unscored
+from rilievo.evaluation.results.evaluation_folder import check_results, run_folder
+from rilievo.evaluation.scoring.metres import refuse_other_kinds
+from rilievo.evaluation.scoring.regions import shown_to_model
+from rilievo.io.files.limits import printable, retry_miscounted, unreadable
+from rilievo.models.base import Model
+from rilievo.models.processing.refined import mirrored
+from rilievo.predicting.consent import agree_to_calls
+from rilievo.predicting.stages import map_ahead
+from rilievo.predicting.summary import Tally
+from rilievo.types import Photo
+
+Fill = Callable[[Cache, Model, Dataset, InputCrop | str, Sequence[str], Tally], Sequence[Unscored]]
+"""Predicts images into a cache, as ``fill`` does; those that cannot be predicted come back."""
+
+READERS = 2
+"""Threads that decode photographs while the model is at work."""
+
+COMPARED = 8
+"""Kept predictions whose photographs are looked at again before the rest is trusted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A photograph, or why there is none."""
+
+    id: str
+    photo: Photo | None = None
+    reason: str = ""
+
+
+def load_model_of(model: Model | str | Path | None, options: EvaluateOptions) -> Model:
+    """The model that options name, ready to predict."""
+    if model is None:
+        raise OptionError("give a model to predict with, or a folder of --predictions to score")
+    if isinstance(model, Model):
+        if options.kind is not None or options.settings:
+            raise OptionError("kind and settings are for a model by its name; this one is loaded")
+        return model
+    return options.load(model)
+
+
+def predicted(
+    loaded: Model, plan: Plan, options: EvaluateOptions, *, show: bool, filling: Fill
+) -> Source:
+    """Predictions of the model; those that the cache has already are not made again."""
+    model = mirrored(loaded, options)
+    folder = run_folder(options.output, model.card.name, plan.benchmark.name)
+    check_results(folder, plan.benchmark, model.made_by, plan.dataset.request.root)
+    fingerprint = fingerprint_of(model, plan.benchmark)
+    refuse_other_kinds(plan.benchmark, fingerprint.kind)
+    cache = open_cache(folder / PREDICTIONS, fingerprint, plan.ids)
+    absent, broken = cache.missing(plan.ids)
+    missing = {*absent, *broken}
+    there = [id for id in plan.ids if id not in missing]
+    refuse_other_photographs(cache, plan.dataset, plan.benchmark.input_crop, there)
+    agree_to_calls(loaded, len(missing), flip=options.flip or options.mirrors, yes=options.yes)
+    with Tally(output=folder, total=len(missing), show=show) as tally:
+        for id in broken:
+            tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")
+        wanted = [id for id in plan.ids if id in missing]
+        failed = filling(cache, model, plan.dataset, plan.benchmark.input_crop, wanted, tally)
+    warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
+    return Source(answers=cache, folder=folder, failed=tuple(failed), warnings=warnings)
+
+
+def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
+    """Facts that predictions of this model for this benchmark share."""
+    normals = benchmark.task is Task.NORMALS
+    if normals and not model.card.normals:
+        raise OptionError(f"the model '{model.card.name}' predicts no normals")
+    camera = benchmark.task in (Task.POINTS, Task.CAMERA)
+    if camera and not model.card.camera:
+        raise OptionError(
+            f"the model '{model.card.name}' sees no camera in a photograph, which the benchmark "
+            f"'{benchmark.name}' judges"
+        )
+    if not normals and benchmark.task is not Task.CAMERA and model.card.kind is None:
+        raise OptionError(f"the model '{model.card.name}' predicts no depth")
+    confidence = judges_confidence(benchmark)
+    if confidence:
+        _refuse_other_confidence(model, benchmark)
+    assert benchmark.dataset is not None, "the plan has settled it"
+    assert benchmark.split is not None
+    assert benchmark.variant is not None
+    made_by = model.made_by
+    return Fingerprint(
+        model=made_by.model,
+        weights_sha256=made_by.weights_sha256,
+        licence=made_by.licence,
+        settings=made_by.settings,
+        kind=None if normals or benchmark.task is Task.CAMERA else model.card.kind,
+        normals=normals,
+        dataset=benchmark.dataset,
+        split=benchmark.split,
+        variant=benchmark.variant,
+        input_crop=str(benchmark.input_crop),
+        version=made_by.version,
+        confidence=confidence,
+        camera=camera,
+    )
+
+
+def _refuse_other_confidence(model: Model, benchmark: Benchmark) -> None:
+    """Refuse a model whose confidence is not of what the benchmark scores."""
+    card = model.card
+    if not card.confidence:
+        raise OptionError(
+            f"the model '{card.name}' gives no confidence, which the benchmark "
+            f"'{benchmark.name}' judges; 'rilievo models NAME' says which models do"
+        )
+    if benchmark.task is Task.NORMALS and card.kind is not None:
+        raise OptionError(
+            f"the confidence of the model '{card.name}' is of its depth, and the benchmark "
+            f"'{benchmark.name}' judges that of normals"
+        )
+
+
+def fill(
+    cache: Cache,
+    model: Model,
+    dataset: Dataset,
+    crop: InputCrop | str,
+    ids: Iterable[str],
+    tally: Tally,
+) -> list[Unscored]:
+    """Predict these images into the cache; those that cannot be predicted come back."""
+
+    @retry_miscounted
+    def read(id: str) -> _Read:
+        try:
+            pixels = shown_to_model(dataset.image(id), crop)
+            return _Read(id=id, photo=Photo(pixels=pixels, name=id))
+        except InputError as error:
+            return _Read(id=id, reason=str(error))
+        except OSError as error:
+            return _Read(id=id, reason=str(unreadable(error, id)))
+
+    failed = []
+    for each in map_ahead(read, ids, workers=READERS):
+        reason = each.reason
+        if each.photo is not None:
+            try:
+                [prediction] = model.predict_raw([each.photo])
+            except (InputError, ModelError) as error:
+                reason = str(error)
+            else:
+                cache.write(each.id, prediction, each.photo.pixels)
+                tally.done()
+        if reason:
+            failed.append(Unscored(id=each.id, reason=reason))
+            tally.failed(f"{printable(each.id)}: {reason}")
+    return failed
+
+
+def refuse_other_photographs(
+    cache: Cache, dataset: Dataset, crop: InputCrop | str, ids: Sequence[str]
+) -> None:
+    """Refuse predictions of photographs that have the names of these, but are others.
+
+    Args:
+        cache: Holds the predictions.
+        dataset: Dataset whose photographs they should be of.
+        crop: Crop of the photographs before the model.
+        ids: Ids with a prediction; some of them, evenly spread, are compared.
+    """
+    for id in spread(ids, COMPARED):
+        try:
+            pixels = shown_to_model(dataset.image(id), crop)
+            same = cache.is_of(id, pixels)
+        except (InputError, OSError):
+            # What is broken is another matter, and told when its turn comes.
+            continue
+        if not same:
+            raise OptionError(
+                f"{cache.folder}: holds predictions of other photographs than those in "
+                f"{dataset.request.root} ('{id}' is another picture there); choose another output "
+                "folder"
+            )

@@ -1,0 +1,257 @@
+"""Scores of trained probes: one prediction an image serves several benchmarks.
+
+Sweeps find ``ProbeScoring`` by its name in the table of wings, and describe what they use of it in
+``rilievo.training.sweep.sweep_scoring``.
+"""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.base import Dataset
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import InputError, OptionError, RilievoError, suggest
+from rilievo.evaluation.answers import Answer
+from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    InputCrop,
+    Published,
+    Task,
+    benchmark_sha256,
+)
+from rilievo.evaluation.records import Score, Summary, Unscored
+from rilievo.evaluation.results.summaries import Tallied
+from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model
+from rilievo.evaluation.scoring.score import score
+from rilievo.models.base import Model
+from rilievo.types import Photo, Prediction, Truth
+
+DEPTH_METRICS = ("delta1", "delta2", "delta3", "rmse", "abs_rel")
+NORMALS_METRICS = ("mean", "median", "rmse", "within_11_25", "within_22_5", "within_30")
+
+SCALE_AWARE = replace(
+    BENCHMARKS["depth"], title="depth in metres, as predicted", metrics=DEPTH_METRICS
+)
+SCALE_INVARIANT = replace(
+    SCALE_AWARE,
+    name="depth-si",
+    title="depth after scale and shift of each image, by least squares",
+    alignment=BENCHMARKS["probe3d-nyuv2-si"].alignment,
+    least_depth=BENCHMARKS["probe3d-nyuv2-si"].least_depth,
+)
+NORMALS = replace(BENCHMARKS["normals"], metrics=NORMALS_METRICS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkScores:
+    """Scores of one model under one benchmark.
+
+    Attributes:
+        sha256: Hash of the benchmark's settings.
+        summaries: Empty where no image has a score.
+    """
+
+    benchmark: str
+    sha256: str
+    summaries: tuple[Summary, ...]
+    scores: tuple[Score, ...]
+    unscored: tuple[Unscored, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelScores:
+    """Scores of one model, and the mean time of one image, from photograph to prediction [s]."""
+
+    benchmarks: tuple[BenchmarkScores, ...]
+    cpu_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestImage:
+    """The part of a photograph that a benchmark shows a model, and its ground truth.
+
+    Attributes:
+        truth: Ground truth of the whole photograph, or of that part.
+    """
+
+    # pytest must not collect this class, whose name begins with Test.
+    __test__ = False
+
+    photo: Photo
+    truth: Truth
+
+
+@dataclass(slots=True, kw_only=True)
+class ProbeScoring:
+    """Test images of a sweep, and the benchmarks under which probes are scored on them.
+
+    Attributes:
+        dataset: Dataset that the probes are trained on.
+        split: Split to score on; by default the benchmark's, or the dataset's first.
+        variant: Variant of the ground truth for benchmarks without one of their own.
+        limit: Number of images to use, from the first; None for all.
+        input_crop: Crop of the images before the network, for benchmarks of any dataset.
+        benchmarks: Names of benchmarks; by default generic ones for any dataset.
+        megabytes: Largest size of the images that are kept in memory for the next model [MB].
+    """
+
+    dataset: str
+    root: str | Path | None
+    split: str | None
+    variant: str | None
+    list_file: str | Path | None
+    limit: int | None
+    input_crop: str
+    benchmarks: tuple[str, ...]
+    megabytes: float = 2000
+    _images: dict[tuple[str, str], tuple[UInt8[np.ndarray, "h w 3"], Truth]] = field(
+        default_factory=dict
+    )
+
+    def check(self, *, depth: bool, normals: bool) -> None:
+        """Refuse benchmarks that do not score what probes predict: depth, normals or both.
+
+        Raises:
+            OptionError: If a name is unknown, or no named benchmark scores it.
+        """
+        self._chosen(depth=depth, normals=normals)
+
+    def score(self, model: Model, *, depth: bool, normals: bool) -> ModelScores:
+        """Predict every test image and score it."""
+        groups: dict[tuple[str | None, str | None, InputCrop | str], list[Benchmark]] = {}
+        for each in self._chosen(depth=depth, normals=normals):
+            groups.setdefault((each.split, each.variant, each.input_crop), []).append(each)
+        parts = [_score(model, alike, self._shown(alike[0])) for alike in groups.values()]
+        return ModelScores(
+            benchmarks=tuple(each for part in parts for each in part.benchmarks),
+            cpu_seconds=min(part.cpu_seconds for part in parts),
+            seconds=min(part.seconds for part in parts),
+        )
+
+    def examples(self, count: int, *, depth: bool, normals: bool) -> Iterator[TestImage]:
+        """Test images of the first benchmark, evenly spread, with the truth of what is shown."""
+        benchmark = self._chosen(depth=depth, normals=normals)[0]
+        dataset = self._open(benchmark)
+        ids = dataset.ids[: self.limit]
+        places = np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int)
+        for place in dict.fromkeys(map(int, places)):
+            pixels = shown_to_model(dataset.image(ids[place]), benchmark.input_crop)
+            truth = cut_truth(dataset.truth(ids[place]), benchmark.input_crop)
+            yield TestImage(photo=Photo(pixels=pixels, name=ids[place]), truth=truth)
+
+    def published(self, sha256s: Collection[str]) -> Mapping[str, tuple[Published, ...]]:
+        """Published results under the benchmarks of these hashes, by the benchmark's name."""
+        return published_under(BENCHMARKS.values(), sha256s)
+
+    def _chosen(self, *, depth: bool, normals: bool) -> tuple[Benchmark, ...]:
+        """Benchmarks that score depth, normals or both: the named ones, else generic ones."""
+        if self.input_crop not in list(InputCrop):
+            raise OptionError(
+                f"[test] has no input_crop '{self.input_crop}'; "
+                f"{suggest(self.input_crop, InputCrop)}"
+            )
+        crop = InputCrop(self.input_crop)
+        named = [find_benchmark(name) for name in self.benchmarks]
+        usual = [replace(each, input_crop=crop) for each in (SCALE_AWARE, SCALE_INVARIANT, NORMALS)]
+        wanted = {task for task, has in ((Task.DEPTH, depth), (Task.NORMALS, normals)) if has}
+        chosen = tuple(each for each in named or usual if each.task in wanted)
+        if missing := wanted - {each.task for each in chosen}:
+            raise OptionError(
+                f"none of the benchmarks {', '.join(self.benchmarks)} scores {min(missing)}: name "
+                "one more, or none for the usual ones"
+            )
+        return chosen
+
+    def _open(self, benchmark: Benchmark) -> Dataset:
+        if benchmark.dataset not in (None, self.dataset):
+            raise OptionError(
+                f"benchmark '{benchmark.name}' is of the dataset '{benchmark.dataset}', but the "
+                f"sweep trains on '{self.dataset}'"
+            )
+        dataset = open_dataset(
+            self.dataset,
+            self.root,
+            split=self.split or benchmark.split,
+            variant=benchmark.variant or self.variant,
+            list_file=self.list_file,
+        )
+        if not dataset.ids:
+            raise InputError(f"dataset '{self.dataset}': no image of its test split is there")
+        return dataset
+
+    def _shown(self, benchmark: Benchmark) -> Iterator[TestImage]:
+        """Test images of a benchmark, in order, with the truth of the whole photographs."""
+        dataset = self._open(benchmark)
+        for id in dataset.ids[: self.limit]:
+            key = (dataset.request.split + dataset.request.variant, id)
+            pair = self._images.get(key)
+            if pair is None:
+                image, truth = pair = dataset.image(id), dataset.truth(id)
+                parts = (image, truth.depth, truth.normals)
+                size = sum(each.nbytes for each in parts if each is not None) / 1e6
+                if size <= self.megabytes:
+                    self.megabytes -= size
+                    self._images[key] = pair
+            image, truth = pair
+            pixels = shown_to_model(image, benchmark.input_crop)
+            yield TestImage(photo=Photo(pixels=pixels, name=truth.id), truth=truth)
+
+
+def published_under(
+    benchmarks: Iterable[Benchmark], sha256s: Collection[str]
+) -> Mapping[str, tuple[Published, ...]]:
+    """Published results of those benchmarks whose settings have one of the hashes, by name."""
+    return {each.name: each.published for each in benchmarks if benchmark_sha256(each) in sha256s}
+
+
+def _score(
+    model: Model, benchmarks: Sequence[Benchmark], images: Iterable[TestImage]
+) -> ModelScores:
+    tallies = [Tallied(benchmark=each) for each in benchmarks]
+    unscored: list[list[Unscored]] = [[] for _ in benchmarks]
+    cpu = wall = 0.0
+    count = 0
+    for image in images:
+        cpu, wall = cpu - time.process_time(), wall - time.perf_counter()
+        (prediction,) = model.predict_raw([image.photo])
+        cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
+        count += 1
+        answer = _as_it_stands(prediction)
+        for tally, without in zip(tallies, unscored, strict=True):
+            try:
+                tally.add(score(tally.benchmark, answer, image.truth))
+            except RilievoError as error:
+                without.append(Unscored(id=image.truth.id, reason=str(error)))
+    if not any(tally.scores for tally in tallies):
+        first = unscored[0][0]
+        raise InputError(f"no image could be scored; the first, {first.id}: {first.reason}")
+    return ModelScores(
+        benchmarks=tuple(_scores(*each) for each in zip(tallies, unscored, strict=True)),
+        cpu_seconds=cpu / count,
+        seconds=wall / count,
+    )
+
+
+def _as_it_stands(prediction: Prediction) -> Answer:
+    """Mark a probe's depth as metric: probes learn the dataset's own unit, whatever their kind."""
+    depth = prediction.depth_or_none
+    if depth is not None:
+        depth = DepthMap(values=depth.values, kind=DepthKind.METRIC)
+    return Answer(depth=depth, normals=prediction.normals)
+
+
+def _scores(tally: Tallied, unscored: Sequence[Unscored]) -> BenchmarkScores:
+    return BenchmarkScores(
+        benchmark=tally.benchmark.name,
+        sha256=benchmark_sha256(tally.benchmark),
+        summaries=tuple(tally.summaries({})) if tally.scores else (),
+        scores=tuple(tally.scores),
+        unscored=tuple(unscored),
+    )

@@ -1,0 +1,1 @@
+"""Reports of one evaluation, with charts."""

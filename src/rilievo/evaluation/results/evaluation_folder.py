@@ -1,0 +1,91 @@
+"""Folder of an evaluation's results: whether they may be replaced, or need no repetition."""
+
+import os
+import re
+from pathlib import Path
+
+from rilievo.errors import InputError, OutputError
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
+from rilievo.evaluation.plan import Plan
+from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.results.per_image_table import (
+    FILE_NAME,
+    read_evaluation,
+)
+from rilievo.io.checks.checksums import CHECKSUMS
+from rilievo.io.checks.marks import is_torn
+from rilievo.types import MadeBy
+from rilievo.version import VERSION
+
+CSV, PARQUET, REPORT = "per_image.csv", "per_image.parquet", "report.html"
+
+
+def run_folder(asked: Path | None, model: str, benchmark: str) -> Path:
+    """The folder that the user asked for, or one named by model and benchmark."""
+    if asked is not None:
+        return asked
+    return Path("runs") / re.sub(r"[^\w.+=-]+", "-", f"{model}-{benchmark}").strip("-.")
+
+
+def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Path) -> None:
+    """Refuse a folder with results of another model, benchmark or dataset, or with others' files.
+
+    A dataset that was moved since is the same one.
+    """
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise OutputError(f"{folder}: a file has this name: choose another folder")
+    if not os.path.exists(folder / FILE_NAME):
+        for name in (CSV, PARQUET, REPORT):
+            if os.path.exists(folder / name):
+                raise OutputError(
+                    f"{folder}: has a {name} that is not ours: choose another output folder"
+                )
+        return
+    if is_torn(folder / FILE_NAME):
+        return  # ours, and a power cut took it: it is written anew
+    try:
+        there = read_evaluation(folder)
+    except InputError as error:
+        raise OutputError(f"{error}; or choose another output folder") from error
+    if there.benchmark_sha256 != benchmark_sha256(benchmark):
+        raise OutputError(
+            f"{folder}: holds the results of the benchmark '{there.benchmark}' with other settings "
+            f"than those of '{benchmark.name}' now: choose another output folder"
+        )
+    if (there.made_by.model, there.made_by.weights_sha256) != (
+        made_by.model,
+        made_by.weights_sha256,
+    ):
+        raise OutputError(
+            f"{folder}: holds the results of another model, '{there.made_by.model}': choose "
+            "another output folder"
+        )
+    _refuse_other_root(folder, Path(there.data.root), root)
+
+
+def _refuse_other_root(folder: Path, before: Path, now: Path) -> None:
+    if os.path.exists(before) and not (os.path.exists(now) and before.samefile(now)):
+        raise OutputError(
+            f"{folder}: holds the results for the images in {before}: choose another output folder"
+        )
+
+
+def finished_results(folder: Path, plan: Plan, made_by: MadeBy) -> Evaluation | None:
+    """Results that this version of rilievo would only repeat; None where there is work left.
+
+    They are whole, of the same benchmark, images, model and settings, and every image has a score.
+    """
+    if is_torn(folder / FILE_NAME) or not os.path.exists(folder / CHECKSUMS):
+        return None
+    try:
+        there = read_evaluation(folder)
+    except InputError:
+        return None
+    facts = plan.facts
+    same = (
+        there.version == VERSION
+        and there.benchmark_sha256 == benchmark_sha256(plan.benchmark)
+        and there.made_by == made_by
+        and (there.data.root, there.data.ids_sha256) == (facts.root, facts.ids_sha256)
+    )
+    return there if same and not there.unscored else None

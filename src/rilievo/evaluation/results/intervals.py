@@ -1,0 +1,187 @@
+"""95 % intervals of numbers over images, by whole scenes, and differences beyond chance.
+
+Frames of one scene or sequence are nearly alike, so what varies by chance is the scene. The
+standard error is the jackknife's, which leaves out one scene after the other (Tukey 1958; of a mean
+of single images it is the usual one), and the interval Student's t: on the logarithm of an error,
+which is positive and skewed, and of what a share lacks to 1. Bootstraps, percentile and BCa, hold
+the truth less often at every number of images: tests/evaluate/test_coverage.py.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.errors import MissingExtraError
+
+FEWEST = 3
+"""Scenes, or images of no scene, that an interval needs."""
+
+# Two-sided 95 % quantiles of Student's t, from 1 degree of freedom.
+_STUDENT_T = (
+    *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
+    *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860),
+)
+_NORMAL = 1.959964
+
+
+class Interval(NamedTuple):
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+class Reach(Enum):
+    """Range of values that a statistic can have."""
+
+    ANY = auto()
+    """Differences and biases."""
+    POSITIVE = auto()
+    """Errors."""
+    SHARE = auto()
+    """Shares, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """A number that follows from sums over images.
+
+    Attributes:
+        parts: Summands, a row an image.
+        finish: Function from rows of sums to a number each.
+        reach: Range of values that it can have.
+    """
+
+    parts: Float64[np.ndarray, "n k"]
+    finish: Callable[[Float64[np.ndarray, "m k"]], Float64[np.ndarray, "m"]]
+    reach: Reach = Reach.ANY
+
+
+def mean_of(values: Float64[np.ndarray, "n"], reach: Reach = Reach.ANY) -> Statistic:
+    """The mean of one value an image."""
+    return Statistic(
+        parts=np.stack([values, np.ones_like(values)], axis=1),
+        finish=lambda sums: sums[:, 0] / sums[:, 1],
+        reach=reach,
+    )
+
+
+def interval_of(statistic: Statistic, scenes: Sequence[str | None]) -> Interval | None:
+    """The interval of a number.
+
+    Args:
+        statistic: Statistic over images.
+        scenes: Scene of each image; an image without one counts as its own scene.
+
+    Returns:
+        None of fewer than ``FEWEST`` scenes: chance has no measure then.
+    """
+    groups = grouped(scenes)
+    count = scene_count(scenes)
+    if count < FEWEST:
+        return None
+    columns = [np.bincount(groups, weights=each, minlength=count) for each in statistic.parts.T]
+    sums = np.stack(columns, axis=1)
+    total = sums.sum(axis=0)
+    without = statistic.finish(total - sums)
+    error = float(np.sqrt((count - 1) / count * np.square(without - without.mean()).sum()))
+    middle = float(statistic.finish(total[None])[0])
+    return _student(middle, student_t(count - 1) * error, statistic.reach)
+
+
+def grouped(scenes: Sequence[str | None]) -> np.ndarray:
+    """A number for each scene, from 0, and one for each image without a scene."""
+    numbers: dict[object, int] = {}
+    keys = [(index,) if scene is None else scene for index, scene in enumerate(scenes)]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
+
+
+def scene_count(scenes: Sequence[str | None]) -> int:
+    """Number of scenes, an image without one counting as a scene of its own."""
+    return int(grouped(scenes).max(initial=-1)) + 1
+
+
+def student_t(freedom: int) -> float:
+    """Two-sided 95 % quantile of Student's t (beyond the table, Hill 1970), to four digits."""
+    if freedom <= len(_STUDENT_T):
+        return _STUDENT_T[freedom - 1]
+    z, n = _NORMAL, freedom
+    first, second = z**3 + z, 5 * z**5 + 16 * z**3 + 3 * z
+    third = 3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z
+    return z + first / (4 * n) + second / (96 * n**2) + third / (384 * n**3)
+
+
+def _student(middle: float, reach: float, kind: Reach) -> Interval:
+    if kind is Reach.SHARE:
+        low, high = _student(1 - middle, reach, Reach.POSITIVE)
+        return Interval(max(0.0, 1 - high), 1 - low)
+    if kind is Reach.POSITIVE and middle > 0:
+        factor = np.exp(min(reach / middle, 100.0))
+        return Interval(float(middle / factor), float(middle * factor))
+    return Interval(middle - reach, middle + reach)
+
+
+LEVEL = 0.05
+"""A p-value below it is called significant."""
+
+
+def mean_interval(
+    values: Float64[np.ndarray, "n"],
+    scenes: Sequence[str | None] | None = None,
+    reach: Reach = Reach.ANY,
+) -> Interval | None:
+    """95 % confidence interval of the mean, as ``rilievo.evaluation.results.intervals`` makes it.
+
+    Args:
+        values: One an image; paired differences give the paired interval.
+        scenes: Scene of each image; None if no image has one.
+        reach: Range of values that the statistic can have.
+
+    Returns:
+        None of fewer than three images or scenes.
+    """
+    known = [None] * values.size if scenes is None else scenes
+    return interval_of(mean_of(values, reach), known)
+
+
+def scene_means(
+    values: Float64[np.ndarray, "n"], scenes: Sequence[str | None]
+) -> Float64[np.ndarray, "scenes"]:
+    """Mean of each scene's values; an image without a scene stands for itself."""
+    groups = grouped(scenes)
+    return np.bincount(groups, weights=values) / np.bincount(groups)
+
+
+def wilcoxon_p(differences: Float64[np.ndarray, "n"]) -> float:
+    """Two-sided p-value that paired differences are symmetric around zero (Wilcoxon 1945).
+
+    Images without a difference are left out, as Wilcoxon did; where none is left, it is 1.
+
+    Raises:
+        MissingExtraError: If scipy is not installed.
+    """
+    try:
+        from scipy.stats import wilcoxon
+    except ImportError as error:
+        raise MissingExtraError("a comparison", "evaluate") from error
+    different = differences[differences != 0]
+    if not different.size:
+        return 1.0
+    return float(np.asarray(wilcoxon(different))[1])
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """P-values corrected for being several, in the given order (Holm 1979).
+
+    The chance that any of them is below 0.05 while nothing differs is at most 5 %.
+    """
+    corrected = [1.0] * len(p_values)
+    least = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = least
+    return tuple(corrected)

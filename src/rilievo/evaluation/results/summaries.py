@@ -1,0 +1,255 @@
+"""Numbers over all images, and how far chance alone moves them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.datasets.files import TOO_FAR, TOO_NEAR
+from rilievo.evaluation.answers import Answers
+from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task
+from rilievo.evaluation.benchmarks.named_metrics import metrics_of
+from rilievo.evaluation.metrics.certainty import Reliability, reliability
+from rilievo.evaluation.metrics.metric import AnyMetric, Better, Sums, pooled
+from rilievo.evaluation.metrics.normals import pooled_median
+from rilievo.evaluation.metrics.pairs import REMOVED
+from rilievo.evaluation.plan import Plan
+from rilievo.evaluation.records import (
+    Part,
+    RangeError,
+    Score,
+    Sparsification,
+    Summary,
+    Unscored,
+)
+from rilievo.evaluation.results.intervals import (
+    FEWEST,
+    Interval,
+    Reach,
+    Statistic,
+    interval_of,
+    mean_of,
+    scene_count,
+)
+from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, UNANSWERED
+from rilievo.evaluation.scoring.ranges import COUNT, range_errors
+from rilievo.evaluation.scoring.score import Scored, angles
+from rilievo.io.files.limits import printable
+
+KEPT_SUMS = 64
+"""Longer sums, such as a histogram, are added up but not kept of each image: without interval."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Tallied:
+    """Sums of the scores of images; memory per image is some hundred bytes."""
+
+    benchmark: Benchmark
+    scores: list[Score] = field(default_factory=list)
+    _sums: dict[str, list[Sums]] = field(default_factory=dict)
+    _totals: dict[str, Sums] = field(default_factory=dict)
+    _ranges: Float64[np.ndarray, "3 bins"] = field(default_factory=lambda: np.zeros((3, COUNT)))
+    _parts: dict[str, "Tallied"] = field(default_factory=dict)
+    _curves: Float64[np.ndarray, "2 steps"] | None = None
+    _reliability: Sums | None = None
+
+    def add(self, scored: Scored) -> None:
+        """Take in one image."""
+        self.scores.append(scored.score)
+        self._add_to_part(scored)
+        if scored.ranges is not None:
+            self._ranges += scored.ranges
+        self._curves = _added(self._curves, scored.curves)
+        self._reliability = _added(self._reliability, scored.reliability)
+        for name, sums in scored.sums.items():
+            total = self._totals.get(name)
+            self._totals[name] = sums.copy() if total is None else total + sums
+            if sums.size <= KEPT_SUMS:
+                self._sums.setdefault(name, []).append(sums)
+
+    def _add_to_part(self, scored: Scored) -> None:
+        for name in self.benchmark.parts:
+            if scored.score.id.startswith(name):
+                whole = replace(self.benchmark, parts=())
+                self._parts.setdefault(name, Tallied(benchmark=whole)).add(scored)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Parts of the images by themselves, in the benchmark's order; those with a score."""
+        found = [(name, self._parts[name]) for name in self.benchmark.parts if name in self._parts]
+        return tuple(
+            Part(name=name, images=len(each.scores), summaries=each.summaries({}))
+            for name, each in found
+        )
+
+    @property
+    def ranges(self) -> tuple[RangeError, ...]:
+        """Error against true depth; empty where it was not measured."""
+        return range_errors(self._ranges)
+
+    @property
+    def sparsification(self) -> tuple[Sparsification, ...]:
+        """Leading error by share of pixels removed; empty where no confidence is judged."""
+        if self._curves is None:
+            return ()
+        rows = zip(REMOVED, *(self._curves / len(self.scores)), strict=True)
+        return tuple(
+            Sparsification(removed=float(at), by_confidence=float(ours), by_error=float(best))
+            for at, ours, best in rows
+        )
+
+    @property
+    def reliability(self) -> tuple[Reliability, ...]:
+        """Confidence against the share that is right; empty where it is not judged."""
+        return () if self._reliability is None else reliability(self._reliability)
+
+    def summaries(self, exact: Mapping[str, float]) -> tuple[Summary, ...]:
+        """One a metric, the leading one first; of one image at least.
+
+        Args:
+            exact: Pooled values by metric that are known better than the sums tell.
+        """
+        metrics = metrics_of(self.benchmark)
+        pixels = np.array([score.pixels for score in self.scores], dtype=np.float64)
+        values = {name: [score.values[name] for score in self.scores] for name in metrics}
+        sums = {name: np.stack(each) for name, each in self._sums.items()}
+        statistics = dict(_statistics(self.benchmark, metrics, values, sums, pixels))
+        scenes = [score.scene for score in self.scores]
+        spread = {name: interval_of(each, scenes) for name, each in statistics.items()}
+        return tuple(
+            self._summary(metric, np.array(values[name]), exact.get(name), spread.get(name))
+            for name, metric in metrics.items()
+        )
+
+    def _summary(
+        self,
+        metric: AnyMetric,
+        values: Float64[np.ndarray, "n"],
+        exact: float | None,
+        interval: Interval | None,
+    ) -> Summary:
+        pixels = sum(score.pixels for score in self.scores)
+        whole = exact
+        if whole is None and metric.pools:
+            whole = pooled(metric, self._totals[metric.name], pixels)
+        per_image = float(values.mean())
+        by_pixel = self.benchmark.averaging is Averaging.POOLED and whole is not None
+        return Summary(
+            metric=metric.name,
+            label=metric.label,
+            unit=metric.unit,
+            better=metric.better,
+            value=whole if by_pixel and whole is not None else per_image,
+            low=None if interval is None else interval.low,
+            high=None if interval is None else interval.high,
+            per_image=per_image,
+            pooled=whole,
+            median=float(np.median(values)),
+            images=len(self.scores),
+            pixels=pixels,
+        )
+
+
+def _added(
+    total: Float64[np.ndarray, "..."] | None, part: Float64[np.ndarray, "..."] | None
+) -> Float64[np.ndarray, "..."] | None:
+    """The sum so far with one image more; of images without it, none."""
+    if part is None:
+        return total
+    return part.copy() if total is None else total + part
+
+
+def _statistics(
+    benchmark: Benchmark,
+    metrics: Mapping[str, AnyMetric],
+    values: Mapping[str, Sequence[float]],
+    sums: Mapping[str, Float64[np.ndarray, "n k"]],
+    pixels: Float64[np.ndarray, "n"],
+) -> Iterable[tuple[str, Statistic]]:
+    """Statistics to quote, computed from sums over images; not for sums that were not kept."""
+    for name, metric in metrics.items():
+        reach = reach_of(metric.better, metric.unit, values[name])
+        if benchmark.averaging is Averaging.PER_IMAGE or not metric.pools:
+            yield name, mean_of(np.array(values[name]), reach)
+        elif name in sums:
+            parts = np.column_stack([sums[name], pixels])
+            yield name, Statistic(parts=parts, finish=partial(_finished, metric), reach=reach)
+
+
+def _finished(metric: AnyMetric, sums: Float64[np.ndarray, "m k"]) -> Float64[np.ndarray, "m"]:
+    return np.array([metric.finish(each[:-1], round(each[-1])) for each in sums], np.float64)
+
+
+def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
+    """Range of values that a metric can have, as far as it and its values tell."""
+    if better is Better.ZERO or min(values) < 0:
+        return Reach.ANY
+    if better is Better.LOWER:
+        return Reach.POSITIVE
+    return Reach.SHARE if not unit and max(values) <= 1 else Reach.ANY
+
+
+def exact_values(plan: Plan, answers: Answers, tallied: Tallied) -> dict[str, float]:
+    """The median angle of all pixels, where it is what the benchmark quotes: two more readings."""
+    benchmark = plan.benchmark
+    pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark.metrics
+    if benchmark.task is not Task.NORMALS or not pooled:
+        return {}
+    scored = [score.id for score in tallied.scores]
+
+    def each() -> Iterator[Float64[np.ndarray, "n"]]:
+        for id in scored:
+            yield angles(benchmark, answers.read(id), plan.dataset.truth(id))
+
+    return {"median": pooled_median(each)}
+
+
+def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Iterator[str]:
+    """Remarks on the evaluation, one line each."""
+    facts, count = plan.facts, len(tallied.scores)
+    if facts.official is not None and facts.found != facts.official:
+        yield f"the whole split has {facts.official} images; {facts.found} were found"
+    passed = len(plan.dataset.absent) - len(plan.absent)
+    if passed:
+        yield f"{passed} images of the split have no files, and --limit passes over them"
+    if facts.asked > count:
+        yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
+    yield from on_scenes([each.scene for each in tallied.scores])
+    for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT):
+        images = sum(any(note.endswith(said) for note in each.notes) for each in tallied.scores)
+        if images:
+            yield f"{images} images: {said}"
+    yield from _pixels(plan, tallied)
+
+
+def _pixels(plan: Plan, tallied: Tallied) -> Iterator[str]:
+    """Number of pixels without a prediction, and images scored on very few pixels."""
+    invalid = plan.benchmark.invalid
+    unanswered = [score.unanswered for score in tallied.scores]
+    lost = sum(unanswered)
+    if lost:
+        scored = sum(score.pixels for score in tallied.scores)
+        whole = scored if invalid is Invalid.FAR else scored + lost
+        yield (
+            f"{np.count_nonzero(unanswered)} images: {lost:,} of {whole:,} {UNANSWERED[invalid]} "
+            f"({lost / whole:.2%})"
+        )
+    small = sum(score.pixels < FEW for score in tallied.scores)
+    if small and plan.benchmark.task not in (Task.CAMERA, Task.ORDER):
+        yield (
+            f"{small} images rest on fewer than {FEW} pixels each, and count as much as any other "
+            "in a mean over images"
+        )
+
+
+def on_scenes(scenes: Sequence[str | None]) -> Iterator[str]:
+    """Frames of one clip are no independent evidence, however many there are."""
+    found = scene_count(scenes)
+    if found < FEWEST <= len(scenes):
+        named = " and ".join(sorted(printable(each) for each in set(scenes) if each))
+        yield (
+            f"the {len(scenes)} images are frames of {found} scene{'s' if found > 1 else ''} "
+            f"({named}) and nearly alike, so no confidence interval is claimed"
+        )

@@ -1,0 +1,1 @@
+"""Scores of one image: metres, regions, points, and many images side by side."""

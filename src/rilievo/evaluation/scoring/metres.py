@@ -1,0 +1,309 @@
+"""A prediction in the metres in which a benchmark scores it: resized, aligned, clipped."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from rilievo.alignment import Aligned, AlignMethod, align
+from rilievo.alignment.aligned import apply_fit, constant_fit
+from rilievo.alignment.fit import Fit, FitSpace
+from rilievo.alignment.point_fit import PointFit
+from rilievo.data.datasets.files import unit_doubt
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import InputError, NoGroundTruthError, OptionError
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
+from rilievo.evaluation.benchmarks.rules import fitted
+from rilievo.evaluation.scoring.regions import counted_window, depth_mask
+from rilievo.evaluation.scoring.resampling import depth_at
+from rilievo.plugins import is_place
+from rilievo.types import Truth
+
+FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)
+"""Tasks of which a prediction is fitted to the truth first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metres:
+    """Predicted and true depth of one image, ready to be compared.
+
+    Attributes:
+        depth: Predicted [m], clipped; read only where ``mask``.
+        true: True [m]; read only where ``mask``.
+        aligned: Prediction after the fit, before it was clipped.
+    """
+
+    depth: Float32[np.ndarray, "h w"]
+    true: Float32[np.ndarray, "h w"]
+    mask: Bool[np.ndarray, "h w"]
+    aligned: Aligned
+    unanswered: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+
+def in_metres(
+    benchmark: Benchmark, predicted: DepthMap, truth: Truth, fit: Fit | None = None
+) -> Metres:
+    """Bring a prediction to the truth's size and to metres, as the benchmark does.
+
+    Args:
+        benchmark: Benchmark whose mask, resizing and fit are used.
+        predicted: Predicted depth, at any size.
+        truth: Ground truth of what the benchmark shows the model.
+        fit: Fit of the whole scene, where the benchmark makes one; None for the image's own.
+    """
+    method = method_for(benchmark, predicted.kind)
+    mask = depth_mask(benchmark, truth)
+    assert truth.depth is not None, "what has a mask of depth has depth"
+    if method is AlignMethod.NONE and not truth.is_metric:
+        raise InputError(
+            "the true depth has no unit, and the benchmark takes metric depth as it is: choose "
+            "one that fits a scale"
+        )
+    if np.count_nonzero(mask) < benchmark.least_pixels:
+        raise NoGroundTruthError(why_nothing_counts(benchmark, truth, mask))
+    height, width = mask.shape
+    _refuse_cropped(benchmark, predicted, (height, width))
+    resized = resized_for(benchmark, predicted, (height, width))
+    both = mask & resized.valid
+    unanswered = check_answered(benchmark, mask, both)
+    aligned = _aligned(benchmark, resized, truth, both, method, fit)
+    notes = notes_on(benchmark, truth, both, resized, aligned, unanswered)
+    if is_place(method):
+        notes = [each for each in notes if each != OTHER_UNIT]
+    depth, scored = aligned.depth.values, both
+    if benchmark.clip is not None:
+        near, far = benchmark.clip
+        clipped = int((both & ((depth < near) | (depth > far))).sum())
+        depth = np.clip(depth, near, far)
+        if clipped:
+            notes.append(f"{clipped} pixels clipped to {near:g} to {far:g} m")
+    if unanswered and benchmark.invalid is Invalid.FAR:
+        depth = np.where(both, depth, np.float32(_far_end(benchmark, truth, mask)))
+        scored = mask
+    return Metres(
+        depth=depth,
+        true=truth.depth,
+        mask=scored,
+        aligned=aligned,
+        unanswered=unanswered,
+        notes=tuple(notes),
+    )
+
+
+def _aligned(
+    benchmark: Benchmark,
+    resized: DepthMap,
+    truth: Truth,
+    both: Bool[np.ndarray, "h w"],
+    method: AlignMethod | PointFit | str,
+    fit: Fit | None,
+) -> Aligned:
+    """The prediction in metres, by the benchmark's fit or a function of one's own."""
+    assert truth.depth is not None
+    if fit is None and is_place(method):
+        values = fitted(method, resized, truth.depth, both)
+        none = Fit(space=FitSpace.DEPTH, scale=1.0, shift=0.0, residual=0.0, pixels=int(both.sum()))
+        metric = DepthMap(values=values, kind=DepthKind.METRIC, valid=resized.valid)
+        return Aligned(depth=metric, fit=none, method=AlignMethod.NONE, clamped=0)
+    method, chosen = AlignMethod(method), both
+    if fit is None:
+        chosen = _fitted(benchmark, resized, both)
+        fit = constant_fit(resized, truth.depth, chosen, method)
+    if fit is None:
+        return align(
+            resized,
+            truth.depth,
+            chosen,
+            method=method,
+            min_depth=benchmark.least_depth,
+            min_inverse=benchmark.min_inverse,
+        )
+    least = benchmark.min_inverse
+    farthest = float(truth.depth[both].max()) if least is None else 1 / least
+    return apply_fit(resized, fit, method, min_depth=benchmark.least_depth, farthest=farthest)
+
+
+def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> DepthMap:
+    """A prediction at the truth's size, as the benchmark interpolates it."""
+    resized = depth_at(predicted, shape, benchmark.interpolation)
+    least = benchmark.least_predicted
+    if least is None or resized.kind is not DepthKind.AFFINE_INVERSE:
+        return resized
+    return replace(resized, values=np.maximum(resized.values, np.float32(least)))
+
+
+def check_answered(
+    benchmark: Benchmark, mask: Bool[np.ndarray, "h w"], answered: Bool[np.ndarray, "h w"]
+) -> int:
+    """Count the scored pixels without a prediction, if the benchmark allows any."""
+    count, scored = int(np.count_nonzero(mask)), int(np.count_nonzero(answered))
+    if not scored:
+        raise InputError(f"the prediction has no answer at any of the {count} pixels scored")
+    if scored < count and benchmark.invalid is Invalid.REFUSE:
+        raise InputError(
+            f"the prediction has no answer at {count - scored} of the {count} pixels scored; "
+            "--invalid skip leaves them out, --invalid far charges them as far"
+        )
+    return count - scored
+
+
+def _far_end(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> float:
+    """Depth [m] assigned to pixels without a prediction that are scored as far."""
+    assert truth.depth is not None
+    if benchmark.clip is not None:
+        return benchmark.clip[1]
+    return float(truth.depth[mask].max()) if benchmark.max_depth is None else benchmark.max_depth
+
+
+def refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
+    """Refuse a kind of depth before any work is done, rather than image by image."""
+    if benchmark.task in FITTED and kind is not None:
+        method_for(benchmark, kind)
+
+
+def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit | str:
+    """The fit that the benchmark makes for depth of this kind."""
+    if kind not in benchmark.alignment:
+        known = ", ".join(f"'{each}'" for each in benchmark.alignment)
+        pure = DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE
+        raise OptionError(
+            f"the benchmark '{benchmark.name}' takes depth of kind {known}, not '{kind}': "
+            + ("give inverse depth without a shift as --kind disparity, " if pure else "")
+            + "choose another benchmark, or say --align METHOD to score it in a way of your own"
+        )
+    return benchmark.alignment[kind]
+
+
+def _fitted(
+    benchmark: Benchmark, resized: DepthMap, both: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """The pixels that the fit rests on, of those that are scored."""
+    both = _thinned(benchmark, both)
+    if not benchmark.positive_fit or resized.kind is not DepthKind.AFFINE_INVERSE:
+        return both
+    above = both & (resized.values > 0)
+    if not above.any():
+        raise InputError(
+            f"the prediction is nowhere above zero at the {both.sum()} pixels scored, and the "
+            f"benchmark '{benchmark.name}' fits inverse depth above zero alone"
+        )
+    return above
+
+
+def _thinned(benchmark: Benchmark, both: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Every so manyth column, as Marigold's program takes them.
+
+    It gives ``torch.nn.Upsample`` a map as (1, height, width), which PyTorch reads as rows of
+    channels: only the width shrinks, also where the height is the longer side.
+    """
+    side = benchmark.fit_side
+    if side is None or max(both.shape) <= side:
+        return both
+    width = both.shape[1]
+    factor = min(side / each for each in both.shape)
+    steps = np.arange(int(width * factor)) * np.float32(1 / factor)
+    columns = np.minimum(steps.astype(np.int64), width - 1)
+    chosen = np.zeros(width, bool)
+    chosen[columns] = True
+    thinned = both & chosen
+    if not thinned.any():
+        raise NoGroundTruthError(
+            f"no pixel with truth lies in the {columns.size} columns of {width} that the benchmark "
+            f"'{benchmark.name}' fits to"
+        )
+    return thinned
+
+
+def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> None:
+    if predicted.shape != shape and predicted.shape == counted_window(benchmark.crop, shape).shape:
+        raise InputError(
+            f"the prediction is {predicted.shape[0]} x {predicted.shape[1]}, as if cut already to "
+            f"the crop '{benchmark.crop}': give it whole, {shape[0]} x {shape[1]}"
+        )
+
+
+OFF = 50.0
+"""Times that no model of metric depth errs in the mean: its numbers are of another unit."""
+
+FEW = 100
+"""Pixels: a score that rests on fewer weighs as much as any in a mean over images, and says so."""
+
+UNANSWERED = {
+    Invalid.SKIP: "pixels with truth have no prediction and are not scored",
+    Invalid.FAR: "pixels with truth have no prediction and are scored as far",
+}
+CONSTANT = (
+    "no scale follows from a constant prediction, which is scored as the constant depth that fits "
+    "the truth best, as other programs do"
+)
+OTHER_UNIT = (
+    f"metric depth is off by a factor of more than {OFF:g} in the mean: is its unit metres?"
+)
+
+
+def why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> str:
+    """Reason why an image has no score whose truth has too few pixels that count."""
+    assert truth.depth is not None
+    assert truth.depth_valid is not None
+    if mask.any():
+        return (
+            f"{np.count_nonzero(mask)} pixels have truth that counts, and the benchmark "
+            f"'{benchmark.name}' passes over images with fewer than {benchmark.least_pixels}"
+        )
+    true = truth.depth[truth.depth_valid]
+    if not true.size:
+        return "no pixel has true depth"
+    middle = float(np.median(true))
+    farthest = benchmark.max_depth
+    if farthest is not None and true.min() >= farthest and middle / 1000 < farthest:
+        return (
+            f"all true depth lies beyond the cap of {farthest:g} m (median {middle:.0f}): it looks "
+            "like millimetres read as metres; give the dataset its scale"
+        )
+    cap = "" if farthest is None else f" and {farthest:g}"
+    return (
+        f"none of the {true.size} pixels with true depth (median {middle:.3g} m) lies inside the "
+        f"crop{' and the mask' if benchmark.mask else ''} and between "
+        f"{benchmark.min_depth:g}{cap} m"
+    )
+
+
+def notes_on(
+    benchmark: Benchmark,
+    truth: Truth,
+    both: Bool[np.ndarray, "h w"],
+    resized: DepthMap,
+    aligned: Aligned,
+    unanswered: int,
+) -> list[str]:
+    """Notes on the depth of one image that was aligned."""
+    notes = []
+    assert truth.depth is not None
+    if aligned.clamped:
+        notes.append(f"{aligned.clamped} pixels taken out of range by the fit, and put at its end")
+    notes += notes_on_pixels(benchmark, int(np.count_nonzero(both)), unanswered)
+    x = resized.values[both]
+    if x.min() == x.max():
+        notes.append(f"the prediction is constant ({x[0]:g}) over all pixels that are scored")
+    if aligned.fit.scale == 0:
+        notes.append(CONSTANT)
+    # The mean is as good here as the median, which would cost a tenth of the whole score.
+    true = float(truth.depth[both].mean(dtype=np.float64))
+    doubt = unit_doubt(true)
+    if doubt is not None:
+        notes.append(doubt)
+    predicted = float(x.mean(dtype=np.float64))
+    if aligned.method is AlignMethod.NONE and not 1 / OFF < predicted / true < OFF:
+        notes.append(OTHER_UNIT)
+    return notes
+
+
+def notes_on_pixels(benchmark: Benchmark, scored: int, unanswered: int) -> list[str]:
+    """Notes on the number of pixels that a score rests on."""
+    notes = []
+    if unanswered:
+        notes.append(f"{unanswered} {UNANSWERED[benchmark.invalid]}")
+    if scored < FEW:
+        notes.append(f"its score rests on {scored} pixels: fewer than {FEW}")
+    return notes

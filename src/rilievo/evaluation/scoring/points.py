@@ -1,0 +1,161 @@
+"""Scores of points in space, of fields of view, and of neighbouring frames of a video."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from rilievo.alignment.fit import Fit
+from rilievo.alignment.point_fit import PointFit, fit_points
+from rilievo.alignment.subsample import nearest_valid
+from rilievo.depth_map import DepthKind
+from rilievo.errors import InputError, NoGroundTruthError, OptionError
+from rilievo.evaluation.answers import Answer
+from rilievo.evaluation.benchmarks.benchmark import Benchmark
+from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair, StabilityPair
+from rilievo.evaluation.scoring.metres import (
+    Metres,
+    check_answered,
+    in_metres,
+    method_for,
+    notes_on_pixels,
+)
+from rilievo.evaluation.scoring.regions import depth_mask, truth_for
+from rilievo.evaluation.scoring.resampling import depth_at
+from rilievo.types import Camera, Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """A pair to be scored, and the facts of its image, as ``Score`` has them.
+
+    Attributes:
+        pair: Prediction and truth, as the metrics of the task take them.
+    """
+
+    pair: Any
+    true_share: float = 1.0
+    scale: float | None = None
+    shift: float | None = None
+    unanswered: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def points_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
+    """Predicted points, fitted to the true ones as the benchmark does."""
+    raw, valid, kind = _predicted(benchmark, answer, truth)
+    fit = point_fit_for(benchmark, kind)
+    if fit is PointFit.POINT_SHIFT and not truth.is_metric:
+        raise InputError("the true depth has no unit, and the benchmark takes points in metres")
+    if truth.camera is None:
+        raise InputError("the dataset has no camera, so it has no true points")
+    mask = depth_mask(benchmark, truth)
+    if not mask.any():
+        raise NoGroundTruthError("no pixel has true depth that counts")
+    both = mask & valid
+    unanswered = check_answered(benchmark, mask, both)
+    assert truth.depth is not None
+    depth = np.where(both, truth.depth, np.float32(0)).astype(np.float64)
+    true = truth.camera.points(depth)
+    raw = np.where(both, raw, 0.0)
+    chosen = nearest_valid(both)
+    x, y = (each.reshape(3, -1)[:, chosen.places] for each in (raw, true))
+    weights = chosen.times / np.sqrt(np.square(y).sum(axis=0))
+    fitted = fit_points(x, y, weights, fit)
+    predicted = fitted.scale * raw + fitted.shift[:, None, None]
+    pair = PointsPair(predicted=predicted, true=true, valid=both, raw=raw, objects=truth.objects)
+    assert truth.depth_valid is not None
+    return Paired(
+        pair=pair,
+        true_share=float(truth.depth_valid.mean()),
+        scale=None if fit is PointFit.POINT_SHIFT else fitted.scale,
+        unanswered=unanswered,
+        notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
+    )
+
+
+def point_fit_for(benchmark: Benchmark, kind: DepthKind) -> PointFit:
+    """The fit that the benchmark makes for points of this kind."""
+    fit = method_for(benchmark, kind)
+    if fit not in list(PointFit):
+        raise OptionError(f"the benchmark '{benchmark.name}' fits points by '{fit}'")
+    return PointFit(fit)
+
+
+def camera_pair(answer: Answer, truth: Truth) -> Paired:
+    """Predicted and true horizontal field of view."""
+    if answer.camera is None or answer.size is None:
+        raise InputError("the prediction has no camera of its own")
+    if truth.camera is None:
+        raise InputError("the dataset has no camera for this image")
+    array = truth.depth if truth.depth is not None else truth.normals
+    if array is None:
+        raise InputError(f"sample {truth.id}: has neither true depth nor true normals")
+    pair = FieldOfViewPair(
+        predicted=_field_of_view(answer.camera, answer.size[1]),
+        true=_field_of_view(truth.camera, array.shape[-1]),
+    )
+    return Paired(pair=pair)
+
+
+def _field_of_view(camera: Camera, width: int) -> float:
+    """Field of view as published: of a pinhole whose principal point is in the middle."""
+    K = camera.needs_pinhole("the score of a field of view")
+    return float(np.degrees(2 * np.arctan(0.5 * width / K[0, 0])))
+
+
+def _predicted(
+    benchmark: Benchmark, answer: Answer, truth: Truth
+) -> tuple[Float64[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"], DepthKind]:
+    """Predicted points at the truth's size, where there are any, and their kind."""
+    assert truth.depth is not None or truth.normals is not None
+    height, width = depth_mask(benchmark, truth).shape
+    if answer.points is not None:
+        points = answer.points
+        if points.valid.shape != (height, width):
+            raise InputError(
+                f"the predicted points are {points.valid.shape[0]} x {points.valid.shape[1]}, "
+                f"the truth {height} x {width}: points are not resized, give them at that size"
+            )
+        return points.values.astype(np.float64), points.valid, points.kind
+    if answer.depth is None or answer.camera is None:
+        raise InputError(
+            "the prediction has no points, and not both depth and a camera of its own to make them"
+        )
+    depth = depth_at(answer.depth, (height, width), benchmark.interpolation)
+    camera = answer.camera.resized(size=answer.depth.shape, new_size=(height, width))
+    values = np.where(depth.valid, depth.values, np.float32(1)).astype(np.float64)
+    return camera.points(values), depth.valid, depth.kind
+
+
+def stability_pair(
+    benchmark: Benchmark,
+    frames: tuple[Answer, Answer],
+    truths: tuple[Truth, Truth],
+    fit: Fit | None,
+) -> Paired:
+    """Predicted depth of a frame and the next one, with the true motion between them."""
+    first, second = (truth_for(benchmark, each) for each in truths)
+    if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
+        raise InputError("the dataset has no camera or no pose for this frame or the next one")
+    metres: list[Metres] = []
+    for answer, truth in zip(frames, (first, second), strict=True):
+        if answer.depth is None:
+            raise InputError("the prediction has no depth")
+        metres.append(in_metres(benchmark, answer.depth, truth, fit))
+    seen = [each.aligned.depth.valid for each in metres]
+    depths = [
+        np.where(valid, each.depth, np.float32(0)).astype(np.float64)
+        for each, valid in zip(metres, seen, strict=True)
+    ]
+    pair = StabilityPair(
+        first=depths[0],
+        second=depths[1],
+        first_seen=seen[0],
+        second_seen=seen[1],
+        first_K=first.camera.needs_pinhole("tae"),
+        second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
+    )
+    share = 1.0 if first.depth_valid is None else float(first.depth_valid.mean())
+    return Paired(pair=pair, true_share=share, notes=metres[0].notes)

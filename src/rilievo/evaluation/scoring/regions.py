@@ -1,0 +1,178 @@
+"""Regions of an image: the part that the model sees, and the pixels that are scored."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Shaped, UInt8
+
+from rilievo.errors import InputError
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
+from rilievo.evaluation.benchmarks.rules import cropped, masked
+from rilievo.plugins import is_place
+from rilievo.types import Truth
+
+NYU_SIZE = (480, 640)
+KITTI_BENCHMARK_SIZE = (352, 1216)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A rectangle of pixels.
+
+    Attributes:
+        bottom: End of the rows, exclusive.
+        right: End of the columns, exclusive.
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.bottom - self.top, self.right - self.left
+
+    def of(self, array: Shaped[np.ndarray, "*b h w"]) -> Shaped[np.ndarray, "*b a c"]:
+        """This part of an array whose last two axes are rows and columns."""
+        return array[..., self.top : self.bottom, self.left : self.right]
+
+
+def shown_window(crop: InputCrop | str, shape: tuple[int, int]) -> Window:
+    """The part of an image of this size that the model gets to see."""
+    height, width = shape
+    if is_place(crop):
+        return _by_rule(crop, shape)
+    crop = InputCrop(crop)
+    if crop is InputCrop.NONE:
+        return Window(top=0, bottom=height, left=0, right=width)
+    if crop is InputCrop.NYU_SQUARE:
+        _expect(crop, shape, NYU_SIZE, exactly=True)
+        return Window(top=0, bottom=480, left=80, right=560)
+    if crop is InputCrop.NYU_EIGEN:
+        return counted_window(Crop.NYU_EIGEN, shape)
+    rows, columns = KITTI_BENCHMARK_SIZE
+    _expect(crop, shape, KITTI_BENCHMARK_SIZE, exactly=False)
+    left = (width - columns) // 2
+    return Window(top=height - rows, bottom=height, left=left, right=left + columns)
+
+
+def shown_to_model(
+    image: UInt8[np.ndarray, "h w 3"], crop: InputCrop | str
+) -> UInt8[np.ndarray, "a b 3"]:
+    """The part of a photograph that the benchmark shows the model."""
+    height, width, _ = image.shape
+    window = shown_window(crop, (height, width))
+    return np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right])
+
+
+def counted_window(crop: Crop | str, shape: tuple[int, int]) -> Window:
+    """The part of a truth of this size in which pixels count.
+
+    Fractions of a side are cut to whole pixels with ``int``, as all programs of the literature do.
+    """
+    height, width = shape
+    if is_place(crop):
+        return _by_rule(crop, shape)
+    crop = Crop(crop)
+    if crop is Crop.NONE:
+        return Window(top=0, bottom=height, left=0, right=width)
+    if crop is Crop.NYU_EIGEN:
+        _expect(crop, shape, NYU_SIZE, exactly=True)
+        return Window(top=45, bottom=471, left=41, right=601)
+    if crop is Crop.KITTI_GARG:
+        rows, columns = (0.40810811, 0.99189189), (0.03594771, 0.96405229)
+    else:
+        rows, columns = (0.3324324, 0.91351351), (0.0359477, 0.96405229)
+    return Window(
+        top=int(rows[0] * height),
+        bottom=int(rows[1] * height),
+        left=int(columns[0] * width),
+        right=int(columns[1] * width),
+    )
+
+
+def _by_rule(place: str, shape: tuple[int, int]) -> Window:
+    top, bottom, left, right = cropped(place, shape)
+    return Window(top=top, bottom=bottom, left=left, right=right)
+
+
+def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:
+    """The truth of the part that the model gets to see; its camera moves along."""
+    if crop is InputCrop.NONE:
+        return truth
+    window = shown_window(crop, size_of(truth))
+    arrays = {
+        name: window.of(array)
+        for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects")
+        if (array := getattr(truth, name)) is not None
+    }
+    camera = truth.camera
+    if camera is not None:
+        camera = camera.cropped(top=window.top, left=window.left)
+    return replace(truth, camera=camera, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def truth_for(benchmark: Benchmark, truth: Truth) -> Truth:
+    """The truth as the benchmark takes it: of what the model sees, and up to its ceiling."""
+    truth = cut_truth(truth, benchmark.input_crop)
+    if benchmark.truth_ceiling is None or truth.depth is None:
+        return truth
+    return replace(truth, depth=np.minimum(truth.depth, np.float32(benchmark.truth_ceiling)))
+
+
+def size_of(truth: Truth) -> tuple[int, int]:
+    """(height, width) of its maps."""
+    array = truth.depth if truth.depth is not None else truth.normals
+    if array is None:
+        raise InputError(f"sample {truth.id}: has neither true depth nor true normals")
+    height, width = array.shape[-2:]
+    return height, width
+
+
+def depth_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
+    """Pixels whose true depth counts: with truth, between the caps (strictly), inside the crop."""
+    if truth.depth is None or truth.depth_valid is None:
+        raise InputError(
+            f"sample {truth.id}: has no true depth, which the benchmark '{benchmark.name}' scores"
+        )
+    mask = truth.depth_valid & (truth.depth > benchmark.min_depth)
+    if benchmark.max_depth is not None:
+        mask &= truth.depth < benchmark.max_depth
+    return _inside(benchmark, truth, mask)
+
+
+def normals_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
+    """Pixels whose true normal counts."""
+    if truth.normals is None or truth.normals_valid is None:
+        raise InputError(
+            f"sample {truth.id}: has no true normals, which the benchmark '{benchmark.name}' scores"
+        )
+    return _inside(benchmark, truth, truth.normals_valid.copy())
+
+
+def _inside(
+    benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    height, width = mask.shape
+    if benchmark.mask is not None:
+        mask = mask & masked(benchmark.mask, truth, (height, width))
+    window = counted_window(benchmark.crop, (height, width))
+    mask[: window.top] = False
+    mask[window.bottom :] = False
+    mask[:, : window.left] = False
+    mask[:, window.right :] = False
+    return mask
+
+
+def _expect(
+    crop: Crop | InputCrop, shape: tuple[int, int], size: tuple[int, int], *, exactly: bool
+) -> None:
+    fits = shape == size if exactly else shape[0] >= size[0] and shape[1] >= size[1]
+    if not fits:
+        least = "" if exactly else " or larger"
+        raise InputError(
+            f"the crop '{crop}' is made for images of {size[0]} x {size[1]} pixels (height x "
+            f"width){least}, but this one has {shape[0]} x {shape[1]}"
+        )

@@ -1,0 +1,80 @@
+"""Pictures of an evaluation: photographs, predictions and truth as they were scored."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from rilievo.alignment.fit import Fit
+from rilievo.data.datasets.base import Dataset
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.evaluation.answers import Answers
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
+from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.evaluation.scoring.regions import (
+    depth_mask,
+    normals_mask,
+    shown_to_model,
+    size_of,
+    truth_for,
+)
+from rilievo.evaluation.scoring.resampling import normals_at
+from rilievo.types import Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPictures:
+    """The few pictures that a report or a comparison shows, read when asked for.
+
+    All arrays of one image have the same size: that of its truth under the benchmark, which is
+    the photograph's after the benchmark's input crop. An image that cannot be read any more raises
+    a ``RilievoError``.
+
+    Attributes:
+        fit_of: Fit of an image's scene, where it has no fit of its own.
+    """
+
+    benchmark: Benchmark
+    dataset: Dataset
+    answers: Answers
+    fit_of: Callable[[str], Fit | None] = lambda _: None
+
+    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph as the model saw it, RGB."""
+        return shown_to_model(self.dataset.image(id), self.benchmark.input_crop)
+
+    def depth(self, id: str) -> DepthMap | None:
+        """Predicted depth [m] as it was scored; None where the task is another."""
+        if self.benchmark.task is not Task.DEPTH:
+            return None
+        answer = self.answers.read(id)
+        assert answer.depth is not None, "an image with a score of depth has depth"
+        metres = in_metres(self.benchmark, answer.depth, self._cut(id), self.fit_of(id))
+        # Pixels that were charged as far have no answer, but were scored.
+        valid = metres.aligned.depth.valid | metres.mask
+        return DepthMap(values=metres.depth, kind=DepthKind.METRIC, valid=valid)
+
+    def normals(self, id: str) -> Float32[np.ndarray, "3 h w"] | None:
+        """Predicted normals of unit length; None where the task is another."""
+        if self.benchmark.task is not Task.NORMALS:
+            return None
+        answer = self.answers.read(id)
+        assert answer.normals is not None, "an image with a score of normals has normals"
+        size = size_of(self._cut(id))
+        normals = normals_at(answer.normals, size, self.benchmark.interpolation)
+        with np.errstate(invalid="ignore"):
+            length = np.linalg.norm(normals, axis=0)
+            return normals / np.where(length > 0, length, np.float32(1))
+
+    def truth(self, id: str) -> Truth:
+        """Ground truth; its masks hold just the pixels that were scored."""
+        truth = self._cut(id)
+        if self.benchmark.task is Task.NORMALS:
+            return replace(truth, normals_valid=normals_mask(self.benchmark, truth))
+        if self.benchmark.task is Task.DEPTH:
+            return replace(truth, depth_valid=depth_mask(self.benchmark, truth))
+        return truth
+
+    def _cut(self, id: str) -> Truth:
+        return truth_for(self.benchmark, self.dataset.truth(id))

@@ -1,0 +1,175 @@
+"""Predictions of another size brought to that of the truth, which itself is never resized.
+
+Programs differ in where they take the numbers of a small map to lie, and in whether they
+interpolate depth or its inverse; scores differ with it. None of them filters before it shrinks,
+so neither is that done here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int
+
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import InputError
+from rilievo.evaluation.benchmarks.benchmark import Interpolation
+from rilievo.evaluation.benchmarks.rules import interpolated
+from rilievo.plugins import is_place
+
+ASPECT_TOLERANCE = 0.04
+"""Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to
+KITTI's benchmark size is off by 4.3 %, and is another picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taps:
+    """Source of the values along one axis: ``(1 - weight) · [low] + weight · [high]``."""
+
+    low: Int[np.ndarray, "n"]
+    high: Int[np.ndarray, "n"]
+    weight: Float64[np.ndarray, "n"]
+
+
+_CUBIC = -0.75
+"""The constant of cubic convolution that PyTorch and OpenCV use."""
+
+
+def depth_at(
+    predicted: DepthMap, shape: tuple[int, int], interpolation: Interpolation | str
+) -> DepthMap:
+    """A depth map at the truth's size.
+
+    A pixel is valid where all the pixels that it is made of are.
+    """
+    if predicted.shape == shape:
+        return predicted
+    check_proportions(predicted.shape, shape)
+    values, kind = predicted.values, predicted.kind
+    inverted = interpolation is Interpolation.BILINEAR_INVERSE and kind.is_depth
+    if interpolation is Interpolation.BILINEAR_INVERSE and kind is DepthKind.AFFINE:
+        raise InputError(
+            "depth of kind 'affine' cannot be interpolated as inverse depth: its zero is not "
+            f"known; give predictions of the truth's size, {shape[0]} x {shape[1]}"
+        )
+    invalid = ~predicted.valid
+    if invalid.any():
+        # Any finite number does: what it touches is not valid.
+        values = np.where(invalid, np.float32(1), values)
+    if inverted:
+        resized = 1 / _resized(1 / values.astype(np.float64), shape, interpolation)
+    else:
+        resized = _resized(values, shape, interpolation)
+    valid = np.ones(shape, bool)
+    if invalid.any():
+        valid = _resized(invalid.astype(np.float32), shape, interpolation) == 0
+    return DepthMap(values=resized.astype(np.float32), kind=kind, valid=valid)
+
+
+def normals_at(
+    predicted: Float32[np.ndarray, "3 a b"],
+    shape: tuple[int, int],
+    interpolation: Interpolation | str,
+) -> Float32[np.ndarray, "3 h w"]:
+    """Normals at the truth's size; of unit length only where they were and nothing was resized.
+
+    A pixel is NaN where one that it is made of is NaN, infinite or of length zero.
+    """
+    size = (predicted.shape[1], predicted.shape[2])
+    if size == shape:
+        return predicted
+    check_proportions(size, shape)
+    given = directed(predicted)
+    if not given.all():
+        predicted = np.where(given, predicted, np.float32(0))
+    channels = [_resized(channel, shape, interpolation) for channel in predicted]
+    resized = np.stack(channels).astype(np.float32)
+    if not given.all():
+        resized[:, _resized((~given).astype(np.float32), shape, interpolation) != 0] = np.nan
+    return resized
+
+
+def confidence_at(
+    confidence: Float32[np.ndarray, "a b"], shape: tuple[int, int]
+) -> Float32[np.ndarray, "h w"]:
+    """Confidence at the truth's size, bilinear whatever depth is."""
+    size = (confidence.shape[0], confidence.shape[1])
+    if size == shape:
+        return confidence
+    check_proportions(size, shape)
+    return _resized(confidence, shape, Interpolation.BILINEAR).astype(np.float32)
+
+
+def directed(normals: Float32[np.ndarray, "3 h w"]) -> Bool[np.ndarray, "h w"]:
+    """Mask of vectors that have a direction: finite and longer than zero."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("chw,chw->hw", normals, normals, dtype=np.float64)
+    return np.isfinite(squares) & (squares > 0)
+
+
+def check_proportions(size: tuple[int, int], shape: tuple[int, int]) -> None:
+    """Refuse a prediction that is of another part of the scene than the truth."""
+    ratio = (size[1] / size[0]) / (shape[1] / shape[0])
+    if abs(ratio - 1) > ASPECT_TOLERANCE:
+        raise InputError(
+            f"the prediction is {size[0]} x {size[1]} (height x width), the truth {shape[0]} x "
+            f"{shape[1]}: other proportions, so another part of the scene; predict the whole "
+            "picture that the benchmark shows"
+        )
+
+
+def _resized(
+    values: Float[np.ndarray, "a b"], shape: tuple[int, int], interpolation: Interpolation | str
+) -> Float[np.ndarray, "h w"]:
+    if is_place(interpolation):
+        return interpolated(interpolation, values, shape)
+    interpolation = Interpolation(interpolation)
+    if interpolation is Interpolation.BICUBIC_CORNERS:
+        tall = _cubic(values.shape[0], shape[0], values.astype(np.float64))
+        return _cubic(values.shape[1], shape[1], tall.T).T
+    rows = _taps(values.shape[0], shape[0], interpolation)
+    columns = _taps(values.shape[1], shape[1], interpolation)
+    if interpolation is Interpolation.NEAREST:
+        return values[rows.low[:, None], columns.low]
+    tall = _blend(values.astype(np.float64), rows)
+    return _blend(tall.T, columns).T
+
+
+def _blend(values: Float64[np.ndarray, "n m"], taps: _Taps) -> Float64[np.ndarray, "k m"]:
+    low, high = values[taps.low], values[taps.high]
+    high -= low
+    high *= taps.weight[:, None]
+    return np.add(low, high, out=low)
+
+
+def _cubic(old: int, new: int, values: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "k m"]:
+    """Cubic convolution along the first axis (Keys 1981), corners on corners, ends repeated."""
+    place = _on_corners(old, new)
+    below = np.floor(place).astype(np.int64)
+    resized = np.zeros((new, values.shape[1]))
+    for step in (-1, 0, 1, 2):
+        distance = np.abs(place - below - step)
+        near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance * distance + 1
+        far = _CUBIC * (((distance - 5) * distance + 8) * distance - 4)
+        weight = np.where(distance <= 1, near, far)
+        resized += weight[:, None] * values[np.clip(below + step, 0, old - 1)]
+    return resized
+
+
+def _on_corners(old: int, new: int) -> Float64[np.ndarray, "k"]:
+    """Places of new pixels among the old ones, the first on the first and the last on the last."""
+    return np.arange(new) * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
+
+
+def _taps(old: int, new: int, interpolation: Interpolation | str) -> _Taps:
+    """The two old neighbours of each new pixel along an axis, and the weight of the second."""
+    index = np.arange(new)
+    if interpolation is Interpolation.NEAREST:
+        nearest = np.minimum(((index + 0.5) * old / new).astype(np.int64), old - 1)
+        return _Taps(low=nearest, high=nearest, weight=np.zeros(new))
+    if interpolation is Interpolation.BILINEAR_CORNERS:
+        place = _on_corners(old, new)
+    else:
+        place = (index + 0.5) * old / new - 0.5
+    place = np.clip(place, 0, old - 1)
+    low = np.minimum(place.astype(np.int64), max(old - 2, 0))
+    return _Taps(low=low, high=np.minimum(low + 1, old - 1), weight=place - low)

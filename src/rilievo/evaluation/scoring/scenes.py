@@ -1,0 +1,110 @@
+"""Scores of whole scenes: one fit for all their images, or each frame's next one."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.alignment import AlignMethod
+from rilievo.alignment.fit import Fit, FitSpace, abscissa
+from rilievo.depth_map import DepthKind
+from rilievo.errors import CalibrationError, InputError, RilievoError
+from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.scoring.metres import method_for, resized_for
+from rilievo.evaluation.scoring.pool import ScoreJob
+from rilievo.evaluation.scoring.regions import depth_mask, truth_for
+
+_SPACES = {
+    AlignMethod.SCALE_SHIFT: FitSpace.DEPTH,
+    AlignMethod.INVERSE_SCALE_SHIFT: FitSpace.INVERSE,
+}
+
+
+def with_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]:
+    """The work of scoring, with what it takes of whole scenes; and the images to be scored.
+
+    Of a scene's frames, the last has no next one to be compared with.
+    """
+    benchmark = job.benchmark
+    scenes = _scenes(job, ids)
+    following: dict[str, str] = {}
+    if benchmark.task is Task.STABILITY:
+        last: dict[str, str] = {}
+        for id in scenes:
+            if scenes[id] in last:
+                following[last[scenes[id]]] = id
+            last[scenes[id]] = id
+        if not following:
+            raise InputError("no scene has two frames, so none can be compared with the next one")
+    fits = _fits(job, scenes) if benchmark.fit_scene else {}
+    whole = replace(job, fits=fits, scenes=scenes, following=following)
+    return whole, [id for id in ids if benchmark.task is not Task.STABILITY or id in following]
+
+
+def _scenes(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:
+    """The scene of each image whose truth can be read."""
+    scenes = {}
+    for id in ids:
+        try:
+            scene = job.dataset.truth(id).scene
+        except (RilievoError, OSError):
+            continue  # told when its turn to be scored comes
+        if scene is None:
+            raise InputError(
+                f"the dataset names no scene or sequence for '{id}', and the benchmark "
+                f"'{job.benchmark.name}' fits one scale and shift to each"
+            )
+        scenes[id] = scene
+    return scenes
+
+
+def _fits(job: ScoreJob, scenes: Mapping[str, str]) -> dict[str, Fit]:
+    """Least squares over all pixels that count of all frames of each scene."""
+    moments: defaultdict[str, Float64[np.ndarray, 5]] = defaultdict(lambda: np.zeros(5))
+    space = FitSpace.DEPTH
+    for id, scene in scenes.items():
+        try:
+            found = _moments(job, id)
+        except (RilievoError, OSError):
+            continue
+        space, sums = found
+        moments[scene] += sums
+    return {scene: _line(scene, space, sums) for scene, sums in moments.items()}
+
+
+def _moments(job: ScoreJob, id: str) -> tuple[FitSpace, Float64[np.ndarray, "5"]]:
+    """Pixels, and the sums of x, y, x² and xy, of one frame."""
+    benchmark = job.benchmark
+    answer, truth = job.answers.read(id), truth_for(benchmark, job.dataset.truth(id))
+    if answer.depth is None or truth.depth is None:
+        raise InputError("no depth")
+    method = method_for(benchmark, answer.depth.kind)
+    if method not in _SPACES:
+        raise InputError(f"the fit '{method}' is none of whole scenes")
+    space = _SPACES[AlignMethod(method)]
+    mask = depth_mask(benchmark, truth)
+    height, width = mask.shape
+    resized = resized_for(benchmark, answer.depth, (height, width))
+    both = mask & resized.valid
+    x = abscissa(resized.values[both].astype(np.float64), resized.kind, space)
+    y = abscissa(truth.depth[both].astype(np.float64), DepthKind.METRIC, space)
+    return space, np.array([x.size, x.sum(), y.sum(), x @ x, x @ y])
+
+
+def _line(scene: str, space: FitSpace, moments: Float64[np.ndarray, "5"]) -> Fit:
+    count, x, y, xx, xy = moments
+    if not count:
+        raise CalibrationError(f"no frame of the scene '{scene}' has pixels to fit to")
+    spread = xx - x * x / count
+    # A constant prediction is put at the mean of the truth, as ``constant_fit`` does.
+    is_constant = not spread > 1e-12 * xx
+    scale = 0.0 if is_constant else (xy - x * y / count) / spread
+    if not (is_constant or scale > 0):
+        raise CalibrationError(
+            f"the best scale over the scene '{scene}' is {scale:.4g}, not positive: the "
+            "prediction takes near for far; is its kind the right one?"
+        )
+    shift = (y - scale * x) / count
+    return Fit(space=space, scale=float(scale), shift=float(shift), residual=0.0, pixels=int(count))

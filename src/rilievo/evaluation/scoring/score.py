@@ -1,0 +1,235 @@
+"""The score of one image under a benchmark."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, UInt8
+
+from rilievo.alignment.fit import Fit
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import InputError, NoGroundTruthError
+from rilievo.evaluation.answers import Answer
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
+from rilievo.evaluation.benchmarks.named_metrics import metrics_of
+from rilievo.evaluation.metrics.certainty import curves_of, reliability_sums
+from rilievo.evaluation.metrics.depth import OrderPair
+from rilievo.evaluation.metrics.metric import Sums
+from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair, PicturePair
+from rilievo.evaluation.records import Score
+from rilievo.evaluation.scoring.metres import check_answered, in_metres, notes_on_pixels
+from rilievo.evaluation.scoring.points import Paired, camera_pair, points_pair, stability_pair
+from rilievo.evaluation.scoring.ranges import range_sums
+from rilievo.evaluation.scoring.regions import normals_mask, size_of, truth_for
+from rilievo.evaluation.scoring.resampling import confidence_at, depth_at, directed, normals_at
+from rilievo.types import Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """The score of one image, and what pooled numbers are made of.
+
+    Attributes:
+        ranges: Pixels, sum of relative errors' sizes, sum of relative errors; by true depth, as
+            ``rilievo.evaluation.scoring.ranges`` has it. None for what is not metres.
+        curves: Leading error by share of pixels removed, by confidence and by the error itself;
+            None where no confidence is judged.
+        reliability: Pixels, sum of confidence and right pixels by confidence; None likewise, and
+            for normals.
+    """
+
+    score: Score
+    sums: Mapping[str, Sums]
+    ranges: Float64[np.ndarray, "3 bins"] | None = None
+    curves: Float64[np.ndarray, "2 steps"] | None = None
+    reliability: Float64[np.ndarray, "levels"] | None = None
+
+
+def score(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None = None) -> Scored:
+    """Score one image.
+
+    Args:
+        benchmark: Benchmark that scores.
+        answer: The prediction of what the benchmark shows the model, at any size.
+        truth: Ground truth of the whole photograph, at its size.
+        fit: Fit of the image's scene, where the benchmark makes one fit for each.
+    """
+    truth = truth_for(benchmark, truth)
+    return _scored(benchmark, truth, _paired(benchmark, answer, truth, fit))
+
+
+def _paired(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None) -> Paired:
+    if benchmark.task is Task.NORMALS:
+        return _paired_normals(benchmark, answer, truth)
+    if benchmark.task is Task.POINTS:
+        return points_pair(benchmark, answer, truth)
+    if benchmark.task is Task.CAMERA:
+        return camera_pair(answer, truth)
+    if answer.depth is None:
+        raise InputError("the prediction has no depth")
+    if benchmark.task is Task.ORDER:
+        return _paired_points(benchmark, answer.depth, truth)
+    if benchmark.task is Task.PICTURE:
+        return _paired_pictures(benchmark, answer.depth, truth)
+    return _paired_depth(benchmark, answer.depth, answer.confidence, truth, fit)
+
+
+def _paired_depth(
+    benchmark: Benchmark,
+    predicted: DepthMap,
+    confidence: Float32[np.ndarray, "a b"] | None,
+    truth: Truth,
+    given: Fit | None,
+) -> Paired:
+    metres = in_metres(benchmark, predicted, truth, given)
+    assert truth.depth_valid is not None
+    if confidence is not None:
+        confidence = confidence_at(confidence, size_of(truth))
+        # Pixels that are charged as far have no answer, and nobody is sure of them.
+        confidence = np.where(metres.aligned.depth.valid, confidence, np.float32(0))
+    pair = DepthPair(
+        predicted=metres.depth,
+        true=metres.true,
+        valid=metres.mask,
+        camera=truth.camera,
+        confidence=confidence,
+    )
+    fit, fitted = metres.aligned.fit, metres.aligned.method != "none"
+    return Paired(
+        pair=pair,
+        true_share=float(truth.depth_valid.mean()),
+        scale=fit.scale if fitted else None,
+        shift=fit.shift if fitted else None,
+        unanswered=metres.unanswered,
+        notes=metres.notes,
+    )
+
+
+def _paired_normals(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
+    pair = _normals_pair(benchmark, answer, truth)
+    assert truth.normals_valid is not None, "what makes a pair of normals has normals"
+    unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
+    return Paired(
+        pair=pair,
+        true_share=float(truth.normals_valid.mean()),
+        unanswered=unanswered,
+        notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
+    )
+
+
+def angles(benchmark: Benchmark, answer: Answer, truth: Truth) -> Float64[np.ndarray, "n"]:
+    """Angles between predicted and true normals [°], at the pixels that are scored."""
+    truth = truth_for(benchmark, truth)
+    return _normals_pair(benchmark, answer, truth).angles
+
+
+def _normals_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> NormalsPair:
+    if answer.normals is None:
+        raise InputError("the prediction has no normals")
+    mask = normals_mask(benchmark, truth)
+    if not mask.any():
+        raise NoGroundTruthError("no pixel has a true normal that counts")
+    assert truth.normals is not None, "what has a mask of normals has normals"
+    resized = normals_at(answer.normals, size_of(truth), benchmark.interpolation)
+    answered = mask & directed(resized)
+    check_answered(benchmark, mask, answered)
+    confidence = answer.confidence
+    if confidence is not None:
+        confidence = confidence_at(confidence, size_of(truth))
+    return NormalsPair(predicted=resized, true=truth.normals, valid=answered, confidence=confidence)
+
+
+def _paired_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Paired:
+    if truth.depth is None or truth.depth_valid is None:
+        raise InputError("has no true depth")
+    if not truth.depth_valid.any():
+        raise NoGroundTruthError("no pixel has true depth")
+    resized = depth_at(predicted, size_of(truth), benchmark.interpolation)
+    if not resized.valid.all():
+        raise InputError(
+            f"the prediction has no answer at {(~resized.valid).sum()} pixels; a picture needs all"
+        )
+    values, notes = resized.values, ()
+    if values.max() <= 0:
+        raise InputError("the prediction is nowhere above zero, so its maximum scales nothing")
+    below = int((values < 0).sum())
+    if below:
+        notes = (f"{below} predicted values below zero count as zero",)
+    # Whole millimetres, as the files have them: of rounded metres, some fractions would fall
+    # just below a whole number.
+    millimetres = np.rint(truth.depth.astype(np.float64) * 1000)
+    pair = PicturePair(
+        predicted=eight_bits(
+            np.maximum(values, 0), turned=resized.kind is DepthKind.AFFINE_INVERSE
+        ),
+        true=eight_bits(np.where(truth.depth_valid, millimetres, 0.0), turned=False),
+    )
+    return Paired(pair=pair, true_share=float(truth.depth_valid.mean()), notes=notes)
+
+
+def _paired_points(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Paired:
+    order = truth.order
+    if order is None:
+        raise InputError(f"sample {truth.id}: has no pairs of points, which the benchmark scores")
+    resized = depth_at(predicted, order.size, benchmark.interpolation)
+    values = resized.values.astype(np.float64)
+    if not resized.kind.is_depth:
+        values = -values
+    values = np.where(resized.valid, values, np.nan)
+    nearer, farther = (values[tuple(points.T)] for points in (order.nearer, order.farther))
+    return Paired(pair=OrderPair(nearer=nearer, farther=farther))
+
+
+def eight_bits(values: Float[np.ndarray, "h w"], *, turned: bool) -> UInt8[np.ndarray, "h w"]:
+    """A map without negative values as a picture: its maximum is 255, fractions are cut off.
+
+    Args:
+        values: Values, of which at least one is positive. The arithmetic is that of their type.
+        turned: Whether 255 minus that is wanted, which makes far what was near.
+    """
+    scaled = values * 255 / values.max()
+    return (255 - scaled if turned else scaled).astype(np.uint8)
+
+
+def score_stability(
+    benchmark: Benchmark,
+    frames: tuple[Answer, Answer],
+    truths: tuple[Truth, Truth],
+    fit: Fit | None = None,
+) -> Scored:
+    """Score one frame of a video against the next one."""
+    return _scored(benchmark, truths[0], stability_pair(benchmark, frames, truths, fit))
+
+
+def _scored(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
+    metrics, pair = metrics_of(benchmark), paired.pair
+    sums = {name: metric.sums(pair) for name, metric in metrics.items()}
+    values = {name: metrics[name].finish(each, pair.count) for name, each in sums.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise InputError(f"{metrics[name].label} is {value}, which no mean can take in")
+    if benchmark.rounding is not None:
+        values = {
+            name: round(value, benchmark.rounding + (0 if metrics[name].unit else 2))
+            for name, value in values.items()
+        }
+    judged = any(metric.needs_confidence for metric in metrics.values())
+    is_depth = isinstance(pair, DepthPair)
+    return Scored(
+        score=Score(
+            id=truth.id,
+            values=values,
+            pixels=pair.count,
+            true_share=paired.true_share,
+            scale=paired.scale,
+            shift=paired.shift,
+            unanswered=paired.unanswered,
+            notes=paired.notes,
+            scene=truth.scene,
+        ),
+        sums={name: each for name, each in sums.items() if metrics[name].pools},
+        ranges=range_sums(pair.t, pair.relative) if is_depth else None,
+        curves=curves_of(pair) if judged else None,
+        reliability=reliability_sums(pair) if judged and is_depth else None,
+    )

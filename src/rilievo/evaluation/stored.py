@@ -1,0 +1,149 @@
+"""Numbers in files of other programs, made into depth, normals or points."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Shaped
+
+from rilievo.errors import InputError, OptionError, suggest
+from rilievo.evaluation.answers import PointMap
+from rilievo.io.files.limits import printable
+from rilievo.types import DepthKind, DepthMap, MadeBy
+from rilievo.version import VERSION
+
+DISPARITY = "disparity"
+"""Inverse depth up to a factor, without a shift: a kind of files, which become depth."""
+
+WHICH_INVERSE = (
+    "inverse depth is disparity where its zero is at infinity, as Monodepth2's, and affine_inverse "
+    "where that is not known, as MiDaS' and Depth Anything's"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Meaning of the values in files, as the user states it.
+
+    Attributes:
+        said: The user's word: a kind of depth, or ``DISPARITY``; None where nothing is said.
+        scale: Metres of one stored unit, or of disparity, metres times stored unit.
+    """
+
+    said: str | None
+    scale: float | None = None
+
+    @property
+    def kind(self) -> DepthKind | None:
+        """Kind of the depth that they become; None if nothing is stated."""
+        if self.said == DISPARITY:
+            return DepthKind.UP_TO_SCALE if self.scale is None else DepthKind.METRIC
+        return None if self.said is None else DepthKind(self.said)
+
+
+def stored_as(said: str | None, scale: float | None) -> Stored:
+    """Meaning of the values in files from the user's words."""
+    known = (*DepthKind, DISPARITY)
+    if said is not None and said not in known:
+        raise OptionError(f"--kind has no '{said}'; {suggest(said, known)}")
+    return Stored(said=None if said is None else str(said), scale=scale)
+
+
+def depth_of(numbers: Shaped[np.ndarray, "..."], stored: Stored) -> DepthMap:
+    """Depth of one file; NaN, infinity, and zero of whole numbers are no answer."""
+    kind = stored.kind
+    assert kind is not None, "asked for before a file is read"
+    if numbers.ndim != 2:
+        raise InputError(f"has shape {numbers.shape}, expected one number a pixel")
+    whole = numbers.dtype.kind in "ui"
+    if whole and kind is DepthKind.METRIC and stored.scale is None:
+        raise InputError(
+            f"holds whole numbers ({numbers.dtype}), which are hardly metres; say --scale, such "
+            "as 0.001 for millimetres or 0.00390625 for KITTI's"
+        )
+    inverse = stored.said == DISPARITY
+    # In files of whole numbers, zero depth is how everybody says that there is none; and a
+    # disparity of zero has no depth.
+    empty = numbers == 0 if inverse or (whole and kind.is_depth) else np.zeros(numbers.shape, bool)
+    if empty.all():
+        raise InputError("is zero at all pixels")
+    values = _scaled(numbers, stored.scale, inverse=inverse)
+    finite = np.isfinite(values)
+    valid = finite & ~empty
+    if not valid.any():
+        raise InputError(f"is NaN or infinite at {(~finite).sum()} of {values.size} pixels")
+    below = int((values[valid] <= 0).sum()) if kind.is_depth else 0
+    if below:
+        raise InputError(
+            f"is zero or negative at {below} of {values.size} pixels, but {_positive(stored)} is "
+            "positive; is its kind the right one?"
+        )
+    return DepthMap(values=values, kind=kind, valid=valid)
+
+
+def _scaled(
+    numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse: bool
+) -> Float32[np.ndarray, "h w"]:
+    """Stored numbers in their unit, or the depth that is inverse to them."""
+    # What becomes infinite is no answer.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        if inverse:
+            depth = (1.0 if scale is None else scale) / numbers.astype(np.float64)
+            return depth.astype(np.float32)
+        return numbers.astype(np.float32) * np.float32(1 if scale is None else scale)
+
+
+def _positive(stored: Stored) -> str:
+    if stored.said == DISPARITY:
+        return f"a disparity without a shift ({WHICH_INVERSE})"
+    return f"depth of kind '{stored.kind}'"
+
+
+def points_of(numbers: Shaped[np.ndarray, "..."], kind: DepthKind) -> PointMap:
+    """Points of one file; those that are NaN or infinite are no answer."""
+    points, valid = _vectors(numbers, "points", last=True)
+    return PointMap(values=points, kind=kind, valid=valid)
+
+
+def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "3 h w"]:
+    """Normals of one file; vectors of length zero, NaN or infinity are no answer."""
+    return _vectors(numbers, "normals", last=False)[0]
+
+
+def _vectors(
+    numbers: Shaped[np.ndarray, "..."], what: str, *, last: bool
+) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
+    """Vectors, and which are finite; ``last`` tells the axis where two have three places."""
+    if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
+        expected = "(height, width, 3)" if last else "(3, height, width)"
+        raise InputError(f"has shape {numbers.shape}, expected {what} {expected}")
+    if numbers.dtype.kind != "f":
+        ends = "x right, y down, z forward" + ("" if last else ", towards the camera")
+        raise InputError(f"holds {numbers.dtype}; {what} are floating-point numbers: {ends}")
+    if numbers.shape[0] != 3 or (last and numbers.shape[2] == 3):
+        numbers = np.moveaxis(numbers, 2, 0)
+    vectors = np.ascontiguousarray(numbers, dtype=np.float32)
+    valid = np.asarray(np.isfinite(vectors).all(axis=0))
+    if not valid.any():
+        raise InputError(f"is NaN or infinite at all of {valid.size} pixels")
+    return vectors, valid
+
+
+def said_kind(stored: Stored, place: Path) -> DepthKind:
+    """The kind of depth that files hold."""
+    if stored.kind is None:
+        raise OptionError(
+            f"what is the depth in {place}? say --kind {', '.join(DepthKind)} ({WHICH_INVERSE})"
+        )
+    return stored.kind
+
+
+def stranger(place: Path, kind: DepthKind | None, stored: Stored) -> MadeBy:
+    """Known facts about the maker of predictions that do not state it."""
+    return MadeBy(
+        model=printable(place.resolve().name),
+        weights_sha256="unknown",
+        licence="unknown",
+        settings={"kind": None if kind is None else stored.said, "scale": stored.scale},
+        version=VERSION,
+    )

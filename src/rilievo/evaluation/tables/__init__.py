@@ -1,0 +1,1 @@
+"""Tables of several models: comparisons and standings."""

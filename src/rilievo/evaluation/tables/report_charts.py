@@ -1,0 +1,214 @@
+"""Charts of a report."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.evaluation.metrics.certainty import Reliability
+from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.records import RangeError, Sparsification, Summary
+from rilievo.evaluation.tables.comparison import Column, Comparison
+from rilievo.evaluation.tables.wording import count, head, number, percentage
+from rilievo.io.files.limits import printable
+from rilievo.pages.charts import (
+    ACCENT,
+    FAINT,
+    INK,
+    MUTED,
+    SECOND,
+    Chart,
+    Mark,
+    drawing,
+    intervals,
+    short,
+)
+
+
+def histogram(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
+    """Histogram of a metric over images, with lines at mean and median.
+
+    The first and the last bar take what lies far beyond the bulk, and the caption says how many.
+    """
+    mean, median = float(values.mean()), float(np.median(values))
+    low, high = _bulk(values)
+    edges = np.linspace(low, high, int(np.clip(2 * np.sqrt(values.size), 8, 40)) + 1)
+    with drawing(width=4.0, height=2.0) as canvas:
+        axes = canvas.axes[0]
+        axes.hist(np.clip(values, low, high), bins=edges, color=ACCENT, alpha=0.6, rwidth=0.92)
+        for at, style in ((mean, "-"), (median, (0, (2, 2)))):
+            if low <= at <= high:
+                axes.axvline(at, color=INK, linewidth=1.1, linestyle=style)
+        axes.set_xlabel(head(summary.label, summary.unit), parse_math=False)
+        axes.set_ylabel("images")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+    spread = np.percentile(values, [5, 95])
+    caption = f"{summary.label}: mean {number(mean)} (line), median {number(median)} (dashes)"
+    beyond = int(((values < low) | (values > high)).sum())
+    if beyond:
+        caption += (
+            f". {count(beyond)} beyond the ends, from {number(float(values.min()))} "
+            f"to {number(float(values.max()))}"
+        )
+    return Chart(
+        svg=canvas.svg,
+        words=f"Histogram of {summary.label} over {count(values.size)} images: mean "
+        f"{number(mean)}, median {number(median)}, nine in ten from {number(spread[0])} "
+        f"to {number(spread[1])}.",
+        caption=caption,
+    )
+
+
+def _bulk(values: Float64[np.ndarray, "n"]) -> tuple[float, float]:
+    """Ends of an axis that a few images far off do not stretch."""
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
+        reach = max(abs(low), 1.0) / 20
+        return low - reach, high + reach
+    near, middle, far = (float(each) for each in np.percentile(values, [5, 50, 95]))
+    if near < middle < far:
+        low, high = max(low, middle - 4 * (middle - near)), min(high, middle + 4 * (far - middle))
+    return low, high
+
+
+def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
+    """Mean relative error and bias of pixels by their true depth, and how many there are."""
+    filled = [each for each in ranges if each.pixels]
+    left = np.array([each.near for each in filled])
+    widths = np.array([each.far for each in filled]) - left
+    centres = np.sqrt(left * (left + widths)) if (left > 0).all() else left + widths / 2
+    with drawing(height=3.6, ratios=(2.2, 1.0)) as canvas:
+        errors, pixels = canvas.axes
+        for values, colour, name in (
+            ([100 * each.abs_rel for each in filled], ACCENT, "AbsRel"),
+            ([100 * each.bias for each in filled], SECOND, "bias"),
+        ):
+            errors.plot(centres, values, "o-", color=colour, markersize=3.5, label=name)
+        errors.axhline(0, color=MUTED, linewidth=0.8)
+        errors.set_ylabel("error [% of true depth]")
+        errors.legend(frameon=False, ncols=2, loc="upper left", labelcolor=INK)
+        errors.margins(y=0.22)
+        shares = np.array([each.pixels for each in filled], float)
+        pixels.bar(left, 100 * shares / shares.sum(), widths, align="edge", color=FAINT)
+        pixels.set_ylabel("pixels [%]")
+        pixels.set_xlabel("true depth [m]")
+        _scale_depths(pixels, left, widths)
+    worst = max(filled, key=lambda each: each.abs_rel)
+    caption = (
+        "Error of pixels by their true depth. Bias above zero: predicted too far; below: too near"
+    )
+    return Chart(
+        svg=canvas.svg,
+        words=f"{caption}. The largest AbsRel, {percentage(worst.abs_rel)}, is from "
+        f"{worst.near:.3g} to {worst.far:.3g} m.",
+        caption=caption,
+    )
+
+
+def _scale_depths(axes: Any, left: np.ndarray, widths: np.ndarray) -> None:
+    """Ranges that grow with depth lie evenly on a logarithmic axis."""
+    if left[0] > 0 and left[-1] > 2 * left[0]:
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda metres, _: f"{metres:g}"))
+    axes.set_xlim(left[0], left[-1] + widths[-1])
+
+
+def sparsification_chart(curve: tuple[Sparsification, ...], label: str) -> Chart:
+    """Error of what remains, against the share of pixels that were taken out."""
+    removed = [100 * each.removed for each in curve]
+    whole = curve[0].by_confidence
+    with drawing() as canvas:
+        axes = canvas.axes[0]
+        axes.axhline(whole, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), label="random")
+        by_confidence = [each.by_confidence for each in curve]
+        axes.plot(removed, by_confidence, color=ACCENT, linewidth=1.6, label="by confidence")
+        by_error = [each.by_error for each in curve]
+        axes.plot(removed, by_error, color=SECOND, linewidth=1.2, label="by the error itself")
+        axes.set_xlabel("least sure pixels taken out [%]")
+        axes.set_ylabel(label, parse_math=False)
+        axes.set_xlim(0, 100)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, labelcolor=INK)
+    half = curve[len(curve) // 2]
+    return Chart(
+        svg=canvas.svg,
+        words=f"Sparsification: {label} is {number(whole)} over all pixels, "
+        f"{number(half.by_confidence)} without the least sure half, and "
+        f"{number(half.by_error)} without the half that is most wrong.",
+        caption=f"{label} of the pixels that remain, as a mean over images. AUSE is the area "
+        "between the two curves, AURG that between the dashes and the confidence",
+    )
+
+
+def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
+    """Share of depth that is right, against the confidence."""
+    pixels = sum(each.pixels for each in bins)
+    with drawing() as canvas:
+        axes = canvas.axes[0]
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+        said, right = [each.said for each in bins], [each.right for each in bins]
+        sizes = [4 + 80 * each.pixels / pixels for each in bins]
+        axes.plot(said, right, color=ACCENT, linewidth=1.2)
+        axes.scatter(said, right, sizes, color=ACCENT)
+        axes.set_xlabel("confidence")
+        axes.set_ylabel("right within 1.25")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.02)
+    mean = sum(each.said * each.pixels for each in bins) / pixels
+    share = sum(each.right * each.pixels for each in bins) / pixels
+    return Chart(
+        svg=canvas.svg,
+        words=f"Calibration over {count(pixels)} pixels: the mean confidence is {number(mean)}, "
+        f"and {number(share)} of the depths are right within a factor of 1.25.",
+        caption="Share of depths that are right within a factor of 1.25, by confidence; on the "
+        "dashes it keeps its promise. Larger dots: more pixels",
+    )
+
+
+# More dots than this are thinned out: a page is not to be of many megabytes.
+_MOST_DRAWN = 3000
+
+
+def standing(comparison: Comparison, column: Column) -> Chart:
+    """Every row's value with its interval, published ones hollow."""
+    cells = [
+        (row, row.cells[column.metric]) for row in comparison.rows if column.metric in row.cells
+    ]
+    marks = [
+        Mark(name=row.name, value=cell.value, low=cell.low, high=cell.high, hollow=row.is_published)
+        for row, cell in cells
+    ]
+    caption = f"{column.label} with its 95 % interval; hollow: published"
+    return intervals(marks, head(column.label, column.unit), caption)
+
+
+def image_by_image(column: Column, name: str) -> Chart:
+    """A run's value of each image against the reference's."""
+    x, y = (np.array(column.values[each]) for each in (column.reference, name))
+    shown = _thinned(x.size)
+    with drawing(height=3.4) as canvas:
+        axes = canvas.axes[0]
+        ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
+        axes.plot(ends, ends, color=MUTED, linewidth=0.9)
+        axes.plot(x[shown], y[shown], ".", color=ACCENT, markersize=3.6, alpha=0.7)
+        axes.set_xlabel(f"{short(column.reference)}: {column.label}", parse_math=False)
+        axes.set_ylabel(f"{short(name)}: {column.label}", parse_math=False)
+    better = y > x if column.better is Better.HIGHER else y < x
+    caption = (
+        f"{printable(name)} is better than {printable(column.reference)} on "
+        f"{count(int(better.sum()))} of {count(x.size)} images ({percentage(better.mean())})"
+    )
+    if shown.size < x.size:
+        caption += f"; {count(shown.size)} of them drawn"
+    return Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
+
+
+def _thinned(size: int) -> np.ndarray:
+    """Indices of the dots that are drawn."""
+    if size <= _MOST_DRAWN:
+        return np.arange(size)
+    return np.sort(np.random.default_rng(0).choice(size, _MOST_DRAWN, replace=False))

@@ -1,0 +1,161 @@
+"""Results on disk: found below folders, grouped by benchmark, checked to be comparable."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rilievo.errors import InputError
+from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.results.per_image_table import FILE_NAME, read_evaluation
+from rilievo.evaluation.tables.wording import PROSE, count, setting_name, setting_value
+from rilievo.io.files.limits import printable
+
+
+class GroupKey(NamedTuple):
+    """Facts that runs share whose numbers compare."""
+
+    benchmark_sha256: str
+    dataset: str
+    split: str
+    variant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Results on disk."""
+
+    folder: Path
+    evaluation: Evaluation
+
+
+def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
+    """Results in folders, and in the folders below one that has none itself, such as a suite's."""
+    runs = []
+    for path in paths:
+        places = [path] if not os.path.isdir(path) else list(_places(path))
+        if not places:
+            raise InputError(
+                f"{path}: neither it nor a folder below has an {FILE_NAME}, which 'rilievo "
+                "evaluate' writes"
+            )
+        for place in places:
+            folder = place if os.path.isdir(place) else place.parent
+            runs.append(Run(folder=folder, evaluation=read_evaluation(place)))
+    return tuple(runs)
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """The folders with results, itself first; nothing below one of them is looked at."""
+    for here, folders, files in os.walk(folder):
+        if FILE_NAME in files:
+            folders.clear()
+            yield Path(here)
+        folders[:] = sorted(name for name in folders if name != "predictions")
+
+
+def is_several(runs: Sequence[Run]) -> bool:
+    """Whether runs are of several benchmarks, and make one table nevertheless.
+
+    Two models that share no benchmark do not: those are refused as runs that do not compare.
+    """
+    groups = grouped_runs(runs)
+    models = {run.evaluation.made_by.model for run in runs}
+    return len(groups) > 1 and (len(models) == 1 or any(len(each) > 1 for each in groups.values()))
+
+
+def _key(run: Run) -> GroupKey:
+    data = run.evaluation.data
+    return GroupKey(run.evaluation.benchmark_sha256, data.dataset, data.split, data.variant)
+
+
+def grouped_runs(runs: Sequence[Run]) -> dict[GroupKey, list[Run]]:
+    """Runs by benchmark and data, in the order in which the first of each was given."""
+    groups: dict[GroupKey, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(_key(run), []).append(run)
+    return groups
+
+
+def refuse_other_settings(groups: Mapping[GroupKey, Sequence[Run]]) -> None:
+    """Refuse one benchmark of two sorts: its numbers would stand apart without a word."""
+    seen: dict[tuple[str, ...], Run] = {}
+    for (_, *data), (run, *_others) in groups.items():
+        before = seen.setdefault((run.evaluation.benchmark, *data), run)
+        if before is not run:
+            check_benchmark({printable(each.folder): each.evaluation for each in (before, run)})
+
+
+def labels_of(
+    groups: Mapping[GroupKey, Sequence[Run]],
+) -> dict[GroupKey, str]:
+    """The benchmark's name, with as much of its data as sets it apart."""
+    names = {key: group[0].evaluation.benchmark for key, group in groups.items()}
+    labels = dict(names)
+    for parts in (1, 2, 3):
+        counted = list(labels.values())
+        for key, label in labels.items():
+            if counted.count(label) > 1:
+                labels[key] = f"{names[key]} on {', '.join(key[1 : parts + 1])}"
+    return labels
+
+
+def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
+    """Refuse runs of different benchmarks, or of different data under one benchmark."""
+    (first, one), *others = runs.items()
+    for name, other in others:
+        if one.benchmark_sha256 != other.benchmark_sha256:
+            raise InputError(
+                f"{_pair(first, name)} are runs of different benchmarks, whose numbers do not "
+                f"compare: {_settings(one, other)}"
+            )
+        for what in ("dataset", "split", "variant"):
+            here, there = getattr(one.data, what), getattr(other.data, what)
+            if here != there:
+                raise InputError(
+                    f"{_pair(first, name)} were scored on different data: the {what} is '{here}' "
+                    f"and '{there}'"
+                )
+
+
+def _settings(one: Evaluation, other: Evaluation) -> str:
+    names = [name for name in {**one.settings, **other.settings} if name not in PROSE]
+    differing = [
+        f"{setting_name(name)} is {setting_value(one.settings.get(name))} "
+        f"and {setting_value(other.settings.get(name))}"
+        for name in names
+        if one.settings.get(name) != other.settings.get(name)
+    ]
+    if one.benchmark != other.benchmark:
+        differing.insert(0, f"'{one.benchmark}' and '{other.benchmark}'")
+    if not differing:
+        return "their settings read alike, so evaluate both with one version of rilievo"
+    return printable("; ".join(differing))
+
+
+def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str, ...]:
+    """The ids that are compared, in the order of the first run.
+
+    Args:
+        runs: Evaluations by name.
+        common: Whether to take those that all runs have, where they do not have the same.
+    """
+    ids = {name: {score.id for score in run.scores} for name, run in runs.items()}
+    first = next(iter(runs))
+    shared = set.intersection(*ids.values())
+    if not shared:
+        raise InputError("no image is scored in every run, so there is nothing to compare")
+    for name in runs:
+        if ids[name] != ids[first] and not common:
+            odd = printable(min(ids[name] ^ ids[first]))
+            raise InputError(
+                f"{_pair(first, name)} were scored on different images, {count(len(ids[first]))} "
+                f"and {count(len(ids[name]))} ('{odd}' is in one alone); with --common only the "
+                f"{count(len(shared))} that all runs have are compared"
+            )
+    return tuple(score.id for score in runs[first].scores if score.id in shared)
+
+
+def _pair(one: str, other: str) -> str:
+    return printable(f"'{one}' and '{other}'")

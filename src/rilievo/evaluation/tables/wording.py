@@ -1,0 +1,177 @@
+"""Numbers and names as reports write them, and what metrics mean in plain words."""
+
+from collections.abc import Mapping, Sequence
+
+from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.records import Summary
+
+SHOWN = 5
+"""Metrics of a terminal's table."""
+
+# What papers of depth, normals and pictures print, one of each sort.
+_USUAL = (
+    *("ece", "abs_rel", "rmse", "silog", "delta1", "mean", "median", "within_11_25", "within_30"),
+    *("log10", "delta2", "psnr", "ssim"),
+)
+
+_HEADLINE = ("abs_rel", "delta1", "rmse", "mean", "within_11_25", "median", "psnr", "ssim")
+
+
+def headline(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Choose the three metrics of a first screen: the leading one and the most usual."""
+    usual = sorted(
+        (name for name in shortlist(metrics)[1:]),
+        key=lambda name: _HEADLINE.index(name) if name in _HEADLINE else len(_HEADLINE),
+    )
+    return (*metrics[:1], *usual[:2])
+
+
+def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Choose at most ``SHOWN`` metrics, in order: the leading one and the usual ones."""
+    ranked = sorted(metrics[1:], key=lambda name: (name not in _USUAL, _place(name)))
+    chosen = {*metrics[:1], *ranked[: SHOWN - 1]}
+    return tuple(name for name in metrics if name in chosen)
+
+
+def _place(name: str) -> int:
+    return _USUAL.index(name) if name in _USUAL else len(_USUAL)
+
+
+NOTHING = "–"
+"""Text in the cell of a missing number."""
+
+ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
+
+DIRECTIONS: Mapping[Better, str] = {
+    Better.LOWER: "lower is better",
+    Better.HIGHER: "higher is better",
+    Better.ZERO: "nearer to zero is better",
+}
+
+PROSE = ("title", "reproduces", "hides")
+"""Settings that are sentences: they explain the benchmark, and change none of its numbers."""
+
+# Of the metrics that head a benchmark; others are explained by their formula alone.
+_MEANINGS: Mapping[tuple[str, str], str] = {
+    ("depth", "abs_rel"): "On average, a depth is off by {percent} of the true depth.",
+    ("depth", "rmse"): "The typical error of a depth is {value}; large errors weigh most.",
+    ("depth", "mae"): "On average, a depth is off by {value}.",
+    ("depth", "delta1"): "{percent} of the depths are right within a factor of 1.25.",
+    ("depth", "delta2"): "{percent} of the depths are right within a factor of 1.25².",
+    ("depth", "delta3"): "{percent} of the depths are right within a factor of 1.25³.",
+    ("normals", "mean"): "On average, a normal is off by {value}.",
+    ("normals", "median"): "Half of the normals are off by less than {value}.",
+    ("normals", "rmse"): "The typical error of a normal is {value}; large errors weigh most.",
+}
+
+
+_ALIGNED: Mapping[str, str] = {
+    "none": "in metres as predicted, nothing fitted",
+    "median": "after one factor an image, fitted to its truth",
+    "scale": "after one factor an image, fitted to its truth",
+    "robust_scale": "after one factor an image, fitted to its truth",
+    "scale_shift": "after a factor and a shift an image, fitted to its truth",
+    "robust_scale_shift": "after a factor and a shift an image, fitted to its truth",
+    "inverse_scale_shift": "after a factor and a shift of inverse depth an image, fitted to its "
+    "truth",
+    "point_shift": "after a shift in space an image, fitted to its truth",
+    "point_scale": "after one factor an image, fitted to its truth",
+    "point_scale_shift": "after a factor and a shift in space an image, fitted to its truth",
+    "log": "after a factor and a power an image, fitted to its truth",
+}
+
+
+def aligned(method: str | None) -> str | None:
+    """Describe the alignment of predictions; None if it is unknown."""
+    if method is None:
+        return None
+    return _ALIGNED.get(method, f"aligned by {method}, fitted to its truth")
+
+
+def number(value: float | None) -> str:
+    """Four digits that say something; a dash where there is no number."""
+    if value is None:
+        return NOTHING
+    size = abs(value)
+    if size and (size < 1e-3 or size >= 1e5):
+        return f"{value:.3g}"
+    decimals = 4 if size < 10 else 3 if size < 100 else 2
+    return f"{value:.{decimals}f}"
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A number with its unit."""
+    if value is None or not unit:
+        return number(value)
+    return f"{number(value)}{unit}" if unit in ("°", "%") else f"{number(value)} {unit}"
+
+
+def interval(summary: Summary) -> str:
+    """Format the 95 % confidence interval; a dash if there are too few images for one."""
+    return bounds(summary.low, summary.high)
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """An interval; a dash where there is none."""
+    if low is None or high is None:
+        return NOTHING
+    return f"{number(low)} to {number(high)}"
+
+
+def signed(difference: float) -> str:
+    """A difference, which says its direction."""
+    return f"{'+' if difference > 0 else ''}{number(difference)}"
+
+
+def p_value(p: float) -> str:
+    """A probability under chance."""
+    return "< 0.001" if p < 1e-3 else f"{p:.3f}"
+
+
+def percentage(share: float) -> str:
+    """A share as per cent."""
+    return f"{100 * share:.1f} %"
+
+
+def count(amount: int) -> str:
+    """A whole number whose thousands are set apart."""
+    return f"{amount:,}"
+
+
+def head(label: str, unit: str) -> str:
+    """Heading of a column."""
+    return f"{label} [{unit}]" if unit else label
+
+
+def column_head(label: str, unit: str, better: Better) -> str:
+    """Heading of a column of one metric, with an arrow for the better direction."""
+    return f"{head(label, unit)} {ARROWS[better]}"
+
+
+def full_name(task: str, summary: Summary) -> str:
+    """Name of a metric that stands alone: a mean of normals is one of angles."""
+    return f"{summary.label} angle" if (task, summary.unit) == ("normals", "°") else summary.label
+
+
+def meaning(task: str, summary: Summary) -> str | None:
+    """Meaning of a number in a sentence; None for a metric that has none."""
+    sentence = _MEANINGS.get((task, summary.metric))
+    if sentence is None:
+        return None
+    return sentence.format(
+        percent=percentage(summary.value), value=quantity(summary.value, summary.unit)
+    )
+
+
+def setting_name(name: str) -> str:
+    """A field as words."""
+    return name.replace("_", " ")
+
+
+def setting_value(value: object) -> str:
+    """Value of a setting in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

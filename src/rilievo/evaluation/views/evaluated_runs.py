@@ -1,0 +1,149 @@
+"""Open evaluations again: their dataset, benchmark and predictions."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.errors import InputError, OptionError, UntrustedCodeError
+from rilievo.evaluation.answers import Answers
+from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, benchmark_sha256
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.plan import Plan, make_plan
+from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, read_cache
+from rilievo.evaluation.predictions.given import find_predictions
+from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.results.per_image_table import read_evaluation
+from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.tables.wording import aligned
+from rilievo.evaluation.views.readers import ScoredReader
+from rilievo.evaluation.views.view_items import Column
+from rilievo.io.files.limits import printable
+from rilievo.plugins import check_trusted
+from rilievo.types import DepthKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Command:
+    """Command line of ``rilievo evaluate``, as the evaluation records it."""
+
+    benchmark: str
+    root: str | None = None
+    model: str | None = None
+    options: Annotated[EvaluateOptions, tyro.conf.arg(name="")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One evaluation.
+
+    Attributes:
+        plan: Dataset and benchmark, with the settings of the evaluation.
+        shown: Photographs, ground truth and predictions, as they were scored.
+    """
+
+    folder: Path
+    evaluation: Evaluation
+    plan: Plan
+    column: Column
+    shown: ReportPictures
+
+
+def open_run(path: Path, root: Path | None) -> Run:
+    """Open an evaluation with everything that it was made from.
+
+    Args:
+        path: Path of its folder, or of its ``evaluation.json``.
+        root: Present folder of its dataset; None if it was not moved.
+    """
+    evaluation = read_evaluation(path)
+    folder = path if path.is_dir() else path.parent
+    command = _command(evaluation, path)
+    options = command.options
+    benchmark = _benchmark(command.benchmark, path)
+    try:
+        plan = make_plan(benchmark, root or command.root, options)
+    except InputError as error:
+        raise InputError(
+            f"{folder}: its dataset cannot be read ({error}); if it was moved, say "
+            "where with --root"
+        ) from error
+    if benchmark_sha256(plan.benchmark) != evaluation.benchmark_sha256:
+        raise InputError(
+            f"{folder}: the benchmark '{evaluation.benchmark}' has other settings now "
+            "than when it was evaluated; evaluate again"
+        )
+    shown = ReportPictures(
+        benchmark=plan.benchmark,
+        dataset=plan.dataset,
+        answers=_answers(folder, evaluation, plan, options),
+    )
+    column = _column(evaluation, shown, plan)
+    return Run(folder=folder, evaluation=evaluation, plan=plan, column=column, shown=shown)
+
+
+def _command(evaluation: Evaluation, path: Path) -> _Command:
+    try:
+        words = shlex.split(evaluation.command)[2:]
+        # A benchmark, a dataset and a fit may be code.
+        for word in words:
+            check_trusted(word.partition("=")[2] or word, "command", printable(path))
+        return tyro.cli(
+            _Command, args=words, config=(tyro.conf.FlagCreatePairsOff,), console_outputs=False
+        )
+    except UntrustedCodeError:
+        raise
+    except (ValueError, SystemExit, OptionError) as error:
+        raise InputError(
+            f"{path}: its command line is not one of this version "
+            f"({evaluation.command}); evaluate again"
+        ) from error
+
+
+def _benchmark(name: str, path: Path) -> Benchmark:
+    try:
+        return find_benchmark(name)
+    except OptionError as error:
+        raise InputError(
+            f"{path}: {error}; name one of your own as package.module:NAME when you "
+            "evaluate, and view the folder of predictions with --dataset"
+        ) from error
+
+
+def _answers(folder: Path, evaluation: Evaluation, plan: Plan, options: EvaluateOptions) -> Answers:
+    if options.predictions is not None:
+        return find_predictions(evaluation.made_by.model, plan, options).answers
+    kept = folder / PREDICTIONS
+    if not (kept / FINGERPRINT).is_file():
+        raise InputError(
+            f"{folder}: has no folder '{PREDICTIONS}', so there is nothing to see; "
+            f"make them again: {evaluation.command}"
+        )
+    return read_cache(kept)
+
+
+def _column(evaluation: Evaluation, shown: ReportPictures, plan: Plan) -> Column:
+    task = shown.benchmark.task
+    kind = None if task is Task.NORMALS else shown.answers.kind
+    lost = {each.id: each.reason for each in evaluation.unscored}
+    return Column(
+        label=printable(evaluation.made_by.model),
+        field="",
+        made_by=evaluation.made_by,
+        kind=DepthKind.METRIC if task is Task.DEPTH else kind,
+        shows=_shows(evaluation),
+        normals=task is Task.NORMALS,
+        reader=ScoredReader(shown=shown, ids=frozenset(plan.ids)),
+        summaries=evaluation.summaries,
+        scores={score.id: score for score in evaluation.scores},
+        unscored=lost,
+    )
+
+
+def _shows(evaluation: Evaluation) -> str:
+    """Kind of the model's own depth; alignment does not change it."""
+    how = aligned(evaluation.alignment)
+    return ", ".join(filter(None, (evaluation.kind or "normals", how)))

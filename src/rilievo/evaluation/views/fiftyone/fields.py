@@ -1,0 +1,230 @@
+"""Fields of the dataset, declared before the first sample, and their display in the app."""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.views.rows import (
+    DISAGREEMENT,
+    TRUE_DEPTH,
+    TRUE_NORMALS,
+    metric_field,
+    normals_field,
+)
+from rilievo.evaluation.views.view_items import Column, ViewItems
+from rilievo.io.colour_pictures import ColourRange, Drawn, colourise
+from rilievo.types import DepthKind, DepthMap
+
+KEY = "image_id"
+"""Field that identifies a sample; indexed."""
+
+_STOPS = 33
+_WHAT = {
+    DepthKind.METRIC: "depth in metres",
+    DepthKind.UP_TO_SCALE: "depth up to one factor",
+    DepthKind.AFFINE: "depth up to a factor and a shift",
+    DepthKind.AFFINE_INVERSE: "inverse depth up to a factor and a shift",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapField:
+    """A field of heat maps; near is always bright.
+
+    Attributes:
+        falling: Whether the smallest value is bright, as where values are depth.
+    """
+
+    path: str
+    description: str
+    falling: bool
+
+
+def map_fields(items: ViewItems) -> Iterator[MapField]:
+    """Yield the heat-map fields of the ground truth and of all models."""
+    yield MapField(
+        path=TRUE_DEPTH, description="true depth; the pixel's number is mm", falling=True
+    )
+    for column in items.columns:
+        if column.kind is not None:
+            yield MapField(
+                path=column.field,
+                description=f"{column.label}: {_WHAT[column.kind]}",
+                falling=column.kind is not DepthKind.AFFINE_INVERSE,
+            )
+
+
+def picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
+    """Yield fields of pictures shown in place of the photograph, with descriptions."""
+    axes = "x right, y up, z towards the viewer: a wall head-on is light blue"
+    yield TRUE_NORMALS, f"true normals; {axes}"
+    for column in items.columns:
+        if column.normals:
+            yield normals_field(column), f"{column.label}: normals; {axes}"
+
+
+def number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
+    """Yield fields of numbers, with descriptions."""
+    for name in ("fx", "fy"):
+        yield name, f"focal length {name} [px]"
+    for name in ("cx", "cy"):
+        yield name, f"principal point {name} [px]; the centre of the top-left pixel is 0"
+    if len(items.columns) > 1:
+        yield DISAGREEMENT, "1 - least rank correlation of two models' depth; 0 is the same order"
+    for column in items.columns:
+        yield from metric_fields(column)
+
+
+def metric_fields(column: Column) -> Iterator[tuple[str, str]]:
+    """Yield the fields of one model's metrics, with descriptions."""
+    for each in column.summaries:
+        unit = f" [{each.unit}]" if each.unit else ""
+        yield (
+            metric_field(column, each.metric),
+            f"{each.label}{unit} of {column.label}; {each.better} is better",
+        )
+
+
+def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: AbstractSet[str]) -> None:
+    """Add the fields that rows hold and the dataset lacks, with descriptions."""
+    text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
+    heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
+    notes = {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField}
+    known: list[tuple[str, str, dict[str, Any]]] = [
+        (KEY, "of the image in its dataset", text),
+        ("split", "of the dataset", text),
+        ("notes", "notes, and parts that could not be shown", notes),
+        *((each.path, each.description, heat_map) for each in map_fields(items)),
+        *((path, about, text) for path, about in picture_fields(items)),
+        *((path, about, number) for path, about in number_fields(items)),
+    ]
+    schema = dataset.get_field_schema()
+    for path, about, kind in known:
+        if path in held and path not in schema:
+            dataset.add_sample_field(path, description=about, **kind)
+            for attribute, ftype in _attributes(fiftyone) if kind is heat_map else ():
+                dataset.add_sample_field(f"{path}.{attribute}", ftype)
+
+
+def paths_of(items: ViewItems) -> frozenset[str]:
+    """All fields that rows may hold, besides those of every row."""
+    return frozenset(
+        [
+            *(each.path for each in map_fields(items)),
+            *(path for path, _ in picture_fields(items)),
+            *(path for path, _ in number_fields(items)),
+        ]
+    )
+
+
+def _attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
+    """Attributes of a heat map: the coding of its stored values."""
+    text, number = fiftyone.StringField, fiftyone.FloatField
+    return (("kind", text), ("unit", text), ("scale", number), ("offset", number))
+
+
+def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
+    """Configure how the app shows the fields; settings of the user are kept.
+
+    Every heat map has a viridis entry of its own, so that the user's fields keep their colours.
+    """
+    config, schema = dataset.app_config, dataset.get_field_schema()
+    config.media_fields = [
+        *config.media_fields,
+        *(
+            path
+            for path, _ in picture_fields(items)
+            if path in schema and path not in config.media_fields
+        ),
+    ]
+    scheme = config.color_scheme
+    if scheme is None:
+        # FiftyOne colours by field, so a heat map would have one colour in different strengths.
+        scheme = fiftyone.ColorScheme(color_by="value", opacity=0.9)
+    known = list(scheme.colorscales or [])
+    there = {each["path"] for each in known}
+    known += [
+        colour_scale(each.path, falling=each.falling)
+        for each in map_fields(items)
+        if each.path in schema and each.path not in there
+    ]
+    scheme.colorscales = known
+    config.color_scheme = scheme
+    if config.active_fields is None:
+        config.active_fields = fiftyone.ActiveFields(paths=_first_look(items))
+    dataset.save()
+
+
+def _first_look(items: ViewItems) -> list[str]:
+    """Fields shown first: one heat map, since several overlap, and each leading metric."""
+    columns = items.columns
+    maps = [column.field for column in columns if column.kind is not None][:1]
+    leading = [
+        metric_field(column, column.summaries[0].metric) for column in columns if column.summaries
+    ]
+    return [*(maps or [TRUE_DEPTH]), *leading]
+
+
+def colour_scale(path: str, *, falling: bool) -> dict[str, Any]:
+    """Viridis for one field in FiftyOne's form, bright at 0 if the smallest value is nearest.
+
+    FiftyOne documents the stops in ``list``. A session passes an entry on as it is stored, and the
+    app draws from ``rgb`` alone, which only the server's own queries add.
+    """
+    stops = _viridis(_STOPS, falling=falling)
+    return {
+        "path": path,
+        "list": [
+            {"value": place / (_STOPS - 1), "color": f"rgb({red}, {green}, {blue})"}
+            for place, (red, green, blue) in enumerate(stops)
+        ],
+        "rgb": _viridis(256, falling=falling),
+    }
+
+
+def _viridis(count: int, *, falling: bool) -> list[list[int]]:
+    ramp = np.linspace(0, 1, count, dtype=np.float32)[None]
+    drawn = DepthMap(values=ramp[:, ::-1] if falling else ramp, kind=DepthKind.AFFINE)
+    return colourise(drawn, limits=ColourRange(low=0.0, high=1.0), what=Drawn.DEPTH)[0].tolist()
+
+
+SAVED = 50
+
+
+def save_views(dataset: Any, items: ViewItems) -> list[str]:
+    """Save the views under their names, replacing those of an earlier run.
+
+    Returns:
+        Names of the views.
+    """
+    names = []
+    for name, view in _saved_views(dataset, items):
+        if dataset.has_saved_view(name):
+            dataset.delete_saved_view(name)
+        dataset.save_view(name, view)
+        names.append(name)
+    return names
+
+
+def _saved_views(dataset: Any, items: ViewItems) -> Iterator[tuple[str, Any]]:
+    # In groups, the active slice, the photographs, is sorted; their surfaces stay with them.
+    everything = dataset.view()
+    for column in items.columns:
+        if not column.summaries:
+            continue
+        leading = column.summaries[0]
+        field = metric_field(column, leading.metric)
+        having = everything.exists(field)
+        for word, down in (("worst", True), ("best", False)):
+            if leading.better is Better.HIGHER:
+                down = not down
+            view = having.sort_by(field, reverse=down).limit(SAVED)
+            yield f"{word} {SAVED}, {leading.label} of {column.label}", view
+    if len(items.columns) > 1:
+        having = everything.exists(DISAGREEMENT)
+        yield "largest disagreement", having.sort_by(DISAGREEMENT, reverse=True).limit(SAVED)

@@ -1,0 +1,198 @@
+"""Readers of predictions, photographs and truth: from an evaluation, a dataset or a folder."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from rilievo.data.datasets.base import Dataset
+from rilievo.errors import InputError
+from rilievo.evaluation.benchmarks.benchmark import InputCrop, Task
+from rilievo.evaluation.predictions.foreign import Foreign
+from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model
+from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.io.outputs.facts import FORMAT, Sidecar
+from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
+from rilievo.io.photographs.photo import read_photo
+from rilievo.prediction.readback import read_prediction
+from rilievo.types import Camera, DepthMap, Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Prediction of a model for one image, as it is shown.
+
+    Attributes:
+        depth: Depth in metres as it was scored; if it was not scored in metres, the model's own
+            values.
+        normals: Unit normals in the camera frame, towards the camera.
+    """
+
+    depth: DepthMap | None = None
+    normals: Float32[np.ndarray, "3 h w"] | None = None
+    camera: Camera | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredReader:
+    """Predictions of an evaluation, as they were scored."""
+
+    shown: ReportPictures
+    ids: frozenset[str]
+
+    def read(self, id: str) -> Seen | None:
+        """Depth in metres, as aligned and clipped; normals of unit length.
+
+        Depth that was scored as a picture is returned in the model's own values.
+        """
+        if id not in self.ids:
+            return None
+        if self.shown.benchmark.task is Task.PICTURE:
+            return Seen(depth=self.shown.answers.read(id).depth)
+        return Seen(depth=self.shown.depth(id), normals=self.shown.normals(id))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderReader:
+    """Results of ``rilievo predict``, or of other programs."""
+
+    found: Foreign
+
+    def read(self, id: str) -> Seen | None:
+        """Depth in the model's own values; results of rilievo also have their camera."""
+        if id not in self.found.files:
+            return None
+        if not self.found.ours:
+            answer = self.found.read(id)
+            return Seen(depth=answer.depth, normals=answer.normals)
+        prediction = read_prediction(self.found.files[id])
+        return Seen(
+            depth=prediction.depth_or_none,
+            normals=prediction.normals,
+            camera=prediction.camera,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetImages:
+    """Images of a dataset."""
+
+    dataset: Dataset
+    crop: InputCrop | str = InputCrop.NONE
+
+    @property
+    def split(self) -> str | None:
+        """Split of the dataset."""
+        return self.dataset.request.split
+
+    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """RGB photograph, as the models saw it."""
+        return shown_to_model(self.dataset.image(id), self.crop)
+
+    def photo_file(self, id: str) -> Path | None:
+        """File with exactly these pixels; None if there is none."""
+        file = self.dataset.photo_file(id) if self.crop is InputCrop.NONE else None
+        return None if file is None else file.absolute()
+
+    def truth(self, id: str) -> Truth | None:
+        """Ground truth at the photograph's size."""
+        return cut_truth(self.dataset.truth(id), self.crop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderImages:
+    """Photographs of a folder, without ground truth."""
+
+    files: Mapping[str, Path]
+    split: str | None = None
+
+    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """RGB photograph, upright."""
+        return read_photo(self.files[id], own_depth=False).pixels
+
+    def photo_file(self, id: str) -> Path | None:
+        """The photograph."""
+        return self.files[id].absolute()
+
+    def truth(self, id: str) -> Truth | None:
+        """None, because folders have no ground truth."""
+        return None
+
+
+def ids_of(folder: Path) -> list[str]:
+    """Paths of photographs' results, relative and without suffix, sorted."""
+    found = [_id(path, folder) for path, _ in _sidecars(folder)]
+    if not found:
+        raise InputError(
+            f"{folder}: holds no results of 'rilievo predict' (a JSON beside each) and "
+            "no evaluation; results of other programs need --dataset"
+        )
+    return found
+
+
+def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapping[str, Path]:
+    """Find the photograph of each id; ids without one are left out.
+
+    Results keep the tree of the folder that was predicted, below its own name if several folders
+    were predicted at once.
+    """
+    if not photos.is_dir():
+        raise InputError(f"{photos}: there is no such folder of photographs")
+    files: dict[str, Path] = {}
+    for folder in folders:
+        for path, sidecar in _sidecars(folder):
+            id = _id(path, folder)
+            file = files.get(id) or _photo(path.relative_to(folder).parent, sidecar, photos)
+            if file is not None:
+                _check_same(file, sidecar, path)
+                files[id] = file
+    if not files:
+        raise InputError(
+            f"{photos}: none of the {len(ids)} results has its photograph here; "
+            f"expected {ids[0]} and the like"
+        )
+    return files
+
+
+def _photo(parent: Path, sidecar: Sidecar, photos: Path) -> Path | None:
+    for place in (parent, Path(*parent.parts[1:])):
+        file = photos / place / sidecar.source.file
+        if file.is_file():
+            return file
+    return None
+
+
+def _check_same(file: Path, sidecar: Sidecar, json: Path) -> None:
+    """Refuse a photograph that has changed, or is another one of the same name."""
+    size = sidecar.run.get("source_bytes")
+    if isinstance(size, int) and file.stat().st_size != size:
+        raise InputError(
+            f"{file}: has {file.stat().st_size} bytes, but {json} was made "
+            f"from {size}; it is another photograph, or has changed: predict it again"
+        )
+
+
+def _sidecars(folder: Path) -> Iterator[tuple[Path, Sidecar]]:
+    """Yield the JSON files of photographs; those of videos have no values of single images."""
+    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+        try:
+            sidecar = read_sidecar(path)
+        except InputError:
+            if _says_ours(path):
+                raise
+            continue  # JSON files of other programs may be in the folder
+        if "independent" not in sidecar.run:
+            yield path, sidecar
+
+
+def _says_ours(path: Path) -> bool:
+    try:
+        return f'"{FORMAT}"'.encode() in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _id(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix().removesuffix(SUFFIX)

@@ -1,0 +1,208 @@
+"""Cards of the images on a report: pictures, scores and notes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.errors import OptionError, suggest
+from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.tables.wording import ARROWS, head, number, quantity, shortlist
+from rilievo.evaluation.views.targets import open_targets
+from rilievo.evaluation.views.view_items import Column, ViewItem, ViewItems, disagreement, notes_of
+from rilievo.evaluation.views.view_options import SourceOptions
+from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.pages.figure import check_figure, write_figure
+from rilievo.pages.pictures import Panel, answer_panels, error_end, photo_panel, truth_panels, uri
+
+PICTURES = "pictures"
+"""Folder of the pictures beside a page."""
+CAPTIONED = 3
+"""Number of metrics under a picture; a click shows all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sortable:
+    """A quantity by which images can be sorted and filtered.
+
+    Attributes:
+        better: Whether lower or higher is better.
+        column: Model of the metric; None for quantities of all models.
+        metric: Name of the metric; None for quantities of all models.
+    """
+
+    key: str
+    label: str
+    better: Better
+    column: Column | None = None
+    metric: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A picture on a card."""
+
+    panel: Panel
+    address: str
+    numbers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One image on the page."""
+
+    item: ViewItem
+    order: int
+    figures: tuple[Figure, ...]
+    values: Mapping[str, float]
+    notes: tuple[str, ...]
+
+
+def sortables(items: ViewItems) -> list[Sortable]:
+    """Every metric of every model, and the disagreement of models."""
+    pairs = [(column, each) for column in items.columns for each in column.summaries]
+    found = [
+        Sortable(
+            key=f"m{count}",
+            label=f"{head(each.label, each.unit)} of {column.label}",
+            better=each.better,
+            column=column,
+            metric=each.metric,
+        )
+        for count, (column, each) in enumerate(pairs)
+    ]
+    if sum(column.kind is not None for column in items.columns) > 1:
+        found.append(Sortable(key="disagreement", label="disagreement", better=Better.LOWER))
+    return found
+
+
+def panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
+    """Pictures of one image: photograph, ground truth, and each model with its error."""
+    summaries = [each for column in items.columns for each in column.summaries]
+    end = error_end([each.median for each in summaries if each.metric == "abs_rel"])
+    yield photo_panel(item.photo)
+    columns = items.columns
+    depth = not columns or any(column.kind is not None for column in columns)
+    normals = not columns or any(column.normals for column in columns)
+    yield from truth_panels(item.truth, depth=depth, normals=normals)
+    for each in item.shown:
+        if each.seen is not None:
+            seen, label = each.seen, each.column.label
+            yield from answer_panels(label, seen.depth, seen.normals, item.truth, end)
+
+
+def card_of(
+    items: ViewItems, known: Sequence[Sortable], item: ViewItem, order: int, beside: Path | None
+) -> Card:
+    """Build the card of one image.
+
+    Args:
+        items: All images and models.
+        known: Quantities to sort by.
+        item: The image.
+        order: Place of the image in the dataset.
+        beside: Folder of the page, for pictures beside it; None for pictures in the page.
+    """
+    columns = {column.label: column for column in items.columns}
+    figures = [
+        Figure(
+            panel=panel,
+            address=_address(panel, f"{order:06}-{place}", beside),
+            # Under the picture of what the model gave, and not under that of its error too.
+            numbers=_numbers(item, columns.get(panel.title.removesuffix(", normals"))),
+        )
+        for place, panel in enumerate(panels_of(items, item))
+    ]
+    return Card(
+        item=item,
+        order=order,
+        figures=tuple(figures),
+        values=dict(_values(known, item)),
+        notes=tuple(notes_of(item)),
+    )
+
+
+def models_table(items: ViewItems) -> tuple[tuple[str, ...], list[tuple[Column, list[str]]]]:
+    """Headings of the usual metrics, and each model with its numbers."""
+    known = {each.metric: each for column in items.columns for each in column.summaries}
+    heads = {
+        name: f"{head(known[name].label, known[name].unit)} {ARROWS[known[name].better]}"
+        for name in shortlist([*known])
+    }
+    rows = []
+    for column in items.columns:
+        own = {each.metric: each.value for each in column.summaries}
+        rows.append((column, [number(own.get(metric)) for metric in heads]))
+    return tuple(heads.values()), rows
+
+
+def _address(panel: Panel, name: str, beside: Path | None) -> str:
+    """The picture itself, or a relative path, made of digits alone: ids may hold anything."""
+    if beside is None:
+        return uri(panel.jpeg())
+    path = beside / PICTURES / f"{name}.jpg"
+    make_folder(path.parent)
+    with replacing(path) as part:
+        part.write_bytes(panel.jpeg())
+    return f"{PICTURES}/{name}.jpg"
+
+
+def _values(known: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:
+    for each in known:
+        if each.column is not None and each.metric is not None:
+            score = each.column.scores.get(item.id)
+            if score is not None and each.metric in score.values:
+                yield each.key, float(score.values[each.metric])
+        else:
+            depths = [shown.seen.depth for shown in item.shown if shown.seen is not None]
+            differing = disagreement([depth for depth in depths if depth is not None])
+            if differing is not None:
+                yield each.key, differing
+
+
+def _numbers(item: ViewItem, column: Column | None) -> tuple[tuple[str, str], ...]:
+    score = None if column is None else column.scores.get(item.id)
+    if column is None or score is None:
+        return ()
+    having = [each for each in column.summaries if each.metric in score.values][:CAPTIONED]
+    return tuple((each.label, quantity(score.values[each.metric], each.unit)) for each in having)
+
+
+ROWS = 4
+"""Images of a figure for which none are named, evenly spaced over the dataset."""
+
+
+def write_paper_figure(
+    targets: Sequence[str | Path],
+    path: str | Path,
+    source: SourceOptions | None = None,
+    *,
+    images: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Draw photographs, ground truth, and every model's prediction and error, a row an image.
+
+    Args:
+        targets: Folders of evaluations or predictions, of the same images.
+        path: Ends in ``.pdf``, ``.svg`` or ``.png``.
+        source: Place of photographs and ground truth, if the targets do not state it.
+        images: Names of the images; empty for ``ROWS`` of them, evenly spaced.
+
+    Returns:
+        Names of the images.
+    """
+    check_figure(Path(path))
+    items = open_targets(targets, source or SourceOptions())
+    for name in images:
+        if name not in items.ids:
+            raise OptionError(f"no image '{name}' for the figure; {suggest(name, items.ids)}")
+    places = np.linspace(0, len(items.ids) - 1, min(ROWS, len(items.ids))).round().astype(int)
+    chosen = tuple(images) or tuple(items.ids[place] for place in places)
+    rows = [sorted(panels_of(items, items.read(id)), key=_place) for id in chosen]
+    write_figure(rows, Path(path))
+    return chosen
+
+
+def _place(panel: Panel) -> int:
+    """Photograph and truth first, then predictions, then errors."""
+    return 0 if panel.model is None else 2 if panel.title.startswith(f"{panel.model}, error") else 1

@@ -1,0 +1,230 @@
+"""Data for views: images with their ground truth, and the predictions of each model."""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Float64, UInt8
+
+from rilievo.errors import InputError, RilievoError
+from rilievo.evaluation.records import Score, Summary
+from rilievo.evaluation.views.readers import (
+    DatasetImages,
+    FolderImages,
+    FolderReader,
+    ScoredReader,
+    Seen,
+)
+from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Truth
+
+FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
+"""Names of fields that every image has; models may not use them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One model.
+
+    Attributes:
+        field: Unique name of its field: ``dpt_hybrid``.
+        made_by: Model, weights and settings.
+        kind: Kind of the depth that is shown; None without depth.
+        shows: Description of that depth: the model's own kind, and the fit.
+        normals: Whether it has normals.
+        summaries: Summaries of its metrics, the leading one first; empty without an evaluation.
+        unscored: Reasons for missing scores, by image.
+    """
+
+    label: str
+    field: str
+    made_by: MadeBy
+    kind: DepthKind | None
+    shows: str
+    normals: bool
+    reader: ScoredReader | FolderReader
+    summaries: tuple[Summary, ...]
+    scores: Mapping[str, Score]
+    unscored: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Prediction of one model for one image, or the reason why it is missing.
+
+    Attributes:
+        seen: The prediction; None if there is none, or it cannot be shown.
+    """
+
+    column: Column
+    seen: Seen | None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewItem:
+    """One image with all predictions.
+
+    Attributes:
+        truth: Ground truth; None without one.
+        camera: Camera of the dataset, or else of the first model; None if unknown.
+        shown: Predictions, one a model, in their order.
+    """
+
+    id: str
+    photo: UInt8[np.ndarray, "h w 3"]
+    truth: Truth | None
+    camera: Camera | None
+    shown: tuple[Shown, ...]
+
+    @property
+    def true_depth(self) -> DepthMap | None:
+        """True depth [m]; None without ground truth."""
+        truth = self.truth
+        if truth is None or truth.depth is None or truth.depth_valid is None:
+            return None
+        return DepthMap(values=truth.depth, kind=DepthKind.METRIC, valid=truth.depth_valid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewItems:
+    """Images and models of a view.
+
+    Attributes:
+        ids: Names of the images, in the dataset's order.
+        absent: Images of the selection that are not on disk, with the reason.
+    """
+
+    name: str
+    images: DatasetImages | FolderImages
+    ids: tuple[str, ...]
+    columns: tuple[Column, ...]
+    absent: Mapping[str, str]
+
+    def read(self, id: str) -> ViewItem:
+        """Read one image with all its predictions.
+
+        A prediction that cannot be shown is recorded as a fault; the others are shown.
+        """
+        photo, truth = self.images.photo(id), self.images.truth(id)
+        shown = tuple(_shown(column, id) for column in self.columns)
+        cameras = [None if truth is None else truth.camera]
+        cameras += [each.seen.camera for each in shown if each.seen is not None]
+        camera = next((each for each in cameras if each is not None), None)
+        return ViewItem(id=id, photo=photo, truth=truth, camera=camera, shown=shown)
+
+    def check_shown(self, failed: Sequence[str]) -> None:
+        """Raise an error if no image could be shown."""
+        if len(failed) == len(self.ids) + len(self.absent):
+            raise InputError(
+                f"none of the {len(failed)} images can be shown; the first, {failed[0]}"
+            )
+
+
+def _shown(column: Column, id: str) -> Shown:
+    try:
+        return Shown(column=column, seen=column.reader.read(id))
+    except RilievoError as error:
+        return Shown(column=column, seen=None, fault=str(error))
+
+
+def notes_of(item: ViewItem) -> Iterator[str]:
+    """Yield notes about an image: those of scores, and missing parts with the reason."""
+    for each in item.shown:
+        label, score = each.column.label, each.column.scores.get(item.id)
+        if each.fault is not None:
+            yield f"{label}: cannot be shown: {each.fault}"
+        elif each.seen is None:
+            yield f"{label}: no prediction"
+        if item.id in each.column.unscored:
+            yield f"{label}: no score: {each.column.unscored[item.id]}"
+        yield from (f"{label}: {note}" for note in (() if score is None else score.notes))
+
+
+def named(columns: Sequence[Column], hints: Sequence[Sequence[str]]) -> tuple[Column, ...]:
+    """Make labels and fields of models unique.
+
+    Args:
+        columns: Models labelled by their names.
+        hints: Distinguishing facts of each model, in order of preference.
+    """
+    labels = [column.label for column in columns]
+    for level in range(max((len(each) for each in hints), default=0)):
+        for label in {each for each in labels if labels.count(each) > 1}:
+            for place in [at for at, each in enumerate(labels) if each == label]:
+                hint = hints[place][level] if level < len(hints[place]) else None
+                labels[place] = label if hint is None else f"{label} {hint}"
+    labels = list(_numbered(labels))
+    fields = _numbered([_field(label) for label in labels])
+    return tuple(
+        replace(column, label=label, field=field)
+        for column, label, field in zip(columns, labels, fields, strict=True)
+    )
+
+
+def _field(label: str) -> str:
+    """Turn a label into a field name."""
+    name = re.sub(r"[^0-9a-z]+", "_", label.lower()).strip("_")
+    return f"model_{name}" if not name or name[0].isdigit() or name in FIELDS else name
+
+
+def _numbered(names: Sequence[str]) -> Iterator[str]:
+    taken: set[str] = set()
+    for name in names:
+        candidate, number = name, 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}_{number}"
+        taken.add(candidate)
+        yield candidate
+
+
+_GRID = 96
+
+
+def disagreement(depths: Sequence[DepthMap]) -> float | None:
+    """1 - the least rank correlation between any two maps, on a grid of at most 96 x 96 pixels.
+
+    Ranks compare the order of depth, which every kind determines: scale, shift and inversion change
+    nothing. 0: the same order everywhere; 1: nothing in common; 2: near and far exchanged.
+
+    Returns:
+        The disagreement; None if there are fewer than two maps, or two share too few pixels or are
+        flat.
+
+    Source: Spearman, The proof and measurement of association between two things, 1904; ties get
+    their mean rank.
+    """
+    pairs = itertools.combinations([_on_grid(each) for each in depths], 2)
+    correlations = [found for one, other in pairs if (found := _spearman(one, other)) is not None]
+    return 1 - min(correlations) if correlations else None
+
+
+def _on_grid(depth: DepthMap) -> Float64[np.ndarray, "n"]:
+    """Values that grow with distance, at the same places in maps of any size; NaN where invalid."""
+    rows, columns = ((np.arange(_GRID) + 0.5) / _GRID * side for side in depth.shape)
+    places = np.ix_(rows.astype(int), columns.astype(int))
+    values = depth.values[places].astype(np.float64)
+    if depth.kind is DepthKind.AFFINE_INVERSE:
+        values = -values
+    return np.where(depth.valid[places], values, np.nan).ravel()
+
+
+def _spearman(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> float | None:
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < 3:
+        return None
+    ranks = np.stack([_ranks(one[both]), _ranks(other[both])])
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    sizes = np.sqrt(np.square(ranks).sum(axis=1))
+    if not sizes.all():
+        return None
+    return float(ranks[0] @ ranks[1] / (sizes[0] * sizes[1]))
+
+
+def _ranks(values: Float[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Ranks from 0; equal values share their mean rank."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return ((last - counts + last - 1) / 2)[place]

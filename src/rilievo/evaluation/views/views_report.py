@@ -1,0 +1,204 @@
+"""``report``: write a page about targets that opens from disk."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.errors import OptionError, OutputError, RilievoError
+from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.tables import wording
+from rilievo.evaluation.views.report_cards import (
+    PICTURES,
+    Card,
+    Sortable,
+    card_of,
+    models_table,
+    sortables,
+)
+from rilievo.evaluation.views.targets import open_targets
+from rilievo.evaluation.views.view_items import ViewItems
+from rilievo.evaluation.views.view_options import SourceOptions
+from rilievo.io.checks.checksums import CHECKSUMS, write_beside, write_checksums
+from rilievo.io.checks.checksums import beside as checksum_of
+from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
+from rilievo.io.files.limits import printable
+from rilievo.pages.document import asset, pieces
+from rilievo.predicting.summary import Tally
+
+MOST_IN_PAGE = 60
+"""Most images of a single-file page: it has about 20 MB, which browsers handle well."""
+
+INDEX = "index.html"
+_SUFFIXES = (".html", ".htm")
+_PICTURE = re.compile(r"\d{6,}-\d+\.jpg")
+_OURS = 'name="generator" content="rilievo report '
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """Result of writing a report.
+
+    Attributes:
+        failed: Images that could not be shown or are absent, with the reason.
+        faults: Predictions that could not be shown, with the reason.
+    """
+
+    page: Path
+    images: int
+    models: tuple[str, ...]
+    failed: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def write_gallery(
+    targets: Sequence[str | Path],
+    output: str | Path,
+    source: SourceOptions | None = None,
+    *,
+    show: bool = True,
+) -> Reported:
+    """Write a page of images, ground truth and predictions.
+
+    Images are read one at a time, while the page is written.
+
+    Args:
+        targets: Folders of evaluations, folders of predictions, or a dataset's name.
+        output: File that ends in .html, which then contains all pictures, or a folder.
+        source: Place of photographs and ground truth, if the targets do not state it.
+        show: Whether to show progress on standard error.
+    """
+    output = Path(output)
+    alone = output.suffix.lower() in _SUFFIXES
+    path = output if alone else output / INDEX
+    _check_ours(path, alone=alone)
+    items = open_targets(targets, source or SourceOptions())
+    if alone:
+        _check_count(items, output)
+    beside = _prepared(path, alone=alone)
+    failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
+    faults: list[str] = []
+    written: list[str] = []
+    with (
+        Tally(output=path, total=len(items.ids), show=show) as tally,
+        replacing(path) as part,
+        # File names may not be valid Unicode.
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        tally.part("images")
+        cards = _cards(items, beside, tally, failed, faults, written)
+        file.writelines(_page(items, cards, failed))
+        items.check_shown(failed)
+    if beside is None:
+        write_beside(path)
+    else:
+        write_checksums(beside, (path.name, *written))
+    return Reported(
+        page=path,
+        images=len(items.ids) + len(items.absent) - len(failed),
+        models=tuple(column.label for column in items.columns),
+        failed=tuple(failed),
+        faults=tuple(faults),
+    )
+
+
+def _prepared(path: Path, *, alone: bool) -> Path | None:
+    """Make the folder ready; returns it where pictures go beside the page."""
+    make_folder(path.parent)
+    sweep_parts(path.parent)
+    remove(checksum_of(path) if alone else path.parent / CHECKSUMS)  # of what is replaced now
+    return None if alone else path.parent
+
+
+def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
+    """The page in pieces; cards are built while it is written, and append to ``failed``."""
+    known = sortables(items)
+    heads, rows = models_table(items)
+    models = ", ".join(column.label for column in items.columns)
+    titles = [each.label for each in items.columns if each.kind is not None]
+    normals = [f"{each.label}, normals" for each in items.columns if each.normals]
+    titles = ["Photograph", "True depth", *titles, *(["True normals"] if normals else []), *normals]
+    return pieces(
+        "gallery.html",
+        scripts=(asset("pages.js"), asset("gallery.js")),
+        beside=True,
+        title=f"{models} on {items.name}" if models else items.name,
+        images=len(items.ids),
+        heads=heads,
+        rows=rows,
+        orders=list(_orders(known)),
+        filters=[("", "every image"), *((each.key, each.label) for each in known)],
+        titles=titles,
+        choices=[(each, each) for each in titles],
+        known=known,
+        split=items.images.split,
+        words=wording,
+        cards=cards,
+        failed=failed,
+    )
+
+
+def _orders(known: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
+    yield "order:up", "as in the dataset"
+    for each in known:
+        if each.column is None:
+            yield f"{each.key}:down", "largest disagreement"
+            continue
+        worst, best = ("up", "down") if each.better is Better.HIGHER else ("down", "up")
+        yield f"{each.key}:{worst}", f"worst {each.label}"
+        yield f"{each.key}:{best}", f"best {each.label}"
+
+
+def _check_count(items: ViewItems, output: Path) -> None:
+    if len(items.ids) > MOST_IN_PAGE:
+        raise OptionError(
+            f"{len(items.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
+            f"give a folder, -o {output.with_suffix('')}, or fewer with --limit"
+        )
+
+
+def _cards(
+    items: ViewItems,
+    beside: Path | None,
+    tally: Tally,
+    failed: list[str],
+    faults: list[str],
+    written: list[str],
+) -> Iterator[Card]:
+    known = sortables(items)
+    for order, id in enumerate(items.ids):
+        try:
+            item = items.read(id)
+        except RilievoError as error:
+            failed.append(f"{printable(id)}: {error}")
+            tally.failed(failed[-1])
+            continue
+        faults += [
+            f"{printable(id)}: {each.column.label}: {each.fault}"
+            for each in item.shown
+            if each.fault is not None
+        ]
+        card = card_of(items, known, item, order, beside)
+        written += [each.address for each in card.figures if beside is not None]
+        yield card
+        tally.done()
+
+
+def _check_ours(path: Path, *, alone: bool) -> None:
+    """Refuse to replace files that are not of a report of ours."""
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if _OURS in file.read(4096):
+                return
+        raise OutputError(f"{path}: rilievo did not write this page; choose another -o")
+    if not alone and path.parent.is_dir() and not all(map(_is_left, path.parent.iterdir())):
+        raise OutputError(
+            f"{path.parent}: holds files but no report of ours; choose another folder"
+        )
+
+
+def _is_left(path: Path) -> bool:
+    """Whether this is what a report leaves that is killed before its page is whole."""
+    if path.name == PICTURES and path.is_dir():
+        return all(_PICTURE.fullmatch(each.name) or is_part(each.name) for each in path.iterdir())
+    return is_part(path.name)

@@ -1,0 +1,1 @@
+"""Cameras: the rays that the pixels of a photograph see."""

@@ -1,0 +1,152 @@
+"""The camera of one image."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from rilievo.errors import InputError
+from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.records import no_hash, same_record
+
+
+class CameraSource(StrEnum):
+    """Source of a photograph's intrinsics."""
+
+    GIVEN = "given"
+    FOV = "fov"
+    EXIF_35MM = "exif_35mm"
+    EXIF_SENSOR = "exif_sensor"
+    PREDICTED = "predicted"
+    MARKERS = "markers"
+    VANISHING_POINTS = "vanishing_points"
+    ASSUMED = "assumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+class Camera:
+    """The camera of one image: its lens and the source of its intrinsics.
+
+    Attributes:
+        lens: Rays of the pixels; a ``Pinhole`` unless another is given.
+        source: Source of the intrinsics; ``ASSUMED`` is our default and may be far off.
+    """
+
+    lens: Lens
+    source: CameraSource
+
+    __eq__ = same_record
+    __hash__ = no_hash
+
+    def __init__(
+        self,
+        *,
+        K: Float64[np.ndarray, "3 3"] | None = None,
+        lens: Lens | None = None,
+        source: CameraSource | str = CameraSource.GIVEN,
+    ) -> None:
+        """Make a camera.
+
+        Args:
+            K: ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` [px] of a pinhole, in place of a lens; the
+                top-left pixel's centre is (0, 0).
+            lens: Any lens.
+            source: Source of the intrinsics.
+
+        Raises:
+            InputError: If there is no lens, or K is not finite or a focal length not positive.
+        """
+        if K is not None:
+            lens = Pinhole(K)
+        if lens is None:
+            raise InputError("a camera has intrinsics K, or a lens")
+        object.__setattr__(self, "lens", lens)
+        object.__setattr__(self, "source", CameraSource(source))
+
+    def __repr__(self) -> str:
+        """Describe in one line."""
+        return f"Camera({self.lens}, {self.source})"
+
+    @property
+    def K(self) -> Float64[np.ndarray, "3 3"]:
+        """Intrinsics of a pinhole [px].
+
+        Raises:
+            InputError: If the lens is another.
+        """
+        return self.needs_pinhole("K")
+
+    def needs_pinhole(self, what: str) -> Float64[np.ndarray, "3 3"]:
+        """Intrinsics K [px], for what is defined by a pinhole alone, such as a file format.
+
+        Raises:
+            InputError: If the lens is another.
+        """
+        if isinstance(self.lens, Pinhole):
+            return self.lens.K
+        raise InputError(
+            f"{what} is defined for pinhole cameras only; this one is {self.lens.name}"
+        )
+
+    @property
+    def focal(self) -> float:
+        """Pixels per radian at the optical axis along rows, the focal length of a pinhole [px]."""
+        return self.lens.focal
+
+    @property
+    def focal_y(self) -> float:
+        """Pixels per radian at the optical axis along columns [px]."""
+        return self.lens.focal_y
+
+    def field_of_view(self, shape: tuple[int, int]) -> float:
+        """Horizontal field of view of an image (height, width) [degrees]."""
+        return self.lens.field_of_view(shape)
+
+    def rays(self, pixels: Float[np.ndarray, "2 *n"]) -> Float[np.ndarray, "3 *n"]:
+        """Rays that pixels (u, v) see: depth times ray is the point (``Lens``)."""
+        return self.lens.rays(pixels)
+
+    def project(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "2 *n"]:
+        """Pixels (u, v) that see points in the camera frame; NaN where none can."""
+        return self.lens.project(points)
+
+    def depth_of(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "*n"]:
+        """Depth of points in the camera frame along their rays."""
+        return self.lens.depth_of(points)
+
+    def points(
+        self,
+        depth: Float[np.ndarray, "h w"],
+        *,
+        rows: range | None = None,
+        columns: range | None = None,
+    ) -> Float[np.ndarray, "3 h w"]:
+        """Lift depth to points in the camera frame, in its unit and precision.
+
+        Args:
+            depth: Depth of pixels in rows and columns.
+            rows: Rows of the pixels; None for those of a whole image.
+            columns: Columns of the pixels; None for those of a whole image.
+        """
+        height, width = depth.shape
+        rows, columns = rows or range(height), columns or range(width)
+        return self.lens.points(depth, rows, columns)
+
+    def resized(self, *, size: tuple[int, int], new_size: tuple[int, int]) -> "Camera":
+        """Camera of the image resized from ``size`` to ``new_size``; points stay where they are."""
+        return Camera(lens=self.lens.resized(size=size, new_size=new_size), source=self.source)
+
+    def cropped(self, *, top: int, left: int) -> "Camera":
+        """Camera of the crop that begins at a pixel; negative numbers give a margin."""
+        return Camera(lens=self.lens.cropped(top=top, left=left), source=self.source)
+
+    def mirrored(self, *, width: int) -> "Camera":
+        """Camera of the image mirrored left to right: a point (x, y, z) becomes (-x, y, z)."""
+        return Camera(lens=self.lens.mirrored(width=width), source=self.source)
+
+
+def camera_of(given: Camera | Float64[np.ndarray, "3 3"]) -> Camera:
+    """Camera, given as such or by the K of a pinhole."""
+    return given if isinstance(given, Camera) else Camera(K=given)

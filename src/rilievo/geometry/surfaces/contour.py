@@ -1,0 +1,186 @@
+"""Smooth contours of a cut surface, in place of the staircase of pixels.
+
+Points on the rim of a surface move in the image plane towards the mean of their two neighbours on
+the rim, a few times, by less than half the distance to the next point. Each stays in the plane of
+its own triangles, so that a rim never bends towards the surface behind it.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int, Int32
+
+from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice
+
+_ROUNDS = 12
+"""Number of times that a point moves halfway to the mean of its neighbours."""
+_REACH = 0.45
+"""Largest movement of a point, in steps of the lattice."""
+_LEAST_AREA = 0.2
+"""Least share of its area in the picture that every triangle keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contoured:
+    """A lattice whose rims are smooth.
+
+    Attributes:
+        lattice: Lattice whose points may be away from their pixels.
+        columns: Column of each point in the lattice, with a fraction.
+        rows: Row of each point in the lattice, with a fraction.
+    """
+
+    lattice: Lattice
+    columns: Float32[np.ndarray, "h w"]
+    rows: Float32[np.ndarray, "h w"]
+
+
+def contoured(
+    lattice: Lattice, faces: Faces, triangles: Int32[np.ndarray, "m 3"], cut: Cut
+) -> Contoured:
+    """Smooth the rims of a lattice; points on the outermost rows and columns stay.
+
+    Args:
+        lattice: Points.
+        faces: Triangles of the points, which determine the rims.
+        triangles: Triangles that are kept; none of them turns over.
+        cut: Thresholds; ``jump`` limits how much the depth of a point changes.
+    """
+    height, width = lattice.valid.shape
+    rows, columns = (each.astype(np.float32) for each in np.mgrid[:height, :width])
+    edges = _rims(faces)
+    rim, ends = np.unique(edges, return_inverse=True)
+    if rim.size:
+        ends = ends.reshape(edges.shape)
+        start = np.stack([columns.reshape(-1)[rim], rows.reshape(-1)[rim]], axis=1)
+        inner = (start > 0).all(axis=1) & (start < [width - 1, height - 1]).all(axis=1)
+        moved = _smooth(start, ends, np.asarray(inner))
+        _keep_sides(moved, start, rim, triangles, (rows, columns))
+        columns.reshape(-1)[rim], rows.reshape(-1)[rim] = moved.T
+        lattice = _on_planes(lattice, rim, moved, triangles, cut)
+    return Contoured(lattice=lattice, columns=columns, rows=rows)
+
+
+def _rims(faces: Faces) -> Int[np.ndarray, "k 2"]:
+    """Edges of exactly one triangle, as indices of the lattice's points."""
+    first, second, falling = faces.first.any(axis=0), faces.second.any(axis=0), faces.falling
+    height, width = falling.shape
+    number = np.arange((height + 1) * (width + 1)).reshape(height + 1, width + 1)
+    upper = np.where(falling, second, first)
+    lower = np.where(falling, first, second)
+    beside = np.zeros((height + 1, width), bool)
+    below = np.zeros((height, width + 1), bool)
+    beside[:-1], below[:, :-1] = upper, first
+    beside[1:] ^= lower
+    below[:, 1:] ^= second
+    across = first ^ second
+    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
+    pairs = (
+        (number[:, :-1][beside], number[:, 1:][beside]),
+        (number[:-1][below], number[1:][below]),
+        (np.where(falling, a, b)[across], np.where(falling, d, c)[across]),
+    )
+    return np.concatenate([np.stack(pair, axis=1) for pair in pairs])
+
+
+def _smooth(
+    start: Float32[np.ndarray, "n 2"], ends: Int[np.ndarray, "k 2"], inner: Bool[np.ndarray, "n"]
+) -> Float32[np.ndarray, "n 2"]:
+    """Move the points of rims; points where several rims meet stay."""
+    one, other = ends.T
+    count = len(start)
+    movable = inner & (np.bincount(ends.reshape(-1), minlength=count) == 2)
+    place = start.astype(np.float64)
+    for _ in range(_ROUNDS):
+        total = np.stack(
+            [
+                np.bincount(one, values[other], count) + np.bincount(other, values[one], count)
+                for values in place.T
+            ],
+            axis=1,
+        )
+        step = np.where(movable[:, None], (total / 2 + place) / 2, place) - start
+        far = np.maximum(np.sqrt((step * step).sum(axis=1, keepdims=True)) / _REACH, 1)
+        place = start + step / far
+    return place.astype(np.float32)
+
+
+def _keep_sides(
+    moved: Float32[np.ndarray, "n 2"],
+    start: Float32[np.ndarray, "n 2"],
+    rim: Int[np.ndarray, "n"],
+    triangles: Int32[np.ndarray, "m 3"],
+    places: tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]],
+) -> None:
+    """Undo the movement of points if a triangle would turn over, or become a sliver."""
+    rows, columns = places
+    index = np.full(rows.size, -1)
+    index[rim] = np.arange(len(rim))
+    corners = index[triangles]
+    touched = (corners >= 0).any(axis=1)
+    corners, whole = corners[touched], triangles[touched]
+    fixed = np.stack([columns.reshape(-1)[whole], rows.reshape(-1)[whole]], axis=2)
+    before = _area(fixed)
+    while True:
+        now = np.where((corners >= 0)[..., None], moved[corners], fixed)
+        narrow = _area(now) < _LEAST_AREA * before if before.size else np.zeros(0, bool)
+        back = np.unique(corners[narrow])
+        back = back[back >= 0]
+        if not narrow.any():
+            return
+        moved[back] = start[back]
+
+
+def _area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
+    """Twice the area in the picture, positive for triangles that face the camera."""
+    a, b, c = np.moveaxis(corners, 1, 0)
+    one, other = c - a, b - a
+    return one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
+
+
+def _on_planes(
+    lattice: Lattice,
+    rim: Int[np.ndarray, "n"],
+    moved: Float32[np.ndarray, "n 2"],
+    triangles: Int32[np.ndarray, "m 3"],
+    cut: Cut,
+) -> Lattice:
+    """Points of the rim on their new rays, in the planes of their own triangles."""
+    points = lattice.points.reshape(3, -1).astype(np.float64)
+    depth = lattice.depth.reshape(-1).astype(np.float64)
+    ray = points[:, rim] / depth[rim]
+    start = np.array([[lattice.columns.start], [lattice.rows.start]])
+    new = lattice.camera.rays(start + lattice.rows.step * moved.T.astype(np.float64))
+    normal = _normals(points, rim, triangles)
+    facing = np.einsum("cn,cn->n", normal, ray)
+    turned = np.einsum("cn,cn->n", normal, new)
+    ratio = np.where(turned < 0, facing / np.where(turned < 0, turned, -1), 1)
+    factor = np.clip(ratio, 1 - cut.jump / 2, 1 + cut.jump / 2)
+    depth[rim] *= factor
+    points[:, rim] = new * depth[rim]
+    return replace(
+        lattice,
+        points=points.reshape(lattice.points.shape).astype(np.float32),
+        depth=depth.reshape(lattice.depth.shape).astype(np.float32),
+    )
+
+
+def _normals(
+    points: Float64[np.ndarray, "3 p"],
+    rim: Int[np.ndarray, "n"],
+    triangles: Int32[np.ndarray, "m 3"],
+) -> Float64[np.ndarray, "3 n"]:
+    """Sums of the normals of each rim point's triangles."""
+    index = np.full(points.shape[1], -1)
+    index[rim] = np.arange(len(rim))
+    corners = index[triangles]
+    touched = (corners >= 0).any(axis=1)
+    corners = corners[touched]
+    a, b, c = (points[:, corner] for corner in triangles[touched].T)
+    face = np.cross(b - a, c - a, axis=0)
+    total = np.zeros((3, len(rim)))
+    for corner in corners.T:
+        there = corner >= 0
+        for axis in range(3):
+            total[axis] += np.bincount(corner[there], face[axis, there], len(rim))
+    return total

@@ -1,0 +1,165 @@
+"""Simplification of a mesh in its flat parts: right triangles, halved only where necessary.
+
+A square of neighbours is two right triangles. Each is halved at the middle of its long side if the
+surface differs from it by more than a tolerance, and so on down to single pixels. An edge is split
+on both sides or on none, so triangles of any size meet without cracks. A triangle whose long side
+recedes is also halved if the texture would be displaced, because viewers interpolate texture
+linearly in space. See Duchaineau et al., "ROAMing terrain" (1997), and Evans, Kirkpatrick and
+Townsend, "Right-triangulated irregular networks" (2001).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int, Int32
+
+from rilievo.geometry.surfaces.lattice import Faces, Lattice
+
+_SIDE = 64
+"""Number of cells along the side of the largest square; a power of two."""
+
+_SLIP = 0.5
+"""Largest displacement of the texture on a large triangle [points of the lattice]."""
+
+_Grid = Float32[np.ndarray, "_ _"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """Triangles that replace those of flat parts.
+
+    Attributes:
+        cells: Cells (four neighbouring points each) whose triangles they replace.
+        triangles: Indices of the lattice's points in reading order, facing the camera.
+    """
+
+    cells: Bool[np.ndarray, "h w"]
+    triangles: Int32[np.ndarray, "m 3"]
+
+
+def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
+    """Merge triangles of flat parts into larger ones.
+
+    Args:
+        lattice: Points of the surface.
+        faces: Triangles of the lattice.
+        tolerance: Relative change of depth above which a triangle is halved.
+    """
+    whole = np.asarray(faces.first.any(axis=0) & faces.second.any(axis=0))
+    height, width = lattice.valid.shape
+    padding = [(0, -(length - 1) % _SIDE) for length in (height, width)]
+    # 1/z of a plane is linear in the image.
+    inverse = np.pad(1 / lattice.depth, padding, mode="edge")
+    error = np.where(_kept(whole, inverse.shape), np.float32(np.inf), np.float32(0))
+    _add_errors(error, inverse, tolerance)
+    large, single = _split(error, tolerance)
+    columns = inverse.shape[1]
+    large, single = (_inside(each, columns, (height, width)) for each in (large, single))
+    # If both triangles of a cell remain, those of ``faces`` are better: split along the edge.
+    row, column = (each.min(axis=1) for each in np.divmod(single, width))
+    cell = row * (width - 1) + column
+    alone = np.bincount(cell, minlength=whole.size)
+    cells = whole & (alone < 2).reshape(whole.shape)
+    halves = single[cells.reshape(-1)[cell]]
+    return Merged(cells=cells, triangles=np.concatenate([large, halves]).astype(np.int32))
+
+
+def _kept(whole: Bool[np.ndarray, "h w"], shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
+    """Points that must stay, so that torn cells and those beside the lattice are not merged."""
+    height, width = whole.shape
+    torn = np.zeros((shape[0] - 1, shape[1] - 1), bool)
+    torn[:height, :width] = ~whole
+    torn[height : height + 1, : width + 1] = True
+    torn[: height + 1, width : width + 1] = True
+    needed = np.zeros(shape, bool)
+    for rows, columns in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        needed[rows : shape[0] - 1 + rows, columns : shape[1] - 1 + columns] |= torn
+    # Only the points of the last halving are kept here; ``_add_errors`` adds those above them.
+    needed[::2, ::2] = needed[1::2, 1::2] = False
+    return needed
+
+
+def _add_errors(error: _Grid, field: _Grid, tolerance: float) -> None:
+    """Raise the error of each point to that of the triangles it halves and of their halves."""
+    side = 2
+    while side <= _SIDE:
+        slip = np.float32(tolerance / _SLIP * side / 2)
+        _add_sides(error, field, side, slip)
+        _add_sides(error.T, field.T, side, slip)
+        _add_centres(error, field, side, slip)
+        side *= 2
+
+
+def _add_sides(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
+    """Raise the errors of the middles of squares' upper and lower sides."""
+    half = side // 2
+    middle, ends = field[::side, half::side], field[::side, ::side]
+    here = error[::side, half::side]
+    np.maximum(here, _relative(middle, ends[:, :-1], ends[:, 1:], slip), out=here)
+    if half > 1:
+        centres = error[half // 2 :: half, half // 2 :: half]
+        pairs = np.maximum(centres[:, ::2], centres[:, 1::2])
+        np.maximum(here[1:], pairs[1::2], out=here[1:])
+        np.maximum(here[:-1], pairs[::2], out=here[:-1])
+
+
+def _add_centres(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
+    """Raise the errors of the centres of squares, whose diagonals meet at those of larger ones."""
+    half = side // 2
+    middle, corners = field[half::side, half::side], field[::side, ::side]
+    falling = _relative(middle, corners[:-1, :-1], corners[1:, 1:], slip)
+    rising = _relative(middle, corners[:-1, 1:], corners[1:, :-1], slip)
+    own = np.where(_is_falling(middle.shape), falling, rising)
+    above, beside = error[::side, half::side], error[half::side, ::side]
+    here = error[half::side, half::side]
+    for other in (own, above[:-1], above[1:], beside[:, :-1], beside[:, 1:]):
+        np.maximum(here, other, out=here)
+
+
+def _is_falling(shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
+    row, column = np.indices(shape, sparse=True)
+    return (row + column) % 2 == 0
+
+
+def _relative(middle: _Grid, first: _Grid, second: _Grid, slip: np.float32) -> _Grid:
+    """Relative bend of inverse depth between two ends, or displacement of texture if larger.
+
+    The middle in space of a side of ``2 half`` points is ``half |z1 - z2| / (z1 + z2)`` points
+    away from the middle in the picture; ``slip`` is the error of one point, times ``half``.
+    """
+    together = first + second
+    bend = np.abs(together / 2 - middle) / middle
+    return np.maximum(bend, slip * np.abs(first - second) / together)
+
+
+def _split(error: _Grid, tolerance: float) -> tuple[Int[np.ndarray, "m 3"], Int[np.ndarray, "n 3"]]:
+    """Split triangles; return the larger ones and those of three neighbouring points."""
+    number = np.arange(error.size).reshape(error.shape)[::_SIDE, ::_SIDE]
+    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
+    falling = _is_falling(a.shape)
+    # Corners: the two ends of the long side, then the right angle; facing the camera.
+    pairs = (((d, a, c), (a, d, b)), ((c, b, a), (b, c, d)))
+    open_ones = np.concatenate(
+        [
+            np.stack([corner[chosen] for corner in triangle], axis=1)
+            for chosen, triangles in zip((falling, ~falling), pairs, strict=True)
+            for triangle in triangles
+        ]
+    )
+    done = []
+    for _ in range(2 * (_SIDE.bit_length() - 1)):
+        middle = open_ones[:, :2].sum(axis=1) // 2
+        split = error.reshape(-1)[middle] > tolerance
+        done.append(open_ones[~split])
+        (a, b, c), m = open_ones[split].T, middle[split]
+        open_ones = np.concatenate([np.stack([c, a, m], axis=1), np.stack([b, c, m], axis=1)])
+    return np.concatenate(done), open_ones
+
+
+def _inside(
+    triangles: Int[np.ndarray, "m 3"], columns: int, shape: tuple[int, int]
+) -> Int[np.ndarray, "n 3"]:
+    """Select the triangles inside the lattice, by the indices of its points."""
+    row, column = np.divmod(triangles, columns)
+    inside = ((row < shape[0]) & (column < shape[1])).all(axis=1)
+    return (row * shape[1] + column)[inside]

@@ -1,0 +1,177 @@
+"""Connected patches of a surface: small ones, the specks, are removed, and small holes closed."""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int
+
+from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, faces_of
+
+_FEWEST = 6
+"""Number of points up to which a patch is a speck even if ``Cut.specks`` is less."""
+_ROUNDS = 64
+"""Number of times that the depth of a closed hole is averaged with its neighbours'."""
+
+Links: TypeAlias = tuple[Bool[np.ndarray, "h v"], Bool[np.ndarray, "g w"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patches:
+    """Connected points.
+
+    Attributes:
+        label: Index of the patch of each point; points that are not chosen are in patch 0.
+        size: Number of points of each patch.
+    """
+
+    label: Int[np.ndarray, "h w"]
+    size: Int[np.ndarray, "n"]
+
+
+def patches(
+    chosen: Bool[np.ndarray, "h w"],
+    beside: Bool[np.ndarray, "h v"],
+    below: Bool[np.ndarray, "g w"],
+) -> Patches:
+    """Find the connected patches of chosen points.
+
+    Args:
+        chosen: Points that may be in a patch.
+        beside: Whether each point is connected to the next one of its row.
+        below: Whether each point is connected to the one below it.
+    """
+    begins = chosen.copy()
+    begins[:, 1:] &= ~beside
+    # Runs along the rows, numbered from 1; a run is joined to the connected runs above it.
+    run = np.cumsum(begins).reshape(chosen.shape)
+    run[~chosen] = 0
+    above, under = run[:-1][below], run[1:][below]
+    is_new = np.ones(above.size, bool)
+    is_new[1:] = (np.diff(above) != 0) | (np.diff(under) != 0)
+    root = joined(int(begins.sum()) + 1, above[is_new], under[is_new])
+    _, number = np.unique(root, return_inverse=True)
+    label = number[run]
+    return Patches(label=label, size=np.bincount(label.reshape(-1)))
+
+
+def joined(
+    count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]
+) -> Int[np.ndarray, "n"]:
+    """Find the least index that each index is joined to, through any number of pairs."""
+    root = np.arange(count)
+    while True:
+        one, other = root[first], root[second]
+        apart = one != other
+        if not apart.any():
+            return root
+        first, second, one, other = (each[apart] for each in (first, second, one, other))
+        np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
+        while (root[root] != root).any():
+            root = root[root]
+
+
+def without_specks(lattice: Lattice, cut: Cut, links: Links | None = None) -> Lattice:
+    """Remove small patches of connected points from a lattice.
+
+    Args:
+        lattice: Points of a surface.
+        cut: Limits, with the largest share of a small patch.
+        links: Connected neighbours; corners of one triangle if None.
+    """
+    if not cut.specks or not lattice.valid.any():
+        return lattice
+    links = _links(faces_of(lattice, cut)) if links is None else links
+    return replace(lattice, valid=lattice.valid & ~_specks(lattice, cut, links))
+
+
+def near_neighbours(lattice: Lattice, reach: tuple[float, float]) -> Links:
+    """Find neighbours whose depths differ by at most ``reach``, which include thin objects.
+
+    Args:
+        lattice: Points of a surface.
+        reach: Largest steps relative to the nearer of two: one below the other, side by side.
+    """
+    z, valid = lattice.depth, lattice.valid
+
+    def close(one: np.ndarray, other: np.ndarray, share: float) -> Bool[np.ndarray, "_ _"]:
+        with np.errstate(invalid="ignore"):
+            return np.maximum(one, other) <= np.minimum(one, other) * np.float32(1 + share)
+
+    beside = valid[:, 1:] & valid[:, :-1] & close(z[:, 1:], z[:, :-1], reach[1])
+    below = valid[1:] & valid[:-1] & close(z[1:], z[:-1], reach[0])
+    return beside, below
+
+
+def mended(lattice: Lattice, cut: Cut) -> Lattice:
+    """Remove specks from a lattice and close its small holes.
+
+    A hole is closed if it is as small as a speck and its rim is one surface: the farthest point
+    around it is at most ``cut.jump`` behind the nearest. Its depth is interpolated from the rim.
+    """
+    lattice = without_specks(lattice, cut)
+    without = lattice.valid
+    if not cut.specks or not without.any():
+        return lattice
+    z = np.where(without, lattice.depth, np.float32(1))
+    closed = _close(z, without, cut)
+    filled = closed & ~without
+    if not filled.any():
+        return lattice
+    return lattice.with_depth(np.where(filled, z, lattice.depth), closed)
+
+
+def _is_small(size: Int[np.ndarray, "n"], cut: Cut, lattice: int) -> Bool[np.ndarray, "n"]:
+    # On a coarse lattice a few points are a large part of the picture.
+    return size <= max(min(_FEWEST, lattice // 1000), int(cut.specks * lattice))
+
+
+def _specks(lattice: Lattice, cut: Cut, links: Links) -> Bool[np.ndarray, "h w"]:
+    """Points of small patches; the largest patch never counts as small."""
+    found = patches(lattice.valid, *links)
+    is_small = _is_small(found.size, cut, lattice.valid.size)
+    is_small[0] = False
+    if len(found.size) > 1:
+        is_small[1 + np.argmax(found.size[1:])] = False
+    return is_small[found.label]
+
+
+def _links(faces: Faces) -> Links:
+    """Find neighbours, side by side and one below the other, that are corners of one triangle."""
+    first, second, falling = faces.first.any(axis=0), faces.second.any(axis=0), faces.falling
+    height, width = falling.shape
+    beside = np.zeros((height + 1, width), bool)
+    below = np.zeros((height, width + 1), bool)
+    beside[:-1] |= (first & ~falling) | (second & falling)
+    beside[1:] |= (first & falling) | (second & ~falling)
+    below[:, :-1] |= first
+    below[:, 1:] |= second
+    return beside, below
+
+
+def _close(
+    z: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], cut: Cut
+) -> Bool[np.ndarray, "h w"]:
+    """Fill the depth of small holes in ``z``; return the points that have depth then."""
+    holes = patches(~valid, ~(valid[:, 1:] | valid[:, :-1]), ~(valid[1:] | valid[:-1]))
+    is_small = _is_small(holes.size, cut, valid.size)
+    # Holes at the border of the picture have no complete rim; patch 0 is no hole.
+    border = (holes.label[[0, -1]], holes.label[:, [0, -1]])
+    is_small[np.concatenate([[0], *(each.reshape(-1) for each in border)])] = False
+    places = np.flatnonzero(is_small[holes.label])
+    around = places + np.array([-z.shape[1], z.shape[1], -1, 1])[:, None]
+    owner, flat = holes.label.reshape(-1)[places], z.reshape(-1)
+    near, far = np.full(holes.size.size, np.inf), np.zeros(holes.size.size)
+    for side in around:
+        is_rim = valid.reshape(-1)[side]
+        np.minimum.at(near, owner[is_rim], flat[side[is_rim]])
+        np.maximum.at(far, owner[is_rim], flat[side[is_rim]])
+    chosen = (far <= near * (1 + cut.jump))[owner]
+    places, around, owner = places[chosen], around[:, chosen], owner[chosen]
+    flat[places] = (near[owner] + far[owner]) / 2
+    for _ in range(_ROUNDS if places.size else 0):
+        # 1/z of a plane is linear in the image.
+        flat[places] = 4 / (1 / flat[around]).sum(axis=0)
+    closed = valid.copy()
+    closed.reshape(-1)[places] = True
+    return closed

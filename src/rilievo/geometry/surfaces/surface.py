@@ -1,0 +1,307 @@
+"""Surfaces from depth: coloured points and a triangle mesh, without parts the camera never saw.
+
+A depth map does not mark where one surface ends and the next begins, and a network's depth runs
+smoothly from one to the other. Points on such a ramp fly between the surfaces, and triangles there
+are walls that do not exist. The camera sees both at a grazing angle, so surfaces seen at less than
+``Cut.grazing`` degrees are left out. This criterion does not depend on the unit of depth or the
+resolution of the image.
+
+Points are in the camera frame (x right, y down, z forward), in the unit of the depth map.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int32, UInt8
+
+from rilievo.errors import OptionError
+from rilievo.geometry.cameras.camera import Camera, camera_of
+from rilievo.geometry.surfaces.backing import Backing, behind_edges
+from rilievo.geometry.surfaces.contour import contoured
+from rilievo.geometry.surfaces.flat import merge_flat
+from rilievo.geometry.surfaces.lattice import (
+    Cut,
+    Faces,
+    Lattice,
+    faces_of,
+    places,
+    sample_lattice,
+    steepest,
+    triangles_of,
+    vertex_normals,
+)
+from rilievo.geometry.surfaces.patches import mended, near_neighbours, without_specks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointCloud:
+    """Points of a surface.
+
+    Attributes:
+        points: Points in the camera frame, in the unit of the depth map.
+        normals: Unit normals in the camera frame, towards the camera.
+        colours: RGB of the pixels that saw them; None if none were given.
+    """
+
+    points: Float32[np.ndarray, "n 3"]
+    normals: Float32[np.ndarray, "n 3"]
+    colours: UInt8[np.ndarray, "n 3"] | None
+
+    def __repr__(self) -> str:
+        """Describe in one line."""
+        colours = "" if self.colours is None else " with colours"
+        return f"PointCloud({len(self.points):,} points{colours})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mesh:
+    """A triangle mesh without unused vertices.
+
+    Attributes:
+        points: Points in the camera frame, in the unit of the depth map.
+        normals: Unit normals in the camera frame, towards the camera.
+        pixels: Pixel (u, v) [px] of each vertex's colour, for textures: the pixel that sees it,
+            except for vertices of a backing.
+        triangles: Indices of vertices, counter-clockwise as the camera sees them, so that
+            (b - a) x (c - a) points towards the camera.
+    """
+
+    points: Float32[np.ndarray, "n 3"]
+    normals: Float32[np.ndarray, "n 3"]
+    pixels: Float32[np.ndarray, "n 2"]
+    triangles: Int32[np.ndarray, "m 3"]
+
+    def __repr__(self) -> str:
+        """Describe in one line."""
+        return f"Mesh({len(self.points):,} points, {len(self.triangles):,} triangles)"
+
+
+def surface_step(shape: tuple[int, int], most: int) -> int:
+    """Least step for which every step-th pixel of an image makes at most ``most`` points.
+
+    Raises:
+        OptionError: If not even four points are allowed.
+    """
+    if most < 4:
+        raise OptionError(f"a surface has at least 4 points, got {most}")
+    height, width = shape
+    return next(
+        step
+        for step in itertools.count(1)
+        if len(places(height, step)) * len(places(width, step)) <= most
+    )
+
+
+def flying_pixels(
+    depth: Float32[np.ndarray, "h w"],
+    valid: Bool[np.ndarray, "h w"],
+    *,
+    jump: tuple[float, float] = (0.08, 0.08),
+) -> Bool[np.ndarray, "h w"]:
+    """Find pixels on a ramp between a near and a far surface.
+
+    Such a pixel is farther than one neighbour and nearer than the opposite one, each by more than
+    ``jump``. Pixels at a sharp edge jump on one side only, and thin objects are nearer than both
+    sides: they are kept.
+
+    Args:
+        depth: Depth in any unit, positive.
+        valid: Pixels that have depth; a pixel beside one without depth is never flying.
+        jump: Least jumps relative to the nearer of two neighbours: one above the other, side by
+            side.
+    """
+    flying = np.zeros(depth.shape, bool)
+    for axis in (0, 1):
+        z, seen = np.moveaxis(depth, axis, 0), np.moveaxis(valid, axis, 0)
+        factor = np.float32(1 + jump[axis])
+        with np.errstate(invalid="ignore"):
+            rises = z[1:] > z[:-1] * factor
+            falls = z[:-1] > z[1:] * factor
+        both = seen[1:] & seen[:-1]
+        rises &= both
+        falls &= both
+        inner = np.moveaxis(flying, axis, 0)[1:-1]
+        inner |= (rises[1:] & rises[:-1]) | (falls[1:] & falls[:-1])
+    return flying
+
+
+def _flying(lattice: Lattice, cut: Cut, jump: tuple[float, float]) -> Bool[np.ndarray, "a b"]:
+    """Find flying points; those that the normals say are on a steep surface are not."""
+    flying = flying_pixels(lattice.depth, lattice.valid, jump=jump)
+    if lattice.normals is not None and flying.any():
+        flying.reshape(-1)[triangles_of(faces_of(lattice, cut))] = False
+    return flying
+
+
+def point_cloud(
+    depth: Float32[np.ndarray, "h w"],
+    camera: Camera | Float64[np.ndarray, "3 3"],
+    valid: Bool[np.ndarray, "h w"],
+    *,
+    colours: UInt8[np.ndarray, "h w 3"] | None = None,
+    normals: Float32[np.ndarray, "3 h w"] | None = None,
+    step: int = 1,
+    cut: Cut | None = None,
+    backing: float = 0.0,
+) -> PointCloud:
+    """Make one point for every ``step``-th valid pixel that is not flying.
+
+    ``cut.specks`` also removes small loose patches.
+
+    Args:
+        depth: Depth along the rays.
+        camera: Camera of this depth map, or the K of a pinhole [px].
+        valid: Pixels that have depth.
+        colours: RGB colours, of the same size.
+        normals: Normals of the same size, which also tell steep surfaces from edges; if None,
+            those of the surface itself, or the direction to the camera where a point has no
+            neighbour.
+        step: Step between the pixels that become points; 1 uses every pixel.
+        cut: Limits at which the surface is cut; ``Cut()`` if None.
+        backing: Share of the picture's width for a backing, as for ``mesh``.
+    """
+    cut = cut or Cut()
+    lattice = sample_lattice(depth, camera_of(camera), valid, step, normals)
+    reach = _steepest(lattice, cut)
+    flying = _flying(lattice, cut, reach)
+    fixed = replace(lattice, valid=lattice.valid & ~flying)
+    keep = without_specks(fixed, cut, near_neighbours(fixed, reach)).valid
+    field = lattice.normals
+    if field is None:
+        field = vertex_normals(faces_of(lattice, cut), lattice)
+    cloud = PointCloud(
+        points=np.ascontiguousarray(lattice.points[:, keep].T),
+        normals=np.ascontiguousarray(field[:, keep].T),
+        colours=None if colours is None else colours[lattice.grid][keep],
+    )
+    if not backing:
+        return cloud
+    seen = replace(lattice, valid=keep | flying)
+    layer = behind_edges(seen, cut, _reach(backing, lattice), flying=flying)
+    return _cloud_with(cloud, layer, cut, None if colours is None else colours[lattice.grid])
+
+
+def mesh(
+    depth: Float32[np.ndarray, "h w"],
+    camera: Camera | Float64[np.ndarray, "3 3"],
+    valid: Bool[np.ndarray, "h w"],
+    *,
+    normals: Float32[np.ndarray, "3 h w"] | None = None,
+    step: int = 1,
+    cut: Cut | None = None,
+    flatness: float = 0.0,
+    smooth: bool = False,
+    backing: float = 0.0,
+) -> Mesh:
+    """Make triangles between neighbouring pixels, torn at edges.
+
+    ``cut.specks`` also removes small loose patches and closes small holes.
+
+    Four neighbours become two triangles, split along the diagonal whose ends differ less in depth,
+    so that edges are followed rather than crossed.
+
+    Args:
+        depth: Depth along the rays.
+        camera: Camera of this depth map, or the K of a pinhole [px].
+        valid: Pixels that have depth.
+        normals: Normals of the same size, which also tell steep surfaces from edges; if None, and
+            where a hole was closed, those of the triangles, weighted by area.
+        step: Step between pixels; 1 makes a vertex of every pixel.
+        cut: Limits at which the surface is torn; ``Cut()`` if None.
+        flatness: Relative change of depth up to which flat parts get fewer triangles; 0 keeps all.
+        smooth: Turn the staircases of pixels along tears into lines (``contour``).
+        backing: Share of the picture's width by which far surfaces go on behind near ones
+            (``backing``), for views from beside the camera; 0 leaves that out.
+    """
+    cut = cut or Cut()
+    sampled = sample_lattice(depth, camera_of(camera), valid, step, normals)
+    lattice = mended(sampled, cut)
+    layer = None
+    if backing:
+        flying = _flying(lattice, cut, _steepest(lattice, cut))
+        layer = behind_edges(lattice, cut, _reach(backing, lattice), flying=flying)
+    faces = faces_of(lattice, cut)
+    triangles = triangles_of(faces)
+    if flatness:
+        merged = merge_flat(lattice, faces, flatness)
+        triangles = np.concatenate([triangles_of(faces, merged.cells), merged.triangles])
+    used = np.zeros(lattice.valid.size, bool)
+    used[triangles] = True
+    number = np.cumsum(used, dtype=np.int32) - np.int32(1)
+    used = used.reshape(lattice.valid.shape)
+    field = _mesh_normals(faces, lattice, is_film=lattice.depth != sampled.depth)
+    rows, columns = (each.astype(np.float32) for each in np.nonzero(used))
+    if smooth:
+        rim = contoured(lattice, faces, triangles, cut)
+        lattice, rows, columns = rim.lattice, rim.rows[used], rim.columns[used]
+    pitch = np.float32(step)
+    pixels = np.array(
+        [lattice.columns.start + pitch * columns, lattice.rows.start + pitch * rows], np.float32
+    )
+    front = Mesh(
+        points=np.ascontiguousarray(lattice.points[:, used].T),
+        normals=np.ascontiguousarray(field[:, used].T),
+        pixels=np.ascontiguousarray(pixels.T),
+        triangles=number[triangles],
+    )
+    return front if layer is None else _mesh_with(front, layer, cut)
+
+
+def _mesh_normals(
+    faces: Faces, lattice: Lattice, *, is_film: Bool[np.ndarray, "a b"]
+) -> Float32[np.ndarray, "3 a b"]:
+    """Take the given normals, but those of the surface where a hole was closed."""
+    field = lattice.normals
+    if field is None:
+        return vertex_normals(faces, lattice)
+    if not (is_film & lattice.valid).any():
+        return field
+    return np.where(is_film, vertex_normals(faces, lattice), field)
+
+
+def _steepest(lattice: Lattice, cut: Cut) -> tuple[float, float]:
+    """Largest relative jumps of depth: one point above the other, side by side."""
+    camera, step = lattice.camera, lattice.rows.step
+    return steepest(camera.focal_y / step, cut), steepest(camera.focal / step, cut)
+
+
+def _reach(share: float, lattice: Lattice) -> int:
+    return math.ceil(share * lattice.valid.shape[1])
+
+
+def _cloud_with(
+    front: PointCloud, layer: Backing, cut: Cut, colours: UInt8[np.ndarray, "h w 3"] | None
+) -> PointCloud:
+    """Add to a cloud the points of the layer behind it that it lacks."""
+    rows, columns = np.indices(layer.rows.shape)
+    added = layer.lattice.valid & ((layer.rows != rows) | (layer.columns != columns))
+    normals = vertex_normals(faces_of(layer.lattice, cut), layer.lattice)
+    points = np.concatenate([front.points, layer.lattice.points[:, added].T])
+    painted = None
+    if front.colours is not None and colours is not None:
+        taken = colours[layer.rows[added], layer.columns[added]]
+        painted = np.concatenate([front.colours, taken])
+    normals = np.concatenate([front.normals, normals[:, added].T])
+    return PointCloud(points=points, normals=normals, colours=painted)
+
+
+def _mesh_with(front: Mesh, layer: Backing, cut: Cut) -> Mesh:
+    """Join a mesh and the layer behind it."""
+    lattice = layer.lattice
+    faces = faces_of(lattice, cut)
+    triangles = triangles_of(faces)
+    used = np.unique(triangles)
+    number = np.zeros(lattice.valid.size, np.int32)
+    number[used] = len(front.points) + np.arange(len(used), dtype=np.int32)
+    normals = vertex_normals(faces, lattice).reshape(3, -1)[:, used].T
+    start = np.array([lattice.columns.start, lattice.rows.start], np.float32)
+    source = np.stack([layer.columns.reshape(-1)[used], layer.rows.reshape(-1)[used]], axis=1)
+    pixels = start + np.float32(lattice.rows.step) * source.astype(np.float32)
+    return Mesh(
+        points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, used].T]),
+        normals=np.concatenate([front.normals, normals]),
+        pixels=np.concatenate([front.pixels, pixels]),
+        triangles=np.concatenate([front.triangles, number[triangles]]),
+    )

@@ -1,0 +1,1 @@
+"""Checks whether files are as they were written."""

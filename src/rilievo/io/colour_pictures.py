@@ -1,0 +1,222 @@
+"""Colour pictures of depth and of normals."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from rilievo.errors import OptionError
+from rilievo.io.colour_maps import DEPTH_COLOURS, check_colour_map, colour_table, invalid_colour
+from rilievo.io.row_bands import bands
+from rilievo.types import DepthKind, DepthMap
+
+LEAST_SPAN = 1.5
+"""Least ratio of farthest to nearest depth in a colour range, so that a flat wall looks flat."""
+_SAMPLES = 1 << 16
+
+# Smaller depths are drawn as this one, so that their inverse stays finite.
+_NEAREST = 1e-30
+_CONSTANT = 1e-6
+
+
+class Drawn(StrEnum):
+    """The quantity that a colour picture shows; the smallest value gets the first colour."""
+
+    INVERSE_DEPTH = "inverse_depth"
+    """1/depth for every kind of depth, as networks predict it; near is bright."""
+    DEPTH = "depth"
+    """Far is bright."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColourRange:
+    """The values that get the first and the last colour; values beyond them are clamped.
+
+    Attributes:
+        low: Smallest value, in the quantity that ``drawn`` returns (1/depth when inverse depth is
+            drawn).
+        high: Largest value; not below ``low``, and equal to it where a map is constant.
+
+    Raises:
+        OptionError: If they are not finite or out of order.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise OptionError(
+                f"a colour range is two finite numbers in order, got {self.low:g} to {self.high:g}"
+            )
+
+
+def drawn(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Float32[np.ndarray, "h w"]:
+    """Values that a colour picture shows; they are defined only where ``depth.valid``.
+
+    For ``METRIC`` and ``UP_TO_SCALE`` they are 1/depth or depth. The shift of the affine kinds is
+    unknown, so they cannot be inverted: they are drawn as they are, or negated to put near and far
+    in the order asked for.
+    """
+    return _drawn(depth.values, depth.kind, what)
+
+
+def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRange:
+    """Convert a range of depth-map values to a range of drawn values.
+
+    Args:
+        near: One end, in the unit of the map; positive where the kind is a depth.
+        far: The other end; it may be smaller or larger than ``near``.
+        kind: Kind of the map.
+        what: Quantity to draw.
+
+    Raises:
+        OptionError: If a depth is not positive, or the range is empty or not finite.
+    """
+    ends = (near, far)
+    if kind.is_depth:
+        if min(ends) <= 0:
+            raise OptionError(f"a colour range of depths is positive, got {near:g} to {far:g}")
+        drawn_ends = [1 / end for end in ends] if what is Drawn.INVERSE_DEPTH else [*ends]
+    else:
+        drawn_ends = [_sign(kind, what) * end for end in ends]
+    if near == far:
+        raise OptionError(f"a colour range has two different ends, got {near:g} twice")
+    return ColourRange(low=min(drawn_ends), high=max(drawn_ends))
+
+
+def colour_range(
+    depth: DepthMap,
+    what: Drawn = Drawn.INVERSE_DEPTH,
+    *,
+    percentiles: tuple[float, float] = (2.0, 98.0),
+) -> ColourRange:
+    """Percentiles of the drawn values, so that a few outliers do not use up all the colours.
+
+    The ends of a depth range differ at least by the factor ``LEAST_SPAN``, around its middle.
+    Percentiles are taken over an even grid of at most 65,536 pixels. A map without a valid pixel
+    there has the range 0 to 1.
+    """
+    step = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
+    grid = np.s_[step // 2 :: step, step // 2 :: step]
+    valid = depth.valid[grid]
+    if not valid.any():
+        return ColourRange(low=0.0, high=1.0)
+    sample = DepthMap(values=depth.values[grid], kind=depth.kind, valid=valid)
+    # np.percentile would import numpy.ma, which takes longer than drawing the picture.
+    numbers = np.sort(drawn(sample, what)[valid])
+    positions = np.array(percentiles) * ((numbers.size - 1) / 100)
+    low, high = np.interp(positions, np.arange(numbers.size), numbers)
+    return widened(ColourRange(low=float(low), high=float(high)), depth.kind)
+
+
+def widened(limits: ColourRange, kind: DepthKind) -> ColourRange:
+    """Widen a range until its ends differ by the factor ``LEAST_SPAN``; only ranges of depths.
+
+    The range of a constant map stays as it is: the map gets the middle colour, and its rounding
+    errors are not drawn.
+    """
+    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
+    least = middle * (LEAST_SPAN - 1) / (LEAST_SPAN + 1)
+    if not kind.is_depth or half >= least or 2 * half <= _CONSTANT * limits.high:
+        return limits
+    return ColourRange(low=middle - least, high=middle + least)
+
+
+def colourise(
+    depth: DepthMap,
+    *,
+    colour_map: str = DEPTH_COLOURS,
+    limits: ColourRange | None = None,
+    what: Drawn = Drawn.INVERSE_DEPTH,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Draw depth as an RGB picture.
+
+    Args:
+        depth: Depth map of any kind.
+        colour_map: One of ``COLOUR_MAPS``.
+        limits: Values that get the first and the last colour; None takes ``colour_range(depth,
+            what)``. Where both ends are equal, that value gets the middle colour.
+        what: Quantity to draw; near is bright by default.
+
+    Returns:
+        RGB picture. Invalid pixels get one flat colour that the map does not contain: grey (128,
+        128, 128), or dark red (160, 32, 32) in a grey picture.
+
+    Raises:
+        OptionError: If there is no such colour map.
+    """
+    table = colour_table(check_colour_map(colour_map))
+    if limits is None:
+        limits = colour_range(depth, what)
+    picture = np.empty((*depth.shape, 3), np.uint8)
+    for rows in bands(depth.shape):
+        numbers, valid = _drawn(depth.values[rows], depth.kind, what), depth.valid[rows]
+        is_whole = valid.all()
+        levels = _levels(numbers if is_whole else np.where(valid, numbers, 0), limits)
+        table.take(levels, axis=0, out=picture[rows], mode="clip")
+        if not is_whole:
+            picture[rows][~valid] = np.array(invalid_colour(colour_map), np.uint8)
+    return picture
+
+
+def colour_levels(
+    depth: DepthMap, limits: ColourRange, what: Drawn = Drawn.INVERSE_DEPTH
+) -> UInt8[np.ndarray, "h w"]:
+    """Row of the colour table for each pixel of a map without invalid pixels."""
+    levels = np.empty(depth.shape, np.uint8)
+    for rows in bands(depth.shape):
+        levels[rows] = _levels(_drawn(depth.values[rows], depth.kind, what), limits)
+    return levels
+
+
+def normals_picture(normals: Float32[np.ndarray, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Draw normals in the usual colours: a wall seen head-on is (128, 128, 255).
+
+    The picture has the axes of OpenGL (x right, y up, z towards the viewer), so it shows (x, -y,
+    -z) of our normals, each mapped from -1..1 to 0..255.
+    """
+    height, width = normals.shape[1:]
+    picture = np.empty((height, width, 3), np.uint8)
+    for rows in bands((height, width)):
+        for channel, sign in enumerate((127.5, -127.5, -127.5)):
+            numbers = normals[channel, rows] * np.float32(sign)
+            numbers += np.float32(128)
+            picture[rows, :, channel] = np.clip(numbers, 0, 255, out=numbers)
+    return picture
+
+
+def _drawn(
+    values: Float32[np.ndarray, "h w"], kind: DepthKind, what: Drawn
+) -> Float32[np.ndarray, "h w"]:
+    if not kind.is_depth:
+        return -values if _sign(kind, what) < 0 else values
+    if what is Drawn.DEPTH:
+        return values
+    # Invalid values may be anything, and must not raise warnings.
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.float32(1) / np.maximum(values, np.float32(_NEAREST))
+
+
+def _sign(kind: DepthKind, what: Drawn) -> int:
+    """+1 where values of an affine kind already grow in the order asked for, otherwise -1."""
+    grow_when_near = kind is DepthKind.AFFINE_INVERSE
+    return 1 if grow_when_near == (what is Drawn.INVERSE_DEPTH) else -1
+
+
+def _levels(numbers: Float32[np.ndarray, "h w"], limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
+    """Row of the colour table for each value."""
+    span = limits.high - limits.low
+    if span <= _CONSTANT * max(abs(limits.low), abs(limits.high), _NEAREST):
+        # Differences this small are rounding errors; they get the middle colour, neither near nor
+        # far.
+        steps = np.full(numbers.shape, 128, np.uint8)
+        steps[numbers < np.float32(limits.low - span)] = 0
+        steps[numbers > np.float32(limits.high + span)] = 255
+        return steps
+    with np.errstate(over="ignore"):
+        steps = numbers - np.float32(limits.low)
+        steps *= np.float32(256 / span)
+    return np.clip(steps, 0, 255, out=steps).astype(np.uint8)

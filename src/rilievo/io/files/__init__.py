@@ -1,0 +1,1 @@
+"""Files on disk: atomic, synced, locked, checked, owned."""

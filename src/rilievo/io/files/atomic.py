@@ -1,0 +1,268 @@
+"""Atomic writes: a file is written under a part name beside its own, synced, then renamed.
+
+Sets of files that belong together are placed by ``rilievo.io.files.placement``.
+"""
+
+import errno
+import os
+import re
+import shutil
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+from rilievo.errors import OutputError, RilievoError
+from rilievo.io.files.durable import create_new, sync_file, sync_folder, sync_tree
+from rilievo.io.files.limits import printable
+
+_PART = re.compile(
+    r"\..+\.(?P<pid>\d+)-[0-9a-f]+(-(?P<place>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL
+)
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+_ABANDONED = 86_400.0  # seconds in which nothing was written to a part
+_LONGEST_NAME = 255
+_swept: set[str] = set()  # folders that this process has swept before it wrote there
+
+# What each error of the system means to the user, and how to mend it.
+_MENDS = {
+    errno.ENOSPC: "the disk is full: free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up: free some space or choose another folder",
+    errno.EFBIG: "the file is larger than the file system allows: choose another folder",
+    errno.EACCES: "no permission to write here: choose another folder",
+    errno.EPERM: "no permission to write here: choose another folder",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.ENOENT: "its folder is not there: make it first",
+    errno.ENOTDIR: "one of its folders is a file: choose another folder",
+    errno.EISDIR: "a folder has this name: rename it or choose another folder",
+    errno.ENAMETOOLONG: "the name is too long: rename the input",
+}
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield a part file to write, and rename it to ``path`` when the block ends without error.
+
+    A file that stands at ``path`` stays as it is until then. If the block raises or is interrupted,
+    the part is removed. A killed process leaves a part behind; the next process that writes into
+    the folder removes it (``sweep_parts``).
+
+    Args:
+        path: Path of the finished file.
+        durable: Whether the file survives a power cut, which costs two syncs of the disk. False is
+            for files that are checked when read and can be made again.
+    """
+    part = None
+    try:
+        _sweep_once(path.parent)
+        part = new_part(path)
+        yield part
+        if durable:
+            sync_file(part)
+        os.replace(part, path)
+        if durable:
+            sync_folder(path.parent)
+    except BaseException as error:
+        if part is not None:
+            discard(part)
+        if isinstance(error, OSError) and not isinstance(error, RilievoError):
+            raise unwritable(path, error) from error
+        raise
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty part folder, and rename it to ``path`` when the block ends without error.
+
+    A folder that stands at ``path`` is then removed, so check ``rilievo.io.outputs.ownership``
+    first. If the block raises or is interrupted, only the part is removed.
+    """
+    part = part_of(path)
+    try:
+        _sweep_once(path.parent)
+        part.mkdir()
+        yield part
+        sync_tree(part)
+        rename_folder(part, path)
+        sync_folder(path.parent)
+    except BaseException as error:
+        discard(part)
+        if isinstance(error, OSError) and not isinstance(error, RilievoError):
+            raise unwritable(path, error) from error
+        raise
+
+
+def new_part(path: Path) -> Path:
+    """Create an empty part file for ``path``; symbolic links are never followed."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a directory")
+    part = part_of(path)
+    create_new(part)
+    return part
+
+
+def rename_folder(part: Path, path: Path) -> None:
+    """Replace a folder by another one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    os.replace(part, path)
+
+
+def part_of(path: Path) -> Path:
+    """Name of a new part file for ``path``, in the same folder; every call gives a different name.
+
+    Threads that write the same path therefore never write the same part; the last one to finish
+    wins. The name cannot be guessed, so nobody can plant a link there.
+    """
+    ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_place()}.rilievo-part"
+    name = path.name
+    if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
+        # ``path`` may have the longest name allowed, so the part needs a short one; the checksum
+        # tells parts apart.
+        name = f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
+    return path.with_name(f".{name}{ending}")
+
+
+def is_part(name: str) -> bool:
+    """Whether a name is that of a part file: one being written, or one left half-written."""
+    return _PART.fullmatch(name) is not None
+
+
+def sweep_parts(directory: Path) -> list[Path]:
+    """Remove the parts in this folder whose process has ended, and return their paths.
+
+    The name of a part holds the number of its process and a checksum of the machine or container.
+    Whether a process on another machine is alive cannot be seen, so parts from elsewhere are
+    removed after a day without writes.
+    """
+    swept = []
+    try:
+        for entry in os.scandir(directory):
+            match = _PART.fullmatch(entry.name)
+            if match is None or entry.is_symlink() or not _is_left(entry, match):
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
+            swept.append(Path(entry.path))
+    except OSError as error:
+        raise unwritable(directory, error) from error
+    return sorted(swept)
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it exists."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def discard(part: Path) -> None:
+    """Remove a part, file or folder, that will not be renamed."""
+    try:
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+    except OSError:
+        # The folder is gone or no longer ours; the error being raised says so better.
+        return
+
+
+def make_folder(directory: Path) -> None:
+    """Make a folder and its parents where they do not exist."""
+    try:
+        missing = [each for each in (directory, *directory.parents) if not os.path.lexists(each)]
+        directory.mkdir(parents=True, exist_ok=True)
+        for each in missing:
+            sync_folder(each.parent)
+    except FileExistsError as error:
+        raise OutputError(f"{directory}: a file has this name: choose another folder") from error
+    except OSError as error:
+        raise unwritable(directory, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """Error for a write that the system refused: what happened and how to mend it."""
+    return OutputError(f"{path}: {_reason(error)}")
+
+
+def _reason(error: OSError) -> str:
+    """Describe an error and how to mend it; some errors of numpy and Pillow have no number."""
+    if error.errno in _MENDS:
+        return _MENDS[error.errno]
+    words = printable(" ".join(str(error).split()))
+    # numpy's message for a short write; it keeps no error number.
+    if _SHORT_WRITE.search(words):
+        return f"cannot be written whole ({words}): free some space or choose another folder"
+    return f"cannot be written whole ({words})"
+
+
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder when this process writes there for the first time.
+
+    Once, since a folder of many thousand files takes a while to list.
+    """
+    name = os.path.abspath(folder)
+    if name in _swept:
+        return
+    _swept.add(name)
+    # A folder that may not be read, or has parts of another user, keeps its parts.
+    with suppress(OutputError):
+        sweep_parts(folder)
+
+
+def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
+    """Whether nobody will go on with a part."""
+    pid = int(part["pid"])
+    # A container that starts again gives the number of its killed process to the next one: to us.
+    if part["place"] in (None, _place()) and pid != os.getpid():
+        return not _alive(pid)
+    return time.time() - entry.stat().st_mtime > _ABANDONED
+
+
+@cache
+def _place() -> str:
+    """Identifier of the machine or container, within which process numbers are unique."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0  # a system without containers of this kind
+    return f"{zlib.crc32(f'{_machine()}/{space}'.encode()):08x}"
+
+
+def _machine() -> str:
+    # socket.gethostname would do, but importing that module adds 2 ms to every start.
+    return os.environ.get("COMPUTERNAME", "") if sys.platform == "win32" else os.uname().nodename
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True  # os.kill(pid, 0) would end the process there, so nothing is swept
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    except OverflowError:
+        return False  # no such number was ever given to a process
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only its parent has not asked how.
+
+    In a container whose first process asks nobody, the dead keep their numbers.
+    """
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False  # a system without /proc
+    # The name before the state is in brackets, and may have brackets itself.
+    return facts.rpartition(b")")[2].split()[:1] == [b"Z"]

@@ -1,0 +1,173 @@
+"""Limits for all inputs: a regular file, of a size that fits in memory."""
+
+import os
+import stat
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from rilievo.errors import InputError, MissingFileError
+
+MIN_SIDE = 32
+"""Fewest pixels along either side; smaller images show no scene to a network."""
+MAX_PIXELS = 100 * 2**20
+"""Most pixels of one image. The limit is 100 · 2²⁰, so that cameras sold as 100 megapixels (11648 x
+8736) pass.
+"""
+MAX_BYTES = 2**30
+"""Largest file given to a decoder that reads files as a whole: above what ``MAX_PIXELS`` take
+uncompressed, at 16 bits and with alpha.
+"""
+MAX_TEXT_BYTES = 64 * 2**20
+"""Largest text file that is read as a whole; hours of video have a JSON of a few megabytes."""
+MOST_DIGITS = 18
+"""Most digits of a whole number in a text: any of these fits in 64 bits. Python itself refuses to
+read 4300 digits or more, by a ValueError."""
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+Given = ParamSpec("Given")
+Read = TypeVar("Read")
+_TRIES = 20
+
+
+def printable(path: Path | str) -> str:
+    """The path as messages show it: on one line, whatever characters it has."""
+    text = str(path)
+    if text.isprintable():
+        return text or "''"
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def is_whole(word: str) -> bool:
+    """Whether a word of a file is a whole number, of a length that numbers of files have."""
+    return len(word) <= MOST_DIGITS and word.isdecimal()
+
+
+def exists(path: Path) -> bool:
+    """Whether a path that a file names exists; a name that no system takes does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # such as a name that is too long
+        return False
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Text from a file as messages show it: printable, and of a length that fits on a line."""
+    shown = printable(text[: most + 1])
+    return shown if len(text) <= most else f"{shown[:most]}..."
+
+
+def check_regular(path: Path | str) -> int:
+    """Check that a path is a regular file before it is opened; opening a pipe would block for ever.
+
+    Returns:
+        Size of the file [bytes], at least 1.
+    """
+    try:
+        found = os.stat(path)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: {_missing(path)}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be reached ({reason(error)})") from error
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a file")
+        raise InputError(f"{path}: is {kind}; a regular file is expected")
+    if not found.st_size:
+        raise InputError(f"{path}: is empty (0 bytes); fetch it again")
+    return found.st_size
+
+
+def read_text(path: Path) -> str:
+    """Read a small text file, such as a configuration or a record."""
+    name, size = printable(path), check_regular(path)
+    if size > MAX_TEXT_BYTES:
+        raise InputError(
+            f"{name}: has {size / 2**20:.0f} MiB, expected a text of at most "
+            f"{MAX_TEXT_BYTES / 2**20:g} MiB is expected"
+        )
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: is not UTF-8 text (byte {error.start})") from error
+
+
+def as_typed(path: Path) -> str:
+    """Printable path, relative to the working folder if it lies inside."""
+    here = Path.cwd()
+    return printable(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse images that are too small to show a scene, or too large for memory.
+
+    Args:
+        name: Name of the image in messages.
+        size: Size (height, width) from the header; nothing has been decoded yet.
+        max_pixels: Largest allowed number of pixels.
+    """
+    height, width = size
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"{name}: is {width} x {height} pixels (width x height), "
+            f"but each side needs at least {MIN_SIDE}"
+        )
+    if height * width > max_pixels:
+        raise InputError(
+            f"{name}: is {width} x {height} pixels ({height * width / 1e6:.1f} million), "
+            f"above the limit of {max_pixels / 1e6:.1f} million; make it smaller first"
+        )
+
+
+def reason(error: BaseException) -> str:
+    """First line of an exception's message, to append to ours."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not text in UTF-8"
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    lines = words.strip().splitlines()
+    return printable(lines[0])[:160] if lines else type(error).__name__
+
+
+def unreadable(error: OSError, path: Path | str) -> InputError:
+    """Convert an error of the system, such as missing permission, to one of ours."""
+    name = printable(os.fsdecode(error.filename) if error.filename else path)
+    shown = name if len(name) <= 1000 else f"{name[:200]}..."
+    return InputError(f"{shown}: cannot be read ({reason(error)})")
+
+
+def _missing(path: Path | str) -> str:
+    if os.path.islink(path):
+        return f"is a link to '{printable(os.readlink(path))}', which does not exist"
+    if "://" in str(path) or ":/" in str(path)[:8]:
+        return "is an address, not a file; download it first, rilievo works offline"
+    return "no such file"
+
+
+def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
+    """Retry a read that failed because Python miscounted the parser's depth.
+
+    numpy parses the header of an array with ``ast``. Python 3.11 counts the depth of syntax trees
+    in one counter for all threads (CPython issue 106905), so a thread that parses beside another
+    one sometimes raises ``SystemError`` though its file is whole.
+    """
+
+    @wraps(read)
+    def patient(*args: Given.args, **options: Given.kwargs) -> Read:
+        for _ in range(_TRIES - 1):
+            try:
+                return read(*args, **options)
+            except SystemError as error:
+                if "recursion depth" not in str(error):
+                    raise
+        return read(*args, **options)
+
+    return patient

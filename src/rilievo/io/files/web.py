@@ -1,0 +1,41 @@
+"""Download one file over HTTP."""
+
+from http.client import HTTPException
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+from rilievo.errors import InputError
+from rilievo.io.files.limits import reason
+from rilievo.version import VERSION
+
+MOST_BYTES = 256 * 2**20
+TIMEOUT = 30  # s, without any byte
+_KEPT = "%/:=&?~#+!$,;'@()*[]"  # of an address as people paste it, spaces and accents are quoted
+
+
+def is_url(source: object) -> bool:
+    """Whether a source is a string that begins with http:// or https://."""
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def asked_for(url: str) -> Request:
+    """Make the request for an address as users paste it."""
+    return Request(quote(url, safe=_KEPT), headers={"User-Agent": f"rilievo/{VERSION}"})
+
+
+def fetch(url: str) -> bytes:
+    """Download the bytes at an address, through the system's proxies."""
+    try:
+        with urlopen(asked_for(url), timeout=TIMEOUT) as answer:
+            content = answer.read(MOST_BYTES + 1)
+    except HTTPError as error:
+        error.close()
+        raise InputError(f"{url}: the server answers {error.code} ({error.reason})") from error
+    except URLError as error:
+        raise InputError(f"{url}: cannot be reached ({error.reason})") from error
+    except (OSError, ValueError, HTTPException) as error:
+        raise InputError(f"{url}: cannot be fetched ({reason(error)})") from error
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{url}: is larger than {MOST_BYTES // 2**20} MiB")
+    return content

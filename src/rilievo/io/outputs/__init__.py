@@ -1,0 +1,1 @@
+"""Outputs of a prediction: the table of formats, saving, and reading back."""

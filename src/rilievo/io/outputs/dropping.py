@@ -1,0 +1,100 @@
+"""Parts that a surface leaves out on request: the sky, and background far behind the rest."""
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image, ImageFilter
+
+from rilievo.geometry.surfaces.patches import patches
+from rilievo.io.outputs.drop_option import BACKGROUND_SHARE, background_share
+from rilievo.types import DepthMap, Prediction
+
+_FAR = 12
+"""Ratio to the 25th percentile of depth beyond which networks put the sky. It is 30 to 90 where
+photographs have sky, and rooms end at 4.
+"""
+_LEAST_SKY = 0.005
+_SIDE = 192
+"""Longest side [px] of the reduced picture in which the sky is searched."""
+_EVEN = 26
+"""Largest difference in grey between neighbouring pixels of a sky."""
+_BRIGHT = 190
+"""Least red, green and blue value of a sky that is not blue."""
+_DARKEST = 45
+"""Least blue value of a blue sky."""
+_WIDE = 0.1
+"""Least share of the upper border that a sky covers; a smaller bright patch may be a wall."""
+
+
+def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Bool[np.ndarray, "h w"]:
+    """Pixels that a surface is made from: those that have depth, are no sky and not dropped."""
+    depth = prediction.depth
+    remaining = depth.valid & ~distant_sky(depth)
+    for part in drop:
+        if part == "sky":
+            # Models that mark pixels without depth have left out the sky already.
+            if depth.valid.all() and prediction.photo is not None:
+                remaining = remaining & ~likely_sky(depth, prediction.photo.pixels)
+        else:
+            remaining = remaining & ~background(depth, background_share(part))
+    return remaining
+
+
+def background(depth: DepthMap, share: float = BACKGROUND_SHARE) -> Bool[np.ndarray, "h w"]:
+    """Mask of pixels farther than a share of the way from near to far.
+
+    Near and far are the 2nd and 98th percentile of the depth. The way between them is measured in
+    log depth, so half of it is the geometric mean: 3 m between 1 m and 9 m.
+    """
+    seen = depth.depth()[depth.valid]
+    if not seen.size:
+        return np.zeros(depth.shape, bool)
+    near, far = np.log(np.percentile(seen, [2, 98]))
+    limit = np.exp(near + share * (far - near)) if far > near else np.inf
+    return depth.valid & (depth.values > limit)
+
+
+def distant_sky(depth: DepthMap) -> Bool[np.ndarray, "h w"]:
+    """Mask of the sky as a network without a mask answers it: far behind all else, at the top."""
+    nothing = np.zeros(depth.shape, bool)
+    if not depth.valid.all():  # the model has marked what has no depth
+        return nothing
+    z = depth.depth()
+    step = max(1, round(max(depth.shape) / _SIDE))
+    small = z[::step, ::step]
+    limit = _FAR * np.percentile(small, 25)
+    far, between = (small > limit).mean(), ((small > limit / 2) & (small <= limit)).mean()
+    # A street or a corridor has depths of every size up to the last.
+    if far < max(_LEAST_SKY, between) or not (small[0] > limit).any():
+        return nothing
+    return z > limit
+
+
+def likely_sky(depth: DepthMap, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
+    """Mask of an even, blue or bright region along the upper border, farther than most pixels."""
+    height, width = depth.shape
+    factor = min(1.0, _SIDE / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    photo = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX)).astype(np.int16)
+    small = Image.fromarray(np.ascontiguousarray(depth.depth()))
+    far = np.asarray(small.resize(size, Image.Resampling.NEAREST))
+    red, green, blue = np.moveaxis(photo, 2, 0)
+    grey = (red + 2 * green + blue) // 4
+    is_bluish = (5 * blue >= 6 * red) & (blue >= green) & (blue >= _DARKEST)
+    is_bright = (photo.min(axis=2) >= _BRIGHT) & (photo.max(axis=2) - photo.min(axis=2) < 60)
+    rough = np.zeros(grey.shape, bool)
+    down, across = (np.abs(np.diff(grey, axis=axis)) > _EVEN for axis in (0, 1))
+    for part, steps in (
+        (rough[1:], down),
+        (rough[:-1], down),
+        (rough[:, 1:], across),
+        (rough[:, :-1], across),
+    ):
+        part |= steps
+    chosen = (is_bluish | is_bright) & ~rough & (far >= np.median(far))
+    found = patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
+    above = np.bincount(found.label[0], minlength=found.size.size)
+    above[0] = 0
+    sky = (above >= _WIDE * size[0])[found.label]
+    # The photograph changes from sky to something else at the neighbouring pixel.
+    mask = Image.fromarray(sky.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(3))
+    return np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR)) > 127

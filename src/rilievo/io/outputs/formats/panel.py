@@ -1,0 +1,141 @@
+"""Photograph, depth and normals side by side with legends, for slides: 8-bit RGB PNG."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from rilievo.geometry.surfaces.lattice import places
+from rilievo.io.colour_pictures import colourise, normals_picture
+from rilievo.io.outputs.facts import FileFacts
+from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, picture_range
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.io.png import write_png
+from rilievo.types import DepthMap, Prediction
+
+_WIDEST = 1280
+"""Largest width of one picture [px]; larger photographs are subsampled."""
+_INK, _PAPER = (29, 33, 37), (255, 255, 255)
+_NORMALS = "right red, up green, to the camera blue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sizes:
+    """Lengths [px], in proportion to the size of one picture."""
+
+    font: int
+    margin: int
+
+    @property
+    def line(self) -> int:
+        return round(1.6 * self.font)
+
+    @property
+    def top(self) -> int:
+        """Height above the pictures: margin and titles."""
+        return self.margin + self.line
+
+    @property
+    def bottom(self) -> int:
+        """Height below the pictures: colour bar, its labels, its caption and a margin."""
+        return self.margin // 2 + 3 * self.line + self.margin
+
+
+def write(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write the panel."""
+    bar = colour_bar(depth, job.options)
+    facts = FileFacts(
+        file=job.file,
+        output=job.output,
+        holds="photograph, depth and, where there are some, normals, with legends",
+        colour=bar.facts,
+    )
+    picture = np.asarray(panel_picture(job.prediction, job.options))
+    write_png(job.path, picture, {"Software": "rilievo", "rilievo": job.about.alone(facts)})
+    return facts
+
+
+def panel_picture(prediction: Prediction, options: SaveOptions | None = None) -> Image.Image:
+    """Draw the panel from whichever of photograph, depth and normals the prediction has."""
+    options = options or SaveOptions()
+    pictures = _pictures(prediction, options)
+    width, height = next(iter(pictures.values())).size
+    sizes = _Sizes(font=max(11, round(width / 34)), margin=max(8, round(width / 30)))
+    across = len(pictures) * (width + sizes.margin) + sizes.margin
+    sheet = Image.new("RGB", (across, sizes.top + height + sizes.bottom), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(sizes.font)
+    for place, (title, picture) in enumerate(pictures.items()):
+        left = sizes.margin + place * (width + sizes.margin)
+        draw.text((left, sizes.margin // 2), title, _INK, font)
+        sheet.paste(picture, (left, sizes.top))
+        box = (left, sizes.top + height + sizes.margin // 2, width)
+        if title == "Depth":
+            _legend(sheet, colour_bar(prediction.depth, options), box, sizes, font)
+        elif title == "Normals":
+            ball = _ball(2 * sizes.line)
+            sheet.paste(ball, box[:2])
+            words = (left + ball.width + sizes.margin // 2, box[1] + sizes.line // 2)
+            draw.text(words, _NORMALS, _INK, font)
+    return sheet
+
+
+def _pictures(prediction: Prediction, options: SaveOptions) -> dict[str, Image.Image]:
+    """Pictures by title, all of one size; pixels are sampled, not averaged."""
+    step = -(-prediction.shape[1] // _WIDEST)
+    rows, columns = (slice(places(side, step).start, None, step) for side in prediction.shape)
+    pictures = {}
+    if prediction.photo is not None:
+        height, width = (len(places(side, step)) for side in prediction.shape)
+        photo = Image.fromarray(prediction.photo.pixels)
+        pictures["Photograph"] = photo.resize((width, height), Image.Resampling.BOX)
+    depth = prediction.depth_or_none
+    if depth is not None:
+        limits = picture_range(depth, options)
+        some = DepthMap(
+            values=depth.values[rows, columns], kind=depth.kind, valid=depth.valid[rows, columns]
+        )
+        pictures["Depth"] = Image.fromarray(
+            colourise(some, colour_map=options.colour_map, limits=limits, what=options.draw)
+        )
+    if prediction.normals is not None:
+        normals = np.ascontiguousarray(prediction.normals[:, rows, columns])
+        pictures["Normals"] = Image.fromarray(normals_picture(normals))
+    return pictures
+
+
+def _legend(
+    sheet: Image.Image,
+    bar: Bar,
+    box: tuple[int, int, int],
+    sizes: _Sizes,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+) -> None:
+    """Draw the colours as a bar, with labels and a caption below."""
+    left, top, width = box
+    draw = ImageDraw.Draw(sheet)
+    ramp = Image.new("RGB", (len(bar.colours), 1))
+    ramp.putdata([tuple(bytes.fromhex(colour[1:])) for colour in bar.colours])
+    height = round(0.7 * sizes.line)
+    sheet.paste(ramp.resize((width, height), Image.Resampling.BILINEAR), (left, top))
+    for place, tick in enumerate(bar.ticks):
+        share = place / (len(bar.ticks) - 1)
+        x = left + share * (width - draw.textlength(tick, font))
+        draw.text((x, top + height + sizes.line // 5), tick, _INK, font)
+    _, _, words = bar.caption.partition("; ")
+    while words and draw.textlength(words, font) > width:
+        # Captions of several lines are broken between sentences.
+        words = words.rpartition("; " if "; " in words else " ")[0]
+    draw.text((left, top + height + sizes.line + sizes.line // 5), words, _INK, font)
+
+
+def _ball(side: int) -> Image.Image:
+    """Draw a sphere in the colours of its normals."""
+    radius = 2 * side  # drawn larger and shrunk, so that its rim is smooth
+    v, u = (np.mgrid[: 2 * radius, : 2 * radius].astype(np.float32) + 0.5) / radius - 1
+    inside = u * u + v * v < 1
+    z = -np.sqrt(np.clip(1 - u * u - v * v, 0, 1))
+    picture = normals_picture(np.stack([u, v, z]).astype(np.float32))
+    picture[~inside] = _PAPER
+    return Image.fromarray(picture).resize((side, side), Image.Resampling.BOX)

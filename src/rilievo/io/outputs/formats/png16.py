@@ -1,0 +1,107 @@
+"""Depth as a 16-bit grey PNG with its scale embedded.
+
+value = stored * scale + offset where stored > 0; 0 always means invalid. Metric depth is stored in
+millimetres, as depth cameras do, if it fits; other depth with a scale (and offset) that fits its
+range.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt16
+from PIL.PngImagePlugin import PngImageFile
+
+from rilievo.io.outputs.facts import FileFacts
+from rilievo.io.outputs.stored import Stored, opened
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.io.png import write_png
+from rilievo.io.row_bands import bands
+from rilievo.types import DepthKind, DepthMap
+
+KEY = "rilievo"
+_LARGEST = 65535
+_MILLIMETRE = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coding:
+    """Scale and offset: value = stored * scale + offset, for stored from 1 to 65535."""
+
+    scale: float
+    offset: float
+
+
+def coding_of(kind: DepthKind, low: float, high: float) -> Coding:
+    """Choose the coding for values between ``low`` and ``high``.
+
+    Depth has no offset, unless the nearest point would fall below the first step.
+    """
+    if kind is DepthKind.METRIC and low >= _MILLIMETRE and high <= _LARGEST * _MILLIMETRE:
+        return Coding(scale=_MILLIMETRE, offset=0.0)
+    is_depth = kind.is_depth
+    if is_depth and low >= high / _LARGEST:
+        return Coding(scale=high / _LARGEST, offset=0.0)
+    scale = (high - low) / (_LARGEST - 1) or abs(low) or 1.0
+    if is_depth:
+        # The first step has to stay positive in float32 arithmetic.
+        low = max(low, scale * 1e-6)
+    return Coding(scale=scale, offset=low - scale)
+
+
+def encode(depth: DepthMap, coding: Coding) -> UInt16[np.ndarray, "h w"]:
+    """Stored numbers, 0 where invalid; values outside the coding's range are clamped."""
+    stored = np.empty(depth.shape, np.uint16)
+    for rows in bands(depth.shape):
+        values, valid = depth.values[rows], depth.valid[rows]
+        is_whole = valid.all()
+        steps = (values if is_whole else np.where(valid, values, 0)) - np.float32(coding.offset)
+        steps /= np.float32(coding.scale)
+        np.clip(np.rint(steps, out=steps), 1, _LARGEST, out=steps)
+        stored[rows] = steps if is_whole else np.where(valid, steps, 0)
+    return stored
+
+
+def write(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write the map."""
+    about = job.depth_facts
+    low, high = about.minimum, about.maximum
+    coding = coding_of(depth.kind, 1.0 if low is None else low, 1.0 if high is None else high)
+    facts = FileFacts(
+        file=job.file,
+        output=job.output,
+        holds=about.meaning,
+        unit=about.unit,
+        scale=coding.scale,
+        offset=coding.offset,
+        invalid=0,
+    )
+    text = {
+        "Software": "rilievo",
+        "kind": depth.kind.value,
+        "unit": about.unit,
+        "scale": repr(coding.scale),
+        "offset": repr(coding.offset),
+        "invalid": "0",
+        KEY: job.about.alone(facts),
+    }
+    write_png(job.path, encode(depth, coding), text)
+    return facts
+
+
+def read(path: Path, facts: FileFacts) -> Stored:
+    """Read the values; rounding errors are at most half a ``scale``."""
+    with opened(PngImageFile, path) as image:
+        stored = np.asarray(image)
+    if stored.dtype != np.uint16 or facts.scale is None or facts.offset is None:
+        raise ValueError("it does not have 16 bits, or its JSON has no scale")
+    # Counted from the first step, which may be a small difference of scale and offset.
+    values = (stored - np.float32(1)) * np.float32(facts.scale)
+    values += np.float32(facts.offset + facts.scale)
+    return Stored(values=values, valid=stored > 0)
+
+
+def embedded(path: Path) -> str:
+    """Read the embedded JSON."""
+    with opened(PngImageFile, path) as image:
+        return image.info[KEY]

@@ -1,0 +1,270 @@
+"""Existing files of an output folder: which rilievo may replace, and when it may add to them.
+
+A file is ours if the JSON file beside it lists it. Before the first file of a set is written, the
+list of its files is saved as ``.STEM.json.pending``, so that files left by a killed run are still
+known as ours. Then the JSON file of an older set is removed, so that no JSON file ever lists
+incomplete files.
+
+A power cut can leave an empty list; results of rilievo 0.1 were not protected from that. Beside an
+empty list, files that carry a mark of rilievo count as ours.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import InputError, OutputError
+from rilievo.io.checks.faults import Thoroughness, first_fault
+from rilievo.io.checks.marks import is_marked, is_torn
+from rilievo.io.files.atomic import remove, replacing
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.placement import Placement
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.outputs.facts import FORMAT, FileFacts, Sidecar
+from rilievo.io.outputs.save_options import WRITING
+from rilievo.io.outputs.sidecar import find_sidecar, sidecar_path
+from rilievo.types import MadeBy, Setting
+
+MEND = "--overwrite (overwrite=True) makes it anew, or take another --output"
+WAS_MADE = "was made with"
+"""Words between the name of results and their first difference."""
+
+# Relative tolerance for values; across processors, networks differ in the seventh digit.
+_ALIKE = 1e-3
+
+
+def agreeing(
+    stem: Path, about: Sidecar, run: Mapping[str, Setting] | None, thoroughness: Thoroughness
+) -> Sidecar | None:
+    """JSON of an earlier run to which this one may add; None where there are no results yet.
+
+    Args:
+        stem: Path of the results without suffix.
+        about: JSON of this run.
+        run: Other options of this run, with size and time of the source; None where these are not
+            known, and photographs are then told apart by their depth values.
+        thoroughness: Thoroughness of comparisons of files that are there with what was written.
+    """
+    path = sidecar_path(stem)
+    before = find_sidecar(path)
+    if before is None:
+        return None
+    words = first_difference(before, about.made_by, run) or (
+        _contents(before, about) if not run else ""
+    )
+    if words:
+        raise OutputError(f"{path} {WAS_MADE} {words}: {MEND}")
+    # The JSON file lists complete files only.
+    whole = tuple(
+        each for each in before.files if fault_of(stem.parent, each, thoroughness) is None
+    )
+    return replace(before, files=whole)
+
+
+def first_difference(
+    before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
+) -> str | None:
+    """First difference between an earlier run's model and options and this one's, in words."""
+    if before.made_by.weights_sha256 != made_by.weights_sha256:
+        return f"another model ({before.made_by.model})"
+    was = {**before.made_by.settings, **({} if run is None else before.run)}
+    now = {**made_by.settings, **(run or {})}
+    for name in was | now:
+        if name in WRITING and name not in now:
+            continue  # of single files; earlier versions recorded them for all
+        # Options that are not recorded were not asked for: without flip there is no key.
+        if was.get(name) != now.get(name):
+            if name.startswith("source_"):
+                return "another photograph, or one that has changed since"
+            if name == "processing":
+                then = was.get(name, "not stated")
+                return f"another version of rilievo (processing was {then}, is {now.get(name)})"
+            return f"other options ({name} was {_said(was.get(name))}, is {_said(now.get(name))})"
+    return None
+
+
+def _said(value: Setting) -> str:
+    return "not given" if value is None or value == "" else str(value)
+
+
+def merged(
+    about: Sidecar, written: tuple[FileFacts, ...], before: Sidecar | None, earlier: tuple[str, ...]
+) -> Sidecar:
+    """Combine the JSON of this run with that of an earlier run that agrees with it.
+
+    Args:
+        about: JSON of this run.
+        written: Files that this run wrote.
+        before: JSON of the earlier run; None where there was none.
+        earlier: Names of our files that exist and that this run did not write.
+    """
+    if before is None:
+        return replace(about, files=written, earlier=earlier)
+    described_before = tuple(facts for facts in before.files if facts.file in earlier)
+    others = {facts.file for facts in described_before}
+    return replace(
+        about,
+        # Maps that this run left out because none of its files needs them.
+        depth=about.depth or before.depth,
+        normals=about.normals or before.normals,
+        files=(*described_before, *written),
+        earlier=tuple(name for name in earlier if name not in others),
+    )
+
+
+def fault_of(folder: Path, facts: FileFacts, thoroughness: Thoroughness) -> str | None:
+    """Fault of a file: missing, or other than was written; None if it is whole."""
+    if facts.sums is None:
+        return f"{facts.file} has no size"
+    return first_fault(folder, facts.sums, thoroughness)
+
+
+def _contents(before: Sidecar, about: Sidecar) -> str | None:
+    """First difference between the photographs or the metres of two runs, in words."""
+    for name, what in (
+        ("source", "another photograph"),
+        ("calibration", "other metres"),
+        ("camera", "another camera"),
+        ("depth", "another photograph"),
+    ):
+        old, new = getattr(before, name), getattr(about, name)
+        if old is None and new is None:
+            continue
+        if old is None or new is None:
+            return f"{what} ({name})"
+        if words := _first(old, new):
+            return f"{what} ({name}: {words})"
+    return None
+
+
+def _first(before: object, now: object) -> str | None:
+    """First field in which two records differ, in words."""
+    was, found = (dict(_leaves(json.loads(to_json(each)))) for each in (before, now))
+    for name in was | found:
+        if not _is_alike(was.get(name), found.get(name)):
+            return f"{name} was {was.get(name)}, is {found.get(name)}"
+    return None
+
+
+def _is_alike(one: object, other: object) -> bool:
+    if isinstance(one, float) and isinstance(other, float | int):
+        return math.isclose(one, other, rel_tol=_ALIKE)
+    return one == other
+
+
+def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        if isinstance(value, dict | list):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pending:
+    """Names of the files that a run is about to write, and of those that were there before."""
+
+    format: str = FORMAT
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Permission to put a set of files in place."""
+
+    stem: Path
+    files: tuple[str, ...]
+    earlier: tuple[str, ...]
+
+    def placement(self) -> Placement:
+        """Placement to fill and place; it writes the list of files before the first of them."""
+        return Placement(
+            record=sidecar_path(self.stem),
+            notice=pending_path(self.stem),
+            notice_text=self.listed(),
+        )
+
+    def begin(self) -> None:
+        """Save the list of our files before the first of them is in place."""
+        with replacing(pending_path(self.stem)) as part:
+            part.write_text(self.listed(), encoding="utf-8")
+        remove(sidecar_path(self.stem))
+
+    def listed(self) -> str:
+        """Text of the list of our files."""
+        return to_json(_Pending(files=(*self.files, *self.earlier)), indent=1) + "\n"
+
+
+def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
+    """Thoroughness whether a set of files may be written, without changing anything.
+
+    Args:
+        stem: Path of the files without their suffixes.
+        files: Names of the files, without the JSON file.
+        overwrite: Whether files of a complete earlier run may be replaced. Files left by a killed
+            run always may.
+    """
+    json = sidecar_path(stem)
+    finished, left = _finished(stem), _left_behind(stem)
+    is_cut = not finished and (is_torn(json) or is_torn(pending_path(stem)))
+    for path in (json, *(stem.with_name(file) for file in files)):
+        if not os.path.lexists(path) or (path.name in left and not finished):
+            continue
+        if is_cut and (is_marked(path) or (path == json and is_torn(json))):
+            continue
+        if path.name not in finished:
+            raise OutputError(
+                f"{path}: rilievo did not write this file, so it is not replaced: move it or "
+                "choose another folder"
+            )
+        if not overwrite:
+            raise OutputError(
+                f"{path}: exists from an earlier run; pass --overwrite (overwrite=True) to replace "
+                "it"
+            )
+    earlier = sorted(
+        name
+        for name in (finished | left) - {json.name, *files}
+        if os.path.lexists(stem.with_name(name))
+    )
+    return Claim(stem=stem, files=tuple(files), earlier=tuple(earlier))
+
+
+def state_of(stem: Path) -> tuple[object, ...]:
+    """State of the JSON file and of the list of pending files, which changes when they do."""
+    return tuple(map(_state, (sidecar_path(stem), pending_path(stem))))
+
+
+def _state(path: Path) -> object:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def pending_path(stem: Path) -> Path:
+    """Path of the list of files that a run is about to write."""
+    return stem.with_name(f".{sidecar_path(stem).name}.pending")
+
+
+def _finished(stem: Path) -> set[str]:
+    """Names of the files that a complete run wrote, with the JSON file itself."""
+    path = sidecar_path(stem)
+    sidecar = find_sidecar(path)
+    if sidecar is None:
+        return set()
+    return {path.name, *(facts.file for facts in sidecar.files), *sidecar.earlier}
+
+
+def _left_behind(stem: Path) -> set[str]:
+    """Names of the files that an unfinished run was about to write."""
+    try:
+        text = read_text(pending_path(stem))
+        return set(from_json(_Pending, text).files)
+    except (InputError, NotThisRecord):
+        return set()

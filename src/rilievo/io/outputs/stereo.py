@@ -1,0 +1,172 @@
+"""Stereo pairs from a photograph and its depth.
+
+Each pixel shifts by a share of the picture's width that is linear in inverse depth, as between two
+parallel cameras. Background uncovered behind a near object was never photographed: it is filled
+with the background beside it, mirrored, and never with the near object.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int, UInt8
+
+from rilievo.errors import OptionError, suggest
+from rilievo.io.colour_pictures import ColourRange, colour_range, drawn
+from rilievo.io.row_bands import bands
+from rilievo.types import DepthMap
+
+LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
+
+_STEP = 1.5
+"""Difference in parallax [px] between neighbours above which there is an edge between them."""
+
+Picture = UInt8[np.ndarray, "h w 3"]
+Field = Float32[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StereoOptions:
+    """Layout and amount of depth of a stereo pair."""
+
+    layout: str = "side-by-side"
+    """One of ``LAYOUTS``; the left eye's picture is left, on top, or red."""
+    strength: float = 0.03
+    """Difference in shift between the farthest and the nearest point, as a share of the width."""
+    convergence: float = 0.5
+    """Depth that lies in the screen plane: 0 for the farthest, so that everything stands out; 1 for
+    the nearest.
+    """
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise OptionError(f"--stereo has no '{self.layout}'; {suggest(self.layout, LAYOUTS)}")
+        if not 0 < self.strength <= 0.2:
+            raise OptionError(f"--stereo strength is between 0 and 0.2, got {self.strength:g}")
+        if not 0 <= self.convergence <= 1:
+            raise OptionError(f"--stereo convergence is between 0 and 1, got {self.convergence:g}")
+
+
+def parse_stereo(text: str) -> StereoOptions:
+    """Parse ``--stereo``: a layout, ``strength=SHARE`` and ``convergence=SHARE``."""
+    usual = StereoOptions()
+    layout = usual.layout
+    numbers = {"strength": usual.strength, "convergence": usual.convergence}
+    for part in (each.strip() for each in text.split(",")):
+        name, equals, number = part.partition("=")
+        if not equals:
+            layout = part
+            continue
+        if name not in numbers:
+            raise OptionError(f"--stereo has no '{name}'; known: {', '.join(numbers)}")
+        try:
+            numbers[name] = float(number)
+        except ValueError:
+            raise OptionError(f"--stereo {name} is a number, got '{number}'") from None
+    return StereoOptions(
+        layout=layout, strength=numbers["strength"], convergence=numbers["convergence"]
+    )
+
+
+def stereo_picture(
+    pixels: Picture, depth: DepthMap, options: StereoOptions, limits: ColourRange | None = None
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Draw both eyes' pictures in one.
+
+    Args:
+        pixels: The photograph.
+        depth: Depth map of any kind, of the photograph's size; invalid pixels count as farthest.
+        options: Layout and amount.
+        limits: Inverse depth of the farthest and the nearest point; None takes those of the map.
+    """
+    parallax = _parallax(depth, options, limits or colour_range(depth))
+    left, right = (seen_by(pixels, parallax, side) for side in (0.5, -0.5))
+    if options.layout == "anaglyph":
+        return np.concatenate([left[..., :1], right[..., 1:]], axis=2)
+    return np.concatenate([left, right], axis=1 if options.layout == "side-by-side" else 0)
+
+
+def stereo_size(shape: tuple[int, int], options: StereoOptions) -> tuple[int, int]:
+    """Size (height, width) of the stereo picture for a photograph of this shape."""
+    height, width = shape
+    return {
+        "side-by-side": (height, 2 * width),
+        "top-bottom": (2 * height, width),
+        "anaglyph": (height, width),
+    }[options.layout]
+
+
+def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> Field:
+    """Column of each pixel in the left picture minus that in the right [px]; large is near."""
+    span = limits.high - limits.low
+    if span <= 0:
+        return np.zeros(depth.shape, np.float32)
+    numbers = np.where(depth.valid, drawn(depth), np.float32(limits.low))
+    nearness = np.clip((numbers - np.float32(limits.low)) / np.float32(span), 0, 1)
+    factor = np.float32(options.strength * depth.shape[1])
+    return (nearness - np.float32(options.convergence)) * factor
+
+
+def seen_by(pixels: Picture, parallax: Field, side: float) -> Picture:
+    """Draw the photograph as one eye sees it.
+
+    Args:
+        pixels: The photograph.
+        parallax: Column in the left eye's picture minus that in the right [px]; near pixels hide
+            others.
+        side: Share of the parallax by which pixels move to the right: 0.5 for the left eye.
+    """
+    if parallax.shape[1] < 2:
+        return pixels
+    seen = np.empty_like(pixels)
+    for rows in bands(parallax.shape):  # each row by itself, so little is held at once
+        seen[rows] = _seen_band(pixels[rows], parallax[rows], side)
+    return seen
+
+
+def _seen_band(pixels: Picture, parallax: Field, side: float) -> Picture:
+    width = parallax.shape[1]
+    moved, known = _moved(parallax, np.float32(side))
+    rows, columns = np.indices(moved.shape, sparse=True)
+    source = np.clip(columns - moved * np.float32(side), 0, width - 1)
+    first = np.minimum(source.astype(np.intp), width - 2)
+    part = source - first
+    # Colours are not interpolated across an edge: the nearer pixel is taken.
+    torn = np.abs(parallax[rows, first] - parallax[rows, first + 1]) > _STEP
+    part = np.where(torn, np.rint(part), part)[..., None]
+    colours = pixels[rows, first] * (1 - part) + pixels[rows, first + 1] * part
+    return np.rint(colours).astype(np.uint8)[rows, _filling(moved, known)]
+
+
+def _moved(parallax: Field, side: np.float32) -> tuple[Field, Bool[np.ndarray, "h w"]]:
+    """Parallax seen at each pixel of an eye's picture, and the mask of pixels where it is known."""
+    width = parallax.shape[1]
+    order = np.argsort(parallax, axis=None, kind="stable")
+    rows, columns = np.divmod(order, width)
+    amount = parallax.reshape(-1)[order]
+    # Halves round up; rounding to even would leave out every second column.
+    target = np.floor(columns + amount * side + 0.5).astype(np.intp)
+    inside = (target >= 0) & (target < width)
+    moved = np.full(parallax.shape, np.nan, np.float32)
+    # The last one written stays, which is the nearest.
+    moved[rows[inside], target[inside]] = amount[inside]
+    # Slopes are stretched: a pixel between two of the same surface gets their mean.
+    before, after = moved[:, :-2], moved[:, 2:]
+    gap = np.isnan(moved[:, 1:-1]) & (np.abs(before - after) <= 2 * _STEP)
+    moved[:, 1:-1][gap] = ((before + after) / 2)[gap]
+    known = ~np.isnan(moved)
+    return np.where(known, moved, np.float32(0)), known
+
+
+def _filling(moved: Field, known: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+    """Column of the pixel whose colour each pixel gets: its own, or one of the background."""
+    width = known.shape[1]
+    rows, columns = np.indices(known.shape, sparse=True)
+    left = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
+    right = np.minimum.accumulate(np.where(known, columns, width)[:, ::-1], axis=1)[:, ::-1]
+    at_left = np.where(left >= 0, moved[rows, np.maximum(left, 0)], np.inf)
+    at_right = np.where(right < width, moved[rows, np.minimum(right, width - 1)], np.inf)
+    edge = np.where(at_left <= at_right, left, right)
+    edge = np.clip(edge, 0, width - 1)
+    mirrored = np.clip(2 * edge - columns, 0, width - 1)
+    alike = known[rows, mirrored] & (np.abs(moved[rows, mirrored] - moved[rows, edge]) <= 2 * _STEP)
+    return np.where(known, columns, np.where(alike, mirrored, edge))

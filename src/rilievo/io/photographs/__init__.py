@@ -1,0 +1,1 @@
+"""Photographs: decoding, orientation, metadata and colours."""

@@ -1,0 +1,270 @@
+"""Depth maps stored in photographs: GDepth, Dynamic Depth, and Apple's in JPEG and HEIC files.
+
+Formats: Google's depth map metadata (developers.google.com/depthmap-metadata), Dynamic Depth 1.0
+(2019), multi-picture files (CIPA DC-007), auxiliary images of HEIF (ISO/IEC 23008-12) and the
+namespaces pixeldatainfo and depthData that Apple writes beside them.
+"""
+
+import base64
+import binascii
+import math
+from collections.abc import Callable, Mapping, Sequence
+from io import BufferedReader, BytesIO
+
+import numpy as np
+from jaxtyping import Float64
+from PIL import Image
+
+from rilievo.depth_map import OwnDepth
+from rilievo.errors import InputError
+from rilievo.io.files.limits import reason
+from rilievo.io.photographs import xmp
+from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
+from rilievo.io.photographs.pixels import as_stored
+from rilievo.io.photographs.xmp import other_pictures
+
+GDEPTH = "http://ns.google.com/photos/1.0/depthmap/"
+DEPTH_MAP = "http://ns.google.com/photos/dd/1.0/depthmap/"
+ITEMS = (
+    "http://ns.google.com/photos/dd/1.0/item/",
+    "http://ns.google.com/photos/1.0/container/item/",
+)
+PIXEL_DATA = "http://ns.apple.com/pixeldatainfo/1.0/"
+DEPTH_DATA = "http://ns.apple.com/depthData/1.0/"
+MOST_PIXELS = 24 * 2**20
+"""Largest number of pixels of a depth map; larger ones are not read."""
+_KEPT_PIXELS = 400_000
+_METRES = {
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1.0),
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1e-3),
+}
+_NO_UNIT = "it states no unit, so nothing says that it is in metres"
+_RELATIVE = "its depth is relative, not in metres"
+_NATIVE = {"hdis": "disparity", "fdis": "disparity", "hdep": "depth", "fdep": "depth"}
+_Map = Float64[np.ndarray, "h w"]
+_CODES = (("IntMinValue", "0"), ("IntMaxValue", "255"))
+
+
+def own_depth_of(
+    image: Image.Image, file: BufferedReader | BytesIO | None, orientation: int
+) -> OwnDepth | None:
+    """Read the depth map of a loaded photograph; None where it has none."""
+    packet = xmp.packet_of(image)
+    if xmp.speaks_of(image, DEPTH_MAP):
+        return _read_as("Dynamic Depth", lambda: _dynamic(image, packet, file, orientation))
+    if xmp.speaks_of(image, GDEPTH):
+        return _read_as("GDepth", lambda: _gdepth(image, packet, orientation))
+    if image.info.get("depth_images"):
+        return _read_as("HEIF", lambda: _heif(image, file))
+    if "mp" in image.info and file is not None:
+        return _read_as("Apple", lambda: _multi_picture(image, file, orientation))
+    return None
+
+
+def _read_as(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
+    """Result of a reader; a broken depth map is reported, and never fails the photograph."""
+    try:
+        return read()
+    except (InputError, MemoryError, *PILLOW_ERRORS) as error:
+        return OwnDepth(source=source, unused=reason(error), broken=True)
+
+
+def _gdepth(image: Image.Image, packet: bytes, orientation: int) -> OwnDepth | None:
+    roots = xmp.with_extension(image, xmp.parse(packet, "GDepth"), "GDepth")
+    entries = xmp.properties(roots, GDEPTH)
+    if "Data" not in entries:
+        # Editors keep the range and drop the map.
+        return None
+    codes = _codes(_from_base64(entries["Data"]))
+    sure = _codes(_from_base64(entries["Confidence"])) if entries.get("Confidence") else None
+    return _ranged("GDepth", entries, codes, sure, orientation)
+
+
+def _dynamic(
+    image: Image.Image,
+    packet: bytes,
+    file: BufferedReader | BytesIO | None,
+    orientation: int,
+) -> OwnDepth | None:
+    if file is None:
+        return None
+    roots = xmp.with_extension(image, xmp.parse(packet, "Dynamic Depth"), "Dynamic Depth")
+    entries = xmp.properties(roots, DEPTH_MAP)
+    # A file may have a directory of each kind; both list everything after the first picture.
+    each = [xmp.structures(roots, space) for space in ITEMS]
+    items = next((found for found in each if _named(found, entries.get("DepthURI"), "Depth")), [])
+    codes = _codes(_item(file, items, entries.get("DepthURI"), "Depth"))
+    sure = entries.get("ConfidenceURI")
+    confidence = _codes(_item(file, items, sure, "Confidence")) if sure else None
+    return _ranged("Dynamic Depth", entries, codes, confidence, orientation)
+
+
+def _item(
+    file: BufferedReader | BytesIO, items: list[Mapping[str, str]], uri: str | None, semantic: str
+) -> bytes:
+    """Content of the item that a URI names; items are stored one after the other up to the end."""
+    lengths = [int(item.get("Length", "0")) + int(item.get("Padding", "0")) for item in items]
+    if any(length < 0 for length in lengths):
+        raise InputError("an item of its container has a negative length")
+    size = file.seek(0, 2)
+    item = _named(items, uri, semantic)
+    if item is None:
+        raise InputError("its container lacks the item of the depth map")
+    index = next(index for index, each in enumerate(items) if each is item)
+    start, length = size - sum(lengths[index:]), int(item.get("Length", "0"))
+    if start <= 0 or not length:
+        raise InputError("its container names more bytes than the file has")
+    file.seek(start)
+    return file.read(length)
+
+
+def _named(
+    items: Sequence[Mapping[str, str]], uri: str | None, semantic: str
+) -> Mapping[str, str] | None:
+    """The item with a URI, or with a semantic where there is no URI."""
+    for item in items:
+        if uri and item.get("DataURI") == uri:
+            return item
+        if not uri and item.get("Semantic", "").lower() == semantic.lower():
+            return item
+    return None
+
+
+def _ranged(
+    source: str,
+    entries: Mapping[str, str],
+    codes: _Map,
+    confidence: _Map | None,
+    orientation: int,
+) -> OwnDepth:
+    """Decode depth from codes between Near and Far, as both formats of Google define it."""
+    stated = entries.get("Units", "")
+    unit = _METRES.get(stated.lower())
+    if unit is None:
+        unused = f"its unit is '{stated[:20]}', expected metres" if stated else _NO_UNIT
+        return OwnDepth(source=source, unused=unused)
+    near, far = _number(entries, "Near"), _number(entries, "Far")
+    shape = entries.get("Format", "RangeInverse")
+    if shape not in ("RangeInverse", "RangeLinear"):
+        raise InputError(f"its format is '{shape[:30]}', expected RangeInverse or RangeLinear")
+    if not 0 <= near < far or (shape == "RangeInverse" and near == 0):
+        raise InputError(f"its range goes from {near:g} to {far:g}")
+    if shape == "RangeLinear":
+        depth = near + codes * (far - near)
+    else:
+        depth = far * near / (far - codes * (far - near))
+    if confidence is not None and confidence.shape == depth.shape:
+        depth = np.where(confidence > 0, depth, 0)
+    along_ray = entries.get("MeasureType", "OpticalAxis") == "OpticRay"
+    return _own(source, depth * unit, orientation, along_ray=along_ray)
+
+
+def _multi_picture(
+    image: Image.Image, file: BufferedReader | BytesIO, orientation: int
+) -> OwnDepth | None:
+    for content in other_pictures(image, file):
+        if PIXEL_DATA.encode() not in content:
+            continue
+        picture = _opened(content)
+        root = xmp.parse(xmp.packet_of(picture), "Apple")
+        found = _apple(picture, [root], orientation)
+        if found is not None:
+            return found
+    return None
+
+
+def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth | None:
+    stored = image.info["depth_images"][0]
+    _check_pixels(*stored.size)
+    picture = stored.to_pillow()
+    if file is not None:
+        file.seek(0)
+        for packet in xmp.packets_in(file.read()):
+            if PIXEL_DATA.encode() in packet:
+                # The decoder has rotated the map together with the photograph.
+                found = _apple(picture, [xmp.parse(packet, "Apple")], 1)
+                if found is not None:
+                    return found
+    return OwnDepth(source="HEIF", unused=_NO_UNIT)
+
+
+def _apple(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | None:
+    """Depth or disparity [1/m] of an auxiliary image; None for other images, such as mattes."""
+    entries = {**xmp.properties(roots, PIXEL_DATA), **xmp.properties(roots, DEPTH_DATA)}
+    kind = entries.get("AuxiliaryImageType", "").lower()
+    if kind not in ("disparity", "depth"):
+        native = entries.get("NativeFormat", "")
+        code = int(native).to_bytes(4, "big").decode("latin-1") if native.isdigit() else ""
+        kind = _NATIVE.get(code, "")
+    if not kind:
+        return None
+    if entries.get("Accuracy", "relative").lower() != "absolute":
+        return OwnDepth(source="Apple", unused=_RELATIVE)
+    low, high = _number(entries, "FloatMinValue"), _number(entries, "FloatMaxValue")
+    first, last = (float(entries.get(key, there)) for key, there in _CODES)
+    if not (first < last and low < high):
+        raise InputError(f"its range goes from {low:g} to {high:g}")
+    codes = (255 * _grey(picture) - first) / (last - first)
+    numbers = low + codes * (high - low)
+    if kind == "disparity":
+        numbers = np.where(numbers > 0, 1 / np.where(numbers > 0, numbers, 1), 0)
+    return _own("Apple", numbers, orientation)
+
+
+def _own(source: str, metres: _Map, orientation: int, *, along_ray: bool = False) -> OwnDepth:
+    """Make the record of a stored map, rotated upright."""
+    with np.errstate(over="ignore"):
+        usable = metres.astype(np.float32)
+    usable = np.where(np.isfinite(usable) & (usable > 0), usable, np.float32(0))
+    if not usable.any():
+        raise InputError("it has no pixel with depth")
+    height, width = usable.shape
+    upright = np.empty((width, height) if orientation >= 5 else usable.shape, np.float32)
+    as_stored(upright, orientation)[:] = usable
+    return OwnDepth(source=source, metres=upright, along_ray=along_ray)
+
+
+def _codes(content: bytes) -> _Map:
+    return _grey(_opened(content))
+
+
+def _opened(content: bytes) -> Image.Image:
+    return decode(BytesIO(content), "its map", size_bytes=len(content), max_pixels=MOST_PIXELS)
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise InputError(f"its map has {width}x{height} pixels, which is too large to be read")
+
+
+def _grey(picture: Image.Image) -> _Map:
+    """Brightness of a picture, 0 to 1, reduced to the number of pixels that calibration needs."""
+    _check_pixels(*picture.size)
+    # Reduced before conversion to float64, which takes eight times the memory; pixels are sampled,
+    # not averaged.
+    thinner = max(1.0, math.sqrt(picture.width * picture.height / _KEPT_PIXELS))
+    size = (max(1, round(picture.width / thinner)), max(1, round(picture.height / thinner)))
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.NEAREST)
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        return np.asarray(picture).astype(np.float64) / 65535
+    return np.asarray(picture.convert("L")).astype(np.float64) / 255
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        # Some writers leave out the padding.
+        bare = "".join(text.split()).rstrip("=")
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError("its map is not valid base64") from error
+
+
+def _number(entries: Mapping[str, str], key: str) -> float:
+    try:
+        number = float(entries[key])
+    except (KeyError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"its {key} is '{entries.get(key, '')[:20]}', expected a number")
+    return number

@@ -1,0 +1,208 @@
+"""Convert Pillow images of any mode to upright sRGB pixels.
+
+Images are converted in strips: besides the decoded image and the result, nothing of the image's
+size is held in memory.
+"""
+
+import struct
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+from PIL import Image
+
+from rilievo.errors import InputError
+from rilievo.io.photographs.decode import one_line_errors, refuse_low_bits
+
+STRIP_PIXELS = 2_000_000
+"""Number of pixels converted at a time."""
+_GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+_FULL_16 = 65535
+_WHITE = (255, 255, 255)
+_SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
+"""Signature of the colour space in a profile, for the modes of Pillow that are converted."""
+_SRGB_NAMES = frozenset({"sRGB", "sRGB built-in", "sRGB IEC61966-2.1"})
+"""Names of profiles that need no conversion; others that equal sRGB only cost time."""
+_HEADER = 128
+"""Number of bytes before the table of tags."""
+
+
+def upright_pixels(
+    image: Image.Image, *, orientation: int, name: str
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Convert a loaded image to RGB pixels in sRGB.
+
+    Alpha is composited over white. Grey of 16 bits (and modes of 32 bits with 16-bit values) is
+    divided by 257, so that the full range is kept; of colour with 16 bits Pillow delivers the upper
+    8. Floats are read as 0 to 1. Embedded profiles are applied; CMYK without a profile is converted
+    by Pillow's simple formula.
+
+    Args:
+        image: Loaded image, in any mode of Pillow.
+        orientation: EXIF orientation (tag 0x0112), 1 to 8.
+        name: Name of the image in messages.
+
+    Raises:
+        InputError: If values are outside these ranges, 16-bit values all stay below 4096, or the
+            mode is not known.
+    """
+    width, height = image.size
+    size = (width, height) if orientation >= 5 else (height, width)
+    pixels = np.empty((*size, 3), np.uint8)
+    stored = as_stored(pixels, orientation)
+    if image.mode == "I" or image.mode in _GREY_16:
+        refuse_low_bits(image, name)
+    convert = _converter(image, name)
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        whole = bottom - top == height
+        strip = image if whole else image.crop((0, top, width, bottom))
+        with one_line_errors(name):
+            stored[top:bottom] = np.asarray(convert(strip))
+    return pixels
+
+
+def over_white(image: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Composite RGBA pixels over white, with rounding."""
+    pixels = np.empty((*image.shape[:2], 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // image.shape[1])
+    for top in range(0, image.shape[0], rows):
+        strip = np.ascontiguousarray(image[top : top + rows])
+        pixels[top : top + rows] = np.asarray(_flat(Image.fromarray(strip)))
+    return pixels
+
+
+def as_stored(
+    upright: Shaped[np.ndarray, "h w *c"], orientation: int
+) -> Shaped[np.ndarray, "stored_h stored_w *c"]:
+    """View of upright pixels with the rows and columns of the stored image."""
+    match orientation:
+        case 2:
+            return upright[:, ::-1]
+        case 3:
+            return upright[::-1, ::-1]
+        case 4:
+            return upright[::-1]
+        case 5:
+            return upright.swapaxes(0, 1)
+        case 6:
+            return np.rot90(upright)
+        case 7:
+            return upright[::-1, ::-1].swapaxes(0, 1)
+        case 8:
+            return np.rot90(upright, -1)
+    return upright
+
+
+def _converter(image: Image.Image, name: str) -> Callable[[Image.Image], Image.Image]:
+    """Function that converts strips of an image to mode RGB in sRGB."""
+    mode, to_base = _to_base(image, name)
+    in_srgb = converter_to_srgb(mode, image.info.get("icc_profile"))
+    if in_srgb is not None:
+        return lambda strip: in_srgb(to_base(strip))
+    if mode == "LAB":
+        raise InputError(f"{name}: this Pillow cannot convert LAB; export it as RGB first")
+    return lambda strip: _rgb(to_base(strip))
+
+
+def _rgb(strip: Image.Image) -> Image.Image:
+    return strip if strip.mode == "RGB" else strip.convert("RGB")
+
+
+def _to_base(image: Image.Image, name: str) -> tuple[str, Callable[[Image.Image], Image.Image]]:
+    """Base mode that colour profiles apply to, and the function that converts strips to it."""
+    transparent = "transparency" in image.info
+    match image.mode:
+        case "RGBA" | "RGBa" | "PA":
+            return "RGB", _flat
+        case "LA" | "La":
+            return "L", lambda strip: _flat(strip).convert("L")
+        case "P" | "RGB" | "L" | "1" if transparent:
+            return "RGB", _flat
+        case "RGB" | "L" | "CMYK" | "LAB":
+            return image.mode, lambda strip: strip
+        case "1":
+            return "L", lambda strip: strip.convert("L")
+        case "P" | "RGBX" | "YCbCr" | "HSV":
+            return "RGB", lambda strip: strip.convert("RGB")
+        case "I" | "F":
+            return "L", lambda strip: _grey(strip, _FULL_16 if strip.mode == "I" else 1, name)
+        case mode if mode in _GREY_16:
+            return "L", lambda strip: _grey(strip, _FULL_16, name)
+    raise InputError(
+        f"{name}: has pixels of kind '{image.mode}', which is not read; export it as RGB or grey"
+    )
+
+
+def _flat(strip: Image.Image) -> Image.Image:
+    if strip.mode == "La":
+        strip = strip.convert("LA")
+    rgba = strip.convert("RGBA")
+    flat = Image.new("RGB", strip.size, _WHITE)
+    flat.paste(rgba, mask=rgba.getchannel("A"))
+    return flat
+
+
+def _grey(strip: Image.Image, top: int, name: str) -> Image.Image:
+    values = np.asarray(strip, np.float32)
+    # NaN fails every comparison, so it is found as well.
+    wrong = values[~((values >= 0) & (values <= top))]
+    if wrong.size:
+        raise InputError(
+            f"{name}: has values such as {wrong[0]:g}, but grey of "
+            f"{'floats' if strip.mode == 'F' else 'integers'} is read as 0 to {top}; scale it first"
+        )
+    return Image.fromarray(np.rint(values * np.float32(255 / top)).astype(np.uint8))
+
+
+def converter_to_srgb(
+    mode: str, profile: bytes | None
+) -> Callable[[Image.Image], Image.Image] | None:
+    """Make the function that converts images of a mode and a profile to RGB in sRGB.
+
+    Returns:
+        The function; None where there is nothing to convert: no profile, sRGB, a profile of another
+        mode, or a broken one. Colours are then slightly off, which is no reason to refuse a
+        photograph.
+    """
+    if mode != "LAB" and (
+        not profile or profile[16:20] != _SPACES.get(mode) or _description(profile) in _SRGB_NAMES
+    ):
+        return None
+    from PIL import ImageCms
+
+    try:
+        source = (
+            ImageCms.createProfile("LAB")
+            if mode == "LAB"
+            else ImageCms.ImageCmsProfile(BytesIO(profile or b""))
+        )
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    return transform.point
+
+
+def _description(profile: bytes) -> str | None:
+    """Name stored in a profile (ICC.1:2022, tag 'desc'); None if it cannot be read.
+
+    Parsed here because loading lcms for it would take longer than decoding a photograph.
+    """
+    try:
+        (count,) = struct.unpack_from(">I", profile, _HEADER)
+        for tag in range(min(count, 100)):
+            name, at, _ = struct.unpack_from(">4sII", profile, _HEADER + 4 + 12 * tag)
+            if name == b"desc":
+                break
+        else:
+            return None
+        if profile[at : at + 4] == b"desc":  # version 2: ASCII, its length counts a final zero
+            (length,) = struct.unpack_from(">I", profile, at + 8)
+            return profile[at + 12 : at + 12 + length].rstrip(b"\0").decode("ascii")
+        # Version 4 has a table of languages; the first one is used.
+        length, offset = struct.unpack_from(">II", profile, at + 20)
+        return profile[at + offset : at + offset + length].decode("utf-16-be").rstrip("\0")
+    except (struct.error, UnicodeDecodeError):
+        return None

@@ -1,0 +1,165 @@
+"""XMP packets: XML metadata in JPEG, PNG, WebP, TIFF and HEIC files.
+
+Only what depth maps need is read: properties by namespace, and the parts of the extended packet
+that JPEG files have where 64 KB do not suffice (XMP specification, part 3, section 1.1.3.1).
+"""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from io import BufferedReader, BytesIO
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from rilievo.errors import InputError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+_NOTE = "http://ns.adobe.com/xmp/note/"
+_GUID_BYTES, _HEADER_BYTES = 32, 40
+_BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
+MOST_BYTES = 64 * 2**20
+"""Size of the largest packet that is read [bytes]."""
+_ENTRIES, _ENTRY_BYTES = 0xB002, 16
+_MOST_PICTURES = 16
+"""Most pictures read from an index. Cameras write two to four; a hostile index lists thousands."""
+
+
+def packet_of(image: Image.Image) -> bytes:
+    """Main XMP packet of an image that Pillow opened; empty where there is none."""
+    packet = image.info.get("xmp", b"")
+    if isinstance(packet, str):
+        return packet.encode()
+    # TIFF stores it under a tag, of whatever type the file states.
+    return packet if isinstance(packet, bytes) else b""
+
+
+def packets_in(content: bytes) -> Iterator[bytes]:
+    """Yield every packet in the bytes of a file, found by its first and last tag."""
+    end = 0
+    while (start := content.find(_BEGIN, end)) >= 0:
+        end = content.find(_END, start)
+        if end < 0:
+            return
+        end += len(_END)
+        yield content[start:end]
+
+
+def speaks_of(image: Image.Image, namespace: str) -> bool:
+    """Whether the XMP of an image mentions a namespace; a plain text search, so it costs little."""
+    wanted = namespace.encode()
+    return wanted in packet_of(image) or any(wanted in part for part in _extensions(image))
+
+
+def parse(packet: bytes, name: str) -> "Element":
+    """Parse the XML of a packet."""
+    from xml.etree.ElementTree import ParseError, fromstring
+
+    if len(packet) > MOST_BYTES:
+        raise InputError(f"{name}: its XMP has {len(packet) / 2**20:.0f} MiB, which is not read")
+    start, end = packet.find(_BEGIN), packet.rfind(_END)
+    inside = packet[start : end + len(_END)] if 0 <= start < end else packet.strip(b"\0 \r\n\t")
+    if b"<!DOCTYPE" in inside or b"<!ENTITY" in inside:
+        raise InputError(f"{name}: its XMP declares entities, which no photograph needs")
+    try:
+        return fromstring(inside)
+    except (ParseError, ValueError) as error:
+        raise InputError(f"{name}: its XMP is not valid XML ({error})") from error
+
+
+def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Element]":
+    """The main packet, and the extended one where the main one announces it."""
+    guid = properties([root], _NOTE).get("HasExtendedXMP")
+    if guid is None:
+        return [root]
+    parts = [part for part in _extensions(image) if part[:_GUID_BYTES] == guid.encode()]
+    return [root, parse(_joined(parts, name), name)]
+
+
+def properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
+    """Simple properties of a namespace by name, at any depth; the first of several is taken."""
+    found: dict[str, str] = {}
+    for root in roots:
+        for element in root.iter():
+            for key, value in _own_properties(element, namespace):
+                found.setdefault(key, value)
+    return found
+
+
+def structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[str, str]]:
+    """Every element that has properties of a namespace, in file order."""
+    each = (dict(_own_properties(element, namespace)) for root in roots for element in root.iter())
+    return [found for found in each if found]
+
+
+def _extensions(image: Image.Image) -> list[bytes]:
+    """Segments of a JPEG file that hold parts of extended packets."""
+    return [
+        content[len(EXTENSION) :]
+        for _, content in getattr(image, "applist", ())
+        if isinstance(content, bytes) and content.startswith(EXTENSION)
+    ]
+
+
+def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, str]]:
+    """Properties of one element: attributes, and children that contain only text."""
+    prefix = f"{{{namespace}}}"
+    for key, value in element.attrib.items():
+        if key.startswith(prefix):
+            yield key.removeprefix(prefix), value.strip()
+    for child in element:
+        if child.tag.startswith(prefix) and not len(child) and child.text:
+            yield child.tag.removeprefix(prefix), child.text.strip()
+
+
+def _joined(parts: Sequence[bytes], name: str) -> bytes:
+    """Assemble the extended packet from its parts: GUID, whole length, offset, content."""
+    if not parts or any(len(part) < _HEADER_BYTES for part in parts):
+        raise InputError(f"{name}: its extended XMP is missing")
+    length = int.from_bytes(parts[0][32:36], "big")
+    if length > MOST_BYTES:
+        raise InputError(f"{name}: its XMP has {length / 2**20:.0f} MiB, which is not read")
+    whole, there = bytearray(length), 0
+    for part in parts:
+        offset, content = int.from_bytes(part[36:40], "big"), part[_HEADER_BYTES:]
+        if offset + len(content) > length:
+            raise InputError(f"{name}: its extended XMP contradicts itself")
+        whole[offset : offset + len(content)] = content
+        there += len(content)
+    if there < length:
+        raise InputError(f"{name}: its extended XMP is cut short, {there} of {length} bytes")
+    return bytes(whole)
+
+
+def other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterator[bytes]:
+    """Yield the content of every picture but the first; nothing where the index is broken."""
+    index, start = image.info["mp"], image.info["mpoffset"]
+    try:
+        places = _places(index)
+    except struct.error:
+        # Editors copy the index even when they drop the other pictures.
+        return
+    size = file.seek(0, 2)
+    for offset, length in places[1:_MOST_PICTURES]:
+        if start + offset + length > size:
+            continue
+        file.seek(start + offset)
+        yield file.read(length)
+
+
+def _places(index: bytes) -> list[tuple[int, int]]:
+    """Offset from the start of the index, and length, of every picture."""
+    order = ">" if index[:2] == b"MM" else "<"
+    [directory] = struct.unpack_from(f"{order}L", index, 4)
+    [count] = struct.unpack_from(f"{order}H", index, directory)
+    for number in range(count):
+        tag, _, length, value = struct.unpack_from(
+            f"{order}HHLL", index, directory + 2 + 12 * number
+        )
+        if tag == _ENTRIES:
+            places = range(value, value + length, _ENTRY_BYTES)
+            each = (struct.unpack_from(f"{order}LLL", index, place) for place in places)
+            return [(offset, size) for _, size, offset in each]
+    return []

@@ -1,0 +1,239 @@
+"""Safe opening of video files, decoding of damaged ones, and frames as viewers see them.
+
+Only regular files in a short list of containers are opened, and nothing that such a file refers to:
+no network addresses, playlists or lists of other files.
+"""
+
+import re
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.errors import InputError, needing
+from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
+
+# PyAV is no part of the core: its wheel has 104 MB and carries codecs under the GPL.
+with needing("reading or writing a video", "video"):
+    import av
+    from av import Packet, VideoFrame
+    from av.container import InputContainer, OutputContainer  # noqa: F401
+    from av.error import EOFError as EndOfVideo
+    from av.error import FFmpegError
+    from av.stream import Disposition, Stream  # noqa: F401
+    from av.video.reformatter import ColorRange, Colorspace  # noqa: F401
+    from av.video.stream import VideoStream
+
+# FFmpeg's names. Playlists and lists of files (hls, dash, concat, image2, ...) are not among them.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,ogg,asf,mxf,nut,yuv4mpegpipe"
+)
+_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+
+# Titles and comments may be in any encoding; PyAV 19 reads them so by itself.
+_TEXT: dict[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
+_UHD = 3840 * 2160
+_MOST_GROWTH = 16
+"""A frame may have this many times the pixels that the header announces, or those of ``_UHD``."""
+_MAX_FAULTS_IN_A_ROW = 32
+"""Most failures with no packet in between before the rest of the file is given up."""
+_UNSPECIFIED = 2
+"""FFmpeg's number for an unspecified colour space."""
+_MAX_PIXEL_ASPECT = 8
+"""Largest plausible aspect ratio of a pixel; beyond it the file is wrong and pixels count as
+square.
+"""
+
+
+@dataclass(slots=True)
+class Damage:
+    """Counts of what went wrong during decoding; updated as the reader advances."""
+
+    frames: int = 0
+    count: int = 0
+    after: int = 0
+
+    def add(self) -> None:
+        """Count one more damaged place."""
+        if not self.count:
+            self.after = self.frames
+        self.count += 1
+
+
+@contextmanager
+def opened(path: Path) -> Generator[InputContainer, None, None]:
+    """Open a container for reading; every failure is raised as an ``InputError``."""
+    check_regular(path)
+    try:
+        # The prefix "file:" keeps FFmpeg from taking a name such as "tcp:..." for an address.
+        container = av.open(f"file:{path.absolute()}", options=dict(_OPTIONS), **_TEXT)
+    except (FFmpegError, UnicodeError, OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or reason(error)
+        raise InputError(
+            f"{path}: not a video that can be read ({why}); expected MP4, MOV, Matroska, WebM, AVI "
+            "or MPEG"
+        ) from error
+    with container:
+        yield container
+
+
+def video_stream(path: Path, container: InputContainer) -> VideoStream:
+    """Find the first video track with motion (the cover of an album is a video track too)."""
+    moving = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic
+    ]
+    if not moving:
+        found = "only sound" if container.streams.audio else "no picture track"
+        raise InputError(f"{path}: the file has {found}; expected a video")
+    stream = moving[0]
+    if stream.codec_context is None:
+        raise InputError(f"{path}: the video's codec is not known; convert it to H.264 first")
+    # The size may change between frames, but a damaged file can announce a huge one midway.
+    most = min(MAX_PIXELS, max(_MOST_GROWTH * stream.height * stream.width, _UHD))
+    stream.codec_context.options = {"max_pixels": str(most)}
+    return stream
+
+
+def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """End of the last frame by the header [s]; None where the header does not say."""
+    start = (stream.start_time or 0) * (stream.time_base or 0)
+    if stream.duration is not None and stream.time_base is not None:
+        return start + stream.duration * stream.time_base
+    stated = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if stated:
+        hours, minutes, seconds = stated.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    if container.duration is not None and not container.streams.audio:
+        return start + Fraction(container.duration, 1_000_000)
+    return None
+
+
+def pictures(path: Path, damage: Damage) -> Iterator[VideoFrame]:
+    """Decode every frame of a video that can be decoded, in order of presentation."""
+    shown = 0
+    with opened(path) as container:
+        stream = video_stream(path, container)
+        stream.thread_type = "AUTO"
+        try:
+            for packet in container.demux(stream):
+                for picture in _strict(packet):
+                    yield picture
+                    shown += 1
+            return
+        except (FFmpegError, _BrokenPacketError):
+            # With several threads, good frames beside a damaged packet are lost. With one thread
+            # they are not, so the file is read again from its beginning with one.
+            pass
+    with opened(path) as container:
+        stream = video_stream(path, container)
+        stream.thread_type = "NONE"
+        yield from islice(_salvage(container, stream, damage), shown, None)
+
+
+class _BrokenPacketError(Exception):
+    """The container itself reports a packet as damaged."""
+
+
+def _strict(packet: Packet) -> list[VideoFrame]:
+    if packet.is_corrupt:
+        raise _BrokenPacketError
+    return packet.decode()
+
+
+def _salvage(
+    container: InputContainer, stream: VideoStream, damage: Damage
+) -> Iterator[VideoFrame]:
+    """Decode all that can be decoded, and count the damage."""
+    for packet in _packets(container, stream, damage):
+        if packet.is_corrupt:
+            damage.add()
+        try:
+            for picture in packet.decode():
+                yield picture
+                damage.frames += 1
+        except EndOfVideo:
+            return
+        except FFmpegError:
+            if not packet.is_corrupt:
+                damage.add()
+
+
+def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Packet]:
+    """Packets of one track; continues after a damaged place where the container allows it."""
+    faults = 0
+    while faults < _MAX_FAULTS_IN_A_ROW:
+        try:
+            for packet in container.demux(stream):
+                faults = 0
+                yield packet
+            return
+        except FFmpegError:
+            faults += 1
+            damage.add()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Transposition and mirroring that make stored pixels upright, in this order."""
+
+    transpose: bool
+    mirror_rows: bool
+    mirror_columns: bool
+
+    def apply(self, pixels: UInt8[np.ndarray, "a b 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """Apply it to the pixels of a frame."""
+        if self.transpose:
+            pixels = pixels.transpose(1, 0, 2)
+        if self.mirror_rows:
+            pixels = pixels[::-1]
+        if self.mirror_columns:
+            pixels = pixels[:, ::-1]
+        return np.ascontiguousarray(pixels)
+
+
+def rgb(picture: VideoFrame, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """Convert one frame to RGB, all frames to one size."""
+    height, width = shape
+    # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players assume.
+    untagged_hd = picture.colorspace == _UNSPECIFIED and picture.height >= 720
+    return picture.to_ndarray(
+        format="rgb24",
+        width=width,
+        height=height,
+        src_colorspace=Colorspace.ITU709 if untagged_hd else None,
+    )
+
+
+def turn_of(picture: VideoFrame) -> Turn:
+    """Rotation of the frames, from the display matrix (a b u; c d v; x y w) in 16.16 fixed point.
+
+    A stored pixel (p, q) is shown at (a p + c q, b p + d q), up to a translation.
+    """
+    data = picture.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return Turn(transpose=False, mirror_rows=False, mirror_columns=False)
+    a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(data), np.int32))  # pyright: ignore[reportArgumentType]
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return Turn(transpose=True, mirror_rows=b < 0, mirror_columns=c < 0)
+    return Turn(transpose=False, mirror_rows=d < 0, mirror_columns=a < 0)
+
+
+def square_shape(stream: VideoStream) -> tuple[int, int]:
+    """Size (height, width) with square pixels; the side with too few samples is stretched."""
+    height, width = stream.height, stream.width
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if not Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT:
+        return height, width
+    if aspect > 1:
+        return height, round(width * aspect)
+    return round(height / aspect), width

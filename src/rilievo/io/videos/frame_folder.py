@@ -1,0 +1,98 @@
+"""The photographs of a folder as frames of a video."""
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from rilievo.errors import InputError, OptionError
+from rilievo.io.files.limits import printable, reason
+from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
+from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
+from rilievo.types import OwnDepth, Photo
+
+
+class FrameFolder(FrameSource):
+    """The photographs of one folder, in natural order (``frame2`` before ``frame10``).
+
+    A frame that is broken, or of another size than the first, is skipped and named in ``fault``;
+    its place in time stays empty.
+    """
+
+    own_depth: OwnDepth | None
+
+    def __init__(
+        self, path: Path, *, rate: Fraction = DEFAULT_RATE, own_depth: bool = False
+    ) -> None:
+        """List the folder and read its first frame.
+
+        Args:
+            path: Path of the folder; its subfolders are ignored.
+            rate: Frame rate [1/s].
+            own_depth: Whether to read the depth map stored in the file of the first frame. Those of
+                the other frames are not read.
+        """
+        if rate <= 0:
+            raise OptionError(f"a frame rate is positive, got {rate}")
+        self.path, self.rate, self.time_base = path, rate, 1 / rate
+        self.origin = Fraction(0)
+        self.has_audio, self.notes, self.fault = False, (), None
+        self._files = _list_photos(path)
+        self.frame_estimate = len(self._files)
+        first = self._first(own_depth=own_depth)
+        self.size, self.own_depth = first.shape, first.own_depth
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.fault = None
+        passed: list[str] = []
+        index = 0
+        for ticks, file in enumerate(self._files):
+            try:
+                photo = read_photo(file, own_depth=False)
+            except InputError as error:
+                passed.append(str(error))
+                continue
+            if photo.shape != self.size:
+                passed.append(f"{printable(file)}: {_times(photo.shape)}, not {_times(self.size)}")
+                continue
+            yield Frame(photo=photo, index=index, ticks=ticks)
+            index += 1
+        if passed:
+            self.fault = (
+                f"{printable(self.path)}: {len(passed)} of {len(self._files)} frames skipped, "
+                f"the first: {passed[0]}"
+            )
+
+    def _first(self, *, own_depth: bool) -> Photo:
+        problem = "the folder has no photographs"
+        for file in self._files:
+            try:
+                return read_photo(file, own_depth=own_depth)
+            except InputError as error:
+                problem = f"none of its photographs can be read, the last: {error}"
+        raise InputError(f"{self.path}: {problem}")
+
+
+def natural_order(name: str) -> tuple[tuple[int, str], ...]:
+    """Sort key that orders numbers inside names by value."""
+    return tuple(
+        (int(part), part) if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
+    )
+
+
+def _list_photos(path: Path) -> list[Path]:
+    try:
+        files = [
+            file
+            for file in path.iterdir()
+            if file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".")
+        ]
+    except OSError as error:
+        raise InputError(f"{path}: the folder cannot be listed: {reason(error)}") from error
+    return sorted(files, key=lambda file: natural_order(file.name))
+
+
+def _times(size: tuple[int, int]) -> str:
+    height, width = size
+    return f"{width}x{height}"

@@ -1,0 +1,120 @@
+"""Frames of a camera or a network stream, as they arrive."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.errors import InputError
+from rilievo.io.files.limits import check_size, printable, reason
+from rilievo.io.videos.container import FFmpegError, av, rgb, square_shape, turn_of
+from rilievo.io.videos.video import VideoReader
+
+Pixels = UInt8[np.ndarray, "h w 3"]
+
+_PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
+# Protocols below those. "file" is left out: a remote playlist must not open files here.
+_BELOW = ("crypto", "data", "tcp", "rtp", "tls", "httpproxy")
+_OPTIONS: dict[str, str] = {"protocol_whitelist": ",".join((*_PROTOCOLS, *_BELOW))}
+_TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
+
+
+def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[Pixels]:
+    """Yield RGB frames of a camera, a stream or a video file, one in memory at a time.
+
+    Args:
+        source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
+            srt), or a video file.
+        newest: Whether to decode in a separate thread and yield the latest frame each time, so that
+            a slow consumer does not fall behind the camera. False yields every frame.
+    """
+    frames = _each(source)
+    return _latest(frames) if newest else frames
+
+
+def _each(source: str | Path | int) -> Iterator[Pixels]:
+    if isinstance(source, int):
+        yield from _decoded(f"/dev/video{source}", f"camera {source}", form="v4l2")
+    elif isinstance(source, str) and source.partition("://")[0].lower() in _PROTOCOLS:
+        yield from _decoded(source, printable(source), options=_OPTIONS)
+    else:
+        yield from (frame.photo.pixels for frame in VideoReader(Path(source)))
+
+
+def _decoded(
+    place: str, name: str, *, form: str | None = None, options: dict[str, str] | None = None
+) -> Iterator[Pixels]:
+    count = 0
+    try:
+        with av.open(
+            place, format=form, options=dict(options or {}), timeout=_TIMEOUT
+        ) as container:
+            if not container.streams.video:
+                raise InputError(f"{name}: has no video track")
+            for frame in container.decode(video=0):
+                shape = square_shape(container.streams.video[0])
+                check_size(name, shape)
+                yield turn_of(frame).apply(rgb(frame, shape))
+                count += 1
+    except (FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        after = f" after {count} frames" if count else ""
+        raise InputError(f"{name}: cannot be read{after} ({reason(error)})") from error
+    if not count:
+        raise InputError(f"{name}: has no frame that can be decoded")
+
+
+class _LatestFrame:
+    """A single-frame buffer between the decoding thread and the consumer."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._frame: Pixels | None = None
+        self._error: BaseException | None = None
+        self._ended = False
+        self.left = False
+        """Whether the consumer has stopped."""
+
+    def put(self, frame: Pixels) -> None:
+        with self._change:
+            self._frame = frame
+            self._change.notify()
+
+    def end(self, error: BaseException | None) -> None:
+        with self._change:
+            self._ended, self._error = True, error
+            self._change.notify()
+
+    def take(self) -> Pixels | None:
+        """Wait for a frame that was not taken yet; None at the end of the source."""
+        with self._change:
+            self._change.wait_for(lambda: self._frame is not None or self._ended)
+            frame, self._frame = self._frame, None
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+
+def _latest(frames: Iterator[Pixels]) -> Iterator[Pixels]:
+    slot = _LatestFrame()
+    threading.Thread(target=_fill, args=(frames, slot), name="live", daemon=True).start()
+    try:
+        while (frame := slot.take()) is not None:
+            yield frame
+    finally:
+        slot.left = True
+
+
+def _fill(frames: Iterator[Pixels], slot: _LatestFrame) -> None:
+    try:
+        for frame in frames:
+            slot.put(frame)
+            if slot.left:
+                break
+    except Exception as error:
+        slot.end(error)
+    else:
+        slot.end(None)

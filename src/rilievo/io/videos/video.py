@@ -1,0 +1,101 @@
+"""Frames of video files, decoded by PyAV."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from rilievo.errors import InputError
+from rilievo.io.files.limits import check_size, printable
+from rilievo.io.videos.container import (
+    Damage,
+    VideoFrame,
+    VideoStream,
+    expected_end,
+    opened,
+    pictures,
+    rgb,
+    square_shape,
+    turn_of,
+    video_stream,
+)
+from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
+from rilievo.types import Photo
+
+
+class VideoReader(FrameSource):
+    """Frames of a video file: upright, with square pixels and their own times.
+
+    Every iteration decodes the file anew, frame by frame. Packets that cannot be decoded are
+    skipped and named in ``fault``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.fault, self.notes = path, None, ()
+        with opened(path) as container:
+            stream = video_stream(path, container)
+            check_size(printable(path), (stream.height, stream.width))
+            self.time_base = stream.time_base or Fraction(1, 90_000)
+            self.rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+            self.origin = Fraction(container.start_time or 0, 1_000_000)
+            self.has_audio = bool(container.streams.audio)
+            self._expected_end = expected_end(container, stream)
+            self._shape = square_shape(stream)
+            if self._shape != (stream.height, stream.width):
+                check_size(printable(path), self._shape)
+                self.notes = (_squared_note(stream, self._shape),)
+            self.frame_estimate = stream.frames or None
+            if not self.frame_estimate and self._expected_end is not None:
+                self.frame_estimate = round(self._expected_end * self.rate)
+        first = next(pictures(path, Damage()), None)
+        if first is None:
+            raise InputError(f"{path}: no frame of this video can be decoded; is it whole?")
+        self._turn = turn_of(first)
+        height, width = self._shape
+        self.size = (width, height) if self._turn.transpose else (height, width)
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.fault = None
+        damage = Damage()
+        step = max(1, round(1 / (self.rate * self.time_base)))
+        ticks: int | None = None
+        index, end = 0, Fraction(0)
+        for picture in pictures(self.path, damage):
+            ticks = _next_ticks(picture, ticks, step)
+            end = (ticks + (picture.duration or step)) * self.time_base
+            pixels = self._turn.apply(rgb(picture, self._shape))
+            photo = Photo(pixels=pixels, name=f"{self.path} frame {index}")
+            yield Frame(photo=photo, index=index, ticks=ticks)
+            index += 1
+        self.fault = self._describe(damage, index, end)
+
+    def _describe(self, damage: Damage, frames: int, end: Fraction) -> str | None:
+        """Describe the damage in one line; None if there was none."""
+        faults: list[str] = []
+        if damage.count:
+            faults.append(
+                f"{damage.count} broken {'packet' if damage.count == 1 else 'packets'}, "
+                f"the first after frame {damage.after}"
+            )
+        tolerance = max(Fraction(1, 10), 3 / self.rate)
+        expected = self._expected_end
+        if expected is not None and end < expected - tolerance:
+            faults.append(f"it ends at {float(end):.2f} s of {float(expected):.2f} s")
+        if not faults:
+            return None
+        words = "; ".join((*faults, f"{frames} frames were read"))
+        return f"{printable(self.path)}: the video is broken: {words}"
+
+
+def _next_ticks(picture: VideoFrame, previous: int | None, step: int) -> int:
+    """Time of the frame; where a broken file has none or goes back, the next possible one."""
+    if picture.pts is None:
+        return 0 if previous is None else previous + step
+    return picture.pts if previous is None else max(picture.pts, previous + 1)
+
+
+def _squared_note(stream: VideoStream, shape: tuple[int, int]) -> str:
+    height, width = shape
+    return (
+        f"pixels {stream.sample_aspect_ratio} times as wide as high were made square: "
+        f"{stream.width}x{stream.height} to {width}x{height}"
+    )

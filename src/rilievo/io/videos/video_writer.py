@@ -1,0 +1,142 @@
+"""Write videos: pictures with the sound of the original, or 16-bit values."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+from rilievo.errors import OutputError
+from rilievo.io.files.atomic import replacing
+from rilievo.io.videos.container import (
+    ColorRange,
+    Colorspace,
+    FFmpegError,
+    OutputContainer,
+    VideoFrame,
+    VideoStream,
+    av,
+)
+from rilievo.io.videos.sound import Sound
+from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
+
+_BT709 = 1
+_LIMITED_RANGE = 1
+_REPEATABLE = {"fflags": "+bitexact"}
+"""FFmpeg option that makes Matroska files reproducible; otherwise they get random identifiers."""
+
+
+class VideoWriter:
+    """A video being written; created by ``writing_video``."""
+
+    def __init__(
+        self,
+        container: OutputContainer,
+        stream: VideoStream,
+        like: VideoFormat,
+        sound: Sound | None,
+        part: Path,
+    ) -> None:
+        self.part = part
+        self._container, self._stream, self._like = container, stream, like
+        self._sound, self._finished = sound, False
+
+    @property
+    def fault(self) -> str | None:
+        """Damage found in the sound, in one line; None if there was none."""
+        return None if self._sound is None else self._sound.fault
+
+    def write(
+        self, pixels: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"], ticks: int
+    ) -> None:
+        """Add a frame."""
+        assert pixels.shape[:2] == self._like.size, "a video has frames of one size"
+        frame = self._frame(pixels)
+        frame.pts, frame.time_base = ticks, self._like.time_base
+        if self._sound is not None:
+            self._sound.copy_until(ticks * self._like.time_base)
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write the frames that the encoder still holds, the rest of the sound, and the end."""
+        if self._finished:
+            return
+        self._container.mux(self._stream.encode())
+        if self._sound is not None:
+            self._sound.copy_until(None)
+        self._container.close()
+        self._finished = True
+
+    def _frame(self, pixels: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"]) -> VideoFrame:
+        if self._like.coding is Coding.NUMBERS:
+            return VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="gray16le")
+        (height, width), (coded_height, coded_width) = self._like.size, self._like.coded_size
+        if (height, width) != (coded_height, coded_width):
+            margins = ((0, coded_height - height), (0, coded_width - width), (0, 0))
+            pixels = np.pad(pixels, margins, mode="edge")
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        return frame.reformat(
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+        )
+
+
+@contextmanager
+def writing_video(
+    path: Path, like: VideoFormat, *, sound: SoundSource | None = None
+) -> Iterator[VideoWriter]:
+    """Write a video that is renamed to ``path`` when the block ends without error."""
+    with replacing(path) as part, writing_part(path, part, like, sound=sound) as writer:
+        yield writer
+
+
+@contextmanager
+def writing_part(
+    path: Path, part: Path, like: VideoFormat, *, sound: SoundSource | None = None
+) -> Iterator[VideoWriter]:
+    """Write to ``part`` a video that will be renamed to ``path``, as ``writing_video`` does."""
+    container_name = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
+    # The prefix "file:" keeps FFmpeg from taking a colon in the name for a protocol.
+    container = av.open(
+        f"file:{part.absolute()}", "w", format=container_name, options=dict(_REPEATABLE)
+    )
+    try:
+        stream = _add_stream(path, container, like)
+        copied = None if sound is None else Sound(sound.path, container, origin=sound.origin)
+        writer = VideoWriter(container, stream, like, copied, part)
+        yield writer
+        writer.finish()
+    except BaseException:
+        _abandon(container)
+        raise
+
+
+def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> VideoStream:
+    try:
+        if like.coding is Coding.PICTURE:
+            options = {"crf": "18", "preset": "veryfast"}
+            stream = container.add_stream("libx264", rate=like.rate, options=options)
+            stream.pix_fmt = "yuv420p"
+            stream.codec_context.colorspace = _BT709
+            stream.codec_context.color_primaries = _BT709
+            stream.codec_context.color_trc = _BT709
+            stream.codec_context.color_range = _LIMITED_RANGE
+        else:
+            options = {"level": "3", "slicecrc": "1"}
+            stream = container.add_stream("ffv1", rate=like.rate, options=options)
+            stream.pix_fmt = "gray16le"
+    except FFmpegError as error:
+        raise OutputError(f"{path}: this build of PyAV cannot encode {like.coding}s") from error
+    stream.height, stream.width = like.coded_size
+    stream.time_base = stream.codec_context.time_base = like.time_base
+    return stream
+
+
+def _abandon(container: OutputContainer) -> None:
+    """Close a container that will be removed; errors at its end do not matter."""
+    try:
+        container.close()
+    except (FFmpegError, OSError):
+        return

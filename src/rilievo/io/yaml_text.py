@@ -1,0 +1,35 @@
+"""Read YAML that users write."""
+
+from typing import Any
+
+_MOST = 100_000
+"""Most values of one file, each counted as often as it is referenced."""
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML into strings, numbers, dates, lists and mappings.
+
+    With references, a few lines can stand for billions of values, or for themselves. Such a file is
+    refused before its values are visited.
+    """
+    import yaml
+
+    try:
+        held = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, AttributeError, TypeError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    _refuse_endless(held)
+    return held
+
+
+def _refuse_endless(held: Any) -> None:
+    waiting, count = [held], 0
+    while waiting:
+        each = waiting.pop()
+        count += 1
+        if count > _MOST:
+            raise ValueError(f"more than {_MOST} values, or one that contains itself")
+        if isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, (list, tuple, set)):
+            waiting.extend(each)

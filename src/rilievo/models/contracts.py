@@ -1,0 +1,45 @@
+"""Records of a search for a model."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.models.card import ModelCard
+from rilievo.types import DepthKind
+
+if TYPE_CHECKING:
+    from rilievo.models.base import Model
+    from rilievo.models.load_options import LoadOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """A request for a model."""
+
+    name: str | Path
+    kind: DepthKind | None
+    options: "LoadOptions"
+
+    @property
+    def text(self) -> str:
+        """The name as a string."""
+        return str(self.name)
+
+    @property
+    def is_onnx_file(self) -> bool:
+        """Whether it names an ONNX file: by its suffix, or by a path that is no folder."""
+        is_path = isinstance(self.name, Path) and not os.path.isdir(self.name)
+        return is_path or self.text.endswith(".onnx")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundModel:
+    """A model that was found."""
+
+    card: ModelCard | None
+    """Card of the model; None if the file contains the facts itself."""
+    revision: str | None = None
+    load: "Callable[[LoadOptions], Model] | None" = None
+    """Function that loads it; None takes the loader that its card names."""

@@ -1,0 +1,182 @@
+"""Cache of converted networks, which are found again without what made them.
+
+A network in torch that ONNX Runtime or OpenVINO runs is written once as an ONNX file into
+``converted/`` of our cache folder. The file's name is ``KEY-HASH.onnx``. The key covers everything
+that determines the file: the SHA-256 of the checkpoint's files, the kind of depth, the precision,
+and the versions of the packages that made it; all of these are known without importing the
+packages. The hash is that of the file's content, so that damage is noticed.
+Models of the catalogue in 8 bits are kept here in the same way.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rilievo.errors import ModelError, OutputError
+from rilievo.io.files.atomic import make_folder, part_of, remove, sweep_parts, unwritable
+from rilievo.io.files.durable import sync_file, sync_folder
+from rilievo.io.files.limits import printable
+from rilievo.models.base import Model
+from rilievo.models.cache_folder import cache_directory
+from rilievo.models.card import ModelCard
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import FORMAT, OnnxModel
+from rilievo.models.weights_hash import sha256
+from rilievo.types import Setting
+from rilievo.version import VERSION
+
+INT8 = "int8"
+
+
+FOLDER = "converted"
+FP32 = "fp32"
+_HASH = 24  # hexadecimal digits of each of a name's two parts
+_REVISION = 1  # of what is traced; another number makes every file anew
+
+
+Convert = Callable[[Path, str], object]
+"""Function that writes a converted file to a path, in a precision."""
+
+
+class NotConvertedError(ModelError):
+    """The model loads, but cannot be converted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A model that is converted once, as far as it is known before it is loaded.
+
+    Attributes:
+        card: Card of the model.
+        files: SHA-256 of every file that it is made from, by name.
+        weights_sha256: Hash of its weights, as recorded in results.
+        settings: Settings recorded in results, besides those of the engine.
+        converter: Function that loads what is converted, and returns a function that writes it to
+            a file in a precision.
+        made_by: Packages whose versions determine the converted file.
+        open: Function that opens the converted file; by default as one with our metadata.
+    """
+
+    card: ModelCard
+    files: Mapping[str, str]
+    weights_sha256: str
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    converter: Callable[[], Convert]
+    made_by: tuple[str, ...] = ()
+    open: Callable[[Path, LoadOptions], Model] | None = None
+
+
+def open_converted(origin: Origin, options: LoadOptions) -> Model:
+    """Open the converted file, converting the model first where needed."""
+    precision = _file_precision(options)
+    key = _key(origin, precision)
+    for path in sorted(folder().glob(f"{key}-*.onnx")):
+        kept = _open_whole(path, origin, options)
+        if kept is not None:
+            return kept
+        _say(f"{printable(path)} is damaged; it is made again")
+        remove(path)
+    return _open(_convert(origin, precision, key), origin, options)
+
+
+def _open_whole(path: Path, origin: Origin, options: LoadOptions) -> Model | None:
+    """Open a cached file; None if it is damaged."""
+    with ThreadPoolExecutor(1) as aside:
+        # Hashing takes as long as opening and both are independent, so they run in parallel.
+        digest = aside.submit(sha256, path)
+        try:
+            model = _open(path, origin, options)
+        except ModelError:
+            if _is_whole(path, digest.result()):
+                raise
+            return None
+    return model if _is_whole(path, digest.result()) else None
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    return path.stem.partition("-")[2] == digest[:_HASH]
+
+
+def _open(path: Path, origin: Origin, options: LoadOptions) -> Model:
+    settings = {"precision": options.precision, **origin.settings}
+    if _file_precision(options) == INT8:
+        options = replace(options, precision=FP32)
+    if origin.open is not None:
+        model = origin.open(path, options)
+        model.settings = {**model.settings, **settings}
+        return model
+    sha256 = origin.weights_sha256
+    return OnnxModel(path, options, origin.card, weights_sha256=sha256, settings=settings)
+
+
+def _file_precision(options: LoadOptions) -> str:
+    return INT8 if options.precision == INT8 else FP32
+
+
+def folder() -> Path:
+    """Folder of the converted files."""
+    return cache_directory() / FOLDER
+
+
+def _key(origin: Origin, precision: str) -> str:
+    """Hash of everything that determines the converted file."""
+    facts = {
+        "files": dict(origin.files),
+        "kind": origin.card.kind,
+        "name": origin.card.name,
+        "licence": origin.card.licence,
+        "precision": precision,
+        "rilievo": [VERSION, FORMAT, _REVISION],
+        "made by": {name: package_version(name) for name in origin.made_by},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_HASH]
+
+
+def _convert(origin: Origin, precision: str, key: str) -> Path:
+    where = folder()
+    make_folder(where)
+    if not os.access(where, os.W_OK):
+        raise OutputError(f"{where}: cannot be written to: set RILIEVO_CACHE to another folder")
+    sweep_parts(where)
+    convert = origin.converter()
+    _say(f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}")
+    part = part_of(where / f"{key}.onnx")
+    try:
+        convert(part, precision)
+        path = where / f"{key}-{sha256(part)[:_HASH]}.onnx"
+        sync_file(part)
+        os.replace(part, path)
+        sync_folder(where)
+    except ModelError as error:
+        raise NotConvertedError(str(error)) from error
+    except OutputError:
+        raise
+    except OSError as error:
+        raise unwritable(where, error) from error
+    finally:
+        remove(part)
+    return path
+
+
+def refusal_file(origin: Origin, options: LoadOptions) -> Path:
+    """Path of the file that records why an earlier conversion failed."""
+    return folder() / f"{_key(origin, _file_precision(options))}.txt"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"rilievo: {text}\n")
+
+
+def package_version(package: str) -> str | None:
+    """Version of an installed package; None if it is not installed."""
+    from importlib import metadata  # slow to import
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,81 @@
+"""Cards of the models that rilievo trained itself."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rilievo.models.card import ModelCard
+from rilievo.types import DepthKind
+
+BASE, SMALL, TINY = "rilievo/base", "rilievo/small", "rilievo/tiny"
+RENDERED = "rilievo/small-rendered"
+SEPARATE = "separate"
+"""Loader of a network whose file lies apart from the package."""
+
+
+def embedded_cards() -> tuple[ModelCard, ...]:
+    """Cards with the default first; all but the last are inside the package."""
+    return (
+        _card(
+            BASE,
+            "embedded default for photographs: ResNet50 v2 encoder; works offline immediately",
+            megabytes=11.0,
+            speed="medium: some forty milliseconds",
+        ),
+        _card(
+            SMALL,
+            "embedded default for videos: MobileNetV2 encoder; 2.6 times as fast as base",
+            megabytes=3.0,
+            speed="fast: ten milliseconds",
+        ),
+        _card(
+            TINY,
+            "for small machines: a quarter of the weights of small",
+            megabytes=2.7,
+            speed="fastest: a few milliseconds",
+        ),
+        _card(
+            RENDERED,
+            "as small, trained on rendered scenes alone",
+            megabytes=5.6,
+            speed="fast: ten milliseconds",
+            loader=SEPARATE,
+            source="weights/small-rendered.onnx of rilievo's repository",
+        ),
+    )
+
+
+def _card(
+    name: str,
+    summary: str,
+    *,
+    megabytes: float,
+    speed: str,
+    loader: str = "embedded",
+    source: str | None = None,
+) -> ModelCard:
+    return ModelCard(
+        name=name,
+        summary=summary,
+        kind=DepthKind.UP_TO_SCALE,
+        normals=True,
+        confidence=True,
+        licence="Apache-2.0",
+        commercial=True,
+        megabytes=megabytes,
+        speed=speed,
+        loader=loader,
+        source=source,
+    )
+
+
+EMBEDDED: Mapping[str, ModelCard] = {card.name: card for card in embedded_cards()}
+"""Cards by name, with the default first."""
+
+
+def read_details(card: ModelCard) -> str | None:
+    """Read the long card beside embedded weights; None if there is none."""
+    family, _, variant = card.name.partition("/")
+    if family != "rilievo":
+        return None
+    path = Path(__file__).parent / f"{variant}.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else None

@@ -1,0 +1,1 @@
+"""Finding of models by the name or path that the user gives."""

@@ -1,0 +1,85 @@
+"""Depth checkpoints of the Hugging Face hub: the cards of known ones."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import InputError, MissingPartError, ModelError
+from rilievo.io.files.limits import as_typed, check_regular
+from rilievo.models.card import NOT_STATED, ModelCard, known_models
+from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.types import DepthKind
+
+LOADER = "transformers"
+EXTRA = "models"
+CONFIG = "config.json"
+RUNS = ('"rilievo-probe/', '"rilievo-video/')
+"""Formats at the beginning of a run's configuration."""
+
+
+def _card(source: str, kind: str, licence: str, name: str = "", **facts: Any) -> ModelCard:
+    """Card of a repository; without a short name, as twins of ONNX files, it is named by it."""
+    return ModelCard(
+        name=name or source,
+        kind=DepthKind(kind),
+        licence=licence,
+        commercial=None if licence == NOT_STATED else licence in ("Apache-2.0", "MIT"),
+        extra=EXTRA,
+        loader=LOADER,
+        source=source,
+        **facts,
+    )
+
+
+KINDS: Mapping[str, ModelCard] = {
+    row["source"]: _card(**row) for row in known_models("checkpoints")
+}
+"""Cards of known repositories, with the kind of their depth."""
+
+
+def listed_cards() -> tuple[ModelCard, ...]:
+    """Cards of all checkpoints that have a short name."""
+    return tuple(card for repository, card in KINDS.items() if card.name != repository)
+
+
+def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
+    """Card of an unknown checkpoint, whose kind the user states."""
+    return ModelCard(
+        name=source,
+        summary="a checkpoint in a local folder" if local else "a checkpoint of the hub",
+        kind=kind,
+        licence=NOT_STATED if local else f"see https://huggingface.co/{source}",
+        extra=EXTRA,
+        loader=LOADER,
+        source=source,
+    )
+
+
+def find_folder(request: ModelRequest) -> FoundModel | None:
+    """Find a checkpoint in a folder that transformers saved."""
+    # Unlike Path.is_dir, this takes names that the system refuses, such as long ones, as missing.
+    if not os.path.isdir(request.name):
+        return None
+    folder = Path(request.name).resolve()
+    if not (folder / CONFIG).is_file():
+        raise ModelError(f"{as_typed(folder)}: not a checkpoint: the folder has no {CONFIG}")
+    if _is_run(folder / CONFIG):
+        raise MissingPartError(f"{as_typed(folder)}, a run of rilievo train,", "training")
+    if request.kind is None:
+        raise ModelError(
+            f"{as_typed(folder)}: give the kind of its depth with --kind (kind=): "
+            f"{', '.join(DepthKind)}"
+        )
+    return FoundModel(card=unlisted_card(str(folder), request.kind, local=True))
+
+
+def _is_run(config: Path) -> bool:
+    """Whether a configuration is that of a run, which the wing finds where it is present."""
+    with suppress(InputError, OSError, UnicodeDecodeError):
+        check_regular(config)
+        with config.open(encoding="utf-8") as file:
+            start = file.read(200)
+        return any(each in start for each in RUNS)
+    return False

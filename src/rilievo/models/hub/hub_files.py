@@ -1,0 +1,286 @@
+"""Checkpoints of the Hugging Face hub, downloaded once.
+
+``org/name`` (or ``org/name@revision``) stays what it was at its first download: its commit and the
+SHA-256 of its files are recorded. Later loads take that commit from
+the cache without contacting the hub, and refuse files that have changed. The cache is the one that
+huggingface_hub shares between programs; ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and
+``HF_TOKEN`` work as usual. Downloaded files are never run as code.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.errors import InputError, MissingExtraError, ModelError, RilievoError, first_line
+from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.files.limits import read_text
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.models.cache_folder import cache_directory
+from rilievo.models.card import ModelCard
+from rilievo.models.catalogue.requests import without_password
+from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.hub.checkpoints import unlisted_card
+from rilievo.models.weights_hash import sha256
+
+MAIN = "main"
+WEIGHTS = (".safetensors", ".bin")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+_REVISION = re.compile(r"[\w./-]+", re.ASCII)
+
+Choose = Callable[[Sequence[str]], Sequence[str]]
+"""Function that selects the needed files of a repository; raises ``ModelError`` if some are
+missing.
+"""
+
+_REMEDY = "run this once where there is a network, or --quality fast"
+"""``rilievo models fetch`` knows the models of the catalogue alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Files of a checkpoint on disk.
+
+    Attributes:
+        folder: Folder of the files.
+        commit: Commit of the repository; None for a local folder.
+        files: SHA-256 of each file, by its path in the folder.
+    """
+
+    folder: Path
+    commit: str | None
+    files: Mapping[str, str]
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights; of the sorted lines ``hash  name`` if there are several files."""
+        weights = {name: each for name, each in self.files.items() if _is_weight(name)}
+        if len(weights) == 1:
+            [only] = weights.values()
+            return only
+        lines = "".join(f"{weights[name]}  {name}\n" for name in sorted(weights))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
+    def weights_bytes(self) -> int:
+        """Total size of the files of weights."""
+        return sum((self.folder / name).stat().st_size for name in self.files if _is_weight(name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """Commit and files of one name of the hub at its first download.
+
+    Attributes:
+        commit: Full hash of the commit.
+        files: SHA-256 of each file as it arrived, by its path in the repository.
+    """
+
+    commit: str
+    files: Mapping[str, str]
+
+
+def lock_path(name: str) -> Path:
+    """Path of the record of what ``repository@revision`` was at its first download."""
+    return cache_directory() / "hub" / f"{name.replace('/', '--')}.json"
+
+
+def read_locked(name: str) -> Locked | None:
+    """Commit and files of ``repository@revision`` at its first download; None if there was none."""
+    path = lock_path(name)
+    if not os.path.lexists(path):
+        return None
+    try:
+        return from_json(Locked, read_text(path))
+    except InputError as error:
+        raise ModelError(str(error)) from error
+    except NotThisRecord as error:
+        raise ModelError(
+            f"{path}: not rilievo's record of a download ({error}); remove it to start a new one"
+        ) from error
+
+
+def write_locked(name: str, locked: Locked) -> None:
+    """Record what ``repository@revision`` is."""
+    path = lock_path(name)
+    make_folder(path.parent)
+    with replacing(path) as part:
+        part.write_text(to_json(locked, indent=1) + "\n", encoding="utf-8")
+
+
+def _is_weight(name: str) -> bool:
+    return name.endswith(WEIGHTS)
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name has the form of a repository, ``org/name``."""
+    return _REPOSITORY.fullmatch(name) is not None
+
+
+def find_repository(request: ModelRequest) -> FoundModel | None:
+    """Find a checkpoint by its repository, ``org/name``, where its kind is given."""
+    known, _, revision = request.text.partition("@")
+    if request.kind is None or not is_repository(known):
+        return None
+    card = unlisted_card(known, request.kind, local=False)
+    return FoundModel(card=card, revision=revision or None)
+
+
+def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snapshot:
+    """Files of a checkpoint, from a local folder, or downloaded from the hub and checked.
+
+    The licence is printed to standard error when a repository is downloaded for the first time.
+
+    Args:
+        card: Card whose ``source`` is a repository or the absolute path of a folder.
+        revision: Branch, tag or commit of the repository; None for its main branch.
+        choose: Function that selects the needed files.
+    """
+    assert card.source is not None, "a checkpoint's card says where it is"
+    folder = Path(card.source)
+    if folder.is_absolute():
+        if revision is not None:
+            raise ModelError(f"{folder}: a local folder has no revision '{revision}'")
+        return Snapshot(folder=folder, commit=None, files=_hashes(folder, choose(_listed(folder))))
+    if revision is not None and not _REVISION.fullmatch(revision):
+        raise ModelError(f"'{revision}' is not a branch, tag or commit")
+    return _fetch(card, revision or MAIN, choose)
+
+
+def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
+    try:
+        import huggingface_hub  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"model '{card.name}'", card.extra or "models") from error
+    repository = str(card.source)
+    name = f"{repository}@{revision}"
+    locked = read_locked(name)
+    try:
+        if locked is not None:
+            folder = _folder(repository, locked.commit, list(locked.files))
+        else:
+            folder = _first_folder(repository, revision, choose)
+    except RilievoError:
+        raise
+    except (OSError, ValueError, _client_error()) as error:
+        why = without_password(_why(error, repository, revision))
+        raise ModelError(f"{name}: {why}") from error
+    wanted = list(locked.files) if locked is not None else choose(_listed(folder))
+    files = _hashes(folder, wanted)
+    if locked is None:
+        commit = folder.name
+        write_locked(name, Locked(commit=commit, files=files))
+        _say_licence(card)
+    else:
+        commit = locked.commit
+        _check(name, folder, files, locked)
+    return Snapshot(folder=folder, commit=commit, files=files)
+
+
+def _first_folder(repository: str, revision: str, choose: Choose) -> Path:
+    """Download a repository that is not recorded yet: list its files, then take the needed ones."""
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    if constants.HF_HUB_OFFLINE:
+        # Another program may have downloaded it.
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json"]))
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    info = HfApi().model_info(repository, revision=revision, timeout=timeout)
+    names = [each.rfilename for each in info.siblings or ()]
+    return _folder(repository, info.sha or revision, choose(names))
+
+
+def _folder(repository: str, commit: str, files: Sequence[str]) -> Path:
+    """Folder of one commit with these files, from the cache if it has them."""
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def download(*, local_files_only: bool) -> Path:
+        found = snapshot_download(
+            repository,
+            revision=commit,
+            allow_patterns=list(files),
+            etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
+            local_files_only=local_files_only,
+        )
+        return Path(found)
+
+    try:
+        found = download(local_files_only=True)
+    except LocalEntryNotFoundError:
+        return download(local_files_only=False)
+    whole = all((found / name).is_file() for name in files)
+    return found if whole else download(local_files_only=False)
+
+
+def _check(name: str, folder: Path, files: Mapping[str, str], locked: Locked) -> None:
+    for file, digest in files.items():
+        if digest != locked.files[file]:
+            raise ModelError(
+                f"{name}: {folder / file} has sha256 {digest[:12]}..., but when it was first "
+                f"fetched {locked.files[file][:12]}...: remove the file to fetch it again, or the "
+                f"record {lock_path(name)} if you changed it"
+            )
+
+
+def _hashes(folder: Path, files: Sequence[str]) -> Mapping[str, str]:
+    return {name: sha256(folder / name) for name in files}
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        found = [each for each in folder.rglob("*") if each.is_file()]
+        return sorted(each.relative_to(folder).as_posix() for each in found)
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be read: {error.strerror}") from error
+
+
+def _say_licence(card: ModelCard) -> None:
+    """Print the licence of the weights, once, because a first download happens once."""
+    where = f"https://huggingface.co/{card.source}"
+    if card.commercial is False:
+        text = f"NON-COMMERCIAL LICENCE: the weights of {card.name} are {card.licence} ({where})"
+    else:
+        text = f"licence of the weights of {card.name}: {card.licence} ({where})"
+    sys.stderr.write(f"rilievo: {text}\n")
+
+
+def _client_error() -> type[Exception]:
+    """Base class of the errors of huggingface_hub's HTTP client, whichever client it uses."""
+    from huggingface_hub import errors
+
+    return errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _why(error: Exception, repository: str, revision: str) -> str:
+    """Describe an error and how to mend it; the innermost error that is known is used."""
+    from huggingface_hub import constants, errors
+
+    if constants.HF_HUB_OFFLINE:
+        return f"not in the cache, and HF_HUB_OFFLINE forbids downloads: {_REMEDY}"
+    place, causes = constants.ENDPOINT, []
+    cause: BaseException | None = error
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    for each in causes:
+        if isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"the disk is full ({constants.HF_HUB_CACHE}): make room, or set HF_HOME"
+        if isinstance(each, errors.GatedRepoError):
+            return f"accept its terms at {place}/{repository} and set HF_TOKEN"
+        if isinstance(each, errors.RevisionNotFoundError):
+            return f"the repository has no revision '{revision}'"
+        if isinstance(each, errors.RepositoryNotFoundError):
+            return f"{place} has no such repository, or it needs HF_TOKEN"
+        if isinstance(each, errors.HfHubHTTPError):
+            status = each.response.status_code
+            hint = "set HF_TOKEN" if status in (401, 403) else "try again later"
+            return f"{place} answered with HTTP {status}: {hint}"
+    if any(isinstance(each, ConnectionError | TimeoutError | _client_error()) for each in causes):
+        said = first_line(error)
+        return f"{place} cannot be reached, did not answer or broke off ({said}): {_REMEDY}"
+    return f"cannot be fetched: {first_line(error)}"

@@ -1,0 +1,163 @@
+"""ONNX files of other programs, described by their user."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from rilievo.errors import ModelError, OptionError, first_line
+from rilievo.models.card import ModelCard
+from rilievo.models.onnx_files.onnxruntime_engine import device_of, inference_session
+from rilievo.models.processing.prepared import Arrays, PreparedModel
+from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.models.weights_hash import sha256
+from rilievo.types import DepthKind
+
+_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """Facts about a network, as stated by the user.
+
+    Attributes:
+        kind: Kind of its depth.
+        mean: Mean of red, green and blue, subtracted after division by ``scale``.
+        std: Standard deviation of red, green and blue, the divisor after that.
+        scale: First divisor of pixels, which are 0 to 255.
+        size: Size (height, width) of the input; None takes that of the graph.
+        multiple: Multiple to which both sides are rounded, with the aspect ratio kept: of the
+            scales to height and to width the one nearer to 1 is taken. None always resizes to
+            ``size``.
+        resampling: Filter for resizing photographs.
+        licence: Licence of the weights.
+        name: Name of the model in results; None takes the file's name.
+    """
+
+    kind: DepthKind
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    scale: float = 255.0
+    size: tuple[int, int] | None = None
+    multiple: int | None = None
+    resampling: Resampling = Resampling.BILINEAR
+    licence: str = "not stated"
+    name: str | None = None
+
+
+class ForeignModel(PreparedModel):
+    """The network in its original form: the reference that the wrapped one is compared with."""
+
+    def __init__(
+        self,
+        path: Path,
+        statement: Statement,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        session = inference_session(path, device, threads)
+        self._session, self.statement = session, statement
+        inputs = {each.name: each for each in session.get_inputs()}
+        if len(inputs) != 1:
+            names = ", ".join(inputs) or "none"
+            raise ModelError(f"{path}: expected a network with one input, it has {names}")
+        [self.input] = inputs
+        outputs = [each.name for each in session.get_outputs()]
+        # Networks with further outputs call this one so, or put it first.
+        self.output = "depth" if "depth" in outputs else outputs[0]
+        shape = inputs[self.input].shape
+        self.dims = tuple(each if isinstance(each, int) else None for each in shape)
+        self.type = _TYPES.get(inputs[self.input].type)
+        colours = {3, None} & set(self.dims[1::2])
+        if len(self.dims) != 4 or not colours or self.type is None:
+            raise ModelError(
+                f"{path}: a picture goes to numbers of (batch, 3, height, width) or (batch, "
+                f"height, width, 3), input '{self.input}' is {inputs[self.input].type} {shape}"
+            )
+        self.layout = "nhwc" if self.dims[3] == 3 and self.dims[1] != 3 else "nchw"
+        self.preparation = _preparation(path, self.dims, self.layout, statement)
+        self.card = _card(path, statement)
+        self.weights_sha256 = sha256(path)
+        self.settings = {
+            "engine": "onnxruntime",
+            "precision": "fp32",
+            "device": device_of(session.get_providers()[0], device),
+        }
+
+    def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        """Run the network, one photograph at a time if its batch is 1."""
+        parts = np.split(batch, len(batch)) if self.dims[0] == 1 else [batch]
+        return {"depth": _as_maps(np.concatenate([self._fed(part) for part in parts]))}
+
+    def answer_shape(self) -> tuple[int, ...]:
+        """Shape of the output for one photograph."""
+        black = self.preparation.pixels(np.zeros((480, 640, 3), np.uint8))
+        return self._fed(black[None]).shape
+
+    def _fed(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Shaped[np.ndarray, "..."]:
+        statement = self.statement
+        pixels = (batch / np.float64(statement.scale) - statement.mean) / statement.std
+        if self.layout == "nchw":
+            pixels = pixels.transpose(0, 3, 1, 2)
+        try:
+            [answer] = self._session.run([self.output], {self.input: pixels.astype(self.type)})
+        except Exception as error:
+            raise ModelError(
+                f"model '{self.card.name}': the network failed on "
+                f"{'x'.join(map(str, pixels.shape))}: {first_line(error)}"
+            ) from error
+        return np.asarray(answer)
+
+
+def _as_maps(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
+    if answer.ndim == 4:
+        answer = answer[:, 0] if answer.shape[1] == 1 else answer[..., 0]
+    return answer.astype(np.float32)
+
+
+def _preparation(
+    path: Path, dims: tuple[int | None, ...], layout: str, said: Statement
+) -> Preparation:
+    own = dims[2:4] if layout == "nchw" else dims[1:3]
+    height, width = said.size or own
+    if height is None or width is None:
+        raise OptionError(
+            f"{path}: its input has no fixed size; give the size it was trained at with --size"
+        )
+    if any(side not in (None, given) for side, given in zip(own, (height, width), strict=True)):
+        raise OptionError(f"{path}: its input is {own}, not {height} x {width}")
+    if said.multiple is not None and None not in own:
+        raise OptionError(f"{path}: its input is always {own}; leave out --multiple")
+    sizing = Sizing(
+        rule=Rule.FIXED if said.multiple is None else Rule.LEAST_CHANGE,
+        height=height,
+        width=width,
+        multiple=said.multiple or 1,
+    )
+    if not said.resampling.is_rounded:
+        raise OptionError(
+            f"--resampling {said.resampling} is not available for third-party networks"
+        )
+    return Preparation(
+        sizing=sizing,
+        resampling=said.resampling,
+        rescale=1 / said.scale,
+        mean=said.mean,
+        std=said.std,
+    )
+
+
+def _card(path: Path, said: Statement) -> ModelCard:
+    return ModelCard(
+        name=said.name or path.stem,
+        summary=f"the network in {path.name}",
+        kind=said.kind,
+        licence=said.licence,
+    )

@@ -1,0 +1,43 @@
+"""Opening of ONNX files that the user names, by their metadata."""
+
+import os
+from pathlib import Path
+
+from rilievo.models.base import Model
+from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import OnnxModel, SaysNothingError
+from rilievo.models.onnx_files.polarity import doubt_once
+from rilievo.models.onnx_files.ultralytics import open_ultralytics
+
+
+def find(request: ModelRequest) -> FoundModel | None:
+    """Find a network by the path of its file."""
+    return _found(Path(request.name)) if request.is_onnx_file else None
+
+
+def find_in_folder(request: ModelRequest) -> FoundModel | None:
+    """Find a network that is the only ONNX file of its folder, as of a recipe."""
+    # Unlike Path.is_dir, this takes names that the system refuses, such as long ones, as missing.
+    if not os.path.isdir(request.name) or os.path.exists(Path(request.name) / "config.json"):
+        return None
+    files = tuple(Path(request.name).glob("*.onnx"))
+    return _found(files[0]) if len(files) == 1 else None
+
+
+def _found(path: Path) -> FoundModel:
+    return FoundModel(card=None, load=lambda options: open_file(path, options))
+
+
+def open_file(path: Path, options: LoadOptions) -> Model:
+    """Open a file of rilievo, or a depth export of Ultralytics."""
+    try:
+        model = OnnxModel(path, options)
+    except SaysNothingError as error:
+        found = open_ultralytics(path, error.metadata, options)
+        if found is None:
+            raise
+        return found
+    if model.facts.adopted:
+        doubt_once(model)
+    return model

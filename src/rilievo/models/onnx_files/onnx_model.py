@@ -1,0 +1,242 @@
+"""Networks in ONNX files with our metadata.
+
+The format, version 2. Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or float32
+where the resampling does not round; the batch may be fixed to 1. Outputs: ``depth`` float32 (batch,
+height, width), ``normals`` float32 (batch, 3, height, width) in our axes, or both; optionally
+``confidence``, ``sky`` and ``steps`` float32 (batch, height, width), at any one size, the chances
+that depth is right, that a pixel sees no surface, and that it lies on a step of depth; and ``fov``
+float32 (batch,) [degrees]. The chances of sky and steps are not used yet.
+Normalisation is part of the graph. Metadata: ``rilievo.format`` = 2, ``rilievo.name``,
+``rilievo.kind`` (``none`` without depth), ``rilievo.licence``, ``rilievo.focal`` (``width`` if
+depth is that of a camera whose focal length is the photograph's width, otherwise ``none``) and the
+entries of ``rilievo.models.resampling.preparation``: ``rilievo.sizing``, ``rilievo.size``,
+``rilievo.area``, ``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``,
+``rilievo.fill``. Optional: ``rilievo.back`` (``inverse`` if depth is resized to the photograph as
+inverse depth, otherwise ``values``), ``rilievo.precision`` of the weights (fp32 by default),
+``rilievo.weights_sha256`` of the weights that the file was made from, and ``rilievo.adopted`` =
+``yes`` for another program's network that the user described.
+
+Version 1 always has depth and never ``fov``. Of the metadata it has only the first four,
+``rilievo.area`` (pixels that it was trained at) and ``rilievo.multiple`` (both sides are multiples
+of it).
+"""
+
+import mmap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from rilievo.errors import InputError, ModelError
+from rilievo.io.files.limits import check_regular, printable
+from rilievo.models.card import ModelCard
+from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
+from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.session import Arrays, Session
+from rilievo.models.processing.prepared import PreparedModel
+from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, read_preparation
+from rilievo.models.weights_hash import sha256
+from rilievo.types import DepthKind, Setting
+
+FORMAT = "2"
+FIRST_FORMAT = "1"
+FOCAL_IS_WIDTH = "width"
+_NO_DEPTH = "none"
+
+_LONGEST = 4096
+"""Most characters of a model's name, which may be the path of a folder, or of its licence."""
+_EXTERNAL = b"\x0a\x08location\x12"
+"""Entry of a tensor that names the file with its values (``StringStringEntryProto``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxFacts:
+    """Metadata of a file; ``kind`` is None if the network predicts no depth.
+
+    ``adopted`` is True for a network of another program, described by its user.
+    """
+
+    name: str
+    kind: DepthKind | None
+    licence: str
+    preparation: Preparation
+    needs_focal: bool
+    precision: str = "fp32"
+    adopted: bool = False
+
+    def metadata(self) -> Mapping[str, str]:
+        """Metadata entries for a file with these facts."""
+        return {
+            "rilievo.format": FORMAT,
+            "rilievo.name": self.name,
+            "rilievo.kind": _NO_DEPTH if self.kind is None else self.kind.value,
+            "rilievo.licence": self.licence,
+            "rilievo.focal": FOCAL_IS_WIDTH if self.needs_focal else "none",
+            "rilievo.precision": self.precision,
+            **({"rilievo.adopted": "yes"} if self.adopted else {}),
+            **self.preparation.metadata(),
+        }
+
+
+class SaysNothingError(ModelError):
+    """An ONNX file without our metadata."""
+
+    def __init__(self, message: str, metadata: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.metadata = metadata
+
+
+class OnnxModel(PreparedModel):
+    """A network in an ONNX file, run at the resolution it was trained at."""
+
+    concurrent = True
+
+    def __init__(
+        self,
+        path: Path,
+        options: LoadOptions,
+        card: ModelCard | None = None,
+        *,
+        weights_sha256: str | None = None,
+        settings: Mapping[str, Setting] | None = None,
+    ) -> None:
+        """Open and check the file.
+
+        Args:
+            path: The ONNX file.
+            options: Options of running it.
+            card: Row of ``MODELS``; by default a card made from metadata and outputs.
+            weights_sha256: Hash of the weights that the file was made from; by default the file's
+                own.
+            settings: Settings recorded in results, besides or in place of those of the session.
+        """
+        what = f"{path}: an ONNX file" if card is None else f"model '{card.name}'"
+        options = checked(options, engines=ONNX_ENGINES, what=what)
+        if card is None:
+            _check_whole(path)
+        self.weights_sha256 = weights_sha256 or sha256(path)
+        self._session = open_session(path, options)
+        facts = read_facts(path, self._session)
+        self.path, self.metadata = path, self._session.metadata
+        self.one_by_one = self._session.one_by_one
+        self.card = card or _card(path, facts, self._session.output_names)
+        if self.card.kind is not facts.kind:
+            raise ModelError(
+                f"{path}: the file says that its depth is {facts.kind}, the card of model "
+                f"'{self.card.name}' {self.card.kind}"
+            )
+        self.facts = facts
+        self.preparation, self.needs_focal = facts.preparation, facts.needs_focal
+        self.settings: Mapping[str, Setting] = {
+            "engine": options.engine,
+            "precision": options.precision,
+            "device": self._session.device,
+            **({} if facts.precision == "fp32" else {"weights": facts.precision}),
+            **_size_settings(facts.preparation),
+            **(settings or {}),
+        }
+
+    def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        """Run the session."""
+        return self._session.run(batch)
+
+
+def says_what_it_is(path: Path) -> bool:
+    """Whether an ONNX file has our metadata, in any version of the format."""
+    _check_file(path)
+    return "rilievo.format" in open_session(path, LoadOptions(device="cpu")).metadata
+
+
+def read_facts(path: Path, session: Session) -> OnnxFacts:
+    """Read and check the metadata of a file."""
+    metadata = session.metadata
+    version = metadata.get("rilievo.format")
+    if version not in (FORMAT, FIRST_FORMAT):
+        raise SaysNothingError(
+            f"{path}: the file has no metadata of rilievo (rilievo.format = {FORMAT}); "
+            f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B "
+            "--size HEIGHT,WIDTH -o NEW.onnx' writes a copy that has it",
+            metadata,
+        )
+    kind = metadata.get("rilievo.kind")
+    needed = ("image", "normals" if kind == _NO_DEPTH and version == FORMAT else "depth")
+    for name in needed:
+        if name not in (session.input_names if name == "image" else session.output_names):
+            raise ModelError(f"{path}: the network has no {name!r} among its inputs and outputs")
+    if needed[1] == "normals" and "depth" in session.output_names:
+        raise ModelError(f"{path}: metadata says that there is no depth, but it is an output")
+    try:
+        return OnnxFacts(
+            name=_line(metadata, "rilievo.name"),
+            kind=None if needed[1] == "normals" else DepthKind(metadata["rilievo.kind"]),
+            licence=_line(metadata, "rilievo.licence"),
+            preparation=_preparation(metadata, version),
+            needs_focal=version == FORMAT and metadata["rilievo.focal"] == FOCAL_IS_WIDTH,
+            precision=_line({"rilievo.precision": "fp32", **metadata}, "rilievo.precision"),
+            adopted=metadata.get("rilievo.adopted") == "yes",
+        )
+    except KeyError as error:
+        raise ModelError(f"{path}: metadata {error} is missing") from error
+    except (ValueError, ModelError) as error:
+        raise ModelError(f"{path}: metadata is not valid: {error}") from error
+
+
+def _line(metadata: Mapping[str, str], name: str) -> str:
+    text = metadata[name]
+    if not 0 < len(text) <= _LONGEST:
+        raise ModelError(f"{name} has 1 to {_LONGEST} characters, got {len(text)}")
+    return printable(text)
+
+
+def _check_file(path: Path) -> None:
+    """Refuse a pipe or a folder before an engine opens it."""
+    try:
+        check_regular(path)
+    except InputError as error:
+        raise ModelError(str(error)) from error
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file whose weights are in another one, because its hash does not cover them."""
+    _check_file(path)
+    try:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            found = content.find(_EXTERNAL)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    if found >= 0:
+        raise ModelError(
+            f"{path}: its weights are in another file; save it as one (onnx.save(onnx.load(FILE), "
+            "NEW))"
+        )
+
+
+def _preparation(metadata: Mapping[str, str], version: str | None) -> Preparation:
+    if version == FORMAT:
+        return read_preparation(metadata)
+    area, multiple = int(metadata["rilievo.area"]), int(metadata["rilievo.multiple"])
+    return Preparation(sizing=Sizing(rule=Rule.AREA, area=area, multiple=multiple))
+
+
+def _size_settings(preparation: Preparation) -> Mapping[str, Setting]:
+    """Settings of the resizing, as recorded in results."""
+    if preparation.sizing.rule is Rule.AREA:
+        return {"area": preparation.sizing.area}
+    return {"sizing": str(preparation.sizing), "resampling": preparation.resampling.value}
+
+
+def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
+    return ModelCard(
+        name=facts.name,
+        summary=f"the network in {path.name}",
+        kind=facts.kind,
+        normals="normals" in outputs,
+        confidence="confidence" in outputs,
+        licence=facts.licence,
+        megabytes=path.stat().st_size / 1e6,
+    )

@@ -1,0 +1,91 @@
+"""ONNX files run by OpenVINO (extra ``fast``)."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import MissingExtraError, ModelError, OptionError, first_line
+from rilievo.models.cache_folder import cache_directory
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.session import Arrays, Session
+from rilievo.telemetry import import_openvino
+
+
+def open_openvino(path: Path, options: LoadOptions) -> Session:
+    """Open one file with OpenVINO."""
+    try:
+        openvino = import_openvino()
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the engine openvino", "fast") from error
+    if options.device not in ("auto", "cpu"):
+        raise OptionError(f"the engine openvino runs on cpu here, not on '{options.device}'")
+    settings: dict[str, object] = {
+        # OpenVINO takes bf16 by default where the processor has it, so fp32 is set explicitly.
+        "INFERENCE_PRECISION_HINT": "f32" if options.precision == "fp32" else "bf16",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    cache = _writable_cache(f"{options.precision}-{options.threads or 'all'}")
+    if cache is not None:
+        settings["CACHE_DIR"] = str(cache)
+    if options.threads:
+        settings["INFERENCE_NUM_THREADS"] = options.threads
+    try:
+        network = openvino.Core().read_model(str(path))
+        compiled = openvino.Core().compile_model(network, "CPU", settings)
+    except RuntimeError as error:
+        where, cure = "", ""
+        if options.precision == "bf16":  # processors with little or no bf16 lack kernels
+            where, cure = " in bf16 on this processor", "; take --precision fp32"
+        raise ModelError(
+            f"{path}: not a network OpenVINO can run{where}: {first_line(error)}{cure}"
+        ) from error
+    outputs = tuple(_output_name(output) for output in compiled.outputs)
+
+    def feed(inputs: Arrays) -> Arrays:
+        try:
+            answer = compiled.infer_new_request(dict(inputs))
+        except RuntimeError as error:
+            raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
+        return {name: answer[index] for index, name in enumerate(outputs)}
+
+    shapes = [each.partial_shape for each in compiled.inputs]
+    return Session(
+        feed=feed,
+        input_names=tuple(each.get_any_name() for each in compiled.inputs),
+        output_names=outputs,
+        metadata=_openvino_metadata(network),
+        device="cpu",
+        one_by_one=any(len(shape) and shape[0] == 1 for shape in shapes),
+    )
+
+
+def _output_name(output: Any) -> str:
+    """Name of an output in the file.
+
+    OpenVINO also gives it names of tensors before it, in any order.
+    """
+    name = output.get_node().get_friendly_name().removesuffix("/sink_port_0")
+    return name if name in output.get_names() else output.get_any_name()
+
+
+def _writable_cache(setting: str) -> Path | None:
+    """OpenVINO's folder of compiled networks, created; None if it cannot be, and is not used.
+
+    Each setting has a folder of its own. OpenVINO 2026.4.1 names a compiled network by its file
+    alone, so it would run one of fp32 as bf16, which reads beyond its weights and crashes.
+    """
+    try:
+        folder = cache_directory() / "openvino" / setting
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ModelError):
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _openvino_metadata(network: Any) -> Mapping[str, str]:
+    """ONNX metadata, which OpenVINO stores under ``framework`` in its run-time information."""
+    if not network.has_rt_info(["framework"]):
+        return {}
+    keys = network.get_rt_info(["framework"]).value
+    return {key: str(network.get_rt_info(["framework", key]).value) for key in keys}

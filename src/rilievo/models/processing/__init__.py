@@ -1,0 +1,1 @@
+"""Processing of photographs around a network."""

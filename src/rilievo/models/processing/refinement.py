@@ -1,0 +1,286 @@
+"""Better predictions of the same network for more time: mirrored averages and tiles.
+
+Both wrap a model and are models themselves, so they can be combined with each other and with all
+code that takes a model. They work at network resolution, in bounded memory.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from PIL import Image
+
+from rilievo.errors import OptionError
+from rilievo.models.base import Inference, Model, WrappedModel
+from rilievo.models.resampling.resizing import resize
+from rilievo.types import DepthKind, Photo
+
+Field = Float32[np.ndarray, "h w"]
+Mask = Bool[np.ndarray, "h w"]
+
+
+class FlipAveraged(WrappedModel):
+    """The average of a photograph's prediction and that of its mirror image, mirrored back."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model, {"flip": True})
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Predict both the photograph and its mirror image, and average."""
+        straight = self.model.infer(photos)
+        mirrored = self.model.infer([mirror(photo) for photo in photos])
+        return [
+            self._average(one, mirror_back(other))
+            for one, other in zip(straight, mirrored, strict=True)
+        ]
+
+    def _average(self, one: Inference, other: Inference) -> Inference:
+        depth, valid = None, _both(one.valid, other.valid)
+        if one.depth is not None and other.depth is not None:
+            space = _space(self.card.kind)
+            ours, theirs = _entered(one, space), _entered(other, space)
+            inside = np.ones(ours.shape, bool) if valid is None else valid
+            # Two predictions of one network may differ in scale (and shift); only shape is
+            # averaged.
+            depth = space.leave((ours + space.match(theirs, ours, inside)) / 2)
+        return Inference(
+            depth=depth,
+            valid=valid,
+            normals=_mean(one.normals, other.normals),
+            confidence=_mean(one.confidence, other.confidence),
+            camera=one.camera,
+        )
+
+
+class Tiled(WrappedModel):
+    """Detail from overlapping tiles, on the coarse shape of a prediction of the whole photograph.
+
+    A tile alone has no reliable distance or slope, so it contributes fine detail only: the coarse
+    part of its prediction is replaced by that of the whole. Tiles overlap by half and are blended.
+    """
+
+    def __init__(self, model: Model, side: int) -> None:
+        if side < 64:
+            raise OptionError(f"tiles are at least 64 pixels wide, got {side}")
+        super().__init__(model, {"tile": side})
+        self._side = side
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Predict one photograph after the other; each is a batch of tiles."""
+        return [self._infer_one(photo) for photo in photos]
+
+    def _infer_one(self, photo: Photo) -> Inference:
+        [whole] = self.model.infer([photo])
+        if max(photo.shape) <= self._side:
+            return whole
+        boxes = list(_boxes(photo.shape, self._side))
+        canvas: _Canvas | None = None
+        for box in boxes:
+            [tile] = self.model.infer([_crop(photo, box)])
+            if canvas is None:
+                canvas = _Canvas(photo.shape, box, tile, _space(self.card.kind), whole)
+            canvas.add(box, tile)
+        assert canvas is not None
+        return replace(canvas.result(), camera=whole.camera)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Box:
+    """Rectangle of a tile in the photograph [px]."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Space:
+    """Space in which predictions can be added: logarithm of depth, or affine values themselves."""
+
+    enter: Callable[[Field], Field]
+    leave: Callable[[Field], Field]
+    match: Callable[[Field, Field, Mask], Field]
+
+
+class _Canvas:
+    """Weighted sum of tiles, at the resolution of the network or, if lower, of the photograph."""
+
+    def __init__(
+        self, shape: tuple[int, int], box: _Box, tile: Inference, space: _Space, whole: Inference
+    ) -> None:
+        rows, columns = _size(tile)
+        # Small tiles may be enlarged for the network; the canvas is never larger than the
+        # photograph.
+        self._scale = (min(1.0, rows / box.height), min(1.0, columns / box.width))
+        self._shape = (round(shape[0] * self._scale[0]), round(shape[1] * self._scale[1]))
+        self._space = space
+        self._whole, self._inside = _stack(whole, space, self._shape)
+        self._sum = np.zeros_like(self._whole)
+        self._weight = np.zeros(self._shape, np.float32)
+        self._has_depth, self._has_normals = whole.depth is not None, whole.normals is not None
+
+    def add(self, box: _Box, tile: Inference) -> None:
+        """Add one tile, with its coarse part replaced by that of the whole."""
+        top, left = round(box.top * self._scale[0]), round(box.left * self._scale[1])
+        bottom = min(self._shape[0], top + round(box.height * self._scale[0]))
+        right = min(self._shape[1], left + round(box.width * self._scale[1]))
+        inside = (slice(top, bottom), slice(left, right))
+        reference = self._whole[:, *inside]
+        fields, seen = _stack(tile, self._space, reference.shape[1:])
+        seen &= self._inside[inside]
+        if self._has_depth:
+            fields[0] = self._space.match(fields[0], reference[0], seen)
+        mended = fields + _coarse(reference - fields, seen)
+        mended[0] = np.where(seen, mended[0], reference[0])  # unseen pixels: the whole
+        weight = _fade(reference.shape[1:])
+        self._sum[:, *inside] += weight * mended
+        self._weight[inside] += weight
+
+    def result(self) -> Inference:
+        """The weighted mean; every pixel is covered by at least one tile."""
+        mean = self._sum / self._weight
+        first = int(self._has_depth)
+        return Inference(
+            depth=self._space.leave(mean[0]) if self._has_depth else None,
+            valid=None if self._inside.all() else self._inside,
+            normals=mean[first : first + 3] if self._has_normals else None,
+            confidence=mean[-1] if len(mean) > first + 3 * self._has_normals else None,
+        )
+
+
+def _space(kind: DepthKind | None) -> _Space:
+    if kind is not None and kind.is_depth:
+        return _Space(enter=np.log, leave=np.exp, match=_shift_to)
+    return _Space(enter=np.asarray, leave=np.asarray, match=_fit_to)
+
+
+def _shift_to(values: Field, reference: Field, inside: Mask) -> Field:
+    return values + np.median((reference - values)[inside]) if inside.any() else values
+
+
+def _fit_to(values: Field, reference: Field, inside: Mask) -> Field:
+    """Least-squares scale and shift; only a shift if the scale would not be positive."""
+    if not inside.any():
+        return values
+    middle, level = values[inside].mean(), reference[inside].mean()
+    centred, target = values[inside] - middle, reference[inside] - level
+    power = float((centred * centred).sum())
+    scale = float((centred * target).sum()) / power if power > 0 else 1.0
+    return (values - middle) * (scale if scale > 0 else 1) + level
+
+
+def _entered(inference: Inference, space: _Space) -> Field:
+    """Depth in the additive space; finite, but meaningless, where it is not valid."""
+    depth, valid = inference.depth, inference.valid
+    assert depth is not None, "asked for depth alone"
+    if valid is None or valid.all():
+        return space.enter(depth)
+    least = depth[valid].min() if valid.any() else np.float32(1)
+    return space.enter(np.where(valid, depth, least))
+
+
+def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np.ndarray, Mask]:
+    """Stack depth, normals and confidence as channels to add, with the mask of valid pixels."""
+    size = (shape[0], shape[1])
+    fields = [] if answer.depth is None else [_entered(answer, space)]
+    fields += [] if answer.normals is None else list(answer.normals)
+    fields += [] if answer.confidence is None else [answer.confidence]
+    stack, valid = np.stack([resize(field, size) for field in fields]), answer.valid
+    if answer.depth is None or valid is None:
+        return stack, np.ones(size, bool)
+    # As in ``Model.finish``: invalid pixels are not blended into valid ones.
+    weight = resize(valid.astype(np.float32), size)
+    known = resize(np.where(valid, fields[0], np.float32(0)), size)
+    np.divide(known, weight, out=stack[0], where=weight > 0.5)
+    return stack, weight > 0.5
+
+
+def _coarse(fields: np.ndarray, inside: Mask) -> np.ndarray:
+    """Coarse part of a tile that a prediction of the whole also resolves: a 4x4 grid, smooth."""
+    size = (fields.shape[2], fields.shape[1])
+    grids = [_boxed(field) for field in fields]
+    if not inside.all():
+        grids[0] = _boxed_inside(fields[0], inside)
+    smooth = [Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC) for grid in grids]
+    return np.stack([np.asarray(field) for field in smooth])
+
+
+def _boxed(field: Field) -> Float32[np.ndarray, "4 4"]:
+    """Means over the boxes of a grid of 4 × 4."""
+    return np.asarray(Image.fromarray(field).resize((4, 4), Image.Resampling.BOX))
+
+
+def _boxed_inside(field: Field, inside: Mask) -> Float32[np.ndarray, "4 4"]:
+    """Means over the inside of each box; over the whole box where hardly anything is inside."""
+    weight = _boxed(inside.astype(np.float32))
+    total = _boxed(np.where(inside, field, np.float32(0)))
+    mean = total.sum() / max(float(weight.sum()), 1e-6)
+    return (total + np.float32(0.01 * mean)) / (weight + np.float32(0.01))
+
+
+def _fade(shape: tuple[int, ...]) -> np.ndarray:
+    """Weights that fall towards the border of a tile, positive everywhere."""
+    ramps = [np.sin(np.pi * (np.arange(n, dtype=np.float32) + 0.5) / n) ** 2 for n in shape]
+    return ramps[0][:, None] * ramps[1][None, :] + np.float32(1e-4)
+
+
+def _boxes(shape: tuple[int, int], side: int) -> Iterator[_Box]:
+    """Yield tiles of one size that overlap by at least half and cover the photograph."""
+    height, width = (min(side, length) for length in shape)
+    for top in _starts(shape[0], height):
+        for left in _starts(shape[1], width):
+            yield _Box(top=top, left=left, height=height, width=width)
+
+
+def _starts(length: int, side: int) -> list[int]:
+    steps = -(-2 * (length - side) // side)
+    return [round(index * (length - side) / max(steps, 1)) for index in range(steps + 1)]
+
+
+def _crop(photo: Photo, box: _Box) -> Photo:
+    rows = slice(box.top, box.top + box.height)
+    columns = slice(box.left, box.left + box.width)
+    camera = photo.camera
+    if camera is not None:
+        camera = camera.cropped(top=box.top, left=box.left)
+    return Photo(pixels=photo.pixels[rows, columns], camera=camera, name=photo.name)
+
+
+def _size(inference: Inference) -> tuple[int, int]:
+    field = inference.normals if inference.depth is None else inference.depth
+    assert field is not None, "a model gives depth or normals"
+    height, width = field.shape[-2:]
+    return height, width
+
+
+def mirror(photo: Photo) -> Photo:
+    """Mirror a photograph and its camera."""
+    camera = photo.camera
+    if camera is not None:
+        camera = camera.mirrored(width=photo.shape[1])
+    pixels = np.ascontiguousarray(photo.pixels[:, ::-1])
+    return Photo(pixels=pixels, camera=camera, name=photo.name)
+
+
+def mirror_back(inference: Inference) -> Inference:
+    """Mirror an answer, so that it is of the photograph again whose mirror image was predicted."""
+    normals = inference.normals
+    if normals is not None:
+        normals = normals[:, :, ::-1] * np.array([-1, 1, 1], np.float32)[:, None, None]
+    depth, valid, confidence = inference.depth, inference.valid, inference.confidence
+    return Inference(
+        depth=None if depth is None else depth[:, ::-1],
+        valid=None if valid is None else valid[:, ::-1],
+        normals=normals,
+        confidence=None if confidence is None else confidence[:, ::-1],
+    )
+
+
+def _both(one: Mask | None, other: Mask | None) -> Mask | None:
+    return other if one is None else one if other is None else one & other
+
+
+def _mean(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
+    return None if one is None or other is None else (one + other) / 2

@@ -1,0 +1,71 @@
+"""Options of the camera: intrinsics, field of view, vanishing points."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, ClassVar, TypedDict
+
+import tyro
+
+from rilievo.options.camera_forms import CameraLike, Named, read_camera, text_of
+from rilievo.options.option_marks import ALWAYS_RECORDED, LIVE, InRequests
+from rilievo.options.option_record import Record, Rule
+
+
+class CameraArguments(TypedDict, total=False):
+    """Arguments of ``rilievo.predict`` that ``GivenCamera`` holds."""
+
+    camera: CameraLike | None
+    fov: float | None
+    vanishing_points: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenCamera(Record):
+    """Camera that the user names, or how an unknown one is found."""
+
+    GROUP: ClassVar[str] = "Camera and metres"
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        ("fov", lambda value: 0 < value < 180, "between 0 and 180 degrees"),
+    )
+    EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (("camera", "fov"),)
+
+    camera: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="F|FX,FY,CX,CY|FILE"),
+        ALWAYS_RECORDED,
+        InRequests(
+            "Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY or the "
+            "nine numbers of K; otherwise from EXIF, else assumed."
+        ),
+        LIVE,
+    ] = None
+    """Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY, the nine numbers
+    of K, or a file of these; the centre of its top-left pixel is (0, 0). By default from EXIF, or
+    else assumed; the JSON file says which.
+    """
+    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES"), ALWAYS_RECORDED, LIVE] = None
+    """Horizontal field of view in degrees, instead of intrinsics."""
+    vanishing_points: bool = False
+    """Estimate an unknown focal length from straight edges at right angles (rooms, houses); it is
+    assumed if they are not clear. Photographs only.
+    """
+
+    def __post_init__(self) -> None:
+        if self.camera is not None and not _is_text_of_numbers(self.camera):
+            # In numbers, so that results record them and not the name of a file.
+            named = read_camera(self.camera)
+            assert named is not None, "it is given"
+            object.__setattr__(self, "camera", text_of(named))
+            self.__dict__["given_camera"] = named
+        super().__post_init__()
+
+    @cached_property
+    def given_camera(self) -> Named | None:
+        """Camera of ``camera``; None if it is not given."""
+        return read_camera(self.camera)
+
+
+def _is_text_of_numbers(camera: object) -> bool:
+    """Whether a camera is a text of numbers already, which is recorded as it was given."""
+    return isinstance(camera, str) and bool(re.match(r"[\s\d.,eE+-]+$", camera))

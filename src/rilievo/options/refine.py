@@ -1,0 +1,69 @@
+"""Options of refining a network's answer: tiles, mirror image, sharp edges, trimmed borders."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, TypedDict
+
+import tyro
+
+from rilievo.errors import OptionError
+from rilievo.options.on_off import Switch, SwitchLike
+from rilievo.options.option_marks import FINISHING, LIVE, LOCAL, UNRECORDED
+from rilievo.options.option_record import Record, Rule
+
+
+class RefineArguments(TypedDict, total=False):
+    """Arguments of ``rilievo.predict`` that ``Refine`` holds."""
+
+    flip: bool
+    confidence: str
+    tile: int | None
+    sharp: SwitchLike
+    trim: SwitchLike
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirroring(Record):
+    """Use of the mirror image."""
+
+    flip: Annotated[bool, UNRECORDED, LIVE] = False
+    """Average with the prediction for the mirror image; takes twice the time."""
+    confidence: Annotated[str, tyro.conf.arg(metavar="own|mirror"), LOCAL, UNRECORDED] = "own"
+    """Confidence of the results. own: that of the model. mirror: agreement of its depth with that
+    of the mirror image, which ranks errors better on unfamiliar cameras; takes twice the time.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.confidence not in ("own", "mirror"):
+            raise OptionError(f"confidence is own or mirror, got '{self.confidence}'")
+        if self.confidence == "mirror" and self.flip:
+            raise OptionError(
+                "--flip (flip=True) and --confidence mirror (confidence='mirror') do not go "
+                "together: an average with the mirror image agrees with it everywhere; give one"
+            )
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether confidence is agreement with the mirror image."""
+        return self.confidence == "mirror"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refine(Mirroring):
+    """Refinements of a network's answer, all of which the model's settings in results state."""
+
+    GROUP: ClassVar[str] = "Detail"
+    RULES: ClassVar[tuple[Rule, ...]] = (("tile", lambda value: value >= 64, "64 pixels or more"),)
+
+    tile: Annotated[int | None, tyro.conf.arg(metavar="PIXELS"), LOCAL, UNRECORDED, LIVE] = None
+    """Side in pixels of overlapping tiles, for fine detail in large photographs."""
+    sharp: Annotated[Switch, UNRECORDED, FINISHING, LIVE] = Switch.ON
+    """Enlarge the network's output along the edges of the photograph; off: smoothly."""
+    trim: Annotated[Switch, UNRECORDED] = Switch.ON
+    """Hide uniform borders (black bars, margins and frames of scans) from the network; they have no
+    depth then. off: show it the whole picture.
+    """
+
+
+UNREFINED = Refine(sharp=Switch.OFF, trim=Switch.OFF)
+"""The network's answer as it is, only resized."""

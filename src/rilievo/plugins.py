@@ -1,0 +1,336 @@
+"""Objects by name that extend rilievo, of its wings or of other packages.
+
+What a wing gives is named in ``rilievo.wings``. Objects of other packages are named in three ways:
+``package.module:NAME``, searched on Python's path and in the working folder;
+``path/to/file.py:NAME``; or by the name under which an installed package offers them, in one of the
+entry-point groups ``rilievo.models``, ``rilievo.datasets``, ``rilievo.benchmarks``,
+``rilievo.metrics``, ``rilievo.outputs``, ``rilievo.commands``, ``rilievo.finders`` and
+``rilievo.loaders``. rilievo's own names take precedence.
+
+The user names code in a call or a command. A file that names code, such as a run's configuration,
+is refused by ``check_trusted``, unless the user names the same code too (``trust``).
+"""
+
+import os
+import re
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from rilievo.errors import MissingPartError, OptionError, UntrustedCodeError, one_line, suggest
+from rilievo.wings import SERVICES, is_present, part_of
+
+T = TypeVar("T")
+
+TRUST = "RILIEVO_TRUST_CODE"
+"""Environment variable of the code that files may name, one place a line.
+
+Processes that this one starts inherit it.
+"""
+
+_PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
+_TOPS: set[str] = set()
+"""Names of the outermost packages from which objects were loaded."""
+
+
+def is_place(name: str) -> bool:
+    """Whether a name has the form ``package.module:NAME`` or ``path/to/file.py:NAME``."""
+    return _PLACE.fullmatch(name) is not None or _FILE.fullmatch(name) is not None
+
+
+def trusted() -> tuple[str, ...]:
+    """Places of the code that files may name in this process."""
+    return tuple(filter(None, os.environ.get(TRUST, "").splitlines()))
+
+
+def trust(places: Iterable[str]) -> None:
+    """Let files name this code from now on: the user has named it.
+
+    Args:
+        places: Places exactly as the files state them.
+    """
+    known = trusted()
+    for place in places:
+        if not is_place(place):
+            raise OptionError(
+                f"trust_code is package.module:NAME or path/to/file.py:NAME as a file states it, "
+                f"got '{place}'"
+            )
+        if place not in known:
+            known = (*known, place)
+    if known:
+        os.environ[TRUST] = "\n".join(known)
+
+
+def check_trusted(name: str, what: str, file: str | Path) -> None:
+    """Refuse code that a file names, unless the user has named it too.
+
+    Args:
+        name: Any name in the file; those of no place are fine.
+        what: Kind of object, for messages, such as "backbone".
+        file: The file, for messages.
+
+    Raises:
+        UntrustedCodeError: If it is the place of code that the user has not named.
+    """
+    if is_place(name) and name not in trusted():
+        raise UntrustedCodeError(
+            f"{file}: names code for its {what}, '{name}', and would run {_origin(name)}; if you "
+            f"trust that code, name it as the file does: --trust-code {shlex.quote(name)} "
+            "(trust_code= in Python)"
+        )
+
+
+def _origin(place: str) -> str:
+    """The file of a place's outermost module, which is not imported."""
+    module = place.rpartition(":")[0]
+    if module.endswith(".py"):
+        return os.path.abspath(os.path.expanduser(module))
+    top = module.partition(".")[0]
+    with suppress(ValueError):  # of modules without a specification, such as __main__
+        spec = find_spec(top)
+        if spec is not None and spec.origin is not None:
+            return spec.origin
+    return f"the module '{module}'"
+
+
+def load_outside(place: str, what: str) -> object:
+    """Load an object from a module of the user.
+
+    The module is searched on Python's path, and then in the working folder, which the ``rilievo``
+    command does not search otherwise.
+
+    Args:
+        place: ``package.module:NAME``, or ``path/to/file.py:NAME``.
+        what: Kind of object, for messages, such as "benchmark".
+    """
+    module, _, name = place.rpartition(":")
+    if module.endswith(".py"):
+        module = _beside(Path(module), what, place)
+    top = module.partition(".")[0]
+    _TOPS.add(top)
+    try:
+        _search_working_folder(top)
+        found = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        hint = ""
+        if error.name == top:
+            hint = f"; looked where Python finds modules and in the working folder, {os.getcwd()}"
+        raise OptionError(f"no {what} '{place}': {error}{hint}") from error
+    # Modules of other people may raise any exception.
+    except Exception as error:
+        raise OptionError(f"no {what} '{place}': {error}") from error
+    # It has run, so the files that rilievo writes for it may name it in this process.
+    if top != "rilievo" and is_place(place):
+        trust((place,))
+    return found
+
+
+def own_fault(error: BaseException) -> str | None:
+    """Describe an exception with the last line of other packages' code that it passed through.
+
+    Returns:
+        Class, message, file and line; None if it passed through rilievo's code alone.
+    """
+    for frame, line in reversed([*traceback.walk_tb(error.__traceback__)]):
+        top = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if top in _TOPS and top != "rilievo":
+            place = f"{Path(frame.f_code.co_filename).name}, line {line}"
+            return f"{type(error).__name__}: {one_line(str(error))} ({place})"
+    return None
+
+
+def load_of_wing(place: str, asked: str) -> Any:
+    """Load an object that a wing of rilievo gives.
+
+    Args:
+        place: Place in the tables of ``rilievo.wings``.
+        asked: Words for what the user asked for, in messages, such as "`rilievo evaluate`".
+
+    Raises:
+        MissingPartError: If this copy of rilievo does not have the wing.
+    """
+    module, _, name = place.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        # An import inside the wing fails with another name.
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise MissingPartError(asked, part_of(place)) from error
+
+
+def load_service(name: str, asked: str) -> Any:
+    """Load what a wing does for the house or for another wing.
+
+    Args:
+        name: Name in ``rilievo.wings.SERVICES``.
+        asked: Words for what the user asked for, in messages.
+
+    Raises:
+        MissingPartError: If this copy of rilievo does not have the wing.
+    """
+    return load_of_wing(SERVICES[name], asked)
+
+
+def find_service(name: str) -> Any | None:
+    """Load a service that nothing is missing without; None where its wing is absent."""
+    return load_service(name, name) if is_present(SERVICES[name]) else None
+
+
+def load_named(own: Mapping[str, str], name: str, *, what: str, asked: str) -> Any | None:
+    """Load an object by its name: that of a wing, else what an installed package offers.
+
+    Args:
+        own: One of the tables of ``rilievo.wings``.
+        name: Name of the object.
+        what: Kind of object, such as "command".
+        asked: Words for what the user asked for, in messages.
+
+    Returns:
+        The object; None if there is none of this name.
+
+    Raises:
+        MissingPartError: If this copy of rilievo does not have the wing.
+    """
+    if name in own:
+        return load_of_wing(own[name], asked)
+    return load_offered(name, what)
+
+
+def names_offered(what: str) -> tuple[str, ...]:
+    """Names under which installed packages offer objects of a kind, such as "model"."""
+    from importlib.metadata import entry_points  # takes 10 ms, so only on demand
+
+    return tuple(sorted({each.name for each in entry_points(group=f"rilievo.{what}s")}))
+
+
+def load_offered(name: str, what: str) -> object | None:
+    """Load the object that an installed package offers under a name.
+
+    Args:
+        name: Name of the entry point.
+        what: Kind of object, such as "model" for the group ``rilievo.models``.
+
+    Returns:
+        The object; None if no package offers it.
+    """
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=f"rilievo.{what}s", name=name):
+        _TOPS.add(point.value.partition(":")[0].partition(".")[0])
+        try:
+            return point.load()
+        # Modules of other packages may raise any exception.
+        except Exception as error:
+            package = point.dist.name if point.dist is not None else point.value
+            raise OptionError(
+                f"{what} '{name}' of the package {package} cannot be loaded: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    return None
+
+
+class OpenTable(Mapping[str, T], Generic[T]):
+    """A table of rilievo's own entries that installed packages can extend.
+
+    Iteration yields our own names, and outside names that were looked up before. Unknown names are
+    looked up among the entry points, so that the common case does not read these.
+    """
+
+    def __init__(self, own: Mapping[str, T], what: str, read: Callable[[object, str], T]) -> None:
+        """Create a table.
+
+        Args:
+            own: Entries of rilievo.
+            what: Kind of object, such as "output".
+            read: Function that makes an entry from an object and its name or place; it refuses
+                objects of another kind with an ``OptionError``.
+        """
+        self.own: Mapping[str, T] = own
+        self._found: dict[str, T] = {}
+        self._places: dict[str, T] = {}
+        self._what, self._read = what, read
+
+    def __getitem__(self, name: object) -> T:
+        if not isinstance(name, str):
+            raise KeyError(name)
+        for known in (self.own, self._places):
+            if name in known:
+                return known[name]
+        if name not in self._found:
+            offered = load_offered(name, self._what)
+            if offered is None:
+                raise KeyError(name)
+            self._found[name] = self._read(offered, name)
+        return self._found[name]
+
+    def find(self, name: str) -> T:
+        """Look up an entry by its name, or by the place of an object of the user's own.
+
+        A place is code that is run, so it must come from the user and from no request.
+
+        Args:
+            name: A name of the table, or ``package.module:NAME`` or ``path/to/file.py:NAME``.
+        """
+        if name not in self:
+            if not is_place(name):
+                raise OptionError(f"no {self._what} '{name}'; {suggest(name, self)}")
+            self._places[name] = self._read(load_outside(name, self._what), name)
+        return self[name]
+
+    def ordered(self, names: Collection[str]) -> tuple[str, ...]:
+        """Names in the table's order, then those of places, each once."""
+        return (*(name for name in self if name in names), *sorted(self._places.keys() & {*names}))
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.own
+        yield from list(self._found)
+
+    def __len__(self) -> int:
+        return len(self.own) + len(self._found)
+
+    def all(self) -> Mapping[str, T]:
+        """Own entries and those of installed packages, without any that cannot be loaded."""
+        for name in names_offered(self._what):
+            with suppress(OptionError):
+                self.get(name)
+        return dict(self)
+
+
+def _beside(file: Path, what: str, place: str) -> str:
+    """The name of a file's module, once Python looks into its folder.
+
+    Other processes are given the same path, and so find it too.
+    """
+    folder = str(file.expanduser().resolve().parent)
+    if not file.expanduser().is_file():
+        raise OptionError(f"no {what} '{place}': there is no file {file}")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    # The specification of what is loaded already, else of what would be.
+    spec = find_spec(file.stem)
+    if spec is None or spec.origin is None or not Path(folder, file.name).samefile(spec.origin):
+        raise OptionError(
+            f"no {what} '{place}': another module is called '{file.stem}'; rename the file"
+        )
+    return file.stem
+
+
+def _search_working_folder(top: str) -> None:
+    """Append the working folder to the path, if no module of this name is found elsewhere.
+
+    The folder stays on the path, because scoring processes import the module again.
+    """
+    folder = os.getcwd()
+    if folder in sys.path or not top or top in sys.modules:
+        return
+    if find_spec(top) is None:
+        sys.path.append(folder)

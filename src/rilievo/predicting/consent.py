@@ -1,0 +1,58 @@
+"""Consent of the user to paid calls of a model, before any is made."""
+
+import sys
+from collections.abc import Iterable
+
+from rilievo.errors import OptionError
+from rilievo.models.base import Model, PaidModel
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.options import PredictOptions
+
+
+def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:
+    """Ask before more than one paid call; a model that costs nothing passes.
+
+    Args:
+        model: Model as loaded, before any refinement.
+        jobs: All inputs; those that an earlier run finished count too, but are not sent.
+        options: Options of the run.
+    """
+    if not isinstance(model, PaidModel):
+        return
+    name = f"model '{model.card.name}'"
+    for flag, given in (
+        ("--tile", options.refine.tile is not None),
+        ("--batch-size", options.speed.batch_size > 1),
+    ):
+        # If one photograph of a batch fails, the batch is sent again one by one.
+        if given:
+            raise OptionError(f"{name} is paid by the call: {flag} would send photographs again")
+    refine, photographs = options.refine, 0
+    for job in jobs:
+        if job.medium is not Medium.PHOTO:
+            raise OptionError(
+                f"{job.source}: {name} is paid by the call, and every frame would be one: choose "
+                "the frames, and give them as photographs"
+            )
+        photographs += 1
+    agree_to_calls(model, photographs, flip=refine.flip or refine.mirrors, yes=options.network.yes)
+
+
+def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
+    """Ask before more than one paid call; a model that costs nothing passes."""
+    if not isinstance(model, PaidModel):
+        return
+    calls = photographs * (2 if flip else 1)
+    if calls > 1 and not yes:
+        _ask(model, photographs, calls)
+    model.allow(calls)
+
+
+def _ask(model: PaidModel, photographs: int, calls: int) -> None:
+    what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise OptionError(f"{what}: say --yes to agree, as nobody can be asked here")
+    sys.stderr.write(f"rilievo: {what}. Go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise OptionError(f"nothing was sent to {model.service}")

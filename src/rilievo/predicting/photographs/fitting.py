@@ -1,0 +1,92 @@
+"""Fits of a prediction's depth to sizes that a user knows, to markers and to a file's own depth."""
+
+from dataclasses import replace
+
+from rilievo.calibration.floor import calibrate_height
+from rilievo.calibration.points import calibrate
+from rilievo.calibration.record import Calibrated, facts
+from rilievo.calibration.sparse import of_own_depth, plausible
+from rilievo.errors import CalibrationError
+from rilievo.measure.expectation import with_expected_error
+from rilievo.predicting.photographs.known_metres import Metres
+from rilievo.prediction import Prediction
+from rilievo.types import Camera, CameraSource, OwnDepth
+
+
+def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metres]:
+    """Read the printed markers in a photograph.
+
+    Returns:
+        The prediction and the depths at the markers' centres. The focal length comes from the
+        markers if they determine it and it was assumed or found by vanishing points.
+    """
+    from rilievo.calibration.markers.printed_markers import find_markers, focal_of, points_of
+
+    camera, photo = prediction.known_camera, prediction.photo
+    assert photo is not None, "a prediction that has just been made has its photograph"
+    markers = find_markers(photo.pixels)
+    if camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS):
+        K = camera.needs_pinhole("a focal length by markers").copy()
+        focal = focal_of(markers, photo.shape, (float(K[0, 2]), float(K[1, 2])))
+        if focal is not None:
+            K[0, 0] = K[1, 1] = focal
+            camera = Camera(K=K, source=CameraSource.MARKERS)
+    metres = Metres(known=points_of(markers, camera, side), method="markers")
+    return prediction.but(camera=camera), metres
+
+
+def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Calibrated | None]:
+    """Convert a prediction to metres by known sizes, if any; return it and the fit."""
+    if not metres:
+        return prediction, None
+    if prediction.depth_or_none is None:
+        raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
+    if metres.known or metres.sparse:
+        known, remark = metres.known, None
+        if metres.sparse:
+            known, remark = plausible(prediction.depth, metres.sparse)
+        fitted = calibrate(
+            prediction.depth,
+            known,
+            camera=prediction.camera,
+            smooth=metres.smooth,
+            judge=not metres.sparse,
+        )
+        remarks = (fitted.warning, remark)
+        fitted = replace(fitted, warning="; ".join(filter(None, remarks)) or None)
+        asked = tuple(map(str, known))
+    else:
+        assert metres.camera_height is not None, "checked above"
+        fitted = calibrate_height(
+            prediction.depth,
+            prediction.known_camera,
+            metres.camera_height,
+            normals=prediction.normals,
+        )
+        asked = (f"{metres.camera_height:g} m",)
+    calibration = facts(fitted, asked)
+    calibration = replace(calibration, method=metres.method or calibration.method)
+    metric = prediction.but(depth_or_none=fitted.depth, calibration=calibration)
+    return with_expected_error(metric), fitted
+
+
+def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Prediction, str | None]:
+    """Convert a prediction to metres by the depth in the photograph's own file.
+
+    Returns:
+        The prediction, unchanged if the depth cannot be used, and a remark or the reason.
+    """
+    if own is None or prediction.depth_or_none is None:
+        return prediction, None
+    whose = f"its own depth ({own.source}) is not used"
+    if own.metres is None:
+        return prediction, f"{whose}: {own.unused}"
+    try:
+        points = of_own_depth(own, prediction.shape, prediction.known_camera)
+        metric, fitted = with_metres(prediction, Metres(sparse=points, method="own depth"))
+    except CalibrationError as error:
+        return prediction, f"{whose}: {error}"
+    assert fitted is not None, "there are points to fit"
+    assert metric.calibration is not None, "it has just been calibrated"
+    calibration = replace(metric.calibration, own_depth=own.source)
+    return metric.but(calibration=calibration), fitted.warning

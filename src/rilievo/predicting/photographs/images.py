@@ -1,0 +1,199 @@
+"""``rilievo.predict``: one image, or a list of them, in memory."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Unpack, overload
+
+import numpy as np
+
+from rilievo.calibration.lengths import KnownPoint
+from rilievo.errors import OptionError
+from rilievo.io.photographs.photo import read_photo
+from rilievo.models import last_model
+from rilievo.models.arguments import PredictArguments
+from rilievo.models.base import ImageLike, Model, as_list
+from rilievo.models.model_options import model_of
+from rilievo.models.processing.refined import refined
+from rilievo.models.processing.trimming import border_note
+from rilievo.options.given_camera import GivenCamera
+from rilievo.options.keyword_messages import in_keywords
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.option_record import picked, refuse_unknown, signature_with
+from rilievo.options.refine import Refine
+from rilievo.plugins import trust
+from rilievo.predicting.photographs.known_metres import Metres
+from rilievo.predicting.photographs.metres import in_metres
+from rilievo.predicting.photographs.named_camera import with_camera
+from rilievo.predicting.photographs.units import unit_notes
+from rilievo.prediction import Prediction
+from rilievo.types import Photo
+
+
+def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> tuple[KnownPoint, ...]:
+    """Read the known points of sparse depth of a photograph (height, width) [px]."""
+    from rilievo.calibration.sparse import of_array, read_sparse
+
+    sparse: object = sizes.sparse
+    if isinstance(sparse, np.ndarray):
+        return of_array(sparse, shape, sizes.sparse_unit)
+    assert isinstance(sparse, Path), "a record holds nothing else"
+    return read_sparse(sparse, shape, sizes.sparse_unit)
+
+
+@overload
+def predict(
+    image: ImageLike,
+    *,
+    model: str | Path | Model | None = None,
+    quality: str | None = None,
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "fp32",
+    trust_code: Iterable[str] = (),
+    **options: Unpack[PredictArguments],
+) -> Prediction: ...
+@overload
+def predict(
+    image: Sequence[ImageLike],
+    *,
+    model: str | Path | Model | None = None,
+    quality: str | None = None,
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "fp32",
+    trust_code: Iterable[str] = (),
+    **options: Unpack[PredictArguments],
+) -> list[Prediction]: ...
+def predict(
+    image: ImageLike | Sequence[ImageLike],
+    *,
+    model: str | Path | Model | None = None,
+    quality: str | None = None,
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "fp32",
+    trust_code: Iterable[str] = (),
+    **options: Unpack[PredictArguments],
+) -> Prediction | list[Prediction]:
+    """Predict depth and normals of a photograph, or of each photograph in a list.
+
+    Args:
+        image: A path, an http(s) address, bytes, an open file, an array, a tensor of torch, a
+            Pillow image (``rilievo.read_photo`` says which) or a ``Photo``; or a list of them,
+            which are predicted one by one and held in memory together.
+        model: A name in ``MODELS``, an ONNX file, or a loaded model; by default the embedded one.
+            The last one that was named stays loaded for the next call; ``rilievo.unload_model``
+            drops it.
+        quality: One word in place of ``model``: fast (the embedded model), good (MoGe-2 small) or
+            best (MoGe-2 large); the last two are downloaded once.
+        device: Device of a model that is named: auto, cpu, cuda, cuda:N, coreml or directml.
+        engine: Engine of the model, as in ``rilievo.load_model``.
+        precision: Precision of that model, as in ``rilievo.load_model``.
+        trust_code: Same as in ``rilievo.load_model``.
+        options: Any of the following.
+
+    Keyword Args:
+        camera: Intrinsics [px] of the upright photograph: a ``Camera``, a focal length with the
+            centre in the middle, (fx, fy, cx, cy), a 3x3 matrix K, a text of these numbers with
+            commas, or a file of them; by default from EXIF, else assumed.
+        fov: Horizontal field of view [degrees], in place of ``camera``.
+        vanishing_points: Find an unknown focal length from straight edges at right angles, if they
+            are clear.
+        known: Points whose depth is known and lengths: ``KnownPoint`` and ``KnownLength``, tuples
+            (u, v, metres) and (u1, v1, u2, v2, metres), or the same as texts with commas; they
+            make depth metric. For one photograph only.
+        sparse: Depth from another instrument at some pixels, in place of ``known``: an array (h, w)
+            in which 0 and NaN are gaps, or a file as ``--sparse`` reads it. For one photograph.
+        sparse_unit: Metres of one count of ``sparse``, needed for whole numbers.
+        markers: Side [m] of the black squares on a page that ``rilievo markers`` wrote and that is
+            seen in the photograph, alone or with ``known``.
+        camera_height: Height of the camera above a visible floor [m], in place of ``known``.
+        own_depth: Take metres from the depth that the photograph's file holds, if no other size is
+            known. ``Photo.own_depth`` has that depth.
+        flip: Average with the mirror image.
+        confidence: own, that of the model; or mirror, agreement with itself about the mirror image,
+            which ranks errors better on unfamiliar cameras and takes twice the time.
+        tile: Side [px] of overlapping tiles, for detail in large photographs.
+        sharp: Enlarge the network's answer along the edges of the photograph.
+        trim: Leave uniform borders, such as black bars and the margins of a scan, out of what the
+            network sees; they have no valid depth, and a ``UserWarning`` says so.
+
+    Returns:
+        Depth of the model's kind, or ``METRIC`` if a size is known, and normals if the model gives
+        them, at the photograph's resolution. ``calibration`` has the result of a calibration; its
+        warning is also a ``UserWarning``. A list for a list.
+
+    Raises:
+        InputError: If the image cannot be read.
+        ModelError: If there is no such model.
+        OptionError: If two arguments contradict each other.
+        CalibrationError: If the known sizes do not determine metres.
+    """
+    trust(trust_code)
+    several = isinstance(image, list | tuple)
+    with in_keywords():
+        refuse_unknown("predict", options, PredictArguments.__annotations__)
+        refine, view = picked(Refine, options), picked(GivenCamera, options)
+        sizes = picked(KnownSizes, options)
+    if several and (sizes.known or sizes.sparse is not None):
+        raise OptionError(
+            "known and sparse belong to one photograph: call predict for each with its own"
+        )
+    if sizes.table is not None:
+        raise OptionError("known is of points and lengths: a table is of rilievo.predict_files")
+    if quality is not None and model is not None:
+        raise OptionError("quality and model do not go together; give one")
+    metres = Metres(known=sizes.facts, camera_height=sizes.camera_height)
+    model = model_of(quality) if model is None else model
+    if isinstance(model, Model) and (device, engine, precision) != ("auto", "auto", "fp32"):
+        raise OptionError(
+            "device, engine and precision are those of loading: this model is loaded already, so "
+            "give them to rilievo.load_model"
+        )
+    reads_own = bool(sizes.own_depth) and not (metres or sizes.makes_metric)
+    for note in unit_notes(sizes.facts, sizes.camera_height, view.fov):
+        warnings.warn(note, UserWarning, stacklevel=2)
+    predictions = []
+    for each in as_list(image):
+        photo = each if isinstance(each, Photo) else read_photo(each, own_depth=reads_own)
+        photo = with_camera(photo, view)
+        with _ready(model, device, engine, precision) as loaded:
+            network = refined(loaded, refine, vanishing_points=view.vanishing_points)
+            [prediction] = network.predict_raw([photo])
+        if sizes.sparse is not None:
+            metres = Metres(sparse=read_sparse_depth(sizes, photo.shape))
+        own = photo.own_depth if sizes.own_depth else None
+        prediction, remark = in_metres(prediction, metres, markers=sizes.markers, own=own)
+        remarks = (
+            _remark(prediction, photo, remark),
+            border_note(network, photo),
+            photo.animation_note,
+        )
+        for remark in filter(None, remarks):
+            warnings.warn(remark, UserWarning, stacklevel=2)
+        predictions.append(prediction)
+    return predictions if several else predictions[0]
+
+
+def _ready(
+    model: str | Path | Model, device: str, engine: str, precision: str
+) -> AbstractContextManager[Model]:
+    if isinstance(model, Model):
+        return nullcontext(model)
+    return last_model(model, device=device, engine=engine, precision=precision)
+
+
+def _remark(prediction: Prediction, photo: Photo, unused: str | None) -> str | None:
+    """Text of the warning, if any; a phone's depth map that is not metric deserves none."""
+    if prediction.calibration is not None:
+        return prediction.calibration.warning
+    own = photo.own_depth
+    relative = own is not None and own.metres is None and not own.broken
+    return None if relative else unused
+
+
+vars(predict)["__signature__"] = signature_with(
+    predict, PredictArguments, (GivenCamera, KnownSizes, Refine)
+)

@@ -1,0 +1,1 @@
+"""Videos: depth that is steady over time, frame by frame or in two passes."""

@@ -1,0 +1,326 @@
+"""Prediction of one video in two passes and constant memory.
+
+In the first pass (``survey``) every frame is predicted, and the answers, at the network's
+resolution, are stored in a temporary file. They give what needs the whole video: one correction
+per frame (``temporal``), one colour range and one 16-bit scale (``extent``). In the second pass the
+frames are finished at their own size and written.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.errors import InputError
+from rilievo.io.checks.faults import Thoroughness
+from rilievo.io.files.atomic import make_folder
+from rilievo.io.files.placement import Placement, filling, place_one
+from rilievo.io.outputs.facts import MEANINGS, UNITS, DepthFacts, SourceFacts
+from rilievo.io.outputs.ownership import agreeing, check_claim, merged, state_of
+from rilievo.io.outputs.sidecar import write_sidecar
+from rilievo.io.videos.frame_source import Frame, FrameSource
+from rilievo.io.videos.video_format import Coding, SoundSource
+from rilievo.models.base import Inference, Model
+from rilievo.models.processing.trimming import for_frames, frames_note, within
+from rilievo.predicting.stages import FINISH, map_ahead
+from rilievo.predicting.videos.clip_options import ClipOptions
+from rilievo.predicting.videos.clip_outputs import (
+    AS_NUMBERS,
+    AS_PICTURES,
+    ClipFiles,
+    ClipForm,
+    ClipSidecar,
+    Extent,
+    FolderSink,
+    Rendered,
+    Sink,
+    VideoFacts,
+)
+from rilievo.predicting.videos.frame_answers import (
+    StoredAnswers,
+    steady_answers,
+    still_frames,
+    storing_answers,
+)
+from rilievo.predicting.videos.survey import (
+    FirstPass,
+    Report,
+    frames_ahead,
+    measure,
+    run_first_pass,
+)
+from rilievo.prediction import Prediction
+from rilievo.prediction.saving import check_outputs
+from rilievo.types import DepthMap, Photo
+
+_PIXELS_AT_ONCE = 32_000_000
+"""Pixels of finished frames that are drawn at the same time; bounds memory."""
+
+
+def predict_clip(
+    source: FrameSource,
+    model: Model,
+    target: Path,
+    options: ClipOptions,
+    report: Report = lambda done, total: None,
+) -> ClipSidecar:
+    """Predict a video and write its results, all of them or none.
+
+    Returns:
+        The content of the JSON.
+    """
+    check_outputs(options.outputs)
+    if _has_videos(options.outputs):
+        from rilievo.io.videos import container  # noqa: F401  (fails without PyAV, before the first pass)
+    make_folder(target.parent)
+    files = _files(source, target, options)
+    state = state_of(target)
+    claim = check_claim(target, files.names, overwrite=options.save.overwrite)
+    with filling(claim.placement()) as placement, ExitStack() as parts:
+        json_part = placement.record_part()
+        is_positive = model.card.kind is not None and model.card.kind.is_depth
+        stored = parts.enter_context(storing_answers(target.parent, is_positive=is_positive))
+        pixels = (frame.photo.pixels for frame in source)
+        model = for_frames(model, pixels, source.frame_estimate)
+        first_pass = run_first_pass(source, model, stored, options, report)
+        clip = _Clip(
+            source=source, model=model, options=options, first_pass=first_pass, stored=stored
+        )
+        sidecar = clip.write(files, placement, parts, report)
+        write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
+
+    def renew() -> str | None:
+        """Add to what another run has written since, or refuse to."""
+        if state_of(target) == state:
+            return None
+        before = agreeing(target, sidecar, options.run, Thoroughness.ENDS)
+        claim = check_claim(target, files.names, overwrite=True)
+        write_sidecar(json_part, merged(sidecar, sidecar.files, before, claim.earlier))
+        return claim.listed()
+
+    placement.renew = renew
+    place_one(placement)
+    return sidecar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Clip:
+    """A video after its first pass."""
+
+    source: FrameSource
+    model: Model
+    options: ClipOptions
+    first_pass: FirstPass
+    stored: StoredAnswers
+
+    def write(
+        self, files: ClipFiles, placement: Placement, parts: ExitStack, report: Report
+    ) -> ClipSidecar:
+        """Run the second pass and write everything but the JSON."""
+        extent = self._extent()
+        form = ClipForm(
+            size=self.source.size,
+            rate=self.source.rate,
+            time_base=self.source.time_base,
+            sound=self._sound(files),
+            extent=extent,
+            options=self.options.save,
+        )
+        sinks = _open_sinks(files, form, placement, parts)
+        valid_pixels = self._render(sinks, report)
+        facts = [each for sink in sinks for each in sink.finish()]
+        faults = (self.first_pass.fault, *(sink.fault for sink in sinks))
+        height, width = self.source.size
+        about = self.first_pass.about
+        return ClipSidecar(
+            source=SourceFacts(file=self.source.path.resolve().name, width=width, height=height),
+            depth=None if extent is None else _depth_facts(extent, valid_pixels),
+            normals=about.normals,
+            camera=about.camera,
+            calibration=about.calibration,
+            made_by=about.made_by,
+            run=about.run,
+            files=tuple(sorted(facts, key=lambda each: files.outputs.index(each.output))),
+            video=self._video_facts(form, tuple(dict.fromkeys(filter(None, faults)))),
+        )
+
+    @property
+    def _origin(self) -> int:
+        """Time in the source that becomes zero in the results [ticks]."""
+        return min(round(self.source.origin / self.source.time_base), self.first_pass.ticks[0])
+
+    def _sound(self, files: ClipFiles) -> SoundSource | None:
+        if not _has_pictures(self.options) or not self.source.has_audio:
+            return None
+        if _sound_suffix(self.source) is None:
+            return None
+        origin = self._origin * self.source.time_base
+        return SoundSource(path=self.source.path, origin=origin)
+
+    def _answers(self) -> Iterator[Inference]:
+        """Yield the answers with the scale of the video, steady while the camera stands still."""
+        kind = self.model.card.kind
+        return steady_answers(
+            self.stored,
+            self.first_pass.corrections,
+            self.first_pass.stretches,
+            is_positive=kind is not None and kind.is_depth,
+        )
+
+    def _prediction(self, answer: Inference, photo: Photo, model: Model) -> Prediction:
+        """Bring a corrected answer to the size of ``photo``, in metres if they are known."""
+        # The JSON has one camera for all frames; a camera of the photo still takes precedence.
+        answer = replace(answer, camera=self.first_pass.camera)
+        prediction = model.finish(answer, photo)
+        metric = self.first_pass.metric
+        return prediction if metric is None else metric.applied_to(prediction)
+
+    def _extent(self) -> Extent | None:
+        """Measure the depth at the network's resolution; finished frames do not exceed it."""
+        if self.first_pass.about.depth is None:
+            return None
+        return measure(self._depths(), count=self.stored.count, what=self.options.save.draw)
+
+    def _depths(self) -> Iterator[DepthMap]:
+        for answer in self._answers():
+            assert answer.depth is not None, "the first frame had depth"
+            blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
+            alone = Inference(depth=answer.depth, valid=answer.valid)
+            yield self._prediction(alone, blank, within(self.model)).depth
+
+    def _work(self) -> Iterator[tuple[Frame, Inference]]:
+        changed = InputError(
+            f"{self.source.path}: the video changed while it was being read; try again"
+        )
+        answers = self._answers()
+        for frame in frames_ahead(self.source):
+            answer = next(answers, None)
+            if answer is None or frame.ticks != self.first_pass.ticks[frame.index]:
+                raise changed
+            yield frame, answer
+        if next(answers, None) is not None:
+            raise changed
+
+    def _render(self, sinks: Sequence[Sink], report: Report) -> int:
+        """Finish and write every frame; return the number of pixels with depth."""
+
+        def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
+            frame, answer = work
+            photo = self.options.prepare(frame.photo)
+            prediction = self._prediction(answer, photo, self.model)
+            rendered = [sink.render(prediction, frame.index) for sink in sinks]
+            depth = prediction.depth_or_none
+            return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
+
+        height, width = self.source.size
+        workers = max(1, min(os.cpu_count() or 1, _PIXELS_AT_ONCE // (height * width)))
+        total, valid_pixels = self.stored.count, 0
+        finish_timed = self.options.stages.timed(FINISH, finish)
+        for frame, rendered, valid in map_ahead(finish_timed, self._work(), workers=workers):
+            for sink, each in zip(sinks, rendered, strict=True):
+                sink.write(each, frame.ticks - self._origin)
+            valid_pixels += valid
+            report(total + frame.index + 1, 2 * total)
+        return valid_pixels
+
+    def _video_facts(self, form: ClipForm, faults: tuple[str, ...]) -> VideoFacts:
+        source, first_pass = self.source, self.first_pass
+        return VideoFacts(
+            frames=len(first_pass.ticks),
+            rate=float(source.rate),
+            time_base=str(source.time_base),
+            ticks=tuple(ticks - self._origin for ticks in first_pass.ticks),
+            origin=str(self._origin * source.time_base),
+            shots=first_pass.shots,
+            scales=tuple(each.scale for each in first_pass.corrections),
+            shifts=tuple(each.shift for each in first_pass.corrections),
+            still=still_frames(first_pass.stretches),
+            sound=self._say_sound(form),
+            notes=(*source.notes, *self._notes(form)),
+            faults=faults,
+        )
+
+    def _say_sound(self, form: ClipForm) -> str:
+        if form.sound is not None:
+            return "copied into the pictures"
+        if not self.source.has_audio:
+            return "none in the source"
+        if not _has_pictures(self.options):
+            return "not asked for: no output is a picture"
+        return "left out: neither MP4 nor Matroska holds its codec"
+
+    def _notes(self, form: ClipForm) -> list[str]:
+        notes: list[str] = []
+        border = frames_note(self.model, self.source.size)
+        if border is not None:
+            notes.append(border)
+        (height, width), (coded_height, coded_width) = (
+            form.size,
+            form.video(Coding.PICTURE).coded_size,
+        )
+        if (height, width) != (coded_height, coded_width) and _has_pictures(self.options):
+            notes.append(
+                f"pictures are {coded_width}x{coded_height}, the last row or column repeated: "
+                f"H.264 has no odd sizes such as {width}x{height}"
+            )
+        if self.first_pass.metric is not None and len(self.first_pass.shots) > 1:
+            notes.append(
+                "metres were found in the first frame; those of other shots rest on the model "
+                "giving every shot the same scale"
+            )
+        return notes
+
+
+def _has_videos(outputs: Iterable[str]) -> bool:
+    """Whether any of these outputs is written as a video."""
+    return any(output in (*AS_PICTURES, AS_NUMBERS) for output in outputs)
+
+
+def _open_sinks(
+    files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
+) -> list[Sink]:
+    """Open all outputs as parts of a placement; ``parts`` closes them."""
+    sinks: list[Sink] = []
+    if _has_videos(files.outputs):
+        from rilievo.predicting.videos.clip_videos import open_video_sinks
+
+        sinks += open_video_sinks(files, form, placement, parts)
+    in_folder = tuple(
+        output for output in files.outputs if output not in (*AS_PICTURES, AS_NUMBERS)
+    )
+    if in_folder:
+        folder = files.path(in_folder[0])
+        part = placement.part_folder(folder)
+        sinks.append(FolderSink(part, folder.name, in_folder, form))
+    return sinks
+
+
+def _has_pictures(options: ClipOptions) -> bool:
+    return any(output in AS_PICTURES for output in options.outputs)
+
+
+def _sound_suffix(source: FrameSource) -> str | None:
+    from rilievo.io.videos.sound import sound_suffix
+
+    return sound_suffix(source.path)
+
+
+def _files(source: FrameSource, target: Path, options: ClipOptions) -> ClipFiles:
+    suffix = None
+    if source.has_audio and _has_pictures(options):
+        suffix = _sound_suffix(source)
+    return ClipFiles(target=target, outputs=options.outputs, picture_suffix=suffix or ".mp4")
+
+
+def _depth_facts(extent: Extent, valid_pixels: int) -> DepthFacts:
+    return DepthFacts(
+        kind=extent.kind,
+        unit=UNITS.get(extent.kind, "arbitrary"),
+        meaning=MEANINGS[extent.kind],
+        minimum=extent.low if valid_pixels else None,
+        maximum=extent.high if valid_pixels else None,
+        valid_pixels=valid_pixels,
+    )

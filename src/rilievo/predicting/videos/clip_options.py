@@ -1,0 +1,56 @@
+"""Options of predicting one video."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rilievo.alignment import Fit, to_depth
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.predicting.stages import Stages
+from rilievo.prediction import Prediction
+from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """Conversion of a video's depth to metres, found from the first frame."""
+
+    fit: Fit
+    facts: Calibration
+
+    def applied_to(self, prediction: Prediction) -> Prediction:
+        """Convert a prediction, which has the scale (and shift) of the first frame, to metres.
+
+        Pixels for which the fit gives no positive depth become invalid.
+        """
+        metres = to_depth(prediction.depth, self.fit)
+        valid = prediction.depth.valid & (metres > 0) & np.isfinite(metres)
+        metres[~valid] = 0
+        depth = DepthMap(values=metres, kind=DepthKind.METRIC, valid=valid)
+        return prediction.but(depth_or_none=depth, calibration=self.facts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipOptions:
+    """Options of predicting and writing one video.
+
+    Attributes:
+        outputs: Names in ``OUTPUTS``.
+        save: Options of writing. One colour range serves the whole video.
+        batch_size: Number of frames that go through the network together.
+        temporal: Whether the scales of frames are aligned.
+        prepare: Function that gives a frame the camera that the user named.
+        calibrate: Function from the first frame to metres; returns None if no size is known.
+        run: Other options of the run, for the JSON.
+        stages: Stopwatch of the stages.
+    """
+
+    outputs: tuple[str, ...]
+    save: SaveOptions = field(default_factory=SaveOptions)
+    batch_size: int = 1
+    temporal: bool = True
+    prepare: Callable[[Photo], Photo] = lambda photo: photo
+    calibrate: Callable[[Prediction], Metric | None] = lambda first: None
+    run: Mapping[str, Setting] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)

@@ -1,0 +1,192 @@
+"""Outputs of a video: files that frames go to, what these share, and the facts recorded."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+from rilievo.io.checks.sums import FileSum, sum_of
+from rilievo.io.colour_pictures import ColourRange
+from rilievo.io.outputs.facts import FileFacts, Sidecar
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.sidecar import describe
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
+from rilievo.prediction import Prediction
+from rilievo.prediction.output import Need
+from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.saving import write_file
+from rilievo.types import DepthKind
+
+AS_PICTURES = ("colour", "normals", "stereo")
+AS_NUMBERS = "png16"
+
+Rendered = UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFacts:
+    """Facts about a video.
+
+    Attributes:
+        frames: Number of frames read and written.
+        rate: Average frames per second.
+        time_base: Seconds of one tick, as a fraction.
+        ticks: Time at which each frame is shown, from ``origin`` [ticks]; videos in Matroska are
+            rounded to the millisecond.
+        origin: Time in the source that is zero here [s], as a fraction.
+        shots: Indices of the frames at which a shot begins; the ratio of the scales of different
+            shots is unknown, unless depth is metric.
+        scales: Factor of each frame's numbers from the model, which aligns the frames.
+        shifts: Number added after that; all zero except for the affine kinds.
+        still: First and last frame of each stretch in which the camera stands still, and depth is
+            averaged over time.
+        sound: Treatment of the sound, in words.
+        notes: Treatment of all frames, in words.
+        faults: Faults in the source, one line each.
+    """
+
+    frames: int
+    rate: float
+    time_base: str
+    ticks: tuple[int, ...]
+    origin: str
+    shots: tuple[int, ...]
+    scales: tuple[float, ...]
+    shifts: tuple[float, ...]
+    sound: str
+    notes: tuple[str, ...]
+    faults: tuple[str, ...]
+    still: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSidecar(Sidecar):
+    """Everything that a reader of a video's results must know."""
+
+    video: VideoFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """Range of the depth of a whole video."""
+
+    kind: DepthKind
+    low: float
+    high: float
+    colours: ColourRange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFiles:
+    """Paths of the results of one video."""
+
+    target: Path
+    outputs: tuple[str, ...]
+    picture_suffix: str
+
+    def path(self, output: str) -> Path:
+        """Path of the video, or of the folder of files, of one output."""
+        stem = OUTPUTS[output].suffix.rpartition(".")[0]
+        if output in AS_PICTURES:
+            suffix = stem + self.picture_suffix
+        elif output == AS_NUMBERS:
+            suffix = stem + ".mkv"
+        else:
+            suffix = ".frames"
+        return self.target.with_name(self.target.name + suffix)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all videos and folders."""
+        return list(dict.fromkeys(self.path(output).name for output in self.outputs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipForm:
+    """Properties that the results of one video share."""
+
+    size: tuple[int, int]
+    rate: Fraction
+    time_base: Fraction
+    sound: SoundSource | None
+    extent: Extent | None
+    options: SaveOptions
+
+    def video(self, coding: Coding) -> VideoFormat:
+        """Format of a video file with these properties."""
+        return VideoFormat(size=self.size, rate=self.rate, time_base=self.time_base, coding=coding)
+
+
+class Sink(ABC):
+    """Writer of a video's predictions for one or more outputs."""
+
+    @property
+    def fault(self) -> str | None:
+        """Fault in the sound, one line; None if there is none."""
+        return None
+
+    @abstractmethod
+    def render(self, prediction: Prediction, index: int) -> Rendered:
+        """Make the data to write for a frame; called in any order, from several threads."""
+
+    @abstractmethod
+    def write(self, rendered: Rendered, ticks: int) -> None:
+        """Write the next frame, shown at ``ticks``."""
+
+    @abstractmethod
+    def finish(self) -> list[FileFacts]:
+        """Complete the files and return the facts about them."""
+
+
+class FolderSink(Sink):
+    """A folder of files for each frame, ``000000.depth.npy`` and on."""
+
+    def __init__(self, part: Path, folder: str, outputs: tuple[str, ...], form: ClipForm) -> None:
+        self._part, self._folder, self._outputs, self._form = part, folder, outputs, form
+        self._facts: dict[str, dict[str, FileFacts]] = {output: {} for output in outputs}
+        self._sums: dict[str, dict[str, FileSum]] = {output: {} for output in outputs}
+
+    def render(self, prediction: Prediction, index: int) -> Rendered:
+        """Write the files of a frame."""
+        about = describe(prediction)
+        depth = prediction.depth_or_none
+        is_empty = depth is not None and not depth.valid.any()
+        for output in self._outputs:
+            if is_empty and Need.CAMERA in OUTPUTS[output].needs:
+                continue  # no pixel has depth (only sky, say), so there is no surface to write
+            name = f"{index:06d}{OUTPUTS[output].suffix}"
+            self._facts[output][name] = write_file(
+                WriteJob(
+                    path=self._part / name,
+                    file=name,
+                    output=output,
+                    prediction=prediction,
+                    options=self._form.options,
+                    about=about,
+                )
+            )
+            self._sums[output][name] = sum_of(self._part / name)
+        return None
+
+    def write(self, rendered: Rendered, ticks: int) -> None:
+        """Do nothing: ``render`` has written the files."""
+
+    def finish(self) -> list[FileFacts]:
+        """Return the facts about the files, which are those of the first frame."""
+        return [self._total(output) for output, sums in self._sums.items() if sums]
+
+    def _total(self, output: str) -> FileFacts:
+        sums = self._sums[output]
+        first = min(sums)  # frames are drawn by several threads, so any may have come first
+        facts = self._facts[output][first]
+        return replace(
+            facts,
+            file=self._folder,
+            holds=f"{first} and on, one a frame: {facts.holds}",
+            bytes=sum(each.bytes for each in sums.values()),
+            frames=dict(sorted(sums.items())),
+        )

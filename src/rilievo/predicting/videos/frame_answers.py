@@ -1,0 +1,298 @@
+"""Network outputs of a video: kept in a file between the passes, and steady where nothing moves.
+
+A network's errors change from frame to frame with the noise of the picture, so depth flickers even
+where nothing moves. While the camera stands still, the depth of a pixel is replaced by its mean
+over the frames around it, as many before as after, in which the pixel looks as it does now. So
+nothing lags: what moves, and what it uncovers, keeps the depth of its own frame.
+
+Frames of a camera that moves are not changed: there the same pixel shows another point.
+"""
+
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from rilievo.models.base import Inference
+
+MOVING = -1
+"""Number of the stretch of a frame whose camera moves."""
+
+_STEPS = 65535
+_UNIT = 32767
+_WINDOW = 6
+"""Frames before and after that count."""
+_UNMOVED = 0.25
+"""Motion below which a pixel counts as unmoved [px]."""
+_FAINT = 4.0
+"""Largest change of brightness that may be noise [grey levels]."""
+_AROUND = 2
+"""Pixels to each side that have to look the same too."""
+_SAME_SHARE = 0.8
+"""Least share of these that have to."""
+
+
+class StoredAnswers:
+    """Network outputs of a video's frames in a file, in order.
+
+    Numbers keep 16 bits. Positive depth has 65,536 steps of its logarithm from the nearest to the
+    farthest of its frame (steps of 0.01 % if these are 1 to 500), other depth as many even steps;
+    normals have steps of 1/32767, confidence of 1/65535. Valid numbers are restored within half a
+    step.
+    """
+
+    def __init__(self, file: IO[bytes], *, is_positive: bool) -> None:
+        self._file = file
+        self._is_positive = is_positive
+        self._record = np.dtype([])
+        self.count = 0
+
+    def append(self, answer: Inference, grey: UInt8[np.ndarray, "h w"] | None = None) -> None:
+        """Append the output of the next frame; all frames have the same parts and sizes."""
+        record = _record_of(answer, grey)
+        assert not self.count or record == self._record, "a video has frames of one size"
+        self._record = record
+        row = np.zeros((), record)
+        if answer.depth is not None:
+            valid = np.ones(answer.depth.shape, bool) if answer.valid is None else answer.valid
+            depth = _filled(answer.depth, valid)
+            numbers = np.log(depth) if self._is_positive else depth
+            low, high = float(numbers.min()), float(numbers.max())
+            step = (high - low) / _STEPS or 1.0
+            row["low"], row["step"], row["valid"] = low, step, valid
+            row["depth"] = np.rint((numbers - np.float32(low)) / np.float32(step)).clip(0, _STEPS)
+        if answer.normals is not None:
+            row["normals"] = np.rint(answer.normals * np.float32(_UNIT))
+        if grey is not None:
+            row["grey"] = grey
+        if answer.confidence is not None:
+            row["confidence"] = np.rint(answer.confidence * np.float32(_STEPS))
+        self._file.seek(self.count * record.itemsize)
+        self._file.write(row.tobytes())
+        self.count += 1
+
+    def __iter__(self) -> Iterator[tuple[Inference, UInt8[np.ndarray, "h w"] | None]]:
+        """Yield the outputs and the brightness of the frames; None where it was not given."""
+        is_grey = "grey" in (self._record.names or ())
+        return ((self._answer(row), row["grey"] if is_grey else None) for row in self._rows())
+
+    def _rows(self) -> Iterator[np.void]:
+        for index in range(self.count):
+            self._file.seek(index * self._record.itemsize)
+            yield np.frombuffer(self._file.read(self._record.itemsize), self._record)[0]
+
+    def _answer(self, row: np.void) -> Inference:
+        names = self._record.names or ()
+        return Inference(
+            depth=self._depth(row) if "depth" in names else None,
+            valid=_mask(row) if "depth" in names else None,
+            normals=_as_floats(row["normals"], _UNIT) if "normals" in names else None,
+            confidence=_as_floats(row["confidence"], _STEPS) if "confidence" in names else None,
+        )
+
+    def _depth(self, row: np.void) -> Float32[np.ndarray, "h w"]:
+        numbers = row["depth"].astype(np.float32)
+        numbers *= np.float32(row["step"])
+        numbers += np.float32(row["low"])
+        return np.exp(numbers, out=numbers) if self._is_positive else numbers
+
+
+@contextmanager
+def storing_answers(folder: Path, *, is_positive: bool) -> Iterator[StoredAnswers]:
+    """Open an unnamed temporary file, which vanishes however the process ends.
+
+    It takes four bytes for each pixel of each network output, and six more with normals.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        yield StoredAnswers(file, is_positive=is_positive)
+
+
+def _record_of(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.dtype:
+    """Layout of one frame's record in the file."""
+    fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
+    if answer.depth is not None:
+        fields += [("low", "f8"), ("step", "f8"), ("depth", "u2", answer.depth.shape)]
+        # Always, because some models give a mask only for frames that have a hole.
+        fields.append(("valid", "?", answer.depth.shape))
+    if grey is not None:
+        fields.append(("grey", "u1", grey.shape))
+    if answer.normals is not None:
+        fields.append(("normals", "i2", answer.normals.shape))
+    if answer.confidence is not None:
+        fields.append(("confidence", "u2", answer.confidence.shape))
+    return np.dtype(fields)
+
+
+def _filled(
+    depth: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
+) -> Float32[np.ndarray, "h w"]:
+    """Fill invalid depth with the smallest valid number, so that steps span valid numbers only."""
+    if valid.all():
+        return depth
+    least = depth[valid].min() if valid.any() else np.float32(1)
+    return np.where(valid, depth, least)
+
+
+def _mask(row: np.void) -> Bool[np.ndarray, "h w"] | None:
+    """Mask of the pixels with depth; None if all have depth."""
+    return None if row["valid"].all() else row["valid"]
+
+
+def _as_floats(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..."]:
+    return stored.astype(np.float32) * np.float32(1 / unit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """Correction of a frame: numbers are multiplied by ``scale``, then ``shift`` is added."""
+
+    scale: float
+    shift: float = 0.0
+
+
+_NOTHING, _DARK = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
+"""Stand-ins for a frame that is left as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaledFrame:
+    """One frame of a video at the network's resolution.
+
+    Attributes:
+        numbers: The model's numbers, with the scale of the video; of depth, their logarithm.
+        valid: Pixels that have an answer.
+        grey: Brightness, 0 to 255.
+        stretch: Number of the stretch in which the camera stands still; ``MOVING`` otherwise.
+    """
+
+    numbers: Float32[np.ndarray, "h w"]
+    valid: Bool[np.ndarray, "h w"]
+    grey: UInt8[np.ndarray, "h w"]
+    stretch: int
+
+
+def steadied(frames: Iterable[ScaledFrame]) -> Iterator[Float32[np.ndarray, "h w"]]:
+    """Yield the numbers of each frame, averaged over time where nothing moves."""
+    window: deque[ScaledFrame] = deque()
+    at = 0
+    for frame in frames:
+        window.append(frame)
+        if len(window) - at > _WINDOW:
+            yield _mean(window, at)
+            at += 1
+        if at > _WINDOW:
+            window.popleft()
+            at -= 1
+    while at < len(window):
+        yield _mean(window, at)
+        at += 1
+
+
+def still_frames(stretches: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """First and last frame of each stretch in which the camera stands still."""
+    found = []
+    for number in dict.fromkeys(each for each in stretches if each != MOVING):
+        frames = [index for index, each in enumerate(stretches) if each == number]
+        found.append((frames[0], frames[-1]))
+    return tuple(found)
+
+
+def steady_answers(
+    stored: StoredAnswers,
+    corrections: Sequence[Correction],
+    stretches: Sequence[int],
+    *,
+    is_positive: bool,
+) -> Iterator[Inference]:
+    """Yield stored outputs with the scale of the video, steady where the camera stands.
+
+    The logarithm of depth is averaged if depth ``is_positive``.
+    """
+    waiting: deque[Inference] = deque()
+
+    def frames() -> Iterator[ScaledFrame]:
+        for (answer, grey), by, stretch in zip(stored, corrections, stretches, strict=True):
+            answer = _scaled(answer, by)
+            waiting.append(answer)
+            depth = answer.depth
+            is_still = stretch != MOVING and depth is not None and grey is not None
+            if not is_still:
+                depth, grey, stretch = _NOTHING, _DARK, MOVING
+            assert depth is not None, "checked above"
+            assert grey is not None, "checked above"
+            valid = np.ones(depth.shape, bool) if answer.valid is None else answer.valid
+            yield ScaledFrame(
+                numbers=np.log(depth) if is_still and is_positive else depth,
+                valid=valid if is_still else np.ones(depth.shape, bool),
+                grey=grey,
+                stretch=stretch,
+            )
+
+    for numbers in steadied(frames()):
+        answer = waiting.popleft()
+        if numbers is _NOTHING:
+            yield answer
+        else:
+            yield replace(answer, depth=np.exp(numbers) if is_positive else numbers)
+
+
+def _scaled(answer: Inference, by: Correction) -> Inference:
+    if answer.depth is None:
+        return answer
+    depth = answer.depth * np.float32(by.scale)
+    depth += np.float32(by.shift)
+    return replace(answer, depth=depth)
+
+
+def _mean(window: deque[ScaledFrame], at: int) -> Float32[np.ndarray, "h w"]:
+    """Mean of the frame at a place of the window and of those around that look the same."""
+    now = window[at]
+    if now.stretch == MOVING:
+        return now.numbers
+    total, count = now.numbers.copy(), np.ones(now.numbers.shape, np.float32)
+    grey = now.grey.astype(np.float32)
+    slope = _slope(grey)
+    for index in range(max(0, at - _WINDOW), min(len(window), at + _WINDOW + 1)):
+        other = window[index]
+        if index == at or other.stretch != now.stretch or other.grey.shape != now.grey.shape:
+            continue
+        same = _same(grey, other.grey.astype(np.float32), slope) & other.valid & now.valid
+        total += np.where(same, other.numbers, np.float32(0))
+        count += same
+    return total / count
+
+
+def _slope(grey: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    down, across = np.gradient(grey)
+    return np.hypot(down, across)
+
+
+def _same(
+    now: Float32[np.ndarray, "h w"],
+    other: Float32[np.ndarray, "h w"],
+    slope: Float32[np.ndarray, "h w"],
+) -> Bool[np.ndarray, "h w"]:
+    """Pixels around which hardly anything changed but noise and the light of the whole frame."""
+    change = other - now
+    sample = np.s_[::3, ::3]
+    change -= np.float32(np.median(change[sample]))
+    np.abs(change, out=change)
+    flat = slope[sample] <= np.quantile(slope[sample], 1 / 3)
+    noise = min(3.0 * float(np.median(change[sample][flat])), _FAINT)
+    return _share_around(change <= _UNMOVED * slope + np.float32(max(noise, 1.0))) >= _SAME_SHARE
+
+
+def _share_around(mask: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Share of the square around each pixel that is in the mask."""
+    side = 2 * _AROUND + 1
+    padded = np.pad(mask, _AROUND, mode="edge").astype(np.float32)
+    sums = np.pad(padded.cumsum(axis=0), ((1, 0), (0, 0)))
+    rows = sums[side:] - sums[:-side]
+    sums = np.pad(rows.cumsum(axis=1), ((0, 0), (1, 0)))
+    return (sums[:, side:] - sums[:, :-side]) / np.float32(side * side)

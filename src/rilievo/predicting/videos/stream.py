@@ -1,0 +1,90 @@
+"""``rilievo.stream``: predictions of a camera, a network stream or a video, frame by frame."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.errors import OptionError
+from rilievo.models import FAST_MODEL, load_model
+from rilievo.models.base import Model
+from rilievo.models.model_options import model_of
+from rilievo.models.processing.refined import refined
+from rilievo.options.camera_forms import CameraLike
+from rilievo.options.given_camera import GivenCamera
+from rilievo.options.keyword_messages import in_keywords
+from rilievo.options.option_record import picked
+from rilievo.options.refine import Refine
+from rilievo.predicting.photographs.named_camera import with_camera
+from rilievo.prediction import Prediction
+from rilievo.types import Photo
+
+
+def stream(
+    source: str | Path | int,
+    *,
+    model: str | Path | Model | None = None,
+    quality: str | None = None,
+    camera: CameraLike | None = None,
+    fov: float | None = None,
+    sharp: bool = True,
+    trim: bool = False,
+    newest: bool = False,
+    trust_code: Iterable[str] = (),
+) -> Iterator[Prediction]:
+    """Predict frames as they arrive, in constant memory.
+
+    Each frame is predicted independently, as ``rilievo.predict`` predicts a photograph; for depth
+    that does not flicker over a whole video use ``rilievo.predict_files``.
+
+    Args:
+        source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
+            srt) or a video file.
+        model: Same as in ``rilievo.predict``, but ``rilievo/small`` by default.
+        quality: Same as in ``rilievo.predict``.
+        camera: Same as in ``rilievo.predict``.
+        fov: Same as in ``rilievo.predict``.
+        sharp: Same as in ``rilievo.predict``.
+        trim: Same as in ``rilievo.predict``, but off by default: borders that come and go between
+            frames make depth jump.
+        newest: Whether only the latest frame is predicted each time, as a robot needs; if False,
+            every frame is.
+        trust_code: Same as in ``rilievo.load_model``.
+
+    Raises:
+        InputError: If the source cannot be opened, breaks off, or has no frame.
+        ModelError: If there is no such model.
+        OptionError: If two arguments contradict each other.
+        MissingExtraError: If PyAV is not installed.
+    """
+    if quality is not None and model is not None:
+        raise OptionError("quality and model do not go together; give one")
+    model = model_of(quality, default=FAST_MODEL) if model is None else model
+    loaded = model if isinstance(model, Model) else load_model(model, trust_code=trust_code)
+    with in_keywords():
+        refine = picked(Refine, {"sharp": sharp, "trim": trim})
+        view = picked(GivenCamera, {"camera": camera, "fov": fov})
+    return predicted_frames(source, loaded, refine, view, newest=newest)
+
+
+def predicted_frames(
+    source: str | Path | int, model: Model, refine: Refine, view: GivenCamera, *, newest: bool
+) -> Iterator[Prediction]:
+    """Predict the frames of a source, as ``stream`` does."""
+    from rilievo.io.videos.live_frames import live_frames
+
+    frames = live_frames(source, newest=newest)
+    return _predicted(frames, str(source), refined(model, refine), view)
+
+
+def _predicted(
+    frames: Iterator[UInt8[np.ndarray, "h w 3"]],
+    name: str,
+    model: Model,
+    view: GivenCamera,
+) -> Iterator[Prediction]:
+    for number, pixels in enumerate(frames):
+        photo = Photo(pixels=pixels, name=f"{name} frame {number}")
+        photo = with_camera(photo, view)
+        yield from model.predict_raw([photo])

@@ -1,0 +1,203 @@
+"""The first pass over a video: every frame is predicted, and corrections of scale are found."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from rilievo.errors import InputError
+from rilievo.io.colour_pictures import ColourRange, Drawn, drawn, widened
+from rilievo.io.outputs.facts import Sidecar
+from rilievo.io.outputs.sidecar import describe
+from rilievo.io.videos.frame_source import Frame, FrameSource
+from rilievo.models.base import Inference, Model
+from rilievo.models.processing.trimming import seen_by, within
+from rilievo.models.resampling.sampling import shrink
+from rilievo.predicting.stages import read_ahead
+from rilievo.predicting.videos.clip_options import ClipOptions, Metric
+from rilievo.predicting.videos.clip_outputs import Extent
+from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAnswers
+from rilievo.predicting.videos.looks import sample_of
+from rilievo.predicting.videos.temporal import ScaleTrack
+from rilievo.prediction import Prediction
+from rilievo.prediction.output import Need
+from rilievo.prediction.saving import check_parts, parts_of
+from rilievo.types import Camera, DepthKind, DepthMap, Photo
+
+_PIXELS_AHEAD = 16_000_000
+_FRAMES, _PIXELS = 1024, 2048
+_PERCENTILES = (2.0, 98.0)
+
+Report = Callable[[int, int | None], None]
+"""Function called with the number of frames done and the total, or None if it is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstPass:
+    """Results of the first pass over a video.
+
+    Attributes:
+        ticks: Time at which each frame is shown, in the source's time [ticks].
+        corrections: One correction per frame.
+        stretches: Number of the stretch in which the camera stands still, for each frame;
+            ``MOVING`` elsewhere.
+        shots: Indices of the frames at which a shot begins.
+        metric: Conversion of depth to metres; None if no size is known.
+        camera: Camera of the first frame, which the network may have predicted.
+        about: Facts about the first frame, which the JSON gives for all.
+        fault: Fault in the source; None if there is none.
+    """
+
+    ticks: tuple[int, ...]
+    corrections: tuple[Correction, ...]
+    stretches: tuple[int, ...]
+    shots: tuple[int, ...]
+    metric: Metric | None
+    camera: Camera | None
+    about: Sidecar
+    fault: str | None
+
+
+def run_first_pass(
+    source: FrameSource, model: Model, stored: StoredAnswers, options: ClipOptions, report: Report
+) -> FirstPass:
+    """Predict every frame, and store the answers."""
+    first: _First | None = None
+    track = None if model.card.kind is None else ScaleTrack(model.card.kind)
+    parts = parts_of(options.outputs)
+    ticks: list[int] = []
+    for batch in _batches(frames_ahead(source), options.batch_size):
+        photos = [options.prepare(frame.photo) for frame in batch]
+        answers = options.stages.answer(model, photos)
+        for frame, photo, answer in zip(batch, photos, answers, strict=True):
+            if first is None:
+                first = _begin(model.finish(answer, photo), options)
+            seen = seen_by(model, photo).pixels
+            small = Photo(pixels=shrink(seen, _size_of(answer)), name=photo.name)
+            checked = within(model).finish(_only(answer, parts), small)
+            answer = _answer_of(checked)
+            stored.append(answer, None if answer.depth is None else _grey(small))
+            if track is not None and checked.depth_or_none is not None:
+                track.watch(sample_of(checked.depth, small))
+            ticks.append(frame.ticks)
+            report(len(ticks), source.frame_estimate and 2 * source.frame_estimate)
+    if first is None:
+        raise InputError(f"{source.path}: no frame of this video could be read")
+    corrections = [Correction(scale=1.0)] * len(ticks)
+    stretches = [MOVING] * len(ticks)
+    if track is not None and options.temporal:
+        corrections = track.corrections(float(source.rate))
+        stretches = track.stretches(float(source.rate))
+    return FirstPass(
+        ticks=tuple(ticks),
+        corrections=tuple(corrections if first.metric is None else _from_first(corrections)),
+        stretches=tuple(stretches),
+        shots=(0,) if track is None else tuple(track.shots),
+        metric=first.metric,
+        camera=first.camera,
+        about=first.about,
+        fault=source.fault,
+    )
+
+
+def frames_ahead(source: FrameSource) -> Iterator[Frame]:
+    """Yield the frames of a video, decoded ahead of their use."""
+    height, width = source.size
+    return read_ahead(source, most=max(1, min(8, _PIXELS_AHEAD // (height * width))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _First:
+    metric: Metric | None
+    camera: Camera | None
+    about: Sidecar
+
+
+def _begin(prediction: Prediction, options: ClipOptions) -> _First:
+    """Find metres from the first frame, and refuse outputs that cannot be made."""
+    metric = options.calibrate(prediction)
+    if metric is not None:
+        prediction = metric.applied_to(prediction)
+    check_parts(prediction, options.outputs)
+    about = describe(prediction, run=options.run)
+    return _First(metric=metric, camera=prediction.camera, about=about)
+
+
+def _from_first(corrections: list[Correction]) -> list[Correction]:
+    """Change corrections so that the first frame, in which metres were found, stays as it is."""
+    first = corrections[0]
+    return [
+        Correction(scale=each.scale / first.scale, shift=(each.shift - first.shift) / first.scale)
+        for each in corrections
+    ]
+
+
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    frames = iter(frames)
+    while batch := list(islice(frames, size)):
+        yield batch
+
+
+def _grey(photo: Photo) -> UInt8[np.ndarray, "h w"]:
+    return np.asarray(Image.fromarray(photo.pixels).convert("L"))
+
+
+def _size_of(answer: Inference) -> tuple[int, int]:
+    for array in (answer.depth, answer.normals, answer.confidence):
+        if array is not None:
+            height, width = array.shape[-2:]
+            return height, width
+    raise AssertionError("a model answers something")
+
+
+def _answer_of(prediction: Prediction) -> Inference:
+    depth = prediction.depth_or_none
+    return Inference(
+        depth=None if depth is None else depth.values,
+        valid=None if depth is None else depth.valid,
+        normals=prediction.normals,
+        confidence=prediction.confidence,
+    )
+
+
+def _only(answer: Inference, parts: set[Need]) -> Inference:
+    """Keep depth, which frames are compared by, normals, which sharpen it, and what is written."""
+    return Inference(
+        depth=answer.depth,
+        valid=answer.valid,
+        normals=answer.normals,
+        confidence=answer.confidence if Need.CONFIDENCE in parts else None,
+    )
+
+
+def measure(depths: Iterable[DepthMap], *, count: int, what: Drawn) -> Extent:
+    """Measure the depth of a video in one pass over ``count`` maps of one kind, at any resolution.
+
+    Percentiles of the drawn numbers use at most 1,024 of them, and about 2,048 pixels of each.
+    """
+    low, high, kind = np.inf, -np.inf, DepthKind.METRIC
+    stride = -(-count // _FRAMES)
+    samples: list[np.ndarray] = []
+    for index, depth in enumerate(depths):
+        kind = depth.kind
+        inside = depth.values[depth.valid]
+        if not inside.size:
+            continue
+        low, high = min(low, float(inside.min())), max(high, float(inside.max()))
+        if index % stride == 0:
+            samples.append(_sample(depth, what))
+    if not samples or not (shown := np.concatenate(samples)).size:
+        return Extent(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
+    first, last = np.percentile(shown, _PERCENTILES)
+    colours = widened(ColourRange(low=float(first), high=float(last)), kind)
+    return Extent(kind=kind, low=low, high=high, colours=colours)
+
+
+def _sample(depth: DepthMap, what: Drawn) -> np.ndarray:
+    stride = max(1, round((depth.values.size / _PIXELS) ** 0.5))
+    grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
+    some = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
+    return drawn(some, what)[some.valid]

@@ -1,0 +1,110 @@
+"""Videos and folders of frames as inputs of ``rilievo predict``."""
+
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from rilievo.errors import CalibrationError
+from rilievo.io.files.atomic import make_folder, sweep_parts
+from rilievo.io.files.limits import printable
+from rilievo.io.videos import open_video
+from rilievo.io.videos.frame_folder import FrameFolder
+from rilievo.io.videos.frame_source import FrameSource
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.fitting import with_metres
+from rilievo.predicting.photographs.known_metres import metres_of
+from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.summary import Tally
+from rilievo.predicting.videos.clip import predict_clip
+from rilievo.predicting.videos.clip_options import ClipOptions, Metric
+from rilievo.prediction import Prediction
+from rilievo.types import OwnDepth
+
+
+def predict_video(job: Job, results: Results, tally: Tally) -> None:
+    """Predict one video, or one folder of frames, unless an earlier run has finished it."""
+    if results.is_finished(job):
+        tally.finished_before()
+        return
+    _refuse_photo_options(results.options)
+    # A clip that is stopped leaves nothing to go on from.
+    tally.begins_anew = job.source
+    start = time.perf_counter()
+    folder = job.target.parent
+    make_folder(folder)
+    sweep_parts(folder)
+    source = _open(job, results)
+    own = source.own_depth if isinstance(source, FrameFolder) else None
+    sidecar = predict_clip(
+        source,
+        results.model,
+        job.target,
+        replace(_options(job, results, own), stages=tally.stages),
+        _Meter(job.source, tally),
+    )
+    doubt = None if sidecar.calibration is None else sidecar.calibration.warning
+    for remark in (*sidecar.video.faults, *sidecar.video.notes, *((doubt,) if doubt else ())):
+        tally.note(remark if remark.startswith(str(job.source)) else f"{job.source}: {remark}")
+    tally.begins_anew = None
+    seconds = time.perf_counter() - start
+    tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
+
+
+def _open(job: Job, results: Results) -> FrameSource:
+    if job.medium is Medium.SEQUENCE:
+        rate = Fraction(results.options.video.fps).limit_denominator(1001)
+        return FrameFolder(job.source, rate=rate, own_depth=bool(results.options.sizes.own_depth))
+    return open_video(job.source)
+
+
+def _refuse_photo_options(options: PredictOptions) -> None:
+    """Options of single photographs."""
+    if options.view.vanishing_points:
+        raise CalibrationError("--vanishing-points is for photographs: give --fov")
+    if options.sizes.markers is not None:
+        raise CalibrationError(
+            "--markers is for photographs: measure a point of its first frame, and give "
+            "--known U,V,METRES"
+        )
+
+
+def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
+    def calibrate(first: Prediction) -> Metric | None:
+        metres = metres_of(results.options, job, first.shape)
+        if own is not None and not metres:
+            results.note(
+                f"{printable(job.source)}: depth that its frames hold ({own.source}) is not used: "
+                "give --known U,V,METRES for metres"
+            )
+        prediction, fitted = with_metres(first, replace(metres, smooth=False))
+        if fitted is None or prediction.calibration is None:
+            return None
+        return Metric(fit=fitted.fit, facts=prediction.calibration)
+
+    saving = results.options.saving
+    outputs, adds = results.formats_with_those_there(job)
+    return ClipOptions(
+        outputs=outputs,
+        save=replace(saving.files, overwrite=saving.overwrite or adds),
+        batch_size=results.options.speed.batch_size,
+        temporal=not results.options.video.independent,
+        prepare=results.prepare,
+        calibrate=calibrate,
+        run=results.run_facts(job),
+    )
+
+
+class _Meter:
+    """Reporter of one video's progress."""
+
+    def __init__(self, source: Path, tally: Tally) -> None:
+        self._name, self._tally = source.name, tally
+        self._start = time.perf_counter()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        rate = done / max(time.perf_counter() - self._start, 1e-9)
+        share = f"{100 * done // total} %" if total else f"{done // 2} frames"
+        left = f", {(total - done) / rate:.0f} s left" if total else ""
+        self._tally.part(f"{self._name}: {share}, {rate / 2:.1f} frames a second{left}")

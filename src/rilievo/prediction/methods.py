@@ -1,0 +1,161 @@
+"""Bodies of the methods of ``rilievo.Prediction``: measurements, pictures, surfaces, notebooks.
+
+``rilievo.prediction`` imports this module when one of them is called for the first time.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from PIL import Image
+
+from rilievo.errors import MissingPackageError, OptionError
+from rilievo.geometry.surfaces import surface as surfaces
+from rilievo.geometry.surfaces.surface import Mesh, PointCloud, surface_step
+from rilievo.io.colour_pictures import colourise
+from rilievo.io.outputs.dropping import surface_pixels
+from rilievo.io.outputs.formats.colour_files import picture_range
+from rilievo.io.outputs.formats.panel import panel_picture
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.measure import area, height, length
+from rilievo.measurement import Measurement
+from rilievo.prediction.saving import save
+from rilievo.types import Prediction
+
+_FRAME_HEIGHT = 520  # px, of a page in a notebook
+_PANEL_HEIGHT = 480  # px, of a picture in a notebook
+
+
+def measure(prediction: Prediction, points: Sequence[tuple[float, float]]) -> Measurement:
+    """Measure the height of one point, the length between two, or the area inside more."""
+    if len(points) == 1:
+        return height(prediction, points[0])
+    if len(points) == 2:
+        return length(prediction, *points)
+    return area(prediction, points)
+
+
+def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image:
+    """Draw depth in colours, as ``--save colour`` writes it.
+
+    Raises:
+        NoDepthError: If the prediction has no depth.
+        OptionError: If there is no such colour map.
+    """
+    options = SaveOptions() if colour_map is None else SaveOptions(colour_map=colour_map)
+    depth = prediction.depth
+    limits = picture_range(depth, options)
+    return Image.fromarray(
+        colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
+    )
+
+
+def show(prediction: Prediction) -> None:
+    """Open the panel of ``--save panel`` in the system's image viewer."""
+    panel_picture(prediction).show(title=repr(prediction))
+
+
+def panel_png(prediction: Prediction) -> bytes:
+    """Draw the panel of ``--save panel`` as a PNG small enough for a notebook."""
+    picture = panel_picture(prediction)
+    if picture.height > _PANEL_HEIGHT:
+        width = max(1, round(picture.width * _PANEL_HEIGHT / picture.height))
+        picture = picture.resize((width, _PANEL_HEIGHT), Image.Resampling.LANCZOS)
+    stream = BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def framed_page(prediction: Prediction) -> str:
+    """Make the page of ``--save html``, inside an iframe."""
+    with TemporaryDirectory() as folder:
+        [page, _] = save(prediction, Path(folder, "page"), ["html"], durable=False)
+        text = page.read_text(encoding="utf-8")
+    return (
+        f'<iframe srcdoc="{escape(text)}" sandbox="allow-scripts allow-downloads" '
+        f'style="width: 100%; height: {_FRAME_HEIGHT}px; border: 0"></iframe>'
+    )
+
+
+def points(prediction: Prediction, step: int | None = None) -> PointCloud:
+    """Make the points that ``--save ply`` writes.
+
+    Raises:
+        InputError: If the depth is of an affine kind, or the camera is not known.
+    """
+    options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
+    return surfaces.point_cloud(
+        depth.depth(),
+        prediction.known_camera,
+        surface_pixels(prediction, options.drop),
+        colours=None if photo is None else photo.pixels,
+        normals=prediction.normals,
+        step=_step(prediction, options, step),
+        cut=options.cut,
+    )
+
+
+def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
+    """Make a mesh as ``--save glb`` does, but without merging flat parts."""
+    options, depth = SaveOptions(), prediction.depth
+    return surfaces.mesh(
+        depth.depth(),
+        prediction.known_camera,
+        surface_pixels(prediction, options.drop),
+        normals=prediction.normals,
+        step=_step(prediction, options, step),
+        cut=options.cut,
+        smooth=True,
+    )
+
+
+def to_trimesh(prediction: Prediction, step: int | None = None) -> Any:
+    """Convert to a trimesh mesh with the photograph as its texture."""
+    trimesh = _package("trimesh", "to_trimesh")
+    surface, photo = mesh(prediction, step), prediction.photo
+    visual = None
+    if photo is not None:
+        height, width = photo.shape
+        # In trimesh, texture coordinates start at the lower left corner of the picture.
+        uv = (surface.pixels + 0.5) / (width, height)
+        uv[:, 1] = 1 - uv[:, 1]
+        visual = trimesh.visual.TextureVisuals(uv=uv, image=Image.fromarray(photo.pixels))
+    return trimesh.Trimesh(
+        vertices=surface.points,
+        faces=surface.triangles,
+        vertex_normals=surface.normals,
+        visual=visual,
+        process=False,
+    )
+
+
+def to_open3d(prediction: Prediction, step: int | None = None) -> Any:
+    """Convert to an Open3D point cloud with normals and colours."""
+    open3d = _package("open3d", "to_open3d")
+    cloud = points(prediction, step)
+    made, rows = open3d.geometry.PointCloud(), open3d.utility.Vector3dVector
+    made.points, made.normals = rows(cloud.points), rows(cloud.normals)
+    if cloud.colours is not None:
+        made.colors = rows(cloud.colours / 255)
+    return made
+
+
+def _package(name: str, method: str) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise MissingPackageError(f"{method}()", name) from error
+
+
+def _step(prediction: Prediction, options: SaveOptions, step: int | None) -> int:
+    if step is None:
+        return surface_step(prediction.shape, options.surface_points)
+    if step < 1:
+        raise OptionError(f"step is at least 1, got {step}")
+    return step

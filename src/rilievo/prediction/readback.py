@@ -1,0 +1,198 @@
+"""Read predictions from the files that ``save`` wrote."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rilievo.errors import InputError, MissingFileError, RilievoError
+from rilievo.io.files.broken import BROKEN_FILE
+from rilievo.io.files.limits import check_regular, printable, read_text
+from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.outputs.facts import FileFacts, Sidecar, SourceFacts
+from rilievo.io.outputs.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
+from rilievo.io.outputs.stored import Stored
+from rilievo.prediction import Prediction
+from rilievo.prediction.output import load
+from rilievo.prediction.output_table import OUTPUTS
+from rilievo.types import DepthMap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredFiles:
+    """Files of one prediction."""
+
+    folder: Path
+    sidecar: Sidecar
+    named: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Video:
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _VideoHead:
+    """The field by which the JSON of a video differs from that of a photograph."""
+
+    video: _Video
+
+
+def read_prediction(path: str | Path) -> Prediction:
+    """Read a prediction, without its photograph.
+
+    A part that several files hold is read from the file that was named, or else from the most exact
+    one. Files with embedded JSON (npz, 16-bit PNG, TIFF, EXR) need no JSON file beside them.
+
+    Args:
+        path: The stem given to ``save``, the JSON file, or any of the files.
+
+    Raises:
+        InputError: If a file is broken, was not written by rilievo, or belongs to a video, or if no
+            file holds values.
+        MissingExtraError: If a package is needed that is not installed.
+    """
+    path = Path(path)
+    found = _find(path)
+    sidecar, stored = found.sidecar, _read_files(found)
+    if stored.values is None and stored.normals is None:
+        raise InputError(
+            f"{path}: no file of this prediction contains depth or normals as arrays (there should "
+            f"be {', '.join(facts.file for facts in sidecar.files)}): save npz or png16 too"
+        )
+    try:
+        return Prediction(
+            depth_or_none=_depth(stored, sidecar),
+            normals=stored.normals,
+            confidence=stored.confidence,
+            camera=None if sidecar.camera is None else camera_of(sidecar.camera),
+            calibration=sidecar.calibration,
+            made_by=sidecar.made_by,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _find(path: Path) -> _StoredFiles:
+    if path.name.endswith(SUFFIX):
+        return _StoredFiles(folder=path.parent, sidecar=_of_photo(path, path))
+    if not path.is_file():
+        beside = sidecar_path(path)
+        if not beside.is_file():
+            raise MissingFileError(f"{path}: there is no such file, and no JSON beside it")
+        return _StoredFiles(folder=path.parent, sidecar=_of_photo(beside, path))
+    for output in OUTPUTS.values():
+        if path.name.endswith(output.suffix):
+            beside = sidecar_path(path.with_name(path.name.removesuffix(output.suffix)))
+            if beside.is_file():
+                sidecar = read_sidecar(beside)
+                if any(facts.file == path.name for facts in sidecar.files):
+                    return _StoredFiles(folder=path.parent, sidecar=sidecar, named=path.name)
+            if output.embedded:
+                return _find_alone(path, output.embedded)
+    raise InputError(f"{path}: no JSON file of rilievo lists it")
+
+
+def _of_photo(json: Path, named: Path) -> Sidecar:
+    """Read the sidecar of a photograph's results; refuse that of a video."""
+    sidecar = read_sidecar(json)
+    if _is_of_video(json):
+        raise InputError(
+            f"{named}: belongs to the results of a video, which are not a single prediction: "
+            "docs/videos.md ('Numbers of a video') shows how to read them"
+        )
+    return sidecar
+
+
+def _is_of_video(json: Path) -> bool:
+    try:
+        from_json(_VideoHead, read_text(json))
+    except (InputError, NotThisRecord):
+        return False
+    return True
+
+
+def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _StoredFiles:
+    """Find a file by its embedded JSON."""
+    try:
+        text = load(embedded)(path)
+    except RilievoError:
+        raise
+    except BROKEN_FILE as error:
+        raise InputError(f"{path}: not a file of rilievo, or broken ({_line(error)})") from error
+    sidecar = parse_sidecar(text, printable(path))
+    # The file may have been renamed.
+    files = tuple(replace(facts, file=path.name) for facts in sidecar.files)
+    return _StoredFiles(folder=path.parent, sidecar=replace(sidecar, files=files))
+
+
+def _read_files(found: _StoredFiles) -> Stored:
+    """Read every part from the most exact file that has it; missing files are skipped."""
+    order = list(OUTPUTS)
+    readable = [
+        facts
+        for facts in found.sidecar.files
+        if facts.output in OUTPUTS and OUTPUTS[facts.output].reader
+    ]
+    readable.sort(
+        key=lambda facts: (
+            facts.file != found.named,
+            not OUTPUTS[facts.output].exact,
+            order.index(facts.output),
+        )
+    )
+    have = Stored()
+    for facts in readable:
+        path = found.folder / facts.file
+        # Unlike Path.exists, this takes a name that the system refuses, such as a long one, as
+        # missing.
+        if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
+            stored = _read_file(path, facts)
+            _check(path, stored, found.sidecar.source)
+            have = have.completed_by(stored)
+    return have
+
+
+def _read_file(path: Path, facts: FileFacts) -> Stored:
+    reader = OUTPUTS[facts.output].reader
+    assert reader is not None, "only readable files come here"
+    check_regular(path)
+    try:
+        return load(reader)(path, facts)
+    except RilievoError:
+        raise
+    except BROKEN_FILE as error:
+        raise InputError(f"{path}: broken ({_line(error)}): make it anew") from error
+
+
+def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
+    """Refuse arrays of another size than the photograph, or of another type."""
+    size = (source.height, source.width)
+    for name, array, shape, kind in (
+        ("depth", stored.values, size, np.float32),
+        ("valid", stored.valid, size, np.bool_),
+        ("normals", stored.normals, (3, *size), np.float32),
+        ("confidence", stored.confidence, size, np.float32),
+    ):
+        if array is not None and (array.shape != shape or array.dtype != kind):
+            raise InputError(
+                f"{path}: broken ({name} is {array.shape} {array.dtype}, expected {shape} "
+                f"{np.dtype(kind)}): make it anew"
+            )
+
+
+def _depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
+    if stored.values is None or stored.valid is None:
+        return None
+    if sidecar.depth is None:
+        raise InputError("its JSON does not say what its depth is")
+    return DepthMap(values=stored.values, kind=sidecar.depth.kind, valid=stored.valid)
+
+
+def _line(error: BaseException) -> str:
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= 200 else f"{words[:200]}..."

@@ -1,0 +1,207 @@
+"""Save a prediction in formats of the output table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import MissingExtraError, OptionError
+from rilievo.io.checks.faults import Thoroughness
+from rilievo.io.checks.sums import sum_of
+from rilievo.io.files.atomic import make_folder
+from rilievo.io.files.placement import Placement, filling, place_one
+from rilievo.io.outputs.facts import FileFacts, Sidecar
+from rilievo.io.outputs.ownership import Claim, agreeing, check_claim, merged, state_of
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.sidecar import describe, sidecar_path, write_sidecar
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.prediction.output import Need, load
+from rilievo.prediction.output_table import OUTPUTS, output_of, read_names
+from rilievo.types import Prediction, Setting
+
+
+def save(
+    prediction: Prediction,
+    stem: str | Path,
+    names: str | Sequence[str] | None = None,
+    options: SaveOptions | None = None,
+    *,
+    run: Mapping[str, Setting] | None = None,
+    durable: bool = True,
+) -> list[Path]:
+    """Write a prediction in some formats, and last the JSON file that describes them.
+
+    Every file is written whole or not at all, and the JSON file lists only complete files. If
+    writing fails, existing files are untouched. Saving the same prediction again adds formats;
+    another prediction is refused unless ``options.overwrite`` is set.
+
+    Args:
+        prediction: Prediction to save.
+        stem: Path of the files without their suffixes, or of one file whose suffix chooses the
+            format: ``"out/cat.glb"``. Its folder is made when missing.
+        names: Names in ``OUTPUTS``, as a list or a text with commas; by default the format of the
+            suffix, else colour.
+        options: Settings of the formats; ``SaveOptions()`` when None.
+        run: Other options of the run, recorded in the JSON file.
+        durable: Whether the files survive a power cut; False for temporary ones.
+
+    Returns:
+        Paths in the order of ``names``, then that of the JSON file.
+
+    Raises:
+        OptionError: If a name is unknown, or its format needs a part that the prediction does not
+            have.
+        MissingExtraError: If a format needs a package that is not installed.
+        InputError: If a surface is asked for and the depth is of an affine kind.
+        OutputError: If the system refuses, or a file is in the way: one that rilievo did not write,
+            or one of another prediction or other options while ``options.overwrite`` is not set.
+    """
+    stem = Path(stem)
+    named = output_of(stem)
+    names = [named.output if named else "colour"] if names is None else read_names(names)
+    if named is not None and named.output in names:
+        stem = named.stem
+    place_one(write_parts(prediction, stem, names, options, run=run), durable=durable)
+    return [*_paths(stem, names), sidecar_path(stem)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOptions:
+    """Options of one output.
+
+    Attributes:
+        saving: Settings of its writer.
+        asked: The same as options of ``rilievo predict``, to be recorded; None if not known.
+    """
+
+    saving: SaveOptions
+    asked: Mapping[str, Setting] | None = None
+
+
+def write_parts(
+    prediction: Prediction,
+    stem: Path,
+    names: Sequence[str],
+    options: SaveOptions | None = None,
+    *,
+    run: Mapping[str, Setting] | None = None,
+    thoroughness: Thoroughness = Thoroughness.ENDS,
+    own: Mapping[str, OwnOptions] | None = None,
+) -> Placement:
+    """Write the files of ``save`` as part files, which ``Placement.place`` renames.
+
+    Files of an earlier run are compared with that thoroughness; the record lists only whole ones.
+    ``own`` has the options of single outputs, which are recorded with their files.
+    """
+    options, own = options or SaveOptions(), own or {}
+    check_outputs(names)
+    check_parts(prediction, names)
+    make_folder(stem.parent)
+    paths = _paths(stem, names)
+    about = describe(prediction, run=run)
+    state = state_of(stem)
+    before, claim = _claimed(stem, names, options, about, run, thoroughness)
+    with filling(claim.placement()) as placement:
+        json_part = placement.record_part()
+        facts = []
+        for name, path in zip(names, paths, strict=True):
+            its = own.get(name, OwnOptions(saving=options))
+            job = WriteJob(
+                path=placement.part(path),
+                file=path.name,
+                output=name,
+                prediction=prediction,
+                options=its.saving,
+                about=about,
+            )
+            described = write_file(job)
+            found = sum_of(job.path)
+            facts.append(
+                replace(described, options=its.asked, bytes=found.bytes, sha256=found.sha256)
+            )
+        written = tuple(facts)
+        write_sidecar(json_part, merged(about, written, before, claim.earlier))
+
+    def renew() -> str | None:
+        """Add to what another run has written since, or refuse to."""
+        if state_of(stem) == state:
+            return None
+        before, claim = _claimed(stem, names, options, about, run, thoroughness)
+        write_sidecar(json_part, merged(about, written, before, claim.earlier))
+        return claim.listed()
+
+    placement.renew = renew
+    return placement
+
+
+def _claimed(
+    stem: Path,
+    names: Sequence[str],
+    options: SaveOptions,
+    about: Sidecar,
+    run: Mapping[str, Setting] | None,
+    thoroughness: Thoroughness,
+) -> tuple[Sidecar | None, Claim]:
+    """The JSON of an earlier run to which this one adds, and permission to put files there."""
+    before = None if options.overwrite else agreeing(stem, about, run, thoroughness)
+    replaces = options.overwrite or before is not None
+    files = [path.name for path in _paths(stem, names)]
+    return before, check_claim(stem, files, overwrite=replaces)
+
+
+def _paths(stem: Path, names: Sequence[str]) -> list[Path]:
+    return [stem.with_name(stem.name + OUTPUTS[name].suffix) for name in names]
+
+
+def check_outputs(names: Sequence[str]) -> None:
+    """Refuse names that are not in ``OUTPUTS``, and formats whose extra is not installed."""
+    if not names:
+        raise OptionError(f"no outputs are named; known: {', '.join(OUTPUTS)}")
+    for name in names:
+        extra = OUTPUTS.find(name).extra
+        if extra and not is_installed(name):
+            raise MissingExtraError(f"output '{name}'", extra)
+
+
+def is_installed(name: str) -> bool:
+    """Whether the package that an output needs, if any, is installed."""
+    package = OUTPUTS.find(name).package
+    return package is None or find_spec(package) is not None
+
+
+def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
+    """Refuse outputs that need parts this prediction does not have."""
+    for name in names:
+        for need in OUTPUTS[name].needs:
+            if not prediction.has("depth_or_none" if need is Need.DEPTH else need):
+                raise OptionError(
+                    f"output '{name}' needs {need}, which model '{prediction.made_by.model}' "
+                    "does not give"
+                )
+        if Need.CAMERA in OUTPUTS[name].needs and prediction.depth_or_none is not None:
+            prediction.depth.depth()
+
+
+def parts_of(names: Sequence[str]) -> set[Need]:
+    """Parts of a prediction that these outputs are made of; others may be missing."""
+    return {part for name in names for part in (*OUTPUTS[name].needs, *OUTPUTS[name].takes)}
+
+
+def write_file(job: WriteJob) -> FileFacts:
+    """Write a file with the writer of its output, which is given the parts that it needs."""
+    facts = load(OUTPUTS[job.output].writer)(job, *needed_parts(job.prediction, job.output))
+    if not isinstance(facts, FileFacts):
+        raise OptionError(
+            f"output '{job.output}': its writer returned a {type(facts).__name__}; expected "
+            "FileFacts (rilievo.io.outputs.facts)"
+        )
+    return facts
+
+
+def needed_parts(prediction: Prediction, output: str) -> tuple[Any, ...]:
+    """Parts of a prediction that an output needs, in the order of its row in ``OUTPUTS``.
+
+    ``check_parts`` refuses predictions that lack one.
+    """
+    return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)

@@ -1,0 +1,247 @@
+"""Photographs of visitors: predicted once, kept at an address, written as files when asked for."""
+
+import asyncio
+import json
+import zipfile
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+
+from starlette.concurrency import iterate_in_threadpool
+
+from rilievo.errors import RilievoError
+from rilievo.options.option_marks import FINISHING
+from rilievo.options.option_record import marks_of
+from rilievo.options.refine import Refine
+from rilievo.serving.app.inference_file import read_inference, write_inference
+from rilievo.serving.app.result_store import Entry, ResultStore
+from rilievo.serving.app.view_file import thumbnail, view_bytes
+from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.server.requests.asked import PredictAsked
+from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.work.answer_files import Pipe, Written, zipped
+from rilievo.serving.server.work.file_responses import TimedResponse
+from rilievo.serving.server.work.jobs import Job
+from rilievo.serving.server.work.request_results import Result
+from rilievo.serving.server.work.service import Service
+
+PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
+    "photo",
+    "inference.npz",
+    "view",
+    "thumbnail.jpg",
+    "asked.json",
+)
+_OF_THE_NETWORK = {
+    *("model", "vanishing_points"),
+    *(name for name, marks in marks_of(Refine).items() if FINISHING not in marks),
+}
+"""Parameters that files cannot change, as the network has answered already."""
+
+_MOST_EXAMPLES = 32
+"""Results of examples that visitors share: of 7 photographs, with each of a few models."""
+
+Left = Callable[[], Awaitable[object]]
+"""Function that gives what ends when the visitor leaves."""
+
+EXAMPLES = files("rilievo.serving.browser") / "examples"
+
+
+class Photographs:
+    """Results of photographs."""
+
+    def __init__(self, service: Service, store: ResultStore) -> None:
+        self._service, self._store = service, store
+        self._examples: OrderedDict[tuple[str, str], asyncio.Future[str]] = OrderedDict()
+
+    async def predict(self, upload: Upload, client: str, asked: PredictAsked, left: Left) -> Entry:
+        """Predict a photograph, and keep the result; the entry must be released."""
+        service, name = self._service, upload.name
+        job = await service.job(upload, client)
+
+        async def work(job: Job) -> Entry:
+            content = await service.in_worker(job.upload.read)
+            result = await service.predict(job, asked)
+            return await self._keep(name, client, asked, job, content, result)
+
+        turns = service.turns(is_heavy=job.is_heavy)
+        return await service.jobs.in_turn(turns, job, work, left(), unused=self._store.release)
+
+    async def example(self, name: str, client: str, asked: PredictAsked, left: Left) -> Entry:
+        """The result of a photograph of ours; it must be released.
+
+        With usual parameters all visitors share it. With others it is the visitor's own, like that
+        of any photograph, so that nobody takes places and memory in the name of all.
+        """
+        if name not in example_names():
+            raise Refusal(404, "there is no such example")
+        if asked != PredictAsked(model=asked.model):
+            return await self.predict(_example(name), client, asked, left)
+        key = name, self._service.offered.named(asked.model)
+        coming = self._examples.get(key)
+        if coming is None or (coming.done() and not self._is_there(coming)):
+            coming = self._examples[key] = asyncio.ensure_future(self._shared(name, asked))
+            coming.add_done_callback(_has_ended)
+            if len(self._examples) > _MOST_EXAMPLES:
+                self._examples.popitem(last=False)
+        self._examples.move_to_end(key)
+        # A visitor who leaves takes it from nobody else.
+        entry = self._store.find(await asyncio.shield(coming))
+        entry.pins += 1
+        return entry
+
+    def _is_there(self, ended: "asyncio.Future[str]") -> bool:
+        return _has_ended(ended) and ended.result() in self._store
+
+    async def _shared(self, name: str, asked: PredictAsked) -> str:
+        """Predict an example for all visitors; gives its id."""
+        never = asyncio.get_running_loop().create_future()
+        entry = await self.predict(_example(name), "", asked, lambda: never)
+        self._store.release(entry)
+        return entry.id
+
+    def photo(self, entry: Entry) -> Upload:
+        """The photograph of a result, to be predicted again."""
+        return Upload(BytesIO((entry.path / PHOTO).read_bytes()), name=entry.name)
+
+    async def files(
+        self,
+        entry: Entry,
+        client: str,
+        more: PredictAsked,
+        outputs: tuple[str, ...],
+        left: Left,
+        name: str | None = None,
+    ) -> tuple[Result, Written]:
+        """Write files of a result, which must be removed; the network does not run again.
+
+        Args:
+            entry: The result, which must stay pinned meanwhile.
+            client: Visitor whose share of the disk the files take.
+            more: Parameters that replace those of the result, such as known lengths.
+            outputs: Names of outputs.
+            left: Gives what ends when the visitor leaves.
+            name: Name of the files; by default that of the photograph.
+        """
+        service, path = self._service, entry.path
+        given = json.loads((path / ASKED).read_text("utf-8"))
+        changed = more.model_dump(exclude_defaults=True, exclude=_OF_THE_NETWORK)
+        asked = PredictAsked.model_validate({**given, **changed})
+        upload = self.photo(entry)
+        upload.name = name or entry.name
+        job = await service.job(upload, client, outputs)
+        job.inference = read_inference(path / INFERENCE)
+        return await service.jobs.in_turn(
+            service.turns(is_heavy=job.is_heavy),
+            job,
+            lambda job: service.files(job, asked, outputs),
+            left(),
+            unused=lambda found: found[1].remove(),
+        )
+
+    async def _keep(
+        self,
+        name: str,
+        client: str,
+        asked: PredictAsked,
+        job: Job,
+        content: bytes,
+        result: Result,
+    ) -> Entry:
+        inference = job.inference
+        assert inference is not None, "it was predicted"
+        service = self._service
+        variant = asked.variant(service.offered.named(asked.model))
+        model = await service.networks.model(variant)
+
+        def made() -> Mapping[str, bytes]:
+            stream = BytesIO()
+            write_inference(inference, stream)
+            return {
+                PHOTO: content,
+                INFERENCE: stream.getvalue(),
+                VIEW: view_bytes(result, name, model, inference),
+                THUMBNAIL: thumbnail(result),
+                ASKED: asked.model_dump_json(exclude_defaults=True).encode(),
+            }
+
+        parts = await service.in_pool(job, made)
+        size = sum(map(len, parts.values()))
+        entry = self._store.begin(name, client, size)
+        try:
+            await service.in_worker(lambda: _write(entry.path, parts))
+        except BaseException:
+            self._store.remove(entry)
+            self._store.release(entry)
+            raise
+        return entry
+
+
+def _has_ended(ended: "asyncio.Future[str]") -> bool:
+    """Whether it ended well; an error that nobody waits for any more is looked at."""
+    return not ended.cancelled() and ended.exception() is None
+
+
+def _example(name: str) -> Upload:
+    return Upload(BytesIO((EXAMPLES / f"{name}.jpg").read_bytes()), name=name)
+
+
+def example_names() -> tuple[str, ...]:
+    """Names of the photographs of ours."""
+    return tuple(sorted(each.name.removesuffix(".jpg") for each in EXAMPLES.iterdir()))
+
+
+def _write(folder: Path, parts: Mapping[str, bytes]) -> None:
+    for name, content in parts.items():
+        (folder / name).write_bytes(content)
+
+
+def zip_of_results(
+    photographs: Photographs,
+    store: ResultStore,
+    entries: Sequence[Entry],
+    *,
+    client: str,
+    outputs: tuple[str, ...],
+    seconds: float | int,
+) -> TimedResponse:
+    """The answer that sends a zip of files of results, which are pinned until it is sent."""
+
+    async def release() -> None:
+        for entry in entries:
+            store.release(entry)
+
+    return TimedResponse(
+        _zip_pieces(photographs, entries, client, outputs),
+        headers={"Content-Disposition": 'attachment; filename="results.zip"'},
+        media_type="application/zip",
+        seconds=seconds,
+        tidy=release,
+    )
+
+
+async def _zip_pieces(
+    photographs: Photographs, entries: Sequence[Entry], client: str, outputs: tuple[str, ...]
+) -> AsyncGenerator[bytes]:
+    pipe, seen = Pipe(), dict[str, int]()
+    # A client that leaves ends this function as a whole.
+    left = asyncio.get_running_loop().create_future
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
+        for entry in entries:
+            count = seen[entry.name] = seen.get(entry.name, 0) + 1
+            name = entry.name if count == 1 else f"{entry.name}-{count}"
+            try:
+                _, written = await photographs.files(
+                    entry, client, PredictAsked(), outputs, left, name
+                )
+            except (RilievoError, Refusal) as error:
+                packed.writestr(f"{name}.error.txt", f"{error}\n")
+                continue
+            try:
+                async for piece in iterate_in_threadpool(zipped(packed, pipe, written.paths)):
+                    yield piece
+            finally:
+                written.remove()
+    yield pipe.taken()

@@ -1,0 +1,288 @@
+"""Routes of the page: its own files, results at their addresses, videos, and files to take home."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from rilievo.serving.app.app_photographs import PHOTO, THUMBNAIL, VIEW, Photographs, zip_of_results
+from rilievo.serving.app.app_videos import MADE, Videos
+from rilievo.serving.app.result_store import Entry, ResultStore
+from rilievo.serving.browser.document import POLICY
+from rilievo.serving.browser.folder import INDEX
+from rilievo.serving.server.endpoints import Endpoint, answering, client_of, left
+from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.server.requests.asked import PredictAsked, output_names, read_asked
+from rilievo.serving.server.requests.uploads import Upload, safe_stem
+from rilievo.serving.server.work.answer_files import JSON
+from rilievo.serving.server.work.file_responses import file_answer
+from rilievo.serving.server.work.service import Service
+
+MOST_AT_ONCE = 100
+"""Results of one address, and of one zip."""
+
+_PAGE_HEADERS = {
+    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
+_SWEEP_SECONDS = 20.0
+_OWN = ("name", "again", "example")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """All that the routes share."""
+
+    page: Path
+    service: Service
+    store: ResultStore
+    photographs: Photographs
+    videos: Videos
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Delete old results now and then; at the end, stop the work on videos."""
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            await self.videos.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self.store.sweep()
+
+    def routes(self) -> list[BaseRoute]:
+        """Routes of the page; the last one takes all addresses that are left."""
+        table: tuple[tuple[str, str, Callable[[Request], Awaitable[Response]], str], ...] = (
+            ("GET", "/", self._index, "The page."),
+            (
+                "GET",
+                "/r/{ids}",
+                self._index,
+                "The page with results that are there, by ids with commas between.",
+            ),
+            (
+                "POST",
+                "/app/results",
+                self._predict,
+                "Predict a photograph, or that of a result (again) or an example.",
+            ),
+            ("GET", "/app/results/{id}", self._about, "Name, kind and progress of a result."),
+            ("GET", "/app/results/{id}/view", self._view, "Depth and photograph for the page."),
+            (
+                "GET",
+                "/app/results/{id}/thumbnail",
+                self._thumbnail,
+                "The photograph, small, as JPEG.",
+            ),
+            ("GET", "/app/results/{id}/photo", self._photo, "The photograph as it was sent."),
+            (
+                "GET",
+                "/app/results/{id}/files",
+                self._files,
+                "Files of a result, as /v1/predict gives them.",
+            ),
+            (
+                "GET",
+                "/app/results/{id}/made/{name}",
+                self._made,
+                "A file that was made of a video.",
+            ),
+            ("POST", "/app/results/{id}/stop", self._stop, "Stop the work on a video."),
+            ("POST", "/app/videos", self._video, "Begin the work on a video."),
+            ("GET", "/app/zip", self._zip, "Files of several results (ids) as a zip."),
+        )
+        found: list[BaseRoute] = [
+            Route(path, answering(self.service, _on(endpoint)), methods=[method], name=words)
+            for method, path, endpoint, words in table
+        ]
+        return [*found, Mount("/", _Page(self.page, self.service.options.download_seconds))]
+
+    async def _index(self, request: Request) -> Response:
+        return _Timed(
+            self.page / INDEX,
+            headers=_PAGE_HEADERS,
+            seconds=self.service.options.download_seconds,
+        )
+
+    async def _predict(self, request: Request) -> Response:
+        given = request.query_params.multi_items()
+        query = [(key, value) for key, value in given if key not in _OWN]
+        asked, client = read_asked(PredictAsked, query, {}), client_of(request)
+        _ = asked.options, asked.saving, self.service.offered.named(asked.model)
+        again, example = (request.query_params.get(name) for name in ("again", "example"))
+        if example is not None:
+            entry = await self.photographs.example(example, client, asked, lambda: left(request))
+        else:
+            if again is None:
+                upload = await self._uploaded(request, client)
+            else:
+                upload = self.photographs.photo(self._photograph(again))
+            entry = await self.photographs.predict(upload, client, asked, lambda: left(request))
+        self.store.release(entry)
+        return JSONResponse({"id": entry.id, "name": entry.name})
+
+    async def _video(self, request: Request) -> Response:
+        query, client = request.query_params, client_of(request)
+        upload = await self._uploaded(request, client)
+        outputs = [name for name in query.get("save", "colour").split(",") if name]
+        entry = await self.videos.begin(upload, client, query.get("model", ""), outputs)
+        return JSONResponse({"id": entry.id, "name": entry.name})
+
+    async def _uploaded(self, request: Request, client: str) -> Upload:
+        self.service.turns(is_heavy=False).check()
+        upload = await self.service.uploads.read(request, client)
+        upload.name = safe_stem(request.query_params.get("name"))
+        return upload
+
+    async def _about(self, request: Request) -> Response:
+        entry = self.store.find(request.path_params["id"])
+        work = self.videos.find(entry)
+        if work is None:
+            return JSONResponse({"id": entry.id, "name": entry.name, "kind": "photograph"})
+        return JSONResponse({"id": entry.id, "name": entry.name, "kind": "video", **work.facts()})
+
+    async def _view(self, request: Request) -> Response:
+        entry = self._photograph(request.path_params["id"])
+        return self._file(entry, entry.path / VIEW, "application/octet-stream")
+
+    async def _thumbnail(self, request: Request) -> Response:
+        entry = self._photograph(request.path_params["id"])
+        return self._file(entry, entry.path / THUMBNAIL, "image/jpeg")
+
+    async def _photo(self, request: Request) -> Response:
+        entry = self._photograph(request.path_params["id"])
+        kind = "application/octet-stream"
+        return self._file(entry, entry.path / PHOTO, kind, "attachment")
+
+    async def _made(self, request: Request) -> Response:
+        entry, name = self.store.find(request.path_params["id"]), request.path_params["name"]
+        work = self.videos.find(entry)
+        if work is None or name not in work.files:
+            raise Refusal(404, "this result has no such file")
+        disposition = "attachment" if "download" in request.query_params else "inline"
+        return self._file(entry, entry.path / MADE / name, None, disposition)
+
+    async def _stop(self, request: Request) -> Response:
+        work = self.videos.find(self.store.find(request.path_params["id"]))
+        if work is None:
+            raise Refusal(404, "no video is worked on at this address")
+        work.stop.set()
+        return JSONResponse({"state": "stopping"})
+
+    async def _files(self, request: Request) -> Response:
+        query, id = request.query_params.multi_items(), request.path_params["id"]
+        asked = read_asked(PredictAsked, query, {})
+        outputs = output_names(request.query_params.get("save", "all"))
+        if outputs == (JSON,):
+            raise Refusal(400, "save names files: the JSON comes with them")
+        self._photograph(id)
+        with self.store.pinned(id) as entry:
+            result, written = await self.photographs.files(
+                entry, client_of(request), asked, outputs, lambda: left(request)
+            )
+        return file_answer(result, written, self.service.options.download_seconds)
+
+    async def _zip(self, request: Request) -> Response:
+        ids = [id for id in request.query_params.get("ids", "").split(",") if id]
+        if not ids:
+            raise Refusal(400, "ids names the results of the zip, with commas between")
+        outputs = output_names(request.query_params.get("save", "png16"))
+        if len(ids) > MOST_AT_ONCE:
+            raise Refusal(400, f"a zip holds at most {MOST_AT_ONCE} results, got {len(ids)}")
+        entries = [self._photograph(id) for id in ids]
+        for entry in entries:
+            entry.pins += 1
+        return zip_of_results(
+            self.photographs,
+            self.store,
+            entries,
+            client=client_of(request),
+            outputs=outputs,
+            seconds=self.service.options.download_seconds,
+        )
+
+    def _photograph(self, id: str) -> Entry:
+        entry = self.store.find(id)
+        if self.videos.find(entry) is not None:
+            raise Refusal(404, "this result is of a video, not of a photograph")
+        return entry
+
+    def _file(
+        self, entry: Entry, path: Path, kind: str | None, disposition: str = "inline"
+    ) -> Response:
+        """A file of a result, which is pinned until it is sent."""
+        entry.pins += 1
+        return _Pinned(
+            path,
+            media_type=kind,
+            filename=path.name,
+            content_disposition_type=disposition,
+            release=lambda: self.store.release(entry),
+            seconds=self.service.options.download_seconds,
+        )
+
+
+def _on(act: Callable[[Request], Awaitable[Response]]) -> Endpoint:
+    return lambda service, request: act(request)
+
+
+class _Page(StaticFiles):
+    """Files of the page, sent within a time limit; browsers ask each time if they have changed."""
+
+    def __init__(self, folder: Path, seconds: float | int) -> None:
+        super().__init__(directory=folder)
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _within(self._seconds, super().__call__(scope, receive, send))
+
+    def file_response(self, *given: Any, **more: Any) -> Response:
+        response = super().file_response(*given, **more)
+        response.headers.update(_PAGE_HEADERS)
+        return response
+
+
+class _Timed(FileResponse):
+    """A file that is sent within a time limit."""
+
+    def __init__(self, path: Path, *, seconds: float | int, **more: Any) -> None:
+        super().__init__(path, **more)
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _within(self._seconds, super().__call__(scope, receive, send))
+
+
+class _Pinned(_Timed):
+    """A file that is not deleted until it is sent."""
+
+    def __init__(self, path: Path, *, release: Callable[[], None], **more: Any) -> None:
+        super().__init__(path, **more)
+        self._release = release
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._release()
+
+
+async def _within(seconds: float | int, sending: Coroutine[Any, Any, None]) -> None:
+    """Send within a time; a connection whose answer is not complete is closed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await sending

@@ -1,0 +1,48 @@
+"""The app: ``rilievo serve`` with a page in front, and results that have an address."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.serving.app.app_options import AppOptions
+from rilievo.serving.browser.document import AppSettings
+from rilievo.serving.browser.folder import write_page
+from rilievo.serving.server.server import serve
+
+if TYPE_CHECKING:
+    from rilievo.serving.app.app_routes import Site
+    from rilievo.serving.server.work.service import Service
+
+
+def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
+    """Serve the page until stopped."""
+
+    def extend(service: "Service", folder: Path) -> "Site":
+        settings = AppSettings(
+            base=f"{options.root_path}/",
+            models=service.offered.facts(),
+            keep_minutes=options.keep_minutes,
+            max_bytes=options.max_bytes,
+        )
+        page = write_page(folder / "page", app=settings).folder
+        return site_of(service, folder / "results", page, options)
+
+    serve(options, ready, extend)
+
+
+def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":
+    """Prepare what the routes of the page need."""
+    from rilievo.serving.app.app_photographs import Photographs
+    from rilievo.serving.app.app_routes import Site
+    from rilievo.serving.app.app_videos import Videos
+    from rilievo.serving.app.result_store import ResultStore
+
+    most = int(options.keep_megabytes * 1e6)
+    store = ResultStore(folder, most_bytes=most, minutes=options.keep_minutes)
+    return Site(
+        page=page,
+        service=service,
+        store=store,
+        photographs=Photographs(service, store),
+        videos=Videos(service, store, options),
+    )

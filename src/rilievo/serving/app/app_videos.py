@@ -1,0 +1,238 @@
+"""Videos of visitors: one after the other, with progress, within limits of time and disk."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from rilievo.errors import InputError, OptionError
+from rilievo.io.files.limits import check_size
+from rilievo.io.videos.frame_source import FrameSource
+from rilievo.models.base import Model
+from rilievo.predicting.videos.clip import predict_clip
+from rilievo.predicting.videos.clip_options import ClipOptions
+from rilievo.serving.app.app_options import AppOptions
+from rilievo.serving.app.result_store import Entry, ResultStore
+from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.requests.variant import Variant
+from rilievo.serving.server.work.service import Service
+from rilievo.serving.server.work.turns import Turns
+
+OUTPUTS = ("colour", "normals", "png16")
+"""Outputs that visitors may choose; folders with a file for every frame are left to ``predict``."""
+
+SOURCE, MADE = "source", "made"
+"""Folders of a result: with the video, and with the files that were made of it."""
+
+_FRAME_SHARE = 3
+# Bytes of the finished files for a pixel of a frame, of videos with much noise; work that needs
+# more is ended.
+_BYTES_PER_PIXEL = {"colour": 0.15, "normals": 0.15, "png16": 1.5}
+_SPARE_FRAMES = 30
+_LISTENED_SECONDS = 300.0
+"""Time after which nobody waits for a video any more."""
+
+
+class _Stopped(Exception):
+    """The work was stopped, or nobody asks about it any more."""
+
+
+@dataclass(slots=True, kw_only=True)
+class VideoWork:
+    """Work on one video, as the page shows it.
+
+    Attributes:
+        state: waiting, working, done, failed or stopped.
+        share: Finished share, 0 to 1; None where the length of the video is unknown.
+        frames: Frames processed so far; every frame counts twice.
+        left: Remaining time [s]; None where unknown.
+        error: Message for the visitor, where it failed.
+        files: Names of the files that are ready.
+    """
+
+    state: str = "waiting"
+    share: float | None = None
+    frames: int = 0
+    left: float | None = None
+    error: str = ""
+    files: tuple[str, ...] = ()
+    stop: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def facts(self) -> Mapping[str, object]:
+        """All of it, for JSON."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "stop"}
+
+
+class Videos:
+    """Results of videos."""
+
+    def __init__(self, service: Service, store: ResultStore, options: AppOptions) -> None:
+        self._service, self._store, self._options = service, store, options
+        self._turns = Turns(1, waiting=options.queue)
+        self._work: dict[str, VideoWork] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Stop all work, and wait for its end."""
+        self._turns.close()
+        for work in self._work.values():
+            work.stop.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def find(self, entry: Entry) -> VideoWork | None:
+        """The work on a video; None where a result is of a photograph."""
+        return self._work.get(entry.id)
+
+    async def begin(self, upload: Upload, client: str, model: str, outputs: Sequence[str]) -> Entry:
+        """Begin to work on a video."""
+        try:
+            offered = self._service.offered
+            name = offered.named(offered.for_video(model))
+            if not outputs or not set(outputs) <= set(OUTPUTS):
+                raise OptionError(f"of a video the app makes one or more of {', '.join(OUTPUTS)}")
+            self._turns.check()
+            entry, source = await self._opened(upload, client, outputs)
+        finally:
+            upload.close()
+        self._work = {id: work for id, work in self._work.items() if id in self._store}
+        work = self._work[entry.id] = VideoWork()
+        task = asyncio.create_task(self._run(entry, work, source, name, tuple(outputs)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return entry
+
+    async def _opened(
+        self, upload: Upload, client: str, outputs: Sequence[str]
+    ) -> tuple[Entry, FrameSource]:
+        entry = self._store.begin(upload.name, client, upload.size)
+        try:
+            path = await self._service.in_worker(lambda: _copied(upload, entry))
+            source = await open_within(path, self._service, self._options)
+            try:
+                self._store.resize(entry, upload.size + written_bytes(source, outputs))
+            except BaseException:
+                source.close()
+                raise
+        except BaseException:
+            self._store.remove(entry)
+            self._store.release(entry)
+            raise
+        return entry, source
+
+    async def _run(
+        self,
+        entry: Entry,
+        work: VideoWork,
+        source: FrameSource,
+        name: str,
+        outputs: tuple[str, ...],
+    ) -> None:
+        service = self._service
+        try:
+            place = await self._turns.take(entry.client)
+            try:
+                work.state = "working"
+                model = await service.networks.for_video(Variant(name=name))
+                kept = await asyncio.to_thread(kept_bytes, source, model)
+                self._store.resize(entry, entry.size + kept)
+                report = self._reporter(entry, work, entry.size - kept)
+                options, target = ClipOptions(outputs=outputs), entry.path / MADE / entry.name
+                await asyncio.to_thread(predict_clip, source, model, target, options, report)
+            finally:
+                place.give_back()
+            work.files = tuple(sorted(path.name for path in target.parent.iterdir()))
+            work.state, work.share, work.left = "done", 1.0, 0.0
+        except _Stopped:
+            work.state = "stopped"
+            self._store.remove(entry)
+        except Exception as error:
+            line = service.refusal_of(error).line.replace(str(source.path), entry.name)
+            work.state, work.error = "failed", line
+        finally:
+            await asyncio.to_thread(source.close)
+            self._store.resize(entry, _bytes_of(entry.path))
+            self._store.release(entry)
+
+    def _reporter(
+        self, entry: Entry, work: VideoWork, most_bytes: int
+    ) -> Callable[[int, int | None], None]:
+        """Function that is called with the frames that are done; it ends work above a limit."""
+        start, limits = time.monotonic(), self._options
+
+        def report(done: int, total: int | None) -> None:
+            elapsed = time.monotonic() - start
+            if work.stop.is_set() or time.monotonic() - entry.used > _LISTENED_SECONDS:
+                raise _Stopped
+            if elapsed > limits.video_limit:
+                raise InputError(
+                    f"{entry.name}: not done after {limits.video_limit:g} s, which is the limit; "
+                    "make it shorter or smaller first"
+                )
+            # The length in the file's header need not be true.
+            if done > 2 * limits.max_frames or _bytes_of(entry.path) > most_bytes:
+                raise InputError(
+                    f"{entry.name}: is longer than its header says; make it shorter first"
+                )
+            work.frames = done
+            work.share = min(done / total, 1.0) if total else None
+            work.left = elapsed * (1 - work.share) / work.share if work.share else None
+
+        return report
+
+
+def _copied(upload: Upload, entry: Entry) -> Path:
+    path = entry.path / SOURCE / entry.name
+    path.parent.mkdir()
+    upload.copy_to(path)
+    return path
+
+
+async def open_within(path: Path, service: Service, limits: AppOptions) -> FrameSource:
+    """Open a video that is within the limits."""
+    try:
+        source = await service.opened(path)
+    except InputError as error:
+        raise InputError(str(error).replace(str(path), path.name)) from error
+    try:
+        check_within(source, path.name, limits)
+    except BaseException:
+        source.close()
+        raise
+    return source
+
+
+def check_within(reader: FrameSource, name: str, limits: AppOptions) -> None:
+    """Refuse a video that is above the limits."""
+    check_size(name, reader.size, max_pixels=limits.max_pixels // _FRAME_SHARE)
+    frames = reader.frame_estimate
+    if frames is not None:
+        seconds = frames / float(reader.rate)
+        if seconds > limits.max_seconds or frames > limits.max_frames:
+            raise InputError(
+                f"{name}: has {frames} frames in {seconds:.0f} s, above the limit of "
+                f"{limits.max_frames} frames and {limits.max_seconds:g} s; make it shorter first"
+            )
+
+
+def written_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
+    """Bytes that the files of a video take at most."""
+    height, width = source.size
+    frames = (source.frame_estimate or 0) + _SPARE_FRAMES
+    return int(frames * height * width * sum(_BYTES_PER_PIXEL[name] for name in outputs))
+
+
+def kept_bytes(source: FrameSource, model: Model) -> int:
+    """Bytes of the temporary file in which a video's answers of the network are kept."""
+    first = next(iter(source), None)
+    if first is None:
+        return 0  # which is told where the video is predicted
+    [answer] = model.infer([first.photo])
+    parts = (answer.depth, answer.normals, answer.confidence)
+    values = sum(part.size for part in parts if part is not None)
+    return 4 * values * ((source.frame_estimate or 0) + _SPARE_FRAMES)
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

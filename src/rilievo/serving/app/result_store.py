@@ -1,0 +1,141 @@
+"""Results that have an address: a folder for each, bounded in bytes, deleted when nobody uses them.
+
+Everything here runs in the thread of the event loop.
+"""
+
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.server.temporary_folders import Disk
+
+_ID = re.compile(r"[\w-]{22}", re.ASCII)
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Entry:
+    """One result.
+
+    Attributes:
+        id: 128 random bits, the address of the result.
+        path: Folder with its files.
+        name: Name of the photograph or video.
+        client: Visitor whose share of the disk it takes.
+        size: Bytes that are reserved for it.
+        used: Time of its last use, of ``time.monotonic``.
+        pins: Users that need its files now; they are not deleted meanwhile.
+        is_removed: Whether it has no address any more.
+    """
+
+    id: str
+    path: Path
+    name: str
+    client: str
+    size: int
+    used: float = field(default_factory=time.monotonic)
+    pins: int = 0
+    is_removed: bool = False
+
+
+class ResultStore:
+    """Results by address. The oldest of whoever has most make room for new ones."""
+
+    def __init__(self, folder: Path, *, most_bytes: int, minutes: float | int) -> None:
+        self.folder, self.minutes = folder, minutes
+        self._disk = Disk(most_bytes)
+        self._entries: dict[str, Entry] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are reserved."""
+        return self._disk.taken
+
+    def begin(self, name: str, client: str, size: int) -> Entry:
+        """Make a result, pinned and without files."""
+        self._reserve(client, size)
+        id = secrets.token_urlsafe(16)
+        entry = Entry(id=id, path=self.folder / id, name=name, client=client, size=size, pins=1)
+        entry.path.mkdir(mode=0o700)
+        self._entries[id] = entry
+        return entry
+
+    def find(self, id: str) -> Entry:
+        """The result at an address, which counts as used now."""
+        entry = self._entries.get(id)
+        if entry is None and _ID.fullmatch(id) is None:
+            raise Refusal(404, "no result has such an id: 'id' of an answer names a result")
+        if entry is None:
+            raise Refusal(
+                404,
+                f"this result is not here any more: unused results are deleted after "
+                f"{self.minutes:g} minutes; give the file again",
+            )
+        entry.used = time.monotonic()
+        return entry
+
+    @contextmanager
+    def pinned(self, id: str) -> Iterator[Entry]:
+        """A result whose files are not deleted while the context lasts."""
+        entry = self.find(id)
+        entry.pins += 1
+        try:
+            yield entry
+        finally:
+            self.release(entry)
+
+    def release(self, entry: Entry) -> None:
+        """Give up one pin."""
+        entry.pins -= 1
+        entry.used = time.monotonic()
+        if entry.is_removed:
+            self._delete(entry)
+
+    def resize(self, entry: Entry, size: int) -> None:
+        """Reserve more for a result that is in use, or give back what it does not take."""
+        self._reserve(entry.client, size - entry.size)
+        entry.size = size
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._entries
+
+    def remove(self, entry: Entry) -> None:
+        """Take the address away, and delete the files once nobody needs them."""
+        entry.is_removed = True
+        self._entries.pop(entry.id, None)
+        self._delete(entry)
+
+    def sweep(self) -> None:
+        """Delete results that nobody has used for long."""
+        oldest = time.monotonic() - 60 * self.minutes
+        for entry in list(self._entries.values()):
+            if entry.used < oldest and not entry.pins:
+                self.remove(entry)
+
+    def _delete(self, entry: Entry) -> None:
+        if not entry.pins:
+            shutil.rmtree(entry.path, ignore_errors=True)
+            size, entry.size = entry.size, 0
+            self._disk.take(entry.client, -size)
+
+    def _reserve(self, client: str, size: int) -> None:
+        while True:
+            try:
+                self._disk.take(client, size)
+                return
+            except Refusal as refusal:
+                oldest = self._oldest(self._disk.blamed(client, size))
+                if refusal.status == 413 or oldest is None:
+                    raise
+                self.remove(oldest)
+
+    def _oldest(self, client: str) -> Entry | None:
+        """The result of a visitor that was not used for longest; None where all are in use."""
+        own = [each for each in self._entries.values() if each.client == client and not each.pins]
+        return min(own, key=lambda each: each.used, default=None)

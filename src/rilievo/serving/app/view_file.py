@@ -1,0 +1,106 @@
+"""The file of a result that the page shows: facts, depth, normals and the photograph.
+
+Four bytes with the length of a JSON (little-endian), the JSON, depth as float32 (NaN: no depth),
+normals as three int8 a point where there are some, and the photograph as JPEG. Depth and normals
+are those of every so many-th pixel; files to take home have all of them.
+"""
+
+import json
+import math
+from dataclasses import replace
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+from PIL import Image
+
+from rilievo.io.outputs.stored import with_nan
+from rilievo.models.base import Inference, Model
+from rilievo.models.processing.trimming import Trimmed
+from rilievo.prediction.output_table import OUTPUTS
+from rilievo.serving.server.work.answer_files import can_give
+from rilievo.serving.server.work.request_results import Result, record
+from rilievo.types import Photo
+
+_SIDE = 768
+"""Most points along the longer side."""
+_PHOTO_SIDE = 1600
+_THUMBNAIL_SIDE = 192
+_QUALITY = 88
+
+
+def view_bytes(result: Result, name: str, model: Model, inference: Inference) -> bytes:
+    """The file of a result, of a model's inference.
+
+    Normals of a photograph with more points than the page shows are made at the page's size: those
+    of 12 megapixels take most of the time of an answer.
+    """
+    prediction = result.prediction
+    depth, photo = prediction.depth, prediction.photo
+    assert photo is not None, "made by a model"
+    height, width = prediction.shape
+    step = math.ceil(max(height, width) / _SIDE)
+    down, across = (range(min(step - 1, side - 1) // 2, side, step) for side in (height, width))
+    grid = slice(down.start, None, step), slice(across.start, None, step)
+    values = with_nan(depth.values[grid], depth.valid[grid]).astype("<f4")
+    normals = b""
+    if prediction.has("normals"):
+        if step == 1:
+            shown = prediction.normals
+            assert shown is not None, "it has some"
+        else:
+            shown = thinned_normals(model, inference, photo, step)
+        towards = np.rint(shown[:, : len(down), : len(across)] * 127).astype(np.int8)
+        normals = np.ascontiguousarray(np.moveaxis(towards, 0, 2)).tobytes()
+    about: dict[str, Any] = record(result, [])
+    about |= {
+        "name": name,
+        "lattice": {
+            "step": step,
+            "rows": len(down),
+            "columns": len(across),
+            "first_row": down.start,
+            "first_column": across.start,
+        },
+        "normals": bool(normals),
+        "outputs": [name for name in OUTPUTS.own if can_give(prediction, name)],
+    }
+    head = json.dumps(about).encode()
+    head += b" " * (-len(head) % 4)
+    picture = jpeg(photo.pixels, _PHOTO_SIDE)
+    return b"".join((len(head).to_bytes(4, "little"), head, values.tobytes(), normals, picture))
+
+
+def thinned_normals(
+    model: Model, inference: Inference, photo: Photo, step: int
+) -> Float32[np.ndarray, "3 h w"]:
+    """Normals of every so many-th pixel, from the photograph at that size."""
+    pixels = np.asarray(Image.fromarray(photo.pixels).reduce(step))
+    camera = photo.camera or inference.camera
+    if camera is not None:
+        size = pixels.shape[0], pixels.shape[1]
+        camera = camera.resized(size=photo.shape, new_size=size)
+    if isinstance(model, Trimmed):
+        model = Trimmed(model.model, model.margins(photo).reduced(step))
+    small = Photo(pixels=pixels, camera=camera, name=photo.name)
+    normals = model.finish(replace(inference, camera=None), small).normals
+    assert normals is not None, "the model gives some"
+    return normals
+
+
+def thumbnail(result: Result) -> bytes:
+    """A small JPEG of the photograph."""
+    photo = result.prediction.photo
+    assert photo is not None, "made by a model"
+    return jpeg(photo.pixels, _THUMBNAIL_SIDE)
+
+
+def jpeg(pixels: np.ndarray, side: int) -> bytes:
+    """A JPEG whose longer side is at most ``side``."""
+    image = Image.fromarray(pixels)
+    image = image.reduce(max(1, max(image.size) // side))  # by a whole number, which is quick
+    image.thumbnail((side, side), Image.Resampling.BOX)
+    stream = BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY)
+    return stream.getvalue()

@@ -1,0 +1,101 @@
+"""The page of the folder: its settings, and what fills its template."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rilievo.io.json_record import to_json
+from rilievo.measure.terms import Terms
+from rilievo.pages.document import text_of
+from rilievo.serving.browser.app_parts import EXAMPLES, FILES, VIDEOS
+from rilievo.version import VERSION
+
+GENERATOR = "rilievo page"
+"""Mark by which an older page is known."""
+
+# WebAssembly is compiled from bytes, for which browsers ask leave.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
+    "img-src 'self' blob: data:; media-src 'self' blob: mediastream:; object-src 'none'; "
+    "base-uri 'self'; form-action 'none'"
+)
+"""Content-Security-Policy of the page."""
+_DOWNLOADS = (
+    ("png16", "Depth, PNG of 16 bits"),
+    ("ply", "Points, PLY"),
+    ("glb", "Mesh, GLB"),
+    ("side", "Stereo, side by side"),
+    ("anaglyph", "Stereo, red and cyan"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageModel:
+    """A network that visitors can choose.
+
+    Attributes:
+        name: Name that it has in rilievo.
+        file: Address of its ONNX file beside the page.
+        sha256: Hash of the file.
+        licence: Licence of the network.
+        megabytes: Size of the file.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    licence: str
+    megabytes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppSettings:
+    """Facts of the server behind the page.
+
+    Attributes:
+        base: Path of the page on its host, which addresses of results begin with.
+        models: Models of the server, as ``/v1/models`` lists them.
+        keep_minutes: Minutes without use after which a result is deleted.
+        max_bytes: Size of the largest file that it takes.
+        examples: Photographs to try, by the name of their file without suffix.
+    """
+
+    base: str
+    models: Sequence[Mapping[str, object]]
+    keep_minutes: float | int
+    max_bytes: int
+    examples: Mapping[str, str] = field(default_factory=lambda: dict(EXAMPLES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSettings:
+    """Settings that the scripts read from the page.
+
+    Attributes:
+        version: Version of rilievo.
+        models: Networks; the first is used until another is chosen.
+        colours: RGB of the colour map, 256 times three bytes in base64.
+        example: Address of a photograph to try.
+        terms: Terms of measuring, by the kind of depth and by whether the camera is known.
+        app: The server behind the page; None where there is none.
+    """
+
+    version: str = VERSION
+    models: Sequence[PageModel]
+    colours: str
+    example: str
+    terms: Mapping[str, Mapping[str, Terms]]
+    app: AppSettings | None = None
+
+
+def document(settings: PageSettings) -> str:
+    """The whole page as HTML."""
+    return text_of(
+        "browser.html",
+        settings=settings,
+        policy=POLICY,
+        generator=GENERATOR,
+        json=to_json(settings),
+        videos=VIDEOS,
+        files=FILES,
+        downloads=_DOWNLOADS,
+    )

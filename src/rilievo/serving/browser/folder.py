@@ -1,0 +1,254 @@
+"""``rilievo page``: a folder with a page, its scripts, the runtime and the networks."""
+
+import base64
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.errors import OptionError, OutputError
+from rilievo.io.colour_maps import DEPTH_COLOURS, colour_table
+from rilievo.io.files.atomic import make_folder, replacing_folder
+from rilievo.io.files.limits import printable
+from rilievo.measure.terms import Terms, terms_of
+from rilievo.models import load_model
+from rilievo.models.catalogue.download import fetch_files
+from rilievo.models.catalogue.moge import MogeModel
+from rilievo.models.catalogue.picture_graphs import DepthProModel
+from rilievo.models.catalogue.table import find_entry
+from rilievo.models.onnx_files.onnx_model import OnnxModel
+from rilievo.models.weights_hash import sha256
+from rilievo.pages.document import asset as pages_asset
+from rilievo.pages.surface_view.relief import asset
+from rilievo.prediction import Prediction
+from rilievo.serving.browser.document import (
+    GENERATOR,
+    AppSettings,
+    PageModel,
+    PageSettings,
+    document,
+)
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy
+from rilievo.version import VERSION
+
+INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
+EXAMPLE = "coffee.jpg"
+USUAL = ("rilievo/small", "rilievo/tiny")
+"""Networks of every page; the first is there when the page opens."""
+
+_PUBLISHED = (MogeModel, DepthProModel)
+"""Adapters of networks that the page feeds and reads as they do."""
+
+_GPU = ("worker-gpu.js", "ort-gpu.mjs", "ort-gpu.wasm.gz")
+"""Files for ?gpu=1 alone."""
+_BUILT = ("app.js", "worker.js", "ort.mjs", "ort.wasm.gz", *_GPU)
+_MANIFEST = {
+    "name": "rilievo: depth and surface of a photograph",
+    "short_name": "rilievo",
+    "start_url": "./",
+    "display": "standalone",
+    "icons": [{"src": "icon.svg", "sizes": "any", "type": "image/svg+xml"}],
+}
+_NAMES = {INDEX, WORKER, MODELS, EXAMPLE, "page.css", "icon.svg", "licences.txt"} | {
+    "page.webmanifest",
+    *_BUILT,
+}
+_HERE = files("rilievo.serving.browser")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenPage:
+    """The folder that was written.
+
+    Attributes:
+        folder: Path of the folder.
+        models: Names and licences of its networks.
+        bytes: Size of all its files.
+    """
+
+    folder: Path
+    models: Mapping[str, str]
+    bytes: int
+
+
+def write_page(
+    output: str | Path, models: Sequence[str | Path] = (), app: AppSettings | None = None
+) -> WrittenPage:
+    """Write a folder in which depth of photographs is predicted by the visitor's browser.
+
+    Args:
+        output: The folder; an older page of ours there is replaced.
+        models: Networks besides ``USUAL``: ONNX files that say what they are, or names of such, of
+            MoGe-2 or of Depth Pro.
+        app: Facts of the server behind the page, if there is one.
+
+    Raises:
+        OptionError: If a model is not one ONNX file with depth, or two files say the same name.
+        ModelError: If a model is not found or cannot be read.
+        OutputError: If something else is in the way, or cannot be written.
+    """
+    folder = Path(output).expanduser().absolute()
+    _check_ours(folder)
+    networks = [_network(name) for name in (*USUAL, *models)]
+    _check_names(networks)
+    make_folder(folder.parent)
+    with replacing_folder(folder) as part:
+        _write(part, {each.name: each for each in networks}, app)
+        size = sum(each.stat().st_size for each in part.rglob("*") if each.is_file())
+    licences = {each.name: each.licence for each in networks}
+    return WrittenPage(folder=Path(output), models=licences, bytes=size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Network:
+    """A network of the page, and the file that holds it."""
+
+    name: str
+    licence: str
+    path: Path
+    sha256: str
+
+
+def _check_names(networks: Sequence[_Network]) -> None:
+    seen: dict[str, str] = {}
+    for each in networks:
+        if seen.setdefault(each.name, each.sha256) != each.sha256:
+            raise OptionError(
+                f"two networks are called '{printable(each.name)}': leave one out, or export it "
+                "under another name"
+            )
+
+
+def _network(name: str | Path) -> _Network:
+    model = load_model(name)
+    paths: Sequence[Path] = ()
+    if type(model) is OnnxModel and model.card.kind is not None:
+        paths = [model.path]
+    elif type(model) in _PUBLISHED:
+        paths = fetch_files(find_entry(model.card.name))
+    if len(paths) != 1:
+        raise OptionError(
+            f"model '{printable(name)}': a page runs MoGe-2, Depth Pro, and ONNX files of depth "
+            "that say what they are, each of one file; "
+            f"'rilievo export {printable(name)} -o FILE.onnx' writes one, if the model allows"
+        )
+    [path], card = paths, model.card
+    return _Network(name=card.name, licence=card.licence, path=path, sha256=model.weights_sha256)
+
+
+def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | None) -> None:
+    (folder / MODELS).mkdir()
+    models = [_copy_network(folder, each) for each in networks.values()]
+    for name in _BUILT:
+        _copy(f"built/{name}", folder / name)
+    for name in ("icon.svg", "licences.txt"):
+        _copy(name, folder / name)
+    _copy(f"examples/{EXAMPLE}", folder / EXAMPLE)
+    styles = ("style.css", "app.css") if app else ("style.css",)
+    style = "".join((_HERE / name).read_text("utf-8") for name in styles)
+    _write_text(folder / "page.css", pages_asset("style.css") + asset("page.css") + style)
+    colours = base64.b64encode(np.ascontiguousarray(colour_table(DEPTH_COLOURS)).tobytes())
+    settings = PageSettings(
+        models=models, colours=colours.decode("ascii"), example=EXAMPLE, terms=_terms(), app=app
+    )
+    _write_text(folder / INDEX, document(settings))
+    if app:
+        (folder / "examples").mkdir()
+        for name in app.examples:
+            _copy(f"examples/{name}.jpg", folder / "examples" / f"{name}.jpg")
+        return
+    _write_text(folder / "page.webmanifest", json.dumps(_MANIFEST, indent=1) + "\n")
+    _write_text(folder / WORKER, _service_worker(folder, models))
+
+
+def _copy_network(folder: Path, network: _Network) -> PageModel:
+    file = f"{MODELS}/{_file_name(network.name)}"
+    shutil.copyfile(network.path, folder / file)
+    return PageModel(
+        name=network.name,
+        file=file,
+        sha256=sha256(folder / file),
+        licence=network.licence,
+        megabytes=round(network.path.stat().st_size / 1e6, 1),
+    )
+
+
+def _file_name(model: str) -> str:
+    """A name that every host and every address takes, and no two models share."""
+    safe = "".join(each if each.isascii() and each.isalnum() else "-" for each in model)
+    digest = hashlib.sha256(model.encode()).hexdigest()[:6]
+    return f"{safe[:60]}-{digest}.onnx"
+
+
+def _copy(name: str, path: Path) -> None:
+    path.write_bytes((_HERE / name).read_bytes())
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
+    """The script by which the page works offline; its version is a hash of all files."""
+    digest = hashlib.sha256(VERSION.encode())
+    every = sorted(each for each in folder.rglob("*") if each.is_file())
+    for each in every:
+        digest.update(f"{each.relative_to(folder).as_posix()} {sha256(each)}\n".encode())
+    files = [each.name for each in sorted(folder.iterdir()) if each.is_file()]
+    names = [each for each in files if each not in _GPU]
+    first = ["./", *names, models[0].file]
+    head = f"const VERSION = {json.dumps(digest.hexdigest()[:16])};\n"
+    head += f"const FILES = {json.dumps(first)};\n"
+    return head + (_HERE / "sw.js").read_text("utf-8")
+
+
+def _terms() -> Mapping[str, Mapping[str, Terms]]:
+    """Terms of measuring that a page cannot know before it sees a photograph."""
+    sources = {"assumed": CameraSource.ASSUMED, "known": CameraSource.EXIF_35MM}
+    return {
+        kind.value: {name: terms_of(_seen(kind, source)) for name, source in sources.items()}
+        for kind in (DepthKind.UP_TO_SCALE, DepthKind.METRIC)
+    }
+
+
+def _seen(kind: DepthKind, source: CameraSource) -> Prediction:
+    made_by = MadeBy(model="", weights_sha256="", licence="", settings={}, version=VERSION)
+    return Prediction(
+        depth_or_none=DepthMap(values=np.ones((2, 2), np.float32), kind=kind),
+        camera=Camera(K=np.eye(3), source=source),
+        photo=None,
+        made_by=made_by,
+    )
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse to replace a folder that holds anything but an older page.
+
+    Raises:
+        OutputError: If it does.
+    """
+    if not folder.is_dir():
+        return
+    there = {each.name for each in folder.iterdir()}
+    index = folder / INDEX
+    is_page = index.is_file() and GENERATOR in index.read_text("utf-8", "replace")[:4096]
+    strangers = sorted(_strangers(folder) if is_page else there)
+    if strangers:
+        raise OutputError(
+            f"{printable(folder)}: holds {printable(strangers[0])}, which is no part of a page: "
+            "choose another folder"
+        )
+
+
+def _strangers(folder: Path) -> Iterator[str]:
+    for each in folder.iterdir():
+        if each.name not in _NAMES:
+            yield each.name
+    for each in (folder / MODELS).glob("*"):
+        if each.suffix != ".onnx":
+            yield f"{MODELS}/{each.name}"

@@ -1,0 +1,32 @@
+"""``rilievo app``."""
+
+import webbrowser
+from collections.abc import Sequence
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import printing
+from rilievo.serving.app.app_options import AppOptions
+from rilievo.serving.app.app_server import serve_app
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve the app page until it is stopped."""
+    given = parse(
+        AppOptions,
+        arguments,
+        prog="rilievo app",
+        description="A page in the browser: photograph in, depth and surface out.",
+        examples=(
+            "rilievo app --open",
+            "rilievo app --port 8080",
+        ),
+    )
+
+    def ready(address: str) -> None:
+        with printing():
+            print(f"the app: {address}; Ctrl-C ends it", flush=True)
+        if given.open:
+            webbrowser.open(address)
+
+    serve_app(given, ready)
+    return 0

@@ -1,0 +1,45 @@
+"""``rilievo page``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import printing
+from rilievo.io.files.limits import printable
+from rilievo.serving.browser.folder import write_page
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path("site")
+    """The folder to write; an older page there is replaced."""
+    models: Annotated[tuple[str, ...], tyro.conf.arg(name="with", metavar="MODEL")] = ()
+    """Further models that visitors can choose: ONNX files that say what they are, as 'rilievo
+    export' writes them, or names such as rilievo/base or moge-2/small."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a folder that any static host serves and in which browsers predict depth."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo page",
+        description="A folder for any static host: photograph in, depth and surface out, all in "
+        "the visitor's browser.",
+        examples=(
+            "rilievo page -o site",
+            "rilievo page -o site --with rilievo/base own.onnx",
+        ),
+    )
+    written = write_page(given.output, given.models)
+    folder = printable(written.folder)
+    with printing():
+        for name, licence in written.models.items():
+            print(f"{name} ({licence})")
+        print(f"{folder}: {written.bytes / 1e6:.1f} MB; to look at it here: ", end="")
+        print(f"python -m http.server --directory {folder} --bind 127.0.0.1 8000")
+    return 0

@@ -1,0 +1,32 @@
+"""``rilievo serve``."""
+
+from collections.abc import Sequence
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import complain, printing
+from rilievo.serving.server.serve_options import ServeOptions
+from rilievo.serving.server.server import serve
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve depth, normals, surfaces and measurements over HTTP until stopped."""
+    given = parse(
+        ServeOptions,
+        arguments,
+        prog="rilievo serve",
+        description="Depth, normals, surfaces and measurements over HTTP: POST a photograph to "
+        "/v1/predict; /openapi.json lists all addresses and parameters.",
+        examples=(
+            "rilievo serve",
+            "rilievo serve --host 0.0.0.0 --token-file tokens.txt --hosts depth.example.org",
+        ),
+    )
+
+    def ready(address: str) -> None:
+        with printing():
+            print(f"serving: {address}; Ctrl-C ends it", flush=True)
+        if not given.is_private and not given.tokens():
+            complain("rilievo serve: whoever reaches this address may use it; see --token-file")
+
+    serve(given, ready)
+    return 0

@@ -1,0 +1,1 @@
+"""Decoding of visitors' files in processes of their own."""

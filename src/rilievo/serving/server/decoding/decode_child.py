@@ -1,0 +1,239 @@
+"""Decoding processes: one that waits with all modules loaded, and those it forks, which decode.
+
+They have limits of CPU time and memory, no files but those of their work, and none of the server's
+environment. The one that waits never decodes, has one thread, and so can always fork and kill. All
+end when the server does.
+"""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from time import process_time
+from traceback import format_exc
+
+import numpy as np
+
+from rilievo.errors import RilievoError
+from rilievo.io.photographs.decode import header_size
+from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.signatures import JPEG, PNG, WEBP
+from rilievo.io.videos import open_video
+from rilievo.io.videos.frame_source import Frame
+from rilievo.serving.server.decoding.messages import Message, receive, send
+from rilievo.serving.server.nameless_files import close, content_of, file_of
+from rilievo.types import Camera, OwnDepth, Photo
+
+_MOST_OPEN = 64
+_LOADED = (JPEG.module, PNG.module, WEBP.module, "rilievo.io.photographs.own_depth")
+"""Modules that are loaded before they are needed."""
+
+
+def main(descriptor: int) -> None:
+    """Fork and kill processes as the server asks, until it ends."""
+    for name in _LOADED:
+        import_module(name)
+    children: set[int] = set()
+    with socket.socket(fileno=descriptor) as server:
+        try:
+            while (message := _asked(server)) is not None:
+                said, _ = message
+                if said["do"] == "fork":
+                    _fork(server, children)
+                else:
+                    send(server, {"status": _kill(said["pid"], children)})
+        finally:
+            for pid in list(children):
+                _kill(pid, children)
+
+
+def _asked(server: socket.socket) -> tuple[Message, list[int]] | None:
+    try:
+        return receive(server)
+    except (OSError, ValueError):
+        return None
+
+
+def _fork(server: socket.socket, children: set[int]) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        pid = os.fork()
+        if not pid:
+            server.close()
+            ours.close()
+            _work_and_end(theirs)
+        children.add(pid)
+        send(server, {"pid": pid}, [ours.fileno()])
+
+
+def _kill(pid: int, children: set[int]) -> int:
+    """End a process; returns how it had ended, as ``os.waitstatus_to_exitcode`` says it."""
+    if pid not in children:
+        return 0
+    children.discard(pid)
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
+        # It may be ending already, as it closes its channel first: its own status counts then.
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _work_and_end(server: socket.socket) -> None:
+    code = 1
+    try:
+        _Work(server).run()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+class _Work:
+    """Work of one process, message by message."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self._server = server
+        self._ways: dict[str, Callable[[Message, list[int]], None]] = {
+            "size": self._size,
+            "photo": self._photo,
+            "video": self._video,
+            "frames": self._frames,
+            "next": self._next,
+        }
+        self._iterators: list[Iterator[Frame]] = []
+
+    def run(self) -> None:
+        """Do what is asked until the server ends."""
+        limit_files()
+        before = address_space()
+        while (message := _asked(self._server)) is not None:
+            said, files = message
+            limit(cpu_seconds=said["cpu_seconds"], most_bytes=before + said["bytes"])
+            try:
+                self._ways[said["do"]](said, files)
+            except RilievoError as error:
+                send(self._server, {"error": str(error)})
+            except MemoryError:
+                send(self._server, {"error": f"{said['name']}: needs too much memory"})
+            except Exception:
+                send(self._server, {"defect": format_exc()[-8000:]})
+            finally:
+                close(files)
+
+    def _size(self, said: Message, files: list[int]) -> None:
+        content = BytesIO(content_of(files[0]))
+        size = header_size(content, said["name"], max_pixels=said["max_pixels"])
+        send(self._server, {"size": size})
+
+    def _photo(self, said: Message, files: list[int]) -> None:
+        photo = read_photo(
+            _Named(content_of(files[0]), said["name"]),
+            max_pixels=said["max_pixels"],
+            own_depth=said["own_depth"],
+        )
+        own = photo.own_depth
+        # Floats come first, so that they lie at addresses that four divides.
+        parts = [] if own is None or own.metres is None else [own.metres]
+        self._send_arrays(facts_of(photo), *parts, photo.pixels)
+
+    def _video(self, said: Message, files: list[int]) -> None:
+        self._source = source = open_video(Path(said["path"]))
+        send(
+            self._server,
+            {
+                "size": source.size,
+                "frame_estimate": source.frame_estimate,
+                "has_audio": source.has_audio,
+                "notes": source.notes,
+                **{
+                    name: (value.numerator, value.denominator)
+                    for name in ("rate", "time_base", "origin")
+                    for value in [getattr(source, name)]
+                },
+            },
+        )
+
+    def _frames(self, said: Message, files: list[int]) -> None:
+        self._iterators.append(iter(self._source))
+        send(self._server, {"number": len(self._iterators) - 1})
+
+    def _next(self, said: Message, files: list[int]) -> None:
+        frame = next(self._iterators[said["number"]], None)
+        if frame is None:
+            send(self._server, {"fault": self._source.fault})
+            return
+        facts = {"name": frame.photo.name, "index": frame.index, "ticks": frame.ticks}
+        self._send_arrays(facts, frame.photo.pixels)
+
+    def _send_arrays(self, facts: Message, *arrays: np.ndarray) -> None:
+        file = file_of(*map(np.ascontiguousarray, arrays))
+        try:
+            send(self._server, facts, [file])
+        finally:
+            os.close(file)
+
+
+class _Named(BytesIO):
+    """Bytes of an image file that messages call by a name."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
+
+
+def facts_of(photo: Photo) -> Message:
+    """All of a photograph but its arrays."""
+    own, camera = photo.own_depth, photo.camera
+    return {
+        "shape": photo.pixels.shape,
+        "camera": None if camera is None else _camera_facts(camera),
+        "own_depth": None if own is None else _depth_facts(own),
+        "name": photo.name,
+    }
+
+
+def _camera_facts(camera: Camera) -> Message:
+    return {"K": camera.needs_pinhole("a message").tolist(), "source": str(camera.source)}
+
+
+def _depth_facts(own: OwnDepth) -> Message:
+    return {
+        "source": own.source,
+        "shape": None if own.metres is None else own.metres.shape,
+        "along_ray": own.along_ray,
+        "unused": own.unused,
+        "broken": own.broken,
+    }
+
+
+def limit_files() -> None:
+    """Limit what a process may open, for good."""
+    if sys.platform == "linux":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_MOST_OPEN, _MOST_OPEN))
+
+
+def limit(*, cpu_seconds: int, most_bytes: int) -> None:
+    """Limit the CPU time of the work that follows, and all memory of this process."""
+    if sys.platform == "linux":
+        import resource
+
+        seconds = int(process_time()) + 1 + cpu_seconds
+        for kind, most in ((resource.RLIMIT_AS, most_bytes), (resource.RLIMIT_CPU, seconds)):
+            hard = resource.getrlimit(kind)[1]
+            soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (soft, hard))
+
+
+def address_space() -> int:
+    """Bytes of memory of this process, taken or reserved; 0 where the system does not say."""
+    if sys.platform != "linux":
+        return 0
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,439 @@
+"""Decoding of what strangers send, in processes that can be killed.
+
+No file can so hold a thread of the server: a process that takes too much time is ended, and one
+that crashes is a refusal. Pixels come back in shared memory. Where the system cannot pass open
+files to processes (Windows), threads decode, and only their header limits photographs.
+"""
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rilievo.errors import InputError
+from rilievo.io.photographs.decode import header_size
+from rilievo.io.photographs.photo import read_photo
+from rilievo.io.videos import open_video
+from rilievo.io.videos.frame_source import Frame, FrameSource
+from rilievo.serving.server.decoding.messages import Message, can_pass, receive, send
+from rilievo.serving.server.nameless_files import arrays_of, close
+from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.server.requests.uploads import NamedImage, Upload
+from rilievo.types import Camera, CameraSource, OwnDepth, Photo
+
+_BYTES_PER_PIXEL = 48
+"""Memory that decoders may take for a pixel: 16 bits, four channels, coefficients, copies."""
+_SPARE_BYTES = 512 * 2**20
+_VIDEO_BYTES = 4 * 2**30
+_START_SECONDS = 60.0
+_HEADER_CPU_SECONDS = 2
+_FRAME_CPU_SECONDS = 20
+_FRAME_SECONDS = 60.0
+
+_PROGRAM = (
+    "import sys; sys.path[:] = {path!r}; "
+    "from rilievo.serving.server.decoding.decode_child import main; main({file})"
+)
+_PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
+"""Variables of the environment that decoding needs; the others may be secrets."""
+
+
+class _Ended(Exception):
+    """A process has ended, by a signal if ``status`` is negative."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class DecodeDefect(RuntimeError):
+    """A defect of ours in a decoding process, with its traceback."""
+
+
+@dataclass(eq=False, slots=True)
+class _Child:
+    """A process that decodes one file at a time."""
+
+    pid: int
+    channel: socket.socket
+
+    def is_alive(self) -> bool:
+        """Whether it waits for work, and was not ended by somebody else meanwhile."""
+        try:
+            self.channel.settimeout(0)
+            return bool(self.channel.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+
+class _Starter:
+    """The process that forks others. It is started again if it was killed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+
+    def start(self) -> None:
+        """Start it, if it does not run."""
+        with self._lock:
+            self._started()
+
+    def fork(self) -> _Child:
+        """A new process."""
+        said, files = self._ask({"do": "fork"})
+        return _Child(said["pid"], socket.socket(fileno=files[0]))
+
+    def kill(self, child: _Child) -> int:
+        """End a process; returns its exit status, negative for a signal."""
+        child.channel.close()
+        return self._ask({"do": "kill", "pid": child.pid})[0]["status"]
+
+    def end(self) -> None:
+        """End it, and with it all processes that it forked."""
+        channel, process = self._channel, self._process
+        self._channel = self._process = None
+        if channel is not None and process is not None:
+            channel.close()
+            process.wait()
+
+    def _ask(self, said: Message) -> tuple[Message, list[int]]:
+        with self._lock:
+            for _ in range(2):
+                channel = self._started()
+                try:
+                    send(channel, said)
+                    answer = receive(channel)
+                except (OSError, ValueError):
+                    answer = None
+                if answer is not None:
+                    return answer
+                self.end()
+        raise DecodeDefect("the decoding process cannot be started")
+
+    def _started(self) -> socket.socket:
+        if self._channel is None:
+            ours, theirs = socket.socketpair()
+            ours.settimeout(_START_SECONDS)
+            with theirs:
+                path = [place or os.getcwd() for place in sys.path]
+                program = _PROGRAM.format(path=path, file=theirs.fileno())
+                environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-c", program],
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    # What decoders print would be in the hands of those who send files.
+                    stderr=subprocess.DEVNULL,
+                    # One thread, as it forks.
+                    env={**environment, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                    start_new_session=True,  # Ctrl-C is the server's
+                )
+            self._channel = ours
+        return self._channel
+
+
+@cache
+def _starter() -> _Starter:
+    """The process of this server that forks others."""
+    starter = _Starter()
+    atexit.register(starter.end)
+    return starter
+
+
+class Decoders:
+    """Processes that decode for a server; its threads wait for them."""
+
+    def __init__(self, *, max_pixels: int, kept: int) -> None:
+        """Begin without a process.
+
+        Args:
+            max_pixels: Largest photograph.
+            kept: Processes that wait for work; there may be more at work.
+        """
+        self._max_pixels, self._kept = max_pixels, kept
+        self._idle: list[_Child] = []
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def warm(self) -> None:
+        """Start the processes that wait for work."""
+        if can_pass():
+            for child in [_starter().fork() for _ in range(self._kept)]:
+                self._keep(child)
+
+    def close(self) -> None:
+        """End the processes that wait for work; those at work end with it."""
+        self._is_closed = True
+        while (child := self._waiting()) is not None:
+            _starter().kill(child)
+
+    @staticmethod
+    def abandon() -> None:
+        """End all processes of this server, also those at work."""
+        if can_pass():
+            _starter().end()
+
+    @property
+    def waiting(self) -> list[int]:
+        """Numbers of the processes that wait for work."""
+        return [child.pid for child in self._idle]
+
+    def size(self, upload: Upload, *, until: float) -> tuple[int, int]:
+        """Size (height, width) that the header of a photograph announces.
+
+        Args:
+            upload: The photograph.
+            until: Time, of ``time.monotonic``, at which a process is killed.
+
+        Raises:
+            InputError: If it is not a photograph, or its header takes too long or too much memory.
+        """
+        if not can_pass():
+            return header_size(BytesIO(upload.read()), upload.name, max_pixels=self._max_pixels)
+        said, files = self._of_file("size", upload, _HEADER_CPU_SECONDS, until)
+        close(files)
+        height, width = map(int, said["size"])
+        return height, width
+
+    def photo(
+        self,
+        upload: Upload,
+        *,
+        own_depth: bool,
+        cpu_seconds: int,
+        until: float,
+    ) -> Photo:
+        """Read a photograph as ``read_photo`` does.
+
+        Args:
+            upload: The photograph.
+            own_depth: Whether to read the depth map that the file holds.
+            cpu_seconds: CPU time that it may take.
+            until: Time, of ``time.monotonic``, at which a process is killed.
+
+        Raises:
+            InputError: If it cannot be read, or takes too long or too much memory.
+        """
+        if not can_pass():
+            return read_photo(
+                NamedImage(upload.read(), upload.name),
+                max_pixels=self._max_pixels,
+                own_depth=own_depth,
+            )
+        said, files = self._of_file("photo", upload, cpu_seconds, until, own_depth=own_depth)
+        try:
+            return photo_of(said, files, self._max_pixels)
+        except (LookupError, TypeError, ValueError) as error:
+            raise _failed(upload.name) from error
+        finally:
+            close(files)
+
+    def video(self, path: Path) -> FrameSource:
+        """Open a video, which must be closed; its frames are decoded in a process of its own."""
+        return ForeignVideo(self, path) if can_pass() else open_video(path)
+
+    def _of_file(
+        self, do: str, upload: Upload, cpu_seconds: int, until: float, **more: object
+    ) -> tuple[Message, list[int]]:
+        said = {
+            "do": do,
+            "name": upload.name,
+            "max_pixels": self._max_pixels,
+            "cpu_seconds": cpu_seconds,
+            "bytes": self._max_pixels * _BYTES_PER_PIXEL + _SPARE_BYTES,
+            **more,
+        }
+        file = upload.shared()
+        try:
+            child = self.take()
+            found = self.asked(child, said, [file], until)
+        finally:
+            os.close(file)
+        self._keep(child)
+        return found
+
+    def take(self) -> _Child:
+        """A process, which is kept again or ended."""
+        while (child := self._waiting()) is not None:
+            if child.is_alive():
+                return child
+            self.end(child)
+        return _starter().fork()
+
+    def end(self, child: _Child) -> int:
+        """End a process; returns how it had ended, negative for a signal."""
+        return _starter().kill(child)
+
+    def asked(
+        self, child: _Child, said: Message, files: list[int], until: float
+    ) -> tuple[Message, list[int]]:
+        """Ask a process; if it fails, it is ended."""
+        name = str(said["name"])
+        try:
+            child.channel.settimeout(max(0.001, until - time.monotonic()))
+            send(child.channel, said, files)
+            answer = receive(child.channel)
+        except TimeoutError:
+            self.end(child)
+            raise Refusal(
+                503, f"{name}: not decoded in time: the server is busy", {"Retry-After": "10"}
+            ) from None
+        except (OSError, ValueError):
+            answer = None
+        if answer is None:
+            status = self.end(child)
+            raise _too_long(name, said["cpu_seconds"]) if _is_over(status) else _failed(name)
+        found, _ = answer
+        if "error" in found:
+            self._keep(child)
+            raise InputError(found["error"])
+        if "defect" in found:
+            self._keep(child)
+            raise DecodeDefect(found["defect"])
+        return answer
+
+    def _waiting(self) -> _Child | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _keep(self, child: _Child) -> None:
+        with self._lock:
+            if len(self._idle) < self._kept and not self._is_closed:
+                self._idle.append(child)
+                return
+        _starter().kill(child)
+
+
+def _is_over(status: int) -> bool:
+    """Whether a process was ended by its limit of CPU time."""
+    return sys.platform != "win32" and status == -signal.SIGXCPU
+
+
+def _too_long(name: str, seconds: int) -> InputError:
+    return InputError(
+        f"{name}: takes more than {seconds} s to decode; export it anew as JPEG or PNG"
+    )
+
+
+def _failed(name: str) -> InputError:
+    return InputError(f"{name}: the decoder fails at it; export it anew as JPEG or PNG")
+
+
+def photo_of(said: Message, files: list[int], max_pixels: int) -> Photo:
+    """The photograph that a process describes, as ``facts_of`` there.
+
+    Raises:
+        LookupError: If a fact is missing. TypeError, ValueError: If one cannot be.
+    """
+    own, camera = said["own_depth"], said["camera"]
+    height, width = _size_of(said["shape"][:2], max_pixels)
+    forms: list[Any] = [((height, width, 3), np.uint8)]
+    if own is not None and own["shape"] is not None:
+        forms.insert(0, (_size_of(own["shape"], max_pixels), np.float32))
+    *metres, pixels = arrays_of(files[0], *forms)
+    return Photo(
+        pixels=pixels,
+        camera=None if camera is None else _camera_of(camera),
+        own_depth=None if own is None else _depth_of(own, metres[0] if metres else None),
+        name=str(said["name"]),
+    )
+
+
+def _size_of(said: list[int], max_pixels: int) -> tuple[int, int]:
+    height, width = map(int, said)
+    if not (height > 0 and width > 0 and height * width <= max_pixels):
+        raise ValueError(f"a size of {width}x{height}")
+    return height, width
+
+
+def _camera_of(said: Message) -> Camera:
+    return Camera(K=np.array(said["K"], np.float64), source=CameraSource(said["source"]))
+
+
+def _depth_of(said: Message, metres: np.ndarray | None) -> OwnDepth:
+    return OwnDepth(
+        source=str(said["source"]),
+        metres=metres,
+        along_ray=bool(said["along_ray"]),
+        unused=None if said["unused"] is None else str(said["unused"]),
+        broken=bool(said["broken"]),
+    )
+
+
+class ForeignVideo(FrameSource):
+    """A video that another process decodes, frame by frame."""
+
+    def __init__(self, decoders: Decoders, path: Path) -> None:
+        """Open a video file and decode its first frame."""
+        self.path, self.fault = path, None
+        self._decoders = decoders
+        self._child: _Child | None = decoders.take()
+        said = self._ask("video", path=str(path))
+        self.size = _size_of(said["size"], sys.maxsize)
+        self.frame_estimate = said["frame_estimate"]
+        self.has_audio, self.notes = bool(said["has_audio"]), tuple(map(str, said["notes"]))
+        self.rate, self.time_base, self.origin = (
+            Fraction(*said[name]) for name in ("rate", "time_base", "origin")
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        number = self._ask("frames")["number"]
+        while (frame := self._next(number)) is not None:
+            yield frame
+
+    def close(self) -> None:
+        """End its process."""
+        child, self._child = self._child, None
+        if child is not None:
+            self._decoders.end(child)
+
+    def _next(self, number: int) -> Frame | None:
+        said, files = self._asked("next", number=number)
+        try:
+            if "fault" in said:
+                self.fault = said["fault"]
+                return None
+            [pixels] = arrays_of(files[0], ((*self.size, 3), np.uint8))
+        finally:
+            close(files)
+        photo = Photo(pixels=pixels, name=str(said["name"]))
+        return Frame(photo=photo, index=int(said["index"]), ticks=int(said["ticks"]))
+
+    def _ask(self, do: str, **more: object) -> Message:
+        said, files = self._asked(do, **more)
+        close(files)
+        return said
+
+    def _asked(self, do: str, **more: object) -> tuple[Message, list[int]]:
+        if self._child is None:
+            raise _failed(str(self.path))
+        said = {
+            "do": do,
+            "name": str(self.path),
+            "cpu_seconds": _FRAME_CPU_SECONDS,
+            "bytes": _VIDEO_BYTES,
+            **more,
+        }
+        try:
+            return self._decoders.asked(self._child, said, [], time.monotonic() + _FRAME_SECONDS)
+        except BaseException:
+            # It was ended, or serves others again.
+            self._child = None
+            raise

@@ -1,0 +1,63 @@
+"""Messages between the server and its decoding processes: JSON with nameless files.
+
+Nothing is unpickled, as a decoder that a hostile file has taken over could send anything.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rilievo.serving.server.nameless_files import close
+
+_LENGTH_BYTES = 4
+_MOST_BYTES = 2**20
+_MOST_FILES = 2
+
+Message = dict[str, Any]
+
+
+def can_pass() -> bool:
+    """Whether this system passes open files to processes and forks them."""
+    return hasattr(socket, "send_fds") and hasattr(os, "fork")
+
+
+def send(channel: socket.socket, said: Mapping[str, object], files: Sequence[int] = ()) -> None:
+    """Send a message, and open files with it."""
+    body = json.dumps(said).encode()
+    socket.send_fds(channel, [len(body).to_bytes(_LENGTH_BYTES, "little")], files)
+    channel.sendall(body)
+
+
+def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
+    """The next message and its files, which must be closed; None where the other side has ended.
+
+    Raises:
+        ValueError: If it is not a message.
+    """
+    head, files, _, _ = socket.recv_fds(channel, _LENGTH_BYTES, _MOST_FILES)
+    try:
+        if not head:
+            return None
+        head += _exactly(channel, _LENGTH_BYTES - len(head))
+        length = int.from_bytes(head, "little")
+        if length > _MOST_BYTES:
+            raise ValueError(f"a message of {length} bytes")
+        said = json.loads(_exactly(channel, length))
+        if not isinstance(said, dict):
+            raise ValueError("a message is an object")
+    except BaseException:
+        close(files)
+        raise
+    return said, files
+
+
+def _exactly(channel: socket.socket, count: int) -> bytes:
+    found = bytearray()
+    while len(found) < count:
+        piece = channel.recv(count - len(found))
+        if not piece:
+            raise ValueError("a message was cut short")
+        found += piece
+    return bytes(found)

@@ -1,0 +1,43 @@
+"""Endpoints: functions that answer a request, with what all of them need."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rilievo.serving.server.request_refusals import GivenUp, stopping
+from rilievo.serving.server.requests.client_name import client_name
+from rilievo.serving.server.requests.refusal_response import RefusalResponse
+from rilievo.serving.server.work.service import Service
+
+Endpoint = Callable[[Service, Request], Awaitable[Response]]
+_CLIENT_LEFT = 499
+"""Status that nobody reads, for the counters."""
+
+
+def answering(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint, whose errors are answers."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(service, request)
+        except GivenUp:
+            return Response(status_code=_CLIENT_LEFT)
+        except asyncio.CancelledError:  # uvicorn cancels what is left when it stops
+            return RefusalResponse(stopping())
+        except Exception as error:
+            return RefusalResponse(service.refusal_of(error))
+
+    return answered
+
+
+def client_of(request: Request) -> str:
+    """Name of the client that sent a request."""
+    return client_name("" if request.client is None else request.client.host)
+
+
+async def left(request: Request) -> None:
+    """Wait until the client leaves."""
+    while (await request.receive())["type"] != "http.disconnect":
+        await asyncio.sleep(0)

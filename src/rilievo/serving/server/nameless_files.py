@@ -1,0 +1,86 @@
+"""Files without a name, by which processes pass pixels to each other.
+
+Both sides map such a file into memory: the pixels are not copied on the way, and nothing is left
+over if a process dies.
+"""
+
+import mmap
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from math import prod
+from typing import Any
+
+import numpy as np
+
+
+def close(files: Sequence[int]) -> None:
+    """Close files."""
+    for file in files:
+        with suppress(OSError):
+            os.close(file)
+
+
+def file_of(*parts: "bytes | np.ndarray") -> int:
+    """A file without a name that holds these bytes and arrays one after the other."""
+    file = _nameless()
+    try:
+        for part in parts:
+            rest = memoryview(_bytes_of(part))
+            while rest:
+                rest = rest[os.write(file, rest) :]
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _bytes_of(part: "bytes | np.ndarray") -> Any:
+    """Bytes, or the memory of an array, byte by byte."""
+    return part if isinstance(part, bytes) else part.reshape(-1).view(np.uint8)
+
+
+def _nameless() -> int:
+    if sys.platform == "linux":
+        return os.memfd_create("rilievo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with tempfile.TemporaryFile() as found:
+        return os.dup(found.fileno())
+
+
+def content_of(file: int) -> bytes:
+    """All bytes of a file."""
+    size, found, at = os.fstat(file).st_size, bytearray(), 0
+    while at < size and (piece := os.pread(file, size - at, at)):
+        found += piece
+        at += len(piece)
+    return bytes(found)
+
+
+def arrays_of(file: int, *forms: tuple[Sequence[int], type[np.generic]]) -> list[np.ndarray]:
+    """Arrays of these shapes and types that lie in a file one after the other; it may be closed.
+
+    They share the file's memory, and changing them changes nothing for anybody else.
+
+    Raises:
+        ValueError: If they do not fill the file, or it could still shrink.
+    """
+    if sys.platform == "linux":
+        # Cut short afterwards, it would end this process when it reads there.
+        import fcntl
+
+        try:
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        except OSError as error:
+            raise ValueError("a file that cannot be held at its size") from error
+    sizes = [prod(shape) * np.dtype(kind).itemsize for shape, kind in forms]
+    if not sum(sizes) or sum(sizes) != os.fstat(file).st_size:
+        raise ValueError("a file is not of the size that was told")
+    content = mmap.mmap(file, sum(sizes), access=mmap.ACCESS_COPY)
+    found, at = [], 0
+    for (shape, kind), size in zip(forms, sizes, strict=True):
+        array = np.frombuffer(content, kind, prod(shape), at).reshape(shape)
+        found.append(array)
+        at += size
+    return found

@@ -1,0 +1,132 @@
+"""The OpenAPI document: parameters from their classes, answers in words."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.routing import BaseRoute, Route
+
+from rilievo.serving.server.requests.asked import MeasureAsked, PredictAsked, StreamAsked
+from rilievo.serving.server.work.answer_files import MEDIA_TYPES
+from rilievo.version import VERSION
+
+_Json = dict[str, Any]
+
+_IMAGE = "A photograph: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, or HEIC if the server reads it."
+REFUSALS: Mapping[str, str] = {
+    "400": "A parameter is unknown or impossible.",
+    "401": "The token is missing or wrong.",
+    "403": "Web pages of other sites, or addresses of images, are not allowed.",
+    "404": "The server does not offer this model.",
+    "408": "The request arrived too slowly.",
+    "413": "The request or its result is too large.",
+    "421": "The server does not go by the name in the Host header.",
+    "422": "The image cannot be read, or a known size does not determine metres.",
+    "429": "Too many requests; Retry-After says when to come again [s].",
+    "500": "The model failed, or the server has a defect.",
+    "501": "The server lacks an extra that this needs.",
+    "503": "No result in time, too little memory, or the server is stopping.",
+    "507": "The server cannot write the result.",
+}
+_PREDICTED = (
+    "Facts of the prediction as JSON, one output as it is, or several as a zip. X-Depth-Kind says "
+    "what the numbers of depth are, X-Remarks what deserves a look."
+)
+
+
+def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
+    """The document of the whole server; ``root_path`` is where a proxy offers it."""
+    kinds = {kind: {} for kind in MEDIA_TYPES.values()}
+    paths = {
+        "/v1/predict": {
+            "post": _work("predict", PredictAsked, _PREDICTED, kinds, "depth", "remarks")
+        },
+        "/v1/measure": {
+            "post": _work(
+                "measure",
+                MeasureAsked,
+                "A height, length, area or angle; eight in ten lie between low and high.",
+                {},
+                *("what", "value", "low", "high", "unit", "remarks"),
+            )
+        },
+        "/v1/models": {"get": _plain("models", "Models that requests may name.", "models")},
+        "/v1/stream": {
+            "get": _plain(
+                "stream",
+                "A WebSocket: frames as binary messages in, JSON and depth for each out.",
+                status="101",
+            )
+            | {"parameters": _parameters(StreamAsked)}
+        },
+        "/healthz": {
+            "get": _plain("health", "Whether the server answers.", "status") | {"security": []}
+        },
+        "/metrics": {"get": _plain("metrics", "Counters for Prometheus, as text.")},
+        "/openapi.json": {"get": _plain("openapi", "This document.", "openapi")},
+    }
+    for route in routes:
+        if isinstance(route, Route) and route.path not in paths:
+            [method] = (route.methods or set()) - {"HEAD"}
+            names = [{"name": name, "in": "path"} for name in route.param_convertors]
+            must = {"required": True, "schema": {"type": "string"}}
+            said = {"parameters": [name | must for name in names]}
+            paths[route.path] = {method.lower(): _plain(route.path, route.name) | said}
+    error = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "rilievo",
+            "version": VERSION,
+            "description": "Depth, surface normals, surfaces and measurements of one photograph.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": root_path or "/"}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": {
+                status: {"description": words, "content": {"application/json": {"schema": error}}}
+                for status, words in REFUSALS.items()
+            },
+        },
+        "security": [{"token": []}, {}],
+    }
+
+
+def _plain(name: str, words: str, *required: str, status: str = "200") -> _Json:
+    answer: _Json = {"description": words}
+    if required:
+        answer["content"] = {
+            "application/json": {"schema": {"type": "object", "required": list(required)}}
+        }
+    refusals = {status: {"$ref": f"#/components/responses/{status}"} for status in REFUSALS}
+    return {"operationId": name, "summary": words, "responses": {status: answer, **refusals}}
+
+
+def _work(name: str, asked: type[BaseModel], words: str, kinds: _Json, *required: str) -> _Json:
+    """A route that works on an image, which is its body or a field of a form."""
+    said = _plain(name, words, *required)
+    said["responses"]["200"]["content"] |= kinds
+    image = {"type": "string", "format": "binary", "description": _IMAGE}
+    properties = {"image": image, **asked.model_json_schema()["properties"]}
+    return said | {
+        "parameters": _parameters(asked),
+        "requestBody": {
+            "description": "The image as it is, or in a form that may hold the parameters too.",
+            "required": False,
+            "content": {
+                "image/*": {"schema": image},
+                "application/octet-stream": {"schema": image},
+                "multipart/form-data": {"schema": {"type": "object", "properties": properties}},
+            },
+        },
+    }
+
+
+def _parameters(asked: type[BaseModel]) -> list[_Json]:
+    found = []
+    for name, schema in asked.model_json_schema()["properties"].items():
+        words = " ".join(schema.pop("description", "").split())
+        found.append({"name": name, "in": "query", "description": words, "schema": schema})
+    return found

@@ -1,0 +1,207 @@
+"""Parameters of predictions, measurements and streams, as requests give them.
+
+They are the options of ``rilievo predict`` and ``rilievo measure`` by the same names, with the same
+checks. No parameter names a file of the server.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Annotated, Any, Literal, TypeVar, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rilievo.errors import OptionError, suggest
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.measure.measured_record import check_points, read_points
+from rilievo.options.camera_forms import parse_numbers
+from rilievo.options.given_camera import GivenCamera
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.refine import UNREFINED, Refine
+from rilievo.options.saving_options import Saving
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.known_metres import Metres
+from rilievo.prediction.output_table import OUTPUTS, unknown_output
+from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.server.requests.parameters import (
+    MOST_KNOWN,
+    Text,
+    names_in_requests,
+    with_parameters,
+)
+from rilievo.serving.server.requests.variant import Variant
+
+_MOST_POINTS = 500
+
+Point = tuple[float, float]
+
+
+class _FromRecords(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model: Text = ""
+    """Model that answers, one that /v1/models lists; by default the first of them."""
+
+    @cached_property
+    def options(self) -> PredictOptions:
+        """The same as options of ``rilievo predict``, checked by its rules."""
+        kinds = (GivenCamera, KnownSizes, Refine, Saving)
+        names = (name for kind in kinds for name in names_in_requests(kind))
+        given: dict[str, Any] = {
+            name: getattr(self, name) for name in names if name in type(self).model_fields
+        }
+        if given.get("camera") is not None:
+            parse_numbers(given["camera"])  # and no file of the server
+        options = PredictOptions(**given)
+        count = len(options.sizes.known) + len(options.sizes.known_length)
+        if count > MOST_KNOWN:
+            raise OptionError(
+                f"known and known_length name {count} sizes; at most {MOST_KNOWN} together"
+            )
+        if options.sizes.table is not None:
+            raise OptionError("known is U,V,METRES: a table is of 'rilievo predict'")
+        return options
+
+    def variant(self, name: str) -> Variant:
+        """The model and its refinements."""
+        options = self.options
+        return Variant(
+            name=name,
+            refine=options.refine,
+            vanishing_points=options.view.vanishing_points,
+        )
+
+
+class Asked(_FromRecords):
+    """Parameters that every request about a photograph may have."""
+
+    url: Annotated[str, Field(max_length=2000)] = ""
+    """Address of the image in place of a body, if the server takes addresses."""
+    at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
+    """Column and row U,V of a point; repeat it for several."""
+
+    @property
+    def metres(self) -> Metres:
+        """Sizes that are known, markers left out."""
+        sizes = self.options.sizes
+        return Metres(known=sizes.facts, camera_height=sizes.camera_height)
+
+    def points(self) -> list[Point]:
+        """The points of ``at``."""
+        return read_points(self.at)
+
+
+_OF_PHOTOGRAPHS = (GivenCamera(), KnownSizes(), Refine())
+_PredictParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS, Saving())
+_MeasureParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS)
+
+
+class PredictAsked(_PredictParameters):
+    """Parameters of a prediction."""
+
+    save: Text = "json"
+    """Outputs with commas: json, colour, png16, npy, npz, tiff, exr, normals, normals-npy,
+    confidence, ply, glb, html, panel, stereo; or all. One comes as it is, several as a zip."""
+    at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
+    """Column and row U,V of a point whose value the JSON tells; repeat it for several."""
+
+    @property
+    def saving(self) -> SaveOptions:
+        """Options of the files."""
+        files = self.options.saving.files
+        most = SaveOptions().surface_points
+        return replace(files, surface_points=min(files.surface_points, most))
+
+
+class MeasureAsked(_MeasureParameters):
+    """Parameters of a measurement."""
+
+    at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
+    """Column and row U,V of a point: one for a height above the floor, two for a length, three or
+    more around a surface for an area; repeat it for each."""
+    angle: bool = False
+    """Measure the angle between the surfaces at two points."""
+
+    def points(self) -> list[Point]:
+        """The points of ``at``."""
+        points = super().points()
+        check_points(points, angle=self.angle)
+        return points
+
+
+_OF_STREAMS = with_parameters(
+    _FromRecords,
+    GivenCamera(),
+    UNREFINED,
+    without=("vanishing_points",),
+    words={
+        "trim": "Leave uniform borders out of what the network sees; off, because borders that "
+        "come and go between frames make depth jump."
+    },
+)
+
+
+class StreamAsked(_OF_STREAMS):
+    """Parameters of a stream of frames."""
+
+    frames: Literal["newest", "all"] = "newest"
+    """Whether frames that arrive while another is worked on are passed over but for the newest, or
+    all are answered in turn."""
+
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def read_asked(
+    into: type[Record], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
+) -> Record:
+    """Read parameters of an address and of a form; those of the form win."""
+    values: dict[str, list[str]] = {}
+    for name, value in query:
+        values.setdefault(name, []).append(value)
+    return _read(into, {**values, **form})
+
+
+def output_names(save: str) -> tuple[str, ...]:
+    """Outputs of a list with commas, each once; ``json`` may be one of them, or ``all``.
+
+    Only rilievo's own outputs count: what installed packages add is imported by its name, and
+    requests do not choose what is imported.
+    """
+    names = [name.strip() for name in save.split(",") if name.strip()]
+    names = ["colour" if name == "color" else name for name in names]
+    known = ("json", *OUTPUTS.own, "all")
+    if not names:
+        raise OptionError(f"save names nothing; known: {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise OptionError(f"save has no '{name}'; {unknown_output(name, known)}")
+    return tuple(dict.fromkeys(names))
+
+
+_MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
+"""Names that clients try, which are not spelt like the parameters they mean."""
+
+
+def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
+    names = into.model_fields
+    given: dict[str, object] = {}
+    for name, found in values.items():
+        # American spelling is taken too, as on the command line.
+        name = name.replace("color", "colour", 1) if name.startswith("color") else name
+        if name not in names:
+            meant = _MEANT.get(name.removesuffix("s"), "")
+            near = suggest(meant if meant in names else name, names)
+            raise Refusal(400, f"no parameter '{name[:60]}'; {near}")
+        is_list = get_origin(names[name].annotation) is list
+        if not is_list and len(found) > 1:
+            raise Refusal(400, f"{name} is given {len(found)} times: give it once")
+        given[name] = found if is_list else found[0]
+    try:
+        return into.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = str(first["loc"][0]) if first["loc"] else "parameters"
+        raise Refusal(
+            400, f"{place}: {first['msg'].lower()}, got '{str(first['input'])[:60]}'"
+        ) from None

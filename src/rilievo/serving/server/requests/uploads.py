@@ -1,0 +1,239 @@
+"""Bodies of requests: read within limits of size, time and number, then taken apart."""
+
+import asyncio
+import os
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from tempfile import SpooledTemporaryFile
+from typing import IO
+
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from rilievo.serving.server.nameless_files import file_of
+from rilievo.serving.server.request_refusals import GivenUp, Refusal, busy
+from rilievo.serving.server.temporary_folders import Disk
+
+Fields = Mapping[str, list[str]]
+
+_IN_MEMORY = 2**20
+"""Bytes of a body above which it lies on the disk, in a file without a name: a server that is
+killed leaves nothing of it."""
+_CHUNK = 2**18
+_MOST_FIELDS = 1000
+_LONGEST_FIELD = 2000
+_LONGEST_NAME = 60
+
+
+class Upload:
+    """An image file that a request brought, and the parameters of its form.
+
+    Attributes:
+        begun: Time at which its request began to arrive, of ``time.monotonic``.
+    """
+
+    def __init__(
+        self,
+        file: IO[bytes] | BytesIO,
+        *,
+        name: str = "image",
+        fields: Fields | None = None,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name, self.fields, self.begun = name, dict(fields or {}), time.monotonic()
+        self._file, self._on_close = file, on_close
+        file.seek(0, os.SEEK_END)
+        self.size = file.tell()
+
+    def read(self) -> bytes:
+        """The content of the image file."""
+        self._file.seek(0)
+        return self._file.read()
+
+    def shared(self) -> int:
+        """The content in a file that another process may read; it must be closed."""
+        if self.size > _IN_MEMORY and not isinstance(self._file, BytesIO):
+            self._file.flush()
+            return os.dup(self._file.fileno())
+        return file_of(self.read())
+
+    def copy_to(self, path: Path) -> None:
+        """Write the content of the file to another one."""
+        self._file.seek(0)
+        with path.open("wb") as target:
+            shutil.copyfileobj(self._file, target)
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()
+        on_close, self._on_close = self._on_close, lambda: None
+        on_close()
+
+
+class Uploads:
+    """Reader of bodies, with bounds on how many arrive at the same time."""
+
+    def __init__(self, disk: Disk, *, most: int, max_bytes: int, seconds: float | int) -> None:
+        """Begin without any.
+
+        Args:
+            disk: Bounds the bytes of all bodies that have not been worked on.
+            most: Bodies that may arrive at the same time; one client has at most a quarter.
+            max_bytes: Largest size of one body.
+            seconds: Time in which it must be complete.
+        """
+        self._disk, self._most = disk, most
+        self._max_bytes, self._seconds = max_bytes, seconds
+        self._arriving: dict[str, int] = {}
+
+    @property
+    def arriving(self) -> int:
+        """Bodies that arrive now."""
+        return sum(self._arriving.values())
+
+    async def read(self, request: Request, client: str) -> Upload:
+        """Read the body of a request; the upload must be closed."""
+        begun = time.monotonic()
+        upload = await self._read(request, client)
+        upload.begun = begun
+        return upload
+
+    async def _read(self, request: Request, client: str) -> Upload:
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > self._max_bytes:
+            raise self._too_large()
+        held = _Held(self._disk, client)
+        body = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+        try:
+            with self._counted(client):
+                await self._receive(request, body, held)
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != "multipart/form-data":
+                return Upload(body, on_close=held.give_back)
+            upload = await _from_form(request.headers, body, held)
+            body.close()
+            return upload
+        except BaseException:
+            body.close()
+            held.give_back()
+            raise
+
+    def keep(self, content: bytes, client: str) -> Upload:
+        """Hold bytes that did not come as a body."""
+        held = _Held(self._disk, client)
+        held.take(len(content))
+        body = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+        try:
+            body.write(content)
+        except BaseException:
+            body.close()
+            held.give_back()
+            raise
+        return Upload(body, on_close=held.give_back)
+
+    async def _receive(self, request: Request, body: IO[bytes], held: "_Held") -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._copy(request, body, held)
+        except TimeoutError:
+            line = "the request arrives too slowly: send it over a faster connection"
+            raise Refusal(408, line) from None
+        except ClientDisconnect:
+            raise GivenUp from None
+
+    async def _copy(self, request: Request, body: IO[bytes], held: "_Held") -> None:
+        count = 0
+        async for chunk in request.stream():
+            count += len(chunk)
+            if count > self._max_bytes:
+                raise self._too_large()
+            held.take(len(chunk))
+            if count > _IN_MEMORY:  # in a thread, as the disk may be slow
+                await asyncio.to_thread(body.write, chunk)
+            else:
+                body.write(chunk)
+
+    @contextmanager
+    def _counted(self, client: str) -> Iterator[None]:
+        own = self._arriving.get(client, 0)
+        if own >= self._most // 4 or self.arriving >= self._most:
+            raise busy("too many requests are arriving", 2)
+        self._arriving[client] = own + 1
+        try:
+            yield
+        finally:
+            self._arriving[client] -= 1
+            if not self._arriving[client]:
+                del self._arriving[client]
+
+    def _too_large(self) -> Refusal:
+        return Refusal(
+            413, f"the request is larger than {self._max_bytes / 1e6:g} MB: send a smaller file"
+        )
+
+
+class _Held:
+    """Bytes of one body in the disk's account."""
+
+    def __init__(self, disk: Disk, client: str) -> None:
+        self._disk, self._client, self._count = disk, client, 0
+
+    def take(self, count: int) -> None:
+        self._disk.take(self._client, count)
+        self._count += count
+
+    def give_back(self) -> None:
+        count, self._count = self._count, 0
+        self._disk.take(self._client, -count)
+
+
+class NamedImage(BytesIO):
+    """Bytes of an image file that messages call by a name."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
+
+
+def safe_stem(name: str | None) -> str:
+    """A name for files made of an upload: letters, digits, '-', '_' and '.', never hidden."""
+    stem = PurePosixPath((name or "").replace("\\", "/")).stem
+    kept = re.sub(r"[^A-Za-z0-9_.-]", "-", stem)
+    return kept.strip("-.")[:_LONGEST_NAME].strip("-.") or "image"
+
+
+async def _chunks(body: IO[bytes]) -> AsyncIterator[bytes]:
+    while chunk := body.read(_CHUNK):
+        yield chunk
+
+
+async def _from_form(headers: Headers, body: IO[bytes], held: _Held) -> Upload:
+    body.seek(0)
+    parser = MultiPartParser(
+        headers,
+        _chunks(body),  # pyright: ignore[reportArgumentType]
+        max_files=1,
+        max_fields=_MOST_FIELDS,
+        max_part_size=_LONGEST_FIELD,
+    )
+    try:
+        form = await parser.parse()
+    except (MultiPartException, ValueError, KeyError) as error:
+        said = getattr(error, "message", "it is no multipart form")
+        raise Refusal(400, f"the form cannot be read ({said})") from error
+    file: IO[bytes] | BytesIO = BytesIO()
+    name, fields = "image", {}
+    for key, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            file, name = value.file, safe_stem(value.filename)
+        elif key == "image":
+            raise Refusal(400, "the field 'image' holds text, a file is expected: image=@photo.jpg")
+        else:
+            fields.setdefault(key, []).append(value)
+    return Upload(file, name=name, fields=fields, on_close=held.give_back)

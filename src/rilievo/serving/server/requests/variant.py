@@ -1,0 +1,20 @@
+"""Variant of a model: the refinements of its answer that a request asks for."""
+
+from dataclasses import dataclass, field
+
+from rilievo.models.base import Model
+from rilievo.models.processing.refined import refined
+from rilievo.options.refine import Refine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A model and the refinements that a request asks for."""
+
+    name: str
+    refine: Refine = field(default_factory=Refine)
+    vanishing_points: bool = False
+
+    def refined(self, model: Model) -> Model:
+        """The model with these refinements."""
+        return refined(model, self.refine, vanishing_points=self.vanishing_points)

@@ -1,0 +1,232 @@
+"""Routes of the server as an application."""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Protocol, runtime_checkable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
+
+from rilievo.measure.measured_record import measure_points, measured_record
+from rilievo.options.keyword_messages import with_keywords
+from rilievo.serving.server.endpoints import Endpoint, answering, client_of, left
+from rilievo.serving.server.openapi import document
+from rilievo.serving.server.request_refusals import (
+    Refusal,
+)
+from rilievo.serving.server.requests.asked import (
+    MeasureAsked,
+    PredictAsked,
+    output_names,
+    read_asked,
+)
+from rilievo.serving.server.requests.guard import Guard
+from rilievo.serving.server.requests.refusal_response import RefusalResponse
+from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.streaming import stream
+from rilievo.serving.server.work.answer_files import JSON
+from rilievo.serving.server.work.file_responses import file_answer
+from rilievo.serving.server.work.request_results import record
+from rilievo.serving.server.work.service import Service
+from rilievo.version import VERSION
+
+
+@runtime_checkable
+class Extension(Protocol):
+    """Further routes, and what runs beside them."""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """The routes, which come after those of the server."""
+        ...
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Context for as long as requests are answered."""
+        ...
+
+
+def application(
+    service: Service, tokens: tuple[str, ...] = (), extension: Extension | None = None
+) -> ASGIApp:
+    """The server as an ASGI application."""
+
+    async def stream_endpoint(websocket: WebSocket) -> None:
+        await stream(websocket, service)
+
+    routes = [
+        Route("/v1/predict", answering(service, _predict), methods=["POST"]),
+        Route("/v1/measure", answering(service, _measure), methods=["POST"]),
+        Route("/v1/models", answering(service, _models), methods=["GET"]),
+        WebSocketRoute("/v1/stream", stream_endpoint),
+        Route("/healthz", answering(service, _health), methods=["GET"]),
+        Route("/metrics", answering(service, _metrics(for_all=bool(tokens))), methods=["GET"]),
+        Route("/openapi.json", answering(service, _openapi), methods=["GET"]),
+        *(() if extension is None else extension.routes()),
+    ]
+
+    app = Starlette(
+        routes=routes,
+        lifespan=lambda app: _running(service, extension),
+        exception_handlers={HTTPException: _unknown_route},
+    )
+    app.router.redirect_slashes = False
+    return Guard(
+        app,
+        tokens=tokens,
+        hosts=service.options.host_names,
+        observe=_observer(service, {getattr(route, "path", "") for route in routes}),
+    )
+
+
+@asynccontextmanager
+async def _running(service: Service, extension: Extension | None) -> AsyncIterator[None]:
+    tidying = asyncio.create_task(service.tidy())
+    try:
+        async with nullcontext() if extension is None else extension.running():
+            yield
+    finally:
+        tidying.cancel()
+        await service.close()
+
+
+async def _predict(service: Service, request: Request) -> Response:
+    # What can be refused without the image is refused before it is sent.
+    asked = read_asked(PredictAsked, request.query_params.multi_items(), {})
+    client = client_of(request)
+    upload = await _uploaded(service, request, client, output_names(asked.save))
+    try:
+        asked = read_asked(PredictAsked, request.query_params.multi_items(), upload.fields)
+        upload = await _image(service, asked.url, upload, client)
+        outputs, points = output_names(asked.save), asked.points()
+        _ = asked.options, asked.saving, service.offered.named(asked.model)
+    except BaseException:
+        upload.close()
+        raise
+    job = await service.job(upload, client, outputs)
+    turns = service.turns(is_heavy=job.is_heavy)
+    if outputs == (JSON,):
+        result = await service.jobs.in_turn(
+            turns,
+            job,
+            lambda job: service.predict(job, asked, without_normals=True),
+            left(request),
+        )
+        said = await service.in_worker(lambda: record(result, points))
+        return JSONResponse(said)
+    result, written = await service.jobs.in_turn(
+        turns,
+        job,
+        lambda job: service.files(job, asked, outputs),
+        left(request),
+        unused=lambda found: found[1].remove(),
+    )
+    return file_answer(result, written, service.options.download_seconds)
+
+
+async def _measure(service: Service, request: Request) -> Response:
+    read_asked(MeasureAsked, request.query_params.multi_items(), {})
+    client = client_of(request)
+    upload = await _uploaded(service, request, client)
+    try:
+        asked = read_asked(MeasureAsked, request.query_params.multi_items(), upload.fields)
+        upload = await _image(service, asked.url, upload, client)
+        points = asked.points()
+        _ = asked.options, service.offered.named(asked.model)
+    except BaseException:
+        upload.close()
+        raise
+    job = await service.job(upload, client)
+    result = await service.jobs.in_turn(
+        service.turns(is_heavy=job.is_heavy),
+        job,
+        lambda job: service.predict(job, asked),
+        left(request),
+    )
+    prediction = result.prediction
+
+    def measured() -> dict[str, object]:
+        found = measure_points(prediction, points, angle=asked.angle)
+        said = measured_record(found, prediction)
+        remarks = (*result.remarks, *map(with_keywords, found.remarks))
+        return {**said, "remarks": remarks}
+
+    return JSONResponse(await service.in_worker(measured))
+
+
+async def _models(service: Service, request: Request) -> Response:
+    return JSONResponse({"models": service.offered.facts()})
+
+
+async def _health(service: Service, request: Request) -> Response:
+    return JSONResponse({"status": "ok", "version": VERSION})
+
+
+def _metrics(*, for_all: bool) -> Endpoint:
+    """The counters, for this machine alone unless ``for_all``, as where a token was asked for."""
+
+    async def metrics(service: Service, request: Request) -> Response:
+        if not (for_all or _is_loopback(request)):
+            raise Refusal(403, "metrics are for the machine of the server, or need a token")
+        return Response(service.metrics.text(), media_type=service.metrics.content_type)
+
+    return metrics
+
+
+async def _openapi(service: Service, request: Request) -> Response:
+    return JSONResponse(document(request.app.routes, service.options.root_path))
+
+
+def _is_loopback(request: Request) -> bool:
+    """Whether this machine asks; of a request that a proxy passes on, whether its client does."""
+    try:
+        found = ipaddress.ip_address("" if request.client is None else request.client.host)
+    except ValueError:
+        return False
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+
+
+async def _uploaded(
+    service: Service, request: Request, client: str, outputs: Sequence[str] = ()
+) -> Upload:
+    """Read the body, unless its request could not wait for a place anyway."""
+    length = request.headers.get("content-length", "")
+    size = int(length[:20]) if length.isdecimal() else 0
+    service.turns(is_heavy=service.is_heavy(size, outputs)).check()
+    return await service.uploads.read(request, client)
+
+
+async def _image(service: Service, url: str, upload: Upload, client: str) -> Upload:
+    """The upload, or what is fetched from the address that a request names in place of one."""
+    if not url:
+        return upload
+    if service.options.urls == "off":
+        raise Refusal(403, "this server takes no addresses of images: send the image itself")
+    if upload.size:
+        raise Refusal(400, "there is an image and the address of another: send one of the two")
+    upload.close()
+    return await service.fetched(url, client, upload.begun)
+
+
+def _unknown_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for it"
+    allowed = (error.headers or {}).get("Allow", "others")
+    lines = {
+        404: "no such address; /openapi.json lists those there are",
+        405: f"no method {request.method} here, but {allowed}",
+    }
+    line = lines.get(error.status_code, "the request cannot be read")
+    return RefusalResponse(Refusal(error.status_code, line, error.headers))
+
+
+def _observer(service: Service, routes: set[str]) -> Callable[[str, int, float], None]:
+    def observe(path: str, status: int, seconds: float) -> None:
+        # Unknown paths are one: clients do not choose the names of counters.
+        service.metrics.request(path if path in routes else "other", status, seconds)
+
+    return observe

@@ -1,0 +1,144 @@
+"""The server: made, run by uvicorn, and tidied up at the end."""
+
+import errno
+import logging
+import signal
+import socket
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rilievo.errors import OutputError, needing
+from rilievo.io.files.limits import reason
+from rilievo.serving.server.serve_options import ServeOptions
+
+if TYPE_CHECKING:
+    from rilievo.serving.server.routes import Extension
+    from rilievo.serving.server.work.service import Service
+
+_BACKLOG = 512
+_MOST_CONNECTIONS = 1000
+
+
+def serve(
+    options: ServeOptions,
+    ready: Callable[[str], None],
+    extend: "Callable[[Service, Path], Extension] | None" = None,
+) -> None:
+    """Serve until stopped."""
+    with _ended_by_sigterm():
+        _serve(options, ready, extend)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process with exit code 0, also before uvicorn listens to it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _serve(
+    options: ServeOptions,
+    ready: Callable[[str], None],
+    extend: "Callable[[Service, Path], Extension] | None",
+) -> None:
+    with needing("the server", "serve" if extend is None else "app"):
+        import prometheus_client  # noqa: F401
+        import pydantic  # noqa: F401
+        import python_multipart  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn
+        import websockets  # noqa: F401
+
+        from rilievo.serving.server.decoding.decoders import Decoders
+        from rilievo.serving.server.requests.connections import Connections
+        from rilievo.serving.server.requests.impatient_protocol import counting
+        from rilievo.serving.server.stopping import GRACE, StoppableServer
+        from rilievo.serving.server.temporary_folders import own_folder
+        from rilievo.serving.server.work.freed_memory import share_arenas
+
+    share_arenas()
+    _keep_quiet()
+    tokens = options.tokens()
+    with _listening(options) as listener, own_folder() as folder:
+        config = uvicorn.Config(
+            _application(options, folder, tokens, extend),
+            http=counting(Connections(options.connections, options.proxies)),
+            ws="websockets-sansio",
+            ws_max_size=options.max_bytes,
+            ws_max_queue=2,
+            ws_per_message_deflate=False,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            forwarded_allow_ips=options.proxies,
+            root_path=options.root_path,
+            backlog=_BACKLOG,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=GRACE,
+        )
+        ready(_address(options, listener.getsockname()[1]))
+        StoppableServer(config, folder, Decoders.abandon).run(sockets=[listener])
+
+
+def _keep_quiet() -> None:
+    """Keep what clients send wrongly out of the log, as its size would be in their hands."""
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", category=RuntimeWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+def _application(
+    options: ServeOptions,
+    folder: Path,
+    tokens: tuple[str, ...],
+    extend: "Callable[[Service, Path], Extension] | None",
+) -> Any:
+    from rilievo.serving.server.prometheus import Metrics
+    from rilievo.serving.server.routes import application
+    from rilievo.serving.server.temporary_folders import Disk, Folders
+    from rilievo.serving.server.work.offered_models import offered_models
+    from rilievo.serving.server.work.service import Service
+
+    disk = Disk(int(options.disk_megabytes * 1e6))
+    service = Service(options, offered_models(options), Folders(folder, disk), Metrics())
+    service.decoders.warm()
+    service.networks.load_now(options.model)
+    extension = None if extend is None else extend(service, folder)
+    return application(service, tokens, extension)
+
+
+@contextmanager
+def _listening(options: ServeOptions) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        listener = socket.create_server((options.host, options.port), family=family)
+    except OSError as error:
+        why = reason(error).partition(" (while ")[0]
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise OutputError(
+                f"--host {options.host} cannot be listened at ({why}): take an address of this "
+                "machine, or 0.0.0.0 for all"
+            ) from error
+        raise OutputError(
+            f"--host {options.host} --port {options.port} cannot be listened at ({why}): "
+            "take another port, or 0 for a free one"
+        ) from error
+    with listener:
+        yield listener
+
+
+def _address(options: ServeOptions, port: int) -> str:
+    host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}{options.root_path}/"

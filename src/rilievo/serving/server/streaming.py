@@ -1,0 +1,216 @@
+"""Streams of frames over a WebSocket: a robot sends JPEGs and gets depth.
+
+For every frame that is answered come two messages: JSON with its number, then the bytes of its
+depth; for one that cannot be answered JSON with an ``error`` alone.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from rilievo.errors import NoDepthError
+from rilievo.io.outputs.stored import with_nan
+from rilievo.models.base import Inference, Model
+from rilievo.predicting.photographs.named_camera import with_camera
+from rilievo.serving.server.request_refusals import GivenUp, busy
+from rilievo.serving.server.requests.asked import StreamAsked, read_asked
+from rilievo.serving.server.requests.client_name import client_name
+from rilievo.serving.server.requests.refusal_response import RefusalResponse
+from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.work.jobs import Job
+from rilievo.serving.server.work.service import Service
+from rilievo.types import DepthKind, Photo
+
+_IDLE_SECONDS = 60.0
+_SEND_SECONDS = 20.0
+_NORMAL, _TOO_BIG, _GONE = 1000, 1009, 1001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameDepth:
+    """Depth of a frame."""
+
+    facts: Mapping[str, object]
+    content: bytes
+
+
+def answer_frame(model: Model, inference: Inference, photo: Photo) -> FrameDepth:
+    """Bring an answer to the frame's size, as the bytes of an npy file."""
+    depth = model.finish(inference, photo).depth_or_none
+    if depth is None:
+        raise NoDepthError("this model gives no depth: a stream is of depth")
+    height, width = depth.shape
+    unit = "metre" if depth.kind is DepthKind.METRIC else "arbitrary"
+    facts = {"kind": depth.kind.value, "unit": unit, "width": width, "height": height}
+    stream = BytesIO()
+    np.save(stream, with_nan(depth.values, depth.valid), allow_pickle=False)
+    return FrameDepth(facts=facts, content=stream.getvalue())
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    number: int
+    content: bytes
+    passed_over: int
+    """Frames before it that were passed over, since the one that was answered last."""
+
+
+class _Frames:
+    """Frames between the task that receives them and the one that answers them."""
+
+    def __init__(self, *, newest: bool) -> None:
+        self._newest = newest
+        self._change = asyncio.Condition()
+        self._frame: _Frame | None = None
+        self._count, self._over = 0, False
+
+    async def put(self, content: bytes) -> int:
+        """Add a frame; returns how many were passed over for it."""
+        async with self._change:
+            if not self._newest:
+                await self._change.wait_for(lambda: self._frame is None or self._over)
+            before = self._frame
+            passed_over = 0 if before is None else before.passed_over + 1
+            self._frame = _Frame(self._count, content, passed_over)
+            self._count += 1
+            self._change.notify_all()
+            return int(before is not None)
+
+    async def take(self) -> _Frame | None:
+        async with self._change:
+            await self._change.wait_for(lambda: self._frame is not None or self._over)
+            frame, self._frame = self._frame, None
+            self._change.notify_all()
+            return frame
+
+    async def end(self) -> None:
+        async with self._change:
+            self._over = True
+            self._change.notify_all()
+
+
+async def stream(websocket: WebSocket, service: Service) -> None:
+    """Answer the frames of one client until it leaves, or sends none for a minute."""
+    try:
+        asked = read_asked(StreamAsked, websocket.query_params.multi_items(), {})
+        _ = asked.options
+        service.offered.named(asked.model)
+        client = client_name("" if websocket.client is None else websocket.client.host)
+        check_streams(service, client)
+    except Exception as error:
+        await RefusalResponse(service.refusal_of(error))(
+            websocket.scope, websocket.receive, websocket.send
+        )
+        return
+    service.streams[client] += 1
+    try:
+        await websocket.accept()
+        await _Stream(websocket, service, asked, client).run()
+    except WebSocketDisconnect:
+        return
+    finally:
+        service.streams[client] -= 1
+        service.streams += Counter()  # without those that have none
+
+
+def check_streams(service: Service, client: str) -> None:
+    """Refuse a stream above the limit of all, or above half of it of one client."""
+    most, count = service.options.streams, service.streams.total()
+    if count >= most:
+        raise busy(f"{count} streams are open already", 10)
+    if service.streams[client] >= max(1, most // 2):
+        raise busy(f"{service.streams[client]} streams of yours are open already", 10)
+
+
+class _Stream:
+    def __init__(
+        self, websocket: WebSocket, service: Service, asked: StreamAsked, client: str
+    ) -> None:
+        self._socket, self._service, self._client = websocket, service, client
+        self._view = asked.options.view
+        self._frames = _Frames(newest=asked.frames == "newest")
+        model = service.offered.for_video(asked.model)
+        self._shown = service.offered.shown(model)
+        self._variant = asked.variant(service.offered.named(model))
+
+    async def run(self) -> None:
+        """Receive in one task and answer in another, until either ends."""
+        receiving = asyncio.create_task(self._receive())
+        try:
+            while (frame := await self._frames.take()) is not None:
+                await self._answer(frame)
+            code, why = await receiving
+        except (WebSocketDisconnect, TimeoutError):
+            return
+        finally:
+            receiving.cancel()
+            with suppress(asyncio.CancelledError, WebSocketDisconnect):
+                await receiving
+        if self._socket.application_state is WebSocketState.CONNECTED:
+            with suppress(RuntimeError):
+                await self._socket.close(code, why)
+
+    async def _receive(self) -> tuple[int, str]:
+        """Put frames where they are answered; returns why the stream ends."""
+        try:
+            while True:
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    message = await self._socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return _GONE, "the client left"
+                content = message.get("bytes")
+                if content is None:
+                    return _NORMAL, "frames are binary messages"
+                if len(content) > self._service.options.max_bytes:
+                    return _TOO_BIG, "the frame is too large"
+                for _ in range(await self._frames.put(content)):
+                    self._service.metrics.frame("passed_over")
+        except TimeoutError:
+            return _NORMAL, f"no frame for {_IDLE_SECONDS:g} s"
+        finally:
+            await self._frames.end()
+
+    async def _answer(self, frame: _Frame) -> None:
+        start = time.monotonic()
+        said: dict[str, object] = {"frame": frame.number, "passed_over": frame.passed_over}
+        answer: FrameDepth | None = None
+        try:
+            answer = await self._predicted(frame.content)
+        except GivenUp:
+            raise WebSocketDisconnect from None
+        except Exception as error:
+            said["error"] = self._service.refusal_of(error).line
+        else:
+            said |= {"model": self._shown, **answer.facts}
+            said["seconds"] = round(time.monotonic() - start, 4)
+        self._service.metrics.frame("refused" if answer is None else "answered")
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await self._socket.send_text(json.dumps(said))
+                if answer is not None:
+                    await self._socket.send_bytes(answer.content)
+        except RuntimeError:  # the connection was closed meanwhile
+            raise WebSocketDisconnect from None
+
+    async def _predicted(self, content: bytes) -> FrameDepth:
+        """The answer to a frame, which takes its turn among requests."""
+        service, variant, view = self._service, self._variant, self._view
+
+        async def work(job: Job) -> FrameDepth:
+            photo = await service.photo(job, own_depth=False)
+            photo = with_camera(photo, view)
+            inference = await service.networks.infer(variant, photo, lambda: not job.is_given_up)
+            model = await service.networks.model(variant)
+            return await service.in_pool(job, lambda: answer_frame(model, inference, photo))
+
+        job = await service.job(Upload(BytesIO(content), name="frame"), self._client)
+        turns, never = service.turns(is_heavy=job.is_heavy), asyncio.Future[None]()
+        return await service.jobs.in_turn(turns, job, work, never)

@@ -1,0 +1,143 @@
+"""Temporary files: a folder for the server, one in it for each request, and their bytes bounded.
+
+The folder of a server that was killed is removed at the next start: nobody holds its lock.
+"""
+
+import os
+import shutil
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from rilievo.errors import OutputError
+from rilievo.io.files.atomic import unwritable
+from rilievo.serving.server.request_refusals import Refusal, busy
+
+PREFIX = "rilievo-serve-"
+_LOCK = "lock"
+_YOUNG = 60.0
+"""Seconds in which a folder without a lock is one that another server is just making."""
+
+
+class RequestFolder:
+    """Folder of one request, and its share of the disk; removed once."""
+
+    def __init__(self, path: Path, disk: "Disk", client: str) -> None:
+        self.path, self._disk, self._client = path, disk, client
+        self._reserved = 0
+
+    def reserve(self, count: int) -> None:
+        """Take the bytes that are going to be written, or correct an estimate."""
+        self._disk.take(self._client, count - self._reserved)
+        self._reserved = count
+
+    def remove(self) -> None:
+        """Remove the files, then give the bytes back."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        reserved, self._reserved = self._reserved, 0
+        self._disk.take(self._client, -reserved)
+
+
+class Disk:
+    """Bytes that requests and results take at the same time, of all clients and of each."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._taken: dict[str, int] = {}
+
+    @property
+    def taken(self) -> int:
+        """Bytes that are reserved."""
+        with self._lock:
+            return sum(self._taken.values())
+
+    def blamed(self, client: str, count: int) -> str:
+        """The client who leaves no room for bytes: who asks, if it has too many, or has most."""
+        with self._lock:
+            if self._taken.get(client, 0) + count > self._most // 2:
+                return client
+            return max(self._taken, key=lambda each: self._taken[each], default=client)
+
+    def take(self, client: str, count: int) -> None:
+        """Reserve bytes; a negative number gives them back."""
+        with self._lock:
+            own, all_of_them = self._taken.get(client, 0), sum(self._taken.values())
+            if count > 0:
+                if count > self._most // 2:
+                    raise Refusal(
+                        413,
+                        f"this takes {count / 1e6:.0f} MB of disk, above the limit of "
+                        f"{self._most / 2e6:.0f} MB: ask for fewer outputs or a smaller photograph",
+                    )
+                if own + count > self._most // 2 or all_of_them + count > self._most:
+                    raise busy("requests and results fill the server's disk", 5)
+            if own + count:
+                self._taken[client] = own + count
+            else:
+                self._taken.pop(client, None)
+
+
+class Folders:
+    """Folders of requests, inside of one of the server."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self.path, self.disk = path, disk
+
+    def make(self, client: str) -> RequestFolder:
+        """Make a folder that nobody else reads."""
+        return RequestFolder(Path(tempfile.mkdtemp(dir=self.path)), self.disk, client)
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """Make a folder for as long as the context lasts, and remove those of servers that are gone."""
+    place = Path(tempfile.gettempdir())
+    sweep(place)
+    try:
+        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+    except OSError as error:
+        raise unwritable(place, error) from error
+    lock = FileLock(path / _LOCK)
+    try:
+        with lock:
+            yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep(parent: Path) -> list[Path]:
+    """Remove the folders of servers that were killed, and say which."""
+    try:
+        entries = [each for each in os.scandir(parent) if each.name.startswith(PREFIX)]
+    except OSError as error:
+        raise OutputError(f"{parent}: cannot be read: choose another folder") from error
+    removed = []
+    for entry in entries:
+        with suppress(OSError):
+            if _is_left(entry):
+                shutil.rmtree(entry.path)
+                removed.append(Path(entry.path))
+    return sorted(removed)
+
+
+def _is_left(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder of this user whose server is gone."""
+    facts = entry.stat(follow_symlinks=False)
+    if not stat.S_ISDIR(facts.st_mode):
+        return False
+    if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
+        return False
+    lock = Path(entry.path, _LOCK)
+    if not lock.exists():
+        return time.time() - facts.st_mtime > _YOUNG
+    try:
+        with FileLock(lock, blocking=False):
+            return True
+    except Timeout:
+        return False

@@ -1,0 +1,62 @@
+"""Responses that send the files of a prediction within a time."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing
+from typing import cast
+
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from rilievo.errors import one_line
+from rilievo.serving.server.work.answer_files import Written
+from rilievo.serving.server.work.request_results import Result
+
+_LONGEST_REMARKS = 1000
+
+
+def file_answer(result: Result, written: Written, seconds: float | int) -> Response:
+    """The answer that sends the outputs of a prediction."""
+    headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
+    depth = result.prediction.depth_or_none
+    if depth is not None:
+        headers["X-Depth-Kind"] = depth.kind.value
+    if result.remarks:
+        remarks = one_line(" | ".join(result.remarks)).encode("ascii", "replace").decode()
+        headers["X-Remarks"] = remarks[:_LONGEST_REMARKS]
+    if written.size is not None:
+        headers["Content-Length"] = str(written.size)
+    return TimedResponse(
+        written.chunks(),
+        headers=headers,
+        media_type=written.media_type,
+        seconds=seconds,
+        tidy=lambda: asyncio.to_thread(written.remove),
+    )
+
+
+class TimedResponse(StreamingResponse):
+    """Pieces sent within a time; what they are made of is removed at the end, however it comes."""
+
+    def __init__(
+        self,
+        pieces: Iterator[bytes] | AsyncIterator[bytes],
+        *,
+        headers: Mapping[str, str],
+        media_type: str,
+        seconds: float | int,
+        tidy: Callable[[], Awaitable[None]],
+    ) -> None:
+        super().__init__(pieces, headers=headers, media_type=media_type)
+        self._seconds, self._tidy = seconds, tidy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them, until the client leaves."""
+        pieces = cast("AsyncGenerator[bytes]", self.body_iterator)
+        try:
+            async with asyncio.timeout(self._seconds), aclosing(pieces):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            return  # the connection is closed, as the answer is not complete
+        finally:
+            await self._tidy()

@@ -1,0 +1,29 @@
+"""Memory that threads have freed: others use it again, or the system gets it back."""
+
+import ctypes
+import sys
+from contextlib import suppress
+
+# https://man7.org/linux/man-pages/man3/mallopt.3.html
+_ARENA_MAX = -8
+_ARENAS = 2
+
+
+def share_arenas() -> None:
+    """Let all threads take memory from the same few places, so that one uses what another freed.
+
+    It is called before there are threads.
+    """
+    _call("mallopt", _ARENA_MAX, _ARENAS)
+
+
+def give_back() -> None:
+    """Hand freed memory back to the system."""
+    _call("malloc_trim", 0)
+
+
+def _call(name: str, *arguments: int) -> None:
+    if sys.platform == "linux":
+        # Libraries other than GNU's have no such functions, and other habits.
+        with suppress(OSError, AttributeError):
+            getattr(ctypes.CDLL(None), name)(*arguments)

@@ -1,0 +1,223 @@
+"""Loaded models, and photographs of several requests in one run of a network."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from rilievo.errors import RilievoError
+from rilievo.models.base import Inference, Model, WrappedModel
+from rilievo.models.load_options import ONNX_ENGINES
+from rilievo.models.onnx_files.onnxruntime_engine import shrinking
+from rilievo.prediction import Prediction
+from rilievo.serving.server.request_refusals import GivenUp, stopping
+from rilievo.serving.server.requests.variant import Variant
+from rilievo.types import Photo
+
+_MOST_LOADED = 3
+"""Models that stay in memory; the one that was not used for longest goes first."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    variant: Variant
+    model: Model
+    photo: Photo
+    future: "asyncio.Future[Inference]"
+    is_wanted: Callable[[], bool]
+
+    @property
+    def key(self) -> tuple[Variant, tuple[int, int]]:
+        return self.variant, self.photo.shape
+
+
+class _InTurn(WrappedModel):
+    def __init__(self, model: Model, pool: ThreadPoolExecutor) -> None:
+        super().__init__(model)
+        self._pool = pool
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        try:
+            future = self._pool.submit(self.model.infer, photos)
+        except RuntimeError as error:  # the pool is shut down
+            raise stopping() from error
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise stopping() from error
+
+    def finish(self, inference: Inference, photo: Photo) -> Prediction:
+        return self.model.finish(inference, photo)
+
+
+class Networks:
+    """Models by name, one run of a network at a time: two would take the cores from each other.
+
+    Photographs of one size that wait for one model go through it together.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], Model],
+        *,
+        most: int = 8,
+        window: float | int = 0.0,
+        observe: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        self._load, self._most, self._window, self._observe = load, most, window, observe
+        self._loaded: OrderedDict[str, Model] = OrderedDict()
+        self._loading = asyncio.Lock()
+        self._waiting: deque[_Waiting] = deque()
+        self._running: list[_Waiting] = []
+        self._arrival = asyncio.Event()
+        self._pool = ThreadPoolExecutor(1, "network")
+        self._loader = ThreadPoolExecutor(1, "load")
+        self._work: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._grown: set[str] = set()
+        self.coming = 0
+        """Photographs that are being decoded, and will be asked for soon."""
+
+    @property
+    def waiting(self) -> int:
+        """Photographs that wait for a network."""
+        return len(self._waiting)
+
+    def load_now(self, name: str) -> None:
+        """Load a model before there are requests."""
+        self._loaded[name] = self._load(name)
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether a model is in memory."""
+        return name in self._loaded
+
+    async def model(self, variant: Variant) -> Model:
+        """A model with its refinements, loaded where it is not yet."""
+        return variant.refined(await self._plain(variant.name))
+
+    async def for_video(self, variant: Variant) -> Model:
+        """A model whose batches wait for their turn, so that photographs go in between.
+
+        It is used in a thread that is not the event loop's.
+        """
+        return variant.refined(_InTurn(await self._plain(variant.name), self._pool))
+
+    async def infer(
+        self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True
+    ) -> Inference:
+        """One photograph's answer, at the network's resolution."""
+        if self._is_closed:
+            raise stopping()
+        model = await self.model(variant)
+        if self._is_closed:  # while it was loaded
+            raise stopping()
+        loop = asyncio.get_running_loop()
+        if self._work is None or self._work.done():
+            self._work = loop.create_task(self._run(), name="networks")
+        future: asyncio.Future[Inference] = loop.create_future()
+        self._waiting.append(_Waiting(variant, model, photo, future, is_wanted))
+        self._arrival.set()
+        return await future
+
+    async def give_back(self) -> None:
+        """Release the memory that batches of several photographs took, by a run of one."""
+        loaded = [self._loaded[name] for name in self._grown if name in self._loaded]
+        grown = [each for each in loaded if each.settings.get("engine") == ONNX_ENGINES[0]]
+        self._grown.clear()
+
+        def run(model: Model) -> None:
+            with shrinking(), suppress(RilievoError):
+                model.infer([Photo(pixels=np.zeros((64, 64, 3), np.uint8))])
+
+        for model in grown:
+            await asyncio.get_running_loop().run_in_executor(self._pool, run, model)
+
+    async def close(self) -> None:
+        """Refuse what waits, and finish what runs."""
+        self._is_closed = True
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.wait({self._work})
+        for each in (*self._waiting, *self._running):
+            if not each.future.done():
+                each.future.set_exception(stopping())
+        self._waiting.clear()
+        self._pool.shutdown(cancel_futures=True)
+        self._loader.shutdown(cancel_futures=True)
+
+    async def _plain(self, name: str) -> Model:
+        found = self._loaded.get(name)
+        if found is None:
+            async with self._loading:
+                found = self._loaded.get(name)
+                if found is None:
+                    loop = asyncio.get_running_loop()
+                    found = await loop.run_in_executor(self._loader, self._load, name)
+                    self._loaded[name] = found
+                    if len(self._loaded) > _MOST_LOADED:
+                        self._loaded.popitem(last=False)
+        if name in self._loaded:
+            self._loaded.move_to_end(name)
+        return found
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrival.wait()
+            batch = await self._next_batch()
+            if batch:
+                self._running = batch
+                await self._answer(batch)
+                self._running = []
+
+    async def _next_batch(self) -> list[_Waiting]:
+        """The oldest photograph that waits and others like it; empty where nobody waits."""
+        self._drop_given_up()
+        if not self._waiting:
+            self._arrival.clear()
+            return []
+        key = self._waiting[0].key
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._window):
+                while self.coming and self._count(key) < self._most:
+                    self._arrival.clear()
+                    await self._arrival.wait()
+        self._arrival.set()
+        self._drop_given_up()
+        alike = [each for each in self._waiting if each.key == key][: self._most]
+        for each in alike:
+            self._waiting.remove(each)
+        return alike
+
+    def _count(self, key: object) -> int:
+        return sum(each.key == key for each in self._waiting)
+
+    def _drop_given_up(self) -> None:
+        for each in self._waiting:
+            if not each.future.done() and not each.is_wanted():
+                each.future.set_exception(GivenUp())
+        self._waiting = deque(each for each in self._waiting if not each.future.done())
+
+    async def _answer(self, batch: Sequence[_Waiting]) -> None:
+        """Run the network; if it fails for a batch, for each photograph by itself."""
+        self._observe(len(batch))
+        loop, model = asyncio.get_running_loop(), batch[0].model
+        photos = [each.photo for each in batch]
+        if len(batch) > 1:
+            self._grown.add(batch[0].variant.name)
+        try:
+            answers = await loop.run_in_executor(self._pool, model.infer, photos)
+            answered = list(zip(batch, answers, strict=True))
+        except Exception as error:
+            if len(batch) > 1:
+                for each in batch:
+                    await self._answer([each])
+            elif not batch[0].future.done():
+                batch[0].future.set_exception(error)
+            return
+        for each, answer in answered:
+            if not each.future.done():
+                each.future.set_result(answer)

@@ -1,0 +1,112 @@
+"""Models that requests may name, by the names that clients see."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from rilievo.errors import ModelError, suggest
+from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, find_card
+from rilievo.models.base import Model, PaidModel
+from rilievo.models.card import ModelCard
+from rilievo.models.replicate import replicate_cards
+from rilievo.plugins import is_place
+from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.server.serve_options import ServeOptions
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedModels:
+    """Models of a server.
+
+    Attributes:
+        names: The server's name of each model, which may be a path, by its name for clients; the
+            default one is first.
+        options: Device, engine and precision.
+    """
+
+    names: Mapping[str, str]
+    options: ServeOptions
+
+    def named(self, asked: str) -> str:
+        """The server's name of a model that a request names; the default one where it is empty."""
+        if not asked:
+            return next(iter(self.names.values()))
+        if asked not in self.names:
+            near = suggest(asked[:80], self.names)
+            hint = near if near.startswith("did") else "/v1/models lists them"
+            raise Refusal(404, f"this server has no model '{asked[:80]}'; {hint}")
+        return self.names[asked]
+
+    def for_video(self, asked: str) -> str:
+        """The model of frames: what a request names, or else the default, or the faster embedded.
+
+        A server whose default is the embedded model of photographs answers frames by that of
+        videos.
+        """
+        if not asked and self.named("") == DEFAULT_MODEL and FAST_MODEL in self.names:
+            return FAST_MODEL
+        return asked
+
+    def shown(self, asked: str) -> str:
+        """The clients' name of a model that a request names, or of the default one."""
+        return asked or next(iter(self.names))
+
+    def without_places(self, line: str) -> str:
+        """A message with clients' names of models in place of the server's paths."""
+        for shown, name in self.names.items():
+            if shown != name:
+                for place in (os.path.abspath(name), name):
+                    line = line.replace(place, shown)
+        return line
+
+    def load(self, name: str) -> Model:
+        """Load a model by the server's name."""
+        model = self.options.load(name)
+        if isinstance(model, PaidModel):
+            raise _paid(name)
+        return model
+
+    def facts(self) -> list[dict[str, object]]:
+        """Facts of the models, for clients."""
+        return [
+            {"name": shown, "default": place == 0, **_card_facts(MODELS.own.get(name))}
+            for place, (shown, name) in enumerate(self.names.items())
+        ]
+
+
+def offered_models(options: ServeOptions) -> OfferedModels:
+    """The models that a server offers."""
+    paid = {card.name for card in replicate_cards.listed_cards()}
+    names: dict[str, str] = {}
+    default, *others = options.offered
+    faster = (FAST_MODEL,) if default == DEFAULT_MODEL else ()
+    for name in dict.fromkeys((default, *faster, *others)):
+        if name in paid or name.startswith("replicate:"):
+            raise _paid(name)
+        shown = name if name in MODELS.own or is_place(name) else PurePath(name).stem
+        if shown in names:
+            raise ModelError(f"two models would be called '{shown}': rename one of the files")
+        if not os.path.exists(name):
+            find_card(name)
+        names[shown] = name
+    return OfferedModels(names, options)
+
+
+def _paid(name: str) -> ModelError:
+    return ModelError(f"model '{name}' is paid by the call, so the server does not offer it")
+
+
+def _card_facts(card: ModelCard | None) -> dict[str, object]:
+    if card is None:
+        return {}
+    return {
+        "summary": card.summary,
+        "depth": card.kind,
+        "normals": card.normals,
+        "confidence": card.confidence,
+        "camera": card.camera,
+        "licence": card.licence,
+        "commercial": card.commercial,
+        "megabytes": card.megabytes,
+    }

@@ -1,0 +1,323 @@
+"""Work of the server: requests go in turn through decoding, a network, writing of results."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from rilievo.io.videos.frame_source import FrameSource
+from rilievo.prediction.output import Need
+from rilievo.prediction.saving import parts_of
+from rilievo.serving.server.decoding.decoders import Decoders
+from rilievo.serving.server.prometheus import Metrics
+from rilievo.serving.server.request_refusals import Refusal, refusal_of
+from rilievo.serving.server.requests.asked import Asked, PredictAsked
+from rilievo.serving.server.requests.fetching import fetch_public
+from rilievo.serving.server.requests.uploads import Upload, Uploads
+from rilievo.serving.server.serve_options import ServeOptions
+from rilievo.serving.server.temporary_folders import Folders
+from rilievo.serving.server.work.answer_files import (
+    SURFACES,
+    Written,
+    at_most,
+    estimated_bytes,
+    write,
+)
+from rilievo.serving.server.work.freed_memory import give_back
+from rilievo.serving.server.work.jobs import Job, Jobs
+from rilievo.serving.server.work.loaded_networks import Networks
+from rilievo.serving.server.work.offered_models import OfferedModels
+from rilievo.serving.server.work.request_results import (
+    Result,
+    check_image,
+    finish,
+    needs_own_depth,
+    with_named_camera,
+)
+from rilievo.serving.server.work.turns import Turns
+from rilievo.types import Photo
+
+_HEAVY_BYTES = 4_000_000
+"""Size of an image file above which its request takes a heavy place."""
+_HEAVY_PIXELS = 4_000_000
+"""Pixels of a photograph above which the thread for heavy ones finishes it."""
+_HEAVY_PLACES = 2
+"""One at work, and one that is read or inferred meanwhile; each may take a gigabyte of memory."""
+_LIGHT_CPU_SECONDS = 5
+_HEAVY_CPU_SECONDS = 20
+"""Time that the decoding of a photograph may take."""
+_FETCHES = 8
+_TIDY_SECONDS = 1.0
+_TIDY_REQUESTS = 50
+_SPARE = 2
+"""Places that one client alone never gets."""
+
+_OPENED = 2
+"""Videos that are opened at the same time."""
+
+T = TypeVar("T")
+
+
+class Service:
+    """All that requests share."""
+
+    def __init__(
+        self, options: ServeOptions, offered: OfferedModels, folders: Folders, metrics: Metrics
+    ) -> None:
+        self.options, self.offered, self.folders, self.metrics = options, offered, folders, metrics
+        self.networks = Networks(
+            offered.load,
+            most=options.batch,
+            window=options.window / 1000,
+            observe=metrics.batch,
+        )
+        workers = options.threads_at_work
+        places = workers + options.batch
+        # Heavy requests have places and a thread of their own, so that light ones pass them.
+        self.light = Turns(places, waiting=options.queue, spare=_SPARE)
+        self.heavy = Turns(_HEAVY_PLACES, waiting=options.queue, spare=1)
+        # Those that read keep the network busy while others write. They wait for processes that
+        # decode, of which no client alone gets the last one.
+        self.decoders = Decoders(max_pixels=options.max_pixels, kept=workers + 2)
+        self._decoding = Turns(workers + 1, waiting=4 * options.queue, spare=1)
+        self._readers = ThreadPoolExecutor(workers + 1, "read")
+        self._heavy_reader = ThreadPoolExecutor(1, "heavy-read")
+        self._openers = ThreadPoolExecutor(_OPENED, "open")
+        self._workers = ThreadPoolExecutor(workers, "work")
+        self._heavy_worker = ThreadPoolExecutor(1, "heavy")
+        self._fetches = Turns(_FETCHES, waiting=options.queue, spare=_SPARE)
+        self._fetchers = ThreadPoolExecutor(_FETCHES, "fetch")
+        self._is_closed = threading.Event()
+        self.uploads = Uploads(
+            folders.disk,
+            most=options.uploads,
+            max_bytes=options.max_bytes,
+            seconds=options.upload_seconds,
+        )
+        self.jobs = Jobs(options.time_limit)
+        self.streams: Counter[str] = Counter()
+        """Open streams of each client."""
+        self._watch()
+
+    async def tidy(self) -> None:
+        """Hand memory back after every so many requests, and when all are done, until cancelled."""
+        seen = 0
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            new = self.jobs.begun - seen
+            if new >= _TIDY_REQUESTS or (new and not self.jobs.at_work):
+                seen = self.jobs.begun
+                if not self.jobs.at_work:
+                    await self.networks.give_back()
+                await self.in_worker(give_back)
+
+    async def close(self) -> None:
+        """Refuse what waits, and finish what runs."""
+        self._is_closed.set()
+        self.light.close()
+        self.heavy.close()
+        self._fetches.close()
+        self._decoding.close()
+        await self.networks.close()
+        await self.jobs.finish()
+        for pool in (self._readers, self._heavy_reader, self._openers):
+            pool.shutdown(cancel_futures=True)
+        self._workers.shutdown(cancel_futures=True)
+        self._heavy_worker.shutdown(cancel_futures=True)
+        self._fetchers.shutdown(cancel_futures=True)
+        await asyncio.to_thread(self.decoders.close)
+
+    def refusal_of(self, error: Exception) -> Refusal:
+        """The refusal that tells a client of an error, without a path of the server."""
+        refusal = refusal_of(error)
+        line = self.offered.without_places(refusal.line)
+        return Refusal(refusal.status, line, refusal.headers)
+
+    async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> Job:
+        """The work of a request, heavy also where few bytes hold many pixels.
+
+        It is given up a time limit after the request began to arrive.
+        """
+        until = self.jobs.deadline(upload.begun)
+        job = Job(upload, client, is_heavy=self.is_heavy(upload.size, outputs), until=until)
+        try:
+            if upload.size and not job.is_heavy:
+                work = self._light_read(job, lambda: self.decoders.size(upload, until=until))
+                height, width = await self.jobs.in_time(until, work)
+                job.is_heavy = height * width > _HEAVY_PIXELS
+        except BaseException:
+            upload.close()
+            raise
+        return job
+
+    def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
+        """Whether a request takes seconds: surfaces, and image files of this many bytes."""
+        has_surface = "all" in outputs or not SURFACES.isdisjoint(outputs)
+        return size > _HEAVY_BYTES or has_surface
+
+    def turns(self, *, is_heavy: bool) -> Turns:
+        """The places for which a request waits."""
+        return self.heavy if is_heavy else self.light
+
+    async def predict(
+        self,
+        job: Job,
+        asked: Asked,
+        *,
+        without_normals: bool = False,
+        on_size: Callable[[int], None] = lambda pixels: None,
+    ) -> Result:
+        """Predict the image of a request.
+
+        Args:
+            job: The request.
+            asked: Parameters of the request.
+            without_normals: Whether nobody asks for normals.
+            on_size: Function that is called with the number of pixels.
+        """
+        variant = asked.variant(self.offered.named(asked.model))
+        photo = await self._decoded(job, asked)
+        pixels = photo.shape[0] * photo.shape[1]
+        job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
+        on_size(pixels)
+        job.check()
+        if job.inference is None:
+            job.inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
+        inference = job.inference
+        job.check()
+        model = await self.networks.model(variant)
+        shown = self.offered.shown(asked.model)
+
+        def work() -> Result:
+            return finish(
+                model, inference, photo, asked, shown=shown, without_normals=without_normals
+            )
+
+        return await self.in_pool(job, work)
+
+    async def files(
+        self, job: Job, asked: PredictAsked, outputs: Sequence[str]
+    ) -> tuple[Result, Written]:
+        """Predict the image of a request, and write outputs; they must be removed."""
+        names, saving, stem = at_most(outputs), asked.saving, job.upload.name
+        folder = self.folders.make(job.client)
+
+        def reserve(pixels: int) -> None:
+            folder.reserve(estimated_bytes(names, pixels, saving))
+
+        try:
+            parts = parts_of(names)
+            result = await self.predict(
+                job,
+                asked,
+                without_normals=Need.NORMALS not in parts,
+                on_size=reserve,
+            )
+            job.check()
+            written = await self.in_pool(
+                job, lambda: write(result.prediction, outputs, saving, folder, stem)
+            )
+        except BaseException:
+            folder.remove()
+            raise
+        return result, written
+
+    async def photo(self, job: Job, *, own_depth: bool) -> Photo:
+        """Read the photograph of a request; networks wait a moment for it to fill a batch.
+
+        Args:
+            job: The request.
+            own_depth: Whether to read the depth map that the file holds.
+        """
+
+        def work() -> Photo:
+            job.check()
+            return self.decoders.photo(
+                job.upload,
+                own_depth=own_depth,
+                cpu_seconds=_HEAVY_CPU_SECONDS if job.is_heavy else _LIGHT_CPU_SECONDS,
+                until=job.until,
+            )
+
+        self.networks.coming += 1
+        try:
+            if job.is_heavy:
+                return await self._in_thread(self._heavy_reader, work)
+            return await self._light_read(job, work)
+        finally:
+            self.networks.coming -= 1
+
+    async def _light_read(self, job: Job, work: Callable[[], T]) -> T:
+        place = await self._decoding.take(job.client)
+        try:
+            return await self._in_thread(self._readers, work)
+        finally:
+            place.give_back()
+
+    async def opened(self, path: Path) -> FrameSource:
+        """Open a video, which must be closed."""
+        return await self._in_thread(self._openers, lambda: self.decoders.video(path))
+
+    async def fetched(self, url: str, client: str, begun: float) -> Upload:
+        """The image at an address of the internet; the upload must be closed.
+
+        Args:
+            url: The address.
+            client: Name of the client.
+            begun: Time at which the request began to arrive, of ``time.monotonic``.
+        """
+        options, until = self.options, self.jobs.deadline(begun)
+
+        def work() -> Upload:
+            content = fetch_public(
+                url,
+                max_bytes=options.max_bytes,
+                seconds=min(options.upload_seconds, max(0.0, until - time.monotonic())),
+                is_stopping=self._is_closed.is_set,
+            )
+            upload = self.uploads.keep(content, client)
+            upload.begun = begun
+            return upload
+
+        place = await self.jobs.in_time(until, self._fetches.take(client))
+        try:
+            return await self._in_thread(self._fetchers, work)
+        finally:
+            place.give_back()
+
+    async def in_worker(self, work: Callable[[], T]) -> T:
+        """Work of a thread, which takes a fraction of a second."""
+        return await self._in_thread(self._workers, work)
+
+    async def in_pool(self, job: Job, work: Callable[[], T]) -> T:
+        """Work of a request, in the threads that do its kind of work."""
+        return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
+
+    async def _decoded(self, job: Job, asked: Asked) -> Photo:
+        check_image(job.upload, asked)
+        photo = await self.photo(job, own_depth=needs_own_depth(asked))
+        job.upload.close()
+        return with_named_camera(photo, asked)
+
+    async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def _watch(self) -> None:
+        watch = self.metrics.watch
+        watch(
+            "requests_waiting",
+            "Requests that wait.",
+            lambda: self.light.waiting + self.heavy.waiting,
+        )
+        watch(
+            "requests_working", "Requests at work.", lambda: self.light.working + self.heavy.working
+        )
+        watch("uploads", "Bodies that arrive.", lambda: self.uploads.arriving)
+        watch("streams", "Open streams.", self.streams.total)
+        watch(
+            "disk_bytes", "Bytes that requests and results take.", lambda: self.folders.disk.taken
+        )

@@ -1,0 +1,121 @@
+"""Places at work in a limited number; requests wait for them, in turn by client."""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from rilievo.serving.server.request_refusals import busy, stopping
+
+_MEMORY = 0.2
+"""Weight of the newest duration in the mean one."""
+
+
+class Place:
+    """One place at work; it is given back once."""
+
+    def __init__(self, give_back: Callable[["Place"], None], client: str) -> None:
+        self.client, self.start = client, time.monotonic()
+        self._give_back: Callable[[Place], None] | None = give_back
+
+    def give_back(self) -> None:
+        """Let the next request work."""
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back(self)
+
+
+class Turns:
+    """Places at work, for which clients wait in turn, however many requests each of them has."""
+
+    def __init__(self, most: int, *, waiting: int, spare: int = 0) -> None:
+        """Begin with all places free.
+
+        Args:
+            most: Number of places.
+            waiting: Most requests that may wait.
+            spare: Places that one client alone never gets, so that others need not wait.
+        """
+        self._most, self._most_waiting = most, waiting
+        self._most_of_one = max(1, most - spare)
+        self._at_work: dict[str, int] = {}
+        self._waiting: OrderedDict[str, deque[asyncio.Future[Place]]] = OrderedDict()
+        self._seconds = 0.0
+
+    @property
+    def working(self) -> int:
+        """Places that are taken."""
+        return sum(self._at_work.values())
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait."""
+        return sum(len(each) for each in self._waiting.values())
+
+    @property
+    def seconds_to_wait(self) -> float:
+        """Estimate of the time until a new request gets a place [s]."""
+        return (self.waiting + 1) * self._seconds / self._most
+
+    def check(self) -> None:
+        """Refuse a request, before its body is read, that could not wait."""
+        if self.waiting >= self._most_waiting:
+            raise busy(f"{self.waiting} requests are waiting already", self.seconds_to_wait)
+
+    async def take(self, client: str) -> Place:
+        """Wait for a place."""
+        if self._may_work(client) and client not in self._waiting:
+            return self._placed(client)
+        self.check()
+        queue = self._waiting.get(client, deque())
+        if len(queue) >= max(1, self._most_waiting // 2):
+            raise busy(f"{len(queue)} requests of yours are waiting already", self.seconds_to_wait)
+        future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(client, deque()).append(future)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._forget(client, future)
+            if future.done() and not future.cancelled() and future.exception() is None:
+                future.result().give_back()
+            raise
+
+    def close(self) -> None:
+        """Refuse all that wait."""
+        for queue in self._waiting.values():
+            for future in queue:
+                if not future.done():
+                    future.set_exception(stopping())
+        self._waiting.clear()
+
+    def _may_work(self, client: str) -> bool:
+        return self.working < self._most and self._at_work.get(client, 0) < self._most_of_one
+
+    def _placed(self, client: str) -> Place:
+        self._at_work[client] = self._at_work.get(client, 0) + 1
+        return Place(self._give_back, client)
+
+    def _give_back(self, place: Place) -> None:
+        took = time.monotonic() - place.start
+        self._seconds += (_MEMORY if self._seconds else 1.0) * (took - self._seconds)
+        self._at_work[place.client] -= 1
+        if not self._at_work[place.client]:
+            del self._at_work[place.client]
+        self._serve_next()
+
+    def _serve_next(self) -> None:
+        """Give free places to clients in turn."""
+        while (client := next(filter(self._may_work, self._waiting), None)) is not None:
+            queue = self._waiting.pop(client)
+            future = queue.popleft()
+            if queue:  # the client goes to the end of the line
+                self._waiting[client] = queue
+            if not future.done():
+                future.set_result(self._placed(client))
+
+    def _forget(self, client: str, future: asyncio.Future[Place]) -> None:
+        queue = self._waiting.get(client)
+        if queue is not None and future in queue:
+            queue.remove(future)
+            if not queue:
+                del self._waiting[client]

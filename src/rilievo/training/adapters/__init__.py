@@ -1,0 +1,1 @@
+"""Adapters of networks in torch to the interface of models."""

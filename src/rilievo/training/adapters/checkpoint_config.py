@@ -1,0 +1,261 @@
+"""Configuration of a checkpoint: whether it is safe to build, and how it prepares photographs.
+
+Names and defaults are those of the image processors of transformers. Unknown entries that would
+change the pixels are refused, not ignored.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rilievo.errors import InputError, ModelError
+from rilievo.io.files.limits import read_text, reason
+from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MOST_LAYERS = 1000
+"""Most layers, blocks or stages of one kind; the deepest depth networks have about 50."""
+SPARE = 2**31
+"""Bytes by which a network may exceed its files; tensors missing from small files are better listed
+by name.
+"""
+BYTES, PACKED = 4, 8
+"""Bytes of a number in memory, and by what factor its file may be smaller (4-bit weights)."""
+
+_ATTENTIONS = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+_COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
+PROCESSOR_FILE = "preprocessor_config.json"
+LARGEST_NATIVE = 1280 * 960
+"""Most pixels for networks that take photographs at their own size; larger ones are reduced. Both
+families were trained on 480 x 640, and memory grows with the area.
+"""
+_FILTERS = {1: Resampling.LANCZOS, 2: Resampling.BILINEAR, 3: Resampling.BICUBIC}
+_HALF = (0.5, 0.5, 0.5)
+
+
+def read_config(path: Path) -> Mapping[str, Any]:
+    """Read a configuration."""
+    try:
+        config = parse_json(read_text(path))
+    except (InputError, NotThisRecord) as error:
+        raise ModelError(f"{path}: not a configuration, not JSON that can be read") from error
+    if not isinstance(config, dict):
+        raise ModelError(
+            f"{path}: not a configuration, an object is expected, got {type(config).__name__}"
+        )
+    return config
+
+
+def check_config(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse a configuration with too many layers, or one that triggers downloads.
+
+    transformers downloads a backbone that a configuration only names, and takes an attention name
+    with an organisation for compiled code of the hub, which it would run.
+    """
+    for name, value in _entries(config):
+        numbers = value if isinstance(value, list) else [value]
+        most = max((each for each in numbers if isinstance(each, int)), default=0)
+        if _COUNTS.fullmatch(name) and most > MOST_LAYERS:
+            raise ModelError(
+                f"{path}: {name} is {most}, and no network has more than {MOST_LAYERS}"
+            )
+        if name.endswith("attn_implementation") and value not in _ATTENTIONS:
+            raise ModelError(
+                f"{path}: {name} is {value!s}, which may be code of the hub and is never run: "
+                "remove it"
+            )
+        if name == "use_pretrained_backbone" and value:
+            raise ModelError(
+                f"{path}: asks for a backbone that is downloaded separately "
+                "(use_pretrained_backbone); expected all weights in the checkpoint"
+            )
+    if isinstance(config.get("backbone"), str) and not config.get("backbone_config"):
+        raise ModelError(
+            f"{path}: names its backbone, '{config['backbone']}', instead of describing it "
+            "(backbone_config), so it would be downloaded"
+        )
+
+
+def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
+    """Refuse a network that is much larger than its files of weights."""
+    import torch
+
+    with torch.device("meta"):
+        network = make()
+    needed = BYTES * sum(each.numel() for each in network.parameters())
+    if needed > PACKED * held + SPARE:
+        raise ModelError(
+            f"{path}: its configuration is of a network of {needed / 1e9:.1f} GB, but its weights "
+            f"are {held / 1e9:.3f} GB: one of the two is of another model"
+        )
+
+
+def _entries(config: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every name and value of a configuration, including nested ones."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            yield str(name), value
+            yield from _entries(value)
+
+
+def read_processor(folder: Path, model_type: str) -> Preparation:
+    """Read the preparation that a checkpoint's authors use."""
+    path = folder / PROCESSOR_FILE
+    if not os.path.lexists(path):
+        raise ModelError(
+            f"{folder}: no {PROCESSOR_FILE}, which describes the preparation of photographs"
+        )
+    entries = read_config(path)
+    try:
+        return _READERS[model_type](entries)
+    except (KeyError, OverflowError, TypeError, ValueError, ModelError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else reason(error)
+        raise ModelError(f"{path}: is not valid: {what}") from error
+
+
+def _dpt(entries: Mapping[str, Any]) -> Preparation:
+    """DPT and Depth Anything: bicubic with antialiasing."""
+    normalising = _normalising(entries, mean=_HALF, std=_HALF)
+    fill = _positive(entries, "size_divisor", 1) if entries.get("do_pad", False) else 1
+    if not entries.get("do_resize", True):
+        return _replaced(normalising, _native(1), Resampling.BILINEAR, fill=fill)
+    multiple = _positive(entries, "ensure_multiple_of", 1)
+    height, width = _size(entries, (384, 384))
+    return _replaced(
+        normalising,
+        _fitted(height, width, multiple, keeps_aspect=bool(entries.get("keep_aspect_ratio"))),
+        _filter(entries, 3),
+        fill=fill,
+    )
+
+
+def _zoedepth(entries: Mapping[str, Any]) -> Preparation:
+    """ZoeDepth: bilinear with corners aligned and no antialiasing, with a reflected border."""
+    if entries.get("resample", 2) != 2 or not entries.get("do_resize", True):
+        raise ModelError("ZoeDepth is resized bilinearly (do_resize true, resample 2)")
+    height, width = _size(entries, (384, 512))
+    multiple = _positive(entries, "ensure_multiple_of", 32)
+    return _replaced(
+        _normalising(entries, mean=_HALF, std=_HALF),
+        _fitted(height, width, multiple, keeps_aspect=entries.get("keep_aspect_ratio", True)),
+        Resampling.BILINEAR_CORNERS,
+        padding=3.0 if entries.get("do_pad", True) else 0.0,
+    )
+
+
+def _glpn(entries: Mapping[str, Any]) -> Preparation:
+    """GLPN: the photograph's own size, rounded down to multiples of 32; no mean is subtracted."""
+    plain = _normalising({"do_normalize": False, **entries}, mean=_HALF, std=_HALF)
+    multiple = _positive(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
+    return _replaced(plain, _native(multiple), _filter(entries, 2))
+
+
+def _depth_pro(entries: Mapping[str, Any]) -> Preparation:
+    """Depth Pro: a square of 1536, bilinear without antialiasing."""
+    if entries.get("resample", 2) != 2 or not entries.get("do_resize", True):
+        raise ModelError("Depth Pro is resized bilinearly (do_resize true, resample 2)")
+    height, width = _size(entries, (1536, 1536))
+    return _replaced(
+        _normalising(entries, mean=_HALF, std=_HALF),
+        Sizing(rule=Rule.FIXED, height=height, width=width),
+        Resampling.BILINEAR_POINTS,
+    )
+
+
+def _tips(entries: Mapping[str, Any]) -> Preparation:
+    """TIPSv2: a square, bilinear with antialiasing; no mean is subtracted."""
+    height, width = _size(entries, (448, 448))
+    return _replaced(
+        _normalising({"do_normalize": False, **entries}, mean=_HALF, std=_HALF),
+        Sizing(rule=Rule.FIXED, height=height, width=width),
+        _filter(entries, 2),
+    )
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Preparation]] = {
+    "depth_anything": _dpt,
+    "depth_pro": _depth_pro,
+    "dpt": _dpt,
+    "glpn": _glpn,
+    "tipsv2_dpt": _tips,
+    "zoedepth": _zoedepth,
+}
+FAMILIES = tuple(_READERS)
+"""Supported architectures, by ``model_type``."""
+
+
+def _replaced(
+    normalising: Preparation,
+    sizing: Sizing,
+    resampling: Resampling,
+    *,
+    padding: float = 0.0,
+    fill: int = 1,
+) -> Preparation:
+    return Preparation(
+        sizing=sizing,
+        resampling=resampling,
+        padding=padding,
+        fill=fill,
+        rescale=normalising.rescale,
+        mean=normalising.mean,
+        std=normalising.std,
+    )
+
+
+def _normalising(
+    entries: Mapping[str, Any], *, mean: Sequence[float], std: Sequence[float]
+) -> Preparation:
+    """Rescaling, mean and standard deviation; the size is a placeholder."""
+    rescale = float(entries.get("rescale_factor", 1 / 255))
+    normalises = entries.get("do_normalize", True)
+    return Preparation(
+        sizing=_native(1),
+        rescale=rescale if entries.get("do_rescale", True) else 1.0,
+        mean=_triple(entries.get("image_mean", mean)) if normalises else (0.0, 0.0, 0.0),
+        std=_triple(entries.get("image_std", std)) if normalises else (1.0, 1.0, 1.0),
+    )
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(each) for each in values)
+    return red, green, blue
+
+
+def _native(multiple: int) -> Sizing:
+    return Sizing(rule=Rule.FLOOR, area=LARGEST_NATIVE, multiple=multiple)
+
+
+def _fitted(height: int, width: int, multiple: int, *, keeps_aspect: bool) -> Sizing:
+    if keeps_aspect:
+        return Sizing(rule=Rule.LEAST_CHANGE, height=height, width=width, multiple=multiple)
+    height, width = (max(1, round(side / multiple)) * multiple for side in (height, width))
+    return Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
+
+
+def _size(entries: Mapping[str, Any], usual: tuple[int, int]) -> tuple[int, int]:
+    size = entries.get("size", {"height": usual[0], "width": usual[1]})
+    if not isinstance(size, dict):
+        size = {"height": size, "width": size}
+    if not all(isinstance(size[side], int) and size[side] > 0 for side in ("height", "width")):
+        raise ModelError(f"size is of whole numbers of 1 or more, got {size!r}")
+    return size["height"], size["width"]
+
+
+def _positive(entries: Mapping[str, Any], name: str, usual: int) -> int:
+    value = entries.get(name, usual)
+    if not isinstance(value, int) or value < 1:
+        raise ModelError(f"{name} is a whole number of 1 or more, got {value!r}")
+    return value
+
+
+def _filter(entries: Mapping[str, Any], usual: int) -> Resampling:
+    number = entries.get("resample", usual)
+    if number not in _FILTERS:
+        raise ModelError(f"resample is 1 (Lanczos), 2 (bilinear) or 3 (bicubic), got {number!r}")
+    return _FILTERS[number]

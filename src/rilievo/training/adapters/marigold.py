@@ -1,0 +1,179 @@
+"""Adapter for pipelines of diffusers with Marigold's interface.
+
+Ke et al., "Marigold: Affordable Adaptation of Diffusion-Based Image Generators for Image Analysis"
+(2025). The pipelines are those of diffusers, unchanged; this module calls them and converts their
+output to our conventions:
+
+* Depth is in [0, 1] up to scale and shift; 0 is the nearest surface, and a valid answer.
+* Normals come with x right, y up, z towards the viewer; ours have y down and z forward.
+* An ensemble's uncertainty u becomes a confidence of 1 / (1 + u / 0.1): 1 where its members
+  agree, 1/2 where they differ by a tenth of the depth's range (the median of the differences to
+  their median) or of half a turn (18 degrees, the mean angle to their mean).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from rilievo.errors import InputError, ModelError, OptionError, first_line
+from rilievo.models.base import Inference, Model
+from rilievo.models.card import ModelCard
+from rilievo.models.hub.diffusion_cards import DiffusionSettings
+from rilievo.models.load_options import LoadOptions, checked
+from rilievo.training.adapters.torch_model import ENGINE, find_device
+from rilievo.training.networks.features import is_out_of_memory
+from rilievo.types import DepthKind, Photo, Setting
+
+HALVING = 0.1
+"""Uncertainty at which confidence is one half."""
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class DiffusionModel(Model):
+    """A pipeline of diffusers whose output has ``prediction``, and maybe ``uncertainty``."""
+
+    def __init__(
+        self,
+        card: ModelCard,
+        pipeline: Any,
+        options: LoadOptions,
+        settings: DiffusionSettings,
+        *,
+        weights_sha256: str,
+        facts: Mapping[str, Setting] | None = None,
+    ) -> None:
+        options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
+        self.card = replace(card, confidence=settings.ensemble > 1)
+        self.weights_sha256 = weights_sha256
+        self.device = find_device(options.device)
+        dtype = precision_dtype(options, self.device)
+        self._autocast = _DTYPES[options.precision] is not dtype
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        self._pipeline = pipeline.to(self.device)
+        self._pipeline.set_progress_bar_config(disable=True)
+        self._ensemble, self._seed = settings.ensemble, settings.seed
+        self._steps = self._resolved("steps", settings.steps, "default_denoising_steps")
+        self._resolution = self._resolved(
+            "resolution", settings.resolution, "default_processing_resolution"
+        )
+        multiple = getattr(pipeline, "vae_scale_factor", 1)
+        if self._resolution % multiple:
+            raise OptionError(
+                f"model '{card.name}': resolution is a multiple of {multiple}, got "
+                f"{self._resolution}"
+            )
+        self.settings = {
+            "engine": ENGINE,
+            "precision": options.precision,
+            "device": str(self.device),
+            "pipeline": type(self._pipeline).__name__,
+            "scheduler": type(getattr(self._pipeline, "scheduler", None)).__name__,
+            "steps": self._steps,
+            "ensemble": self._ensemble,
+            "seed": self._seed,
+            "resolution": self._resolution,
+            **(facts or {}),
+        }
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Predict one photograph after the other; each starts from the same noise."""
+        return [self._infer_one(photo) for photo in photos]
+
+    def _resolved(self, name: str, given: int | None, default: str) -> int:
+        value = getattr(self._pipeline, default, None) if given is None else given
+        if not isinstance(value, int):
+            raise OptionError(
+                f"model '{self.card.name}' has no {name} of its own: give --set {name}=..."
+            )
+        return value
+
+    def _infer_one(self, photo: Photo) -> Inference:
+        longer, shorter = max(photo.shape), min(photo.shape)
+        if self._resolution and shorter * self._resolution < longer:
+            raise InputError(
+                f"{photo.name}: too narrow ({photo.shape[1]} x {photo.shape[0]}) for a resolution "
+                f"of {self._resolution} pixels: crop it, or give a larger resolution"
+            )
+        # Noise is drawn on the CPU, so that it is the same on every device.
+        generator = torch.Generator("cpu").manual_seed(self._seed)
+        try:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._autocast):
+                output = self._pipeline(
+                    photo.pixels,
+                    num_inference_steps=self._steps,
+                    ensemble_size=self._ensemble,
+                    processing_resolution=self._resolution,
+                    match_input_resolution=False,
+                    # Members of an ensemble go through the network one at a time.
+                    batch_size=1,
+                    generator=generator,
+                    output_type="np",
+                    output_uncertainty=self._ensemble > 1,
+                )
+        except (MemoryError, RuntimeError, ValueError, TypeError) as error:
+            height, width = photo.shape
+            what = f"the pipeline failed on {width} x {height} pixels: {first_line(error)}"
+            if isinstance(error, MemoryError) or is_out_of_memory(error):
+                what = "too little memory: give a smaller --set resolution or ensemble"
+            raise ModelError(f"model '{self.card.name}': {what}") from error
+        return self._inference(output)
+
+    def _inference(self, output: Any) -> Inference:
+        prediction = getattr(output, "prediction", None)
+        if not isinstance(prediction, np.ndarray):
+            raise ModelError(
+                f"model '{self.card.name}' returned a {type(output).__name__}, which has no "
+                "prediction: expected is a pipeline of depth or normals, such as Marigold's"
+            )
+        if prediction.ndim != 4 or len(prediction) != 1 or prediction.shape[-1] not in (1, 3):
+            raise ModelError(
+                f"model '{self.card.name}' returned {prediction.shape}, expected (1, height, "
+                "width, 1) for depth or (1, height, width, 3) for normals"
+            )
+        answer = prediction[0].astype(np.float32)
+        uncertainty = getattr(output, "uncertainty", None)
+        for array in (answer, uncertainty):
+            if array is not None and not np.isfinite(array).all():
+                raise ModelError(
+                    f"model '{self.card.name}' returned NaN or infinite values at precision "
+                    f"{self.settings['precision']}; fp32 is the safest"
+                )
+        confidence = None if uncertainty is None else confidence_of(uncertainty[0, ..., 0])
+        if answer.shape[-1] == 3:
+            return Inference(normals=from_viewer_axes(answer), confidence=confidence)
+        if self.card.kind is None:
+            raise ModelError(
+                f"model '{self.card.name}' returned depth of an unknown kind: "
+                f"give --kind (kind=): {', '.join(DepthKind)}"
+            )
+        return Inference(depth=answer[..., 0], confidence=confidence)
+
+
+def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "3 h w"]:
+    """Convert normals with x right, y up, z towards the viewer to our axes: y down, z forward."""
+    x, y, z = np.moveaxis(normals, -1, 0)
+    return np.stack([x, -y, -z])
+
+
+def confidence_of(uncertainty: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Convert an ensemble's uncertainty, which is at least 0, to a confidence in (0, 1]."""
+    return (1 / (1 + uncertainty / HALVING)).astype(np.float32)
+
+
+def precision_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
+    """Type of the weights: that of the arithmetic, except for bf16 on a CPU.
+
+    torch lacks bf16 on CPUs for some picture operations of the pipelines. There, weights stay in
+    fp32, and autocast uses bf16 where it helps.
+    """
+    if device.type != "cpu":
+        return _DTYPES[options.precision]
+    if options.precision == "fp16":
+        raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
+    return torch.float32

@@ -1,0 +1,104 @@
+"""Checkpoints of Monodepth2 (Godard et al., ICCV 2019) as published by its authors.
+
+They are not downloaded, because their licence forbids redistribution: users unpack them into a
+folder.
+"""
+
+import hashlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.errors import MissingExtraError, ModelError
+from rilievo.io.files.limits import printable
+from rilievo.models.card import ModelCard
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.settings import read_settings
+from rilievo.training.adapters.run_models import VideoSettings
+from rilievo.training.networks.blueprint import DEPTH, ENCODER
+from rilievo.types import DepthKind
+
+if TYPE_CHECKING:
+    from rilievo.training.adapters.torch_model import TorchModel
+
+MONODEPTH2 = "monodepth2"
+
+_LICENCE = (
+    "Monodepth2's own: non-commercial use alone; its authors name US patent 11991342 for the method"
+)
+
+
+def _monodepth2_card(name: str, summary: str, source: str, *, stereo: bool = False) -> ModelCard:
+    return ModelCard(
+        name=name,
+        summary=summary,
+        kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
+        licence=_LICENCE,
+        commercial=False,
+        extra="train",
+        speed="fast: about 0.1 s",
+        loader="monodepth2",
+        source=source,
+        settings="rilievo.training.adapters.run_models:VideoSettings",
+    )
+
+
+def family_card() -> ModelCard:
+    """Card for all of them; a specific one needs its folder."""
+    what = f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}"
+    return _monodepth2_card(
+        MONODEPTH2, f"{what}, which are not fetched", "https://github.com/nianticlabs/monodepth2"
+    )
+
+
+def folder_card(folder: Path) -> ModelCard:
+    """Card of a folder: metric if ``encoder.pth`` was trained on stereo pairs."""
+    stereo = _official(str(folder)).learned_from_stereo(folder)
+    summary = f"Monodepth2, learned from {'stereo pairs' if stereo else 'video alone'}"
+    size = sum((folder / name).stat().st_size for name in (ENCODER, DEPTH))
+    return replace(
+        _monodepth2_card(str(folder), summary, str(folder), stereo=stereo), megabytes=size / 1e6
+    )
+
+
+def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
+    """Load a checkpoint (``ModelCard.loader``), and print its licence."""
+    if card.name == MONODEPTH2:
+        raise ModelError(
+            f"{MONODEPTH2} is not fetched: unpack a checkpoint of {card.source} and give its "
+            f"folder, the one of {ENCODER} and {DEPTH}"
+        )
+    official = _official(card.name)
+    from rilievo.training.adapters.trained import video_model
+    from rilievo.training.networks.video.depth_network import DepthNet
+
+    assert card.source is not None, "the card of a checkpoint has its folder"
+    settings, folder = read_settings(VideoSettings, options.settings, card.name), Path(card.source)
+    found = official.read_official(folder, pose=False)
+    depth = DepthNet(found.blueprint)
+    depth.load_state_dict(dict(found.depth))
+    sys.stderr.write(f"rilievo: NON-COMMERCIAL LICENCE of {printable(card.name)}: {card.licence}\n")
+    return video_model(
+        card, found.blueprint, depth, options, settings, weights_sha256=_sha256(folder)
+    )
+
+
+def _official(name: str):
+    """The module that reads the files; it needs torch."""
+    try:
+        from rilievo.training.networks.video import official
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError(f"model '{printable(name)}'", "train") from error
+    return official
+
+
+def _sha256(folder: Path) -> str:
+    """SHA-256 of the lines ``hash  name`` of the files that determine depth."""
+    lines = "".join(
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in (DEPTH, ENCODER)
+    )
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,95 @@
+"""Camera motion from the networks of a training run or of an official checkpoint."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64, UInt8
+
+from rilievo.depth_map import DepthKind
+from rilievo.errors import ModelError
+from rilievo.io.files.limits import printable
+from rilievo.training.adapters.run_models import WEIGHTS, is_video_run, read_video_run
+from rilievo.training.adapters.torch_model import find_device
+from rilievo.training.networks.blueprint import POSE, PoseKind, VideoBlueprint, is_official
+from rilievo.training.networks.video.official import read_official
+from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
+
+
+class MotionModel:
+    """Estimates the motion between two frames.
+
+    Attributes:
+        size: (height, width) of the input frames [px].
+        metric: Whether translation is in metres.
+    """
+
+    def __init__(self, networks: VideoNetworks, device: torch.device) -> None:
+        """Wrap networks with a single source frame, the one after the target."""
+        self._networks, self._device = networks.to(device).eval(), device
+        self._unit = networks.blueprint.unit
+        self.size = networks.blueprint.size
+        self.metric = networks.blueprint.kind is DepthKind.METRIC
+
+    @torch.inference_mode()
+    def later_T_earlier(
+        self, earlier: UInt8[np.ndarray, "h w 3"], later: UInt8[np.ndarray, "h w 3"]
+    ) -> Float64[np.ndarray, "4 4"]:
+        """Transform from the earlier camera's frame to the later camera's frame.
+
+        Translation is scaled as in training: where the pose network predicts it in units of the
+        scene (``cnn``), the depth of the earlier frame gives their size.
+
+        Raises:
+            ModelError: If the estimated motion is not finite.
+        """
+        frames = [self._tensor(each) for each in (earlier, later)]
+        [motion] = self._networks(frames[0], (frames[1],)).source_T_target
+        assert motion is not None, "the pose network says it"
+        found = motion[0].double().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ModelError("the networks' motion is not finite: their weights are broken")
+        found[:3, 3] *= self._unit
+        return found
+
+    def _tensor(self, frame: UInt8[np.ndarray, "h w 3"]) -> torch.Tensor:
+        pixels = torch.from_numpy(frame.copy()).to(self._device)
+        return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
+    """Load the networks of a run of ``rilievo train video``, or of a folder with pose files."""
+    blueprint = _blueprint(folder)
+    networks = make_networks(
+        # Masks have one channel per training source, and play no part in motion.
+        replace(blueprint, mask=False),
+        offsets=(1,),
+        seed=0,
+        start=str(folder),
+    )
+    if networks.notes:
+        raise ModelError(networks.notes[0])
+    return MotionModel(networks, find_device(device))
+
+
+def _blueprint(folder: Path) -> VideoBlueprint:
+    if is_video_run(folder):
+        blueprint = read_video_run(folder).blueprint
+        if not (folder / WEIGHTS).is_file():
+            raise ModelError(
+                f"{printable(folder)}: has no {WEIGHTS} yet: let its training come to an end "
+                "(--resume)"
+            )
+        missing = "its motion was known in training, so it has no pose network"
+    elif is_official(folder):
+        blueprint = read_official(folder).blueprint
+        missing = f"has no {POSE}: it learned from stereo pairs, and says no motion"
+    else:
+        raise ModelError(
+            f"{printable(folder)}: expected the folder of a run of 'rilievo train video', or one "
+            "of an official checkpoint with its pose files"
+        )
+    if blueprint.pose is PoseKind.NONE:
+        raise ModelError(f"{printable(folder)}: {missing}")
+    return blueprint

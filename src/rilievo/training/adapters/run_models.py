@@ -1,0 +1,98 @@
+"""Folders of training runs, as far as a model needs them; without torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.io.files.limits import check_regular, read_text
+from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.training.networks.blueprint import POSE, Blueprint, VideoBlueprint, is_official
+
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """Facts in a run's ``config.json`` that a model needs."""
+
+    format: str = ""
+    blueprint: Blueprint
+    backbone_rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRunFacts:
+    """Facts in a run's ``config.json`` that a model needs."""
+
+    format: str = ""
+    blueprint: VideoBlueprint
+
+
+Facts = TypeVar("Facts", RunFacts, VideoRunFacts)
+
+
+def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
+    """Whether a folder is that of a run: its ``config.json`` begins with the format."""
+    try:
+        check_regular(folder / CONFIG)
+        with (folder / CONFIG).open(encoding="utf-8") as file:
+            return f'"{format.partition("/")[0]}/' in file.read(200)
+    except (InputError, OSError, UnicodeDecodeError):
+        return False
+
+
+def read_run(folder: Path) -> RunFacts:
+    """Read the folder of a run of a probe."""
+    return _read(RunFacts, folder, PROBE_FORMAT, "of a probe")
+
+
+def predicts_motion(folder: Path) -> bool:
+    """Whether a folder has networks that predict the motion of a camera."""
+    if is_video_run(folder):
+        return read_video_run(folder).blueprint.pose.is_network
+    return is_official(folder) and (folder / POSE).is_file()
+
+
+def preparation_of(blueprint: Blueprint) -> Preparation:
+    """Preparation that resizes photographs to a blueprint's size, the same as in training."""
+    height, width = blueprint.size
+    return Preparation(
+        sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
+        resampling=Resampling.BILINEAR,
+    )
+
+
+def _read(kind: type[Facts], folder: Path, expected: str, what: str) -> Facts:
+    try:
+        facts = from_json(kind, read_text(folder / CONFIG))
+    except (NotThisRecord, OptionError, InputError) as error:
+        raise ModelError(f"{folder / CONFIG}: is not a run {what}: {error}") from error
+    if facts.format != expected:
+        raise ModelError(
+            f"{folder / CONFIG}: is of format '{facts.format}', expected '{expected}': it was "
+            "trained by another version of rilievo"
+        )
+    return facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSettings:
+    """Settings of a network trained on video."""
+
+    post_process: bool = False
+    """Whether to average depth with that of the mirrored photograph, each used alone at the border
+    where it is better (Godard et al. 2017); takes twice the time.
+    """
+
+
+def is_video_run(folder: Path) -> bool:
+    """Whether a folder is that of a run on video."""
+    return is_run(folder, VIDEO_FORMAT)
+
+
+def read_video_run(folder: Path) -> VideoRunFacts:
+    """Read the folder of a run on video."""
+    return _read(VideoRunFacts, folder, VIDEO_FORMAT, "on video")

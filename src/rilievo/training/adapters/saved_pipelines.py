@@ -1,0 +1,183 @@
+"""Saved pipelines of diffusers, loaded part by part with checks of each."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rilievo.errors import MissingExtraError, ModelError, first_line
+from rilievo.io.files.limits import printable
+from rilievo.models.card import ModelCard
+from rilievo.models.hub.diffusion_cards import (
+    EXTRA,
+    NORMALS,
+    DiffusionSettings,
+    Part,
+    PipelineIndex,
+    read_index,
+    variant,
+    wanted,
+)
+from rilievo.models.hub.hub_files import Snapshot, open_snapshot
+from rilievo.models.load_options import LoadOptions, checked
+from rilievo.models.settings import read_settings
+from rilievo.training.adapters.checkpoint_config import check_config, check_size, read_config
+
+if TYPE_CHECKING:
+    import torch
+
+    from rilievo.training.adapters.marigold import DiffusionModel
+
+# Arguments that a pipeline needs to be called like Marigold.
+_ARGUMENTS = (
+    "image",
+    "num_inference_steps",
+    "ensemble_size",
+    "processing_resolution",
+    "match_input_resolution",
+    "generator",
+    "output_uncertainty",
+)
+_PACKAGES = ("torch", "diffusers", "transformers")
+
+
+def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
+    """Load a pipeline (``ModelCard.loader``)."""
+    settings = read_settings(DiffusionSettings, options.settings, card.name)
+    _check_installed(card, settings)
+    from rilievo.training.adapters.marigold import DiffusionModel, precision_dtype
+    from rilievo.training.adapters.torch_model import ENGINE, find_device
+
+    options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
+    dtype = precision_dtype(options, find_device(options.device))
+    snapshot = open_snapshot(card, options.revision, wanted)
+    index = read_index(snapshot.folder)
+    card = _stated(card, index)
+    pipeline = _pipeline(card, snapshot, index, dtype)
+    where = {} if snapshot.commit is None else {"commit": snapshot.commit}
+    return DiffusionModel(
+        card,
+        pipeline,
+        options,
+        settings,
+        weights_sha256=snapshot.weights_sha256,
+        facts={"source": card.source, **where},
+    )
+
+
+def _check_installed(card: ModelCard, settings: DiffusionSettings) -> None:
+    # diffusers aligns the members of an ensemble with scipy, and checks for it only then.
+    needed = (*_PACKAGES, "scipy") if settings.ensemble > 1 else _PACKAGES
+    if any(find_spec(name) is None for name in needed):
+        raise MissingExtraError(f"model '{card.name}'", EXTRA)
+
+
+def _stated(card: ModelCard, index: PipelineIndex) -> ModelCard:
+    """Card with the facts from the pipeline's index."""
+    if index.normals:
+        if card.kind is not None:
+            raise ModelError(f"model '{card.name}' gives normals, and no depth of {card.kind}")
+        return replace(card, normals=True)
+    if index.kind is not None and card.kind not in (None, index.kind):
+        raise ModelError(
+            f"model '{card.name}' says that its depth is {index.kind}, but {card.kind} was expected"
+        )
+    return replace(card, kind=card.kind or index.kind, normals=False)
+
+
+def _pipeline(
+    card: ModelCard, snapshot: Snapshot, index: PipelineIndex, dtype: "torch.dtype"
+) -> Any:
+    import diffusers
+
+    where = printable(snapshot.folder)
+    pipeline_class = getattr(diffusers, index.class_name, None)
+    if not isinstance(pipeline_class, type):
+        raise ModelError(f"{where}: diffusers {diffusers.__version__} has no {index.class_name}")
+    taken = inspect.signature(pipeline_class.__call__).parameters
+    if any(name not in taken for name in _ARGUMENTS):
+        raise ModelError(
+            f"{where}: a {index.class_name}, which does not have Marigold's interface; expected a "
+            f"pipeline of depth or normals, such as MarigoldDepthPipeline or {NORMALS}"
+        )
+    parts = {
+        name: None if part is None else _part(card, snapshot, name, part, dtype)
+        for name, part in index.parts.items()
+    }
+    try:
+        return pipeline_class(**parts, **index.settings)
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"{where}: its parts do not form a pipeline: {first_line(error)}"
+        ) from error
+
+
+def _part(card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype") -> Any:
+    """Load one part with its weights."""
+    import diffusers
+    import transformers
+    from torch import nn
+
+    from rilievo.training.networks.backbones.weights import check_loaded
+
+    folder = snapshot.folder / name
+    library = diffusers if part.library == "diffusers" else transformers
+    part_class = getattr(library, part.class_name, None)
+    if not isinstance(part_class, type) or not hasattr(part_class, "from_pretrained"):
+        raise ModelError(f"{folder}: {part.library} has no {part.class_name}")
+    if not issubclass(part_class, nn.Module):
+        return _loaded(part_class, folder)
+    with _loading(folder):
+        check_config(read_config(folder / "config.json"), folder / "config.json")
+        check_size(lambda: _empty(part_class, folder), snapshot.weights_bytes, folder)
+    # Without accelerate, diffusers would print that loading takes more memory.
+    theirs = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
+    typed = theirs if library is diffusers else {"dtype": dtype}
+    network, info = _loaded(
+        part_class,
+        folder,
+        **typed,
+        use_safetensors=True,
+        variant=variant(list(snapshot.files), name),
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    check_loaded(f"model '{card.name}'", info, prefix=f"{name}.")
+    return network.eval().requires_grad_(False)
+
+
+def _empty(part_class: Any, folder: Path) -> Any:
+    """The network of a part's configuration, with uninitialised tensors."""
+    from transformers import PreTrainedModel
+    from transformers.initialization import no_init_weights
+
+    if not issubclass(part_class, PreTrainedModel):
+        return part_class.from_config(part_class.load_config(str(folder), local_files_only=True))
+    config_class: Any = part_class.config_class
+    with no_init_weights():
+        return part_class(config_class.from_pretrained(folder, local_files_only=True))
+
+
+def _loaded(part_class: Any, folder: Path, **options: Any) -> Any:
+    with _loading(folder):
+        return part_class.from_pretrained(str(folder), local_files_only=True, **options)
+
+
+@contextmanager
+def _loading(folder: Path) -> Iterator[None]:
+    """Turn errors of loading a part into one line that names it."""
+    from rilievo.training.networks.backbones.weights import quiet
+
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: cannot be loaded: there is no such folder")
+    try:
+        with quiet("transformers", "diffusers"):
+            yield
+    except ModelError:
+        raise
+    # Broken configurations and weights raise as many types of errors as there are classes.
+    except Exception as error:
+        raise ModelError(f"{folder}: cannot be loaded: {first_line(error)}") from error

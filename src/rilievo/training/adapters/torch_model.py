@@ -1,0 +1,229 @@
+"""Models in torch: a network with its normalisation as one module, run on photographs.
+
+``Network`` is complete for export: everything from the photograph at the network's size to the
+output is in its graph, so that an ONNX file of it (``rilievo.models.onnx_files.onnx_model``) needs
+nothing else.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.models.card import ModelCard
+from rilievo.models.load_options import LoadOptions, checked
+from rilievo.models.processing.prepared import Arrays
+from rilievo.models.resampling.preparation import Preparation
+from rilievo.training.conversion.traced_model import TracedModel
+from rilievo.training.networks.features import is_out_of_memory
+from rilievo.types import Setting
+
+ENGINE = "torch"
+_AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Network(nn.Module, ABC):
+    """An exportable network from a photograph at its input size to named outputs.
+
+    Attributes:
+        outputs: Names of the outputs of ``forward``, in order; their meaning is given in
+            ``rilievo.models.processing.prepared``.
+        preparation: Preparation of photographs for its input.
+        mixes_batches: Whether photographs in one batch affect each other's output, so that they
+            have to be run one by one. Such a network branches on its input, which a trace cannot
+            capture, so it cannot be exported.
+        counts_photos: Whether the code loops over the photographs of a batch, which a trace
+            captures for one batch size only: it is exported for one photograph at a time.
+    """
+
+    outputs: tuple[str, ...] = ("depth",)
+    mixes_batches: bool = False
+    counts_photos: bool = False
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, preparation: Preparation) -> None:
+        super().__init__()
+        self.preparation = preparation
+        for name, values in (("mean", preparation.mean), ("std", preparation.std)):
+            constant = torch.tensor(values, dtype=torch.float32)[:, None, None]
+            self.register_buffer(name, constant, persistent=False)
+
+    def forward(self, image: Shaped[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
+        """Outputs for RGB in 0..255, uint8 or float32; float32, in the order of ``outputs``."""
+        pixels = image.permute(0, 3, 1, 2).to(torch.float32) * self.preparation.rescale
+        answers = self.answer((pixels - self.mean) / self.std)
+        return tuple(each.to(torch.float32) for each in answers)
+
+    @abstractmethod
+    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """Run the network on normalised pixels; outputs in the order of ``outputs``."""
+
+    def example(self, shape: tuple[int, int] = (480, 640)) -> Shaped[Tensor, "1 h w 3"]:
+        """A black input of the type and size that a photograph of ``shape`` is prepared to."""
+        black = self.preparation.pixels(np.zeros((*shape, 3), np.uint8))
+        return torch.from_numpy(np.array(black))[None]
+
+
+class TorchModel(TracedModel):
+    """A model with a network in torch."""
+
+    def __init__(
+        self,
+        card: ModelCard,
+        network: Network,
+        options: LoadOptions,
+        *,
+        weights_sha256: str,
+        needs_focal: bool = False,
+        settings: Mapping[str, Setting] | None = None,
+    ) -> None:
+        """Move a network to its device.
+
+        Args:
+            card: Card of the model.
+            network: Network with its weights; it is moved to the device and put in evaluation mode.
+            options: Options of running it. The number of threads applies to the whole process.
+            weights_sha256: Hash of the file of weights.
+            needs_focal: Whether depth is that of a camera whose focal length is the photograph's
+                width.
+            settings: Further facts that change its output.
+        """
+        options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
+        self.card, self.weights_sha256 = card, weights_sha256
+        self.preparation, self.needs_focal = network.preparation, needs_focal
+        self.device = find_device(options.device)
+        self._dtype = _AUTOCAST[options.precision]
+        if self._dtype is torch.float16 and self.device.type == "cpu":
+            raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        self.network = network.eval().requires_grad_(False).to(self.device)
+        self.settings = {
+            "engine": ENGINE,
+            "precision": options.precision,
+            "device": str(self.device),
+            "sizing": str(network.preparation.sizing),
+            "resampling": network.preparation.resampling.value,
+            **(settings or {}),
+        }
+
+    def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        """Run the network in the requested precision."""
+        parts = np.split(batch, len(batch)) if self.network.mixes_batches else [batch]
+        try:
+            with torch.inference_mode(), self._arithmetic():
+                each = [self.network(torch.from_numpy(part).to(self.device)) for part in parts]
+                answers = [torch.cat(same) for same in zip(*each, strict=True)]
+        except RuntimeError as error:
+            raise ModelError(f"model '{self.card.name}': {_failure(error, batch)}") from error
+        return {
+            name: answer.cpu().numpy()
+            for name, answer in zip(self.network.outputs, answers, strict=True)
+        }
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(
+            self.device.type,
+            dtype=self._dtype if self._dtype is not torch.float32 else torch.bfloat16,
+            enabled=self._dtype is not torch.float32,
+        )
+
+
+def find_device(name: str) -> torch.device:
+    """Find the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    kind, _, index = name.partition(":")
+    if name in ("coreml", "directml"):
+        raise OptionError(
+            f"device '{name}' is for ONNX files; this model runs in torch, on auto, cpu, cuda or "
+            "cuda:N"
+        )
+    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+        raise OptionError(f"no device '{name}'; known: auto, cpu, cuda, cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cpu" or (kind == "auto" and not count):
+        return torch.device("cpu")
+    if int(index or 0) >= count:
+        raise OptionError(
+            f"device '{name}' is not available: torch sees {count} cuda devices; use --device cpu"
+        )
+    return torch.device("cuda", int(index or 0))
+
+
+def _failure(error: RuntimeError, batch: Shaped[np.ndarray, "b h w 3"]) -> str:
+    count, height, width, _ = batch.shape
+    if is_out_of_memory(error):
+        return (
+            f"too little memory for {count} x {height}x{width}: give a smaller --batch-size, "
+            "or --device cpu"
+        )
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"the network failed on {count} x {height}x{width}: {lines[0][:200]}"
+
+
+class DepthHead(Network):
+    """An architecture whose ``predicted_depth`` is used unchanged."""
+
+    def __init__(
+        self,
+        preparation: Preparation,
+        body: nn.Module,
+        *,
+        offset: float = 0.0,
+        mixes_batches: bool = False,
+        counts_photos: bool = False,
+    ) -> None:
+        """Wrap a depth estimation model.
+
+        Args:
+            preparation: Preparation of photographs for its input.
+            body: The model.
+            offset: Constant that its authors add to the head's output [m].
+            mixes_batches: Whether photographs in one batch affect each other's output.
+            counts_photos: Whether it loops over the photographs of a batch.
+        """
+        super().__init__(preparation)
+        self.body, self.offset = body, offset
+        self.mixes_batches, self.counts_photos = mixes_batches, counts_photos
+
+    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """Depth predicted by the model."""
+        depth = self.body(pixel_values=self._filled(pixels)).predicted_depth
+        return (depth + self.offset if self.offset else depth,)
+
+    def _filled(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 H W"]:
+        """Pad with zeros, the mean colour, until both sides are multiples of ``fill``."""
+        fill = self.preparation.fill
+        if fill == 1:
+            return pixels
+        down, across = -pixels.shape[-2] % fill, -pixels.shape[-1] % fill
+        edges = (across // 2, across - across // 2, down // 2, down - down // 2)
+        return nn.functional.pad(pixels, edges)
+
+
+class DepthProHead(Network):
+    """Depth Pro (Bochkovskii et al. 2024): canonical inverse depth and the field of view.
+
+    ``depth`` is that of a camera whose focal length is the photograph's width, limited to 0.1 mm to
+    10 km as by the authors; ``fov`` is horizontal [degrees].
+    """
+
+    NEAREST, FARTHEST = 1e-4, 1e4
+    counts_photos = True
+
+    def __init__(self, preparation: Preparation, body: Any) -> None:
+        super().__init__(preparation)
+        self.body = body
+        if body.use_fov_model:
+            self.outputs = ("depth", "fov")
+
+    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """Canonical depth [m] and, if it has that branch, the field of view [degrees]."""
+        said = self.body(pixel_values=pixels)
+        depth = 1 / said.predicted_depth.float().clamp(1 / self.FARTHEST, 1 / self.NEAREST)
+        return (depth, said.field_of_view) if "fov" in self.outputs else (depth,)

@@ -1,0 +1,240 @@
+"""Networks from training runs as models."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from rilievo.errors import ModelError
+from rilievo.io.files.limits import reason
+from rilievo.models.card import ModelCard
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.models.settings import read_settings
+from rilievo.plugins import check_trusted
+from rilievo.training.adapters.run_models import (
+    CONFIG,
+    WEIGHTS,
+    RunFacts,
+    VideoSettings,
+    preparation_of,
+    read_run,
+    read_video_run,
+)
+from rilievo.training.adapters.torch_model import Network, TorchModel
+from rilievo.training.networks.backbones import weights_sha256
+from rilievo.training.networks.backbones.weights import fitting, read_state
+from rilievo.training.networks.blueprint import VideoBlueprint, current_name
+from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
+from rilievo.training.networks.video.depth_network import EMBEDDED, DepthNet, scaled_disparity
+
+BACKBONE = "backbone_sha256"
+"""Entry in the header of the weights: hash of the backbone that they were trained on."""
+_MULTIPLE = 32
+_BORDER = 0.05
+"""Share of the width over which one prediction's weight falls to zero."""
+
+
+def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
+    """Load a run of a probe (``ModelCard.loader``)."""
+    assert card.source is not None, "the card of a run has its folder"
+    folder = Path(card.source)
+    facts = read_run(folder)
+    blueprint = facts.blueprint
+    return TorchModel(
+        card,
+        ProbeNetwork(preparation_of(blueprint), read_probed(folder, facts)),
+        options,
+        weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+        settings={
+            "backbone": blueprint.backbone.name,
+            "probe": blueprint.probe.kind,
+            "treatment": blueprint.treatment,
+        },
+    )
+
+
+def read_probed(folder: Path, facts: RunFacts) -> Probed:
+    """Build the network of a run with its weights.
+
+    A frozen backbone is not stored: it is built anew, and its weights have to be the same.
+    """
+    path = folder / WEIGHTS
+    check_trusted(current_name(facts.blueprint.backbone.name), "backbone", folder / CONFIG)
+    backbone = make_chosen_backbone(facts.blueprint)
+    probed = Probed(facts.blueprint, backbone, make_chosen_probe(facts.blueprint, backbone, seed=0))
+    try:
+        with safe_open(path, framework="pt") as file:
+            trained_on = (file.metadata() or {}).get(BACKBONE)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: cannot be read: {reason(error)}") from error
+    if not facts.backbone_rate and trained_on != weights_sha256(backbone):
+        raise ModelError(
+            f"{path}: was trained on a backbone '{facts.blueprint.backbone.name}' with other "
+            "weights than it has now: restore those weights, or train again"
+        )
+    try:
+        (probed if facts.backbone_rate else probed.probe).load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: its weights are of another network: {reason(error)}") from error
+    return probed
+
+
+class ProbeNetwork(Network):
+    """Depth, normals, or both; the confidence of normals is kappa / (1 + kappa)."""
+
+    def __init__(self, preparation: Preparation, probed: Probed) -> None:
+        super().__init__(preparation)
+        self.probed = probed
+        task, uncertain = probed.blueprint.task, probed.blueprint.uncertainty
+        there = {
+            "depth": task.has_depth,
+            "normals": task.has_normals,
+            "confidence": task.has_normals and uncertain,
+        }
+        self.outputs = tuple(name for name, has in there.items() if has)
+
+    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """Run the probe; the backbone itself normalises pixels of 0 to 1."""
+        with _positions_as_constants():
+            depth, normals, kappa = self.probed(pixels)
+        confidence = None if kappa is None else kappa / (1 + kappa)
+        return tuple(each for each in (depth, normals, confidence) if each is not None)
+
+
+@contextmanager
+def _positions_as_constants() -> Iterator[None]:
+    """Make resampled positional embeddings constants of an ONNX file.
+
+    Their resampling is antialiased, for which ONNX has no equal operator; at a network's fixed size
+    it always gives the same values. Images are not resampled this way.
+    """
+    if not torch.onnx.is_in_onnx_export():
+        yield
+        return
+    plain = F.interpolate
+
+    def untraced(*given: Any, antialias: bool = False, **options: Any) -> Tensor:
+        if not antialias:
+            return plain(*given, **options)
+        state = torch._C._get_tracing_state()
+        torch._C._set_tracing_state(None)  # pyright: ignore[reportAttributeAccessIssue]
+        try:
+            return plain(*given, antialias=True, **options).detach()
+        finally:
+            torch._C._set_tracing_state(state)  # pyright: ignore[reportAttributeAccessIssue]
+
+    F.interpolate = untraced
+    try:
+        yield
+    finally:
+        F.interpolate = plain
+
+
+class VideoNetwork(Network):
+    """Depth in metres, or up to scale."""
+
+    def __init__(
+        self, blueprint: VideoBlueprint, depth: DepthNet, *, post_process: bool = False
+    ) -> None:
+        super().__init__(_video_preparation(blueprint))
+        self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
+
+    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """Depth for RGB in 0..1; the network normalises it itself."""
+        inverse = self._inverse(pixels)
+        if self.post_process:
+            mirrored = self._inverse(pixels.flip(-1)).flip(-1)
+            inverse = without_borders(inverse, mirrored)
+        return (self.blueprint.unit / inverse,)
+
+    def _inverse(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b _ _"]:
+        """Inverse depth at the finest scale."""
+        return scaled_disparity(self.depth(pixels)[0][:, 0].float(), self.blueprint)
+
+
+def without_borders(
+    plain: Float[Tensor, "b h w"], mirrored: Float[Tensor, "b h w"]
+) -> Float[Tensor, "b h w"]:
+    """Combine two predictions of one photograph (Godard et al., CVPR 2017, post-processing).
+
+    A network trained on stereo pairs is inaccurate at the photograph's left border, which the other
+    camera never saw; in a mirrored photograph that is the right border. The left border is taken
+    from the mirrored prediction, the right one from the plain prediction, and the rest is their
+    mean; weights change linearly over the second twentieth of the width.
+    """
+    place = torch.linspace(0, 1, plain.shape[-1], dtype=plain.dtype, device=plain.device)
+    left = 1 - ((place - _BORDER) / _BORDER).clamp(0, 1)
+    right = left.flip(-1)
+    return right * plain + left * mirrored + (1 - left - right) * (plain + mirrored) / 2
+
+
+def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
+    """Preparation that resizes photographs to the size that a blueprint sees.
+
+    Most networks see one size, as the published program's do. Those of the embedded models see
+    every shape, at about as many pixels as the model that the run started from.
+    """
+    height, width = blueprint.size
+    if blueprint.encoder in EMBEDDED:
+        area = blueprint.area or height * width
+        return Preparation(
+            sizing=Sizing(rule=Rule.AREA, area=area, multiple=_MULTIPLE),
+            resampling=Resampling.TRIANGLE,
+            inverse=True,
+        )
+    return Preparation(
+        sizing=Sizing(rule=Rule.FIXED, height=height, width=width, multiple=_MULTIPLE),
+        resampling=Resampling.LANCZOS,
+        inverse=True,
+    )
+
+
+def video_model(
+    card: ModelCard,
+    blueprint: VideoBlueprint,
+    depth: DepthNet,
+    options: LoadOptions,
+    settings: VideoSettings,
+    *,
+    weights_sha256: str,
+) -> TorchModel:
+    """Make a model from a depth network."""
+    network = VideoNetwork(blueprint, depth, post_process=settings.post_process)
+    return TorchModel(
+        card,
+        network,
+        options,
+        weights_sha256=weights_sha256,
+        settings={
+            "encoder": blueprint.encoder,
+            "unit": blueprint.unit,
+            "post_process": settings.post_process,
+        },
+    )
+
+
+def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
+    """Load a run on video (``ModelCard.loader``)."""
+    assert card.source is not None, "the card of a run has its folder"
+    settings = read_settings(VideoSettings, options.settings, card.name)
+    path = Path(card.source) / WEIGHTS
+    blueprint = read_video_run(path.parent).blueprint
+    depth = DepthNet(blueprint)
+    depth.load_state_dict(fitting(depth, read_state(path), path, "depth."))
+    return video_model(
+        card,
+        blueprint,
+        depth,
+        options,
+        settings,
+        weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )

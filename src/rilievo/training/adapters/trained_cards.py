@@ -1,0 +1,78 @@
+"""Folders of training runs as models: their cards, which need no torch."""
+
+import os
+from pathlib import Path
+
+from rilievo.errors import ModelError
+from rilievo.models.card import ModelCard
+from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.training.adapters import monodepth2
+from rilievo.training.adapters.run_models import (
+    WEIGHTS,
+    is_run,
+    is_video_run,
+    read_run,
+    read_video_run,
+)
+from rilievo.training.networks.blueprint import is_official
+
+
+def find_trained(request: ModelRequest) -> FoundModel | None:
+    """Find a network by the folder of its run, or of a checkpoint of Monodepth2."""
+    # A folder of that name, such as a clone of its repository, comes first.
+    if not os.path.isdir(request.name):
+        is_family = request.text == monodepth2.MONODEPTH2
+        return FoundModel(card=monodepth2.family_card()) if is_family else None
+    folder = Path(request.name).resolve()
+    if is_official(folder):
+        return FoundModel(card=monodepth2.folder_card(folder))
+    if is_run(folder):
+        return FoundModel(card=run_card(folder))
+    return FoundModel(card=video_run_card(folder)) if is_video_run(folder) else None
+
+
+def _megabytes(folder: Path) -> float:
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise ModelError(
+            f"{folder}: has no {WEIGHTS} yet: its training was stopped before the first "
+            "checkpoint; go on with it (--resume)"
+        )
+    return weights.stat().st_size / 1e6
+
+
+def run_card(folder: Path) -> ModelCard:
+    """Card of a run as a model."""
+    facts = read_run(folder)
+    blueprint = facts.blueprint
+    task, backbone = blueprint.task, blueprint.backbone
+    tuned = "tuned with it" if facts.backbone_rate else "frozen"
+    return ModelCard(
+        name=str(folder),
+        summary=f"{task} by a {blueprint.probe.kind} probe on {backbone.name}, {tuned}",
+        kind=blueprint.depth.kind if task.has_depth else None,
+        normals=task.has_normals,
+        confidence=task.has_normals and blueprint.uncertainty,
+        licence="that of the backbone and of the data it was trained on",
+        megabytes=_megabytes(folder),
+        extra="train",
+        loader="probe-run",
+        source=str(folder),
+    )
+
+
+def video_run_card(folder: Path) -> ModelCard:
+    """Card of a run as a model."""
+    blueprint = read_video_run(folder).blueprint
+    height, width = blueprint.size
+    return ModelCard(
+        name=str(folder),
+        summary=f"depth learned from video: {blueprint.encoder} at {width}x{height}",
+        kind=blueprint.kind,
+        licence="that of the footage it was trained on; US patent 11991342 is named for the method",
+        megabytes=_megabytes(folder),
+        extra="train",
+        loader="video-run",
+        source=str(folder),
+        settings="rilievo.training.adapters.run_models:VideoSettings",
+    )

@@ -1,0 +1,192 @@
+"""Depth models of transformers, from the hub or a folder: their weights, our preparation.
+
+Photographs are resized as each model's authors do, outputs bilinearly, without overshoot. Code that
+comes with a checkpoint is never run; weights are read as safetensors, or with ``weights_only``.
+"""
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rilievo.errors import MissingExtraError, ModelError, first_line
+from rilievo.io.files.limits import printable
+from rilievo.models.base import Model
+from rilievo.models.card import ModelCard
+from rilievo.models.conversion.converted_files import Origin
+from rilievo.models.hub.hub_files import Snapshot, open_snapshot
+from rilievo.models.load_options import LoadOptions
+from rilievo.training.adapters.checkpoint_config import (
+    FAMILIES,
+    PROCESSOR_FILE,
+    check_config,
+    check_size,
+    read_config,
+    read_processor,
+)
+from rilievo.training.conversion.engine_choice import (
+    MADE_BY,
+    chosen,
+    load_converter,
+    open_chosen,
+)
+from rilievo.types import DepthKind, Setting
+
+if TYPE_CHECKING:
+    from rilievo.training.adapters.torch_model import Network, TorchModel
+
+# Tensors of the first fusion layer that are never used, because it has nothing to fuse with.
+_UNUSED = re.compile(r"fusion_stage\.layers\.0\.residual_layer1\.")
+_SAFE = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+_OLD = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
+_OTHER_WEIGHTS = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+_REFUSED = {
+    "prompt_depth_anything": "PromptDepthAnything completes a measured depth (its prompt), which "
+    "predict does not support",
+    "chmv2": "CHMv2 predicts the height of trees seen from above, not depth",
+}
+DINOV2_NEAREST = 1e-3
+"""Offset that DINOv2's authors add to the output of their depth heads [m]; transformers omits it.
+"""
+
+
+def load(card: ModelCard, options: LoadOptions) -> Model:
+    """Load a checkpoint (``ModelCard.loader``)."""
+    choice = chosen(options, f"model '{card.name}'")
+    snapshot = open_snapshot(card, options.revision, wanted)
+    model_type = _model_type(snapshot.folder)
+    where = {} if snapshot.commit is None else {"commit": snapshot.commit}
+    settings: Mapping[str, Setting] = {"source": card.source, **where}
+    in_torch = partial(_in_torch, card, snapshot, model_type, settings)
+    origin = Origin(
+        card=card,
+        files=snapshot.files,
+        weights_sha256=snapshot.weights_sha256,
+        settings=settings,
+        converter=partial(load_converter, in_torch),
+        made_by=MADE_BY,
+    )
+    return open_chosen(origin, choice, in_torch)
+
+
+def _in_torch(
+    card: ModelCard,
+    snapshot: Snapshot,
+    model_type: str,
+    settings: Mapping[str, Setting],
+    options: LoadOptions,
+) -> "TorchModel":
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"model '{card.name}'", card.extra or "models") from error
+    from rilievo.training.adapters.torch_model import TorchModel
+
+    return TorchModel(
+        card,
+        _network(card, snapshot, model_type),
+        options,
+        weights_sha256=snapshot.weights_sha256,
+        needs_focal=model_type == "depth_pro",
+        settings=settings,
+    )
+
+
+def wanted(files: Sequence[str]) -> Sequence[str]:
+    """Files of a repository that are needed: configuration, and weights in one format."""
+    if "config.json" not in files:
+        raise ModelError("no config.json among its files: not a checkpoint of transformers")
+    settings = [name for name in ("config.json", PROCESSOR_FILE) if name in files]
+    for patterns in (_SAFE, _OLD):
+        weights = [
+            name for name in files if any(fnmatch.fnmatchcase(name, each) for each in patterns)
+        ]
+        if weights:
+            return [*settings, *weights]
+    others = [name for name in files if name.endswith(_OTHER_WEIGHTS)]
+    found = f"; {', '.join(map(printable, others[:3]))} may hold code and is not read"
+    raise ModelError(
+        "no model.safetensors and no pytorch_model.bin among its files" + (found if others else "")
+    )
+
+
+def _model_type(folder: Path) -> str:
+    path = folder / "config.json"
+    config = read_config(path)
+    model_type, architectures = config.get("model_type"), config.get("architectures") or []
+    if not isinstance(model_type, str) or not isinstance(architectures, list):
+        raise ModelError(
+            f"{path}: names no architecture: model_type is a text, architectures a list"
+        )
+    if model_type in _REFUSED:
+        raise ModelError(f"{path}: {_REFUSED[model_type]}")
+    if model_type not in FAMILIES:
+        raise ModelError(
+            f"{path}: no depth head: its architecture is '{model_type}', expected one of "
+            f"{', '.join(FAMILIES)}"
+        )
+    if architectures and not any("Depth" in str(each) for each in architectures):
+        raise ModelError(f"{path}: no depth head: it is a {', '.join(map(str, architectures))}")
+    check_config(config, path)
+    return model_type
+
+
+def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "Network":
+    from rilievo.training.adapters.torch_model import DepthHead, DepthProHead
+
+    preparation = read_processor(snapshot.folder, model_type)
+    body = _load_body(card, snapshot)
+    if model_type == "depth_pro":
+        return DepthProHead(preparation, body)
+    is_dinov2 = getattr(getattr(body.config, "backbone_config", None), "model_type", "") == "dinov2"
+    metric_dpt = model_type == "dpt" and is_dinov2 and card.kind is DepthKind.METRIC
+    return DepthHead(
+        preparation,
+        body,
+        offset=DINOV2_NEAREST if metric_dpt else 0.0,
+        # It has two heads, and all photographs of a batch vote on which one is used.
+        mixes_batches=len(getattr(body.config, "bin_configurations", None) or ()) > 1,
+        counts_photos=model_type == "zoedepth",
+    )
+
+
+def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
+    import torch
+    from transformers import AutoModelForDepthEstimation
+
+    from rilievo.training.networks.backbones.weights import check_loaded, quiet
+
+    safe = any(name.endswith(".safetensors") for name in snapshot.files)
+    try:
+        with quiet("transformers"):
+            check_size(lambda: _bodiless(snapshot.folder), snapshot.weights_bytes, snapshot.folder)
+            body, info = AutoModelForDepthEstimation.from_pretrained(
+                snapshot.folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=safe,
+                weights_only=True,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except ModelError:
+        raise
+    # Broken configurations and weights raise as many types of errors as there are classes.
+    except Exception as error:
+        raise ModelError(f"{snapshot.folder}: cannot be loaded: {first_line(error)}") from error
+    check_loaded(f"model '{card.name}'", info, optional=_UNUSED)
+    return body
+
+
+def _bodiless(folder: Path) -> Any:
+    """The network of the configuration, with uninitialised tensors."""
+    from transformers import AutoConfig, AutoModelForDepthEstimation
+    from transformers.initialization import no_init_weights
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with no_init_weights():
+        return AutoModelForDepthEstimation.from_config(config, trust_remote_code=False)

@@ -1,0 +1,46 @@
+"""``rilievo export``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import complain, printing
+from rilievo.training.conversion.export_model import export_model
+from rilievo.training.conversion.export_options import ExportOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    model: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FOLDER|ORG/NAME|FILE.onnx")
+    ]
+    """Model to export, as for 'predict --model'; or an ONNX file of another program, which is
+    copied with rilievo's metadata.
+    """
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE.onnx")]
+    """File to write."""
+    options: Annotated[ExportOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a model as an ONNX file that 'predict --model FILE.onnx' accepts."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo export",
+        description="Write a model as an ONNX file that needs nothing else to be run.",
+        examples=(
+            "rilievo export rilievo/small -o small.onnx",
+            "rilievo export other.onnx --kind affine_inverse -o ours.onnx",
+        ),
+    )
+    written = export_model(given.model, given.output, given.options)
+    with printing():
+        print(written)
+    if written.doubt is not None:
+        complain(f"rilievo: warning: {written.doubt}")
+    return 0

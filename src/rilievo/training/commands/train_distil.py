@@ -1,0 +1,34 @@
+"""``rilievo train distil``."""
+
+from collections.abc import Sequence
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import printing
+from rilievo.errors import needing
+from rilievo.training.distil.distil_options import DistilOptions
+from rilievo.training.distil.frames.shards import check_shards
+from rilievo.training.engine.processes import is_first_process
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train a tiny network on a teacher's answers; returns 0 when training finished."""
+    given = parse(
+        DistilOptions,
+        arguments,
+        prog="rilievo train distil",
+        description="Train a tiny network on another model's answers for your own photographs.",
+        examples=(
+            "rilievo train distil --shards lessons/ --encoder encoder.npz -o run",
+            "rilievo train distil --shards lessons/ --device cuda -o run --resume",
+        ),
+    )
+    # Before torch is imported, which takes seconds: most slips are in names and paths.
+    check_shards(given.shards)
+    with needing("training a model", "train"):
+        from rilievo.training.distil.distil_run import train_distil
+
+    train_distil(given)
+    if is_first_process():
+        with printing():
+            print(f"next: rilievo predict PHOTO --model {given.output / 'small.onnx'}")
+    return 0

@@ -1,0 +1,140 @@
+"""``rilievo train video``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import tyro
+
+from rilievo.cli.parsing import given_fields, parse
+from rilievo.cli.streams import printing
+from rilievo.data.clips.sequences import FrameSequence
+from rilievo.data.clips.sources import list_sequences
+from rilievo.errors import MissingExtraError, needing
+from rilievo.io.files.limits import printable
+from rilievo.io.json_record import to_json
+from rilievo.training.engine.processes import is_first_process
+from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.config.video_defaults import AskedConfig, completed
+from rilievo.training.video.config.video_presets import differences
+
+if TYPE_CHECKING:
+    from rilievo.training.video.video_records import VideoRecord
+
+_LISTED = 5
+"""Sequences, and notes on them, that a dry run prints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Options of ``rilievo train video``: the configuration's, and those of the run."""
+
+    GROUP: ClassVar[str] = "Output"
+
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
+    """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
+    dry_run: bool = False
+    """List the footage, print what would be trained and how it differs from the preset default, and
+    train nothing."""
+    config: Annotated[AskedConfig, tyro.conf.arg(name="")]
+    run: Annotated[VideoRunOptions, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: VideoRunOptions(workers=2)
+    )
+
+
+def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
+    """Parse the command's arguments, and complete the configuration that they give."""
+    given = parse(
+        Arguments,
+        arguments,
+        prog="rilievo train video",
+        description="Learn depth and camera motion from videos alone.",
+        examples=(
+            "rilievo train video clip.mp4 --fov 60 -o run --prior moge-2/small --minutes 30",
+            "rilievo train video kitti/ --kind kitti-odometry -o run --resume",
+        ),
+    )
+    return given, completed(given.config, given_fields(Arguments, arguments, "config"), given.run)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train a depth network on videos into a run folder; returns 1 when it did not learn."""
+    given, config = read(arguments)
+    # Before torch is imported, which takes seconds: most slips are in the paths.
+    footage = list_sequences(config.data)
+    if given.dry_run:
+        _say_plan(config, footage)
+        return 0
+    with needing("training on video", "train"):
+        from rilievo.training.video.video_run import train_video
+
+    record = train_video(config, given.output, given.run)
+    assert record is not None, "nothing stops it before its end"
+    if is_first_process():
+        _say_end(given.output, record)
+        _write_page(given.output, record)
+    return 1 if record.doubts else 0
+
+
+def _say_plan(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
+    with printing():
+        print(to_json(config, indent=2))
+        for each in differences(config):
+            why = "" if each.reason is None else f": {each.reason}"
+            print(f"{each.field} is {each.value}, usually {each.default}{why}")
+        for sequence in footage[:_LISTED]:
+            print(f"footage: {_in_words(sequence)}")
+        if len(footage) > _LISTED:
+            print(f"footage: {len(footage) - _LISTED:,} more sequences")
+        for note in [each.camera.note for each in footage if each.camera.note][:_LISTED]:
+            print(f"note: {note}")
+
+
+def _in_words(sequence: FrameSequence) -> str:
+    """Facts of a sequence before its frames are decoded."""
+    height, width = sequence.shape
+    kind = "a video" if sequence.video is not None else f"{len(sequence.files):,} frames"
+    camera, listed = sequence.camera.camera, sequence.listed
+    targets = "" if listed is None else f", {len(listed.training):,} targets to train on"
+    focal = f"focal length {camera.focal:.4g} px ({camera.source})"
+    return f"{printable(sequence.id)}: {kind} of {width}x{height}, {focal}{targets}"
+
+
+def _write_page(run: Path, record: "VideoRecord") -> None:
+    from rilievo.training.video.video_summary import write_video_run_page
+
+    with printing():
+        try:
+            print(f"page: {write_video_run_page(run, record)}")
+        except MissingExtraError as missing:
+            # The run is whole without its page.
+            print(f"note: {missing}")
+
+
+def _say_end(run: Path, record: "VideoRecord") -> None:
+    with printing():
+        print(
+            f"{run}: {record.steps} steps on {record.targets} targets, {record.seconds:.0f} seconds"
+        )
+        if record.warp_error is not None and record.identity_error is not None:
+            print(
+                f"{record.held_out} targets held out: photometric error {record.warp_error:.4f} "
+                f"warped, {record.identity_error:.4f} as they are"
+            )
+        if record.start_error is not None and record.best_error is not None:
+            print(
+                f"held out: {record.judged_by} {record.start_error:.4f} at the start, "
+                f"{record.best_error:.4f} at step {record.best_step}, whose weights are the run's"
+            )
+        if record.abs_rel is not None and record.constant_abs_rel is not None:
+            print(
+                f"against the true depth beside them: AbsRel {record.abs_rel:.3f} scaled by the "
+                f"median, {record.constant_abs_rel:.3f} of a constant"
+            )
+        for doubt in record.doubts:
+            print(f"warning: {doubt}")
+        if record.doubts:
+            print("next: more steps, or other frames (docs/video-training.md); exit code 1")
+        else:
+            print(f"next: rilievo predict VIDEO --model {run}")

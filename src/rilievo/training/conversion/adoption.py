@@ -1,0 +1,129 @@
+"""ONNX files of other programs, wrapped into our format (``models.onnx_files.onnx_model``).
+
+The user states once what the file does not: the kind of its depth, the normalisation of its pixels,
+the size of its input. Normalisation becomes part of the graph.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rilievo.errors import MissingExtraError, ModelError, first_line
+from rilievo.models.conversion.agreement import Agreement
+from rilievo.models.onnx_files.foreign import ForeignModel, Statement
+from rilievo.models.onnx_files.onnx_model import OnnxFacts
+from rilievo.models.onnx_files.session import INPUT
+from rilievo.models.resampling.preparation import Rule
+from rilievo.training.conversion.onnx_file import compare, describe
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+
+_PREFIX = "network/"  # avoids clashes between the network's names and ours
+
+
+def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
+    """Write a copy of a network with our metadata that takes photographs without preparation.
+
+    Args:
+        source: The original ONNX file.
+        part: Path to write to; the file is valid only if this function returns.
+        statement: Facts that the file does not contain.
+    """
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("wrapping an ONNX file", "export") from error
+    foreign = ForeignModel(source, statement)
+    axis = _squeezed_axis(source, foreign)
+    network = onnx.compose.add_prefix(onnx.load(str(source)), _PREFIX)
+    _wrap(network, foreign, axis)
+    try:
+        part.write_bytes(network.SerializeToString())
+    # Messages above 2 GB are refused with an unspecific ValueError.
+    except ValueError as error:
+        raise ModelError(f"{source}: {first_line(error)}") from error
+    assert foreign.card.kind is not None, "its user says it"
+    facts = OnnxFacts(
+        name=foreign.card.name,
+        kind=foreign.card.kind,
+        licence=foreign.card.licence,
+        preparation=foreign.preparation,
+        needs_focal=False,
+        adopted=True,
+    )
+    describe(part, foreign, facts)
+    return compare(foreign, part, "fp32")
+
+
+def _wrap(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> None:
+    """Put our input before the graph and our output behind it."""
+    from onnx import TensorProto, helper
+
+    graph = network.graph
+    theirs, answer = _PREFIX + foreign.input, _PREFIX + foreign.output
+    nodes, constants = _normalising(foreign, theirs)
+    behind, more = _behind(answer, axis)
+    inner = [*nodes, *graph.node, *behind]
+    del graph.node[:]
+    graph.node.extend(inner)
+    graph.initializer.extend([*constants, *more])
+    # Old files list their weights among the inputs.
+    rest = [each for each in graph.input if each.name != theirs]
+    height, width = foreign.preparation.sizing.height, foreign.preparation.sizing.width
+    fixed = foreign.preparation.sizing.rule is Rule.FIXED
+    batch = 1 if foreign.dims[0] == 1 else "batch"
+    shape = [batch, height, width, 3] if fixed else [batch, "height", "width", 3]
+    del graph.input[:]
+    graph.input.extend([helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape), *rest])
+    del graph.output[:]
+    depth = helper.make_tensor_value_info("depth", TensorProto.FLOAT, [batch, None, None])
+    graph.output.append(depth)
+    del network.metadata_props[:]
+
+
+def _normalising(foreign: ForeignModel, theirs: str) -> tuple[list["NodeProto"], list[Any]]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    said = foreign.statement
+    constants = [
+        numpy_helper.from_array(np.asarray(values, np.float32), name)
+        for name, values in (("scale", said.scale), ("mean", said.mean), ("std", said.std))
+    ]
+    nodes = [
+        helper.make_node("Cast", [INPUT], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["pixels", "scale"], ["scaled"]),
+        helper.make_node("Sub", ["scaled", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "std"], ["normalised"]),
+    ]
+    order = [0, 3, 1, 2] if foreign.layout == "nchw" else [0, 1, 2, 3]
+    nodes.append(helper.make_node("Transpose", ["normalised"], ["ordered"], perm=order))
+    to = helper.np_dtype_to_tensor_dtype(np.dtype(foreign.type))
+    nodes.append(helper.make_node("Cast", ["ordered"], [theirs], to=to))
+    return nodes, constants
+
+
+def _behind(answer: str, axis: int | None) -> tuple[list["NodeProto"], list[Any]]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    if axis is None:
+        return [helper.make_node("Cast", [answer], ["depth"], to=TensorProto.FLOAT)], []
+    cast = helper.make_node("Cast", [answer], ["answer"], to=TensorProto.FLOAT)
+    # The same in all sets of operators, unlike Squeeze.
+    first = numpy_helper.from_array(np.array(0, np.int64), "channel")
+    return [cast, helper.make_node("Gather", ["answer", "channel"], ["depth"], axis=axis)], [first]
+
+
+def _squeezed_axis(path: Path, foreign: ForeignModel) -> int | None:
+    """Index of the output's channel axis; None if it has none."""
+    shape = foreign.answer_shape()
+    if len(shape) == 3 and shape[0] == 1:
+        return None
+    if len(shape) == 4 and 1 in (shape[1], shape[3]):
+        return 1 if shape[1] == 1 else 3
+    raise ModelError(
+        f"{path}: depth is (batch, height, width), with one channel or none; output "
+        f"'{foreign.output}' is {shape}"
+    )

@@ -1,0 +1,59 @@
+"""ONNX files with weights in 16 bits, which are converted when they run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rilievo.errors import ModelError
+from rilievo.models.conversion.onnx_package import import_onnx
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+FP32, FP16, INT8 = "fp32", "fp16", "int8"
+FILE_PRECISIONS = (FP32, FP16, INT8)
+LARGEST_FP16 = 65504.0
+
+
+def halve(source: Path, target: Path) -> None:
+    """Store a network's weights in 16 bits; they are converted to 32 bits when it runs.
+
+    Arithmetic in 16 bits would overflow in some networks, and is no faster on CPUs; use
+    ``precision="bf16"`` at run time for faster arithmetic.
+    """
+    onnx = import_onnx()
+    model = onnx.load(str(source))
+    graph = model.graph
+    casts = []
+    for weight in graph.initializer:
+        # Biases and norms are small arrays, and the most sensitive to rounding.
+        if weight.data_type != onnx.TensorProto.FLOAT or len(weight.dims) < 2:
+            continue
+        values = onnx.numpy_helper.to_array(weight)
+        if np.abs(values).max() > LARGEST_FP16:
+            raise ModelError(
+                f"{source}: weight {weight.name} goes up to {np.abs(values).max():.3g}, beyond "
+                f"what fp16 holds ({LARGEST_FP16:.0f}); keep fp32"
+            )
+        name = weight.name
+        half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}/fp16")
+        weight.CopyFrom(half)
+        casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    _save(model, target)
+
+
+def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
+    """Replace the metadata of an ONNX file."""
+    onnx = import_onnx()
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, dict(metadata))
+    _save(model, path)
+
+
+def _save(model: "ModelProto", path: Path) -> None:
+    path.write_bytes(model.SerializeToString())

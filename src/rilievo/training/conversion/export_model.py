@@ -1,0 +1,199 @@
+"""``rilievo.export_model``: exports a model to a self-contained ONNX file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.io.checks.onnx_sum import ONNX_KEY, append_sum
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable
+from rilievo.models import MODELS, load_model
+from rilievo.models.card import ModelCard
+from rilievo.models.catalogue.table import ENTRIES
+from rilievo.models.conversion.agreement import Agreement
+from rilievo.models.hub import diffusion_cards
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.onnx_model import OnnxModel, says_what_it_is
+from rilievo.models.onnx_files.polarity import doubt
+from rilievo.models.onnx_files.ultralytics import ultralytics_statement
+from rilievo.models.replicate import replicate_cards
+from rilievo.predicting.inputs import Medium, find_jobs
+from rilievo.training.conversion.adoption import adopt
+from rilievo.training.conversion.compression import set_metadata
+from rilievo.training.conversion.export_options import ExportOptions
+from rilievo.training.conversion.onnx_file import compare, compress, write_onnx
+from rilievo.training.conversion.traced_model import TracedModel
+
+_NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
+
+MOST_PHOTOS = 64
+"""Most photographs for int8 calibration, evenly sampled; more change almost nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """An ONNX file that was written.
+
+    Attributes:
+        path: The file.
+        model: Name of the model.
+        precision: Precision of the weights.
+        sizing: Rule for the input size of photographs, in words.
+        one_by_one: Whether photographs are predicted one at a time, not in batches.
+        agreement: Difference from the source model.
+        calibrated_on: Number of photographs that int8 was calibrated on.
+        doubt: Warning that the stated kind of depth looks wrong; None where it looks right.
+    """
+
+    path: Path
+    model: str
+    precision: str
+    sizing: str
+    one_by_one: bool
+    agreement: Agreement
+    calibrated_on: int
+    doubt: str | None = None
+
+    def __str__(self) -> str:
+        one_by_one = ", one photograph at a time" if self.one_by_one else ""
+        photos = f", calibrated on {self.calibrated_on} photographs" if self.calibrated_on else ""
+        return (
+            f"{printable(self.path)}: {self.model}, {self.precision}{photos}, "
+            f"{self.path.stat().st_size / 1e6:.1f} MB; sees photographs at {self.sizing}"
+            f"{one_by_one}; differs from what it was made of by {self.agreement}"
+        )
+
+
+def export_model(
+    name: str | Path, output: Path | str, options: ExportOptions | None = None
+) -> Exported:
+    """Write a model as an ONNX file for ``load_model``, after a comparison with its source.
+
+    The write is atomic.
+
+    Args:
+        name: Name or file of a model, as for ``load_model``, or a third-party ONNX file, which is
+            wrapped.
+        output: File to write, ending in ``.onnx``.
+        options: Options of the export.
+
+    Raises:
+        ModelError: If there is no such model, it cannot be exported, or the file's predictions
+            differ from it.
+        OptionError: If an option does not suit the model, or the file exists and ``overwrite`` is
+            not set.
+        MissingExtraError: If a required package is not installed.
+        OutputError: If the file cannot be written.
+    """
+    options, path = options or ExportOptions(), Path(output)
+    if path.suffix != ".onnx":
+        raise OptionError(f"-o is a file that ends in .onnx, got '{path}'")
+    if path.exists() and not options.overwrite:
+        raise OptionError(f"{path} is there already: give another name or --overwrite")
+    photos = [] if options.calibration is None else _photos(options.calibration)
+    with replacing(path) as part:
+        source = Path(name)
+        if source.suffix == ".onnx" and source.exists() and not says_what_it_is(source):
+            agreement = _adopt(source, part, options)
+        else:
+            agreement = _export(name, part, options, photos)
+        append_sum(part)
+        written = OnnxModel(part, LoadOptions(device="cpu"))
+        doubted = doubt(written) if written.facts.adopted else None
+    return Exported(
+        path=path,
+        model=written.card.name,
+        precision=options.precision,
+        sizing=str(written.preparation.sizing),
+        one_by_one=written.one_by_one,
+        agreement=agreement,
+        calibrated_on=len(photos),
+        doubt=doubted,
+    )
+
+
+def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
+    if options.precision != "fp32":
+        raise OptionError(
+            f"{source}: wrap it in fp32 first, then export the copy in {options.precision}"
+        )
+    said = None
+    if options.kind is None and options.mean is None:
+        metadata = open_session(source, LoadOptions(device="cpu")).metadata
+        said = ultralytics_statement(source, metadata)
+    return adopt(source, part, said or options.statement(source))
+
+
+def _export(
+    name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
+) -> Agreement:
+    if options.mean is not None or options.std is not None:
+        raise OptionError(f"model '{name}' says itself how pixels are normalised")
+    known = MODELS.get(str(name))
+    _check_one_network(str(name), known)
+    entry = ENTRIES.get(str(name))
+    if entry is not None and entry.twin is None:
+        raise ModelError(
+            f"model '{entry.name}' is published as ONNX: 'rilievo models path {entry.name}' says "
+            "where its file lies"
+        )
+    is_core = known is not None and known.extra is None and entry is None
+    is_onnx = Path(name).suffix == ".onnx" or is_core
+    model = load_model(
+        name,
+        kind=options.kind,
+        device="cpu",
+        engine="onnxruntime" if is_onnx else "torch",
+        trust_code=options.trust_code,
+    )
+    if isinstance(model, OnnxModel):
+        return _compress_again(model, part, options, photos)
+    if not isinstance(model, TracedModel):
+        raise ModelError(f"model '{model.card.name}' {_NOT_ONE}")
+    return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
+
+
+def _check_one_network(name: str, known: ModelCard | None) -> None:
+    """Refuse models that cannot be exported before gigabytes are downloaded or an API is called."""
+    others = (diffusion_cards.LOADER, replicate_cards.LOADER)
+    listed = known is not None and known.loader in others
+    if (
+        listed
+        or diffusion_cards.find_pipeline(name, None)
+        or name.startswith(replicate_cards.PREFIX)
+    ):
+        raise ModelError(f"model '{name}' {_NOT_ONE}")
+
+
+def _compress_again(
+    model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
+) -> Agreement:
+    """Convert an ONNX file of rilievo to another precision; for fp32 it is copied."""
+    if options.size is not None:
+        raise OptionError("--size is for models of torch: an ONNX file keeps its sizes")
+    if model.facts.precision != "fp32":
+        raise OptionError(
+            f"{model.path}: its weights are {model.facts.precision} already; export the model that "
+            "it was made of"
+        )
+    if options.precision == "fp32":
+        part.write_bytes(model.path.read_bytes())
+    else:
+        compress(model.path, part, options.precision, model.preparation, photos)
+        facts = replace(model.facts, precision=options.precision)
+        origin = {"rilievo.weights_sha256": model.weights_sha256}
+        kept = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
+        set_metadata(part, {**kept, **facts.metadata(), **origin})
+    return compare(model, part, options.precision, photos)
+
+
+def _photos(folder: Path) -> Sequence[Path]:
+    """Photographs of a folder for calibration."""
+    jobs = find_jobs([folder], folder, sequence=False)
+    paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
+    if not paths:
+        raise OptionError(f"--calibration {folder}: no photograph in it")
+    step = max(1, len(paths) / MOST_PHOTOS)
+    return [paths[int(index * step)] for index in range(min(len(paths), MOST_PHOTOS))]

@@ -1,0 +1,89 @@
+"""Options of ``rilievo export``: names, defaults, help and checks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.errors import OptionError
+from rilievo.models import read_kind
+from rilievo.models.model_options import TrustOptions
+from rilievo.models.onnx_files.foreign import Statement
+from rilievo.models.resampling.preparation import Resampling
+from rilievo.training.conversion.compression import FP32, INT8
+from rilievo.training.conversion.onnx_file import check_precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(TrustOptions):
+    """Options for exporting a model to ONNX; those from ``mean`` on are for third-party files.
+
+    Raises:
+        OptionError: If an option is out of range, or two options conflict.
+    """
+
+    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
+    """Kind of depth of an unknown checkpoint or file: metric, up_to_scale, affine or
+    affine_inverse."""
+    precision: str = FP32
+    """Precision of the weights: fp32; fp16, half the size with the same arithmetic; int8, a
+    quarter of the size."""
+    calibration: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Sample photographs for int8: their activation ranges are used, which OpenVINO runs fastest.
+    Without them only matrix products are int8."""
+    size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
+    """Size of every photograph at the network's input; by default the model's own rule, with
+    height and width left dynamic where it allows that."""
+    overwrite: bool = False
+    """Replace an existing file."""
+    mean: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="R,G,B")] = None
+    """Third-party files: value subtracted from each channel, after division by the scale."""
+    std: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="R,G,B")] = None
+    """Third-party files: divisor of each channel, after the mean is subtracted."""
+    scale: float = 255.0
+    """Third-party files: divisor of pixel values, 0 to 255, before the mean is subtracted."""
+    multiple: int | None = None
+    """Third-party files: keep the aspect ratio, with both sides near --size and multiples of
+    this."""
+    resampling: Resampling = Resampling.BILINEAR
+    """Third-party files: resampling of photographs, antialiased."""
+    licence: str = "not stated"
+    """Third-party files: licence of the weights."""
+    name: str | None = None
+    """Third-party files: name of the model in results."""
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
+        if self.calibration is not None and self.precision != INT8:
+            raise OptionError(f"--calibration is for int8, not for {self.precision}")
+        if not 0 < self.scale < float("inf"):
+            raise OptionError(f"--scale is a positive number, got {self.scale}")
+        if self.size is not None and min(self.size) < 1:
+            raise OptionError(f"--size is two positive numbers, got {self.size}")
+        if self.std is not None and min(self.std) <= 0:
+            raise OptionError(f"--std is three positive numbers, got {self.std}")
+
+    def statement(self, path: Path) -> Statement:
+        """Description of a third-party file, from these options.
+
+        Raises:
+            OptionError: If ``kind``, ``mean`` or ``std`` is missing.
+        """
+        if self.kind is None or self.mean is None or self.std is None:
+            raise OptionError(
+                f"{path}: the file has no metadata of rilievo; give the kind of its depth with "
+                "--kind and the normalisation of its pixels with --mean R,G,B and --std R,G,B "
+                "(0,0,0 and 1,1,1 for pixels of 0 to 1)"
+            )
+        return Statement(
+            kind=read_kind(self.kind),
+            mean=self.mean,
+            std=self.std,
+            scale=self.scale,
+            size=self.size,
+            multiple=self.multiple,
+            resampling=self.resampling,
+            licence=self.licence,
+            name=self.name,
+        )

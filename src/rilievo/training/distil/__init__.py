@@ -1,0 +1,1 @@
+"""Supervised training of small networks, of which the embedded ones are some."""

@@ -1,0 +1,40 @@
+"""Options of ``rilievo train distil``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistilOptions:
+    """Options of training a small network on another model's answers."""
+
+    shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Folder of a teacher's shards, or of such folders; shards added during the run are used
+    too."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
+    """Folder of the run."""
+    encoder: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """ImageNet weights of MobileNetV2 (.npz, Gluon's names) to start from."""
+    start: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """ONNX file of the same network to start from, such as the small.onnx of a run."""
+    minutes: float | None = None
+    """Minutes of training, 30 by default."""
+    steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of steps, in place of minutes."""
+    device: str = "auto"
+    """Device: auto, cpu, cuda or cuda:N."""
+    devices: int = 1
+    """Processes on this machine, one per device; torchrun sets it by itself."""
+    precision: str | None = None
+    """Precision of the network: bf16 (the default), fp32, or fp16 on a GPU."""
+    depth_loss: Annotated[str | None, tyro.conf.arg(metavar="MODULE:NAME")] = None
+    """Depth loss of your own, package.module:NAME or file.py:NAME, in place of the usual one."""
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of torch threads; 1 by default."""
+    tensorboard: bool = False
+    """Write events for TensorBoard beside the CSV."""
+    resume: bool = False
+    """Continue the run in the folder."""

@@ -1,0 +1,1 @@
+"""Frames of shards, from files to batches."""

@@ -1,0 +1,135 @@
+"""Checkpoints: the state of a run on disk, checked when a run resumes. Writes are atomic."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from rilievo.errors import InputError, needing
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.json_record import from_json, to_json
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_MOST = 1e9
+"""Bound above any learning rate and any number of steps."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RunState:
+    """Counts of a run, which a kind of training adds its own to.
+
+    Attributes:
+        step: Steps done.
+        seconds: Time spent in steps, interruptions not counted.
+        cpu_seconds: CPU time spent in steps by all threads, likewise.
+        logs: Texts of the logs by name.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    logs: Mapping[str, str] = field(default_factory=dict)
+
+
+State = TypeVar("State", bound=RunState)
+
+
+@runtime_checkable
+class Part(Protocol):
+    """Network, optimizer or scaler of gradients."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Return its tensors and numbers."""
+        ...
+
+    def load_state_dict(self, state_dict: Any, /) -> Any:
+        """Take over tensors and numbers."""
+        ...
+
+
+def save_checkpoint(
+    path: Path, state: RunState, parts: Mapping[str, Part], *, fingerprint: str
+) -> None:
+    """Write the state of a run; the previous checkpoint stays until the new one is complete.
+
+    ``fingerprint`` is a digest of what a run has to have in common with the one that wrote it.
+    """
+    entries = {name: part.state_dict() for name, part in parts.items()}
+    # torch, writing to a full disk, ends the process from a destructor; a buffer does not.
+    buffer = BytesIO()
+    torch.save({"fingerprint": fingerprint, "state": to_json(state), **entries}, buffer)
+    with replacing(path) as part:
+        # No view of it: one that outlives a failed write is told as an error by Python 3.13.
+        part.write_bytes(buffer.getvalue())
+
+
+def load_checkpoint(
+    path: Path, kind: type[State], parts: Mapping[str, Part], *, fingerprint: str
+) -> State:
+    """Restore the networks, the optimizer and the scaler of a run, and return its counts.
+
+    Raises ``InputError`` if the file is no checkpoint of this run, or its content is inconsistent.
+    """
+    check_regular(path)
+    try:
+        entries = torch.load(path, map_location="cpu", weights_only=True)
+        written_by = entries.get("fingerprint")
+    except Exception as error:  # torch.load raises whatever its unpickler does
+        raise InputError(f"{printable(path)}: is no checkpoint: {reason(error)}") from error
+    if written_by != fingerprint:
+        raise InputError(
+            f"{printable(path)}: was written with another configuration, version or number of "
+            "processes: go on with the same, or train into another folder"
+        )
+    try:
+        state = from_json(kind, entries["state"])
+        for name, part in parts.items():
+            if isinstance(part, Optimizer):
+                _load_optimizer(part, entries[name])
+            else:
+                part.load_state_dict(entries[name])
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"
+        ) from error
+    return state
+
+
+def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
+    """Load and check an optimizer's moments and rates; torch itself accepts any."""
+    before = [_fixed(group) for group in optimizer.param_groups]
+    optimizer.load_state_dict(stored)
+    if [_fixed(group) for group in optimizer.param_groups] != before:
+        raise ValueError("its optimizer has other settings")
+    if not all(0 <= float(group["lr"]) < _MOST for group in optimizer.param_groups):
+        raise ValueError("its learning rate is none")
+    for parameter, moments in optimizer.state.items():
+        for name, each in moments.items():
+            shape = torch.Size() if name == "step" else parameter.shape
+            if name not in _MOMENTS or not isinstance(each, torch.Tensor) or each.shape != shape:
+                raise ValueError(f"its optimizer has a '{name}' that fits no weight")
+            if name == "step" and not 0 <= each.item() < _MOST:
+                raise ValueError("its optimizer has done a number of steps that is none")
+        if moments and len(moments) < len(_MOMENTS):
+            raise ValueError("its optimizer lacks some moments")
+
+
+def _fixed(group: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a parameter group that a schedule does not change."""
+    return {name: value for name, value in group.items() if name not in ("params", "lr")}
+
+
+def save_weights(network: nn.Module, path: Path, facts: dict[str, str] | None = None) -> None:
+    """Write learned weights as safetensors, with a few facts in the file's header."""
+    with needing("training", "train"):
+        from safetensors.torch import save
+    state = {name: each.detach().cpu().contiguous() for name, each in network.state_dict().items()}
+    content = save(state, metadata=facts)
+    with replacing(path) as part:
+        part.write_bytes(content)

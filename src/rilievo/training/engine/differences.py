@@ -1,0 +1,126 @@
+"""Configurations as flat lists of fields, to compare two or to change fields of one."""
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TypeVar
+
+from rilievo.errors import OptionError, suggest
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.training.networks.blueprint import current_name
+
+Config = TypeVar("Config")
+_PATHS = ("root", "roots", "list_file", "camera_file")
+"""Fields of ``data`` that hold paths; one folder can be spelled in several ways."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Field of a run that differs from the preset ``default``.
+
+    Attributes:
+        field: Path of the field in the configuration, such as ``losses.depth``.
+        reason: Reason of the run's own preset for the value; None where the user chose it.
+    """
+
+    field: str
+    value: str
+    default: str
+    reason: str | None = None
+
+
+def find_differences(
+    config: object, *, usual: object, named: object, reasons: Mapping[str, str]
+) -> tuple[Difference, ...]:
+    """List the fields of a run that differ from the preset ``default``, the seed left out.
+
+    ``usual`` is the configuration of that preset, ``named`` that of the run's own, and ``reasons``
+    are those for the latter's values, by field.
+    """
+    usual_words, named_words = words_of(usual), words_of(named)
+    return tuple(
+        Difference(
+            field=path,
+            value=value,
+            default=usual_words[path],
+            reason=reasons.get(path) if value == named_words[path] else None,
+        )
+        for path, value in words_of(config).items()
+        if value != usual_words[path] and path != "seed"
+    )
+
+
+def changed(
+    config: Config, changes: Mapping[str, object], *, fixed: tuple[str, ...] = ()
+) -> Config:
+    """Return a configuration with some of its fields changed.
+
+    Fields are paths with a dot between a record and a field in it: ``losses.depth``. Those that
+    begin with one of ``fixed`` are set elsewhere. Raises ``OptionError`` if there is no such field,
+    or it does not take the value.
+    """
+    data, known = json.loads(to_json(config)), words_of(config)
+    for path, value in changes.items():
+        if path not in known or path.startswith(fixed):
+            open_fields = [name for name in known if not name.startswith(fixed)]
+            raise OptionError(f"training has no '{path}'; {suggest(path, open_fields)}")
+        *records, name = path.split(".")
+        part = data
+        for record in records:
+            part = part[record]
+        part[name] = value
+    try:
+        return from_json(type(config), json.dumps(data))
+    except NotThisRecord as error:
+        raise OptionError(f"training: {error}") from error
+
+
+def with_given(usual: Config, asked: object, given: Collection[str], prefix: str = "") -> Config:
+    """Return ``usual`` with the fields ``given`` taken from ``asked``, which is of the same kind.
+
+    Fields are paths as in ``changed``; ``prefix`` is the path of these records, "" or ending in a
+    dot.
+    """
+    assert is_dataclass(usual), "a configuration is a record"
+    assert not isinstance(usual, type), "and not the class of one"
+    changes = {}
+    for each in fields(usual):
+        own, other, path = getattr(usual, each.name), getattr(asked, each.name), prefix + each.name
+        if is_dataclass(own):
+            changes[each.name] = with_given(own, other, given, f"{path}.")
+        elif path in given:
+            changes[each.name] = other
+    return replace(usual, **changes)
+
+
+def with_whole_paths(config: Config) -> Config:
+    """Return the configuration with the paths of its data made absolute."""
+    data = json.loads(to_json(config))
+    for name in _PATHS:
+        value = data["data"].get(name)
+        if isinstance(value, str):
+            data["data"][name] = os.path.abspath(value)
+        elif isinstance(value, list):
+            data["data"][name] = [os.path.abspath(each) for each in value]
+    return from_json(type(config), json.dumps(data))
+
+
+def differing_options(before: object, now: object) -> list[str]:
+    """Describe the fields in which two configurations differ; empty if they are the same."""
+    old, new = words_of(before), words_of(now)
+    return [
+        f"{name} was {old.get(name)}, is {value}"
+        for name, value in new.items()
+        if current_name(old.get(name, "")) != current_name(value)
+    ]
+
+
+def words_of(record: object, prefix: str = "") -> dict[str, str]:
+    """Return the fields of a record and of its nested records as text, by path."""
+    words: dict[str, str] = {}
+    assert is_dataclass(record), "a configuration is made of records"
+    for each in fields(record):
+        value, path = getattr(record, each.name), f"{prefix}{each.name}"
+        words |= words_of(value, f"{path}.") if is_dataclass(value) else {path: str(value)}
+    return words

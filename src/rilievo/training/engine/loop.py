@@ -1,0 +1,331 @@
+"""The training loop, read from top to bottom."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal
+
+import torch
+from torch import Tensor
+
+from rilievo.errors import InputError, OptionError, needing
+from rilievo.io.files.limits import printable
+from rilievo.training.adapters.torch_model import find_device
+from rilievo.training.engine.checkpoint import Part, State, load_checkpoint, save_checkpoint
+from rilievo.training.engine.progress import Progress
+from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, Journal
+from rilievo.training.engine.stopping import Stopping
+from rilievo.training.engine.task import Task, check_finite
+from rilievo.training.networks.features import is_out_of_memory
+
+_MIXED: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = {
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
+STEPS_A_ROW = 25
+_SECONDS_A_CHECKPOINT = 60.0
+_SPARING = 20
+"""Checkpoints of large networks are as many times their own duration apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """Devices and arithmetic of a run.
+
+    Attributes:
+        count: Processes on this machine, one per device; torchrun sets it by itself.
+        precision: Arithmetic of the networks: fp32, bf16, or fp16 on a GPU.
+        partly: Whether some weights may get no gradient in a step.
+    """
+
+    device: str = "auto"
+    count: int = 1
+    nodes: int = 1
+    precision: str = "fp32"
+    partly: bool = False
+
+
+def make_fabric(chosen: Devices) -> Any:
+    """Make and launch Lightning Fabric.
+
+    Under torchrun this process is one of those that torchrun started, whatever the options say.
+    Raises ``OptionError`` if there are no such devices, or they do not support the precision.
+    """
+    with needing("training", "train"):
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.precision import MixedPrecision
+        from lightning_fabric.strategies.ddp import DDPStrategy
+
+    class Mixed(MixedPrecision):
+        """Autocast that leaves batches as they are: truth keeps its precision."""
+
+        def convert_input(self, data: Any) -> Any:
+            return data
+
+    device = find_device(chosen.device)
+    if chosen.precision == "fp16" and device.type == "cpu":
+        raise OptionError("precision fp16 needs a GPU: choose bf16 or fp32")
+    count, nodes = chosen.count, chosen.nodes
+    local, world = os.environ.get("LOCAL_WORLD_SIZE"), os.environ.get("WORLD_SIZE")
+    if local is not None and world is not None:
+        count, nodes = int(local), int(world) // int(local)
+    several = count * nodes > 1
+    mixed = _MIXED.get(chosen.precision)
+    on_gpu = device.type != "cpu"
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=[device.index or 0] if on_gpu and not several else count,
+        num_nodes=nodes,
+        strategy=DDPStrategy(find_unused_parameters=chosen.partly) if several else "auto",
+        plugins=[] if mixed is None else [Mixed(mixed, device.type)],
+    )
+    fabric.launch()
+    return fabric
+
+
+class Engine(Generic[State]):
+    """Run in progress."""
+
+    def __init__(self, task: Task[State, Any], run: Path, *, fabric: Any, fingerprint: str) -> None:
+        """Prepare a run of a task in its folder, with Fabric launched.
+
+        ``fingerprint`` is a digest of what a checkpoint has to have in common with this run.
+        """
+        self._task, self._run, self._fabric = task, run, fabric
+        self._fingerprint = fingerprint
+        self._stepped: Any
+        self._stepped, self._optimizer = fabric.setup(task.learner, task.optimizer)
+        self._losses: list[dict[str, Tensor]] = []
+        self._row_began = 0.0
+        self._saved_at: int | None = None
+        self._saved_time, self._saving = time.monotonic(), 0.0
+
+    def go(
+        self,
+        *,
+        tensorboard: bool = False,
+        stop_at: int | None = None,
+        shown: bool = True,
+        resumes: bool = False,
+    ) -> bool:
+        """Train from the last checkpoint, if there is one, to the end.
+
+        A checkpoint is written after every validation, every minute, and where SIGINT or SIGTERM
+        stops a single process. ``stop_at`` is a step to stop after, with a checkpoint, as if killed
+        then; the result is False. ``resumes`` tells that the user expects a checkpoint, so that a
+        missing one is said. Raises ``InputError`` if a value is not finite, or a checkpoint cannot
+        be used, and ``OptionError`` if memory is too small.
+        """
+        task, first = self._task, self._fabric.is_global_zero
+        self._restore()
+        state = task.state
+        with (
+            Journal(
+                self._run, state.logs, step=state.step, tensorboard=tensorboard, writes=first
+            ) as log,
+            Progress(
+                steps=task.steps,
+                done=state.step,
+                images=task.images,
+                shown=shown and first,
+                share=task.share,
+                before=self._where_from(resumes=resumes),
+            ) as progress,
+            # Processes that stop after different steps would wait for each other.
+            Stopping(defers=self._fabric.world_size == 1) as stopping,
+        ):
+            try:
+                with self.failures():
+                    is_begun = task.begin(log, progress)
+                if is_begun:
+                    self._save(log)
+                self._train(log, progress, stopping, stop_at)
+                if state.step == stop_at:
+                    return False
+                if task.end(log, progress):
+                    self._save(log)
+            except KeyboardInterrupt:
+                progress.say(self._where_stopped())
+                raise
+        return True
+
+    def _train(
+        self, log: Journal, progress: Progress, stopping: Stopping, stop_at: int | None
+    ) -> None:
+        """Take steps until the run is over, or stopped."""
+        task, state = self._task, self._task.state
+        batches = task.batches()
+        try:
+            while not task.is_over:
+                with self.failures():
+                    with stopping.deferred():
+                        loss = self._step(batches)
+                    is_stale = task.after_step(loss)
+                progress.step(loss, share=task.share or None)
+                if state.step % STEPS_A_ROW == 0 or task.is_over:
+                    self._write_row(log, progress)
+                if is_stale:
+                    batches.close()
+                    batches = task.batches()
+                is_validated = task.is_validated()
+                if is_validated:
+                    with self.failures():
+                        task.validate(log, progress)
+                stops = stopping.is_asked or state.step == stop_at
+                if stops or is_validated or task.is_over or task.is_saved():
+                    self._save(log)
+                elif self._is_due():
+                    self._write(log)
+                if stopping.is_asked:
+                    raise KeyboardInterrupt
+                if stops:
+                    return
+        finally:
+            batches.close()
+
+    def _where_from(self, *, resumes: bool) -> str | None:
+        """Line that says where the run begins; None for a new run."""
+        if self._saved_at is not None:
+            return f"resuming from the checkpoint of step {self._saved_at}"
+        if resumes:
+            return f"{printable(self._run)} has no checkpoint to resume from: starting at step 0"
+        return None
+
+    def _where_stopped(self) -> str:
+        """Line that says what is left of a run that was stopped."""
+        at = f"stopped at step {self._task.state.step}"
+        if self._saved_at is None:
+            return f"{at}, before the first checkpoint: --resume starts at step 0"
+        return f"{at}; --resume goes on from step {self._saved_at}"
+
+    def _step(self, batches: Iterator[Any]) -> Tensor | None:
+        """Take one step of gradient descent, on as many batches as are accumulated.
+
+        Returns the loss of the last of these batches; None if all are empty.
+        """
+        task, fabric, state = self._task, self._fabric, self._task.state
+        start, cpu = time.perf_counter(), time.process_time()
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * task.rate()
+        self._stepped.train()
+        loss: Tensor | None = None
+        for part in range(task.accumulate):
+            batch = next(batches)
+            if batch is None:
+                continue
+            number = (state.step * task.accumulate + part) * fabric.world_size
+            waits = part + 1 < task.accumulate
+            with (
+                random_of(task.seed, number + fabric.global_rank, fabric.device),
+                fabric.no_backward_sync(self._stepped, enabled=waits),
+            ):
+                losses = self._stepped(batch)
+                total = losses["loss"]
+                check_finite("loss", total)
+                fabric.backward(total / task.accumulate)
+                loss = total.detach()
+            self._losses.append({name: value.detach() for name, value in losses.items()})
+        if loss is not None:
+            if task.clip_norm is not None:
+                fabric.clip_gradients(
+                    self._stepped,
+                    self._optimizer,
+                    max_norm=task.clip_norm,
+                    error_if_nonfinite=False,
+                )
+            self._optimizer.step()
+            self._optimizer.zero_grad()
+        state.step += 1
+        state.seconds += time.perf_counter() - start
+        state.cpu_seconds += time.process_time() - cpu
+        return loss
+
+    def _write_row(self, log: Journal, progress: Progress) -> None:
+        """Add the means over the steps since the last row, over all processes."""
+        if not self._losses:
+            return
+        task, state = self._task, self._task.state
+        names = tuple(self._losses[0])
+        numbers = torch.stack([torch.stack([*each.values()]) for each in self._losses]).mean(dim=0)
+        numbers = self._fabric.all_reduce(numbers, reduce_op="mean")
+        images = len(self._losses) * task.images / task.accumulate
+        spent = max(state.seconds - self._row_began, 1e-9)
+        self._losses, self._row_began = [], state.seconds
+        row = {
+            "step": state.step,
+            **task.place(),
+            "learning_rate": self._optimizer.param_groups[-1]["lr"],
+            **dict(zip(names, numbers.tolist(), strict=True)),
+            "images_per_second": images / spent,
+            "seconds": state.seconds,
+        }
+        log.add(STEPS, row)
+        task.look(row, log, progress)
+
+    @property
+    def _parts(self) -> dict[str, Part]:
+        return {**self._task.parts, "scaler": self._fabric.strategy.precision}
+
+    def _restore(self) -> None:
+        task, path = self._task, self._run / CHECKPOINT
+        if path.exists():
+            kind, print_ = type(task.state), self._fingerprint
+            task.state = load_checkpoint(path, kind, self._parts, fingerprint=print_)
+            self._saved_at = task.state.step
+        self._row_began = task.state.seconds
+        self._fabric.barrier()
+
+    def _save(self, log: Journal) -> None:
+        """Write a checkpoint at a step that all processes agree on."""
+        with self.failures():
+            # No run could resume from weights that are not finite.
+            check_finite("network", *self._task.learner.parameters())
+        if self._fabric.is_global_zero:
+            self._write(log)
+        self._saved_at = self._task.state.step
+        self._fabric.barrier()
+
+    def _is_due(self) -> bool:
+        """Whether this process writes checkpoints, and the last one is a minute old."""
+        wait = max(_SECONDS_A_CHECKPOINT, _SPARING * self._saving)
+        return (
+            self._fabric.is_global_zero
+            and time.monotonic() - self._saved_time >= wait
+            # If they are not, the next step says it in all processes.
+            and all(bool(torch.isfinite(each).all()) for each in self._task.learner.parameters())
+        )
+
+    def _write(self, log: Journal) -> None:
+        task, began = self._task, time.monotonic()
+        task.state.logs = log.texts()
+        path = self._run / CHECKPOINT
+        save_checkpoint(path, task.state, self._parts, fingerprint=self._fingerprint)
+        task.saved()
+        self._saved_at, self._saved_time = task.state.step, time.monotonic()
+        self._saving = self._saved_time - began
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Turn running out of memory, or values that are not finite, into an error of one line."""
+        try:
+            yield
+        except FloatingPointError as error:
+            raise InputError(
+                f"step {self._task.state.step}: {error}: {self._task.advice}"
+            ) from error
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OptionError(f"too little memory for {self._task.less_memory}") from error
+
+
+@contextmanager
+def random_of(seed: int, number: int, device: torch.device) -> Iterator[None]:
+    """Seed the randomness inside networks by run and batch, so that runs can resume."""
+    # Generators of the machine's other GPUs are left out: forking them would initialise those GPUs.
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed * 1_000_003 + number)
+        yield

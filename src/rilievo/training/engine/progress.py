@@ -1,0 +1,165 @@
+"""Progress of a run on standard error: a bar on a terminal, elsewhere a line every few seconds."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, SupportsFloat
+
+from rilievo.io.files.limits import printable
+
+_FRAMES_A_WORD = 20
+_NOTES = 4
+_SECONDS_A_LINE = 5.0
+
+
+class Progress:
+    """Reports the steps, loss, rate and time left of a run; a context manager.
+
+    The first line is printed at once, the next with the first step and then every few seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int | None,
+        done: int,
+        images: int,
+        shown: bool,
+        share: float = 0.0,
+        what: str = "training",
+        before: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open the bar, or print that the run begins.
+
+        Where the number of ``steps`` is None, ``share`` is that of the run that was done before,
+        and ``step`` gets it too. ``what`` is the activity, for the first line, and ``before`` a
+        line above that one.
+        """
+        self._shown, self._images, self._clock = shown, images, clock
+        self._steps, self._step, self._before = steps, done, done
+        self._share_before = done / steps if steps else share
+        self._began, self._told = clock(), -float("inf")
+        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._bar: Any = None
+        if before is not None:
+            self.say(before)
+        self._bar = _bar(steps, done, images) if shown and is_terminal and steps else None
+        if self._bar is None:
+            length = f"{self._share_before:.0%}" if steps is None else f"step {done} of {steps}"
+            self.say(f"{what}: {length}, {images} image{'s' if images > 1 else ''} a step")
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def step(self, loss: SupportsFloat | None = None, *, share: float | None = None) -> None:
+        """Count one more step, and print a line if one is due.
+
+        The loss is read only when a line is due, to avoid waiting for a GPU.
+        """
+        self._step += 1
+        if self._bar is not None:
+            self._bar.update(self._images)
+        now = self._clock()
+        is_last = self._step == self._steps
+        if not self._shown or (now - self._told < _SECONDS_A_LINE and not is_last):
+            return
+        self._told = now
+        words = "" if loss is None else f"loss {float(loss):.4g}"
+        if self._bar is not None:
+            self._bar.set_description_str(words or "train")
+            return
+        if share is None:
+            share = self._step / self._steps if self._steps else self._share_before
+        of = f"{share:.0%}" if self._steps is None else f"of {self._steps}"
+        parts = [f"step {self._step} {of}", words, *self._rate(now - self._began, share)]
+        self.say(", ".join(part for part in parts if part))
+
+    def say(self, text: str) -> None:
+        """Print a line on standard error, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        elif self._shown:
+            say(text)
+
+    def _rate(self, seconds: float, share: float) -> list[str]:
+        """Images per second and the time left, from what this process has done."""
+        here, gained = self._step - self._before, share - self._share_before
+        if seconds <= 0:
+            return []
+        rate = [f"{here * self._images / seconds:.3g} images a second"]
+        return [*rate, f"{_words(seconds * (1 - share) / gained)} left"] if gained > 0 else rate
+
+
+class Decoding:
+    """Reports the progress of decoding: redrawn on a terminal, elsewhere in lines."""
+
+    def __init__(self, *, shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._shown = shown and sys.stderr is not None
+        self._redraws = shown and sys.stderr is not None and sys.stderr.isatty()
+        self._clock, self._told = clock, clock()
+
+    def __call__(self, sequence: str, done: int, total: int) -> None:
+        """Report that one more frame is decoded."""
+        if not self._shown:
+            return
+        text = f"{printable(sequence)}: {done} of {total} frames"
+        if not self._redraws:
+            if self._clock() - self._told >= _SECONDS_A_LINE:
+                self._told = self._clock()
+                say(text)
+        elif done == total or done % _FRAMES_A_WORD == 0:
+            ending = "\n" if done == total else ""
+            with suppress(OSError):
+                sys.stderr.write(f"\r{text}{ending}")
+                sys.stderr.flush()
+
+
+def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first and last of many notes; the last ones are a summary."""
+    if len(notes) <= 2 * _NOTES:
+        return notes
+    left = len(notes) - 2 * _NOTES
+    return (*notes[:_NOTES], f"... and {left} more, in record.json at the end", *notes[-_NOTES:])
+
+
+def say(text: str) -> None:
+    """Print a line on standard error."""
+    # A closed standard error is no reason to end a run.
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _words(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _bar(steps: int, done: int, images: int) -> Any:
+    from tqdm import tqdm
+
+    # tqdm's monitor thread, which redraws slow bars, would outlive the run.
+    tqdm.monitor_interval = 0
+    return tqdm(
+        total=steps * images,
+        initial=done * images,
+        desc="train",
+        unit="",
+        file=sys.stderr,
+        dynamic_ncols=True,
+        bar_format="{desc} |{bar}| {percentage:.0f} %, {rate_noinv_fmt} images, {remaining} left",
+    )

@@ -1,0 +1,252 @@
+"""Folder of a run: its configuration, weights and record, which make it a model, and its logs.
+
+Logs are CSV, readable while the run goes on, and the same numbers in TensorBoard on request. A
+checkpoint holds the logs as they were then. A run that is resumed begins with these, so rows of
+later steps are deleted, and what a power cut took from the files is there again.
+"""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.errors import InputError, OutputError, needing
+from rilievo.io.checks.checksums import read_checksums, write_checksums
+from rilievo.io.checks.faults import content_fault, is_blank
+from rilievo.io.checks.marks import is_torn
+from rilievo.io.checks.sums import FileSum
+from rilievo.io.files.atomic import make_folder, remove, replacing, sweep_parts, unwritable
+from rilievo.io.files.durable import sync_folder, sync_open_file
+from rilievo.io.files.limits import printable, read_text
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
+from rilievo.training.engine.differences import differing_options, with_whole_paths
+
+LOGS = STEPS, VALIDATIONS, WARNINGS = "log.csv", "validation.csv", "warnings.csv"
+_PLACES = ("step", "epoch")
+RECORD = "record.json"
+CHECKPOINT = "checkpoint.pt"
+"""File that exists while a run is in progress."""
+Config = TypeVar("Config")
+Record = TypeVar("Record")
+
+
+class Journal:
+    """Logs of a run; a context manager that closes them."""
+
+    def __init__(
+        self,
+        run: Path,
+        kept: Mapping[str, str],
+        *,
+        step: int,
+        tensorboard: bool = False,
+        writes: bool = True,
+    ) -> None:
+        """Open the logs.
+
+        ``kept`` are their texts at the step that the run resumes from, by name. ``writes`` tells
+        whether this process is the one that writes.
+        """
+        self._run, self._writes = run, writes
+        self._writer: Any = _open_writer(run, step) if tensorboard and writes else None
+        for name in LOGS if writes else ():
+            _restore(run / name, kept.get(name))
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def texts(self) -> dict[str, str]:
+        """Texts of the logs that are there, by name."""
+        paths = [self._run / name for name in LOGS]
+        return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
+
+    def add(self, name: str, row: Mapping[str, float | int | str]) -> None:
+        """Add one row, of which ``step`` is a column, to a log of ``LOGS``."""
+        if not self._writes:
+            return
+        path = self._run / name
+        try:
+            is_new = not path.exists()
+            with path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                if is_new:
+                    writer.writerow(row)
+                writer.writerow([_cell(each) for each in row.values()])
+                file.flush()
+                # Synced, so that a checkpoint that survives a power cut has its rows.
+                sync_open_file(file.fileno())
+            if is_new:
+                sync_folder(self._run)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        if self._writer is not None:
+            part = "train" if name == STEPS else path.stem
+            for metric, value in row.items():
+                if metric not in _PLACES and isinstance(value, int | float):
+                    self._writer.add_scalar(f"{part}/{metric}", value, row["step"])
+
+    def show(self, part: str, picture: UInt8[np.ndarray, "h w 3"], step: int) -> None:
+        """Add an image to TensorBoard, if that is on."""
+        if self._writer is not None:
+            self._writer.add_image(part, picture, step, dataformats="HWC")
+
+
+def rows_of(run: Path, name: str) -> list[dict[str, str]]:
+    """Return the rows of a log by column; empty where there is none."""
+    path = run / name
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _cell(value: int | float | str) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _open_writer(run: Path, step: int) -> Any:
+    with needing("TensorBoard", "train"):
+        from torch.utils.tensorboard import SummaryWriter
+    return SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
+
+
+def _restore(path: Path, text: str | None) -> None:
+    """Give a file the text that it had; None for a file that was not there."""
+    if text is None:
+        remove(path)
+    elif not path.is_file() or path.read_bytes() != text.encode():
+        with replacing(path) as part:
+            part.write_bytes(text.encode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder(Generic[Config, Record]):
+    """Folder of a run of one kind: the classes of its configuration and record.
+
+    ``is_ours`` tells whether a folder holds a run of this kind.
+    """
+
+    path: Path
+    config: type[Config]
+    record: type[Record]
+    is_ours: Callable[[Path], bool]
+
+    def check(self, config: Config, *, resume: bool) -> Config:
+        """Check that a run in the folder, if there is one, is this one.
+
+        Returns the configuration as the run has it; its paths may be spelled differently. Raises
+        ``OutputError`` if something else is in the folder.
+        """
+        if self.path.is_dir():
+            sweep_parts(self.path)
+        if not self.is_begun:
+            return config
+        if not self.is_ours(self.path):
+            raise OutputError(
+                f"{printable(self.path / CONFIG)}: is not ours: choose another folder"
+            )
+        if not resume:
+            raise OutputError(
+                f"{printable(self.path)}: holds a run already: go on with it (--resume), or choose "
+                "another folder"
+            )
+        before = self.read_config()
+        differ = differing_options(with_whole_paths(before), config)
+        if differ:
+            raise OutputError(
+                f"{printable(self.path)}: holds a run with other options ({'; '.join(differ)}): "
+                "give those of then, or choose another folder"
+            )
+        return before
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the folder has a configuration."""
+        path = self.path / CONFIG
+        return path.exists() and not is_torn(path)
+
+    def write_config(self, config: Config, *, folders: Sequence[str] = (".",)) -> None:
+        """Write the configuration of a new run, into folders of it that are models too."""
+        for folder in folders:
+            path = self.path / folder / CONFIG
+            if not path.exists() or is_torn(path):
+                make_folder(path.parent)
+                with replacing(path) as part:
+                    part.write_text(to_json(config, indent=2), encoding="utf-8")
+
+    def read_config(self) -> Config:
+        """Read the configuration of the run."""
+        path = self.path / CONFIG
+        try:
+            return from_json(self.config, read_text(path))
+        except NotThisRecord as error:
+            raise InputError(f"{printable(path)}: is no run of this kind: {error}") from error
+
+    def read_record(self) -> Record:
+        """Read the record of the finished run."""
+        path = self.path / RECORD
+        try:
+            return from_json(self.record, read_text(path))
+        except NotThisRecord as error:
+            raise InputError(
+                f"{printable(path)}: is no record of a run ({error}): take it away to train anew"
+            ) from error
+
+    def finish(
+        self,
+        record: Record,
+        *,
+        others: Sequence[str] = (),
+        known: Mapping[str, FileSum] | None = None,
+    ) -> None:
+        """Write the record after the weights, and delete the checkpoint once all is synced.
+
+        Checksums are written of ``others`` too, further files; ``known`` are those of files as they
+        were written.
+        """
+        with replacing(self.path / RECORD) as part:
+            part.write_text(to_json(record, indent=2), encoding="utf-8")
+        write_checksums(self.path, (CONFIG, WEIGHTS, RECORD, *others, *LOGS), known=known or {})
+        (self.path / CHECKPOINT).unlink(missing_ok=True)
+
+    def is_finished(self) -> bool:
+        """Whether the run is finished; its checkpoint is deleted last.
+
+        Raises ``InputError`` if its weights are broken and there is no checkpoint to resume from,
+        or the checkpoint has no content.
+        """
+        run, checkpoint = self.path, self.path / CHECKPOINT
+        if checkpoint.exists():
+            if is_blank(checkpoint):
+                raise InputError(
+                    f"{printable(checkpoint)}: has no content, as after a power cut: take it away "
+                    "to train anew, or copy the run from elsewhere"
+                )
+            return False
+        if not all((run / each).exists() for each in (WEIGHTS, RECORD)) or is_torn(run / RECORD):
+            return False
+        expected = (read_checksums(run) or {}).get(WEIGHTS)
+        fault = "has no content" if is_blank(run / WEIGHTS) else None
+        if fault is None and expected is not None:
+            fault = content_fault(run / WEIGHTS, expected)
+        if fault is not None:
+            raise InputError(
+                f"{printable(run / WEIGHTS)}: {fault}, and there is no {CHECKPOINT} to go on from: "
+                f"take {RECORD} away to train anew, or copy the run from elsewhere"
+            )
+        return True

@@ -1,0 +1,123 @@
+"""Interface of a kind of training to the engine."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from rilievo.training.engine.checkpoint import Part, State
+from rilievo.training.engine.progress import Progress
+from rilievo.training.engine.run_folder import Journal
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Task(ABC, Generic[State, Network]):
+    """One kind of training: a network, its batches, losses and validation.
+
+    Attributes:
+        learner: Module that is trained. Its ``forward`` takes a batch and returns numbers by name,
+            of which ``loss`` is minimised; all are columns of the log.
+        optimizer: Optimizer, whose groups have their full rate as ``initial_lr``.
+        state: Counts of the run, which a checkpoint restores.
+        images: Images per step, over all processes.
+        seed: Seed of the run.
+        accumulate: Batches whose gradients are added before a step.
+        clip_norm: Largest norm of a step's gradient; None for no limit.
+        steps: Number of steps of the run; None where they are not known.
+        checkpoint_steps: Most steps between checkpoints.
+        advice: Remedy for values that are not finite.
+        less_memory: Step that memory is too small for, and the remedy.
+    """
+
+    learner: Network
+    optimizer: Optimizer
+    state: State
+    images: int
+    seed: int
+    accumulate: int = 1
+    clip_norm: float | None = None
+    steps: int | None = None
+    checkpoint_steps: int = 500
+    advice: str = "lower the learning rate, or choose fp32"
+    less_memory: str = "a step: take a smaller batch"
+
+    @abstractmethod
+    def batches(self) -> Generator[Any, None, None]:
+        """Yield the batches of this process from the current step on; None for an empty one."""
+
+    @abstractmethod
+    def rate(self) -> float:
+        """Learning rate of the current step, as a share of its peak."""
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """Networks and optimizer that a checkpoint holds."""
+        return {"learner": self.learner, "optimizer": self.optimizer}
+
+    @property
+    def share(self) -> float:
+        """Share of the run that is done."""
+        return self.state.step / self.steps if self.steps else 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run is at its end."""
+        return self.share >= 1
+
+    def place(self) -> dict[str, float]:
+        """Columns of the log that tell how far the run is, besides the step."""
+        return {}
+
+    def begin(self, log: Journal, progress: Progress) -> bool:
+        """Prepare the first step, or the first after a checkpoint; True if it has to be saved."""
+        return False
+
+    def after_step(self, loss: Tensor | None) -> bool:
+        """Do what follows every step; True if the batches have to be opened anew.
+
+        Args:
+            loss: Loss of the step; None if its batches were empty.
+        """
+        return False
+
+    def look(self, row: Mapping[str, float], log: Journal, progress: Progress) -> None:
+        """Look at a new row of the log."""
+
+    def is_saved(self) -> bool:
+        """Whether the current step ends with a checkpoint, besides those of every minute."""
+        return self.state.step % self.checkpoint_steps == 0
+
+    def is_validated(self) -> bool:
+        """Whether the current step ends with a validation."""
+        return False
+
+    def validate(self, log: Journal, progress: Progress) -> None:
+        """Score the network on images that are held out."""
+
+    def end(self, log: Journal, progress: Progress) -> bool:
+        """Do what follows the last step; True if it has to be saved."""
+        return False
+
+    def saved(self) -> None:
+        """Do what follows a checkpoint, in the first process."""
+
+
+def parameter_groups(*parts: tuple[nn.Module, float]) -> list[dict[str, Any]]:
+    """Return the parameter groups of modules, each with its own full learning rate."""
+    return [
+        {"params": list(part.parameters()), "lr": rate, "initial_lr": rate} for part, rate in parts
+    ]
+
+
+def check_finite(what: str, *values: Tensor) -> None:
+    """Check that all values are finite.
+
+    Raises:
+        FloatingPointError: If one is NaN or infinite.
+    """
+    if not all(bool(torch.isfinite(each).all()) for each in values):
+        raise FloatingPointError(f"the {what} is not finite")

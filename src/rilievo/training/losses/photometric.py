@@ -1,0 +1,262 @@
+"""Photometric error of two images, and warping of one to the camera of the other.
+
+Z. Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", TIP
+2004, in the form of C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation",
+ICCV 2019: windows of 3×3 equally weighted pixels, the image reflected at its border.
+
+One target is compared with many images, so its statistics are computed once. The gradient is
+written by hand, because autograd would keep about twenty images where five are enough.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from rilievo.geometry.intrinsics import LEAST_DEPTH, seen_from
+
+# The window is summed, not averaged: all terms below are 81 times those of the paper.
+_C1 = 81 * 0.01**2
+_C2 = 81 * 0.03**2
+PUBLISHED_EPSILON = 1e-7
+"""Number that Monodepth2 adds to the depth by which it divides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An image and its statistics for SSIM, which do not depend on the image compared with it.
+
+    Attributes:
+        image: Colours in 0..1.
+        twice: Twice the sum s over each window.
+        power: s² + C1.
+        variance: 9 Σ y² - s² + C2.
+    """
+
+    image: Float[Tensor, "b c h w"]
+    twice: Float[Tensor, "b c h w"]
+    power: Float[Tensor, "b c h w"]
+    variance: Float[Tensor, "b c h w"]
+
+
+def target_of(image: Float[Tensor, "b c h w"]) -> Target:
+    """Prepare an image for comparison with many others; no gradient reaches it."""
+    image = image.detach()
+    total = window_sum(image)
+    power = total.square()
+    variance = window_sum(image.square()).mul_(9).sub_(power).add_(_C2)
+    return Target(image=image, twice=total.mul_(2), power=power.add_(_C1), variance=variance)
+
+
+def photometric_error(
+    image: Float[Tensor, "b c h w"], target: Target, *, ssim: float = 0.85
+) -> Float[Tensor, "b h w"]:
+    """``ssim`` · (1 - SSIM) / 2 + (1 - ``ssim``) · |difference|, the mean over colours, in 0..1.
+
+    Differentiable once, by ``image``, whose colours are in 0..1. With ``ssim`` 0 SSIM is not
+    computed.
+    """
+    if ssim == 0:
+        return (image - target.image).abs().mean(dim=1)
+    error: Tensor = _PhotometricError.apply(
+        image, target.image, target.twice, target.power, target.variance, ssim
+    )
+    return error
+
+
+def window_sum(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Sum over 3×3 pixels, the image reflected at its border (the border itself once)."""
+    for dim in (2, 3):
+        total, last = _neighbours(x, dim), x.shape[dim] - 1
+        torch.mul(x.narrow(dim, 1, 1), 2, out=total.narrow(dim, 0, 1))
+        torch.mul(x.narrow(dim, last - 1, 1), 2, out=total.narrow(dim, last, 1))
+        x = total.add_(x)
+    return x
+
+
+def window_spread(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """The adjoint of ``window_sum``: the sum, at a pixel, over all windows that contain it."""
+    for dim in (3, 2):
+        total, last = _neighbours(x, dim), x.shape[dim] - 1
+        total.narrow(dim, 0, 1).copy_(x.narrow(dim, 1, 1))
+        total.narrow(dim, last, 1).copy_(x.narrow(dim, last - 1, 1))
+        # The window at the border contains its inner neighbour twice.
+        total.narrow(dim, 1, 1).add_(x.narrow(dim, 0, 1))
+        total.narrow(dim, last - 1, 1).add_(x.narrow(dim, last, 1))
+        x = total.add_(x)
+    return x
+
+
+def _neighbours(x: Float[Tensor, "b c h w"], dim: int) -> Float[Tensor, "b c h w"]:
+    """Sum of both neighbours along ``dim``; the first and the last place are left unset."""
+    total = torch.empty_like(x)
+    inner = x.shape[dim] - 2
+    torch.add(x.narrow(dim, 0, inner), x.narrow(dim, 2, inner), out=total.narrow(dim, 1, inner))
+    return total
+
+
+class _PhotometricError(Function):
+    """Photometric error with a gradient written by hand.
+
+    A CPU takes one image at a time, since three colours of one fit into its cache.
+
+    With X and Y the sums over a window, A1 = 2XY + C1, A2 = 18 Σxy - 2XY + C2, B1 = X² + Y² + C1
+    and B2 = 9 Σx² - X² + 9 Σy² - Y² + C2, SSIM is A1 A2 / (B1 B2).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        image: Tensor,
+        target: Tensor,
+        twice: Tensor,
+        power: Tensor,
+        variance: Tensor,
+        ssim: float,
+    ) -> Tensor:
+        differentiable = ctx.needs_input_grad[0]
+        error = image.new_empty(image.shape[0], *image.shape[2:])
+        slopes = image.new_empty(3 if differentiable else 0, *image.shape)
+        for part in _parts(image):
+            y = target[part]
+            x = image.detach()[part]
+            similarity = _similarity(
+                x, y, twice[part], power[part], variance[part], slopes[:, part]
+            )
+            share = similarity.clamp_(-1, 1).sum(dim=1).mul_(-ssim / 2).add_(x.shape[1] * ssim / 2)
+            share.add_((x - y).abs_().sum(dim=1), alpha=1 - ssim)
+            torch.div(share, x.shape[1], out=error[part])
+        ctx.ssim = ssim
+        ctx.save_for_backward(image, target, slopes)
+        return error
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        image, target, slopes = ctx.saved_tensors
+        gradient = torch.empty_like(image)
+        colours = image.shape[1]
+        for part in _parts(image):
+            x, y, arriving = image[part], target[part], upstream[0][part][:, None]
+            weight = arriving * (-ctx.ssim / (2 * colours))
+            by_sum, by_square, by_product = (
+                window_spread(slope.mul(weight)) for slope in slopes[:, part].unbind()
+            )
+            by_sum.addcmul_(by_square, x, value=18).addcmul_(by_product, y, value=18)
+            sign = torch.sub(x, y).sign_()
+            torch.addcmul(
+                by_sum, sign, arriving, value=(1 - ctx.ssim) / colours, out=gradient[part]
+            )
+        return gradient, None, None, None, None, None
+
+
+def _parts(image: Tensor) -> list[slice]:
+    if image.device.type != "cpu":
+        return [slice(None)]
+    return [slice(k, k + 1) for k in range(image.shape[0])]
+
+
+def _similarity(
+    x: Tensor, y: Tensor, twice: Tensor, power: Tensor, variance: Tensor, slopes: Tensor
+) -> Tensor:
+    """SSIM per colour; its derivatives by X, 9 Σx² and 18 Σxy go to ``slopes`` if not empty."""
+    X = window_sum(x)
+    covariance = window_sum(x * y).mul_(18).addcmul_(X, twice, value=-1).add_(_C2)
+    spread = window_sum(x * x).mul_(9).addcmul_(X, X, value=-1).add_(variance)
+    means = torch.mul(X, twice).add_(_C1)
+    powers = torch.addcmul(power, X, X)
+    inverse = torch.mul(powers, spread).reciprocal_()
+    similarity = torch.mul(means, covariance).mul_(inverse)
+    if slopes.shape[0]:
+        by_sum, by_square, by_product = slopes
+        torch.mul(means, inverse, out=by_product)
+        torch.mul(similarity, powers, out=by_square).mul_(inverse).neg_()
+        # 2Y (A2 - A1) - 2X SSIM (B2 - B1), over B1 B2.
+        X.mul_(similarity).mul_(spread.sub_(powers)).mul_(-2)
+        X.addcmul_(covariance.sub_(means), twice)
+        torch.mul(X, inverse, out=by_sum)
+    return similarity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warped:
+    """A source frame, resampled where it sees the target's points.
+
+    Attributes:
+        image: Source resampled at the target's pixels; beyond its border, the border's colours.
+        pixels: Coordinates (u, v) of the target's points in the source [px].
+        depth: Depth of the points in the source's camera; not positive behind it.
+    """
+
+    image: Float[Tensor, "b c h w"]
+    pixels: Float[Tensor, "b 2 h w"]
+    depth: Float[Tensor, "b h w"]
+
+    @property
+    def in_front(self) -> Bool[Tensor, "b h w"]:
+        """Points that the source's camera could see, inside its image or not."""
+        return self.depth > LEAST_DEPTH
+
+    @property
+    def in_view(self) -> Bool[Tensor, "b h w"]:
+        """Points that lie inside the source's image."""
+        height, width = self.depth.shape[-2:]
+        u, v = self.pixels.unbind(dim=1)
+        return self.in_front & (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
+
+
+def depth_of_sigmoid(
+    sigmoid: Float[Tensor, "b 1 h w"], *, min_depth: float, max_depth: float
+) -> Float[Tensor, "b h w"]:
+    """Depth whose inverse lies between 1 / ``max_depth`` (sigmoid 0) and 1 / ``min_depth`` (1)."""
+    return 1 / (1 / max_depth + (1 / min_depth - 1 / max_depth) * sigmoid[:, 0])
+
+
+def warp(
+    source: Float[Tensor, "b c h w"],
+    depth: Float[Tensor, "b h w"],
+    K: Float[Tensor, "b 3 3"],
+    source_T_target: Float[Tensor, "b 4 4"],
+    *,
+    align_corners: bool = True,
+    in_front: bool = True,
+) -> Warped:
+    """Warp a source frame to the target's camera, by the depth of the target's pixels.
+
+    Intrinsics of both are ``K`` at this size [px]. With ``in_front``, points behind the source's
+    camera are distinguished by ``Warped.in_front``; without, they are mirrored into its image as
+    the published program does. ``align_corners`` is that of ``VideoLosses``.
+    """
+    epsilon = None if in_front else PUBLISHED_EPSILON
+    seen = seen_from(depth, K, source_T_target, epsilon=epsilon)
+    pixels = seen[:, :2]
+    image = sample_image(source, pixels, align_corners=align_corners)
+    return Warped(image=image, pixels=pixels, depth=seen[:, 2])
+
+
+def sample_image(
+    image: Float[Tensor, "b c h w"],
+    pixels: Float[Tensor, "b 2 h w"],
+    *,
+    align_corners: bool = True,
+) -> Float[Tensor, "b c h w"]:
+    """Sample colours bilinearly at (u, v) [px]; beyond the border, those of the border.
+
+    If ``align_corners`` is False, the centres of the first and last pixel are mistaken for the
+    image's edges: points move away from its middle, by half a pixel at the border.
+    """
+    height, width = image.shape[-2:]
+    scale = torch.tensor([[[2 / (width - 1)]], [[2 / (height - 1)]]], dtype=pixels.dtype)
+    grid = torch.addcmul(pixels.new_tensor(-1), pixels, scale.to(pixels.device))
+    return F.grid_sample(
+        image,
+        grid.permute(0, 2, 3, 1),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=align_corners,
+    )

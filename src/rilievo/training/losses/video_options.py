@@ -1,0 +1,124 @@
+"""Options of the losses on video; needs no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from math import inf, isfinite
+from typing import Annotated, ClassVar
+
+import tyro
+
+from rilievo.errors import OptionError
+from rilievo.plugins import is_place
+
+
+class Scales(StrEnum):
+    """Size at which frames are compared for the coarser disparities."""
+
+    FULL = "full"
+    """All at the finest size (Godard et al. 2019)."""
+    NATIVE = "native"
+    """Each at its own size, as before Godard et al."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoLosses:
+    """Terms of the loss; the first block is Godard et al.'s (2019), the second is off by default.
+
+    Raises:
+        OptionError: If a number is out of range, or two options contradict each other.
+    """
+
+    GROUP: ClassVar[str] = "Losses"
+    OFF: ClassVar[Mapping[str, str]] = {
+        "minimum": "Take the mean over the sources of a pixel, not the best one.",
+        "automask": "Keep pixels that an unmoved source explains better.",
+        "pixel_centres": "Multiply normalised intrinsics by the size of each coarser scale of "
+        "'native', as the published program does.",
+        "align_corners": "Repeat the error of the published program with newer versions of torch: "
+        "the corners of the sampled grid are not pixel centres.",
+        "in_front": "Take the colour of a point behind a source's camera where the division puts "
+        "it, as the published program does, in place of the largest error.",
+    }
+
+    photometric: float = 1.0
+    """Weight of the photometric error."""
+    ssim: float = 0.85
+    """Share of SSIM in the photometric error; the rest is L1. 0 leaves SSIM out."""
+    smoothness: float = 1e-3
+    """Weight of edge-aware smoothness, halved at every scale."""
+    minimum: bool = True
+    """Whether only the best source of a pixel counts, instead of their mean."""
+    automask: bool = True
+    """Whether pixels that an unmoved source explains better are left out."""
+    scales: Scales = Scales.FULL
+    """Size at which the coarser disparities are compared: all at the finest, or each at its own."""
+    pixel_centres: bool = True
+    """Whether intrinsics of the coarser sizes of ``native`` keep the half pixel between the centres
+    of border pixels and the image's edges. False multiplies normalised intrinsics by the size, as
+    the published program does."""
+    predictive_mask: bool = False
+    """Learn a mask of pixels to leave out (Zhou et al. 2017); not with automask."""
+    align_corners: bool = True
+    """Whether the corners of the sampled grid are pixel centres. False repeats the error of the
+    published program with newer versions of torch."""
+    in_front: bool = True
+    """Whether a point behind a source's camera has the largest error, 1, for that source. False
+    takes the colour where the division puts it, as the published program does."""
+
+    consistency: float = 0.0
+    """Weight of the difference between depth of neighbouring frames (Bian et al. 2019)."""
+    motion_mask: bool = False
+    """Let pixels count less where neighbouring frames' depth differs (Bian et al. 2019)."""
+    velocity: float = 0.0
+    """Weight of known distances between frames (Guizilini et al. 2020), such as 0.05: depth is in
+    metres then."""
+    hints: bool = False
+    """Use depth from stereo matching where it explains the images better (Watson et al. 2019)."""
+    anchor: float = 0.0
+    """Weight of the difference from the prior's depth, up to one factor an image: the mean of
+    |log depth - log prior|; 0.1 with preset clip."""
+    corners: float = 0.0
+    """Weight of the same difference from the depth of tracked corners by triangulation, where that
+    is expected to be right; less where it is hardly better than the prior. 0.5 with preset clip."""
+    own: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODULE:NAME=WEIGHT,...")] = ()
+    """Further terms of your own with their weights: package.module:NAME=WEIGHT or
+    file.py:NAME=WEIGHT."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ssim <= 1:
+            raise OptionError(f"the share of SSIM is 0 to 1, got {self.ssim}")
+        for field in fields(self):
+            weight = getattr(self, field.name)
+            if isinstance(weight, float) and not (weight >= 0 and isfinite(weight)):
+                raise OptionError(f"the weight of {field.name} is 0 or more, got {weight}")
+        _ = self.own_weights
+        if self.predictive_mask and self.automask:
+            raise OptionError(
+                "a predictive mask and the automask would both leave pixels out: turn one off, "
+                "such as automask (--losses.no-automask)"
+            )
+        if self.scales is Scales.NATIVE and (self.hints or self.motion_mask):
+            raise OptionError("hints and the motion mask compare at full size: set scales to full")
+
+    @property
+    def own_weights(self) -> Mapping[str, float]:
+        """Weights of the terms of one's own, by their places."""
+        weights: dict[str, float] = {}
+        for each in self.own:
+            place, _, weight = each.rpartition("=")
+            try:
+                weights[place] = float(weight)
+            except ValueError:
+                weights[place] = -1.0
+            if not is_place(place) or not 0 <= weights[place] < inf:
+                raise OptionError(
+                    "a term of your own is package.module:NAME=WEIGHT with a weight of 0 or more, "
+                    f"got '{each}'"
+                )
+        return weights
+
+    @property
+    def needs_source_depth(self) -> bool:
+        """Whether the depth network must see the sources too."""
+        return self.consistency > 0 or self.motion_mask

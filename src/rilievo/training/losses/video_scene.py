@@ -1,0 +1,112 @@
+"""Inputs of the terms of the loss on video."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.geometry.transforms import scale_translation
+from rilievo.training.losses.photometric import depth_of_sigmoid
+from rilievo.training.losses.video_options import Scales, VideoLosses
+from rilievo.training.losses.warped_frames import Explanation, Frames, Views, frames_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthRange:
+    """Range of depth that a sigmoid spans."""
+
+    min_depth: float
+    max_depth: float
+
+    def depth(
+        self, sigmoid: Float[Tensor, "b 1 _ _"], size: tuple[int, int]
+    ) -> Float[Tensor, "b h w"]:
+        """Depth of a sigmoid at another size; inverse depth is interpolated."""
+        return depth_of_sigmoid(
+            resized(sigmoid, size), min_depth=self.min_depth, max_depth=self.max_depth
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Agreement of the depth of the target with that of its sources.
+
+    ``trust`` is a factor of each source's error, in 0..1, detached; ``consistency`` the mean
+    disagreement.
+    """
+
+    trust: Float[Tensor, "b n h w"]
+    consistency: Float[Tensor, ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Data and options that are the same for all scales.
+
+    Attributes:
+        motion: ``source_T_target`` of each source.
+        multiplied: Whether predicted translations are multiplied by mean inverse depth, separately
+            at every scale.
+        masks: Predicted masks of all scales; None without.
+        source_sigmoids: Finest disparity of each source; None where it was not predicted.
+        hint_error: Photometric error of ``views.hints``; None without hints.
+        agreement: Agreement with the depth of the sources; None where no option needs it.
+    """
+
+    views: Views
+    motion: tuple[Float[Tensor, "b 4 4"], ...]
+    options: VideoLosses
+    generator: torch.Generator | None
+    depths: DepthRange
+    full: Frames
+    sigmoid: Float[Tensor, "b 1 _ _"]
+    masks: tuple[Float[Tensor, "b n _ _"], ...] | None = None
+    source_sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...] | None = None
+    hint_error: Float[Tensor, "b h w"] | None = None
+    agreement: Agreement | None = None
+    multiplied: bool = False
+
+    def depth(self, sigmoid: Float[Tensor, "b 1 _ _"]) -> Float[Tensor, "b h w"]:
+        """Depth at the finest size."""
+        return self.depths.depth(sigmoid.to(self.views.target.dtype), self.full.size)
+
+    def motion_at(self, depth: Float[Tensor, "b h w"]) -> tuple[Float[Tensor, "b 4 4"], ...]:
+        """Motion in the unit of a scale's depth."""
+        if not self.multiplied:
+            return self.motion
+        mean = (1 / depth).mean(dim=(1, 2))
+        pairs = zip(self.motion, self.views.source_T_target, strict=True)
+        return tuple(scale_translation(T, mean) if known is None else T for T, known in pairs)
+
+    def frames(self, scale: int) -> Frames:
+        """Frames to compare for the disparity of a scale."""
+        if self.options.scales is Scales.FULL or scale == 0:
+            return self.full
+        return frames_of(self.views, self.options, self.generator, scale=scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtScale:
+    """Predictions at one scale, and how well they explain the target.
+
+    Attributes:
+        scale: Number of halvings of the target's size.
+        depth: Depth at the size of the comparison.
+        mask: Predicted mask at that size; None without.
+    """
+
+    scale: int
+    frames: Frames
+    sigmoid: Float[Tensor, "b 1 _ _"]
+    depth: Float[Tensor, "b h w"]
+    mask: Float[Tensor, "b n h w"] | None
+    explanation: Explanation
+
+
+def resized(x: Float[Tensor, "b n _ _"], size: tuple[int, int]) -> Float[Tensor, "b n h w"]:
+    """Resize bilinearly, with the image's edges kept."""
+    if (x.shape[-2], x.shape[-1]) == size:
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,266 @@
+"""The loss of view synthesis: right depth and motion turn neighbouring frames into the target.
+
+C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019, with later
+additions by others. It is independent of the networks: its input is disparities and motions, its
+output a loss and images for display.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from rilievo.errors import InputError
+from rilievo.training.losses.photometric import warp
+from rilievo.training.losses.video_options import Scales, VideoLosses
+from rilievo.training.losses.video_scene import Agreement, AtScale, DepthRange, Scene, resized
+from rilievo.training.losses.video_terms import Term, consistency_loss, depth_disagreement, terms_of
+from rilievo.training.losses.warped_frames import Explanation, Frames, Views, explain, frames_of
+
+
+def immediately(compute: Callable[..., Float[Tensor, ""]], *inputs: Tensor) -> Float[Tensor, ""]:
+    """Call ``compute(*inputs)``; the result is differentiable once, by ``inputs`` alone.
+
+    Its gradient is computed in the forward pass, so that the intermediate results of a part of a
+    loss that ends in one number need not stay in memory. Anything else that ``compute`` hands out
+    must be detached, or its graph stays in memory.
+    """
+    if not torch.is_grad_enabled():
+        return compute(*inputs)
+    value: Tensor = _Immediately.apply(compute, *inputs)
+    return value
+
+
+class _Immediately(Function):
+    @staticmethod
+    def forward(ctx: Any, compute: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        wanted = ctx.needs_input_grad[1:]
+        leaves = [x.detach().requires_grad_(w) for x, w in zip(inputs, wanted, strict=True)]
+        with torch.enable_grad():
+            value = compute(*leaves)
+        by = [leaf for leaf in leaves if leaf.requires_grad]
+        if by and value.requires_grad:
+            ctx.save_for_backward(*torch.autograd.grad(value, by, materialize_grads=True))
+        else:  # a constant
+            ctx.save_for_backward(*(torch.zeros_like(each) for each in by))
+        return value.detach()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        gradients = iter(ctx.saved_tensors)
+        wanted = ctx.needs_input_grad
+        return tuple(next(gradients) * upstream[0] if want else None for want in wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoLoss:
+    """The loss, its terms, and images for display; only ``total`` has a gradient.
+
+    Attributes:
+        terms: Weighted terms that count, by their name in ``TERMS``.
+        depth: Depth from the finest scale, at the size of the comparison.
+        warped: Each source as the target's camera would see it, at the finest scale.
+        automask: Pixels that warped sources explain better than unmoved ones.
+        warped_error: Photometric error of warped sources, at the finest scale.
+    """
+
+    total: Float[Tensor, ""]
+    terms: Mapping[str, Float[Tensor, ""]]
+    depth: Float[Tensor, "b h w"]
+    warped: tuple[Float[Tensor, "b 3 h w"], ...]
+    automask: Bool[Tensor, "b h w"]
+    still_error: Float[Tensor, "b h w"]
+    warped_error: Float[Tensor, "b h w"]
+
+
+def video_loss(
+    views: Views,
+    sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...],
+    source_T_target: tuple[Float[Tensor, "b 4 4"], ...],
+    *,
+    min_depth: float,
+    max_depth: float,
+    scales: tuple[int, ...],
+    options: VideoLosses,
+    generator: torch.Generator | None,
+    masks: tuple[Float[Tensor, "b n _ _"], ...] | None = None,
+    source_sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...] | None = None,
+    multiplied: bool = False,
+) -> VideoLoss:
+    """Compute the loss of one batch, in the precision of its frames even under autocast.
+
+    Args:
+        views: Target and source frames.
+        sigmoids: Outputs of the depth network for the target, in 0..1, the finest first.
+        source_T_target: Motion of each source, predicted or known.
+        min_depth: Depth that a sigmoid of 1 means.
+        max_depth: Depth that a sigmoid of 0 means.
+        scales: Number of halvings of the target's size of each sigmoid.
+        options: Terms and weights of the loss.
+        generator: Generator of the noise on the errors of unmoved sources, drawn once per size;
+            None for no noise.
+        masks: Factor of each source's error, in 0..1, at the sizes of ``sigmoids``; for the
+            predictive mask.
+        source_sigmoids: Finest output for each source, predicted from that frame; for
+            consistency and the motion mask.
+        multiplied: Whether predicted translations are multiplied by the mean inverse depth,
+            separately at every scale, as the published program does for the pose network 'cnn'.
+
+    Raises:
+        InputError: If an option needs an input that is missing.
+    """
+    if options.scales is Scales.NATIVE and views.source_pyramids is None:
+        raise InputError(
+            "native scales compare sources at coarser sizes too, and these frames have none: open "
+            "them with source_pyramids"
+        )
+    with torch.autocast(views.target.device.type, enabled=False):
+        scene = Scene(
+            views=views,
+            motion=source_T_target,
+            options=options,
+            generator=generator,
+            depths=DepthRange(min_depth=min_depth, max_depth=max_depth),
+            full=frames_of(views, options, generator),
+            sigmoid=sigmoids[0],
+            masks=masks if options.predictive_mask else None,
+            source_sigmoids=source_sigmoids,
+            multiplied=multiplied,
+        )
+        terms = terms_of(options)
+        for term in terms.values():
+            if term.weight_in(options) and (missing := term.lacks(scene)) is not None:
+                raise InputError(missing)
+        scene = replace(scene, hint_error=_hint_error(scene), agreement=_agreement(scene))
+        found = [
+            _scale(scene, terms, *each) for each in enumerate(zip(scales, sigmoids, strict=True))
+        ]
+        return _sum_up(scene, terms, found)
+
+
+def _sum_up(scene: Scene, every: Mapping[str, Term], found: list["_Found"]) -> VideoLoss:
+    """Add the terms of a batch to the means of those of its scales."""
+    total = torch.stack([each.cost for each in found]).mean()
+    terms = {
+        name: torch.stack([each.terms[name] for each in found]).mean() for name in found[0].terms
+    }
+    for name, term in every.items():
+        weight = term.weight_in(scene.options)
+        if weight and term.of_batch and (value := term.of_batch(scene)) is not None:
+            total = total + weight * value
+            terms[name] = weight * value.detach()
+    finest = found[0]
+    assert finest.explanation is not None, "the first scale is kept"
+    return VideoLoss(
+        total=total,
+        terms=terms,
+        depth=finest.depth,
+        warped=finest.explanation.images,
+        automask=finest.explanation.moved,
+        still_error=scene.full.still,
+        warped_error=finest.explanation.warped_error,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Cost of one scale, the sum of its weighted terms; all else is detached.
+
+    Only the finest scale keeps its warped sources, to save memory.
+    """
+
+    cost: Tensor
+    terms: dict[str, Tensor]
+    depth: Tensor
+    explanation: Explanation | None
+
+
+def _scale(
+    scene: Scene, every: Mapping[str, Term], place: int, given: tuple[int, Tensor]
+) -> _Found:
+    """Compute the terms of one scale and their gradient at once, so that scales do not add memory.
+
+    Gradients reach the sigmoid, the mask, the motion and the intrinsics.
+    """
+    scale, sigmoid = given
+    frames, sources = scene.frames(scale), len(scene.motion)
+    kept: list[_Found] = []
+
+    def cost(sigmoid: Tensor, K: Tensor, *others: Tensor) -> Tensor:
+        here = replace(scene, motion=others[:sources])
+        mask = others[sources] if others[sources:] else None
+        at = _at_scale(here, replace(frames, K=K), scale, sigmoid, mask)
+        weights = {name: term.weight_in(scene.options) for name, term in every.items()}
+        terms = {
+            name: weights[name] * value
+            for name, term in every.items()
+            if weights[name] and term.of_scale and (value := term.of_scale(here, at)) is not None
+        }
+        total = sum(terms.values(), sigmoid.new_zeros(()))
+        detached = {name: value.detach() for name, value in terms.items()}
+        explanation = None if place else at.explanation.detached()
+        depth = at.depth.detach()
+        kept.append(_Found(cost=total, terms=detached, depth=depth, explanation=explanation))
+        return total
+
+    masks = () if scene.masks is None else (scene.masks[place],)
+    value = immediately(cost, sigmoid, frames.K, *scene.motion, *masks)
+    return replace(kept[0], cost=value)
+
+
+def _at_scale(
+    scene: Scene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None
+) -> AtScale:
+    sigmoid = sigmoid.to(scene.views.target.dtype)
+    depth = scene.depths.depth(sigmoid, frames.size)
+    mask = None if mask is None else resized(mask.to(sigmoid.dtype), frames.size)
+    trust = None
+    if scene.agreement is not None and scene.options.motion_mask:
+        trust = scene.agreement.trust
+    explanation = explain(
+        frames, depth, scene.motion_at(depth), scene.options, masks=mask, trust=trust
+    )
+    return AtScale(
+        scale=scale,
+        frames=frames,
+        sigmoid=sigmoid,
+        depth=depth,
+        mask=mask,
+        explanation=explanation,
+    )
+
+
+def _agreement(scene: Scene) -> Agreement | None:
+    """Compare the depth of the target with that of its sources, where an option asks for it."""
+    if not scene.options.needs_source_depth:
+        return None
+    if scene.source_sigmoids is None:
+        raise InputError("consistency and the motion mask need disparities of the sources too")
+    full, trusts, losses = scene.full, [], []
+    depth = scene.depth(scene.sigmoid)
+    for source, T in zip(scene.source_sigmoids, scene.motion_at(depth), strict=True):
+        seen = warp(scene.depth(source)[:, None], depth, full.K, T)
+        apart = depth_disagreement(seen)
+        counted = seen.in_view if full.valid is None else seen.in_view & full.valid
+        losses.append(consistency_loss(apart, counted))
+        trusts.append(1 - apart.detach())
+    return Agreement(trust=torch.stack(trusts, dim=1), consistency=torch.stack(losses).mean())
+
+
+def _hint_error(scene: Scene) -> Tensor | None:
+    """Photometric error of hints, for the best source with known motion, whose unit hints have."""
+    views, full = scene.views, scene.full
+    if not scene.options.hints or views.hints is None:
+        return None
+    known = [k for k, T in enumerate(views.source_T_target) if T is not None]
+    sources = replace(full, sources=tuple(full.sources[k] for k in known))
+    motion = tuple(T for T in views.source_T_target if T is not None)
+    depth = torch.where(views.hints > 0, views.hints, 1.0)
+    with torch.no_grad():
+        return explain(sources, depth, motion, scene.options).warped_error

@@ -1,0 +1,213 @@
+"""Views of a scene, prepared for comparison, and how well sources explain the target."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.training.losses.photometric import Target, Warped, photometric_error, target_of, warp
+from rilievo.training.losses.video_options import VideoLosses
+
+_NOISE = 1e-5  # breaks ties at random between unmoved and warped sources if the camera stood still
+WORST = 1.0
+"""Largest photometric error, given to points that the source cannot have seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """A batch of target frames, each with the same number of source frames.
+
+    Colours are RGB in 0..1. The loss compares frames as the camera saw them; the networks see
+    frames (``target_seen``, ``sources_seen``) whose colours may be changed.
+
+    Attributes:
+        target: Frames whose depth is learned.
+        sources: Frames of the same scene from elsewhere, in the order of ``offsets``.
+        target_seen: ``target`` for the networks.
+        offsets: Offset of each source in time: -1 for the frame before, 1 for the one after, 0 for
+            the other eye.
+        pyramid: ``target`` at the sizes of scales 0 to 3, each made from the one before.
+        K: Intrinsics [px] at the size of ``target``.
+        source_T_target: Known motion of each source; None where the pose network predicts it. The
+            unit of its translation [m] becomes that of depth.
+        source_pyramids: Pyramid of each source; None unless coarser sizes are compared.
+        travelled: Distance [m] between target and each source where it is known, else NaN; for
+            metric scale. None if no distance is known.
+        valid: Pixels of the target that count; None if all do.
+        hints: Depth [m, or the unit of known motion] to learn from where it explains the sources
+            better than the prediction; not positive where there is none. None without hints.
+        prior: Depth of the target in any unit that learned depth is kept near; not positive where
+            it is unknown. None without.
+        corners: Depth of tracked corners by triangulation, in any unit; not positive elsewhere.
+            None without.
+    """
+
+    target: Float[Tensor, "b 3 h w"]
+    sources: tuple[Float[Tensor, "b 3 h w"], ...]
+    target_seen: Float[Tensor, "b 3 h w"]
+    sources_seen: tuple[Float[Tensor, "b 3 h w"], ...]
+    offsets: tuple[int, ...]
+    pyramid: tuple[Float[Tensor, "b 3 _ _"], ...]
+    K: Float[Tensor, "b 3 3"]
+    source_T_target: tuple[Float[Tensor, "b 4 4"] | None, ...]
+    source_pyramids: tuple[tuple[Float[Tensor, "b 3 _ _"], ...], ...] | None = None
+    travelled: Float[Tensor, "b n"] | None = None
+    valid: Bool[Tensor, "b h w"] | None = None
+    hints: Float[Tensor, "b h w"] | None = None
+    prior: Float[Tensor, "b h w"] | None = None
+    corners: Float[Tensor, "b h w"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """Target and sources at one size.
+
+    Attributes:
+        still: Photometric error of the best unmoved source (or their mean), which a camera without
+            motion would get, with noise of 1e-5. No noise without a generator.
+    """
+
+    target: Target
+    sources: tuple[Float[Tensor, "b 3 h w"], ...]
+    K: Float[Tensor, "b 3 3"]
+    valid: Bool[Tensor, "b h w"] | None
+    still: Float[Tensor, "b h w"]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) [px]."""
+        height, width = self.target.image.shape[-2:]
+        return height, width
+
+    def mean(self, error: Float[Tensor, "b h w"]) -> Float[Tensor, ""]:
+        """Mean over the pixels that count; zero if none does."""
+        if self.valid is None:
+            return error.mean()
+        return torch.where(self.valid, error, 0.0).sum() / self.valid.sum().clamp(min=1)
+
+
+def frames_of(
+    views: Views, options: VideoLosses, generator: torch.Generator | None, *, scale: int = 0
+) -> Frames:
+    """Take views at the size of a scale, a number of halvings, from their pyramids.
+
+    The generator is that of the noise on the errors of unmoved sources; None for no noise.
+    """
+    target, sources = views.target, views.sources
+    if scale:
+        assert views.source_pyramids is not None, "sources have the sizes that are compared"
+        target = views.pyramid[scale]
+        sources = tuple(pyramid[scale] for pyramid in views.source_pyramids)
+    prepared = target_of(target)
+    errors = torch.stack([photometric_error(x, prepared, ssim=options.ssim) for x in sources], 1)
+    chosen = errors if options.minimum else errors.mean(dim=1, keepdim=True)
+    if generator is not None:
+        noise = torch.randn(chosen.shape, generator=generator, device=generator.device)
+        chosen = chosen.add(noise.to(chosen), alpha=_NOISE)
+    return Frames(
+        target=prepared,
+        sources=sources,
+        K=_K_of_scale(views, options, scale),
+        valid=None if views.valid is None else _all_valid(views.valid, 2**scale),
+        still=chosen.amin(dim=1),
+    )
+
+
+def _K_of_scale(views: Views, options: VideoLosses, scale: int) -> Float[Tensor, "b 3 3"]:
+    if not scale:
+        return views.K
+    height, width = views.pyramid[scale].shape[-2:]
+    size = (views.target.shape[-2], views.target.shape[-1])
+    if options.pixel_centres:
+        return resize_K(views.K, size=size, new_size=(height, width))
+    factors = views.K.new_tensor([width / size[1], height / size[0], 1.0])
+    return views.K * factors[:, None]
+
+
+def _all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[Tensor, "b _ _"]:
+    """Reduce a mask by a factor; a square of pixels is valid if all its pixels are."""
+    if factor == 1:
+        return valid
+    return F.max_pool2d((~valid)[:, None].float(), factor)[:, 0] == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Sources warped to the target, and their photometric errors.
+
+    Attributes:
+        error: Error that counts: that of the best source (or their mean), weighted by ``trust``;
+            where the automask leaves a pixel out, the constant error of unmoved sources.
+        warped_error: Error of the best warped source (or their mean), without masks and trust.
+        moved: Pixels that warped sources explain better than unmoved ones.
+        images: Each source as the target's camera would see it.
+    """
+
+    error: Float[Tensor, "b h w"]
+    warped_error: Float[Tensor, "b h w"]
+    moved: Bool[Tensor, "b h w"]
+    images: tuple[Float[Tensor, "b 3 h w"], ...]
+
+    def detached(self) -> "Explanation":
+        """Detach all tensors from the graph."""
+        return Explanation(
+            error=self.error.detach(),
+            warped_error=self.warped_error.detach(),
+            moved=self.moved,
+            images=tuple(image.detach() for image in self.images),
+        )
+
+
+def explain(
+    frames: Frames,
+    depth: Float[Tensor, "b h w"],
+    source_T_target: tuple[Float[Tensor, "b 4 4"], ...],
+    options: VideoLosses,
+    *,
+    masks: Float[Tensor, "b n h w"] | None = None,
+    trust: Float[Tensor, "b n h w"] | None = None,
+) -> Explanation:
+    """Warp every source to the target and compare them.
+
+    ``masks`` are factors of each source's error, applied before the best one is chosen; ``trust``
+    likewise, detached, after it.
+    """
+    warped = tuple(
+        warp(
+            source,
+            depth,
+            frames.K,
+            T,
+            align_corners=options.align_corners,
+            in_front=options.in_front,
+        )
+        for source, T in zip(frames.sources, source_T_target, strict=True)
+    )
+    whole = torch.stack([_error(frames, each, options) for each in warped], dim=1)
+    errors = whole if masks is None else whole * masks
+    if options.minimum:
+        # If two sources have the same error, only the first gets a gradient.
+        best, chosen = errors.min(dim=1)
+        error = best if trust is None else best * trust.gather(1, chosen[:, None])[:, 0]
+    else:
+        best = errors.mean(dim=1)
+        error = best if trust is None else (errors * trust).mean(dim=1)
+    if masks is not None:
+        best = whole.amin(dim=1) if options.minimum else whole.mean(dim=1)
+    moved = best.detach() < frames.still
+    if options.automask:
+        error = torch.where(moved, error, frames.still)
+    return Explanation(
+        error=error,
+        warped_error=best,
+        moved=moved,
+        images=tuple(each.image for each in warped),
+    )
+
+
+def _error(frames: Frames, warped: Warped, options: VideoLosses) -> Float[Tensor, "b h w"]:
+    error = photometric_error(warped.image, frames.target, ssim=options.ssim)
+    return torch.where(warped.in_front, error, WORST) if options.in_front else error

@@ -1,0 +1,158 @@
+"""Networks whose features are probed, all behind one call: ``make_backbone``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
+from rilievo.io.files.limits import reason
+from rilievo.plugins import is_place, load_outside
+from rilievo.training.networks.backbones.backbone import Backbone as Backbone
+from rilievo.training.networks.backbones.backbone import Looked as Looked
+from rilievo.training.networks.backbones.backbone import Request, facts_of
+from rilievo.training.networks.backbones.facts import IMAGENET, NORMALISATIONS, from_text, no_tokens
+from rilievo.training.networks.backbones.facts import Facts as Facts
+from rilievo.training.networks.backbones.facts import Layer as Layer
+from rilievo.training.networks.backbones.facts import Normalisation as Normalisation
+from rilievo.training.networks.backbones.facts import Preset as Preset
+from rilievo.training.networks.backbones.own_backbone import DepthCNN, NormalCNN
+from rilievo.training.networks.backbones.own_backbone import OwnBackbone as OwnBackbone
+from rilievo.training.networks.backbones.weights import EXTRA, load_weights, seeded
+from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256
+from rilievo.training.networks.blueprint import TOYS, current_name
+from rilievo.training.networks.features import Padding as Padding
+from rilievo.training.networks.gluon import CHANNELS, MobileNetV2, load_published
+
+_KINDS: Mapping[str, str] = {
+    "timm/": "timm_backbones",
+    "hf/": "transformers_backbones",
+    "diffusers/": "diffusion_backbone",
+}
+_TOYS: Mapping[str, type[OwnBackbone]] = dict(zip(TOYS, (DepthCNN, NormalCNN), strict=True))
+_NEEDS: Mapping[str, str] = {"timm/": "timm", "hf/": "transformers"}
+_STRIDES = (2, 2, 4, 8, 16, 32)
+
+
+def make_backbone(
+    name: str,
+    *,
+    layers: Sequence[int] | None = None,
+    tokens: bool | None = None,
+    pretrained: bool | Path = True,
+    preset: str = "default",
+    normalisation: str | None = None,
+    seed: int = 0,
+    timestep: int = 1,
+) -> Backbone:
+    """Make a frozen backbone in evaluation mode.
+
+    Args:
+        name: ``timm/MODEL``; ``hf/ORG/NAME`` or ``hf/FOLDER`` of transformers; ``diffusers/...``,
+            a Stable Diffusion; ``mobilenetv2``, ``depth-cnn`` or ``normal-cnn``; or
+            ``package.module:Class``, an ``OwnBackbone``.
+        layers: Layers taken, from 0, shallow to deep; negative ones count from the last. None for
+            four evenly spread, or the last four of a pyramid.
+        tokens: Whether each layer's class token is taken (``dense-cls``); None to take it from
+            models called DINO, as Probe3D does.
+        pretrained: True for published weights, the path of a file of weights, or False for random
+            ones.
+        preset: ``default``, or ``probe3d`` (``facts.Preset``).
+        normalisation: ``imagenet``, ``half``, ``clip`` or ``none`` instead of its own.
+        seed: Seed of random weights, and of the noise of a diffusion model.
+        timestep: Timestep of a diffusion model's noise.
+    """
+    if normalisation is not None and normalisation not in NORMALISATIONS:
+        raise OptionError(f"no normalisation '{normalisation}'; known: {', '.join(NORMALISATIONS)}")
+    name = current_name(name)
+    request = Request(
+        name=name,
+        pretrained=pretrained,
+        layers=None if layers is None else tuple(layers),
+        tokens=tokens,
+        preset=from_text(preset),
+        normalisation=NORMALISATIONS[normalisation] if normalisation is not None else None,
+        seed=seed,
+        timestep=timestep,
+    )
+    return _loader(name)(request).requires_grad_(False).eval()
+
+
+def _loader(name: str) -> Callable[[Request], Backbone]:
+    if is_place(name) or name in _TOYS:
+        return _own
+    if name == "mobilenetv2":
+        return _mobilenet
+    kind = next((each for each in _KINDS if name.startswith(each) and name != each), None)
+    if kind is None:
+        raise _unknown(name)
+    try:
+        import_module(_NEEDS.get(kind, "torch"))
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"backbone '{name}'", EXTRA) from error
+    return import_module(f"rilievo.training.networks.backbones.{_KINDS[kind]}").load
+
+
+def _unknown(name: str) -> OptionError:
+    try:
+        from rilievo.training.networks.backbones.timm_backbones import unknown
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"backbone '{name}'", EXTRA) from error
+    return unknown(name)
+
+
+def _own(request: Request) -> Backbone:
+    kind: Any = _TOYS.get(request.name) or load_outside(request.name, "backbone")
+    try:
+        with seeded(request.seed):
+            made = kind()
+    except RilievoError:
+        raise
+    except Exception as error:  # user code may raise anything
+        raise ModelError(
+            f"backbone '{request.name}' cannot be made: {type(error).__name__}: {reason(error)}"
+        ) from error
+    if not isinstance(made, OwnBackbone):
+        raise ModelError(
+            f"backbone '{request.name}' is a {type(made).__name__}; expected a class derived from "
+            f"{OwnBackbone.__module__}.OwnBackbone"
+        )
+    made.take(layers=request.layers, tokens=request.tokens, normalisation=request.normalisation)
+    if isinstance(request.pretrained, Path):
+        load_weights(made, request.pretrained)
+    return made
+
+
+class _MobileNet(Backbone):
+    """MobileNetV2: the stem, 1/2, 1/4, 1/8, 1/16 and 1/32."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.body = MobileNetV2()
+
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+        """Return the levels taken."""
+        levels = self.body(pixels)
+        return Looked(maps=tuple(levels[each] for each in self.facts.layers))
+
+
+def _mobilenet(request: Request) -> Backbone:
+    """Make the network, with random weights or those of a file."""
+    if request.tokens:
+        raise no_tokens(request.name)
+    if request.pretrained is True:
+        raise ModelError(
+            f"backbone '{request.name}' has no weights of its own to fetch: name their file (.npz "
+            "of Gluon's arrays), or take random ones (pretrained=False)"
+        )
+    layers = [Layer(channels=c, stride=s) for c, s in zip(CHANNELS, _STRIDES, strict=True)]
+    facts = facts_of(request, layers, request.normalisation or IMAGENET, "none")
+    with seeded(request.seed):
+        backbone = _MobileNet(facts)
+    if isinstance(request.pretrained, Path):
+        is_gluon = request.pretrained.suffix == ".npz"
+        (load_published if is_gluon else load_weights)(backbone.body, request.pretrained)
+    return backbone

@@ -1,0 +1,200 @@
+"""The backbone: images of any size in, maps of features out, the same for every family."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import InputError, ModelError, RilievoError
+from rilievo.io.files.limits import reason
+from rilievo.training.networks.backbones.facts import (
+    Facts,
+    Layer,
+    Normalisation,
+    Preset,
+    choose_layers,
+)
+from rilievo.training.networks.features import (
+    Features,
+    Padding,
+    is_out_of_memory,
+    pad,
+    padded_size,
+    place,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """Outputs of a network for padded pixels: each layer's map and, if taken, its class token."""
+
+    maps: tuple[Float[Tensor, "b _c _h _w"], ...]
+    tokens: tuple[Float[Tensor, "b _c"], ...] | None = None
+
+
+class Backbone(nn.Module, ABC):
+    """A network whose features are probed; the images of a batch do not affect one another.
+
+    A backbone is frozen, in evaluation mode and in float32. To write your own see
+    ``rilievo.training.networks.backbones.own_backbone``.
+
+    Attributes:
+        resampling: Interpolation of its maps to Probe3D's size, where that is asked for.
+    """
+
+    mean: Tensor
+    std: Tensor
+    resampling: ClassVar[str] = "bilinear"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__()
+        self.facts = facts
+        normalisation = facts.normalisation
+        for name, values in (("mean", normalisation.mean), ("std", normalisation.std)):
+            constant = torch.tensor(values, dtype=torch.float32)[:, None, None]
+            self.register_buffer(name, constant, persistent=False)
+
+    @property
+    def name(self) -> str:
+        """Name that ``make_backbone`` takes."""
+        return self.facts.name
+
+    @property
+    def patch(self) -> int:
+        """Number that divides both sides of the network's input [px]."""
+        return self.facts.patch
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Number of channels of each map, class tokens not counted."""
+        return self.facts.channels
+
+    @property
+    def token_channels(self) -> tuple[int, ...] | None:
+        """Number of channels of each class token; None if class tokens are not taken."""
+        return self.facts.channels if self.facts.tokens else None
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Side of a cell of each map [px]."""
+        if self.facts.resized is not None:
+            return (self.facts.resized,) * len(self.facts.taken)
+        return tuple(each.stride for each in self.facts.taken)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Features:
+        """Features of RGB images in [0, 1]."""
+        facts, size = self.facts, (int(image.shape[-2]), int(image.shape[-1]))
+        if image.device != self.mean.device:
+            raise ModelError(
+                f"backbone '{self.name}' is on {self.mean.device} but the images are on "
+                f"{image.device}: move one of them"
+            )
+        padded = padded_size(size, facts.patch, facts.padding)
+        box = place(size, facts.patch, facts.padding)
+        if facts.fixed is not None and padded != facts.fixed:
+            raise InputError(self._refusal(size) + f"it takes {_sides(facts.fixed)} alone")
+        looked = self._looked(pad((image - self.mean) / self.std, box, padded), size)
+        maps = tuple(self._cells(each, i, padded) for i, each in enumerate(looked.maps))
+        return Features(maps=maps, tokens=looked.tokens, padded=padded, box=box)
+
+    @abstractmethod
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+        """Return the outputs of the layers in ``facts`` for normalised pixels.
+
+        Both sides are multiples of the patch. Class tokens are included if ``facts.tokens``.
+        """
+
+    def _looked(self, pixels: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Looked:
+        try:
+            return self.look(pixels)
+        except RilievoError:
+            raise
+        # Each library has its own error for a size that its positional embedding does not take.
+        except (AssertionError, RuntimeError, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
+            raise InputError(self._refusal(size) + reason(error)) from error
+
+    def _cells(
+        self, layer: Float[Tensor, "b c h w"], index: int, padded: tuple[int, int]
+    ) -> Float[Tensor, "b c h2 w2"]:
+        """Check that a map covers the padded image; resize it to Probe3D's size if asked for."""
+        found = (layer.shape[1], layer.shape[2], layer.shape[3])
+        expected = self.facts.taken[index]
+        size = (padded[0] // expected.stride, padded[1] // expected.stride)
+        if found != (expected.channels, *size):
+            raise ModelError(
+                f"backbone '{self.name}', layer {self.facts.layers[index]}: a map of "
+                f"{found[0]} x {found[1]} x {found[2]} (channels, height, width) for an image of "
+                f"{_sides(padded)}, but {expected.channels} x {size[0]} x {size[1]} was expected"
+            )
+        if self.facts.resized is None:
+            return layer
+        sides = (padded[0] // self.facts.resized, padded[1] // self.facts.resized)
+        return nn.functional.interpolate(layer, sides, mode=self.resampling)
+
+    def _refusal(self, size: tuple[int, int]) -> str:
+        return f"backbone '{self.name}' does not take images of {_sides(size)}: "
+
+
+def _sides(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]} pixels (height x width)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The name of a backbone, and the settings that replace its family's defaults."""
+
+    name: str
+    pretrained: bool | Path = True
+    layers: tuple[int, ...] | None = None
+    tokens: bool | None = None
+    preset: Preset = Preset.DEFAULT
+    normalisation: Normalisation | None = None
+    seed: int = 0
+    timestep: int = 1
+
+
+def facts_of(
+    request: Request,
+    layers: Sequence[Layer],
+    normalisation: Normalisation,
+    positions: str,
+    *,
+    tokens: bool = False,
+    fixed: tuple[int, int] | None = None,
+    unpadded: bool = False,
+    one_early: bool = False,
+    patch: int | None = None,
+    details: str = "",
+) -> Facts:
+    """Facts of a backbone by the layers of its family, shallow to deep, and the request.
+
+    ``unpadded`` and ``one_early`` are Probe3D's treatment: it does not pad the images of some
+    families, and takes the layers of MAE one block early. ``patch`` is the largest stride if None.
+    """
+    probe3d = request.preset is Preset.PROBE3D
+    strides = [each.stride for each in layers]
+    chosen = choose_layers(request.name, strides, request.layers)
+    if probe3d and one_early and request.layers is None:
+        chosen = tuple(max(0, each - 1) for each in chosen)
+    padding = Padding.NONE if unpadded else Padding.OVER
+    return Facts(
+        name=request.name,
+        patch=patch or max(strides),
+        depth=len(layers),
+        layers=chosen,
+        taken=tuple(layers[each] for each in chosen),
+        tokens=tokens,
+        normalisation=normalisation,
+        positions=positions,
+        fixed=fixed,
+        padding=padding if probe3d else Padding.MINIMAL,
+        resized=16 if probe3d and len(set(strides)) > 1 else None,
+        details=details,
+    )

@@ -1,0 +1,160 @@
+"""The U-Net of a Stable Diffusion as a backbone: ``diffusers/ORG/NAME`` or ``diffusers/FOLDER``.
+
+L. Tang et al., "Emergent Correspondence from Image Diffusion" (DIFT), NeurIPS 2023: the noise of
+one timestep is added to an image's latents, the U-Net sees them once with an empty prompt, and the
+outputs of its up-blocks are the features. The noise is drawn from a seed and is the same for every
+image of a size, so that features are a function of the image alone.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
+from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
+from rilievo.training.networks.backbones.facts import (
+    HALF,
+    IMAGENET,
+    Facts,
+    Layer,
+    Preset,
+    Taps,
+    no_tokens,
+)
+from rilievo.training.networks.backbones.weights import check_whole, seeded, why_not_fetched
+
+PREFIX = "diffusers/"
+_EXTRA = "models"
+
+
+class DiffusionBackbone(Backbone):
+    """The U-Net's up-blocks on noisy latents, with an empty prompt that is encoded once."""
+
+    prompt: Tensor
+    resampling = "nearest"
+
+    def __init__(self, facts: Facts, parts: Mapping[str, Any], request: Request) -> None:
+        super().__init__(facts)
+        self.unet, self.vae = parts["unet"], parts["vae"].encoder
+        self.quantise = parts["vae"].quant_conv
+        self.scale = float(parts["vae"].config.scaling_factor)
+        self.seed, self.timestep = request.seed, request.timestep
+        kept = float(parts["scheduler"].alphas_cumprod[request.timestep])
+        self.signal, self.noise = kept**0.5, (1 - kept) ** 0.5
+        self.register_buffer("prompt", _empty_prompt(parts), persistent=False)
+        self.taps = Taps({each: self.unet.up_blocks[each] for each in facts.layers})
+
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+        """Return the outputs of the up-blocks taken, at the timestep."""
+        moments = self.vae(pixels)
+        moments = moments if self.quantise is None else self.quantise(moments)
+        clean = moments.chunk(2, dim=1)[0] * self.scale
+        noisy = self.signal * clean + self.noise * self._noise(clean)
+        kept = self.taps.run(self._denoise, noisy)
+        return Looked(maps=tuple(kept[each] for each in self.facts.layers))
+
+    def _denoise(self, noisy: Tensor) -> object:
+        time = torch.full((noisy.shape[0],), self.timestep, device=noisy.device)
+        words = self.prompt.to(noisy).expand(noisy.shape[0], -1, -1)
+        return self.unet(noisy, time, encoder_hidden_states=words, return_dict=False)
+
+    def _noise(self, like: Float[Tensor, "b c h w"]) -> Float[Tensor, "1 c h w"]:
+        generator = torch.Generator().manual_seed(self.seed)
+        return torch.randn((1, *like.shape[1:]), generator=generator).to(like)
+
+
+def load(request: Request) -> Backbone:
+    """Load the backbone of a latent diffusion pipeline."""
+    if request.tokens:
+        raise no_tokens(request.name)
+    if isinstance(request.pretrained, Path):
+        raise OptionError(
+            f"backbone '{request.name}' reads its weights from its own folder: name that folder "
+            f"as {PREFIX}FOLDER instead of a file of weights"
+        )
+    parts = _parts(request)
+    steps = len(parts["scheduler"].alphas_cumprod)
+    if not 0 <= request.timestep < steps:
+        raise OptionError(
+            f"backbone '{request.name}' has no timestep {request.timestep}; known: 0 to {steps - 1}"
+        )
+    return DiffusionBackbone(_facts(request, parts), parts, request)
+
+
+def _facts(request: Request, parts: Mapping[str, Any]) -> Facts:
+    unet = parts["unet"]
+    cell = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
+    widths = unet.config.block_out_channels[::-1]
+    smallest = cell * 2 ** (len(widths) - 1)
+    # Every up-block but the last doubles the size of its output.
+    strides = [max(cell, smallest // 2 ** (i + 1)) for i in range(len(widths))]
+    layers = [Layer(channels=c, stride=s) for c, s in zip(widths, strides, strict=True)]
+    # The encoder expects -1 to 1; Probe3D gives it ImageNet's normalisation, as every network.
+    return facts_of(
+        request,
+        layers,
+        request.normalisation or (IMAGENET if request.preset is Preset.PROBE3D else HALF),
+        "none beyond the network's borders",
+        patch=smallest,
+        details=f"diffusers {version('diffusers')}, timestep {request.timestep}, "
+        f"noise of seed {request.seed}",
+    )
+
+
+def _parts(request: Request) -> Mapping[str, Any]:
+    try:
+        diffusers: Any = import_module("diffusers")
+        transformers: Any = import_module("transformers")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"backbone '{request.name}'", _EXTRA) from error
+    where = request.name.removeprefix(PREFIX)
+    kinds = {
+        "unet": diffusers.UNet2DConditionModel,
+        "vae": diffusers.AutoencoderKL,
+        "text_encoder": transformers.CLIPTextModel,
+        "tokenizer": transformers.CLIPTokenizer,
+        "scheduler": diffusers.DDIMScheduler,
+    }
+    try:
+        parts = {part: _part(kinds[part], where, part, request.name) for part in kinds}
+        if request.pretrained is False:
+            with seeded(request.seed):
+                parts["unet"] = diffusers.UNet2DConditionModel.from_config(parts["unet"].config)
+    except RilievoError:
+        raise
+    # Errors of the hub, its client, a configuration or a file of weights.
+    except Exception as error:
+        raise why_not_fetched(request.name, error) from error
+    if parts["unet"].config.in_channels != parts["vae"].config.latent_channels:
+        raise ModelError(
+            f"backbone '{request.name}': its U-Net takes {parts['unet'].config.in_channels} "
+            f"channels, but an image has {parts['vae'].config.latent_channels} latents: "
+            "a U-Net that sees images alone is expected"
+        )
+    return parts
+
+
+def _part(kind: Any, where: str, part: str, name: str) -> Any:
+    if part in ("tokenizer", "scheduler"):
+        return kind.from_pretrained(where, subfolder=part)
+    made, info = kind.from_pretrained(where, subfolder=part, output_loading_info=True)
+    misshapen = sorted(str(each[0]) for each in info["mismatched_keys"])
+    check_whole(f"backbone '{name}', {part}", sorted(info["missing_keys"]), misshapen)
+    return made
+
+
+def _empty_prompt(parts: Mapping[str, Any]) -> Tensor:
+    words = parts["tokenizer"](
+        "",
+        padding="max_length",
+        max_length=parts["tokenizer"].model_max_length,
+        return_tensors="pt",
+    )
+    with torch.no_grad():
+        return parts["text_encoder"](words.input_ids).last_hidden_state.detach()

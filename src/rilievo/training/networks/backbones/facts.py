@@ -1,0 +1,247 @@
+"""Properties of a backbone and its layers, the shapes of their outputs, and their maps."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.io.files.limits import reason
+from rilievo.training.networks.features import Padding
+
+Colour = tuple[float, float, float]
+Run = Callable[[Tensor], object]
+
+
+class Preset(StrEnum):
+    """Treatment of images and maps: ``DEFAULT`` suits every model, ``PROBE3D`` repeats Probe3D's.
+
+    Under ``PROBE3D`` all models get ImageNet's mean and deviation, images are padded by one patch
+    too many where only one side is no multiple of the patch (some models refuse them instead),
+    MAE's layers are taken one block early and its sin-cos positions recomputed for each size, and
+    the maps of pyramids are resized to a sixteenth of the image. Everything else is the same.
+    """
+
+    DEFAULT = "default"
+    PROBE3D = "probe3d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """Mean and deviation of red, green and blue; a network sees (pixels in 0..1 - mean) / std."""
+
+    mean: Colour
+    std: Colour
+
+    def __post_init__(self) -> None:
+        if min(self.std) <= 0:
+            raise OptionError(f"a normalisation's deviations must be above 0, found {self.std}")
+
+
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+HALF = Normalisation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+CLIP = Normalisation(
+    mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
+)
+NONE = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+NORMALISATIONS = {"imagenet": IMAGENET, "half": HALF, "clip": CLIP, "none": NONE}
+"""Normalisations by name, for weights that were trained with another than their network's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer that features can be taken from: channels of its map, and side of a cell [px]."""
+
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Properties of one backbone, and the layers taken from it.
+
+    Attributes:
+        patch: Number that divides both sides of its input [px].
+        layers: Indices of the layers taken, from 0, shallow to deep.
+        taken: Channels and stride of each layer taken.
+        tokens: Whether the class token of each is taken (``dense-cls``) or not (``dense``).
+        positions: Kind of positional embedding at sizes other than its own, in words.
+        fixed: The only size that it takes (height, width) [px]; None if it takes any.
+        resized: Stride [px] to which all maps are resized, Probe3D's treatment of pyramids; None
+            if they stay as they are.
+        details: Versions and settings that its features also depend on, in words.
+    """
+
+    name: str
+    patch: int
+    depth: int
+    layers: tuple[int, ...]
+    taken: tuple[Layer, ...]
+    tokens: bool = False
+    normalisation: Normalisation
+    positions: str
+    fixed: tuple[int, int] | None = None
+    padding: Padding = Padding.MINIMAL
+    resized: int | None = None
+    details: str = ""
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Number of channels of each map."""
+        return tuple(each.channels for each in self.taken)
+
+
+def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
+    """Choose the layers taken by default: four evenly spread, or the last four of a pyramid.
+
+    Evenly spread layers are the ends of the four quarters: 2, 5, 8 and 11 of twelve. All layers
+    are taken if there are fewer than four.
+    """
+    count = len(strides)
+    if not count:
+        raise OptionError(f"backbone '{name}' has no layer with features at places of the image")
+    if count <= 4 or len(set(strides)) > 1:
+        return tuple(range(max(0, count - 4), count))
+    return (count // 4 - 1, count // 2 - 1, 3 * count // 4 - 1, count - 1)
+
+
+def choose_layers(
+    name: str, strides: Sequence[int], layers: Sequence[int] | None
+) -> tuple[int, ...]:
+    """Return the layers asked for, or those taken by default if None."""
+    spread = spread_layers(name, strides)
+    return spread if layers is None else check_layers(name, layers, len(strides))
+
+
+def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
+    """Return the layers asked for, counted from 0; -1 is the last. They must ascend."""
+    counted = tuple(each + depth if each < 0 else each for each in layers)
+    wrong = [each for each, place in zip(layers, counted, strict=True) if not 0 <= place < depth]
+    if wrong or not counted:
+        missing = f"layer {', '.join(map(str, wrong))}" if wrong else "features of no layers"
+        raise OptionError(
+            f"backbone '{name}' has no {missing}; its {depth} layers are "
+            f"{', '.join(map(str, range(depth)))}"
+        )
+    if list(counted) != sorted(set(counted)):
+        raise OptionError(
+            f"layers {', '.join(map(str, layers))} of backbone '{name}' do not ascend: "
+            "name each once, the shallowest first"
+        )
+    return counted
+
+
+def no_tokens(name: str) -> OptionError:
+    """Make the error for a class token asked of a backbone that has none."""
+    return OptionError(f"backbone '{name}' has no class token to take: leave tokens off (dense)")
+
+
+def from_text(preset: str) -> Preset:
+    """Find the preset of this name."""
+    try:
+        return Preset(preset)
+    except ValueError as error:
+        raise OptionError(f"no preset '{preset}'; known: {', '.join(Preset)}") from error
+
+
+class Taps:
+    """Hooks on layers of a network that keep their outputs during one run."""
+
+    def __init__(self, layers: Mapping[int, nn.Module]) -> None:
+        self._kept: dict[int, Tensor] = {}
+        self._hooks = [
+            layer.register_forward_hook(self._keeper(index)) for index, layer in layers.items()
+        ]
+
+    def run(self, run: Run, pixels: Tensor) -> dict[int, Tensor]:
+        """Call ``run`` on the pixels and return the output of each layer."""
+        self._kept.clear()
+        run(pixels)
+        kept = dict(self._kept)
+        self._kept.clear()
+        return kept
+
+    def remove(self) -> None:
+        """Take the hooks off."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def _keeper(self, index: int) -> Callable[[nn.Module, Any, Any], None]:
+        def keep(_layer: nn.Module, _inputs: Any, output: Any) -> None:
+            while not isinstance(output, Tensor):
+                output = output[0]
+            self._kept[index] = output
+
+        return keep
+
+
+def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: tuple[int, int]) -> Any:
+    """Shapes of the outputs of ``run`` for one image of ``size``; no numbers are computed."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    try:
+        with _silent(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            kept = run(torch.zeros(1, 3, *size))
+            return {index: tuple(each.shape) for index, each in kept.items()}
+    # A network that needs more than images may raise anything.
+    except Exception as error:
+        raise ModelError(
+            f"backbone '{name}': its layers give no features of an image alone: {reason(error)}"
+        ) from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Silence torch's many-line report of a failed run: the error says it in one line."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+def layer_of(
+    name: str,
+    shape: tuple[int, ...],
+    size: tuple[int, int],
+    *,
+    patch: int | None,
+    channels_last: bool,
+) -> Layer:
+    """Derive channels and stride of a layer's map from the shape of its output for an image.
+
+    ``patch`` is that of a network with one grid [px]; None if each layer has its own. Raises
+    ``ModelError`` if the output is not spatial.
+    """
+    height, width = size
+    if len(shape) == 4:
+        rows, channels = (shape[1], shape[3]) if channels_last else (shape[2], shape[1])
+        return Layer(channels=channels, stride=height // rows)
+    if len(shape) == 3:
+        if patch is not None and shape[1] >= (height // patch) * (width // patch):
+            return Layer(channels=shape[2], stride=patch)
+        stride = math.isqrt(height * width // shape[1])
+        if (height // stride) * (width // stride) == shape[1]:
+            return Layer(channels=shape[2], stride=stride)
+    raise ModelError(
+        f"backbone '{name}' has no spatial features: a layer gives {shape} for an image of {size}"
+    )
+
+
+def as_map(output: Tensor, layer: Layer, size: tuple[int, int], *, channels_last: bool) -> Tensor:
+    """A layer's output as (batch, channels, height, width), without tokens that are no patch.
+
+    The output is a map, or (batch, tokens, channels) with the patches last and row by row.
+    """
+    if output.ndim == 4:
+        return output.permute(0, 3, 1, 2) if channels_last else output
+    rows, columns = size[0] // layer.stride, size[1] // layer.stride
+    patches = output[:, -rows * columns :]
+    return patches.transpose(1, 2).unflatten(2, (rows, columns))

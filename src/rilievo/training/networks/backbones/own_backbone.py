@@ -1,0 +1,193 @@
+"""Your own network as a backbone: one small class.
+
+    class Mine(OwnBackbone):
+        patch = 8
+        available = (Layer(channels=32, stride=4), Layer(channels=64, stride=8))
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 32, 4, 4), nn.Conv2d(32, 64, 2, 2)
+
+        def maps(self, pixels):
+            first = self.first(pixels)
+            return first, self.second(first)
+
+``make_backbone("my_package.my_module:Mine")`` makes it, from ``weights.safetensors`` with
+``pretrained=Path("weights.safetensors")``. ``DepthCNN`` and ``NormalCNN`` are two to begin
+with: the simplest complete networks that give dense maps.
+"""
+
+import hashlib
+import inspect
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError
+from rilievo.training.networks.backbones.backbone import Backbone, Looked
+from rilievo.training.networks.backbones.facts import (
+    IMAGENET,
+    Facts,
+    Layer,
+    Normalisation,
+    check_layers,
+    no_tokens,
+    spread_layers,
+)
+
+_STEPS_DOWN, _STEPS_UP = 4, 2
+
+
+class OwnBackbone(Backbone):
+    """Base class of your own backbones: class attributes describe it, ``__init__`` takes nothing.
+
+    Attributes:
+        patch: Number that divides both sides of the input [px]; a multiple of every stride.
+        available: All layers, shallow to deep.
+        normalisation: Normalisation of the input; ImageNet's by default.
+        positions: Kind of positional embedding at sizes other than its own, in words.
+        fixed: The only size that it takes (height, width) [px]; None if it takes any.
+        has_tokens: Whether ``class_tokens`` is defined.
+    """
+
+    patch: ClassVar[int]  # pyright: ignore[reportIncompatibleMethodOverride]
+    available: ClassVar[tuple[Layer, ...]]
+    normalisation: ClassVar[Normalisation] = IMAGENET
+    positions: ClassVar[str] = "none"
+    fixed: ClassVar[tuple[int, int] | None] = None
+    has_tokens: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        kind = type(self)
+        name = f"{kind.__module__}:{kind.__qualname__}"
+        if not getattr(kind, "patch", 0) or not getattr(kind, "available", ()):
+            raise ModelError(f"backbone '{name}' does not say its 'patch' and 'available' layers")
+        uneven = [each.stride for each in kind.available if kind.patch % each.stride]
+        if uneven:
+            raise ModelError(f"backbone '{name}': patch {kind.patch} is no multiple of {uneven[0]}")
+        layers = spread_layers(name, [each.stride for each in kind.available])
+        super().__init__(
+            Facts(
+                name=name,
+                patch=kind.patch,
+                depth=len(kind.available),
+                layers=layers,
+                taken=tuple(kind.available[each] for each in layers),
+                normalisation=kind.normalisation,
+                positions=kind.positions,
+                fixed=kind.fixed,
+                details=f"code {_code_sha256(kind)[:16]}",
+            )
+        )
+
+    def take(
+        self,
+        *,
+        layers: Sequence[int] | None = None,
+        tokens: bool | None = None,
+        normalisation: Normalisation | None = None,
+    ) -> None:
+        """Choose layers, tokens and normalisation before the first image; None changes nothing."""
+        facts = self.facts
+        if tokens and not self.has_tokens:
+            raise no_tokens(facts.name)
+        chosen = facts.layers if layers is None else check_layers(facts.name, layers, facts.depth)
+        self.facts = replace(
+            facts,
+            layers=chosen,
+            taken=tuple(self.available[each] for each in chosen),
+            tokens=facts.tokens if tokens is None else tokens,
+        )
+        if normalisation is not None:
+            self.facts = replace(self.facts, normalisation=normalisation)
+            self.mean = self.mean.new_tensor(normalisation.mean)[:, None, None]
+            self.std = self.std.new_tensor(normalisation.std)[:, None, None]
+
+    @abstractmethod
+    def maps(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
+        """Return maps (batch, channels, height, width) of all layers ``available``."""
+
+    def class_tokens(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
+        """Return class tokens (batch, channels) of all layers; called after ``maps``.
+
+        A token has as many channels as the map of the same layer. Needed only if ``has_tokens``.
+        """
+        raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
+
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+        """Return the layers chosen."""
+        maps, layers = self.maps(pixels), self.facts.layers
+        if len(maps) != len(self.available):
+            raise ModelError(
+                f"backbone '{self.name}' gave {len(maps)} maps, but says {len(self.available)} "
+                "layers are available"
+            )
+        tokens = None
+        if self.facts.tokens:
+            given = self.class_tokens(pixels)
+            tokens = tuple(given[each] for each in layers)
+        return Looked(maps=tuple(maps[each] for each in layers), tokens=tokens)
+
+
+def _code_sha256(kind: type) -> str:
+    """Hash the file that defines a class, so that changed code does not reuse cached features."""
+    try:
+        source = Path(inspect.getfile(kind)).read_bytes()
+    except (OSError, TypeError):
+        # A class typed into an interpreter has no file: only its name is left.
+        source = kind.__qualname__.encode()
+    return hashlib.sha256(source).hexdigest()
+
+
+class DepthCNN(OwnBackbone):
+    """Four convolutions down, two up; 0.2 million weights."""
+
+    patch: ClassVar[int] = 16
+    available: ClassVar[tuple[Layer, ...]] = (Layer(channels=64, stride=4),)
+    widths: ClassVar[tuple[int, ...]] = (16, 32, 64, 128)
+
+    def __init__(self) -> None:
+        super().__init__()
+        inputs = (3, *self.widths[:-1])
+        self.down = nn.ModuleList(
+            _Step(before, after, stride=2)
+            for before, after in zip(inputs, self.widths, strict=True)
+        )
+        last, middle, first = self.widths[-1], self.widths[-2], self.available[0].channels
+        self.up = nn.ModuleList((_Step(last, middle), _Step(middle, first)))
+
+    def maps(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
+        """Return the only map, at a quarter of the image's size."""
+        for step in self.down:
+            pixels = step(pixels)
+        for step in self.up:
+            pixels = step(nn.functional.interpolate(pixels, scale_factor=2.0, mode="nearest"))
+        return (pixels,)
+
+
+class NormalCNN(DepthCNN):
+    """A wider ``DepthCNN`` for three outputs per pixel; 0.4 million weights."""
+
+    widths: ClassVar[tuple[int, ...]] = (24, 48, 96, 192)
+
+
+class _Step(nn.Sequential):
+    """A 3×3 convolution, batch normalisation, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        )
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the weights of a network, including those that are not trained."""
+    return sum(torch.numel(each) for each in network.parameters())

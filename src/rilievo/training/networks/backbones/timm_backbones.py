@@ -1,0 +1,179 @@
+"""Backbones of timm: ``timm/MODEL``, by the names of ``timm.list_models()``."""
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.errors import ModelError, OptionError, suggest
+from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
+from rilievo.training.networks.backbones.facts import (
+    IMAGENET,
+    Facts,
+    Layer,
+    Normalisation,
+    Preset,
+    no_tokens,
+)
+from rilievo.training.networks.backbones.weights import load_weights, seeded, why_not_fetched
+
+PREFIX = "timm/"
+# Options by which families of timm take any size; a family refuses those that are not its own.
+_ANY_SIZE: tuple[Mapping[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
+# Probe3D takes the class token of these, and does not pad for these.
+_DENSE_CLS = "dino"
+_UNPADDED = ("deit3_", "samvit_", "mae")
+
+
+class TimmBackbone(Backbone):
+    """A model of timm that returns its intermediate features."""
+
+    def __init__(self, facts: Facts, body: Any) -> None:
+        super().__init__(facts)
+        self.body = body
+
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+        """Return outputs of blocks or stages without the last norm; register tokens are dropped."""
+        options = {"return_prefix_tokens": True} if self.facts.tokens else {}
+        found = self.body.forward_intermediates(
+            pixels,
+            indices=list(self.facts.layers),
+            norm=False,
+            stop_early=True,
+            output_fmt="NCHW",
+            intermediates_only=True,
+            **options,
+        )
+        if not self.facts.tokens:
+            return Looked(maps=tuple(found))
+        return Looked(
+            maps=tuple(each for each, _ in found), tokens=tuple(prefix[:, 0] for _, prefix in found)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    body: Any
+    any_size: bool
+
+
+def load(request: Request) -> Backbone:
+    """Load the backbone named after ``timm/``."""
+    made = _make(request)
+    if isinstance(request.pretrained, Path):
+        rename = getattr(sys.modules[type(made.body).__module__], "checkpoint_filter_fn", None)
+        body = made.body
+        load_weights(
+            body, request.pretrained, renamed=rename and (lambda state: rename(state, body))
+        )
+    return TimmBackbone(_facts(request, made), made.body)
+
+
+def _make(request: Request) -> _Made:
+    import timm
+
+    name = request.name.removeprefix(PREFIX)
+    if not timm.is_model(name):
+        raise ModelError(f"no model '{name}' in timm; {suggest(name, timm.list_models())}")
+    wanted = request.pretrained is True
+    if wanted and not timm.models.is_model_pretrained(name):
+        raise ModelError(
+            f"backbone '{request.name}' has no published weights: give pretrained=False or a file"
+        )
+    for options in (*_ANY_SIZE, {}):
+        try:
+            with seeded(request.seed):
+                body = timm.create_model(name, pretrained=wanted, num_classes=0, **options)
+        except TypeError:
+            if not options:
+                raise
+        except Exception as error:  # errors of the hub, its client or the file fetched
+            raise why_not_fetched(request.name, error) from error
+        else:
+            return _Made(body=body, any_size=bool(options))
+    raise AssertionError("the last attempt has no options that could be refused")
+
+
+def _facts(request: Request, made: _Made) -> Facts:
+    name, body = request.name, made.body
+    if not hasattr(body, "forward_intermediates"):
+        raise ModelError(f"backbone '{name}' has no spatial features that timm could take from it")
+    stages: Sequence[Layer] = [
+        Layer(channels=each["num_chs"], stride=each["reduction"]) for each in body.feature_info
+    ]
+    fixed = _fixed(made)
+    return facts_of(
+        request,
+        stages,
+        _normalisation(request, body.pretrained_cfg),
+        _positions(body, fixed),
+        tokens=_tokens(request, body),
+        fixed=fixed,
+        unpadded=any(each in name for each in _UNPADDED),
+        one_early="mae" in name,
+        details=f"timm {version('timm')}",
+    )
+
+
+def _tokens(request: Request, body: Any) -> bool:
+    prefixes = getattr(body, "num_prefix_tokens", 0) or 0
+    separable = "return_prefix_tokens" in inspect.signature(body.forward_intermediates).parameters
+    has = bool(prefixes) and separable and getattr(body, "cls_token", None) is not None
+    if request.tokens and not has:
+        raise no_tokens(request.name)
+    return (has and _DENSE_CLS in request.name) if request.tokens is None else request.tokens
+
+
+def _normalisation(request: Request, config: Mapping[str, Any]) -> Normalisation:
+    if request.normalisation is not None:
+        return request.normalisation
+    if request.preset is Preset.PROBE3D:
+        return IMAGENET
+    return Normalisation(mean=tuple(config["mean"]), std=tuple(config["std"]))
+
+
+def _fixed(made: _Made) -> tuple[int, int] | None:
+    """The only size of a model whose positions fit no other; None if it takes any."""
+    embedding = getattr(made.body, "patch_embed", None)
+    strict = getattr(embedding, "strict_img_size", False) and not made.any_size
+    config = made.body.pretrained_cfg
+    # SAM resamples its positions whatever its patch embedding would check.
+    if not config.get("fixed_input_size") or not (strict or _is_unrolled(made.body)):
+        return None
+    size = getattr(embedding, "img_size", None) or config["input_size"][1:]
+    return int(size[0]), int(size[1])
+
+
+def _is_unrolled(body: Any) -> bool:
+    """Hiera's tokens follow its mask units, which are laid out for one size."""
+    return type(body).__name__ == "Hiera"
+
+
+def _positions(body: Any, fixed: tuple[int, int] | None) -> str:
+    if fixed is not None:
+        return f"learnt for {fixed[0]} x {fixed[1]} alone"
+    if getattr(body, "rope", None) is not None and getattr(body, "pos_embed", None) is None:
+        return "rotary, computed for any size"
+    embedding = getattr(body, "pos_embed", None)
+    if isinstance(embedding, Tensor):
+        return "learnt, resampled bicubically with antialiasing to any size"
+    if embedding is not None:
+        return "computed for any size"
+    return "none beyond the network's windows and borders"
+
+
+def unknown(name: str) -> OptionError:
+    """Make the error for an unknown name; suggestions come from timm's models."""
+    import timm
+
+    near = suggest(name, [f"{PREFIX}{each}" for each in timm.list_models()])
+    return OptionError(
+        f"no backbone '{name}'; known are timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/..., "
+        f"mobilenetv2 and package.module:Class" + (f"; {near}" if near.startswith("did") else "")
+    )

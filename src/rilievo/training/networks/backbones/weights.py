@@ -1,0 +1,192 @@
+"""Weights of backbones: read without running code, checked to be complete, identified by hash."""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from logging import CRITICAL
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rilievo.errors import MissingExtraError, ModelError
+from rilievo.io.files.limits import check_regular, printable, reason
+
+EXTRA = "train"
+_COUNTER = "num_batches_tracked"
+_WHOLE = ("state_dict", "model", "teacher", "student", "network", "module")
+_PREFIXES = ("module.", "backbone.", "encoder.", "model.")
+
+State = Mapping[str, Tensor]
+Renamed = Callable[[State], State]
+"""A family's function from the tensor names of a published file to those of its network."""
+
+
+def read_state(path: Path) -> Mapping[str, Tensor]:
+    """Read the tensors of a file of weights, without the wrapping that training programs add."""
+    check_regular(path)
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            held = load_file(path)
+        else:
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"{printable(path)}: safetensors", EXTRA) from error
+    except Exception as error:  # torch.load raises whatever its unpickler does
+        raise ModelError(f"{path}: no weights: {reason(error)}") from error
+    while isinstance(held, Mapping) and any(isinstance(held.get(key), Mapping) for key in _WHOLE):
+        held = next(held[key] for key in _WHOLE if isinstance(held.get(key), Mapping))
+    if not isinstance(held, Mapping) or not any(isinstance(each, Tensor) for each in held.values()):
+        raise ModelError(f"{path}: no weights: expected tensors by their names")
+    return {str(key): each for key, each in held.items() if isinstance(each, Tensor)}
+
+
+def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
+    """Fill every tensor of ``network`` from a file; warns of tensors in the file that are unused.
+
+    Raises ``ModelError`` if a tensor is missing or of another shape.
+    """
+    wanted = network.state_dict()
+    state = _stripped(read_state(path), wanted)
+    try:
+        state = renamed(state) if renamed is not None else state
+    except (KeyError, RuntimeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{path}: not weights of {type(network).__name__}: {reason(error)}"
+        ) from error
+    network.load_state_dict(fitting(network, state, path))
+    extra = [key for key in state if key not in wanted]
+    check_whole(printable(path), (), (), extra)
+
+
+def fitting(network: nn.Module, entries: Mapping[str, Any], path: Path, prefix: str = "") -> State:
+    """Select the tensors that fill a network from a file's entries; unused ones are left out.
+
+    ``prefix`` is that of the network's names in the file. Raises ``ModelError`` if one is missing,
+    of another shape, or no tensor of numbers.
+    """
+    found, missing, misshapen = {}, [], []
+    for key, wanted in network.state_dict().items():
+        each = entries.get(prefix + key)
+        # Files of the oldest versions of torch do not count batches.
+        if each is None and key.endswith(_COUNTER):
+            found[key] = torch.zeros((), dtype=torch.int64)
+        elif each is None:
+            missing.append(prefix + key)
+        elif not isinstance(each, Tensor) or each.layout is not torch.strided:
+            raise ModelError(f"{path}: '{prefix}{key}' is no tensor of numbers")
+        elif each.shape != wanted.shape:
+            shapes = f"{tuple(each.shape)} instead of {tuple(wanted.shape)}"
+            misshapen.append(f"{prefix}{key} {shapes}")
+        elif each.is_complex() or each.is_quantized or (each.dtype is torch.bool):
+            raise ModelError(f"{path}: '{prefix}{key}' is {each.dtype}, expected float32")
+        else:
+            found[key] = each.to(wanted.dtype)
+    check_whole(printable(path), missing, misshapen)
+    return found
+
+
+def check_whole(
+    name: str, missing: Sequence[str], misshapen: Sequence[str], extra: Sequence[str] = ()
+) -> None:
+    """Refuse weights that would leave some tensors of the network random; warn of unused ones."""
+    kinds = (("missing", missing), ("misshapen", misshapen), ("extra", extra))
+    found = "; ".join(f"{words}: {_some(keys)}" for words, keys in kinds if keys)
+    if missing or misshapen:
+        raise ModelError(f"{name}: weights that do not fill the network, {found}")
+    if extra:
+        warnings.warn(f"{name} has unused tensors, {found}", stacklevel=4)
+
+
+def check_loaded(
+    name: str, info: Mapping[str, Any], *, prefix: str = "", optional: re.Pattern[str] | None = None
+) -> None:
+    """Check the report of ``from_pretrained`` of transformers or diffusers as ``check_whole`` does.
+
+    ``optional`` matches the names of tensors that need not be there.
+    """
+    missing, extra = (
+        sorted(prefix + key for key in info[keys] if not (optional and optional.search(key)))
+        for keys in ("missing_keys", "unexpected_keys")
+    )
+    misshapen = sorted(
+        f"{prefix}{key} {tuple(found)} instead of {tuple(expected)}"
+        for key, found, expected in info["mismatched_keys"]
+    )
+    check_whole(name, missing, misshapen, extra)
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """Hash every parameter and persistent buffer, by name: identifies a set of weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(np.asarray(flat.view(torch.uint8).numpy()).data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's random numbers, and restore their state afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def quiet(*libraries: str) -> Iterator[None]:
+    """Keep libraries, "transformers" or "diffusers", which must be installed, from reporting."""
+    with ExitStack() as restored:
+        for library in libraries:
+            logging = import_module(f"{library}.utils.logging")
+            restored.callback(logging.set_verbosity, logging.get_verbosity())
+            logging.set_verbosity(CRITICAL)
+            # The loaders of diffusers draw with the bars of transformers.
+            if library == "transformers" and logging.is_progress_bar_enabled():
+                restored.callback(logging.enable_progress_bar)
+                logging.disable_progress_bar()
+        yield
+
+
+def why_not_fetched(name: str, error: BaseException) -> ModelError:
+    """Make the one-line error for a failed download: no network, unknown to the hub, or refused."""
+    kinds = [type(each).__name__ for each in _chain(error)]
+    if any("OfflineMode" in kind or "LocalEntryNotFound" in kind for kind in kinds):
+        why = "its files are not in the cache and cannot be fetched: is there a network?"
+    elif any("Gated" in kind for kind in kinds):
+        why = "accept its terms on its page at huggingface.co and set HF_TOKEN"
+    elif any(kind in ("RepositoryNotFoundError", "RevisionNotFoundError") for kind in kinds):
+        why = "huggingface.co has no such repository, or it needs HF_TOKEN"
+    elif any("Connect" in kind or "Timeout" in kind for kind in kinds):
+        why = "huggingface.co cannot be reached: is there a network?"
+    else:
+        why = f"cannot be loaded: {reason(error)}"
+    return ModelError(f"backbone '{name}': {why}")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _stripped(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Remove prefixes such as ``module.`` from the names, while more names become known by it."""
+    for prefix in _PREFIXES:
+        shorter = {key.removeprefix(prefix): each for key, each in state.items()}
+        if len(shorter) == len(state) and len(shorter.keys() & wanted) > len(state.keys() & wanted):
+            state = shorter
+    return state
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(printable, names[:3])) + rest

@@ -1,0 +1,143 @@
+"""Weights of an embedded network's ONNX file, to go on learning from."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from rilievo.errors import InputError, MissingExtraError
+from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.training.networks.small import MULTIPLE, ConvexUpsample, SmallNet
+
+
+def read_exported(network: SmallNet, path: Path) -> None:
+    """Fill ``network`` with the weights of an ONNX file that ``export_small`` wrote.
+
+    Of a batch normalisation after a convolution the file has only the bias that it adds, so in
+    training mode ``measure_statistics`` is needed first. A file from before there were marks leaves
+    theirs as they are.
+    """
+    marks, stored = set(network.marks.modules()), deque(_stored(path))
+    bias: Tensor | None = None
+    for layer in _in_order(network):
+        if not stored and layer in marks:
+            break
+        if isinstance(layer, nn.BatchNorm2d) and bias is not None:
+            one = torch.ones_like(bias)
+            _fill(layer, (one, bias, 0 * one, one - layer.eps))
+            bias = None
+            continue
+        arrays = stored.popleft() if stored else ()
+        if isinstance(layer, nn.Conv2d) and layer.bias is None:
+            arrays, bias = arrays[:1], next(iter(arrays[1:]), None)
+        if not _fill(layer, arrays):
+            raise InputError(
+                f"{printable(path)}: its layers are not those of this network; give a file of the "
+                "same recipe"
+            )
+    if stored:
+        raise InputError(
+            f"{printable(path)}: {len(stored)} layers more than those of this network; give a file "
+            "of the same recipe"
+        )
+
+
+@torch.no_grad()
+def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
+    """Fill the weights and statistics of a layer, unless it has others than those given."""
+    own = [each for each in layer.state_dict().values() if each.is_floating_point()]
+    if [each.shape for each in own] != [each.shape for each in arrays]:
+        return False
+    for mine, theirs in zip(own, arrays, strict=True):
+        mine.copy_(theirs)
+    return True
+
+
+@torch.no_grad()
+def measure_statistics(network: SmallNet, images: Iterable[UInt8[Tensor, "b h w 3"]]) -> None:
+    """Set the mean and variance of batch normalisations from their inputs, outputs unchanged."""
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    moments: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
+
+    def note(norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+        moments[norm].append(torch.stack([mean, variance + mean**2]).double())
+
+    network.eval()
+    with _hooked(norms, note):
+        for image in images:
+            network(image)
+    for norm in norms:
+        if norm.running_mean is None or norm.running_var is None:
+            continue
+        mean, square = torch.stack(moments[norm]).mean(dim=0)
+        variance = (square - mean**2).clamp(min=1e-8)
+        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+        norm.bias.add_((scale * (mean - norm.running_mean.double())).float())
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+
+def _in_order(network: SmallNet) -> list[nn.Module]:
+    """Convolutions and batch normalisations in the order of execution."""
+    seen: list[nn.Module] = []
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
+    with _hooked(layers, lambda layer, inputs, output: seen.append(layer)), torch.no_grad():
+        network.eval()(torch.zeros(1, MULTIPLE, MULTIPLE, 3, dtype=torch.uint8))
+    return seen
+
+
+@contextmanager
+def _hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
+    handles = [layer.register_forward_hook(hook) for layer in layers]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _fixed_shapes() -> set[torch.Size]:
+    """Shapes of the upsampling's convolutions with fixed weights, which are in the graph too."""
+    upsample = ConvexUpsample(1)
+    return {upsample.gather.shape, upsample.group.shape}
+
+
+def _stored(path: Path) -> list[tuple[Tensor, ...]]:
+    """Arrays of every convolution and batch normalisation of a file, in the graph's order.
+
+    A convolution has its weight, and its bias if there is one; a batch normalisation has weight,
+    bias, mean and variance.
+    """
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ImportError as error:
+        raise MissingExtraError("reading weights of an ONNX file", "train") from error
+    try:
+        check_regular(path)
+        graph = onnx.load(str(path)).graph
+        arrays = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+        for node in graph.node:
+            given, name = [arrays.get(each) for each in node.input], node.output[0]
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                arrays[name] = numpy_helper.to_array(node.attribute[0].t)
+            elif node.op_type == "Cast" and given[0] is not None:
+                arrays[name] = given[0].astype(np.float32)
+            elif node.op_type == "Mul" and given[0] is not None and given[1] is not None:
+                arrays[name] = given[0] * given[1]  # weights in 8 bits and their steps
+        fixed = _fixed_shapes()
+        return [
+            tuple(torch.from_numpy(arrays[name].astype(np.float32)) for name in node.input[1:])
+            for node in graph.node
+            if node.op_type == "BatchNormalization"
+            or (node.op_type == "Conv" and arrays[node.input[1]].shape not in fixed)
+        ]
+    except Exception as error:  # protobuf and onnx raise errors of many kinds
+        raise InputError(f"{printable(path)}: no network of ours: {reason(error)}") from error

@@ -1,0 +1,262 @@
+"""The MobileNetV2 encoder, in the arrangement of Gluon's model zoo.
+
+M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018. Gluon's
+arrangement strides one step later than torchvision's (the 64-channel group runs at 1/8 of the
+image, not 1/16) and ends its activations with ReLU, not ReLU6. Submodules carry Gluon's names, so
+that its published weights load by name.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from zipfile import is_zipfile
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import InputError, ModelError
+from rilievo.io.files.broken import BROKEN_FILE
+from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.numbers import array_of
+
+_PREFIX = "mobilenetv20_features_"
+BATCH_NORM_NAMES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "running_mean",
+    "running_var": "running_var",
+}
+_OUTPUTS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)
+_STRIDED = (1, 3, 10, 13)
+_LAST_OF_SIZE = (0, 2, 9, 12, 16)
+
+
+_STEM = 32
+CHANNELS = (_STEM, *(_OUTPUTS[index] for index in _LAST_OF_SIZE))
+"""Number of channels of each map that the whole encoder returns."""
+_RESNET_STEM = 64
+_STAGES = ((3, 256, 1), (4, 512, 2), (6, 1024, 2))
+"""Blocks, output channels and stride of each stage."""
+_PATTERN = "resnet50v2_*.npz"
+
+
+class Bottleneck(nn.Module):
+    """1×1 expansion, 3×3 depthwise, linear 1×1 projection; plus its input where shapes agree."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.conv0 = nn.Conv2d(inputs, hidden, 1, bias=False)
+        self.batchnorm0 = nn.BatchNorm2d(hidden)
+        self.conv1 = DepthwiseConv(hidden, 3, stride=stride)
+        self.batchnorm1 = nn.BatchNorm2d(hidden)
+        self.conv2 = nn.Conv2d(hidden, outputs, 1, bias=False)
+        self.batchnorm2 = nn.BatchNorm2d(outputs)
+        self.is_residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Return features of the output width, smaller by the stride."""
+        y = torch.relu(self.batchnorm0(self.conv0(x)))
+        y = torch.relu(self.batchnorm1(self.conv1(y)))
+        y = self.batchnorm2(self.conv2(y))
+        return x + y if self.is_residual else y
+
+
+class MobileNetV2(nn.Module):
+    """Features at 1/2 to 1/32 of the image; the classifier and the layer before it are left out."""
+
+    def __init__(self, *, blocks: int = len(_OUTPUTS)) -> None:
+        """Make the encoder, or its first ``blocks`` of 17."""
+        super().__init__()
+        self.conv0 = nn.Conv2d(3, _STEM, 3, 2, 1, bias=False)
+        self.batchnorm0 = nn.BatchNorm2d(_STEM)
+        self.linearbottleneck = nn.ModuleList()
+        inputs = _STEM
+        for index, outputs in enumerate(_OUTPUTS[:blocks]):
+            stride, expansion = (2 if index in _STRIDED else 1), (6 if index else 1)
+            self.linearbottleneck.append(
+                Bottleneck(inputs, outputs, stride=stride, expansion=expansion)
+            )
+            inputs = outputs
+        self.channels = CHANNELS[: 1 + sum(index < blocks for index in _LAST_OF_SIZE)]
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+        """Encode RGB images normalised by ImageNet's mean and deviation.
+
+        Returns:
+            The first convolution's features at 1/2 of the image, then the last features of every
+            size: 1/2, 1/4, 1/8, 1/16, 1/32.
+        """
+        levels = [torch.relu(self.batchnorm0(self.conv0(image)))]
+        x = levels[0]
+        for index, block in enumerate(self.linearbottleneck):
+            x = block(x)
+            if index in _LAST_OF_SIZE:
+                levels.append(x)
+        return tuple(levels)
+
+
+def published_name(parameter: str) -> str:
+    """Gluon's name of an entry of ``MobileNetV2().state_dict()``."""
+    *modules, layer, leaf = parameter.split(".")
+    if layer.startswith("batchnorm"):
+        leaf = BATCH_NORM_NAMES[leaf]
+    scope = "".join(modules) + "_" if modules else ""
+    return f"{_PREFIX}{scope}{layer}_{leaf}"
+
+
+def load_published(encoder: MobileNetV2, path: Path) -> None:
+    """Fill ``encoder`` with ImageNet weights from an ``.npz`` of Gluon's arrays.
+
+    Entries that the encoder does not use (those of the classifier) are ignored.
+
+    Raises:
+        ModelError: If the file is unreadable, or an array is missing or of another shape.
+    """
+    names = {each: published_name(each) for each in encoder.state_dict() if not _counts(each)}
+    _fill(encoder, names, _arrays(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)")
+
+
+def _counts(parameter: str) -> bool:
+    """Whether an entry is a count of batches, which Gluon does not store."""
+    return parameter.endswith("num_batches_tracked")
+
+
+def _arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        for path in paths:
+            check_regular(path)
+            if not is_zipfile(path):
+                raise ValueError("no .npz archive")
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                for name in archive.files:
+                    arrays[name.rsplit("/", 1)[-1].removesuffix(".npy")] = array_of(archive, name)
+    except (*BROKEN_FILE, InputError) as error:
+        raise ModelError(f"{printable(where)}: cannot read weights: {reason(error)}") from error
+    return arrays
+
+
+def _fill(
+    encoder: nn.Module, names: Mapping[str, str], arrays: Mapping[str, np.ndarray], where: str
+) -> None:
+    state = encoder.state_dict()
+    for parameter, name in names.items():
+        shape = tuple(state[parameter].shape)
+        if name not in arrays or arrays[name].shape != shape:
+            found = f", but of {arrays[name].shape}" if name in arrays else ""
+            raise ModelError(f"{where}: no array '{name}' of {shape}{found}")
+        state[parameter] = torch.from_numpy(arrays[name].astype(np.float32))
+    encoder.load_state_dict(state)
+
+
+class DepthwiseConv(nn.Conv2d):
+    """A depthwise convolution that computes in float32 under CPU autocast to bfloat16.
+
+    oneDNN's backward pass of large and of strided depthwise convolutions is 4 to 17 times slower
+    in bfloat16 than in float32, even on processors with AMX; 3×3 without stride is not slower.
+    The result has the type of the input, and weights load as those of ``nn.Conv2d``.
+    """
+
+    def __init__(self, channels: int, kernel: int, *, stride: int = 1) -> None:
+        super().__init__(
+            channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False
+        )
+        self._is_slow = kernel > 3 or stride > 1
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        """Return the convolved features."""
+        if not (self._is_slow and input.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float()).to(input.dtype)
+
+
+class PreActivation(nn.Module):
+    """1×1, 3×3 and 1×1 convolution, each after batch normalisation and ReLU, plus the input."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
+        super().__init__()
+        hidden = outputs // 4
+        self.norms = nn.ModuleList(nn.BatchNorm2d(each) for each in (inputs, hidden, hidden))
+        self.convs = nn.ModuleList(
+            (
+                nn.Conv2d(inputs, hidden, 1, bias=False),
+                nn.Conv2d(hidden, hidden, 3, stride, 1, bias=False),
+                nn.Conv2d(hidden, outputs, 1, bias=False),
+            )
+        )
+        self.is_first = inputs != outputs
+        if self.is_first:
+            self.convs.append(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Return features of the output width, smaller by the stride."""
+        first = y = torch.relu(self.norms[0](x))
+        y = torch.relu(self.norms[1](self.convs[0](y)))
+        y = torch.relu(self.norms[2](self.convs[1](y)))
+        return self.convs[2](y) + (self.convs[3](first) if self.is_first else x)
+
+
+class ResNet50V2(nn.Module):
+    """Features at 1/2 to 1/16 of the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batchnorm0 = nn.BatchNorm2d(3)
+        self.conv0 = nn.Conv2d(3, _RESNET_STEM, 7, 2, 3, bias=False)
+        self.batchnorm1 = nn.BatchNorm2d(_RESNET_STEM)
+        self.stages = nn.ModuleList()
+        inputs = _RESNET_STEM
+        for blocks, outputs, stride in _STAGES:
+            stage = [PreActivation(inputs, outputs, stride=stride)]
+            stage += [PreActivation(outputs, outputs, stride=1) for _ in range(blocks - 1)]
+            self.stages.append(nn.Sequential(*stage))
+            inputs = outputs
+        self.channels = (_RESNET_STEM, _RESNET_STEM, *(outputs for _, outputs, _ in _STAGES))
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+        """Encode RGB images normalised by ImageNet's mean and deviation.
+
+        Returns:
+            The first convolution's features at 1/2 of the image, twice, as ``MobileNetV2`` has two
+            maps of that size; then each stage's at 1/4, 1/8 and 1/16.
+        """
+        x = torch.relu(self.batchnorm1(self.conv0(self.batchnorm0(image))))
+        levels = [x, x]
+        x = F.max_pool2d(x, 3, 2, 1)
+        for stage in self.stages:
+            x = stage(x)
+            levels.append(torch.relu(x))
+        return tuple(levels)
+
+
+def load_published_resnet(encoder: ResNet50V2, folder: Path) -> None:
+    """Fill ``encoder`` with ImageNet weights of a folder with ``resnet50v2_*.npz``, in any parts.
+
+    Raises:
+        ModelError: If a file is unreadable, or an array is missing or of another shape.
+    """
+    arrays = _arrays(folder, sorted(folder.glob(_PATTERN)))
+    where = f"{printable(folder)} ({_PATTERN}, ResNet50 v2 of Gluon)"
+    _fill(encoder, dict(_published_names(encoder)), arrays, where)
+
+
+def _published_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
+    """Each entry of the encoder's state and its name in Gluon's files."""
+    layers = {"conv0": "conv0", "batchnorm0": "batchnorm0", "batchnorm1": "batchnorm1"}
+    for number, stage in enumerate(encoder.stages):
+        counts = {"norms": 0, "convs": 0}
+        for index, block in enumerate(stage):  # pyright: ignore[reportArgumentType]
+            for kind, published in (("norms", "batchnorm"), ("convs", "conv")):
+                for place in range(len(getattr(block, kind))):
+                    name = f"stage{number + 1}_{published}{counts[kind]}"
+                    layers[f"stages.{number}.{index}.{kind}.{place}"] = name
+                    counts[kind] += 1
+    for parameter in encoder.state_dict():
+        layer, _, leaf = parameter.rpartition(".")
+        if not _counts(parameter):
+            is_norm = "norm" in layers[layer]
+            yield parameter, f"{layers[layer]}_{BATCH_NORM_NAMES[leaf] if is_norm else leaf}"

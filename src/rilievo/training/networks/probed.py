@@ -1,0 +1,99 @@
+"""A backbone with its probe and heads: from images to depth and normals."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.training.networks.backbones import Backbone, make_backbone
+from rilievo.training.networks.backbones.weights import seeded
+from rilievo.training.networks.blueprint import PRETRAINED, RANDOM, Blueprint, Form
+from rilievo.training.networks.features import Features
+from rilievo.training.networks.probes import (
+    DepthHead,
+    Logits,
+    NormalsHead,
+    Probe,
+    make_probe,
+)
+from rilievo.training.networks.probes.heads import bin_centres, expectation
+from rilievo.training.networks.probes.probe_base import enlarged, placed
+
+
+class Answer(NamedTuple):
+    """Depth and normals predicted for a batch of images.
+
+    Attributes:
+        depth: Depth in the unit of the blueprint; None where it reads none.
+        kappa: Certainty of the normals, above 0.01; None if it is not predicted.
+    """
+
+    depth: Float[Tensor, "b h w"] | None
+    normals: Float[Tensor, "b 3 h w"] | None
+    kappa: Float[Tensor, "b h w"] | None
+
+
+class Probed(nn.Module):
+    """A backbone and its probe."""
+
+    def __init__(self, blueprint: Blueprint, backbone: Backbone, probe: Probe) -> None:
+        super().__init__()
+        self.blueprint, self.backbone, self.probe = blueprint, backbone, probe
+        self.depth_head = DepthHead(blueprint.depth)
+        self.normals_head = NormalsHead(uncertainty=blueprint.uncertainty)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Answer:
+        """Predict from RGB images in [0, 1], at their size."""
+        return self.read(self.backbone(image), (int(image.shape[-2]), int(image.shape[-1])))
+
+    def read(self, features: Features, size: tuple[int, int]) -> Answer:
+        """Predict from features of the backbone, at a size (height, width) [px]."""
+        logits, task = self.probe.logits(features), self.blueprint.task
+        depth_channels = self.blueprint.depth_channels
+        depth = normals = kappa = None
+        if task.has_depth:
+            depth = self._depth(logits.channels(0, depth_channels), size)
+        if task.has_normals:
+            last = depth_channels + self.blueprint.normals_channels
+            normals, kappa = self.normals_head(logits.channels(depth_channels, last), size)
+        return Answer(depth=depth, normals=normals, kappa=kappa)
+
+    def _depth(self, logits: Logits, size: tuple[int, int]) -> Float[Tensor, "b h w"]:
+        choice = self.blueprint.depth
+        if not torch.onnx.is_in_onnx_export() or choice.form is not Form.BINS:
+            return self.depth_head(logits, size)
+        # An ONNX graph cannot loop over strips of rows: it holds the map of all bins at once.
+        shares = enlarged(logits).permute(0, 2, 3, 1).float()
+        centres = bin_centres(choice).to(shares)
+        depth = expectation(shares, centres, choice.normalisation)
+        return placed(depth[:, None], logits, size)[:, 0]
+
+
+def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
+    """Make the backbone of a blueprint, frozen."""
+    choice = blueprint.backbone
+    weights = {PRETRAINED: True, RANDOM: False}.get(choice.weights)
+    return make_backbone(
+        choice.name,
+        layers=choice.layers,
+        tokens=choice.tokens,
+        pretrained=Path(choice.weights) if weights is None else weights,
+        preset="default" if blueprint.treatment == "default" else "probe3d",
+        seed=choice.seed,
+    )
+
+
+def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) -> Probe:
+    """Make the probe of a blueprint with random weights."""
+    tokens = backbone.token_channels
+    with seeded(seed):
+        return make_probe(
+            blueprint.probe.kind,  # pyright: ignore[reportArgumentType]
+            backbone.channels,
+            tokens[0] if tokens else 0,
+            blueprint.depth_channels + blueprint.normals_channels,
+            preset=blueprint.treatment,  # pyright: ignore[reportArgumentType]
+            hidden=blueprint.probe.hidden,
+        )

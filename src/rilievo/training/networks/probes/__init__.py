@@ -1,0 +1,77 @@
+"""Probes: small dense networks that read depth and normals from a backbone's features."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from rilievo.errors import OptionError, suggest
+from rilievo.training.networks.probes.dpt import DptProbe, LightProbe
+from rilievo.training.networks.probes.enlarge import Enlargement
+from rilievo.training.networks.probes.heads import DepthHead as DepthHead
+from rilievo.training.networks.probes.heads import Directions as Directions
+from rilievo.training.networks.probes.heads import NormalsHead as NormalsHead
+from rilievo.training.networks.probes.original import BatchNormProbe, LinearProbe, MultiscaleProbe
+from rilievo.training.networks.probes.original import load_original as load_original
+from rilievo.training.networks.probes.probe_base import Logits as Logits
+from rilievo.training.networks.probes.probe_base import Probe as Probe
+
+Preset = Literal["default", "probe3d", "probe3d-old"]
+"""Method of enlarging maps and laying them over the image: geometrically right ("default"), that
+of Probe3D's program ("probe3d"), or that of the paper's numbers ("probe3d-old")."""
+
+# A new kind is one class and one line here.
+PROBES: Mapping[str, type[Probe]] = {
+    "dpt": DptProbe,
+    "multiscale": MultiscaleProbe,
+    "linear": LinearProbe,
+    "bnhead": BatchNormProbe,
+    "light": LightProbe,
+}
+
+
+def make_probe(
+    kind: str,
+    channels: Sequence[int],
+    token_channels: int,
+    outputs: int,
+    *,
+    preset: Preset = "default",
+    hidden: int | None = None,
+    kernel: int | None = None,
+) -> Probe:
+    """Make a probe with random weights.
+
+    Args:
+        kind: A name in ``PROBES``.
+        channels: Number of channels of each of the backbone's maps.
+        token_channels: Number of channels of each class token; 0 if the backbone gives none.
+        outputs: Number of output channels: the sum of those that its heads read.
+        preset: Method of enlarging maps and laying them over the image.
+        hidden: Number of hidden channels; the kind's default if None.
+        kernel: Side of the convolutions, as Probe3D's ``kernel_size``; its default if None, which
+            is 3 for dpt and 1 for multiscale and linear.
+
+    Raises:
+        OptionError: If there is no such kind, or the kind has no hidden channels or choice of
+            kernel.
+        ModelError: If the counts or the kernel are impossible.
+    """
+    if kind not in PROBES:
+        raise OptionError(f"no probe {kind!r}; {suggest(kind, PROBES)}")
+    if hidden is not None and not PROBES[kind].usual_hidden:
+        raise OptionError(f"a {kind} probe has no hidden: leave it out")
+    if kernel is not None and not PROBES[kind].usual_kernel:
+        raise OptionError(f"a {kind} probe has no kernel: leave it out")
+    enlargement: Enlargement = "corners" if preset == "probe3d" else "centres"
+    # The old DPT probe repeated pixels; the other kinds have always been bilinear.
+    if preset == "probe3d-old" and kind == "dpt":
+        enlargement = "nearest"
+    crop = preset == "default"
+    return PROBES[kind](
+        channels,
+        token_channels,
+        outputs,
+        hidden=hidden,
+        kernel=kernel,
+        enlargement=enlargement,
+        crop=crop,
+    )

@@ -1,0 +1,140 @@
+"""DPT-like probes: Probe3D's, or a light one.
+
+M. El Banani et al., "Probing the 3D Awareness of Visual Foundation Models", CVPR 2024, after
+R. Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
+"""
+
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.training.networks.probes.enlarge import enlarge
+from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
+from rilievo.training.networks.probes.probe_base import Probe, TokenConv
+
+
+class Residual(nn.Module):
+    """x + ReLU(conv(ReLU(conv(x)))): after the second ReLU the block can only add."""
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Refine ``x``."""
+        return x + self.conv2(self.conv1(x).relu_()).relu_()
+
+    def of_enlarged(
+        self, x: Float[Tensor, "b c h w"], lifting: Lifting
+    ) -> Float[Tensor, "b c h2 w2"]:
+        """Refine ``x`` after its enlargement."""
+        if lifting.scale == 1:
+            return self(x)
+        first = lift_conv(x, self.conv1, lifting).relu_()
+        return enlarge(x, *lifting) + self.conv2(first).relu_()
+
+
+class Level(nn.Module):
+    """Enlargement of one layer's map, and its fusion with the sum of the deeper ones."""
+
+    def __init__(self, channels: int, kernel: int, *, deepest: bool) -> None:
+        super().__init__()
+        self.first = None if deepest else Residual(channels, kernel)
+        self.second = Residual(channels, kernel)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c h w"],
+        deeper: Float[Tensor, "b c h2 w2"] | None,
+        lifting: Lifting,
+    ) -> Float[Tensor, "b c h2 w2"]:
+        """Fuse ``x`` with ``deeper``, which is None for the deepest layer."""
+        if self.first is None or deeper is None:
+            return self.second.of_enlarged(x, lifting)
+        return self.second(self.first.of_enlarged(x, lifting) + deeper)
+
+
+class _Fusion(Probe):
+    """Layers projected to one width and fused from the deepest to the shallowest.
+
+    A subclass adds the layers after the fusion in ``_end``.
+    """
+
+    def build(self, hidden: int) -> None:
+        """Add the projections, the fusion and the layers after it."""
+        self.project = nn.ModuleList(
+            TokenConv(c, self.token_channels, hidden) for c in self.channels
+        )
+        count = len(self.channels)
+        self.levels = nn.ModuleList(
+            Level(hidden, self.kernel or 3, deepest=i == count - 1) for i in range(count)
+        )
+        self._end(hidden)
+        self.to(memory_format=torch.channels_last)
+
+    @abstractmethod
+    def _end(self, hidden: int) -> None:
+        """Add the layers after the fusion, whose map has ``hidden`` channels."""
+
+    def fuse(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None, scale: int
+    ) -> Float[Tensor, "b c h w"]:
+        """Fuse all layers into one map, ``scale`` times as large."""
+        lifting = Lifting(scale, self.enlargement)
+        fused = None
+        for layer in reversed(range(len(maps))):
+            token = None if tokens is None else tokens[layer]
+            level = self.project[layer](maps[layer], token)
+            fused = self.levels[layer](level, fused, lifting)
+        assert fused is not None, "features have a map"
+        return fused
+
+
+class DptProbe(_Fusion):
+    """Probe3D's default probe; its output has sixteen times the size of the features.
+
+    Nearly all of its 882 GF per image (35×35 cells, 256 outputs) are 3×3 convolutions of
+    enlarged maps. Those that follow an enlargement directly are computed from the small map. The
+    kernel is that of the fusion; the last two convolutions are 3×3 always, as in the original.
+    """
+
+    last_scale = 2
+    usual_hidden = 512
+    usual_kernel = 3
+
+    def _end(self, hidden: int) -> None:
+        self.widen = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.answer = nn.Conv2d(hidden, self.outputs, 3, padding=1)
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """Compute the outputs at eight times the size of the features."""
+        fused = self.fuse(maps, tokens, 2)
+        return lift_relu_conv(fused, self.widen, self.answer, Lifting(4, self.enlargement))
+
+
+class LightProbe(_Fusion):
+    """A narrow ``DptProbe`` that fuses at the features' own size and ends at four times their size.
+
+    It needs a hundredth of the multiplications of ``DptProbe``.
+    """
+
+    usual_hidden = 160
+
+    def _end(self, hidden: int) -> None:
+        middle, last = max(1, hidden * 4 // 5), max(1, hidden * 2 // 5)
+        self.twice = nn.Conv2d(hidden, middle, 3, padding=1)
+        self.again = nn.Conv2d(middle, last, 3, padding=1)
+        self.answer = nn.Conv2d(last, self.outputs, 1)
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """Compute the outputs at four times the size of the features."""
+        lifting = Lifting(2, self.enlargement)
+        x = lift_conv(self.fuse(maps, tokens, 1), self.twice, lifting).relu_()
+        return self.answer(lift_conv(x, self.again, lifting).relu_())

@@ -1,0 +1,253 @@
+"""Heads: conversion of a probe's outputs to depth in metres or to unit normals.
+
+The expected depth of bins is read without the map of all bins at full size: 256 bins at 560×560
+pixels take 321 MB per image, and a plain computation keeps several. One strip of rows at a time is
+enlarged, normalised and summed, and again for the gradients.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError
+from rilievo.training.networks.blueprint import DepthChoice, Form
+from rilievo.training.networks.probes.enlarge import (
+    Band,
+    Enlargement,
+    bands,
+    enlarge,
+    is_traced,
+    resize,
+)
+from rilievo.training.networks.probes.probe_base import Logits, enlarged, placed
+
+_LEAST_KAPPA = 0.01
+_FLOOR = 0.1  # added to every share before the sum, as in AdaBins and Probe3D: no share is zero
+_STRIP = 8  # rows; with their 256 bins they fit a processor's cache
+
+
+class Directions(NamedTuple):
+    """Output of a normals head.
+
+    Normals are unit, in the camera frame, towards the camera. Kappa is the concentration of the
+    angular von Mises-Fisher distribution, above 0.01; None if the probe was not made for it.
+    """
+
+    normals: Float[Tensor, "b 3 h w"]
+    kappa: Float[Tensor, "b h w"] | None
+
+
+class DepthHead(nn.Module):
+    """Reads depth from a probe's outputs."""
+
+    def __init__(self, choice: DepthChoice) -> None:
+        super().__init__()
+        self.choice = choice
+
+    def forward(self, logits: Logits, size: tuple[int, int]) -> Float[Tensor, "b h w"]:
+        """Read depth [m] at the image's size (height, width) [px].
+
+        Depth is read at the probe's own resolution and then resized, in metres, as Probe3D does.
+        """
+        _check(logits, self.choice.channels, "depth")
+        return placed(self._read(logits)[:, None], logits, size)[:, 0]
+
+    def _read(self, logits: Logits) -> Float[Tensor, "b h w"]:
+        choice = self.choice
+        if choice.form is Form.BINS:
+            reading = Reading(logits.scale, logits.enlargement, choice.normalisation)
+            return expected_depth(logits.values, bin_centres(choice), reading)
+        # Half precision would round depth to steps of 1 %.
+        value = enlarged(logits)[:, 0]
+        value = value.to(torch.promote_types(value.dtype, torch.float32))
+        if choice.form is Form.EXPONENTIAL:
+            return value.exp()
+        return choice.least + value.sigmoid() * (choice.largest - choice.least)
+
+
+class NormalsHead(nn.Module):
+    """Reads normals from a probe's outputs, and their certainty where a fourth one predicts it."""
+
+    def __init__(self, *, uncertainty: bool = True) -> None:
+        super().__init__()
+        self.uncertainty = uncertainty
+
+    def forward(self, logits: Logits, size: tuple[int, int]) -> Directions:
+        """Read normals at the image's size (height, width) [px].
+
+        The raw outputs are resized (bicubic) before they are made unit or positive, as Probe3D
+        does.
+        """
+        _check(logits, 4 if self.uncertainty else 3, "normals")
+        raw = enlarged(logits)
+        raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
+        raw = placed(raw, logits, size, "bicubic")
+        normals = F.normalize(raw[:, :3], dim=1)
+        kappa = F.elu(raw[:, 3]) + 1 + _LEAST_KAPPA if self.uncertainty else None
+        return Directions(normals, kappa)
+
+
+def bin_centres(choice: DepthChoice) -> Float[Tensor, "n"]:
+    """Depths [m] of the bins, both ends of the range included, in double precision, on the CPU."""
+    least, most = choice.least, choice.largest
+    if choice.spacing == "log":
+        logs = torch.linspace(math.log(least), math.log(most), choice.bins, dtype=torch.float64)
+        return logs.exp()
+    return torch.linspace(least, most, choice.bins, dtype=torch.float64)
+
+
+def _check(logits: Logits, expected: int, what: str) -> None:
+    found = logits.values.shape[1]
+    if found != expected:
+        raise ModelError(
+            f"a probe of {found} outputs cannot be read as {what}, which takes {expected} here; "
+            "make the probe with as many, or hand over logits.channels(start, stop)"
+        )
+
+
+class Reading(NamedTuple):
+    """Settings for reading depth from the enlarged outputs.
+
+    The normalisation to shares is "linear" (ReLU plus 0.1, over the sum), "softmax" or "sigmoid"
+    (over the sum).
+    """
+
+    scale: int
+    enlargement: Enlargement
+    normalisation: str
+
+
+def expected_depth(
+    values: Float[Tensor, "b n h w"], centres: Float[Tensor, "n"], reading: Reading
+) -> Float[Tensor, "b h2 w2"]:
+    """The mean of the bins' centres [m], weighted by the enlarged and normalised outputs.
+
+    Half-precision outputs are read in single precision.
+    """
+    values = values.to(torch.promote_types(values.dtype, torch.float32))
+    centres = centres.to(values.device, values.dtype)
+    with torch.autocast(values.device.type, enabled=False):
+        if reading.scale == 1 or is_traced():
+            whole = enlarge(values, reading.scale, reading.enlargement)
+            return expectation(whole.movedim(1, -1), centres, reading.normalisation)
+        return _ExpectedDepth.apply(values, centres, reading)  # pyright: ignore[reportReturnType]
+
+
+def expectation(
+    values: Float[Tensor, "*around n"], centres: Float[Tensor, "n"], normalisation: str
+) -> Float[Tensor, "*around"]:
+    """The mean of the bins' centres, weighted by the normalised outputs (last axis)."""
+    if normalisation == "softmax":
+        return values.softmax(dim=-1) @ centres
+    shares = values.sigmoid() if normalisation == "sigmoid" else values.relu()
+    # The floor is added to the sums instead of to every share.
+    floor = _floor(normalisation)
+    weighted = shares @ centres + floor * centres.sum()
+    return weighted / (shares.sum(dim=-1) + floor * len(centres))
+
+
+class _ExpectedDepth(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, centres: Tensor, reading: Reading) -> Tensor:
+        ctx.save_for_backward(values, centres)
+        ctx.reading = reading
+        batch, _, height, width = values.shape
+        depth = values.new_empty(batch, height * reading.scale, width * reading.scale)
+        tall = _scratch(values)
+        for image in range(batch):
+            rows = values[image].permute(1, 2, 0)
+            for band in _strips(values, reading):
+                strip = _enlarged(rows[band.start : band.stop], band, reading, tall)
+                read = _read(strip, centres, reading.normalisation)
+                depth[image, band.first : band.last] = read.depth
+        return depth
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        values, centres = ctx.saved_tensors
+        to_values = torch.zeros_like(values, memory_format=torch.channels_last)
+        tall = _scratch(values)
+        with torch.autocast(values.device.type, enabled=False):
+            for image in range(len(values)):
+                rows, to_rows = (x[image].permute(1, 2, 0) for x in (values, to_values))
+                for band in _strips(values, ctx.reading):
+                    strip = _enlarged(rows[band.start : band.stop], band, ctx.reading, tall)
+                    given = gradients[0][image, band.first : band.last]
+                    to_strip = _to_strip(strip, centres, given, ctx.reading.normalisation)
+                    found = _shrunk(to_strip, rows.shape[1], ctx.reading.enlargement)
+                    part = to_rows[band.start : band.stop].flatten(1)
+                    part.addmm_(band.weights.T, found.flatten(1))
+        return (to_values, None, None)
+
+
+class _Read(NamedTuple):
+    """A strip of depth, the shares it was read from, and their sum."""
+
+    depth: Tensor
+    shares: Tensor
+    total: Tensor | float
+
+
+def _read(strip: Tensor, centres: Tensor, normalisation: str) -> _Read:
+    """Same as ``expectation``, in place if possible: allocation costs more than the sums."""
+    if normalisation == "softmax":
+        shares = strip.softmax(dim=-1)
+        return _Read(shares @ centres, shares, 1.0)
+    shares = strip.sigmoid_() if normalisation == "sigmoid" else strip.relu_()
+    floor = _floor(normalisation)
+    total = shares.sum(dim=-1).add_(floor * len(centres))
+    return _Read((shares @ centres).add_(floor * centres.sum()).div_(total), shares, total)
+
+
+def _to_strip(strip: Tensor, centres: Tensor, given: Tensor, normalisation: str) -> Tensor:
+    """Gradient with respect to a strip: slope of the share * (centre - depth) / sum of shares."""
+    read = _read(strip, centres, normalisation)
+    share = given / read.total
+    left = torch.stack([share, -share * read.depth], dim=-1)
+    outer = left.flatten(0, 1) @ torch.stack([centres, torch.ones_like(centres)])
+    slope = read.shares
+    if normalisation == "linear":
+        slope = slope.sign_()
+    elif normalisation == "sigmoid":
+        slope = slope * (1 - slope)
+    return outer.view(strip.shape).mul_(slope)
+
+
+def _floor(normalisation: str) -> float:
+    return _FLOOR if normalisation == "linear" else 0.0
+
+
+def _strips(values: Tensor, reading: Reading) -> tuple[Band, ...]:
+    height, (scale, enlargement, _) = values.shape[2], reading
+    return bands(height, scale, enlargement, like=values, block=_STRIP)
+
+
+def _scratch(values: Tensor) -> Tensor:
+    """Allocate memory for a strip that is enlarged along its columns."""
+    _, bins, _, width = values.shape
+    return values.new_empty(_STRIP, width * bins)
+
+
+def _enlarged(rows: Tensor, band: Band, reading: Reading, scratch: Tensor) -> Tensor:
+    """Enlarge one strip (rows, width, bins) of the map: first its columns, then its rows."""
+    tall = torch.mm(band.weights, rows.flatten(1), out=scratch[: len(band.weights)])
+    x = tall.view(1, -1, *rows.shape[1:]).permute(0, 3, 1, 2)
+    size = (x.shape[2], x.shape[3] * reading.scale)
+    return resize(x, size, reading.enlargement)[0].permute(1, 2, 0)
+
+
+def _shrunk(strip: Tensor, width: int, enlargement: Enlargement) -> Tensor:
+    """Gradient with respect to a strip's rows, from that with respect to the enlarged rows."""
+    x = strip[None].permute(0, 3, 1, 2)
+    rows = x.shape[2]
+    size, source = [rows, x.shape[3]], [1, x.shape[1], rows, width]
+    if enlargement == "nearest":
+        found = torch.ops.aten.upsample_nearest2d_backward(x, size, source)
+    else:
+        corners = enlargement == "corners"
+        found = torch.ops.aten.upsample_bilinear2d_backward(x, size, source, corners)
+    return found[0].permute(1, 2, 0)

@@ -1,0 +1,191 @@
+"""Probe3D's own probes, linear and multiscale, and their weights.
+
+https://github.com/mbanani/probe3d keeps a probe's layers under ``head``. A DPT probe has
+``conv_i``, ``ref_i.resConfUnit{1,2}.conv.{0,2}`` and ``out_conv.{0,2}``; a multiscale one has
+``convs.i``, ``conv_mid.{0,2,4}`` and ``conv_out.{0,2}``; a linear one has ``conv``.
+"""
+
+import re
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError
+from rilievo.training.networks.probes.dpt import DptProbe
+from rilievo.training.networks.probes.enlarge import enlarge, resize
+from rilievo.training.networks.probes.lift import Lifting, lift_conv
+from rilievo.training.networks.probes.probe_base import Probe, TokenConv, with_tokens
+
+_DPT = (
+    (r"conv_(\d+)", r"project.\1"),
+    (r"ref_(\d+)\.resConfUnit1\.conv\.0", r"levels.\1.first.conv1"),
+    (r"ref_(\d+)\.resConfUnit1\.conv\.2", r"levels.\1.first.conv2"),
+    (r"ref_(\d+)\.resConfUnit2\.conv\.0", r"levels.\1.second.conv1"),
+    (r"ref_(\d+)\.resConfUnit2\.conv\.2", r"levels.\1.second.conv2"),
+    (r"out_conv\.0", r"widen"),
+    (r"out_conv\.2", r"answer"),
+)
+_MULTISCALE = (
+    (r"convs\.(\d+)", r"project.\1"),
+    (r"conv_mid\.0", r"middle.0"),
+    (r"conv_mid\.2", r"middle.1"),
+    (r"conv_mid\.4", r"middle.2"),
+    (r"conv_out\.0", r"widen"),
+    (r"conv_out\.2", r"answer"),
+)
+_LINEAR = ((r"conv", r"answer"),)
+_SCALE = 4
+
+
+def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
+    """Load a state dict of Probe3D's program into a probe of the same kind and widths.
+
+    Names are with or without the prefixes ``module.`` and ``head.``. Raises ``ModelError`` if names
+    or shapes are not those of this probe.
+    """
+    table = _table(probe)
+    renamed = {_renamed(name, table): tensor for name, tensor in state.items()}
+    expected = probe.state_dict()
+    missing, foreign = expected.keys() - renamed.keys(), renamed.keys() - expected.keys()
+    if missing or foreign:
+        raise ModelError(
+            f"not the weights of this probe: {len(missing)} tensors are missing "
+            f"({', '.join(sorted(missing)[:2])}), {len(foreign)} have no place "
+            f"({', '.join(sorted(foreign)[:2])}); make the probe of the same kind and layers"
+        )
+    for name, tensor in renamed.items():
+        if tensor.shape != expected[name].shape:
+            cause = _differing(tensor, expected[name])
+            raise ModelError(
+                f"weights {name} of shape {tuple(tensor.shape)}: this probe has "
+                f"{tuple(expected[name].shape)}; make it with the same {cause}"
+            )
+    probe.load_state_dict(renamed)
+
+
+def _differing(found: Tensor, expected: Tensor) -> str:
+    """Option of ``make_probe`` that gives weights their shape."""
+    if found.shape[2:] == expected.shape[2:]:
+        return "widths"
+    return f"kernel: kernel={found.shape[-1]}"
+
+
+def _table(probe: Probe) -> tuple[tuple[str, str], ...]:
+    if isinstance(probe, DptProbe):
+        return _DPT
+    if isinstance(probe, MultiscaleProbe):
+        return _MULTISCALE
+    if isinstance(probe, LinearProbe):
+        return _LINEAR
+    raise ModelError(
+        f"Probe3D has no probe like {type(probe).__name__}: expected a dpt, multiscale or linear "
+        "one"
+    )
+
+
+def _renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
+    bare = name.removeprefix("module.").removeprefix("head.")
+    layer, _, parameter = bare.rpartition(".")
+    for pattern, ours in table:
+        if found := re.fullmatch(pattern, layer):
+            return f"{found.expand(ours)}.{parameter}"
+    return bare
+
+
+class LinearProbe(Probe):
+    """One convolution of all layers' maps, enlarged four times (Probe3D's linear probe).
+
+    A 1×1 convolution is done before the enlargement with the same result: both are linear, and the
+    weights of an enlargement sum to one.
+    """
+
+    usual_kernel = 1
+
+    def build(self, hidden: int) -> None:
+        """Add one convolution."""
+        kernel = self.kernel
+        self.answer = nn.Conv2d(self.inputs, self.outputs, kernel, padding=kernel // 2)
+        self.last_scale = _SCALE if kernel == 1 else 1
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """Compute the outputs at the features' size, or at four times it with a larger kernel."""
+        x = with_tokens(maps, tokens)
+        if self.kernel == 1:
+            return self.answer(x)
+        return lift_conv(x, self.answer, Lifting(_SCALE, self.enlargement))
+
+
+class BatchNormProbe(Probe):
+    """Batch normalisation and one 1×1 convolution: the linear probe of DINOv2 and DINOv3.
+
+    Features are normalised on their own grid, as in DINOv3, then enlarged four times, as in DINOv2.
+    M. Oquab et al., "DINOv2", TMLR 2024; O. Siméoni et al., "DINOv3", 2025.
+    """
+
+    last_scale = _SCALE
+
+    def build(self, hidden: int) -> None:
+        """Add the normalisation and the convolution."""
+        self.normalise = nn.BatchNorm2d(self.inputs)
+        self.answer = nn.Conv2d(self.inputs, self.outputs, 1)
+        nn.init.normal_(self.answer.weight, std=0.01)
+        assert self.answer.bias is not None, "made with one"
+        nn.init.zeros_(self.answer.bias)
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """Compute the outputs at the features' size."""
+        x = with_tokens(maps, tokens).contiguous(memory_format=torch.channels_last)
+        return self.answer(self.normalise(x))
+
+
+class MultiscaleProbe(Probe):
+    """Layers projected, concatenated, and refined twice while they grow to eight times their size.
+
+    Its convolutions are not padded, as in the original: with a kernel above 1 the map shrinks at
+    each of them and lies no more exactly over the image.
+    """
+
+    usual_hidden = 512
+    usual_kernel = 1
+
+    def build(self, hidden: int) -> None:
+        """Add the convolutions."""
+        kernel = self.kernel
+        self.project = nn.ModuleList(
+            TokenConv(c, self.token_channels, hidden, kernel) for c in self.channels
+        )
+        self.middle = nn.ModuleList(
+            nn.Conv2d(inputs, hidden, kernel)
+            for inputs in (hidden * len(self.channels), hidden, hidden)
+        )
+        self.widen = nn.Conv2d(hidden, hidden, kernel)
+        self.answer = nn.Conv2d(hidden, self.outputs, kernel)
+        self.to(memory_format=torch.channels_last)
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """Compute the outputs at eight times the size of the features."""
+        levels = [
+            project(x, None if tokens is None else tokens[layer])
+            for layer, (project, x) in enumerate(zip(self.project, maps, strict=True))
+        ]
+        height, width = levels[-1].shape[2:]
+        x = torch.cat([resize(x, (height, width), self.enlargement) for x in levels], dim=1)
+        first, second, third = self.middle
+        x = self._grown(first, F.relu(x, inplace=True), 2).relu_()
+        x = third(second(x).relu_()).relu_()
+        return self.answer(self._grown(self.widen, x, _SCALE).relu_())
+
+    def _grown(self, convolution: nn.Module, x: Tensor, scale: int) -> Float[Tensor, "b c h w"]:
+        """Enlarge and convolve; a 1×1 convolution comes first, which is cheaper and equal."""
+        if self.kernel == 1:
+            return enlarge(convolution(x), scale, self.enlargement)
+        return convolution(enlarge(x, scale, self.enlargement))

@@ -1,0 +1,213 @@
+"""The base class of probes: features in, a dense map of outputs at the image's size out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError
+from rilievo.training.networks.features import Box, Features
+from rilievo.training.networks.probes.enlarge import Enlargement, enlarge, resize
+
+Interpolation = Literal["bilinear", "bicubic"]
+_PYRAMID_CELL = 16  # [px] to which Probe3D resizes the stages of a pyramid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logits:
+    """Outputs of a probe, before their last enlargement.
+
+    Attributes:
+        scale: Factor of the last enlargement, which is still to be done.
+        crop: Whether the padding is cut away; if not, the whole is stretched over the image, as
+            Probe3D's program does.
+    """
+
+    values: Float[Tensor, "b o h w"]
+    scale: int
+    enlargement: Enlargement
+    padded: tuple[int, int]
+    box: Box
+    crop: bool
+
+    def channels(self, start: int, stop: int) -> "Logits":
+        """Select some of the outputs, if one probe serves several tasks."""
+        return replace(self, values=self.values[:, start:stop])
+
+
+def enlarged(logits: Logits) -> Float[Tensor, "b o h2 w2"]:
+    """Apply the last enlargement to the outputs."""
+    return enlarge(logits.values, logits.scale, logits.enlargement)
+
+
+def placed(
+    whole: Float[Tensor, "b c h w"],
+    logits: Logits,
+    size: tuple[int, int],
+    interpolation: Interpolation = "bilinear",
+) -> Float[Tensor, "b c h2 w2"]:
+    """Cut the image's part out of any map of the padded image, and resize it to a size [px]."""
+    corners = logits.enlargement == "corners"
+    covers = (logits.box.height, logits.box.width) == logits.padded
+    if covers or not logits.crop:
+        if whole.shape[2:] == size:
+            return whole
+        return F.interpolate(whole, size=size, mode=interpolation, align_corners=corners)
+    rows = _positions(logits.box.top, logits.box.height, logits.padded[0], size[0], whole, corners)
+    columns = _positions(
+        logits.box.left, logits.box.width, logits.padded[1], size[1], whole, corners
+    )
+    grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=2)
+    return F.grid_sample(
+        whole,
+        grid.expand(len(whole), *grid.shape),
+        mode=interpolation,
+        padding_mode="border",
+        align_corners=corners,
+    )
+
+
+def _positions(
+    start: int, length: int, padded: int, count: int, like: Tensor, corners: bool
+) -> Float[Tensor, "count"]:
+    """Positions of the image's pixels on an axis of the map, which spans -1 to 1."""
+    pixel = torch.arange(count, dtype=like.dtype, device=like.device)
+    place = start + (pixel + 0.5) * (length / count)  # the padded image's left edge is 0
+    if corners:
+        return 2 * (place - 0.5) / (padded - 1) - 1
+    return 2 * place / padded - 1
+
+
+class Probe(nn.Module, ABC):
+    """A small dense network on a backbone's features.
+
+    A kind of probe defines ``build`` and ``decode``, and sets the class attributes.
+
+    Attributes:
+        token_channels: Number of channels of each class token; 0 if the backbone gives none.
+        last_scale: Factor of the enlargement after ``decode``.
+        usual_hidden: Number of hidden channels if none is asked for; 0 for a kind without.
+        usual_kernel: Side of the convolutions [cells] if none is asked for; 0 for a kind without a
+            choice.
+    """
+
+    last_scale: int = 1
+    usual_hidden: ClassVar[int] = 0
+    usual_kernel: ClassVar[int] = 0
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        token_channels: int,
+        outputs: int,
+        *,
+        hidden: int | None = None,
+        kernel: int | None = None,
+        enlargement: Enlargement = "centres",
+        crop: bool = True,
+    ) -> None:
+        super().__init__()
+        if not channels or min(channels) < 1 or token_channels < 0 or outputs < 1:
+            raise ModelError(
+                f"a probe of {tuple(channels)} channels, {token_channels} of a class token and "
+                f"{outputs} outputs: expected at least one layer, and positive counts"
+            )
+        self.channels = tuple(channels)
+        self.token_channels = token_channels
+        self.outputs = outputs
+        self.enlargement: Enlargement = enlargement
+        self.crop = crop
+        kernel = self.usual_kernel if kernel is None else kernel
+        if self.usual_kernel and (kernel < 1 or kernel % 2 == 0):
+            raise ModelError(f"a probe of kernel {kernel}: expected an odd one, 1 or more")
+        self.kernel = kernel
+        self.build(self.usual_hidden if hidden is None else hidden)
+
+    @abstractmethod
+    def build(self, hidden: int) -> None:
+        """Add the layers, with ``hidden`` channels between them; ``self.kernel`` is their side."""
+
+    @property
+    def inputs(self) -> int:
+        """Number of channels of all maps and class tokens together."""
+        return sum(self.channels) + self.token_channels * len(self.channels)
+
+    @abstractmethod
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """Compute the outputs before the last enlargement."""
+
+    def logits(self, features: Features) -> Logits:
+        """Compute the outputs, for a head to read as depth or normals."""
+        self._check(features)
+        return Logits(
+            values=self.decode(_of_one_size(features), features.tokens),
+            scale=self.last_scale,
+            enlargement=self.enlargement,
+            padded=features.padded,
+            box=features.box,
+            crop=self.crop,
+        )
+
+    def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "b o h w"]:
+        """Compute the outputs at the image's size (height, width) [px], resized bilinearly."""
+        logits = self.logits(features)
+        return placed(enlarged(logits), logits, size)
+
+    def _check(self, features: Features) -> None:
+        found = tuple(x.shape[1] for x in features.maps)
+        tokens = {x.shape[1] for x in features.tokens} if features.tokens is not None else {0}
+        if found != self.channels or tokens != {self.token_channels}:
+            raise ModelError(
+                f"features of {found} channels with class tokens of {max(tokens)}: this probe was "
+                f"made for {self.channels} with {self.token_channels}; take the backbone's layers "
+                "that it was made for"
+            )
+
+
+class TokenConv(nn.Conv2d):
+    """An unpadded convolution of a map and a class token that is the same at every place.
+
+    The token's contribution is the same everywhere too: a bias for each image, at almost no cost.
+    """
+
+    def __init__(self, channels: int, token_channels: int, outputs: int, kernel: int = 1) -> None:
+        super().__init__(channels + token_channels, outputs, kernel)
+        self.map_channels = channels
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: Float[Tensor, "b c h w"], token: Float[Tensor, "b t"] | None = None
+    ) -> Float[Tensor, "b o h2 w2"]:
+        """Convolve; ``token`` is needed if the layer was made for one."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        if token is None:
+            return F.conv2d(x, self.weight, self.bias)
+        of_map, of_token = self.weight.split([self.map_channels, token.shape[1]], dim=1)
+        everywhere = F.linear(token, of_token.sum(dim=(2, 3)), self.bias)
+        return F.conv2d(x, of_map) + everywhere[:, :, None, None]
+
+
+def _of_one_size(features: Features) -> tuple[Tensor, ...]:
+    """Maps of one size: those of a pyramid are resized to cells of 16 pixels, as in Probe3D."""
+    if len({x.shape[2:] for x in features.maps}) == 1:
+        return features.maps
+    height, width = (max(1, round(side / _PYRAMID_CELL)) for side in features.padded)
+    return tuple(resize(x, (height, width), "centres") for x in features.maps)
+
+
+def with_tokens(
+    maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+) -> Float[Tensor, "b c h w"]:
+    """Concatenate all maps, each followed by its class token at every place."""
+    if tokens is None:
+        return torch.cat(maps, dim=1)
+    parts: list[Tensor] = []
+    for x, token in zip(maps, tokens, strict=True):
+        parts += [x, token[:, :, None, None].expand(-1, -1, *x.shape[2:])]
+    return torch.cat(parts, dim=1)

@@ -1,0 +1,228 @@
+"""The embedded model's network: an ImageNet encoder and a light U-Net decoder.
+
+The decoder (5×5 depthwise convolutions, a global context at the coarsest level) ends at half the
+image's resolution. The last doubling of depth is a convex combination of 3×3 neighbours with
+learned weights (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3), so that depth edges follow
+image edges and no depth between two surfaces is invented where one ends.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from rilievo.training.networks.gluon import DepthwiseConv, MobileNetV2, ResNet50V2
+from rilievo.training.networks.widths import SMALL as SMALL
+from rilievo.training.networks.widths import TINY as TINY
+from rilievo.training.networks.widths import Widths as Widths
+
+MULTIPLE = 32
+"""Number that both sides of an input image are multiples of."""
+
+_LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
+_SPREAD_WIDTH = 24
+_MARK_WIDTH = 24
+_LOG_SPREADS = (-5.0, 2.0)  # limits of log_spread: errors from 0.7 % to a factor of 1600
+_DEPTHS = ({"layers": 2}, {"layers": 1, "kernel": 3})
+"""Settings of the decoder's steps, and of its last step, which takes most of its time."""
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Surface(NamedTuple):
+    """Output of the network for a batch of images.
+
+    Attributes:
+        log_depth: Natural logarithm of depth up to one factor per image, at the image's size.
+        normals: Directions of unknown length in the camera frame, at half the image's size.
+        log_spread: Natural logarithm of the expected error of ``log_depth``, at half the image's
+            size.
+        sky: Log-odds that a pixel sees no surface, at the image's size.
+        steps: Log-odds that a pixel lies on a step of depth, at the image's size.
+    """
+
+    log_depth: Float[Tensor, "b h w"]
+    normals: Float[Tensor, "b 3 h2 w2"]
+    log_spread: Float[Tensor, "b h2 w2"]
+    sky: Float[Tensor, "b h w"]
+    steps: Float[Tensor, "b h w"]
+
+
+class SeparableConv(nn.Sequential):
+    """Depthwise, then 1×1 convolution, each with batch normalisation and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int = 5) -> None:
+        super().__init__(
+            DepthwiseConv(inputs, kernel),
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        )
+
+
+class Context(nn.Module):
+    """The coarsest features, with the mean of the whole image added to every place."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.narrow = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+        )
+        self.whole = nn.Sequential(
+            nn.Conv2d(outputs, outputs, 1), nn.ReLU(), nn.Conv2d(outputs, outputs, 1)
+        )
+        self.mix = SeparableConv(outputs, outputs)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """Return features that depend on the whole image."""
+        x = self.narrow(x)
+        return self.mix(x + self.whole(x.mean(dim=(2, 3), keepdim=True)))
+
+
+class Merge(nn.Module):
+    """Coarse features, doubled in size, joined with the encoder's finer ones."""
+
+    def __init__(
+        self, coarse: int, fine: int, outputs: int, *, layers: int, kernel: int = 5
+    ) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(coarse, outputs, 1)
+        self.lateral = nn.Conv2d(fine, outputs, 1)
+        self.mix = nn.Sequential(
+            *(SeparableConv(outputs, outputs, kernel=kernel) for _ in range(layers))
+        )
+
+    def forward(
+        self, coarse: Float[Tensor, "b c h2 w2"], fine: Float[Tensor, "b d h w"]
+    ) -> Float[Tensor, "b e h w"]:
+        """Return features of the finer size."""
+        return self.mix(self.lateral(fine) + double(self.reduce(coarse)))
+
+
+class ConvexUpsample(nn.Module):
+    """Double a map by convex combinations of its 3×3 neighbours.
+
+    Each pixel has 36 weights, nine for each of the four pixels that it becomes. They are gathered
+    and summed by convolutions with fixed ones and zeros, which run three times faster on a CPU than
+    a softmax over a fifth axis.
+    """
+
+    gather: Tensor
+    group: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(features, features, 3, padding=1, groups=features, bias=False)
+        self.norm = nn.BatchNorm2d(features)
+        self.weigh = nn.Conv2d(features, 36, 1)
+        one_of_nine, one_of_four = torch.eye(9), torch.eye(4)
+        self.register_buffer("gather", one_of_nine.repeat(4, 1).view(36, 1, 3, 3), persistent=False)
+        group = one_of_four.repeat_interleave(9, dim=1).view(4, 36, 1, 1)
+        self.register_buffer("group", group, persistent=False)
+
+    def forward(
+        self, values: Float[Tensor, "b 1 h w"], features: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, "b 1 h2 w2"]:
+        """Return ``values`` at twice the size, nowhere outside the range of the neighbours."""
+        logits = self.weigh(torch.relu(self.norm(self.look(features)))).float()
+        # Half precision would round log depth to steps of 3 %.
+        with torch.autocast(values.device.type, enabled=False):
+            weights = torch.exp(_LARGEST_LOGIT * torch.tanh(logits / _LARGEST_LOGIT))
+            around = F.conv2d(F.pad(values, (1, 1, 1, 1), mode="replicate"), self.gather)
+            total = F.conv2d(weights * around, self.group)
+            return F.pixel_shuffle(total / F.conv2d(weights, self.group), 2)
+
+
+class Spread(nn.Module):
+    """Expected error at every place, from the features there and from those of the whole image.
+
+    An image in which every place looks like a plain wall may show nothing at all, so the variation
+    of the coarsest features over the image counts too.
+    """
+
+    def __init__(self, features: int, coarsest: int) -> None:
+        super().__init__()
+        self.local = SeparableConv(features, _SPREAD_WIDTH, kernel=3)
+        self.whole = nn.Sequential(
+            nn.Conv2d(2 * coarsest, _SPREAD_WIDTH, 1),
+            nn.ReLU(),
+            nn.Conv2d(_SPREAD_WIDTH, _SPREAD_WIDTH, 1),
+        )
+        self.join = nn.Sequential(nn.ReLU(), nn.Conv2d(_SPREAD_WIDTH, 1, 1))
+
+    def forward(
+        self, features: Float[Tensor, "b c h w"], coarsest: Float[Tensor, "b d h2 w2"]
+    ) -> Float[Tensor, "b h w"]:
+        """Return the logarithm of the expected error."""
+        mean = coarsest.mean(dim=(2, 3), keepdim=True)
+        variation = (coarsest - mean).abs().mean(dim=(2, 3), keepdim=True)
+        whole = self.whole(torch.cat([mean, variation], dim=1))
+        return self.join(self.local(features) + whole)[:, 0].float().clamp(*_LOG_SPREADS)
+
+
+class Marks(nn.Module):
+    """Log-odds of sky and of a step of depth at every pixel, from features at half the size.
+
+    Each place gives those of the four pixels that it becomes.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.local = SeparableConv(features, _MARK_WIDTH, kernel=3)
+        self.ask = nn.Conv2d(_MARK_WIDTH, 8, 1)
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h2 w2"]:
+        """Return log-odds at twice the size."""
+        return F.pixel_shuffle(self.ask(self.local(features)).float(), 2)
+
+
+class SmallNet(nn.Module):
+    """Depth up to scale and normals of photographs whose sides are multiples of 32 pixels."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, widths: Widths = SMALL) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1) * 255)
+        self.register_buffer("deviation", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1) * 255)
+        self.encoder = ResNet50V2() if widths.blocks is None else MobileNetV2(blocks=widths.blocks)
+        stem, *fine, coarsest = self.encoder.channels
+        self.context = Context(coarsest, widths.decoder[0])
+        last = len(fine) - 1
+        self.merges = nn.ModuleList(
+            Merge(coarse, lateral, outputs, **_DEPTHS[step == last])
+            for step, (coarse, outputs, lateral) in enumerate(
+                zip(widths.decoder[:-1], widths.decoder[1:], reversed(fine), strict=True)
+            )
+        )
+        finest = widths.decoder[-1]
+        self.head = nn.Conv2d(finest, 4, 3, padding=1)
+        self.spread = Spread(stem + finest, coarsest)
+        self.upsample = ConvexUpsample(stem + finest)
+        self.marks = Marks(stem + finest)
+
+    def forward(self, image: UInt8[Tensor, "b h w 3"]) -> Surface:
+        """Predict from RGB images, as image files hold them."""
+        normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
+        stem, *fine, coarsest = self.encoder(normalised)
+        x = self.context(coarsest)
+        for merge, lateral in zip(self.merges, reversed(fine), strict=True):
+            x = merge(x, lateral)
+        surface = self.head(x).float()
+        features = torch.cat([stem, x], dim=1)
+        log_depth = self.upsample(surface[:, :1], features)
+        # Inputs are detached, so that learning the expected error does not affect depth.
+        log_spread = self.spread(features.detach(), coarsest.detach())
+        # Last, as files without marks hold all of the layers before.
+        marks = self.marks(features)
+        return Surface(log_depth[:, 0], surface[:, 1:], log_spread, marks[:, 0], marks[:, 1])
+
+
+def double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Double the size, bilinear, with pixel centres kept."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

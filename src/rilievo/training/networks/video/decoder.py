@@ -1,0 +1,243 @@
+"""Decoders from features to disparity at each scale, and to the motion between two frames."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import OptionError, suggest
+from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
+from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.networks.video.encoders import RESNETS, Encoder, ResNetEncoder
+
+_WIDTHS = (16, 32, 64, 128, 256)  # of features at 1, 1/2, ... 1/16 of the image's size
+_SMALL = 0.01
+"""Factor of a network's output: motion between frames is small compared with depth."""
+_CNN_WIDTHS = (6, 16, 32, 64, 128, 256, 256, 256)
+_CNN_SIDES = (7, 5, 3, 3, 3, 3, 3)
+Motion = tuple[Float[Tensor, "b 3"], Float[Tensor, "b 3"]]
+"""Axis times angle [rad], and translation, from the earlier camera's frame to the later one's."""
+
+
+class DepthDecoder(nn.Module):
+    """A U-Net's decoder: convolve, double, join the encoder's features of that size, convolve.
+
+    Its state is named as that of an official ``depth.pth``: one list of two convolutions for each
+    doubling, the coarsest first, followed by a head for each scale, the finest first.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        reductions: Sequence[int],
+        scales: Sequence[int],
+        *,
+        outputs: int = 1,
+    ) -> None:
+        """Make one with random weights.
+
+        Of maps with the same reduction, the last is used. Raises ``OptionError`` if the encoder's
+        maps are not halvings, or too fine for the scales.
+        """
+        super().__init__()
+        self.scales, self.outputs = tuple(scales), outputs
+        place = {_halvings(each): index for index, each in enumerate(reductions)}
+        self.levels = max(place)
+        self.coarsest = place[self.levels]
+        if self.levels <= max(scales):
+            raise OptionError(
+                f"the encoder's coarsest features are at 1/{max(reductions)}, too fine for scale "
+                f"{max(scales)}: take scales up to {self.levels - 1}"
+            )
+        # Level i ends at 1/2^i of the image's size, and begins where the one before ended.
+        self.joined = {level: place[level] for level in range(self.levels) if level in place}
+        steps, inputs = [], channels[self.coarsest]
+        for level in reversed(range(self.levels)):
+            width = _WIDTHS[min(level, len(_WIDTHS) - 1)]
+            skip = channels[self.joined[level]] if level in self.joined else 0
+            steps += [ConvELU(inputs, width), ConvELU(width + skip, width)]
+            inputs = width
+        heads = [Conv3x3(_WIDTHS[each], outputs) for each in scales]
+        self.decoder = nn.ModuleList([*steps, *heads])
+
+    def forward(
+        self, features: tuple[Float[Tensor, "b _ _ _"], ...]
+    ) -> tuple[Float[Tensor, "b n _ _"], ...]:
+        """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
+        x, said = features[self.coarsest], {}
+        for step, level in enumerate(reversed(range(self.levels))):
+            x = F.interpolate(self.decoder[2 * step](x), scale_factor=2.0, mode="nearest")
+            if level in self.joined:
+                x = torch.cat((x, features[self.joined[level]]), dim=1)
+            x = self.decoder[2 * step + 1](x)
+            if level in self.scales:
+                head = self.decoder[2 * self.levels + self.scales.index(level)]
+                said[level] = torch.sigmoid(exact(head(x)))
+        return tuple(said[scale] for scale in self.scales)
+
+
+class Conv3x3(nn.Module):
+    """A 3×3 convolution over an image that is reflected at its borders."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
+        """Convolve."""
+        return self.conv(x)
+
+
+class ConvELU(nn.Module):
+    """A ``Conv3x3`` followed by an exponential linear unit."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = Conv3x3(inputs, outputs)
+
+    def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
+        """Convolve and apply the unit."""
+        return F.elu(self.conv(x), inplace=True)
+
+
+def exact(x: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """Promote half precision to float32: bfloat16's 8 bits would quantise inverse depth visibly."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _halvings(reduction: int) -> int:
+    """Number of times that a side is halved for a map of features."""
+    halvings = round(math.log2(reduction)) if reduction > 0 else -1
+    if not 0 <= halvings <= 5 or 2**halvings != reduction:
+        raise OptionError(
+            f"the encoder has features at 1/{reduction} of the image; a depth network takes "
+            "those at 1, 1/2, 1/4, ... 1/32"
+        )
+    return halvings
+
+
+class PoseNet(nn.Module):
+    """An encoder over both frames, the earlier one first, and a decoder."""
+
+    def __init__(self, encoder: str = "resnet18") -> None:
+        super().__init__()
+        self.encoder = ResNetEncoder(encoder, colours=6)
+        # The published program's decoder has two motions, of which only the first is used.
+        self.decoder = PoseDecoder(self.encoder.channels[-1], inputs=1, motions=2)
+
+    def forward(self, earlier: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"]) -> Motion:
+        """Predict the camera's motion between two frames, RGB in 0..1."""
+        return self.decoder(self.encoder(torch.cat((earlier, later), dim=1))[-1])
+
+
+class SharedPoseNet(nn.Module):
+    """A decoder of each frame's features from the depth network's encoder.
+
+    The encoder is no part of this network's state.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        # A list hides it from torch: its weights belong to the depth network.
+        self._encoder = [encoder]
+        self.decoder = PoseDecoder(encoder.channels[-1], inputs=2, motions=1)
+
+    def forward(self, earlier: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"]) -> Motion:
+        """Predict the camera's motion between two frames, RGB in 0..1."""
+        [encoder] = self._encoder
+        return self.of_features(encoder(earlier), encoder(later))
+
+    def of_features(
+        self,
+        earlier: tuple[Float[Tensor, "b _ _ _"], ...],
+        later: tuple[Float[Tensor, "b _ _ _"], ...],
+    ) -> Motion:
+        """Predict the same motion from the encoder's features of each frame."""
+        return self.decoder(earlier[-1], later[-1])
+
+
+class PoseDecoder(nn.Module):
+    """Convolutions of the frames' coarsest features, narrowed and concatenated, to a motion.
+
+    Its state is named as that of an official ``pose.pth``.
+    """
+
+    def __init__(self, channels: int, *, inputs: int, motions: int) -> None:
+        super().__init__()
+        layers = (
+            nn.Conv2d(channels, 256, 1),
+            nn.Conv2d(inputs * 256, 256, 3, 1, 1),
+            nn.Conv2d(256, 256, 3, 1, 1),
+            nn.Conv2d(256, 6 * motions, 1),
+        )
+        self.net = nn.ModuleList(layers)
+
+    def forward(self, *features: Float[Tensor, "b _ _ _"]) -> Motion:
+        """Return the first motion of the output, averaged over the image."""
+        narrow, first, second, last = self.net
+        x = torch.cat([F.relu(narrow(each)) for each in features], dim=1)
+        return _motion(last(F.relu(second(F.relu(first(x))))))
+
+
+class PoseCNN(nn.Module):
+    """Seven strided convolutions over both frames, RGB in 0..1 (Zhou et al., CVPR 2017)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shapes = zip(_CNN_WIDTHS[:-1], _CNN_WIDTHS[1:], _CNN_SIDES, strict=True)
+        layers = (nn.Conv2d(before, after, side, 2, side // 2) for before, after, side in shapes)
+        self.net = nn.ModuleList(layers)
+        self.pose_conv = nn.Conv2d(256, 6, 1)
+
+    def forward(self, earlier: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"]) -> Motion:
+        """Predict the camera's motion between two frames, RGB in 0..1."""
+        x = torch.cat((earlier, later), dim=1)
+        for each in self.net:
+            x = F.relu(each(x))
+        return _motion(self.pose_conv(x))
+
+
+AnyPoseNet = PoseNet | SharedPoseNet | PoseCNN
+
+
+def make_pose_net(
+    blueprint: VideoBlueprint, offsets: Sequence[int], *, encoder: Encoder | None = None
+) -> AnyPoseNet | None:
+    """Make the pose network of a blueprint with random weights; None if motion is known.
+
+    If all ``offsets`` in time are 0, there is no motion to predict. The shared kind needs
+    ``encoder``, that of the depth network.
+    """
+    if not blueprint.pose.is_network or not any(offsets):
+        return None
+    if blueprint.pose is PoseKind.CNN:
+        return PoseCNN()
+    if blueprint.pose is PoseKind.SHARED:
+        assert encoder is not None, "a shared encoder is handed over"
+        return SharedPoseNet(encoder)
+    if blueprint.pose_encoder not in RESNETS:
+        known = suggest(blueprint.pose_encoder, RESNETS)
+        raise OptionError(f"no encoder '{blueprint.pose_encoder}' of a pose network; {known}")
+    return PoseNet(blueprint.pose_encoder)
+
+
+def source_T_target(
+    axis_angle: Float[Tensor, "b 3"], translation: Float[Tensor, "b 3"], *, source_is_earlier: bool
+) -> Float[Tensor, "b 4 4"]:
+    """Transform from points of the target camera's frame to the source's.
+
+    Axis times angle [rad] and translation are those from the earlier frame to the later.
+    """
+    # Products of small matrices are cheap, and half precision would lose three digits.
+    with torch.autocast(axis_angle.device.type, enabled=False):
+        R = rotation_from_axis_angle(exact(axis_angle))
+        later_T_earlier = rigid(R, exact(translation))
+        return invert(later_T_earlier) if source_is_earlier else later_T_earlier
+
+
+def _motion(answer: Float[Tensor, "b six _ _"]) -> Motion:
+    mean = _SMALL * exact(answer).mean(dim=(2, 3))
+    return mean[:, :3], mean[:, 3:6]

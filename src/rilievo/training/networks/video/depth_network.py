@@ -1,0 +1,182 @@
+"""The depth network: disparity of one frame at several scales, and depth from disparity.
+
+The embedded one is ``SmallNet`` without normals and confidence, so that a run can start from the
+weights of ``rilievo/small`` and ``rilievo/tiny``. Batch normalisations keep their statistics: a run
+on one clip has too few different frames to measure new ones.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import OptionError, suggest
+from rilievo.training.networks.blueprint import VideoBlueprint
+from rilievo.training.networks.gluon import MobileNetV2
+from rilievo.training.networks.small import SMALL, TINY, SmallNet, Widths
+from rilievo.training.networks.video.decoder import DepthDecoder
+from rilievo.training.networks.video.encoders import (
+    PREFIX,
+    RESNETS,
+    Encoder,
+    ResNetEncoder,
+    TimmEncoder,
+)
+from rilievo.training.networks.video.lite import LiteDecoder, LiteEncoder
+
+EMBEDDED: Mapping[str, Widths] = {"small": SMALL, "tiny": TINY}
+"""Encoders of the embedded models, by their names in a blueprint."""
+
+_Part = TypeVar("_Part", bound=nn.Module)
+LITE = "lite"
+
+
+class SmallEncoder(Encoder):
+    """MobileNetV2, whose normalisation is ImageNet's."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, widths: Widths) -> None:
+        super().__init__()
+        assert widths.blocks is not None, "the embedded networks are of MobileNetV2"
+        self.encoder = MobileNetV2(blocks=widths.blocks)
+        whole = SmallNet(widths)
+        self.register_buffer("mean", whole.mean / 255, persistent=False)
+        self.register_buffer("deviation", whole.deviation / 255, persistent=False)
+        # Features at half the size come twice: of the first convolution and of the first stage.
+        self.channels = self.encoder.channels
+        self.reductions = (2, *(2 << place for place in range(len(self.channels) - 1)))
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+        """Compute features of RGB in 0..1, the finest first."""
+        return self.maps((image - self.mean) / self.deviation)
+
+    def maps(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+        """Compute features of normalised images."""
+        return self.encoder(image)
+
+    def train(self, mode: bool = True) -> "SmallEncoder":
+        """Set the mode; batch normalisations keep their statistics in both."""
+        return _frozen(super().train(mode))
+
+
+class SmallDecoder(nn.Module):
+    """The decoder of ``SmallNet``, with depth as the sigmoid of a blueprint."""
+
+    def __init__(self, widths: Widths, blueprint: VideoBlueprint) -> None:
+        super().__init__()
+        whole = SmallNet(widths)
+        self.context, self.merges = whole.context, whole.merges
+        self.head, self.upsample = whole.head, whole.upsample
+        self._least, self._most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
+
+    def forward(
+        self, features: tuple[Float[Tensor, "b _ _ _"], ...]
+    ) -> tuple[Float[Tensor, "b 1 h w"], ...]:
+        """Return the sigmoid at the image's size."""
+        stem, *fine, coarsest = features
+        x = self.context(coarsest)
+        for merge, lateral in zip(self.merges, reversed(fine), strict=True):
+            x = merge(x, lateral)
+        log_depth = self.upsample(self.head(x)[:, :1].float(), torch.cat([stem, x], dim=1))
+        # Exponents beyond the range of depth would overflow before they are clamped.
+        inverse = torch.exp(-log_depth.clamp(-30.0, 30.0))
+        return (((inverse - self._least) / (self._most - self._least)).clamp(0, 1),)
+
+    def train(self, mode: bool = True) -> "SmallDecoder":
+        """Set the mode; batch normalisations keep their statistics in both."""
+        return _frozen(super().train(mode))
+
+
+def small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
+    """Make the decoder of an embedded model."""
+    name = blueprint.encoder
+    if outputs != 1:
+        raise OptionError(f"the encoder '{name}' has no mask: choose lite or a ResNet")
+    if blueprint.scales != (0,):
+        raise OptionError(
+            f"the encoder '{name}' predicts depth at the frames' own size alone, got scales "
+            f"{','.join(map(str, blueprint.scales))}: set blueprint.scales=[0]"
+        )
+    return SmallDecoder(EMBEDDED[name], blueprint)
+
+
+def take_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> None:
+    """Copy the weights of an embedded model's network into an encoder and its decoder.
+
+    Normals and confidence are left out; the channels of normals in the head are kept, unused.
+    """
+    state = network.state_dict()
+    own = {key: each for key, each in state.items() if key.startswith("encoder.")}
+    encoder.load_state_dict(own)
+    decoder.load_state_dict({key: state[key] for key in decoder.state_dict()})
+
+
+def _frozen(part: _Part) -> _Part:
+    for layer in part.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.Module.train(layer, mode=False)
+    return part
+
+
+Decoder = DepthDecoder | LiteDecoder | SmallDecoder
+
+
+class DepthNet(nn.Module):
+    """An encoder and a decoder (Godard et al., "Digging into self-supervised depth", ICCV 2019)."""
+
+    def __init__(self, blueprint: VideoBlueprint) -> None:
+        super().__init__()
+        self.encoder = make_encoder(blueprint)
+        self.decoder = make_decoder(self.encoder, blueprint)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
+        """Return the sigmoid at each scale (see ``depth_of``) for RGB in 0..1, the finest first."""
+        return self.decoder(self.encoder(image))
+
+
+def make_encoder(blueprint: VideoBlueprint) -> Encoder:
+    """Make the encoder of a blueprint with random weights.
+
+    Raises ``OptionError`` if there is none of that name, or it does not take the size.
+    """
+    name = blueprint.encoder
+    if name in RESNETS:
+        return ResNetEncoder(name)
+    if name == LITE:
+        return LiteEncoder()
+    if name in EMBEDDED:
+        return SmallEncoder(EMBEDDED[name])
+    if name.startswith(PREFIX):
+        return TimmEncoder(name, blueprint.size)
+    known = [*RESNETS, LITE, *EMBEDDED, f"{PREFIX}NAME"]
+    raise OptionError(f"no encoder '{name}'; {suggest(name, known)}")
+
+
+def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> Decoder:
+    """Make the decoder that goes with an encoder, with random weights."""
+    if isinstance(encoder, LiteEncoder):
+        return LiteDecoder(blueprint.scales, outputs=outputs)
+    if isinstance(encoder, SmallEncoder):
+        return small_decoder(blueprint, outputs=outputs)
+    return DepthDecoder(encoder.channels, encoder.reductions, blueprint.scales, outputs=outputs)
+
+
+def scaled_disparity(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
+    """Inverse depth of a sigmoid, linear between 1 / ``max_depth`` (0) and 1 / ``min_depth`` (1).
+
+    Its unit is 1 over the network's unit of depth.
+    """
+    least, most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
+    return least + (most - least) * sigmoid
+
+
+def depth_of(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
+    """Depth of a sigmoid, in the network's unit of depth.
+
+    0 is the largest depth, 1 the least; in between, inverse depth is linear.
+    """
+    return 1 / scaled_disparity(sigmoid, blueprint)

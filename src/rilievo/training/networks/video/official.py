@@ -1,0 +1,233 @@
+"""Checkpoints of Monodepth2's official program: read without running code, checked for gaps.
+
+A checkpoint is a folder of ``encoder.pth`` and ``depth.pth``, with ``pose_encoder.pth`` and
+``pose.pth`` if a pose network was trained. They hold tensors by name; ``encoder.pth`` also holds
+the height and width of its frames and whether it learned from pairs of a stereo camera. That
+camera's baseline is 0.1 in training and 0.54 m in reality, so metres are 5.4 times the learned
+depth. This reader was written from the contents of the files.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rilievo.depth_map import DepthKind
+from rilievo.errors import ModelError, OptionError
+from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
+from rilievo.training.networks.backbones.weights import State, fitting
+from rilievo.training.networks.blueprint import (
+    DEPTH,
+    ENCODER,
+    POSE,
+    POSE_ENCODER,
+    PoseKind,
+    VideoBlueprint,
+)
+from rilievo.training.networks.video.decoder import DepthDecoder, PoseCNN, PoseDecoder
+from rilievo.training.networks.video.encoders import RESNETS, Depths, ResNetEncoder
+
+STEREO_UNIT = 5.4
+"""Length of one unit of depth [m] if it was learned from KITTI's stereo camera."""
+
+_BEGINNINGS = (b"PK", b"\x80")
+"""First bytes of a zip archive, and of the pickle that old versions of torch write."""
+_HEADS = 10
+_SCALE_OF_WIDTH = {16: 0, 32: 1, 64: 2, 128: 3}
+_BLOCK = re.compile(r"encoder\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
+_HEAD = re.compile(r"decoder\.(\d{1,3})\.conv\.weight")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficialWeights:
+    """An official checkpoint.
+
+    Attributes:
+        pose: State of the pose network that the blueprint makes; None if the checkpoint has none or
+            it was not asked for.
+    """
+
+    blueprint: VideoBlueprint
+    depth: State
+    pose: State | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pose:
+    kind: PoseKind
+    encoder: str
+    state: State | None
+
+
+def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
+    """Read a checkpoint, with its pose network if there is one and ``pose`` is set.
+
+    Raises ``ModelError`` if a file is missing, broken, holds more than tensors, or is of another
+    network.
+    """
+    path, entries = folder / ENCODER, _checked_entries(folder)
+    name, stereo = _encoder_name(entries, path), _learned_from_stereo(entries, path)
+    encoder = _made(ResNetEncoder, name)
+    state = {f"encoder.{key}": each for key, each in fitting(encoder, entries, path).items()}
+    entries_of_depth = read_entries(folder / DEPTH)
+    scales = _scales(entries_of_depth, folder / DEPTH)
+    decoder = _made(DepthDecoder, encoder.channels, encoder.reductions, scales)
+    filled = fitting(decoder, entries_of_depth, folder / DEPTH)
+    found = (
+        _read_pose(folder, encoder) if pose else _Pose(kind=PoseKind.NONE, encoder="", state=None)
+    )
+    return OfficialWeights(
+        blueprint=VideoBlueprint(
+            encoder=name,
+            pose=found.kind,
+            pose_encoder=found.encoder or "resnet18",
+            size=_size(entries, path),
+            scales=scales,
+            kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
+            unit=STEREO_UNIT if stereo else 1.0,
+        ),
+        depth={**state, **{f"decoder.{key}": each for key, each in filled.items()}},
+        pose=found.state,
+    )
+
+
+def learned_from_stereo(folder: Path) -> bool:
+    """Whether a checkpoint learned from pairs of a stereo camera, so that its depth is metric."""
+    return _learned_from_stereo(_checked_entries(folder), folder / ENCODER)
+
+
+def read_entries(path: Path) -> Mapping[str, Any]:
+    """Read the entries of a file by name: tensors and plain values; code is refused."""
+    _check_beginning(path)
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever its unpickler does
+        raise ModelError(f"{path}: {_why(error)}") from error
+    if not isinstance(held, Mapping) or not all(isinstance(key, str) for key in held):
+        raise ModelError(f"{path}: holds {type(held).__name__}, expected tensors by their names")
+    return held
+
+
+def _checked_entries(folder: Path) -> Mapping[str, Any]:
+    """Read ``encoder.pth``, and check that ``depth.pth`` is there too."""
+    for name in (ENCODER, DEPTH):
+        if not (folder / name).is_file():
+            raise ModelError(
+                f"{folder}: has no {name}; a checkpoint of Monodepth2 has {ENCODER} and {DEPTH}"
+            )
+    return read_entries(folder / ENCODER)
+
+
+def _learned_from_stereo(entries: Mapping[str, Any], path: Path) -> bool:
+    stereo = entries.get("use_stereo", False)
+    if not isinstance(stereo, bool):
+        raise ModelError(f"{path}: use_stereo is {stereo!r}, expected true or false")
+    return stereo
+
+
+def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
+    """Read the kind of pose network and its state, by the names of our network."""
+    path = folder / POSE
+    if not path.is_file():
+        return _Pose(kind=PoseKind.NONE, encoder="", state=None)
+    entries = read_entries(path)
+    if "pose_conv.weight" in entries:
+        state = fitting(_made(PoseCNN), entries, path)
+        return _Pose(kind=PoseKind.CNN, encoder="", state=state)
+    frames = getattr(entries.get("net.1.weight"), "shape", (0, 0))[1] // 256
+    if frames == 2:
+        decoder = _made(PoseDecoder, encoder.channels[-1], inputs=2, motions=1)
+        state = {f"decoder.{key}": each for key, each in fitting(decoder, entries, path).items()}
+        return _Pose(kind=PoseKind.SHARED, encoder="", state=state)
+    if frames > 2:
+        raise ModelError(
+            f"{path}: is of a pose network over {frames} frames at once; expected one over pairs"
+        )
+    seen = folder / POSE_ENCODER
+    if not seen.is_file():
+        raise ModelError(f"{folder}: has {POSE} but no {POSE_ENCODER}")
+    seen_entries = read_entries(seen)
+    name = _encoder_name(seen_entries, seen)
+    own = _made(ResNetEncoder, name, colours=6)
+    decoder = _made(PoseDecoder, own.channels[-1], inputs=1, motions=2)
+    state = {f"encoder.{key}": each for key, each in fitting(own, seen_entries, seen).items()}
+    read = fitting(decoder, entries, path)
+    state |= {f"decoder.{key}": each for key, each in read.items()}
+    return _Pose(kind=PoseKind.SEPARATE, encoder=name, state=state)
+
+
+def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
+    """Make a network whose tensors have shapes but no data, which comes from the file."""
+    with torch.device("meta"):
+        return kind(*arguments, **options)
+
+
+def _encoder_name(entries: Mapping[str, Any], path: Path) -> str:
+    """Find the name of the ResNet by its numbers of blocks."""
+    found = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
+    counts = [sum(layer == each for layer, _ in found) for each in "1234"]
+    bottleneck = "encoder.layer1.0.conv3.weight" in entries
+    blocks = (counts[0], counts[1], counts[2], counts[3])
+    depths = Depths(blocks=blocks, bottleneck=bottleneck)
+    for name, known in RESNETS.items():
+        if depths == known:
+            return name
+    raise ModelError(
+        f"{path}: is of no ResNet that is known ({', '.join(RESNETS)}): its layers have "
+        f"{', '.join(map(str, blocks))} blocks"
+    )
+
+
+def _scales(entries: Mapping[str, Any], path: Path) -> tuple[int, ...]:
+    """Find the scales of the heads by their numbers of input channels."""
+    indices = sorted(
+        int(match[1]) for match in map(_HEAD.fullmatch, entries) if match and is_whole(match[1])
+    )
+    indices = [each for each in indices if each >= _HEADS]
+    shapes = [getattr(entries[f"decoder.{each}.conv.weight"], "shape", ()) for each in indices]
+    scales = tuple(_SCALE_OF_WIDTH.get(shape[1], -1) if len(shape) == 4 else -1 for shape in shapes)
+    whole = indices == list(range(_HEADS, _HEADS + len(indices)))
+    if not scales or min(scales) < 0 or not whole or sorted(set(scales)) != list(scales):
+        raise ModelError(
+            f"{path}: its heads, decoder.{_HEADS} and after, are of shapes "
+            f"{[tuple(shape) for shape in shapes]}, expected 1 to 4 over 16, 32, 64, 128 channels"
+        )
+    return scales
+
+
+def _size(entries: Mapping[str, Any], path: Path) -> tuple[int, int]:
+    height, width = entries.get("height"), entries.get("width")
+    if type(height) is not int or type(width) is not int:
+        raise ModelError(
+            f"{path}: its height is {height!r} and its width {width!r}, expected whole numbers, as "
+            "the published checkpoints have them"
+        )
+    try:
+        VideoBlueprint(size=(height, width))
+    except OptionError as error:
+        raise ModelError(f"{path}: {error}") from error
+    return height, width
+
+
+def _check_beginning(path: Path) -> None:
+    """Refuse files that torch did not write, such as the remains of a failed download."""
+    check_regular(path)
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(2)
+    except OSError as error:
+        raise unreadable(error, path) from error
+    if not beginning.startswith(_BEGINNINGS):
+        raise ModelError(
+            f"{path}: is no file of torch: a failed download often leaves such a file; fetch it "
+            "again from where it came"
+        )
+
+
+def _why(error: Exception) -> str:
+    if "weights_only" in str(error) or "Unsupported" in str(error):
+        return "holds more than tensors, which may be code, and is not read"
+    return f"is broken: {reason(error)}; fetch it again from where it came"

@@ -1,0 +1,266 @@
+"""All networks that are trained together on video, and the weights that they start from."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import MissingExtraError, ModelError
+from rilievo.geometry.transforms import scale_translation
+from rilievo.io.files.limits import printable
+from rilievo.training.networks.backbones.weights import fitting, read_state, seeded, why_not_fetched
+from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint, is_official
+from rilievo.training.networks.video.decoder import (
+    PoseNet,
+    SharedPoseNet,
+    make_pose_net,
+    source_T_target,
+)
+from rilievo.training.networks.video.depth_network import DepthNet, make_decoder, scaled_disparity
+from rilievo.training.networks.video.encoders import ResNetEncoder, TimmEncoder
+from rilievo.training.networks.video.official import read_official
+
+IMAGENET = "imagenet"
+WEIGHTS = "weights.safetensors"
+_SCRATCH = "starts from random weights"
+
+
+class VideoAnswer(NamedTuple):
+    """Output of the networks for a batch of target frames and their sources.
+
+    Attributes:
+        disparities: Sigmoids, one for each scale, the finest first.
+        source_T_target: Motion, one for each source, with its translation in the unit of the finest
+            scale's depth; None for the other eye of a stereo pair or if there is no pose network.
+        masks: Share by which each source counts in each pixel, one map for each scale; None
+            without a mask decoder.
+        unscaled: ``source_T_target`` before its translation is multiplied by mean inverse depth,
+            which the published program does separately at every scale. None if there is no
+            such factor.
+    """
+
+    disparities: tuple[Float[Tensor, "b 1 _ _"], ...]
+    source_T_target: tuple[Float[Tensor, "b 4 4"] | None, ...]
+    masks: tuple[Float[Tensor, "b n _ _"], ...] | None
+    unscaled: tuple[Float[Tensor, "b 4 4"] | None, ...] | None = None
+
+
+class VideoNetworks(nn.Module):
+    """The networks of a run; a run's ``weights.safetensors`` holds their state.
+
+    Attributes:
+        offsets: Offsets of the sources in time: -1 for the frame before, 1 for the one after, 0
+            for the other eye.
+        depth: Network from one frame to its disparity.
+        pose: Network from two frames to the motion between them; None if motion is known.
+        mask: Decoder from a frame's features to the pixels of each source that count; None if all
+            count.
+    """
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, blueprint: VideoBlueprint, offsets: Sequence[int]) -> None:
+        super().__init__()
+        self.blueprint, self.offsets = blueprint, tuple(offsets)
+        self.depth = DepthNet(blueprint)
+        self.pose = make_pose_net(blueprint, offsets, encoder=self.depth.encoder)
+        self.mask = (
+            make_decoder(self.depth.encoder, blueprint, outputs=len(self.offsets))
+            if blueprint.mask
+            else None
+        )
+
+    def forward(
+        self, target: Float[Tensor, "b 3 h w"], sources: tuple[Float[Tensor, "b 3 h w"], ...]
+    ) -> VideoAnswer:
+        """Compute disparity, motion and masks of target frames and their sources, RGB in 0..1."""
+        views = (target, *sources)
+        if isinstance(self.pose, SharedPoseNet):
+            # One pass over all frames, so that batch statistics cover all of them.
+            seen = self.depth.encoder(torch.cat(views))
+            split = zip(*(each.chunk(len(views)) for each in seen), strict=True)
+            features, *others = (tuple(each) for each in split)
+        else:
+            features, others = self.depth.encoder(target), []
+        disparities = self.depth.decoder(features)
+        motions = self._motions(views, features, others)
+        unscaled = None
+        if self.blueprint.pose is PoseKind.CNN:
+            unit = _unit(disparities[0], self.blueprint)
+            unscaled = None if self.blueprint.cancels_scale else motions
+            motions = tuple(
+                None if each is None else scale_translation(each, unit.to(each.dtype))
+                for each in motions
+            )
+        return VideoAnswer(
+            disparities=disparities,
+            source_T_target=motions,
+            masks=None if self.mask is None else self.mask(features),
+            unscaled=unscaled,
+        )
+
+    def _motions(
+        self,
+        views: tuple[Float[Tensor, "b 3 h w"], ...],
+        features: tuple[Float[Tensor, "b _ _ _"], ...],
+        others: list[tuple[Float[Tensor, "b _ _ _"], ...]],
+    ) -> tuple[Float[Tensor, "b 4 4"] | None, ...]:
+        """Predict ``source_T_target`` of each source by the pose network.
+
+        ``views`` are the target, then its sources; ``others`` are the features of each source, if
+        the encoder is shared.
+        """
+        target, *sources = views
+        found: list[Tensor | None] = []
+        for place, (source, offset) in enumerate(zip(sources, self.offsets, strict=True)):
+            if self.pose is None or offset == 0:
+                found.append(None)
+                continue
+            is_earlier = offset < 0
+            if isinstance(self.pose, SharedPoseNet):
+                both = (others[place], features) if is_earlier else (features, others[place])
+                motion = self.pose.of_features(*both)
+            else:
+                motion = self.pose(*((source, target) if is_earlier else (target, source)))
+            found.append(source_T_target(*motion, source_is_earlier=is_earlier))
+        return tuple(found)
+
+
+def _unit(sigmoid: Float[Tensor, "b 1 h w"], blueprint: VideoBlueprint) -> Float[Tensor, "b"]:
+    """Factor for the translation from the pose network 'cnn'.
+
+    Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018, divide
+    inverse depth by its mean. Translation would have to be divided by that mean too; the published
+    program multiplies.
+    """
+    mean = scaled_disparity(sigmoid, blueprint).mean(dim=(1, 2, 3))
+    return 1 / mean.detach() if blueprint.cancels_scale else mean
+
+
+def make_networks(
+    blueprint: VideoBlueprint, *, offsets: Sequence[int], seed: int, start: str | None = None
+) -> VideoNetworks:
+    """Make the networks of a blueprint, with the weights that training starts from.
+
+    ``start`` is 'imagenet' for the encoders' weights, the folder of a run or of an official
+    checkpoint, or None for random weights.
+    """
+    with seeded(seed):
+        networks = VideoNetworks(blueprint, offsets)
+    networks.notes = () if start is None else fill(networks, start)
+    return networks
+
+
+def fill(networks: VideoNetworks, start: str) -> tuple[str, ...]:
+    """Give networks the weights that they start from; parts without any stay as they are.
+
+    ``start`` is ``imagenet``, or the folder of a run or of an official checkpoint. Returns a
+    sentence for each part that stayed as it is. Raises ``ModelError`` if weights are not available,
+    are broken, or are those of other networks.
+    """
+    if start == IMAGENET:
+        return _fill_from_imagenet(networks)
+    folder = Path(start)
+    if is_official(folder):
+        return _fill_from_official(networks, folder)
+    if not (folder / WEIGHTS).is_file():
+        raise ModelError(
+            f"{folder}: nothing to start from: expected 'imagenet', the folder of a run "
+            f"({WEIGHTS}) or of an official checkpoint (encoder.pth and depth.pth)"
+        )
+    return _fill_from_run(networks, folder / WEIGHTS)
+
+
+def _fill_from_run(networks: VideoNetworks, path: Path) -> tuple[str, ...]:
+    state, notes = read_state(path), []
+    for name, part in networks.named_children():
+        if any(key.startswith(f"{name}.") for key in state):
+            part.load_state_dict(fitting(part, state, path, f"{name}."))
+        elif name == "depth":
+            raise ModelError(f"{path}: holds no depth network; is it a run on video?")
+        else:
+            notes.append(f"{printable(path)} holds no {name} network: it {_SCRATCH}")
+    return tuple(notes)
+
+
+def _fill_from_official(networks: VideoNetworks, folder: Path) -> tuple[str, ...]:
+    wanted = networks.blueprint
+    official = read_official(folder, pose=networks.pose is not None)
+    there = official.blueprint
+    if there.encoder != wanted.encoder:
+        raise ModelError(
+            f"{folder}: its depth network has a {there.encoder}, this run's a {wanted.encoder}: "
+            f"choose the encoder {there.encoder}"
+        )
+    renamed = _heads(official.depth, there.scales, wanted.scales)
+    networks.depth.load_state_dict(fitting(networks.depth, renamed, folder))
+    notes = [] if networks.mask is None else [f"the mask network {_SCRATCH}"]
+    if networks.pose is None:
+        return tuple(notes)
+    if official.pose is None:
+        notes.append(f"{printable(folder)} holds no pose network (pose.pth): it {_SCRATCH}")
+        return tuple(notes)
+    if there.pose is not wanted.pose:
+        raise ModelError(
+            f"{folder}: its pose network is '{there.pose}', this run's '{wanted.pose}': choose the "
+            f"pose network {there.pose}"
+        )
+    networks.pose.load_state_dict(fitting(networks.pose, official.pose, folder))
+    return tuple(notes)
+
+
+def _heads(
+    state: Mapping[str, Tensor], there: tuple[int, ...], wanted: tuple[int, ...]
+) -> Mapping[str, Tensor]:
+    """Renumber the heads of a state for another choice of scales."""
+    first = 10
+    heads = {f"decoder.decoder.{first + place}." for place in range(len(there))}
+    kept = {key: each for key, each in state.items() if not key.startswith(tuple(heads))}
+    for place, scale in enumerate(wanted):
+        if scale not in there:
+            continue
+        old = f"decoder.decoder.{first + there.index(scale)}."
+        for key, each in state.items():
+            if key.startswith(old):
+                kept[f"decoder.decoder.{first + place}.{key.removeprefix(old)}"] = each
+    return kept
+
+
+def _fill_from_imagenet(networks: VideoNetworks) -> tuple[str, ...]:
+    encoder, notes = networks.depth.encoder, []
+    if isinstance(encoder, ResNetEncoder):
+        _fill_resnet(encoder, networks.blueprint.encoder)
+    elif isinstance(encoder, TimmEncoder):
+        blueprint = networks.blueprint
+        made = TimmEncoder(blueprint.encoder, blueprint.size, pretrained=True)
+        encoder.load_state_dict(made.state_dict())
+    else:
+        name = networks.blueprint.encoder
+        notes.append(f"the encoder {name} has no published weights: it {_SCRATCH}")
+    if isinstance(networks.pose, PoseNet):
+        _fill_resnet(networks.pose.encoder, networks.blueprint.pose_encoder)
+    return tuple(notes)
+
+
+def _fill_resnet(encoder: ResNetEncoder, name: str) -> None:
+    """Load the weights that torchvision published, from timm."""
+    state = _fetched(f"{name}.tv_in1k").state_dict()
+    frames = encoder.encoder.conv1.in_channels // 3
+    # Each filter is repeated for every frame, at 1 / frames of its weight, to keep its output.
+    state["conv1.weight"] = torch.cat([state["conv1.weight"]] * frames, dim=1) / frames
+    encoder.encoder.load_state_dict({key: state[key] for key in encoder.encoder.state_dict()})
+
+
+def _fetched(name: str) -> nn.Module:
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("a start from 'imagenet'", "train") from error
+    create: Any = timm.create_model
+    try:
+        return create(name, pretrained=True)
+    except Exception as error:  # errors of the hub, its client or the file fetched
+        raise why_not_fetched(f"timm/{name}", error) from error

@@ -1,0 +1,236 @@
+"""Cache of features of frozen backbones, computed once for all runs.
+
+Every image has a file of its own, named by a hash of its pixels: each frozen augmentation of an
+image has its own features, and an image that two data sets share is stored once. The folder is
+named by a hash of all else that determines features: backbone, weights, layers, tokens,
+normalisation, padding, precision and storage format. So features of another kind are never found,
+and a file that was moved there is refused because of its header. Writes are atomic, and a run that
+was stopped resumes with the files that are there.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.io.checks.cached_features import FEATURES
+from rilievo.io.checks.faults import is_blank
+from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
+from rilievo.io.files.limits import printable, read_text
+from rilievo.io.json_record import to_json
+from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
+from rilievo.training.networks.features import Features, padded_size, place
+from rilievo.training.probe.stored_features import (
+    VERSION,
+    Layout,
+    Stamp,
+    Storage,
+    Stored,
+    pack,
+    unpack,
+)
+
+LIMIT_MEGABYTES = 20_000.0
+_RECORD = "features.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Everything that determines features, except the image."""
+
+    version: int
+    facts: Facts
+    weights_sha256: str
+    storage: Storage
+    precision: str
+
+    @property
+    def digest(self) -> bytes:
+        """sha256 of the whole record."""
+        return hashlib.sha256(to_json(self).encode()).digest()
+
+
+class FeatureCache:
+    """Cache of one backbone's features, in a folder that caches of other backbones may share.
+
+    Features are always returned as stored, the first time too, so that all epochs of a run see the
+    same numbers. Nothing is evicted when the folder is full: an epoch would evict what the next
+    one begins with. An error is raised instead, which ``reserve`` raises before the work begins.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        backbone: Backbone,
+        *,
+        storage: Storage = Storage.FP16,
+        limit_megabytes: float = LIMIT_MEGABYTES,
+        precision: str = "fp32",
+    ) -> None:
+        """Open or create the cache of a frozen backbone in ``root``, the folder of all caches.
+
+        ``limit_megabytes`` is the largest size of ``root``, for all backbones together [MB];
+        ``precision`` is that of the computation, fp32 or bf16 (autocast).
+        """
+        if backbone.training or any(each.requires_grad for each in backbone.parameters()):
+            raise OptionError(
+                f"backbone '{backbone.name}' is being trained, so its features change: "
+                "train without a cache, or freeze it"
+            )
+        if not limit_megabytes > 0 or precision not in ("fp32", "bf16"):
+            raise OptionError(
+                "a feature cache needs a limit above 0 MB and precision fp32 or bf16, got "
+                f"{limit_megabytes} MB and '{precision}'"
+            )
+        self.root, self._backbone, self._limit = root, backbone, limit_megabytes * 1e6
+        self.identity = Identity(
+            version=VERSION,
+            facts=backbone.facts,
+            weights_sha256=weights_sha256(backbone),
+            storage=storage,
+            precision=precision,
+        )
+        slug = re.sub(r"[^\w.-]+", "-", backbone.name)[-60:].strip("-.")
+        self.folder = root / f"{slug}-{self.identity.digest.hex()[:16]}"
+        self.found = self.made = 0
+        make_folder(self.folder)
+        for each in (self.folder, *self.folder.glob("??")):
+            sweep_parts(each)
+        self._check_record()
+        self._used = used_bytes(root)
+
+    def layout(self, size: tuple[int, int]) -> Layout:
+        """Return the layout of the files of images of this size (height, width)."""
+        facts = self.identity.facts
+        height, width = padded_size(size, facts.patch, facts.padding)
+        shapes = tuple(
+            (channels, height // stride, width // stride)
+            for channels, stride in zip(facts.channels, self._backbone.strides, strict=True)
+        )
+        return Layout(shapes=shapes, tokens=facts.tokens, storage=self.identity.storage)
+
+    def reserve(self, count: int, size: tuple[int, int]) -> None:
+        """Check that features of so many new images (height, width) fit; each version counts."""
+        needed = count * self.layout(size).bytes_each
+        if self._used + needed > self._limit:
+            raise self._full(needed)
+
+    def features(self, image: UInt8[Tensor, "b h w 3"]) -> Features:
+        """Return features of RGB images, from the folder if stored, else computed and stored.
+
+        Raises ``InputError`` if a file is not of these features, or features are not finite.
+        """
+        size = (image.shape[1], image.shape[2])
+        layout = self.layout(size)
+        stamps = [Stamp(identity=self.identity.digest, image=image_sha256(each)) for each in image]
+        missing = [i for i, stamp in enumerate(stamps) if not self._is_there(stamp, layout)]
+        self.found += len(stamps) - len(missing)
+        if missing:
+            self._make(image[missing], [stamps[i] for i in missing], layout)
+        stored = [unpack(self._path(stamp), layout, stamp) for stamp in stamps]
+        return self._stacked(stored, layout, size)
+
+    def _make(self, image: UInt8[Tensor, "b h w 3"], stamps: list[Stamp], layout: Layout) -> None:
+        self._refuse_full(len(stamps) * layout.bytes_each)
+        device = self._backbone.mean.device
+        pixels = image.to(device).permute(0, 3, 1, 2).float() / 255
+        with (
+            torch.no_grad(),
+            torch.autocast(device.type, torch.bfloat16, enabled=self.identity.precision == "bf16"),
+        ):
+            made = self._backbone(pixels)
+        for index, stamp in enumerate(stamps):
+            maps = [each[index] for each in made.maps]
+            tokens = [each[index] for each in made.tokens] if made.tokens is not None else None
+            self._write(stamp, self._packed(maps, tokens, layout, stamp))
+            self.made += 1
+
+    def _packed(
+        self, maps: list[Tensor], tokens: list[Tensor] | None, layout: Layout, stamp: Stamp
+    ) -> bytes:
+        try:
+            return pack(maps, tokens, layout, stamp)
+        except InputError as error:
+            raise InputError(f"backbone '{self._backbone.name}': {error}") from error
+
+    def _write(self, stamp: Stamp, data: bytes) -> None:
+        path = self._path(stamp)
+        make_folder(path.parent)
+        with replacing(path) as part:
+            part.write_bytes(data)
+        self._used += len(data)
+
+    def _stacked(self, stored: Sequence[Stored], layout: Layout, size: tuple[int, int]) -> Features:
+        device, facts = self._backbone.mean.device, self.identity.facts
+        maps, tokens = [], []
+        for index, shape in enumerate(layout.shapes):
+            batch = torch.empty((len(stored), *shape), device=device)
+            for target, each in zip(batch, stored, strict=True):
+                each.into(target, index)
+            maps.append(batch)
+            if layout.tokens:
+                tokens.append(torch.stack([each.class_token(index) for each in stored]))
+        return Features(
+            maps=tuple(maps),
+            tokens=tuple(each.to(device) for each in tokens) if layout.tokens else None,
+            padded=padded_size(size, facts.patch, facts.padding),
+            box=place(size, facts.patch, facts.padding),
+        )
+
+    def _path(self, stamp: Stamp) -> Path:
+        name = stamp.image.hex()
+        return self.folder / name[:2] / (name + FEATURES)
+
+    def _is_there(self, stamp: Stamp, layout: Layout) -> bool:
+        """Whether an image's file is there, and neither truncated nor blank after a power cut."""
+        path = self._path(stamp)
+        try:
+            return path.stat().st_size == layout.bytes_each and not is_blank(path)
+        except OSError:  # not there, or a link that leads nowhere
+            return False
+
+    def _check_record(self) -> None:
+        """Write the identity of the features, or check it against the one that is there."""
+        path, expected = self.folder / _RECORD, to_json(self.identity, indent=1)
+        if not os.path.lexists(path) or is_blank(path):
+            with replacing(path) as part:
+                part.write_text(expected, encoding="ascii")
+            return
+        if read_text(path) != expected:
+            raise InputError(
+                f"{printable(path)}: describes features of another backbone, setting or version; "
+                "remove its folder to have them made again"
+            )
+
+    def _refuse_full(self, needed: int) -> None:
+        if self._used + needed > self._limit:
+            # Other processes may have freed or filled space since.
+            self._used = used_bytes(self.root)
+        if self._used + needed > self._limit:
+            raise self._full(needed)
+
+    def _full(self, needed: int) -> OutputError:
+        return OutputError(
+            f"{printable(self.root)}: the feature cache is full: {self._used / 1e6:.0f} MB of "
+            f"{self._limit / 1e6:.0f} MB, and {needed / 1e6:.1f} MB more are needed; raise the "
+            "limit, keep int8 or fewer layers, or remove folders that are no longer used"
+        )
+
+
+def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:
+    """sha256 of an image's size and pixels."""
+    pixels = image.cpu().contiguous().numpy()
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).digest()
+
+
+def used_bytes(root: Path) -> int:
+    """Size of all features kept in a folder of caches."""
+    # A link counts as itself: its target is not part of the cache.
+    return sum(each.lstat().st_size for each in root.glob(f"*/*/*{FEATURES}"))

@@ -1,0 +1,170 @@
+"""Images with their targets at the training size, from any dataset of rilievo."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float16, Float32, UInt8
+
+from rilievo.data.datasets import Dataset, find_dataset, open_dataset
+from rilievo.errors import InputError, OptionError
+from rilievo.training.adapters.run_models import preparation_of
+from rilievo.training.networks.blueprint import Blueprint, Task
+from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
+from rilievo.types import Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One image with its targets.
+
+    Attributes:
+        depth: True depth in the unit of the dataset; 0 where there is none.
+        normals: True normals, towards the camera; zero where there is none.
+        lacks: Names of the targets, depth or normals, that the dataset does not have at all.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    depth: Float32[np.ndarray, "h w"]
+    normals: Float16[np.ndarray, "3 h w"]
+    lacks: tuple[str, ...] = ()
+
+    def teaches(self, task: Task) -> bool:
+        """Whether it has a pixel to learn from."""
+        return bool(
+            (task.has_depth and self.depth.any()) or (task.has_normals and self.normals.any())
+        )
+
+    def check(self, id: str, task: Task) -> None:
+        """Check that the dataset has the targets that a task learns from."""
+        wanted = {"depth": task.has_depth, "normals": task.has_normals}
+        if missing := [what for what in self.lacks if wanted[what]]:
+            raise InputError(
+                f"image '{id}' has no true {missing[0]}, which the task '{task}' learns from: "
+                "choose another dataset or variant"
+            )
+
+
+class TargetFrames:
+    """Part of a dataset: frames are read when requested, and kept in memory as far as they fit."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        ids: tuple[str, ...],
+        blueprint: Blueprint,
+        data: DataChoice,
+        *,
+        megabytes: float = 4096,
+    ) -> None:
+        self.dataset, self.ids = dataset, ids
+        self._room = megabytes * 1e6
+        self._kept: dict[int, Frame] = {}
+        self._window = data.window
+        self._largest = blueprint.depth.largest
+        self._preparation = preparation_of(blueprint)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def frame(self, index: int) -> Frame:
+        """Return one frame: the image resized with antialiasing, targets by nearest pixel."""
+        if index in self._kept:
+            return self._kept[index]
+        frame = self._read(index)
+        size = frame.image.nbytes + frame.depth.nbytes + frame.normals.nbytes
+        if size <= self._room:
+            self._room -= size
+            self._kept[index] = frame
+        return frame
+
+    def _read(self, index: int) -> Frame:
+        id = self.ids[index]
+        image, truth = self.dataset.image(id), self.dataset.truth(id)
+        rows, columns = self._picks(id, image.shape[:2])
+        window = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        height, width = self._preparation.size((len(rows), len(columns)))
+        pick = np.ix_(_nearest(rows, height), _nearest(columns, width))
+        return Frame(
+            image=np.array(self._preparation.pixels(np.ascontiguousarray(window))),
+            depth=self._depth(truth, (height, width), pick),
+            normals=self._normals(truth, (height, width), pick),
+            lacks=tuple(what for what in ("depth", "normals") if getattr(truth, what) is None),
+        )
+
+    def _picks(self, id: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the window."""
+        top, bottom, left, right = self._window or (0, shape[0], 0, shape[1])
+        if bottom > shape[0] or right > shape[1]:
+            raise InputError(
+                f"image '{id}' is {shape[0]} x {shape[1]}, smaller than the window "
+                f"{top}:{bottom}, {left}:{right} (rows, columns)"
+            )
+        return np.arange(top, bottom), np.arange(left, right)
+
+    def _depth(
+        self, truth: Truth, size: tuple[int, int], pick: tuple[np.ndarray, ...]
+    ) -> Float32[np.ndarray, "h w"]:
+        if truth.depth is None:
+            return np.zeros(size, np.float32)
+        assert truth.depth_valid is not None, "comes with depth"
+        depth, valid = truth.depth[pick], truth.depth_valid[pick]
+        return np.where(valid & (depth <= self._largest), depth, np.float32(0))
+
+    def _normals(
+        self, truth: Truth, size: tuple[int, int], pick: tuple[np.ndarray, ...]
+    ) -> Float16[np.ndarray, "3 h w"]:
+        if truth.normals is None:
+            return np.zeros((3, *size), np.float16)
+        assert truth.normals_valid is not None, "comes with normals"
+        normals = truth.normals[:, *pick]
+        return np.where(truth.normals_valid[pick], normals, np.float32(0)).astype(np.float16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingFrames:
+    """Frames that a run trains on and is validated with."""
+
+    training: TargetFrames
+    held_out: TargetFrames
+
+
+def open_frames(config: ProbeConfig, *, megabytes: float = 4096) -> TrainingFrames:
+    """Open the images of a run, which are read when requested and then kept in memory."""
+    dataset = open_training_set(config.data)
+    training, held_out = split_ids(dataset, config.data)
+    first, second = (
+        TargetFrames(dataset, ids, config.blueprint, config.data, megabytes=megabytes)
+        for ids in (training, held_out)
+    )
+    return TrainingFrames(training=first, held_out=second)
+
+
+def open_training_set(data: DataChoice) -> Dataset:
+    """Open the dataset of a choice."""
+    splits = find_dataset(data.dataset).card.splits
+    # A user's own folder has splits only if it declares them.
+    usual = "train" if "train" in splits and splits[0] != "all" else splits[0]
+    split = data.split or usual
+    dataset = open_dataset(
+        data.dataset, data.root, split=split, variant=data.variant, list_file=data.list_file
+    )
+    if not dataset.ids:
+        raise InputError(f"dataset '{data.dataset}': no image of the split '{split}' is there")
+    return dataset
+
+
+def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the ids to train on, and those held out for validation: the last ones, as a block."""
+    ids = dataset.ids[: data.limit]
+    count = len(ids) - data.held_out
+    if count < 1:
+        raise OptionError(
+            f"dataset '{data.dataset}': of {len(ids)} images {data.held_out} are held out, so "
+            "none is left to train on"
+        )
+    return ids[:count], ids[count:]
+
+
+def _nearest(lines: np.ndarray, count: int) -> np.ndarray:
+    """Lines (rows or columns) under the centres of ``count`` new ones."""
+    return lines[((np.arange(count) + 0.5) * len(lines) / count).astype(int)]

@@ -1,0 +1,145 @@
+"""Training of one step: features of a batch, the probe's predictions and their loss."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from rilievo.errors import InputError
+from rilievo.plugins import is_place
+from rilievo.training.losses.normals_losses import angular_loss, angular_von_mises_fisher_loss
+from rilievo.training.losses.supervised import (
+    berhu_loss,
+    l1_loss,
+    log_gradient_loss,
+    mse_loss,
+    own_loss,
+    scale_invariant_loss,
+)
+from rilievo.training.networks.features import Features
+from rilievo.training.networks.probed import Probed
+from rilievo.training.probe.feature_cache import FeatureCache
+from rilievo.training.probe.probe_config import UNCERTAIN, Losses, ProbeConfig
+
+_PLAIN: Mapping[str, Callable[..., Float[Tensor, ""]]] = {
+    "scale_invariant": scale_invariant_loss,
+    "l1": l1_loss,
+    "mse": mse_loss,
+    "berhu": berhu_loss,
+    "angular": angular_loss,
+}
+_LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
+
+
+def depth_objective(
+    predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], losses: Losses
+) -> Float[Tensor, ""]:
+    """Depth loss where truth is not 0; zero where the batch has none."""
+    valid = true > 0
+    if not valid.any():
+        return 0 * predicted.sum()
+    if losses.depth != "probe":
+        return _plain(losses.depth)(predicted, true, valid)
+    gradient = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
+    scale = scale_invariant_loss(predicted, true, valid)
+    return losses.scale_invariant_weight * scale + losses.gradient_weight * gradient
+
+
+def normals_objective(
+    predicted: Float[Tensor, "b 3 h w"],
+    kappa: Float[Tensor, "b h w"] | None,
+    true: Float[Tensor, "b 3 h w"],
+    losses: Losses,
+    *,
+    depth: Float[Tensor, "b h w"],
+) -> Float[Tensor, ""]:
+    """Normals loss where truth is not zero; zero where the batch has none.
+
+    ``depth`` is true depth: 0 where there is none, and everywhere in a dataset without depth.
+    """
+    valid = true.square().sum(dim=1) > _LEAST_LENGTH
+    if losses.zero_normals and depth.any():
+        valid = depth > 0
+    if not valid.any():
+        return 0 * predicted.sum()
+    if losses.normals == UNCERTAIN and kappa is not None:
+        return angular_von_mises_fisher_loss(predicted, kappa.float(), true, valid)
+    name = "angular" if losses.normals == UNCERTAIN else losses.normals
+    return _plain(name)(predicted, true, valid)
+
+
+def _plain(name: str) -> Callable[..., Float[Tensor, ""]]:
+    """Loss by its name or the place of one's own, a function of prediction, truth and mask."""
+    return _PLAIN.get(name) or own_loss(name)
+
+
+class Learner(nn.Module):
+    """Probed network with its losses."""
+
+    def __init__(
+        self, probed: Probed, config: ProbeConfig, cache: FeatureCache | None = None
+    ) -> None:
+        super().__init__()
+        self.probed, self.config, self.cache = probed, config, cache
+        self.is_tuned = config.backbone_rate > 0
+        for each in (config.losses.depth, config.losses.normals):
+            if is_place(each):
+                own_loss(each)  # refused before the first batch, not at it
+        probed.backbone.requires_grad_(self.is_tuned)
+
+    @property
+    def learned(self) -> nn.Module:
+        """Part of the network whose weights change."""
+        return self.probed if self.is_tuned else self.probed.probe
+
+    def train(self, mode: bool = True) -> "Learner":
+        """Set the mode; a frozen backbone stays in evaluation mode, batch statistics included."""
+        super().train(mode)
+        if not self.is_tuned:
+            self.probed.backbone.eval()
+        return self
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Compute the losses of a batch, as ``collate`` returns it, whose images all have truth.
+
+        Returns ``loss``, and its parts ``depth_loss`` and ``normals_loss`` before their weights;
+        parts that are not learned are zero.
+        """
+        depth, normals = batch["depth"], batch["normals"]
+        answer = self.probed.read(
+            self._features(batch["image"]), (depth.shape[-2], depth.shape[-1])
+        )
+        depth_loss = normals_loss = depth.new_zeros(())
+        losses = self.config.losses
+        if answer.depth is not None:
+            depth_loss = depth_objective(answer.depth.float(), depth, losses)
+        if answer.normals is not None:
+            normals_loss = normals_objective(
+                answer.normals.float(), answer.kappa, normals, losses, depth=depth
+            )
+        total = depth_loss + losses.normals_weight * normals_loss
+        return {"loss": total, "depth_loss": depth_loss, "normals_loss": normals_loss}
+
+    def _features(self, image: UInt8[Tensor, "b h w 3"]) -> Features:
+        if self.cache is not None:
+            return self.cache.features(image)
+        with torch.set_grad_enabled(self.is_tuned and torch.is_grad_enabled()):
+            features = self.probed.backbone(as_input(image))
+        check_features(features, self.probed.backbone.name)
+        return features
+
+
+def as_input(image: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
+    """Return RGB in [0, 1], channels first, as backbones take it."""
+    return image.permute(0, 3, 1, 2).float() / 255
+
+
+def check_features(features: Features, name: str) -> None:
+    """Check that features are finite; a probe would learn nothing from others."""
+    for layer, each in enumerate(features.maps):
+        if not torch.isfinite(each).all():
+            raise InputError(
+                f"backbone '{name}': the features of its layer number {layer} (of those taken) are "
+                "NaN or infinite: take other layers, or fp32 in place of bf16"
+            )

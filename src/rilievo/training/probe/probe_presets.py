@@ -1,0 +1,161 @@
+"""Presets of probe training, with the differences between them.
+
+``probe3d`` trains as the program released with Probe3D (El Banani et al. 2024) does, its oddities
+included, and ``probe3d-old`` as it did when the paper's numbers were made. ``default`` corrects the
+oddities.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from rilievo.depth_map import DepthKind
+from rilievo.errors import OptionError, suggest
+from rilievo.training.engine.differences import Difference, changed, find_differences, with_given
+from rilievo.training.networks.blueprint import (
+    RANDOM,
+    TOYS,
+    TREATMENTS,
+    BackboneChoice,
+    Blueprint,
+    DepthChoice,
+    Form,
+    ProbeChoice,
+)
+from rilievo.training.probe.probe_config import (
+    ANGULAR,
+    UNCERTAIN,
+    Augmentation,
+    DataChoice,
+    GradientForm,
+    Losses,
+    ProbeConfig,
+    Schedule,
+)
+from rilievo.types import Setting
+
+PRESETS = TREATMENTS
+"""Names of presets: ``probe3d`` is the program's newest state, ``probe3d-old`` that behind the
+published numbers."""
+
+REASONS: Mapping[str, str] = {
+    "preset": "the name",
+    "blueprint.treatment": (
+        "inputs normalised by ImageNet for every backbone, padded by a whole patch where one side "
+        "is divisible already, and the map of the padded image stretched over the image, corners "
+        "on corners (the old state repeats cells); 'default' normalises as each backbone was "
+        "trained, pads least, cuts the padding off, and keeps the centres of pixels"
+    ),
+    "losses.gradient_form": (
+        "gradients between images of the batch, a mistake mended later; else between rows and "
+        "columns"
+    ),
+    "losses.zero_normals": (
+        "normals are learned wherever depth is known: a true normal of length zero counts as 90 "
+        "degrees off, and one without depth not at all; 'default' learns where a normal is known"
+    ),
+    "augmentation.jitter": "colours change in 80 % of the images, anew every epoch",
+    "augmentation.crop": "half of the images are cropped, anew every epoch",
+    "final_factor": "the learning rate ends at 1 % of its peak, not at 0",
+    "schedule": "a quarter of a cosine, not half of one as the paper says",
+    "shuffle": "on one GPU the program never shuffles",
+}
+"""Reasons for the fields in which a preset differs from ``default``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedConfig(ProbeConfig):
+    """Fields as they are given, which are checked together once the others have been added."""
+
+    def __post_init__(self) -> None:
+        """Check nothing: fields that were not given do not count yet."""
+
+
+SUPERVISED = AskedConfig(
+    blueprint=Blueprint(
+        backbone=BackboneChoice(name=TOYS[0], weights=RANDOM),
+        probe=ProbeChoice(kind="light"),
+        depth=DepthChoice(form=Form.SIGMOID),
+        uncertainty=False,
+    ),
+    data=DataChoice(),
+    losses=Losses(depth="scale_invariant", normals=ANGULAR),
+    learning_rate=1e-3,
+    backbone_rate=1e-3,
+)
+"""Defaults of a whole network, encoder and decoder."""
+
+
+def probe_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
+    """Complete the configuration of a probe, of which some fields were given, from its preset."""
+    usual = preset_config(asked.preset, asked.blueprint, asked.data)
+    return with_given(usual, asked, given)
+
+
+def supervised_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
+    """Complete the configuration of a whole network, of which some fields were given."""
+    if "preset" in given:
+        raise OptionError("presets are for 'rilievo train probe': leave --preset out")
+    backbone, probe, rate = asked.blueprint.backbone, asked.blueprint.probe, asked.learning_rate
+    if backbone.name in TOYS and "blueprint.probe.kind" not in given:
+        probe = replace(probe, kind="linear")
+    blueprint = replace(
+        asked.blueprint,
+        probe=probe,
+        uncertainty=asked.losses.normals == UNCERTAIN,
+    )
+    usual = ProbeConfig(
+        blueprint=blueprint,
+        data=asked.data,
+        losses=asked.losses,
+        learning_rate=rate,
+        backbone_rate=rate if backbone.weights == RANDOM else rate * 0.1,
+    )
+    return with_given(usual, asked, given)
+
+
+def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
+    """Return the configuration of a preset, which sets the treatment of the blueprint."""
+    if name not in PRESETS:
+        raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
+    blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))
+    # Without kappa only the plain angle can be learned from.
+    normals = UNCERTAIN if blueprint.uncertainty else ANGULAR
+    if name == "default":
+        return ProbeConfig(
+            blueprint=replace(blueprint, treatment="default"),
+            data=data,
+            losses=Losses(normals=normals),
+        )
+    form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
+    return ProbeConfig(
+        preset=name,
+        blueprint=replace(blueprint, treatment=name),
+        data=data,
+        losses=Losses(gradient_form=form, normals=normals, zero_normals=True),
+        augmentation=Augmentation(jitter=0.8, crop=0.5),
+        final_factor=0.01,
+        schedule=Schedule.QUARTER_COSINE,
+        shuffle=False,
+    )
+
+
+def _depth_of(depth: DepthChoice, data: DataChoice) -> DepthChoice:
+    """Depth settings for this data: NAVI's relative depth is scaled to 0.01 to 1 in each image."""
+    if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
+        return depth
+    return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
+
+
+def overridden(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
+    """Return a configuration with some of its fields changed, by path: ``losses.depth``."""
+    return changed(config, changes, fixed=("blueprint.", "data.", "preset"))
+
+
+def differences(config: ProbeConfig) -> tuple[Difference, ...]:
+    """List what differs from ``default``, except data, seed, backbone, probe and task."""
+    return find_differences(
+        config,
+        usual=preset_config("default", config.blueprint, config.data),
+        named=preset_config(config.preset, config.blueprint, config.data),
+        reasons=REASONS,
+    )

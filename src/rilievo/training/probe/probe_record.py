@@ -1,0 +1,93 @@
+"""Record of a finished run of a probe, or of a whole network."""
+
+from dataclasses import dataclass
+
+from rilievo.training.engine.differences import Difference
+
+_FLAT, _STRAIGHT = 0.01, 1.0
+"""AbsRel and angle [degrees] of a constant below which the truth is one: nothing to learn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstantCheck:
+    """Errors at the end of a run beside those of a constant; None for what is not predicted.
+
+    Attributes:
+        images: Number of images that were compared.
+        held_out: Whether these are the images held out; else the first of those trained on.
+        abs_rel: AbsRel of depth scaled by the median of each image.
+        constant_abs_rel: AbsRel of a constant depth, the median of each image.
+        angle: Mean angle between predicted and true normals [degrees].
+        constant_angle: Mean angle between true normals and their mean direction [degrees].
+    """
+
+    images: int
+    held_out: bool
+    abs_rel: float | None = None
+    constant_abs_rel: float | None = None
+    angle: float | None = None
+    constant_angle: float | None = None
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Reasons to think that nothing was learned; empty without any."""
+        found, where = [], "held out" if self.held_out else "trained on"
+        error, constant = self.abs_rel, self.constant_abs_rel
+        if error is not None and constant is not None and error >= constant > _FLAT:
+            found.append(
+                f"the depth is no better than a constant on {self.images} images {where}: AbsRel "
+                f"{error:.3f} against {constant:.3f}"
+            )
+        error, constant = self.angle, self.constant_angle
+        if error is not None and constant is not None and error >= constant > _STRAIGHT:
+            found.append(
+                f"the normals are no better than a constant on {self.images} images {where}: "
+                f"{error:.1f}° off against {constant:.1f}°"
+            )
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecord:
+    """Facts of a finished run that are not in ``config.json``.
+
+    Attributes:
+        backbone_sha256: sha256 of the backbone's weights before training.
+        layers: Layers of the backbone that features were taken from.
+        backbone_parameters: Number of weights of the backbone.
+        probe_parameters: Number of weights of the probe.
+        images: Number of images to train on.
+        held_out: Number of images held out for validation.
+        passed_over: Number of images without a valid pixel, which were skipped.
+        passed_over_ids: Ids of the first of them.
+        steps: Number of steps.
+        loss: Mean loss over the last epoch.
+        check: Comparison with a constant at the end; None in runs of rilievo 0.1.
+        cpu_seconds: CPU time spent in steps by all threads, interruptions not counted.
+        device: Device that the run computed on.
+        torch_version: Version of torch.
+        version: Version of rilievo.
+        differences: Differences from the preset ``default``.
+    """
+
+    backbone_sha256: str
+    layers: tuple[int, ...]
+    backbone_parameters: int
+    probe_parameters: int
+    images: int
+    held_out: int
+    passed_over: int
+    passed_over_ids: tuple[str, ...]
+    steps: int
+    loss: float | None = None
+    check: ConstantCheck | None = None
+    cpu_seconds: float
+    device: str
+    torch_version: str
+    version: str
+    differences: tuple[Difference, ...]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Reasons to think that the run learned nothing; empty without any."""
+        return () if self.check is None else self.check.doubts

@@ -1,0 +1,110 @@
+"""Training of a probe, or of a whole network, into a run folder that is a model."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.errors import MissingExtraError, OptionError, needing
+from rilievo.io.json_record import to_json
+from rilievo.pages.training import write_training_page
+from rilievo.training.adapters.run_models import is_run
+from rilievo.training.engine.differences import with_whole_paths
+from rilievo.training.engine.run_folder import RunFolder
+from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
+from rilievo.training.probe.probe_frames import TrainingFrames, open_frames
+from rilievo.training.probe.probe_record import TrainingRecord
+
+# torch is imported at the call, so that the core can import this module and report what is missing.
+if TYPE_CHECKING:
+    from rilievo.training.networks.backbones import Backbone
+    from rilievo.training.probe.feature_cache import FeatureCache
+
+
+def probe_folder(run: Path) -> RunFolder[ProbeConfig, TrainingRecord]:
+    """Return the folder of a run, as far as its configuration and record go."""
+    return RunFolder(path=run, config=ProbeConfig, record=TrainingRecord, is_ours=is_run)
+
+
+def train_probe(
+    config: ProbeConfig,
+    run: Path,
+    options: RunOptions | None = None,
+    *,
+    frames: TrainingFrames | None = None,
+    backbone: "Backbone | None" = None,
+    keeping: "FeatureCache | None" = None,
+) -> TrainingRecord | None:
+    """Train a probe and write a run folder, which ``load_model`` takes.
+
+    A finished run is not repeated. The folder gets ``config.json``, ``weights.safetensors``,
+    ``log.csv``, ``validation.csv`` and ``record.json``, and ``checkpoint.pt`` while the run is in
+    progress. A run that was stopped is a model of its last checkpoint's weights.
+
+    Args:
+        config: Configuration of the run.
+        run: Folder of the run.
+        options: Options that do not change the result.
+        frames: Frames already opened, in place of those that ``config.data`` names.
+        backbone: Backbone already made, in place of the one that the blueprint names.
+        keeping: Cache of the features of a frozen backbone.
+
+    Returns:
+        Record of the run; None if it was stopped before its end.
+
+    Raises:
+        MissingExtraError: If torch or another package of training is not installed.
+        RilievoError: If an option, the data, the backbone or a checkpoint cannot be used.
+    """
+    options = options or RunOptions()
+    if keeping is not None and config.backbone_rate:
+        raise OptionError("features can be kept of a frozen backbone alone: backbone_rate is 0")
+    folder = probe_folder(run)
+    config = folder.check(with_whole_paths(config), resume=options.resume)
+    if folder.is_finished():
+        return folder.read_record()
+    # Data that are missing are reported before torch is imported, which takes seconds.
+    frames = frames or open_frames(config)
+    with needing("training", "train"):
+        from rilievo.training.engine.loop import Devices, Engine, make_fabric
+        from rilievo.training.networks.backbones import weights_sha256
+        from rilievo.training.networks.probed import make_chosen_backbone
+        from rilievo.training.probe.probe_task import ProbeTask
+    backbone = backbone or make_chosen_backbone(config.blueprint)
+    sha256 = weights_sha256(backbone)
+    fabric = make_fabric(Devices(device=options.device, precision=config.precision))
+    task = ProbeTask(config, run, fabric, frames, backbone, keeping, sha256=sha256)
+    fingerprint = hashlib.sha256(to_json(config).encode()).hexdigest()
+    engine = Engine(task, run, fabric=fabric, fingerprint=fingerprint)
+    if fabric.is_global_zero:
+        # Only now, so that a run that cannot begin leaves no folder behind.
+        folder.write_config(config)
+    if not engine.go(
+        tensorboard=options.tensorboard,
+        stop_at=options.stop_at,
+        shown=options.shown,
+        resumes=options.resume,
+    ):
+        return None
+    with engine.failures():
+        record = task.record()
+    if fabric.is_global_zero:
+        task.saved()
+        folder.finish(record)
+    fabric.barrier()
+    return record
+
+
+def page_line(run: Path, record: TrainingRecord) -> str:
+    """Write the page of a finished run, and tell where; the run is whole without its page."""
+    try:
+        page = write_training_page(
+            run,
+            kind="Training",
+            verdict=f"The loss of the last epoch is {record.loss:.4g}.",
+            counts=f"{record.steps:,} steps on {record.images:,} images, {record.held_out:,} held "
+            f"out, {record.cpu_seconds:.0f} CPU seconds on {record.device}",
+            doubts=record.doubts,
+        )
+    except MissingExtraError as missing:
+        return f"note: {missing}"
+    return f"page: {page}"

@@ -1,0 +1,302 @@
+"""Training of a probe, or of a whole network, as a task of the engine."""
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import InputError
+from rilievo.training.adapters.run_models import WEIGHTS
+from rilievo.training.adapters.trained import BACKBONE
+from rilievo.training.engine.checkpoint import Part, RunState, save_weights
+from rilievo.training.engine.progress import Progress
+from rilievo.training.engine.run_folder import VALIDATIONS, Journal
+from rilievo.training.engine.task import Task, parameter_groups
+from rilievo.training.networks.backbones import Backbone
+from rilievo.training.networks.probed import Probed, make_chosen_probe
+from rilievo.training.probe.feature_cache import FeatureCache
+from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of, steps_an_epoch
+from rilievo.training.probe.probe_config import ProbeConfig, Schedule
+from rilievo.training.probe.probe_frames import TargetFrames, TrainingFrames
+from rilievo.training.probe.probe_learner import Learner, as_input
+from rilievo.training.probe.probe_presets import differences
+from rilievo.training.probe.probe_record import ConstantCheck, TrainingRecord
+from rilievo.version import VERSION
+
+_SAMPLES = 4096  # normals of an image that the constant normal is made of
+_LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
+_LISTED = 20
+_MOST_CHECKED = 16
+"""Images trained on that are compared with a constant where none is held out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Means over images at the training size; NaN for what is not predicted.
+
+    Attributes:
+        abs_rel: Mean |predicted - true| / true, depth as predicted.
+        scaled_abs_rel: ``abs_rel`` after depth is scaled by the median of each image.
+        constant_abs_rel: ``abs_rel`` of a constant depth, the median of each image.
+        constant_angle: Mean angle between a constant and true normals [degrees]; the constant is
+            the mean direction of all images.
+    """
+
+    abs_rel: float
+    delta1: float
+    angle: float
+    scaled_abs_rel: float
+    constant_abs_rel: float
+    constant_angle: float
+
+
+@torch.no_grad()
+def validate(
+    learner: Learner, frames: TargetFrames, fabric: Any, *, most: int | None = None
+) -> Scores:
+    """Score a network on whole images, one at a time; on the first ``most`` of them, if given."""
+    learner.eval()
+    depths: list[tuple[float, ...]] = []
+    angles: list[float] = []
+    normals: list[Tensor] = []
+    for index in range(min(len(frames), most or len(frames))):
+        batch = collate([frames.frame(index)], fabric.device)
+        true_depth, true_normals = batch["depth"], batch["normals"]
+        with fabric.autocast():
+            answer = learner.probed(as_input(batch["image"]))
+        valid = true_depth > 0
+        if answer.depth is not None and valid.any():
+            depths.append(_depth_scores(answer.depth.float()[valid], true_depth[valid]))
+        known = true_normals.square().sum(dim=1) > _LEAST_LENGTH
+        if answer.normals is not None and known.any():
+            true = F.normalize(true_normals, dim=1).movedim(1, -1)[known]
+            angles.append(_angle(answer.normals.float().movedim(1, -1)[known], true))
+            normals.append(true[:: len(true) // _SAMPLES + 1].cpu())
+    columns = list(zip(*depths, strict=True)) or [()] * 4
+    abs_rel, delta1, scaled, constant = map(_mean, columns)
+    return Scores(
+        abs_rel=abs_rel,
+        delta1=delta1,
+        angle=_mean(angles),
+        scaled_abs_rel=scaled,
+        constant_abs_rel=constant,
+        constant_angle=_constant_angle(normals),
+    )
+
+
+def constant_check(scores: Scores, *, images: int, held_out: bool) -> ConstantCheck:
+    """Errors beside those of a constant, as the record of a run has them."""
+    return ConstantCheck(
+        images=images,
+        held_out=held_out,
+        abs_rel=_known(scores.scaled_abs_rel),
+        constant_abs_rel=_known(scores.constant_abs_rel),
+        angle=_known(scores.angle),
+        constant_angle=_known(scores.constant_angle),
+    )
+
+
+def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> tuple[float, ...]:
+    """AbsRel, δ1, AbsRel after scaling by the median, and AbsRel of the median."""
+    ratio, median = predicted / true, true.median()
+    scaled = ratio * (median / predicted.median())
+    close = torch.maximum(ratio, 1 / ratio) < 1.25
+    errors = ((ratio - 1).abs(), close.float(), (scaled - 1).abs(), (median / true - 1).abs())
+    return tuple(float(each.mean()) for each in errors)
+
+
+def _constant_angle(normals: Sequence[Float[Tensor, "_ 3"]]) -> float:
+    if not normals:
+        return float("nan")
+    means = torch.stack([each.mean(dim=0) for each in normals])
+    constant = F.normalize(means.mean(dim=0), dim=0)
+    return _mean([_angle(constant, each) for each in normals])
+
+
+def _angle(predicted: Float[Tensor, "*n 3"], true: Float[Tensor, "n 3"]) -> float:
+    """Mean angle [degrees]."""
+    cosine = (predicted * true).sum(dim=-1).clamp(-1, 1)
+    return float(torch.rad2deg(torch.acos(cosine)).mean())
+
+
+def _known(value: float) -> float | None:
+    """The value; None for NaN, which stands for what is not predicted."""
+    return None if math.isnan(value) else value
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+@dataclass(slots=True, kw_only=True)
+class ProbeState(RunState):
+    """Counts of a run of a probe.
+
+    ``passed_over`` are ids of images without a valid pixel; ``epoch_loss`` is the sum of the
+    ``epoch_losses`` losses of this epoch so far.
+    """
+
+    passed_over: tuple[str, ...] = ()
+    epoch_loss: float = 0.0
+    epoch_losses: int = 0
+
+
+class ProbeTask(Task[ProbeState, Learner]):
+    """Training of a probe, or of a whole network."""
+
+    def __init__(
+        self,
+        config: ProbeConfig,
+        run: Path,
+        fabric: Any,
+        frames: TrainingFrames,
+        backbone: Backbone,
+        cache: FeatureCache | None,
+        *,
+        sha256: str,
+    ) -> None:
+        """Prepare a run; ``sha256`` is that of the backbone's weights before training."""
+        self._config, self._fabric, self._frames = config, fabric, frames
+        self._run, self._sha256 = run, sha256
+        probe = make_chosen_probe(config.blueprint, backbone, seed=config.seed)
+        self.learner = Learner(Probed(config.blueprint, backbone, probe), config, cache)
+        groups: list[tuple[nn.Module, float]] = [(probe, config.learning_rate)]
+        if self.learner.is_tuned:
+            groups.insert(0, (backbone, config.backbone_rate))
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(*groups), weight_decay=config.weight_decay
+        )
+        self.state = ProbeState()
+        self.images, self.seed = config.batch_size, config.seed
+        self.checkpoint_steps = config.checkpoint_steps
+        self._epoch_steps = steps_an_epoch(len(frames.training), config.batch_size)
+        self.steps = self._epoch_steps * config.epochs
+        height, width = config.blueprint.size
+        self.less_memory = (
+            f"a step of {config.batch_size} x {height}x{width} with the probe "
+            f"'{config.blueprint.probe.kind}': take a smaller batch_size, a smaller size, or the "
+            "probe 'light'"
+        )
+        self._scores: Scores | None = None  # on the images held out, of the latest validation
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Learned weights and the optimizer."""
+        return {"learned": self.learner.learned, "optimizer": self.optimizer}
+
+    def batches(self) -> Generator[dict[str, Tensor] | None, None, None]:
+        """Yield the images of each step that have a valid pixel; None where none has."""
+        frames, config, step = self._frames.training, self._config, self.state.step
+        task = config.blueprint.task
+        while True:
+            chosen = []
+            for source in sources_of(config, len(frames), step):
+                frame, id = changed_frame(frames, source, config), frames.ids[source.index]
+                frame.check(id, task)
+                if frame.teaches(task):
+                    chosen.append((id, frame))
+                elif id not in self.state.passed_over:
+                    self.state.passed_over += (id,)
+            step += 1
+            if not chosen and len(self.state.passed_over) == len(frames):
+                raise InputError(
+                    f"dataset '{config.data.dataset}': none of its {len(frames)} images has a "
+                    "pixel to learn from"
+                )
+            self.advice = (
+                f"lower the learning rate, or look at the truth of the images "
+                f"{', '.join(id for id, _ in chosen[:3])}"
+            )
+            yield collate([frame for _, frame in chosen], self._fabric.device) if chosen else None
+
+    def rate(self) -> float:
+        """Learning rate of the current step, as a share of its peak."""
+        return rate_factor(self._config, step=self.state.step, epoch_steps=self._epoch_steps)
+
+    def place(self) -> dict[str, float]:
+        """Passes through the images."""
+        return {"epoch": self.state.step / self._epoch_steps}
+
+    def after_step(self, loss: Tensor | None) -> bool:
+        """Add the loss to that of the epoch."""
+        state = self.state
+        if (state.step - 1) % self._epoch_steps == 0:
+            state.epoch_loss, state.epoch_losses = 0.0, 0
+        if loss is not None:
+            state.epoch_loss += float(loss)
+            state.epoch_losses += 1
+        return False
+
+    def is_validated(self) -> bool:
+        """Whether an epoch ends here, and images are held out."""
+        return self.state.step % self._epoch_steps == 0 and len(self._frames.held_out) > 0
+
+    def validate(self, log: Journal, progress: Progress) -> None:
+        """Score the network on the images held out, at the training size; depth as predicted."""
+        self._scores = scores = validate(self.learner, self._frames.held_out, self._fabric)
+        named = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
+        log.add(VALIDATIONS, {"step": self.state.step, **self.place(), **named})
+
+    def saved(self) -> None:
+        """Write the weights after the state: a run resumes from the state, which has them too."""
+        save_weights(self.learner.learned, self._run / WEIGHTS, {BACKBONE: self._sha256})
+
+    def record(self) -> TrainingRecord:
+        """Return the record of the run."""
+        probed, state = self.learner.probed, self.state
+        return TrainingRecord(
+            backbone_sha256=self._sha256,
+            layers=probed.backbone.facts.layers,
+            backbone_parameters=_count(probed.backbone),
+            probe_parameters=_count(probed.probe),
+            images=len(self._frames.training),
+            held_out=len(self._frames.held_out),
+            passed_over=len(state.passed_over),
+            passed_over_ids=tuple(sorted(state.passed_over)[:_LISTED]),
+            steps=state.step,
+            loss=state.epoch_loss / state.epoch_losses if state.epoch_losses else None,
+            check=self._check(),
+            cpu_seconds=state.cpu_seconds,
+            device=str(self._fabric.device),
+            torch_version=torch.__version__,
+            version=VERSION,
+            differences=differences(self._config),
+        )
+
+    def _check(self) -> ConstantCheck:
+        """Compare the result with a constant, on images held out or else on some trained on."""
+        frames, most = self._frames.held_out, None
+        if not len(frames):
+            frames, most = self._frames.training, _MOST_CHECKED
+        # A run that was killed after its last step has not validated here.
+        scores = self._scores or validate(self.learner, frames, self._fabric, most=most)
+        images = min(len(frames), most or len(frames))
+        return constant_check(scores, images=images, held_out=most is None)
+
+
+def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
+    """Return the learning rate of a step, as a share of its peak.
+
+    It rises linearly from ``start_factor`` over ``warm_up`` epochs and then falls to
+    ``final_factor``: with r from 0 to 1 over what remains, by (1 + cos πr) / 2, or by cos(πr / 2),
+    which is Probe3D's schedule and stays high for long.
+    """
+    warm_up, total = config.warm_up * epoch_steps, config.epochs * epoch_steps
+    if step < warm_up:
+        return config.start_factor + (1 - config.start_factor) * step / warm_up
+    progress = min(1.0, (step - warm_up) / max(total - warm_up, 1.0))
+    if config.schedule is Schedule.QUARTER_COSINE:
+        share = math.cos(0.5 * math.pi * progress)
+    else:
+        share = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.final_factor + (1 - config.final_factor) * share
+
+
+def _count(network: nn.Module) -> int:
+    return sum(each.numel() for each in network.parameters())

@@ -1,0 +1,308 @@
+"""Configuration of a sweep, in TOML: every backbone with every probe, task and seed."""
+
+import itertools
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from rilievo.errors import InputError, OptionError, RilievoError, UntrustedCodeError
+from rilievo.io.files.limits import printable, read_text
+from rilievo.io.json_record import NotThisRecord, check_names, from_json
+from rilievo.models.model_options import TrustOptions
+from rilievo.plugins import check_trusted
+from rilievo.predicting.batch_options import BatchOptions, parse_share
+from rilievo.training.networks.blueprint import (
+    BackboneChoice,
+    Blueprint,
+    DepthChoice,
+    ProbeChoice,
+    Task,
+)
+from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
+from rilievo.training.probe.probe_presets import overridden, preset_config
+
+_LONGEST = 100_000
+_MOST_SEEDS = 1000
+_MOST_DOTS = 1000
+EACH = "each"
+"""Value of a backbone's ``layers`` that stands for every layer alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneEntry:
+    """One backbone of a sweep; its table in the file is [[backbones]]."""
+
+    name: str
+    """timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2, or
+    package.module:Class."""
+    label: str | None = None
+    """Name in tables; by default the backbone's name, with '(random)' for random weights."""
+    weights: str = "pretrained"
+    """pretrained, random, or a file of weights."""
+    layers: tuple[int, ...] | None = None
+    """Layers used; by default four, evenly spread. The file may also say "each", which adds runs
+    of every layer alone, for the plot of layers."""
+    each_layer: bool = False
+    """Whether every layer is also probed alone; set by 'layers = "each"'."""
+    tokens: bool | None = None
+    """Whether the class token is appended as further channels."""
+    redraw: bool = False
+    """Whether every seed draws its own random weights; otherwise all seeds share them."""
+
+    @property
+    def title(self) -> str:
+        """Name of the backbone in tables."""
+        return self.label or self.name + (" (random)" if self.weights == "random" else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestChoice:
+    """Test set and benchmarks for trained probes; its table in the file is [test]."""
+
+    # pytest must not collect this class, whose name begins with Test.
+    __test__ = False
+
+    split: str | None = None
+    """Split of the training dataset to score on; by default its first."""
+    list_file: str | None = None
+    """File with your own list of images, in place of the split's."""
+    limit: int | None = None
+    """Use only this many images, the first ones."""
+    input_crop: str = "none"
+    """Crop of the images before the network: none, nyu_square, nyu_eigen or kitti_benchmark.
+    Benchmarks named below use their own."""
+    benchmarks: tuple[str, ...] = ()
+    """Names from 'rilievo benchmarks'; by default 'depth', 'depth' with fitted scale and shift,
+    and 'normals'."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheChoice:
+    """Cache for features of frozen backbones; its table in the file is [cache]."""
+
+    folder: str | None = None
+    """Folder of the cache; by default 'features' in the sweep's folder."""
+    enabled: bool = True
+    precision: str = "fp16"
+    """Precision of cached features: fp16 or int8."""
+    gigabytes: float = 20.0
+    """Largest size of the cache [GB]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepConfig:
+    """A sweep, as described by its file."""
+
+    title: str = "Probes on frozen features"
+    """Title above the table."""
+    preset: str = "default"
+    """default, probe3d or probe3d-old."""
+    backbones: tuple[BackboneEntry, ...]
+    tasks: tuple[Task, ...] = (Task.DEPTH, Task.NORMALS)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    probes: tuple[ProbeChoice, ...] = (ProbeChoice(),)
+    size: tuple[int, int] = (480, 480)
+    """(height, width) of every image at the network's input [px]."""
+    depth: DepthChoice = field(default_factory=DepthChoice)
+    uncertainty: bool = True
+    """Whether probes predict kappa, the concentration of normals, too."""
+    data: DataChoice
+    test: TestChoice = field(default_factory=TestChoice)
+    cache: CacheChoice = field(default_factory=CacheChoice)
+    training: Mapping[str, int | float | str | bool] = field(default_factory=dict)
+    """Training fields that differ from the preset, by name, such as epochs; those of losses and
+    augmentation with a dot: losses.depth."""
+    pictures: int = 4
+    """Number of images in the pictures."""
+
+    def __post_init__(self) -> None:
+        for name in ("backbones", "tasks", "seeds", "probes"):
+            values = getattr(self, name)
+            if not values:
+                raise OptionError(f"a sweep has {name}, at least one")
+            if len(set(values)) < len(values):
+                raise OptionError(f"two {name} of the sweep are the same")
+        titles = [entry.title for entry in self.backbones]
+        if twice := {title for title in titles if titles.count(title) > 1}:
+            raise OptionError(
+                f"two backbones would be called '{min(twice)}' in the table: give each a label"
+            )
+        # Wrong training fields are refused before any work, rather than cell by cell.
+        overridden(self._base(), self.training)
+
+    def configs(
+        self, entry: BackboneEntry, layers: tuple[int, ...] | None
+    ) -> tuple[ProbeConfig, ...]:
+        """Runs of one backbone with given layers, in the order of execution."""
+        return tuple(
+            self._config(entry, layers, probe, task, seed)
+            for probe, task, seed in itertools.product(self.probes, self.tasks, self.seeds)
+        )
+
+    def _config(
+        self,
+        entry: BackboneEntry,
+        layers: tuple[int, ...] | None,
+        probe: ProbeChoice,
+        task: Task,
+        seed: int,
+    ) -> ProbeConfig:
+        base = self._base()
+        backbone = BackboneChoice(
+            name=entry.name,
+            weights=entry.weights,
+            layers=layers,
+            tokens=entry.tokens,
+            seed=seed if entry.redraw else 0,
+        )
+        blueprint = replace(base.blueprint, backbone=backbone, probe=probe, task=task)
+        return replace(overridden(replace(base, blueprint=blueprint), self.training), seed=seed)
+
+    def _base(self) -> ProbeConfig:
+        blueprint = Blueprint(
+            backbone=BackboneChoice(name=self.backbones[0].name),
+            size=self.size,
+            depth=self.depth,
+            uncertainty=self.uncertainty,
+        )
+        return preset_config(self.preset, blueprint, self.data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(TrustOptions):
+    """Options for running a sweep.
+
+    Raises:
+        OptionError: If an option is out of range.
+    """
+
+    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = None
+    """Folder of the sweep; by default runs/NAME of the file. Finished cells in it are kept, and
+    an unfinished one is resumed."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N, coreml or directml."""
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of torch's threads; by default torch chooses."""
+    part: Annotated[str | None, tyro.conf.arg(metavar="I/N")] = None
+    """Do only every Nth cell, from the Ith: one process per GPU, all with the same folder. Call
+    once more without it for the whole table."""
+
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of processes that fill the feature cache before a cell is trained; by default
+    training fills it."""
+    ray: Annotated[str | None, tyro.conf.arg(metavar="local|ADDRESS")] = None
+    """Fill the feature cache on a Ray cluster (extra 'cluster') that shares the folder."""
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise OptionError(f"--threads is 1 or more, got {self.threads}")
+        _ = self.share, self.filling
+
+    @property
+    def share(self) -> slice:
+        """Slice of the cells to do."""
+        if self.part is None:
+            return slice(None)
+        share = parse_share(self.part, option="--part")
+        return slice(share.number - 1, None, share.count)
+
+    @property
+    def filling(self) -> BatchOptions | None:
+        """Processes that fill the feature cache; None where training fills it.
+
+        Raises:
+            OptionError: If the number of processes is less than one.
+        """
+        if self.workers is None and self.ray is None:
+            return None
+        return BatchOptions(workers=self.workers, ray=self.ray)
+
+
+def read_sweep(path: Path) -> SweepConfig:
+    """Read the file of a sweep. Paths in it are relative to its folder.
+
+    Raises:
+        InputError: If the file cannot be read, or has unknown names or invalid values.
+    """
+    where, text = printable(path), read_text(path)
+    try:
+        # tomllib takes quadratic time in the number of a key's parts.
+        dots = max(line.count(".") for line in text.split("\n"))
+        if len(text) > _LONGEST or dots > _MOST_DOTS:
+            raise ValueError(f"{len(text)} characters, {dots} dots in a line: no sweep has so many")
+        table = tomllib.loads(text)
+        _prepare(table, path.parent)
+        check_names(SweepConfig, table)
+        config = from_json(SweepConfig, json.dumps(table))
+        for what, name in _names(config):
+            check_trusted(name, what, where)
+        return config
+    except UntrustedCodeError:
+        raise
+    except (NotThisRecord, OptionError) as error:
+        raise InputError(f"{where}: {str(error).replace('it.', '', 1)}") from error
+    except RilievoError:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:
+        line = " ".join(str(error).split())
+        raise InputError(f"{where}: is no valid TOML of a sweep: {line}") from error
+
+
+def _names(config: SweepConfig) -> Iterator[tuple[str, str]]:
+    """Names in a sweep that may be those of code."""
+    yield from (("backbone", each.name) for each in config.backbones)
+    yield "dataset", config.data.dataset
+    yield "crop", config.test.input_crop
+    yield from (("benchmark", name) for name in config.test.benchmarks)
+    yield from ((name, str(value)) for name, value in config.training.items())
+
+
+def _prepare(table: dict[str, Any], folder: Path) -> None:
+    """Expand the short forms of a file to those of ``SweepConfig``, in place."""
+    if isinstance(seeds := table.get("seeds"), int) and not isinstance(seeds, bool):
+        if seeds > _MOST_SEEDS:
+            raise ValueError(f"seeds are at most {_MOST_SEEDS}, got {seeds}")
+        table["seeds"] = list(range(seeds))
+    if isinstance(probes := table.get("probes"), list):
+        table["probes"] = [{"kind": each} if isinstance(each, str) else each for each in probes]
+    if isinstance(training := table.get("training"), dict):
+        table["training"] = _dotted(training)
+    for entry in _tables(table.get("backbones")):
+        if entry.get("layers") == EACH:
+            del entry["layers"]
+            entry["each_layer"] = True
+        if entry.get("weights") not in (None, "pretrained", "random"):
+            _resolve(entry, "weights", folder)
+    for name, keys in (
+        ("data", ("root", "list_file")),
+        ("test", ("list_file",)),
+        ("cache", ("folder",)),
+    ):
+        for part in _tables([table.get(name)]):
+            for key in keys:
+                _resolve(part, key, folder)
+
+
+def _tables(values: Any) -> list[dict[str, Any]]:
+    """Values of a list that are tables; the others are refused when the record is built."""
+    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
+
+
+def _resolve(table: dict[str, Any], key: str, folder: Path) -> None:
+    if isinstance(value := table.get(key), str):
+        table[key] = str(folder / Path(value).expanduser())
+
+
+def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, dict):
+            flat |= _dotted(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

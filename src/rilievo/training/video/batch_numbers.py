@@ -1,0 +1,71 @@
+"""Numbers of a batch for the log."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.training.losses.view_synthesis import VideoLoss
+from rilievo.training.losses.warped_frames import Views
+
+_ENDS = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """Predictions for a batch, and how well they explain the sources.
+
+    Attributes:
+        views: Frames, with the intrinsics that were used.
+        sigmoids: Outputs of the depth network for the targets, in 0..1, by scale.
+        motions: Motion of each source, ``source_T_target``.
+    """
+
+    views: Views
+    sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...]
+    motions: tuple[Float[Tensor, "b 4 4"], ...]
+    loss: VideoLoss
+
+
+@torch.no_grad()
+def measure(result: BatchResult) -> dict[str, Float[Tensor, ""]]:
+    """Compute the numbers of a batch, whose means over steps are columns of the log.
+
+    Returns:
+        ``photometric``, ``smoothness`` and ``extra``: parts of the loss, weighted; they add up to
+        it, and the last has all that are off by default. ``warp_error`` and ``identity_error``:
+        photometric error of the sources warped to the target, and without warping. ``masked``:
+        share of pixels that a source without warping explains better. ``mean_depth``: in the unit
+        of the network's depth. ``depth_spread``: standard deviation of the logarithm of depth
+        within an image. ``saturated``: share of pixels at either end of the sigmoid.
+        ``translation`` and ``rotation``: mean length of the motions in the unit of depth, and their
+        mean angle [degrees].
+    """
+    loss, finest = result.loss, result.sigmoids[0]
+    zero = torch.zeros_like(loss.total)
+    terms = dict(loss.terms)
+    photometric, smoothness = terms.pop("photometric", zero), terms.pop("smoothness", zero)
+    log_depth = loss.depth.log().flatten(1)
+    motions = torch.stack(result.motions)
+    ends = (finest < _ENDS) | (finest > 1 - _ENDS)
+    return {
+        "photometric": photometric,
+        "smoothness": smoothness,
+        "extra": sum(terms.values(), zero),
+        "warp_error": loss.warped_error.mean(),
+        "identity_error": loss.still_error.mean(),
+        "masked": 1 - loss.automask.float().mean(),
+        "mean_depth": loss.depth.mean(),
+        "depth_spread": log_depth.std(dim=1, correction=0).mean(),
+        "saturated": ends.float().mean(),
+        "translation": motions[..., :3, 3].norm(dim=-1).mean(),
+        "rotation": torch.rad2deg(angle_of(motions[..., :3, :3])).mean(),
+    }
+
+
+def angle_of(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
+    """Angle of a rotation [rad], exact near zero too."""
+    twice_sine = (R - R.mT).flatten(-2).norm(dim=-1) / 2**0.5
+    twice_cosine = R.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1
+    return torch.atan2(twice_sine, twice_cosine)

@@ -1,0 +1,1 @@
+"""Configuration of training on video: fields, presets, defaults."""

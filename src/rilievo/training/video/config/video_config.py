@@ -1,0 +1,253 @@
+"""Configuration of a training run on video."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+import tyro
+
+from rilievo.data.clips.footage import VideoData
+from rilievo.errors import OptionError
+from rilievo.models.model_options import TrustOptions
+from rilievo.training.adapters.run_models import VIDEO_FORMAT
+from rilievo.training.losses.video_options import VideoLosses
+from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoAugmentation:
+    """Augmentation, drawn once per sample and the same for all its frames."""
+
+    GROUP: ClassVar[str] = "Augmentation"
+    OFF: ClassVar[Mapping[str, str]] = {
+        "move_centre": "Leave the principal point at a flip, as the published program does."
+    }
+
+    flip: float = 0.5
+    """Probability that a sample is mirrored."""
+    jitter: float = 0.5
+    """Probability that the colours that the networks see are changed."""
+    brightness: float = 0.2
+    """Largest change of the brightness, as a share."""
+    contrast: float = 0.2
+    """Largest change of the contrast, as a share."""
+    saturation: float = 0.2
+    """Largest change of the saturation, as a share."""
+    hue: float = 0.1
+    """Largest change of the hue, as a share of the colour circle."""
+    move_centre: bool = True
+    """Whether a flip moves the principal point; the published program leaves it."""
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "jitter"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(f"{name} is a share of 0 to 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoConfig:
+    """Configuration of a run: the options of ``rilievo train video``."""
+
+    GROUP: ClassVar[str] = "Steps"
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Network": ("preset", "start", "prior"),
+        "Speed": ("precision",),
+    }
+
+    format: tyro.conf.Suppress[str] = VIDEO_FORMAT
+    """Format of the run's folder."""
+    data: Annotated[VideoData, tyro.conf.arg(name="")]
+    preset: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="clip|default|faithful",
+            help_behavior_hint="(default: clip, unless an option asks for more)",
+        ),
+    ] = "default"
+    """Preset that gives the numbers which are not given: clip refines an embedded model in minutes;
+    default trains all networks; faithful trains as the authors of Monodepth2 did."""
+    blueprint: Annotated[VideoBlueprint, tyro.conf.arg(name="")] = field(
+        default_factory=VideoBlueprint
+    )
+    start: str | None = None
+    """Weights to start from: rilievo/small or rilievo/tiny (the default for those encoders), the
+    folder of a run or of an official checkpoint, imagenet for the encoders (the default for those
+    that have it), or scratch for random weights."""
+    prior: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
+    """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
+    default the weights that the run starts from."""
+    freeze_encoder: bool = False
+    """Keep the weights that the encoder of the depth network starts from."""
+    losses: VideoLosses = field(default_factory=VideoLosses)
+    augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
+    offsets: tuple[int, ...] = (-1, 1)
+    """Offsets of the sources from their target in time, in strides."""
+    minutes: float | None = None
+    """Time for the whole run, in place of epochs: the number of steps follows from the pace of the
+    first ones; 10 with preset clip."""
+    epochs: int = 20
+    """Passes through the targets."""
+    steps: int | None = None
+    """Number of steps, in place of epochs."""
+    validations: int | None = None
+    """Number of validations, evenly over the run; by default one after every epoch, and 6 with
+    preset clip."""
+    patience: int | None = None
+    """Validations without a smaller error after which the run ends early; 4 with preset clip."""
+    start_share: float = 0.0
+    """Share of the start in the weights that are validated and kept: learned weights are averaged
+    with those of the start (Wortsman et al., CVPR 2022); 0.4 with preset clip."""
+    keep_best: bool = False
+    """Keep the weights with the least error on the held-out targets, of which those of the start
+    count too, as with preset clip; otherwise the last."""
+    pose_warm_up: int = 0
+    """Steps before those of the run, in which the pose network alone learns the motions that
+    geometry finds on the depth of the start or of the prior."""
+    motion_again: tuple[float, ...] = ()
+    """Shares of the steps after which motion by geometry is estimated again, with the depth learned
+    so far; 0.5 with preset clip."""
+    batch_size: int = 12
+    """Targets per forward pass on each device; 4 with preset clip."""
+    accumulate: int = 1
+    """Batches whose gradients are added before a step."""
+    learning_rate: float = 1e-4
+    """Peak learning rate; 2e-4 with preset clip."""
+    milestones: Annotated[tuple[int, ...], tyro.conf.arg(metavar="EPOCH,...")] = (15,)
+    """Epochs after which the learning rate falls to a tenth."""
+    warm_up: int = 0
+    """Steps over which the learning rate rises from zero; 200 with preset default, 20 with clip."""
+    cosine: bool = False
+    """Let the learning rate fall along half a cosine to nothing, in place of milestones, as with
+    preset clip."""
+    camera_rate: float = 1e-3
+    """Learning rate of the focal lengths' logarithms, where they are refined."""
+    weight_decay: float = 0.0
+    """Weight decay of the optimiser."""
+    clip_norm: float | None = None
+    """Largest norm of a step's gradient; 10 with presets default and clip."""
+    seed: int = 0
+    """Seed of the first weights, of the order of the targets and of augmentation."""
+    precision: Annotated[str, tyro.conf.arg(metavar="|".join(PRECISIONS))] = "fp32"
+    """Precision of the networks; fp16 on a GPU alone."""
+    checkpoint_steps: int = 500
+    """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "checkpoint_steps"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
+        if self.steps is not None and self.steps < 1:
+            raise OptionError(f"steps are 1 or more, got {self.steps}")
+        if not 0 <= self.start_share < 1:
+            raise OptionError(f"start_share is 0 to 1, less than 1, got {self.start_share}")
+        if not 0 < self.data.parallax < float("inf"):
+            raise OptionError(f"parallax is above 0, got {self.data.parallax}")
+        for name in ("validations", "patience"):
+            if (getattr(self, name) or 1) < 1:
+                raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise OptionError(f"minutes are above 0, got {self.minutes}")
+        if not all(0 < share < 1 for share in self.motion_again):
+            raise OptionError(f"motion_again is shares between 0 and 1, got {self.motion_again}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise OptionError(f"learning_rate is above 0, got {self.learning_rate}")
+        for name in ("camera_rate", "weight_decay", "warm_up", "pose_warm_up"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise OptionError(f"{name} is 0 or more, got {getattr(self, name)}")
+        if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
+            raise OptionError(f"clip_norm is above 0, got {self.clip_norm}")
+        if self.precision not in PRECISIONS:
+            raise OptionError(f"precision is {', '.join(PRECISIONS)}, got '{self.precision}'")
+        if list(self.milestones) != sorted(set(self.milestones)) or min((1, *self.milestones)) < 1:
+            raise OptionError(f"milestones are epochs in order, got {self.milestones}")
+        self._check_sources()
+
+    def _check_sources(self) -> None:
+        """Check that sources go with one another and that their motion can be known."""
+        if 0 in self.offsets or len(set(self.offsets)) < len(self.offsets):
+            raise OptionError(f"offsets are neighbours, once each and without 0: {self.offsets}")
+        if self.data.temporal and not self.offsets:
+            raise OptionError("neighbours in time need offsets, such as -1,1")
+        if not self.data.temporal and not self.data.stereo:
+            raise OptionError(
+                "without neighbours in time the other camera of the pair is the only source: set "
+                "stereo"
+            )
+        known = self.data.follow_poses or not self.data.temporal
+        if self.blueprint.pose is PoseKind.NONE and not known:
+            raise OptionError(
+                "the motion between neighbours is not known: follow poses, or choose where it "
+                f"comes from ({', '.join(each for each in PoseKind if each != PoseKind.NONE)})"
+            )
+        self._check_geometry(known=known)
+        if self.losses.velocity and self.data.poses is None:
+            raise OptionError("velocity learns from known distances: give poses")
+        if self.losses.hints and not self.data.stereo:
+            raise OptionError("hints come from matching the two eyes: set stereo")
+        if self.losses.predictive_mask != self.blueprint.mask:
+            raise OptionError(
+                "losses.predictive_mask and the head of the network for it go together: set "
+                "blueprint.mask to the same"
+            )
+
+    def _check_geometry(self, *, known: bool) -> None:
+        """Check that motion by geometry has depth to begin with, and nothing else to obey."""
+        geometry = self.blueprint.pose is PoseKind.GEOMETRY
+        if geometry and (known or self.data.stereo):
+            raise OptionError(
+                "motion by geometry is up to scale and needs no other: leave follow_poses and "
+                "stereo away, or set pose to none"
+            )
+        if geometry and self.data.learn_camera:
+            raise OptionError("motion by geometry needs fixed focal lengths: leave learn_camera")
+        needs_depth = geometry or self.pose_warm_up > 0
+        if needs_depth and self.prior is None and self.start in (None, "imagenet"):
+            raise OptionError(
+                "motion by geometry needs depth to begin with: start from rilievo/small (encoder "
+                "small) or from a run, or give the prior of a model"
+            )
+        if self.pose_warm_up and (known or not self.blueprint.pose.is_network):
+            raise OptionError("pose_warm_up teaches a pose network: choose one (pose)")
+        if self.start_share and not geometry:
+            raise OptionError("start_share goes with motion by geometry: set pose to it")
+        for name in ("anchor", "corners"):
+            if getattr(self.losses, name) and not geometry:
+                raise OptionError(f"losses.{name} goes with motion by geometry: set pose to it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRunOptions(TrustOptions):
+    """Options of a run that, devices aside, do not change its result on the same machine."""
+
+    GROUP: ClassVar[str] = "Speed"
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Output": ("tensorboard", "resume"),
+        "Many processes and machines": ("devices", "nodes"),
+    }
+
+    device: str = "auto"
+    """Device: auto, cpu, cuda or cuda:N."""
+    workers: int = 0
+    """Threads that prefetch frames; 0 reads frames in the training thread."""
+    cache: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of decoded frames; by default in the run's folder."""
+    devices: int = 1
+    """Processes on this machine, one per device; torchrun sets it by itself, with -- before the
+    command: torchrun --nproc-per-node 4 --module -- rilievo train video ..."""
+    nodes: int = 1
+    """Number of machines."""
+    tensorboard: bool = False
+    """Write events for TensorBoard beside the CSV."""
+    resume: bool = False
+    """Resume the run in the folder."""
+    stop_at: tyro.conf.Suppress[int | None] = None
+    """Step to stop after, with a checkpoint, as if killed then; None for the end."""
+
+    def __post_init__(self) -> None:
+        for name in ("devices", "nodes"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
+        if self.workers < 0:
+            raise OptionError(f"workers are 0 or more, got {self.workers}")

@@ -1,0 +1,153 @@
+"""Fields of a run that were not given: they follow from the preset, the footage and the others."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.data.clips.footage import VideoData
+from rilievo.data.clips.sources import list_sequences
+from rilievo.depth_map import DepthKind
+from rilievo.errors import InputError
+from rilievo.models.resampling.preparation import network_size
+from rilievo.training.adapters.run_models import is_video_run, read_video_run
+from rilievo.training.engine.differences import with_given
+from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.config.video_presets import (
+    EMBEDDED_AREAS,
+    EMBEDDED_STARTS,
+    preset_config,
+)
+
+EMBEDDED_ENCODERS = tuple(name.partition("/")[2] for name in EMBEDDED_STARTS)
+"""Encoders of these models."""
+
+_WITHOUT_IMAGENET = ("lite",)
+_SCRATCH = "scratch"
+_MULTIPLE, _LEAST = 32, 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedConfig(VideoConfig):
+    """Fields as they are given, which are checked together once the others have been added."""
+
+    def __post_init__(self) -> None:
+        """Check nothing: fields that were not given do not count yet."""
+
+
+def completed(
+    asked: VideoConfig, given: Collection[str], options: VideoRunOptions | None = None
+) -> VideoConfig:
+    """Complete a configuration of which some fields were given, such as ``losses.ssim``.
+
+    The preset ``clip`` is the default, with and without a GPU, unless an option asks for more.
+    """
+    start = asked.start if "start" in given else None
+    begun = None if start is None else embedded_encoder(start)
+    preset = asked.preset
+    if "preset" not in given:
+        more = _asks_for_more(asked, given, options or VideoRunOptions())
+        preset = "default" if more or (start is not None and begun is None) else "clip"
+    is_clip = preset == "clip"
+    usual = VideoData(
+        roots=asked.data.roots,
+        parallax=5.0 if is_clip else 2.0,
+        held_out=0.1 if is_clip else 0.05,
+    )
+    data = with_given(usual, asked.data, given, "data.")
+    encoder = begun or ("small" if is_clip else "resnet18")
+    blueprint = _blueprint(asked, given, encoder, start, data if is_clip else None)
+    plain = VideoConfig(
+        blueprint=blueprint,
+        data=data,
+        preset=preset,
+        start=_start(blueprint.encoder) if start is None else start if start != _SCRATCH else None,
+        prior=asked.prior,
+        batch_size=4 if is_clip else 12,
+    )
+    config = preset_config(plain)
+    if "minutes" not in given and not {"epochs", "steps"}.isdisjoint(given):
+        config = replace(config, minutes=None)
+    return with_given(config, asked, {*given} - {"start"})
+
+
+def _blueprint(
+    asked: VideoConfig,
+    given: Collection[str],
+    encoder: str,
+    start: str | None,
+    clip: VideoData | None,
+) -> VideoBlueprint:
+    """Networks with what was given; ``clip`` is the data of a run with that preset."""
+    if "blueprint.encoder" in given:
+        encoder = asked.blueprint.encoder
+    pose = PoseKind.SEPARATE if clip is None else PoseKind.GEOMETRY
+    if asked.data.follow_poses or not asked.data.temporal:
+        pose = PoseKind.NONE
+    size, area = (192, 640), None
+    if clip is not None and "blueprint.size" not in given:
+        area = _area(start or f"rilievo/{encoder}")
+        size = size_of_footage(clip, area)
+    usual = VideoBlueprint(
+        encoder=encoder,
+        pose=pose,
+        size=size,
+        area=area if encoder in EMBEDDED_ENCODERS else None,
+        scales=(0,) if encoder in EMBEDDED_ENCODERS else (0, 1, 2, 3),
+        kind=DepthKind.METRIC if _in_metres(asked) else DepthKind.UP_TO_SCALE,
+    )
+    return with_given(usual, asked.blueprint, given, "blueprint.")
+
+
+def _area(start: str) -> int:
+    """Pixels of a frame that the model that a run starts from sees, so that both see the same."""
+    if not is_video_run(Path(start)):
+        return EMBEDDED_AREAS.get(start, EMBEDDED_AREAS[EMBEDDED_STARTS[0]])
+    blueprint = read_video_run(Path(start)).blueprint
+    height, width = blueprint.size
+    return blueprint.area or height * width
+
+
+def _asks_for_more(asked: VideoConfig, given: Collection[str], options: VideoRunOptions) -> bool:
+    """Whether a run is more than the refinement of an embedded model."""
+    pose = asked.blueprint.pose if "blueprint.pose" in given else PoseKind.GEOMETRY
+    encoder = asked.blueprint.encoder if "blueprint.encoder" in given else EMBEDDED_ENCODERS[0]
+    return (
+        pose is not PoseKind.GEOMETRY
+        or encoder not in EMBEDDED_ENCODERS
+        or (_in_metres(asked) or asked.data.learn_camera)
+        or options.devices * options.nodes > 1
+    )
+
+
+def _in_metres(asked: VideoConfig) -> bool:
+    return asked.data.follow_poses or asked.data.stereo or asked.losses.velocity > 0
+
+
+def _start(encoder: str) -> str | None:
+    if encoder in EMBEDDED_ENCODERS:
+        return f"rilievo/{encoder}"
+    return None if encoder in _WITHOUT_IMAGENET else "imagenet"
+
+
+def embedded_encoder(start: str) -> str | None:
+    """Encoder of an embedded model, or of a run that refined one; None for any other start."""
+    if start in EMBEDDED_STARTS:
+        return start.partition("/")[2]
+    if not is_video_run(Path(start)):
+        return None
+    encoder = read_video_run(Path(start)).blueprint.encoder
+    return encoder if encoder in EMBEDDED_ENCODERS else None
+
+
+def size_of_footage(data: VideoData, area: int) -> tuple[int, int]:
+    """Size (height, width) at which a network of an area sees the first sequence's frames.
+
+    Footage that cannot be used is refused when it is opened; here it counts as 4:3.
+    """
+    try:
+        shape = list_sequences(data)[0].shape
+    except InputError:
+        shape = (3, 4)
+    height, width = network_size(shape, area=area, multiple=_MULTIPLE)
+    return max(_LEAST, height), max(_LEAST, width)

@@ -1,0 +1,170 @@
+"""Presets of training on video, with the differences between them.
+
+``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) did: their losses, sampling,
+augmentation and schedule. ``default`` corrects what is wrong with it. ``clip`` refines an embedded
+model on the user's own footage in minutes, with motion by geometry.
+
+``faithful`` differs from the published program in three ways, none of which changes a mean: the
+noise that breaks ties of the auto-mask is drawn once per step, not at every scale; changed colours
+are rounded once, not after each change; and a rotation of zero has its true gradient, where theirs
+is zero.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rilievo.data.clips.footage import SourceKind, VideoData
+from rilievo.errors import OptionError, suggest
+from rilievo.models.default.embedded_cards import SMALL, TINY
+from rilievo.training.engine.differences import Difference, changed, find_differences
+from rilievo.training.losses.video_options import VideoLosses
+from rilievo.training.video.config.video_config import VideoAugmentation, VideoConfig
+
+EMBEDDED_AREAS: Mapping[str, int] = {SMALL: 64512, TINY: 49152}
+"""Embedded models whose weights a run can start from, with the pixels that they see of a frame."""
+EMBEDDED_STARTS = tuple(EMBEDDED_AREAS)
+PRESETS = ("default", "faithful", "clip")
+
+_KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
+_BASELINE, _UNIT = 0.1, 5.4
+"""Baseline of KITTI's stereo pair in the published program, and the metres per unit of depth that
+follow from it."""
+
+_POSE_STEPS = 1000
+
+REASONS: Mapping[str, str] = {
+    "preset": "the name",
+    "augmentation.move_centre": (
+        "a mirrored frame keeps its principal point, as the published program has it, which "
+        "supposes that it lies in the middle; 'default' moves it too"
+    ),
+    "data.published_camera": (
+        "all of KITTI is given one K, 0.58 and 1.92 of width and height; 'default' takes each "
+        "day's calibration"
+    ),
+    "data.baseline": "the eyes are 0.1 apart, so that a unit of depth is 5.4 m; else metres",
+    "losses.in_front": (
+        "a point behind a source's camera takes a colour from wherever the division lands; "
+        "'default' gives it the largest error"
+    ),
+    "losses.pixel_centres": (
+        "where scales=native, K of a coarser scale is the normalised K times its size, which "
+        "moves centres of pixels by up to half of one; 'default' keeps them"
+    ),
+    "blueprint.cancels_scale": (
+        "the mean inverse depth multiplies the translation of the pose network 'cnn', which "
+        "squares depth's scale in the parallax; 'default' divides, which cancels it"
+    ),
+    "warm_up": (
+        "the full learning rate from the first step on; 'default' climbs, so that a pose network "
+        "fresh from chance does not push depth to one end of its range"
+    ),
+    "pose_warm_up": (
+        "the pose network learns from its random weights on, together with depth; 'default' shows "
+        "it motions by geometry first, where a start or a prior knows depth"
+    ),
+    "clip_norm": "no bound of the gradient; 'default' survives a single bad batch",
+}
+"""Reasons for the fields in which ``faithful`` differs from ``default``."""
+
+
+def preset_config(config: VideoConfig) -> VideoConfig:
+    """Return a configuration with the numbers of its preset in place of its own.
+
+    Blueprint, data, start, seed and batch size do not belong to the preset and stay, except for a
+    few fields of the blueprint and the one camera that ``faithful`` assumes for all of KITTI.
+    """
+    if config.preset not in PRESETS:
+        raise OptionError(f"no preset '{config.preset}'; {suggest(config.preset, PRESETS)}")
+    plain = VideoConfig(
+        blueprint=replace(config.blueprint, mask=False, cancels_scale=False),
+        data=config.data,
+        preset=config.preset,
+        start=config.start,
+        prior=config.prior,
+        batch_size=config.batch_size,
+        seed=config.seed,
+    )
+    if config.preset == "clip":
+        return _refining(plain)
+    if config.preset == "default":
+        blueprint = replace(plain.blueprint, cancels_scale=True)
+        taught = _POSE_STEPS if _can_teach_pose(config) else 0
+        return replace(plain, blueprint=blueprint, warm_up=200, clip_norm=10.0, pose_warm_up=taught)
+    data = _published(config.data)
+    # A camera or baseline that the user gives is kept, and with it the unit of depth.
+    shortened = data.baseline != config.data.baseline
+    return replace(
+        plain,
+        blueprint=replace(plain.blueprint, unit=_UNIT if shortened else plain.blueprint.unit),
+        data=data,
+        losses=VideoLosses(in_front=False, pixel_centres=False),
+        augmentation=VideoAugmentation(move_centre=False),
+    )
+
+
+def _can_teach_pose(config: VideoConfig) -> bool:
+    """Whether a pose network is learned, and depth is there that gives motion by geometry."""
+    data = config.data
+    learned = config.blueprint.pose.is_network and data.temporal
+    return (
+        learned
+        and not (data.follow_poses or data.stereo or data.learn_camera)
+        and (config.prior is not None or config.start in EMBEDDED_STARTS)
+    )
+
+
+def _refining(plain: VideoConfig) -> VideoConfig:
+    """Return the numbers of ``clip``: minutes of training from weights that are nearly right.
+
+    Depth follows the photometric error and triangulated corners, and the start elsewhere. Without
+    the corners, plain roads and walls are pulled to the scale of the motion before the rest
+    follows.
+    """
+    return replace(
+        plain,
+        losses=VideoLosses(anchor=0.1, corners=0.5),
+        learning_rate=2e-4,
+        start_share=0.4,
+        cosine=True,
+        warm_up=20,
+        clip_norm=10.0,
+        minutes=10.0,
+        validations=6,
+        patience=4,
+        keep_best=True,
+        motion_again=(0.5,),
+    )
+
+
+def _published(data: VideoData) -> VideoData:
+    """Return KITTI as the published program has it: one K, and a baseline of 0.1."""
+    said = data.camera is not None or data.camera_file is not None or data.fov is not None
+    if data.kind not in _KITTI or said:
+        return data
+    baseline = _BASELINE if data.stereo and data.baseline is None else data.baseline
+    return replace(data, published_camera=True, baseline=baseline)
+
+
+def overridden(config: VideoConfig, changes: Mapping[str, object]) -> VideoConfig:
+    """Return a configuration with some of its fields changed, such as ``losses.ssim``."""
+    return changed(config, changes, fixed=("data.", "preset", "format"))
+
+
+def differences(config: VideoConfig) -> tuple[Difference, ...]:
+    """List what differs from ``default``, or ``clip``, among the fields that presets set."""
+    usual = "clip" if config.preset == "clip" else "default"
+    found = find_differences(
+        config,
+        usual=preset_config(replace(config, preset=usual, data=_measured(config.data))),
+        named=preset_config(config),
+        reasons=REASONS,
+    )
+    return tuple(
+        each for each in found if each.field in REASONS or not each.field.startswith("blueprint.")
+    )
+
+
+def _measured(data: VideoData) -> VideoData:
+    """Return the data with the calibrated cameras, as ``default`` has them."""
+    return replace(data, published_camera=False, baseline=None)

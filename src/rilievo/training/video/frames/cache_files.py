@@ -1,0 +1,158 @@
+"""Files of a store of frames: their names and descriptions."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.clips.sequences import FrameSequence
+from rilievo.errors import InputError, OutputError
+from rilievo.io.checks.cached_frames import (
+    FRAMES,
+    FRAMES_FORMAT,
+    RECORD,
+    about_path,
+    read_records,
+    sums_path,
+)
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable, read_text, unreadable
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.training.video.frames.image_motion import METHOD
+
+_ROOM = 256 * 2**20
+"""Space that is left free on the disk [bytes]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Description of a complete store.
+
+    Attributes:
+        count: Number of frames, broken ones included.
+        broken: Reasons of the broken frames, by their index as text.
+        fault: Fault of a video, one line; None without.
+
+    Raises:
+        ValueError: If the format is another, or a number is none.
+    """
+
+    format: str = FRAMES_FORMAT
+    sequence: str = ""
+    size: tuple[int, int] = (0, 0)
+    count: int
+    broken: Mapping[str, str] = field(default_factory=dict)
+    fault: str | None = None
+
+    def __post_init__(self) -> None:
+        is_named = all(map(str.isdecimal, self.broken))
+        if self.format != FRAMES_FORMAT or self.count < 0 or not is_named:
+            raise NotThisRecord("no description of frames")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheFiles:
+    """Files of the store of one sequence: pixels, checksums, and a description at the end."""
+
+    frames: Path
+
+    @property
+    def sums(self) -> Path:
+        """State and checksum of each frame."""
+        return sums_path(self.frames)
+
+    @property
+    def about(self) -> Path:
+        """Description of the store (JSON), written once it is complete."""
+        return about_path(self.frames)
+
+    def check_places(self) -> None:
+        """Check that nothing but regular files stands where the store writes."""
+        for path in (self.frames, self.sums, self.about):
+            if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+                raise OutputError(f"{printable(path)}: is no regular file: take it away")
+
+    def check_room(self, count: int, size: tuple[int, int]) -> None:
+        """Check that the disk has space for the frames."""
+        needed = count * size[0] * size[1] * 3
+        free = shutil.disk_usage(self.frames.parent).free
+        if needed > free - _ROOM:
+            raise OutputError(
+                f"{printable(self.frames.parent)}: a cache of {count:,} frames of "
+                f"{size[1]}x{size[0]} takes {needed / 1e6:,.1f} MB, but {free / 1e6:,.1f} MB are "
+                "free; name a folder on another disk, or train at a smaller size"
+            )
+
+    def has_length(self, count: int, size: tuple[int, int]) -> bool:
+        """Whether the file of frames is there and holds as many bytes as these frames have."""
+        bytes_all = count * size[0] * size[1] * 3
+        return self.frames.is_file() and self.frames.stat().st_size == bytes_all
+
+    def records(self, count: int, size: tuple[int, int]) -> np.ndarray:
+        """Read the record of each frame; 0 for frames that a killed run did not get to.
+
+        Where the frames are cut short, as after a power cut, none of them counts as decoded.
+        """
+        records = np.zeros(count, RECORD)
+        if self.has_length(count, size):
+            stored = read_records(self.frames)[:count]
+            records[: len(stored)] = stored
+        return records
+
+    def read_about(self) -> About | None:
+        """Read the description of the store; None where it is not complete."""
+        if not self.about.is_file() or not self.frames.is_file():
+            return None
+        try:
+            return from_json(About, read_text(self.about))
+        except (InputError, NotThisRecord):
+            return None
+
+    def write_about(self, about: About) -> None:
+        """Write the description of a complete store."""
+        with replacing(self.about) as part:
+            part.write_text(to_json(about, indent=1), encoding="utf-8")
+
+    def motion_file(self, K: Float64[np.ndarray, "3 3"], least: float) -> Path:
+        """Return the path of the stored motion, as measured with these settings."""
+        key = hashlib.sha256(repr((METHOD, K.tolist(), least)).encode()).hexdigest()[:8]
+        return self.frames.with_suffix(f".motion-{key}.json")
+
+
+def cache_files(sequence: FrameSequence, size: tuple[int, int], folder: Path) -> CacheFiles:
+    """Return the files of the store of a sequence, which may not exist."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
+    return CacheFiles(folder / f"{name or 'frames'}-{_key(sequence, size)}{FRAMES}")
+
+
+def taken_bytes(frames: Path) -> int:
+    """Space on the disk that a file of frames takes [bytes]; its holes take none."""
+    found = frames.stat()
+    blocks = getattr(found, "st_blocks", None)
+    return found.st_size if blocks is None else 512 * blocks
+
+
+def _key(sequence: FrameSequence, size: tuple[int, int]) -> str:
+    files = sequence.files if sequence.video is None else (sequence.video,)
+    lens = sequence.camera.lens
+    K = None if lens is None else sequence.camera.camera.K.tolist()
+    digest = hashlib.sha256(repr((FRAMES_FORMAT, size, sequence.shape, lens, K)).encode())
+    for file in files:
+        digest.update(f"{file.name}\0{_stamp(file)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _stamp(file: Path) -> str:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return "missing"  # reported when its frame is requested
+    except OSError as error:
+        raise unreadable(error, file) from error
+    return f"{found.st_size} {found.st_mtime_ns}"

@@ -1,0 +1,71 @@
+"""True depth that is stored beside frames."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.base import Dataset
+from rilievo.data.datasets.files import read_counts
+from rilievo.data.datasets.folder_layout import FILE_NAME
+from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
+from rilievo.data.datasets.sets.kitti_raw import project_nearest, read_velodyne
+from rilievo.data.datasets.sets.seven_scenes import register
+from rilievo.errors import RilievoError
+
+_SEVEN_SCENES = (480, 640)
+_LOST = 65535
+_STEPS_A_METRE = 1000
+
+
+def depth_beside(frame: Path) -> Float32[np.ndarray, "h w"] | None:
+    """Read the true depth [m] of a frame, 0 where unknown; None where none is stored beside it.
+
+    It is looked for in a folder that a ``rilievo.yaml`` describes, such as a rendered clip, in the
+    depth images of 7-Scenes, and in the laser scans of KITTI raw.
+    """
+    home = frame.parent.parent
+    if (home / FILE_NAME).is_file():
+        return _of_folder(home, frame.stem)
+    if ".color." in frame.name:
+        return _of_seven_scenes(frame.with_name(f"{frame.name.split('.')[0]}.depth.png"))
+    drive = home.parent
+    scan = drive / "velodyne_points" / "data" / f"{frame.stem}.bin"
+    return _of_kitti(scan, drive.parent, home.name) if scan.is_file() else None
+
+
+def _of_folder(home: Path, id: str) -> Float32[np.ndarray, "h w"] | None:
+    dataset = _folder(home)
+    if dataset is None or id not in dataset.ids:
+        return None
+    truth = dataset.truth(id)
+    if truth.depth is None or truth.depth_valid is None:
+        return None
+    return np.where(truth.depth_valid, truth.depth, 0)
+
+
+@lru_cache(maxsize=16)
+def _folder(home: Path) -> Dataset | None:
+    try:
+        return open_dataset("folder", home)
+    except RilievoError:
+        # A file that does not describe a dataset has no truth for the frames.
+        return None
+
+
+def _of_seven_scenes(path: Path) -> Float32[np.ndarray, "h w"] | None:
+    if not path.is_file():
+        return None
+    stored = read_counts(path)
+    if stored.shape != _SEVEN_SCENES:
+        return None
+    seen = register(stored)
+    return np.where(seen == _LOST, 0, seen).astype(np.float32) / _STEPS_A_METRE
+
+
+def _of_kitti(scan: Path, day: Path, eye: str) -> Float32[np.ndarray, "h w"]:
+    camera = read_camera(day, eye.removeprefix("image_"))
+    points = read_velodyne(scan)
+    return project_nearest(points, image_from_laser(day, camera), camera.shape).astype(np.float32)

@@ -1,0 +1,217 @@
+"""Store of decoded frames: a file of bytes for each sequence, which is mapped into memory.
+
+``NAME-KEY.frames`` has the frames one after the other, ``NAME-KEY.sums`` a record for each: whether
+it is decoded or broken, and its checksum. The key is a hash of the names, sizes and times of the
+files and of their processing, so changed footage gets another cache. Records are written after
+their frames are synced, a group at a time, so a run resumes near where it was killed or lost its
+power. Frames that are not needed are holes in the file and take no space.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.data.clips.sequences import FrameSequence, at_size, frame_or_reason, how_straight
+from rilievo.errors import InputError, RilievoError
+from rilievo.io.checks.cached_frames import BROKEN, RECORD, THERE, damaged_frames, record
+from rilievo.io.files.atomic import make_folder, unwritable
+from rilievo.io.files.durable import sync_open_file
+from rilievo.io.files.limits import is_whole
+from rilievo.io.videos import open_video
+from rilievo.training.video.frames.cache_files import About, CacheFiles, cache_files
+
+_GROUP = 64
+"""Frames that are synced together; a kill costs these at most."""
+
+Progress = Callable[[str, int, int], None]
+"""Callback with the id of a sequence, the number of its frames that are done, and their total."""
+
+
+class FrameStore:
+    """Frames of one sequence; after pickling to another process, that process maps the file itself.
+
+    Attributes:
+        broken: Reasons of the frames that are broken, by index.
+        fault: Fault of a video, one line; None without.
+    """
+
+    def __init__(self, path: Path, about: About) -> None:
+        self.path, self.count, self._size = path, about.count, about.size
+        self.broken = {int(index): why for index, why in about.broken.items() if is_whole(index)}
+        self.fault = about.fault
+        self._map: np.ndarray | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_map": None}
+
+    def frame(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
+        """Return one frame, as it is in the file."""
+        if index in self.broken:
+            raise InputError(self.broken[index])
+        if self._map is None:
+            shape = (self.count, *self._size, 3)
+            self._map = np.memmap(self.path, np.uint8, mode="r", shape=shape)
+        return np.asarray(self._map[index])
+
+
+def open_store(
+    sequence: FrameSequence,
+    size: tuple[int, int],
+    folder: Path,
+    *,
+    wanted: Sequence[int] | None = None,
+    progress: Progress | None = None,
+) -> FrameStore:
+    """Return the frames of a sequence from its cache, after decoding those that are missing.
+
+    Indices in ``wanted`` are the frames that are needed; None for all.
+    """
+    make_folder(folder)
+    files = cache_files(sequence, size, folder)
+    files.check_places()
+    try:
+        if sequence.video is not None:
+            about = _of_video(sequence, sequence.video, size, files, progress)
+        else:
+            about = _of_files(sequence, size, files, wanted, progress)
+        return FrameStore(files.frames, about)
+    except RilievoError:
+        raise
+    except OSError as error:
+        raise unwritable(files.frames, error) from error
+
+
+def _of_files(
+    sequence: FrameSequence,
+    size: tuple[int, int],
+    files: CacheFiles,
+    wanted: Sequence[int] | None,
+    progress: Progress | None,
+) -> About:
+    count, before = len(sequence.files), files.read_about()
+    needed = range(count) if wanted is None else sorted(set(wanted))
+    records, bytes_each = files.records(count, size), size[0] * size[1] * 3
+    about = before or About(sequence=sequence.id, size=size, count=count)
+    there = {index for index in needed if records[index]["state"] == THERE}
+    done = there | {index for index in needed if str(index) in about.broken}
+    if len(done) == len(needed) and before is not None:
+        return before
+    if there and before is None:
+        # They were perhaps on their way when the power failed.
+        done -= set(damaged_frames(files.frames, records, sorted(there), bytes_each))
+    missing = [index for index in needed if index not in done]
+    if missing:
+        files.check_room(len(missing), size)
+        with _Writer(files, count, bytes_each) as writer:
+            for place, (index, found) in enumerate(_decoded(sequence, size, missing), 1):
+                writer.put(index, found)
+                if progress is not None:
+                    progress(sequence.id, len(done) + place, len(needed))
+        about = replace(about, broken={**about.broken, **writer.broken})
+    files.write_about(about)
+    return about
+
+
+def _of_video(
+    sequence: FrameSequence,
+    video: Path,
+    size: tuple[int, int],
+    files: CacheFiles,
+    progress: Progress | None,
+) -> About:
+    """Decode a video from its beginning, since its frames depend on those before them."""
+    about = files.read_about()
+    if about is not None and files.has_length(about.count, size):
+        return about
+    reader, how = open_video(video), how_straight(sequence)
+    files.check_room(reader.frame_estimate or 0, size)
+    count = 0
+    with _Writer(files, 0, size[0] * size[1] * 3) as writer:
+        for frame in reader:
+            writer.put(count, at_size(frame.photo.pixels, size, how))
+            count += 1
+            if progress is not None:
+                progress(sequence.id, count, max(count, reader.frame_estimate or 0))
+        writer.set_length(count)
+    about = About(sequence=sequence.id, size=size, count=count, fault=reader.fault)
+    files.write_about(about)
+    return about
+
+
+class _Writer:
+    """Writer of frames at their offsets; their records are written once they are synced."""
+
+    def __init__(self, files: CacheFiles, count: int, bytes_each: int) -> None:
+        self._files, self._bytes, self._count = files, bytes_each, count
+        self._records: dict[int, bytes] = {}
+        self.broken: dict[str, str] = {}
+
+    def __enter__(self) -> "_Writer":
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        self._frames = os.open(self._files.frames, flags, 0o666)
+        self._sums = os.open(self._files.sums, flags, 0o666)
+        if self._count:
+            self.set_length(self._count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The description of the cache is written after this.
+        try:
+            self._flush()
+            sync_open_file(self._sums)
+        finally:
+            os.close(self._frames)
+            os.close(self._sums)
+
+    def set_length(self, count: int) -> None:
+        os.ftruncate(self._frames, count * self._bytes)
+        os.ftruncate(self._sums, count * RECORD.itemsize)
+
+    def put(self, index: int, found: UInt8[np.ndarray, "h w 3"] | str) -> None:
+        if isinstance(found, str):
+            self.broken[str(index)] = found
+            self._records[index] = record(BROKEN, b"")
+        else:
+            pixels = np.ascontiguousarray(found).tobytes()
+            _write_all(self._frames, pixels, index * self._bytes)
+            self._records[index] = record(THERE, pixels)
+        if len(self._records) >= _GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        sync_open_file(self._frames)
+        for index, each in self._records.items():
+            _write_all(self._sums, each, index * RECORD.itemsize)
+        self._records = {}
+
+
+def _write_all(file: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def _decoded(
+    sequence: FrameSequence, size: tuple[int, int], indices: Sequence[int]
+) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"] | str]]:
+    """Yield frames in order, a few of them decoded in parallel: Pillow releases the GIL."""
+    read = partial(frame_or_reason, sequence, size=size, how=how_straight(sequence))
+    threads = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        left = iter(indices)
+        ahead: list[tuple[int, Future[Any]]] = [
+            (index, pool.submit(read, index)) for index in islice(left, 2 * threads)
+        ]
+        while ahead:
+            index, found = ahead.pop(0)
+            yield index, found.result()
+            ahead.extend((index, pool.submit(read, index)) for index in islice(left, 1))

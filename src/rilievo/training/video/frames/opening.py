@@ -1,0 +1,188 @@
+"""Frames of a run while they are opened."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from rilievo.data.clips.calibration import shrunk_mask
+from rilievo.data.clips.footage import VideoData
+from rilievo.data.clips.sequences import FrameSequence, how_straight
+from rilievo.errors import InputError
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.io.camera_file import pinhole_K
+from rilievo.io.files.limits import printable
+from rilievo.training.video.frames.frame_store import Progress
+from rilievo.training.video.frames.image_motion import LARGEST_STRIDE, Moving
+from rilievo.training.video.frames.target_frames import (
+    MotionUse,
+    OpenSequence,
+    TargetFrames,
+    VideoFrames,
+    relative_motion,
+)
+from rilievo.training.video.frames.targets import (
+    OTHER_EYE,
+    Found,
+    Place,
+    Target,
+    gone_free,
+    part,
+)
+
+_PUBLISHED = (0.58, 1.92, 0.5, 0.5)
+"""KITTI's fx and cx as shares of the width, fy and cy of the height (Godard et al. 2019)."""
+
+_LEAST_PARALLAX = 0.1
+"""Median parallax [px at a width of 640] below which a camera only rotates."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Opening:
+    """State that is gathered while frames are opened.
+
+    Attributes:
+        offsets: Offsets of the sources in time; 0 is the other camera of a stereo pair.
+        source_pyramids: Whether sources are resized to the coarser scales too.
+        runs: Indices of consecutive frames of each sequence, by place.
+    """
+
+    data: VideoData
+    size: tuple[int, int]
+    offsets: tuple[int, ...]
+    cache: Path
+    progress: Progress | None
+    hints: bool = False
+    source_pyramids: bool = False
+    notes: list[str] = field(default_factory=list)
+    gone: set[Place] = field(default_factory=set)
+    moving: dict[int, Moving] = field(default_factory=dict)
+    runs: dict[int, Sequence[Sequence[int]]] = field(default_factory=dict)
+
+
+def training_K(opening: Opening, sequence: FrameSequence) -> Float64[np.ndarray, "3 3"]:
+    """Return the intrinsics at the training size [px]."""
+    height, width = opening.size
+    if opening.data.published_camera:
+        fx, fy, cx, cy = _PUBLISHED
+        return pinhole_K(fx * width, fy * height, cx * width, cy * height)
+    return resize_K(sequence.camera.camera.K, size=sequence.shape, new_size=opening.size)
+
+
+def valid_pixels(sequence: FrameSequence, size: tuple[int, int]) -> Bool[np.ndarray, "h w"] | None:
+    """Return the pixels inside the undistorted frame and above the car's bonnet; None for all."""
+    how = how_straight(sequence)
+    if how is None and not sequence.hood:
+        return None
+    valid = np.ones(size, bool) if how is None else np.array(shrunk_mask(how.valid, size))
+    valid[math.floor(size[0] * (1 - sequence.hood)) :] = False
+    return valid
+
+
+def said_of_motion(
+    sequence: FrameSequence, moving: Moving, stride: int, count: int, width: int
+) -> list[str]:
+    """Return notes for the user about the motion of a sequence."""
+    name, parallax = printable(sequence.id), moving.parallax * 640 / width
+    lines: list[str] = []
+    if moving.still or moving.cuts or stride > 1:
+        lines.append(
+            f"{name}: {moving.still:,} of {count:,} frames stand still and are passed over, "
+            f"{moving.cuts} cuts; the stride is {stride} (median parallax "
+            f"{moving.parallax:.1f} px a frame)"
+        )
+    if math.isfinite(parallax) and parallax < _LEAST_PARALLAX:
+        lines.append(
+            f"{name}: the camera turns but hardly travels (median parallax {moving.parallax:.2f} "
+            f"px a frame), so that {LARGEST_STRIDE} frames apart little depth can be seen"
+        )
+    return lines
+
+
+def parted_frames(
+    opening: Opening, opened: Sequence[OpenSequence], found: Sequence[Found]
+) -> VideoFrames:
+    """Leave out targets that cannot be used, hold some out, and note what became of the rest."""
+    usable = [_usable(opening, opened, each) for each in found]
+    parted = part(usable, opening.data.held_out)
+    training = parted.training[: opening.data.limit]
+    if not training:
+        raise _nothing(opening, opened, found)
+    lonely = sum(each.lonely for each in found)
+    broken = sum(_count(each) for each in found) - sum(_count(each) for each in usable)
+    if lonely or broken or parted.between:
+        opening.notes.append(
+            f"{len(training):,} targets, {len(parted.held_out):,} held out; left out are "
+            f"{lonely:,} frames without a neighbour on each side, {broken:,} with a broken frame "
+            f"or an unknown pose, {parted.between:,} next to those held out"
+        )
+    motion = MotionUse(follows=opening.data.follow_poses, measures=opening.data.poses is not None)
+    kept, held_out = (
+        TargetFrames(
+            opened,
+            targets,
+            offsets=opening.offsets,
+            motion=motion,
+            hints=opening.hints,
+            source_pyramids=opening.source_pyramids,
+        )
+        for targets in (training, parted.held_out)
+    )
+    return VideoFrames(
+        training=kept,
+        held_out=held_out,
+        offsets=opening.offsets,
+        sequences=tuple(opened),
+        notes=tuple(opening.notes),
+    )
+
+
+def _count(found: Found) -> int:
+    return len(found.targets) + len(found.listed_out or ())
+
+
+def _usable(opening: Opening, opened: Sequence[OpenSequence], found: Found) -> Found:
+    """Targets whose frames are intact and, where poses are followed, have a pose."""
+
+    def good(target: Target) -> bool:
+        if not gone_free(target, opening.gone):
+            return False
+        here = opened[target.place.sequence]
+        return not opening.data.follow_poses or all(
+            offset == OTHER_EYE or relative_motion(here, target.place, source) is not None
+            for offset, source in zip(opening.offsets, target.sources, strict=True)
+        )
+
+    return Found(
+        targets=tuple(filter(good, found.targets)),
+        listed_out=None if found.listed_out is None else tuple(filter(good, found.listed_out)),
+        lonely=found.lonely,
+    )
+
+
+def _nothing(
+    opening: Opening, opened: Sequence[OpenSequence], found: Sequence[Found]
+) -> InputError:
+    """Error that explains why there is no target at all."""
+    moving = list(opening.moving.values())
+    name = printable(opened[0].sequence.id) if len(opened) == 1 else f"{len(opened)} sequences"
+    kept = sum(len(run) for each in moving for run in each.runs)
+    still = sum(each.still for each in moving)
+    if still and still >= kept:
+        largest = max(each.largest for each in moving)
+        return InputError(
+            f"{name}: the camera stands still: {still:,} of {still + kept:,} frames move less than "
+            f"--least-motion ({opening.data.least_motion:g} px), the most by {largest:.2f} px; "
+            "depth is learned from a camera that travels"
+        )
+    frames = sum(each.frames.count for each in opened)
+    cuts = sum(each.cuts for each in moving)
+    return InputError(
+        f"{name}: no target is left of {frames:,} frames: {sum(each.lonely for each in found):,} "
+        f"have no neighbour on each side ({cuts} cuts, {len(opening.gone)} broken frames, offsets "
+        f"{','.join(map(str, opening.offsets))}); give more footage, or a smaller --stride "
+        "or --held-out"
+    )

@@ -1,0 +1,285 @@
+"""Targets of a run with their sources, ready to train on."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8
+
+from rilievo.data.clips.sequences import FrameSequence, pyramid_of
+from rilievo.geometry.transforms import invert
+from rilievo.training.video.config.video_config import VideoAugmentation
+from rilievo.training.video.frames.depth_beside import depth_beside
+from rilievo.training.video.frames.frame_store import FrameStore
+from rilievo.training.video.frames.stereo_hints import stereo_hint
+from rilievo.training.video.frames.targets import OTHER_EYE, Place, Target
+from rilievo.training.video.frames.video_batches import OneViews, augmented
+from rilievo.training.video.true_scores import Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSequence:
+    """Sequence whose frames are open.
+
+    Attributes:
+        sequence: Sequence as it is on disk.
+        frames: Frames at the training size.
+        K: Intrinsics at that size [px].
+        valid: Pixels that count; None where all do.
+        shift: Shift to the other camera of a stereo pair along x, in the depth's unit; None
+            without.
+        stride: Frames between neighbours.
+    """
+
+    sequence: FrameSequence
+    frames: FrameStore
+    K: Float64[np.ndarray, "3 3"]
+    valid: Bool[np.ndarray, "h w"] | None = None
+    shift: float | None = None
+    stride: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MotionUse:
+    """Use of known poses, besides scoring motion.
+
+    Attributes:
+        follows: Whether they replace the pose network.
+        measures: Whether the distances between frames are given to the loss.
+    """
+
+    follows: bool = False
+    measures: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorDepth:
+    """Stored depth of targets.
+
+    Attributes:
+        path: File of an array (n, height, width) of half precision; 0 where depth is unknown.
+        places: Index of each target in it.
+    """
+
+    path: Path
+    places: Mapping[Place, int]
+
+    def of(self, place: Place) -> Float32[np.ndarray, "h w"]:
+        """Depth of a target, in one unit for all targets."""
+        return np.load(self.path, mmap_mode="r")[self.places[place]].astype(np.float32)
+
+
+class TargetFrames:
+    """Targets of a run; after pickling to another process, that process opens the files itself.
+
+    Attributes:
+        targets: Targets with the places of their sources.
+        ids: Ids of the targets: the sequence and the name of the frame.
+        offsets: Offsets of the sources in time, in strides; 0 is the other camera of a stereo pair.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[OpenSequence],
+        targets: Sequence[Target],
+        *,
+        offsets: tuple[int, ...],
+        motion: MotionUse,
+        hints: bool = False,
+        source_pyramids: bool = False,
+    ) -> None:
+        self._sequences, self.targets = tuple(sequences), tuple(targets)
+        self._motion, self._hints, self.offsets = motion, hints, offsets
+        self._shrunk = 1 + len(offsets) if source_pyramids else 1
+        self._given: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]] | None = None
+        self._prior: PriorDepth | None = None
+        self._corners: Mapping[Place, Float64[np.ndarray, "n 3"]] = {}
+        self.ids = tuple(self._id(target.place) for target in self.targets)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def with_motion(
+        self,
+        motions: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]],
+        prior: PriorDepth | None = None,
+        corners: Mapping[Place, Float64[np.ndarray, "n 3"]] | None = None,
+    ) -> "TargetFrames":
+        """Return the targets whose motion to all sources is given, which then takes no other.
+
+        Args:
+            motions: ``source_T_target`` by the places of target and source; those that were given
+                before stay where there are no newer ones.
+            prior: Depth of the targets to keep learned depth near; None for the one that was given
+                before.
+            corners: Triangulated corners of targets (x [px], y [px], depth up to a factor); those
+                that were given before stay where there are no newer ones.
+        """
+        changed, given = copy.copy(self), {**(self._given or {}), **motions}
+        changed.targets = tuple(
+            target
+            for target in self.targets
+            if all((target.place, source) in given for source in target.sources)
+        )
+        changed.ids = tuple(self._id(target.place) for target in changed.targets)
+        changed._given, changed._prior = given, prior or self._prior
+        changed._corners = {**self._corners, **(corners or {})}
+        return changed
+
+    def some(self, count: int, *, together: int = 1) -> "TargetFrames":
+        """Return ``count`` targets at most, in blocks of ``together``, spread over all."""
+        blocks = np.array_split(np.arange(len(self)), max(1, len(self) // together))
+        picked = np.linspace(0, len(blocks) - 1, max(1, count // together)).round().astype(int)
+        chosen = np.concatenate([blocks[index] for index in np.unique(picked)])[:count]
+        changed = copy.copy(self)
+        changed.targets = tuple(self.targets[index] for index in chosen)
+        changed.ids = tuple(self.ids[index] for index in chosen)
+        return changed
+
+    def frame_of(self, place: Place) -> UInt8[np.ndarray, "h w 3"]:
+        """Return a frame of a target or a source.
+
+        Raises:
+            InputError: If it is broken.
+        """
+        return self._sequences[place.sequence].frames.frame(place.frame)
+
+    def K_of(self, target: Target) -> Float64[np.ndarray, "3 3"]:
+        """Return the intrinsics of a target at the training size [px]."""
+        return self._sequences[target.place.sequence].K
+
+    def views_of(
+        self,
+        index: int,
+        *,
+        rng: np.random.Generator,
+        augmentation: VideoAugmentation | None = None,
+    ) -> OneViews:
+        """Return one target with its sources; the same state of ``rng`` gives the same result."""
+        target = self.targets[index]
+        opened = self._sequences[target.place.sequence]
+        frames = np.stack([self.frame_of(place) for place in target.places])
+        levels = [pyramid_of(frame) for frame in frames[: self._shrunk]]
+        known = self._known_motion(target)
+        views = OneViews(
+            id=self.ids[index],
+            frames=frames,
+            seen=None,
+            offsets=self.offsets,
+            pyramid=tuple(map(np.stack, zip(*levels, strict=True))),
+            K=opened.K.astype(np.float32),
+            source_T_target=self._given_motion(target, known),
+            travelled=self._travelled(known),
+            valid=opened.valid,
+            hints=self._hint(opened, frames) if self._hints else None,
+            prior=None if self._prior is None else self._prior.of(target.place),
+            corners=self._corner_map(target.place, frames[0].shape) if self._corners else None,
+        )
+        return views if augmentation is None else augmented(views, augmentation, rng)
+
+    def truth_of(self, index: int) -> Truth:
+        """Return the true depth and motion of a target, as far as they are known.
+
+        Raises:
+            InputError: If true depth exists and is broken.
+        """
+        target = self.targets[index]
+        sequence = self._sequences[target.place.sequence].sequence
+        is_straight = sequence.camera.lens is None
+        file = sequence.files[target.place.frame] if sequence.files else None
+        return Truth(
+            depth=depth_beside(file) if file is not None and is_straight else None,
+            source_T_target=self._known_motion(target),
+        )
+
+    def _corner_map(self, place: Place, shape: tuple[int, ...]) -> Float32[np.ndarray, "h w"]:
+        """Depth of the target's triangulated corners, 0 elsewhere."""
+        found = np.zeros(shape[:2], np.float32)
+        corners = self._corners.get(place, np.zeros((0, 3)))
+        column, row = corners[:, :2].round().astype(int).T
+        found[row.clip(0, shape[0] - 1), column.clip(0, shape[1] - 1)] = corners[:, 2]
+        return found
+
+    def _id(self, place: Place) -> str:
+        sequence = self._sequences[place.sequence].sequence
+        name = sequence.files[place.frame].stem if sequence.files else f"{place.frame:06d}"
+        return f"{sequence.id}/{name}"
+
+    def _given_motion(
+        self, target: Target, known: Sequence[Float64[np.ndarray, "4 4"] | None]
+    ) -> tuple[Float32[np.ndarray, "4 4"] | None, ...]:
+        """Motion that takes the place of the pose network's; None where that network is asked."""
+        if self._given is not None:
+            pairs = [self._given[target.place, source] for source in target.sources]
+            return tuple(each.astype(np.float32) for each in pairs)
+        is_given = [offset == OTHER_EYE or self._motion.follows for offset in self.offsets]
+        return tuple(
+            each.astype(np.float32) if given and each is not None else None
+            for given, each in zip(is_given, known, strict=True)
+        )
+
+    def _known_motion(self, target: Target) -> tuple[Float64[np.ndarray, "4 4"] | None, ...]:
+        """Motion to each source, from the baseline or the poses; None where it is not known."""
+        return tuple(
+            self._to_other_eye(target)
+            if offset == OTHER_EYE
+            else relative_motion(self._sequences[target.place.sequence], target.place, source)
+            for offset, source in zip(self.offsets, target.sources, strict=True)
+        )
+
+    def _to_other_eye(self, target: Target) -> Float64[np.ndarray, "4 4"]:
+        shift = self._sequences[target.place.sequence].shift
+        assert shift is not None, "targets with another eye know where it is"
+        motion = np.eye(4)
+        motion[0, 3] = shift
+        return motion
+
+    def _hint(
+        self, opened: OpenSequence, frames: UInt8[np.ndarray, "n h w 3"]
+    ) -> Float32[np.ndarray, "h w"]:
+        assert opened.shift is not None, "hints are of stereo pairs"
+        other = frames[1 + self.offsets.index(OTHER_EYE)]
+        return stereo_hint(frames[0], other, focal=float(opened.K[0, 0]), shift=opened.shift)
+
+    def _travelled(
+        self, known: Sequence[Float64[np.ndarray, "4 4"] | None]
+    ) -> Float32[np.ndarray, "n"] | None:
+        if not self._motion.measures:
+            return None
+        ways = [np.nan if each is None else np.linalg.norm(each[:3, 3]) for each in known]
+        return np.array(ways, np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFrames:
+    """Frames that a run trains on and is validated with.
+
+    Attributes:
+        training: Targets to train on.
+        held_out: Targets to validate with: the last of every sequence, or those of a list; may be
+            empty.
+        offsets: Offsets of the sources of every target; 0 is the other camera of a stereo pair.
+        sequences: Sequences in order.
+        notes: Notes for the user, one line each.
+    """
+
+    training: TargetFrames
+    held_out: TargetFrames
+    offsets: tuple[int, ...]
+    sequences: tuple[OpenSequence, ...]
+    notes: tuple[str, ...] = ()
+
+
+def relative_motion(
+    opened: OpenSequence, target: Place, source: Place
+) -> Float64[np.ndarray, "4 4"] | None:
+    """Return ``source_T_target`` [m] of two frames of a sequence; None where a pose is unknown."""
+    poses = opened.sequence.poses
+    if poses is None:
+        return None
+    world_T_target, world_T_source = poses[target.frame], poses[source.frame]
+    if not (np.isfinite(world_T_target).all() and np.isfinite(world_T_source).all()):
+        return None
+    return invert(world_T_source) @ world_T_target

@@ -1,0 +1,207 @@
+"""Targets of a run with their sources, some of them held out."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rilievo.data.clips.sequences import FrameSequence
+
+OTHER_EYE = 0
+"""Offset of the frame that the other camera of a stereo pair took at the same time."""
+
+
+class Place(NamedTuple):
+    """Place of a frame in a run.
+
+    Attributes:
+        sequence: Index of the sequence in the list of sequences.
+        frame: Index of the frame in that sequence.
+    """
+
+    sequence: int
+    frame: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Frame to learn the depth of.
+
+    Attributes:
+        place: Place of the frame.
+        sources: Places of its sources, in the order of the offsets.
+    """
+
+    place: Place
+    sources: tuple[Place, ...]
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Places of the target and its sources."""
+        return (self.place, *self.sources)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Targets of one sequence.
+
+    Attributes:
+        targets: Targets in the order of time, or of the list.
+        listed_out: Targets that a list holds out; None without such a list.
+        lonely: Number of frames that lack a source.
+    """
+
+    targets: tuple[Target, ...]
+    listed_out: tuple[Target, ...] | None = None
+    lonely: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parted:
+    """Targets of a run, split for training and validation.
+
+    Attributes:
+        training: Targets to train on.
+        held_out: Targets to validate with.
+        between: Number of targets that are neither, since they share frames with held-out ones.
+    """
+
+    training: tuple[Target, ...]
+    held_out: tuple[Target, ...]
+    between: int
+
+
+class Neighbours:
+    """Index of the sequences of a run, which finds the sources of a frame."""
+
+    def __init__(
+        self, sequences: Sequence[FrameSequence], runs: Mapping[int, Sequence[Sequence[int]]]
+    ) -> None:
+        """Index the sequences.
+
+        Args:
+            sequences: Sequences of the run.
+            runs: Indices of consecutive frames of each sequence, by its place.
+        """
+        self._sequences, self._runs = sequences, runs
+        self._places = {sequence.id: place for place, sequence in enumerate(sequences)}
+        self._by_number: dict[int, dict[int, int]] = {}
+
+    def find(self, sequence: int, offsets: Sequence[int], stride: int) -> Found:
+        """Find the targets of one sequence: every frame that has all its sources, or a list's."""
+        listed = self._sequences[sequence].listed
+        if listed is None:
+            return self._of_runs(sequence, offsets, stride)
+        training = self._of_list(sequence, listed.training, offsets, stride)
+        if listed.held_out is None:
+            return training
+        held_out = self._of_list(sequence, listed.held_out, offsets, stride)
+        return Found(
+            targets=training.targets,
+            listed_out=held_out.targets,
+            lonely=training.lonely + held_out.lonely,
+        )
+
+    def _of_runs(self, sequence: int, offsets: Sequence[int], stride: int) -> Found:
+        found: list[Target] = []
+        lonely = 0
+        for run in self._runs[sequence]:
+            for at, frame in enumerate(run):
+                places = [at + offset * stride for offset in offsets if offset != OTHER_EYE]
+                there = all(0 <= place < len(run) for place in places)
+                sources = [
+                    self._other_eye(sequence, frame)
+                    if offset == OTHER_EYE
+                    else Place(sequence, run[at + offset * stride])
+                    for offset in (offsets if there else ())
+                ]
+                target = _target(Place(sequence, frame), sources, offsets)
+                lonely += target is None
+                found.extend([] if target is None else [target])
+        return Found(targets=tuple(found), lonely=lonely)
+
+    def _of_list(
+        self, sequence: int, numbers: Sequence[int], offsets: Sequence[int], stride: int
+    ) -> Found:
+        indices = self._indices(sequence)
+        found: list[Target] = []
+        for number in numbers:
+            if number not in indices:
+                continue
+            frame = indices[number]
+            sources = [
+                self._other_eye(sequence, frame)
+                if offset == OTHER_EYE
+                else self._numbered(sequence, number + offset * stride)
+                for offset in offsets
+            ]
+            target = _target(Place(sequence, frame), sources, offsets)
+            found.extend([] if target is None else [target])
+        return Found(targets=tuple(found), lonely=len(numbers) - len(found))
+
+    def _numbered(self, sequence: int, number: int) -> Place | None:
+        frame = self._indices(sequence).get(number)
+        return None if frame is None else Place(sequence, frame)
+
+    def _other_eye(self, sequence: int, frame: int) -> Place | None:
+        eye = self._sequences[sequence].other_eye
+        if eye is None or eye.sequence not in self._places:
+            return None
+        number = self._sequences[sequence].numbers[frame]
+        return self._numbered(self._places[eye.sequence], number)
+
+    def _indices(self, sequence: int) -> dict[int, int]:
+        """Index of each frame by its number."""
+        if sequence not in self._by_number:
+            numbers = self._sequences[sequence].numbers
+            self._by_number[sequence] = {number: index for index, number in enumerate(numbers)}
+        return self._by_number[sequence]
+
+
+def _target(place: Place, sources: Sequence[Place | None], offsets: Sequence[int]) -> Target | None:
+    there = tuple(each for each in sources if each is not None)
+    return Target(place=place, sources=there) if len(there) == len(offsets) else None
+
+
+def part(found: Sequence[Found], share: float) -> Parted:
+    """Split targets into those to train on and those held out: the last of every sequence.
+
+    No frame of a held-out target is used in training: targets in between are neither. Of sequences
+    too short for a share of their own, whole ones are held out, as many as the share requires. If
+    nothing would be left to train on, nothing is held out.
+
+    Args:
+        found: Targets of each sequence.
+        share: Share of the targets to hold out, for sequences without a list of held-out ones.
+    """
+    training: list[Target] = []
+    held_out: list[Target] = []
+    waiting, between = 0.0, 0
+    alone = sum(bool(each.targets) for each in found) == 1
+    for each in found:
+        if each.listed_out is not None:
+            training.extend(each.targets)
+            held_out.extend(each.listed_out)
+            continue
+        targets = sorted(each.targets, key=lambda target: target.place)  # lists are often shuffled
+        wanted = share * len(targets)
+        count = max(1, round(wanted)) if wanted and (wanted >= 0.5 or alone) else 0
+        if wanted and not count:
+            waiting += wanted
+            if waiting >= len(targets) / 2:
+                count = len(targets)
+                waiting -= count
+        cut = len(targets) - count
+        kept_out = targets[cut:]
+        taken = {place for target in kept_out for place in target.places}
+        free = [target for target in targets[:cut] if not taken.intersection(target.places)]
+        training.extend(free)
+        held_out.extend(kept_out)
+        between += cut - len(free)
+    if not training:
+        return Parted(training=tuple(held_out), held_out=(), between=between)
+    return Parted(training=tuple(training), held_out=tuple(held_out), between=between)
+
+
+def gone_free(target: Target, gone: Collection[Place]) -> bool:
+    """Whether none of a target's frames is gone."""
+    return not any(place in gone for place in target.places)

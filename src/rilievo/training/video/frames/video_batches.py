@@ -1,0 +1,212 @@
+"""Targets with their sources as arrays, random changes of them, and batches of them as tensors."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, UInt8
+from torch import Tensor
+
+from rilievo.geometry.intrinsics import flip_K
+from rilievo.training.engine.frame_colour import ColourChange, changed
+from rilievo.training.losses.warped_frames import Views
+from rilievo.training.video.config.video_config import VideoAugmentation
+
+_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneViews:
+    """One target frame and its sources, at the training size.
+
+    Frames are bytes, not floats, which take four times the memory and transfer.
+
+    Attributes:
+        frames: Target, then its sources in the order of ``offsets``, as the camera saw them.
+        seen: Frames that the networks see; None where their colours are not changed.
+        offsets: Offset of each source in time; 0 is the other camera of a stereo pair.
+        pyramid: Target, and its sources where they are compared at coarser sizes, at the sizes of
+            scales 1 to 3, each made from the one before.
+        source_T_target: Known motion of each source; None where it is to be learned.
+        travelled: Distance [m] between target and each source, NaN where unknown; None where
+            nothing is known.
+        valid: Pixels of the target that count; None where all do.
+        hints: Depth of the target by stereo matching, in the unit of known motion, 0 where there
+            is none; None where hints are off.
+        prior: Depth of the target by another network, in any unit; None without.
+        corners: Depth of the target's triangulated corners, in any unit, 0 elsewhere; None without.
+    """
+
+    id: str
+    frames: UInt8[np.ndarray, "n h w 3"]
+    seen: UInt8[np.ndarray, "n h w 3"] | None
+    offsets: tuple[int, ...]
+    pyramid: tuple[UInt8[np.ndarray, "m _ _ 3"], ...]
+    K: Float32[np.ndarray, "3 3"]
+    source_T_target: tuple[Float32[np.ndarray, "4 4"] | None, ...]
+    travelled: Float32[np.ndarray, "k"] | None = None
+    valid: Bool[np.ndarray, "h w"] | None = None
+    hints: Float32[np.ndarray, "h w"] | None = None
+    prior: Float32[np.ndarray, "h w"] | None = None
+    corners: Float32[np.ndarray, "h w"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Batch of a run."""
+
+    step: int
+    epoch: int
+    views: Views
+    ids: tuple[str, ...]
+
+
+def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
+    """Stack targets whose sources have the same offsets.
+
+    Colours go to the device as bytes and become floats there. Where no colours were changed, the
+    networks see the same tensors, not copies.
+    """
+    first = views[0]
+    assert all(each.offsets == first.offsets for each in views), "of one set of frames"
+    frames = _floats([each.frames for each in views], device)
+    seen = frames
+    if any(each.seen is not None for each in views):
+        changed = [each.frames if each.seen is None else each.seen for each in views]
+        seen = _floats(changed, device)
+    levels = [
+        _floats([each.pyramid[scale] for each in views], device)
+        for scale in range(len(first.pyramid))
+    ]
+    pyramids = tuple(zip(frames, *levels, strict=False))
+    return Views(
+        target=frames[0],
+        sources=frames[1:],
+        target_seen=seen[0],
+        sources_seen=seen[1:],
+        offsets=first.offsets,
+        pyramid=pyramids[0],
+        source_pyramids=pyramids[1:] or None,
+        K=_tensor(np.stack([each.K for each in views]), device),
+        source_T_target=tuple(
+            _motion([each.source_T_target[place] for each in views], device)
+            for place in range(len(first.offsets))
+        ),
+        travelled=_travelled(views, device),
+        valid=_valid(views, device),
+        hints=_maps([each.hints for each in views], device),
+        prior=_maps([each.prior for each in views], device),
+        corners=_maps([each.corners for each in views], device),
+    )
+
+
+def _floats(
+    frames: list[UInt8[np.ndarray, "n h w 3"]], device: torch.device | str
+) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
+    """Stack the first frames of all samples, the second ones, and so on, in 0..1."""
+    stacked = _tensor(np.stack(frames, axis=1), device)
+    return tuple(
+        each.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+        for each in stacked
+    )
+
+
+def _motion(
+    known: list[Float32[np.ndarray, "4 4"] | None], device: torch.device | str
+) -> Float32[Tensor, "b 4 4"] | None:
+    matrices = [each for each in known if each is not None]
+    if not matrices:
+        return None
+    assert len(matrices) == len(known), "motion is known of all targets or of none"
+    return _tensor(np.stack(matrices), device)
+
+
+def _travelled(views: list[OneViews], device: torch.device | str) -> Float32[Tensor, "b n"] | None:
+    if all(each.travelled is None for each in views):
+        return None
+    unknown = np.full(len(views[0].offsets), np.nan, np.float32)
+    rows = [unknown if each.travelled is None else each.travelled for each in views]
+    return _tensor(np.stack(rows), device)
+
+
+def _valid(views: list[OneViews], device: torch.device | str) -> Bool[Tensor, "b h w"] | None:
+    if all(each.valid is None for each in views):
+        return None
+    everywhere = np.ones(views[0].frames.shape[1:3], bool)
+    masks = [everywhere if each.valid is None else each.valid for each in views]
+    return _tensor(np.stack(masks), device)
+
+
+def _maps(
+    given: list[Float32[np.ndarray, "h w"] | None], device: torch.device | str
+) -> Float32[Tensor, "b h w"] | None:
+    maps = [each for each in given if each is not None]
+    if not maps:
+        return None
+    assert len(maps) == len(given), "a map is given for all targets or for none"
+    return _tensor(np.stack(maps), device)
+
+
+def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
+    """Move an array to a device; memory is pinned for a GPU, so that the copy is asynchronous."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def augmented(
+    views: OneViews, augmentation: VideoAugmentation, rng: np.random.Generator
+) -> OneViews:
+    """Augment a sample; the same state of ``rng`` gives the same result."""
+    flip, jitter = rng.random(2)
+    change = draw_change(augmentation, rng)
+    if flip < augmentation.flip:
+        views = mirrored(views, move_centre=augmentation.move_centre)
+    if jitter < augmentation.jitter:
+        seen = np.stack([changed(frame, change) for frame in views.frames])
+        views = replace(views, seen=seen)
+    return views
+
+
+def draw_change(augmentation: VideoAugmentation, rng: np.random.Generator) -> ColourChange:
+    """Draw factors around 1 and a rotation of the hue around 0, uniform, in random order."""
+    spreads = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
+    brightness, contrast, saturation = (
+        float(rng.uniform(max(0.0, 1 - spread), 1 + spread)) for spread in spreads
+    )
+    return ColourChange(
+        hue=float(rng.uniform(-augmentation.hue, augmentation.hue)),
+        brightness=brightness,
+        contrast=contrast,
+        saturation=saturation,
+        order=tuple(map(int, rng.permutation(4))),
+    )
+
+
+def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
+    """Mirror the scene of a sample: (x, y, z) becomes (-x, y, z) in every camera.
+
+    The target stays the target, and the other camera of a stereo pair changes sides: known motion M
+    becomes S M S with S = diag(-1, 1, 1, 1), and a baseline changes its sign.
+    """
+    width = views.frames.shape[2]
+    K = flip_K(views.K, width=width).astype(np.float32) if move_centre else views.K
+    return replace(
+        views,
+        frames=np.ascontiguousarray(views.frames[:, :, ::-1]),
+        seen=None if views.seen is None else np.ascontiguousarray(views.seen[:, :, ::-1]),
+        pyramid=tuple(np.ascontiguousarray(each[:, :, ::-1]) for each in views.pyramid),
+        K=K,
+        source_T_target=tuple(map(_mirrored_motion, views.source_T_target)),
+        valid=None if views.valid is None else np.ascontiguousarray(views.valid[:, ::-1]),
+        hints=None if views.hints is None else np.ascontiguousarray(views.hints[:, ::-1]),
+        prior=None if views.prior is None else np.ascontiguousarray(views.prior[:, ::-1]),
+        corners=None if views.corners is None else np.ascontiguousarray(views.corners[:, ::-1]),
+    )
+
+
+def _mirrored_motion(
+    motion: Float32[np.ndarray, "4 4"] | None,
+) -> Float32[np.ndarray, "4 4"] | None:
+    return None if motion is None else _MIRROR @ motion @ _MIRROR

@@ -1,0 +1,229 @@
+"""Frames of a run, from footage on disk: decode, measure motion, find sources, hold out."""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rilievo.data.clips.footage import VideoData
+from rilievo.data.clips.known_poses import poses_in
+from rilievo.data.clips.sequences import FrameSequence
+from rilievo.data.clips.sources import list_sequences
+from rilievo.errors import InputError
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable, read_text
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.training.video.frames.cache_files import cache_files, taken_bytes
+from rilievo.training.video.frames.frame_store import FrameStore, Progress, open_store
+from rilievo.training.video.frames.image_motion import Moving, find_moving, stride_for
+from rilievo.training.video.frames.opening import (
+    Opening,
+    parted_frames,
+    said_of_motion,
+    training_K,
+    valid_pixels,
+)
+from rilievo.training.video.frames.target_frames import OpenSequence
+from rilievo.training.video.frames.target_frames import TargetFrames as TargetFrames
+from rilievo.training.video.frames.target_frames import VideoFrames as VideoFrames
+from rilievo.training.video.frames.targets import OTHER_EYE, Found, Neighbours, Place
+
+_NAMED = 10
+"""Number of broken frames that are named; more are only counted."""
+
+
+def open_frames(
+    data: VideoData,
+    *,
+    size: tuple[int, int],
+    offsets: tuple[int, ...],
+    cache: Path,
+    progress: Progress | None = None,
+    hints: bool = False,
+    source_pyramids: bool = False,
+) -> VideoFrames:
+    """Open the frames of a run.
+
+    Sequences without a list are read once: frames that hardly moved are skipped, scene cuts split
+    them, and the stride comes from the motion. Frames that are left out are counted in the notes.
+    """
+    opening = Opening(
+        data=data,
+        size=size,
+        offsets=all_offsets(data, offsets),
+        cache=cache,
+        progress=progress,
+        hints=hints,
+        source_pyramids=source_pyramids,
+    )
+    sequences = list_sequences(data)
+    stores = {
+        place: _store(opening, place, sequence, None)
+        for place, sequence in enumerate(sequences)
+        if _is_gone_through(sequence, data)
+    }
+    sequences = [_counted(sequence, stores.get(place)) for place, sequence in enumerate(sequences)]
+    strides = [
+        _look(opening, place, sequence, stores.get(place))
+        for place, sequence in enumerate(sequences)
+    ]
+    neighbours = Neighbours(sequences, opening.runs)
+    found = [
+        neighbours.find(place, opening.offsets, stride) for place, stride in enumerate(strides)
+    ]
+    for place, sequence in enumerate(sequences):
+        if place not in stores:
+            stores[place] = _store(opening, place, sequence, _needed(found, place))
+    _say_totals(opening, stores.values())
+    opened = [
+        _opened(opening, sequence, stores[place], strides[place])
+        for place, sequence in enumerate(sequences)
+    ]
+    return parted_frames(opening, opened, found)
+
+
+def all_offsets(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the offsets of the sources in time, and of the other camera of a stereo pair."""
+    temporal = offsets if data.temporal else ()
+    return (*temporal, OTHER_EYE) if data.stereo else temporal
+
+
+def _is_gone_through(sequence: FrameSequence, data: VideoData) -> bool:
+    """Whether all frames of a sequence must be read before its targets are known."""
+    return sequence.video is not None or _is_measured(sequence, data)
+
+
+def _is_measured(sequence: FrameSequence, data: VideoData) -> bool:
+    if not sequence.measured:
+        return False
+    return data.least_motion > 0 or (data.stride or sequence.stride) is None
+
+
+def _store(
+    opening: Opening, place: int, sequence: FrameSequence, needed: Sequence[int] | None
+) -> FrameStore:
+    """Decode the frames of a sequence, and note those that are broken."""
+    store = open_store(
+        sequence, opening.size, opening.cache, wanted=needed, progress=opening.progress
+    )
+    for index, why in store.broken.items():
+        opening.gone.add(Place(place, index))
+        if len(opening.gone) <= _NAMED:
+            opening.notes.append(f"passed over: {why}")
+    return store
+
+
+def _needed(found: Sequence[Found], sequence: int) -> list[int]:
+    """Indices of the frames of a sequence that are a target or a source of any target."""
+    return sorted(
+        {
+            place.frame
+            for each in found
+            for target in (*each.targets, *(each.listed_out or ()))
+            for place in target.places
+            if place.sequence == sequence
+        }
+    )
+
+
+def _counted(sequence: FrameSequence, frames: FrameStore | None) -> FrameSequence:
+    """Add the numbers and poses of frames to a video; other sequences stay as they are."""
+    if sequence.video is None or frames is None:
+        return sequence
+    names = tuple(Path(f"{index:06d}") for index in range(frames.count))
+    poses = None if sequence.poses_file is None else poses_in(sequence.poses_file, names)
+    return replace(sequence, numbers=tuple(range(frames.count)), poses=poses)
+
+
+def _look(opening: Opening, place: int, sequence: FrameSequence, frames: FrameStore | None) -> int:
+    """Find the runs of consecutive frames of a sequence and return its stride."""
+    asked = opening.data.stride or sequence.stride
+    if frames is None or not _is_measured(sequence, opening.data):
+        opening.runs[place] = _unbroken(sequence.numbers)
+        return asked or 1
+    if frames.fault is not None:
+        opening.notes.append(frames.fault)
+    moving = _moving(opening, sequence, frames)
+    opening.moving[place], opening.runs[place] = moving, moving.runs
+    stride = asked or stride_for(moving.parallax, opening.size[1], opening.data.parallax)
+    opening.notes.extend(said_of_motion(sequence, moving, stride, frames.count, opening.size[1]))
+    return stride
+
+
+def _moving(opening: Opening, sequence: FrameSequence, frames: FrameStore) -> Moving:
+    """Measure the motion of a sequence, or read it from the cache if it was measured before."""
+    K, least = training_K(opening, sequence), opening.data.least_motion
+    path = cache_files(sequence, opening.size, opening.cache).motion_file(K, least)
+    remembered = _remembered(path, sequence)
+    if remembered is not None:
+        return remembered
+    parts = [
+        find_moving(
+            ((index, frames.frame(index)) for index in run if index not in frames.broken),
+            K,
+            least=least,
+        )
+        for run in _unbroken(sequence.numbers)
+    ]
+    moving = Moving(
+        runs=tuple(run for each in parts for run in each.runs),
+        parallaxes=tuple(parallax for each in parts for parallax in each.parallaxes),
+        still=sum(each.still for each in parts),
+        cuts=sum(each.cuts for each in parts),
+        largest=max((each.largest for each in parts), default=0.0),
+    )
+    with replacing(path) as part:
+        part.write_text(to_json(moving), encoding="utf-8")
+    return moving
+
+
+def _remembered(path: Path, sequence: FrameSequence) -> Moving | None:
+    """Read the stored motion; None where there is none, or it is of other frames."""
+    try:
+        moving = from_json(Moving, read_text(path))
+    except (InputError, NotThisRecord):
+        return None
+    places = [place for run in moving.runs for place in run]
+    there = frozenset(place for run in _unbroken(sequence.numbers) for place in run)
+    in_order = all(one < later for one, later in itertools.pairwise(places))
+    is_motion = all(0 <= parallax < math.inf for parallax in moving.parallaxes)
+    return moving if in_order and is_motion and there.issuperset(places) else None
+
+
+def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
+    """Group the indices of frames whose numbers are consecutive."""
+    runs: list[list[int]] = []
+    for index, number in enumerate(numbers):
+        if not index or number != numbers[index - 1] + 1:
+            runs.append([])
+        runs[-1].append(index)
+    return runs
+
+
+def _say_totals(opening: Opening, stores: Iterable[FrameStore]) -> None:
+    if len(opening.gone) > _NAMED:
+        opening.notes.append(f"passed over: {len(opening.gone) - _NAMED:,} more broken frames")
+    taken = sum(taken_bytes(each.path) for each in stores)
+    opening.notes.append(
+        f"{printable(opening.cache)}: decoded frames take {taken / 1e6:,.1f} MB there"
+    )
+
+
+def _opened(
+    opening: Opening, sequence: FrameSequence, frames: FrameStore, stride: int
+) -> OpenSequence:
+    if sequence.camera.note is not None and not opening.data.published_camera:
+        opening.notes.append(sequence.camera.note)
+    eye = sequence.other_eye
+    shift = None if eye is None else eye.shift
+    if shift is not None and opening.data.baseline is not None:
+        shift = math.copysign(opening.data.baseline, shift)
+    return OpenSequence(
+        sequence=sequence,
+        frames=frames,
+        K=training_K(opening, sequence),
+        valid=valid_pixels(sequence, opening.size),
+        shift=shift,
+        stride=stride,
+    )

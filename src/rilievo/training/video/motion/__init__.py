@@ -1,0 +1,1 @@
+"""Motion between the frames of a run, by geometry."""

@@ -1,0 +1,244 @@
+"""Motion by geometry in place of a pose network, for the whole of a run.
+
+The first motions come from the depth that the run starts from, or from a stronger model. They are
+estimated again with the depth learned so far. Each estimate is stored in the run's folder, so that
+a resumed run goes on with the same.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from rilievo.errors import InputError
+from rilievo.io.files.limits import printable
+from rilievo.training.engine.progress import Decoding
+from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.frames.target_frames import TargetFrames, VideoFrames
+from rilievo.training.video.motion.pair_motions import (
+    FIRST,
+    FOLDER,
+    Judged,
+    corner_error,
+    find_motions,
+    judge,
+    read_estimate,
+    write_estimate,
+)
+from rilievo.training.video.prior import fov_notes, model_depths, network_depths, stored_prior
+from rilievo.training.video.video_learner import Learner
+
+_FEWEST = 8
+"""Smallest number of targets that a run begins with."""
+_FEW_JUDGES = 5
+"""Number of held-out targets below which their verdict is said to be weak."""
+_MOST_JUDGES = 32
+"""Largest number of held-out targets: more of them change the verdict little, and take time."""
+_A_MINUTE, _TOGETHER = 100, 50
+"""Targets for each minute of the run, and the length of the blocks that are chosen of more."""
+
+_WHY = {
+    "turning": (
+        "the camera turns or stands and does not travel",
+        ": film while walking sideways or forwards",
+    ),
+    "lost": (
+        "too few corners agree on a motion",
+        ", as before blank walls, in blur, in crowds or with a wrong field of view",
+    ),
+    "odd": ("the motion is far longer or shorter than usual", ""),
+}
+"""Reasons to leave targets out, and what is added where they leave too few."""
+
+
+class GeometryMotion:
+    """Estimates motion by geometry for the frames of a run.
+
+    Attributes:
+        notes: Notes for the user, one line each.
+    """
+
+    def __init__(
+        self, config: VideoConfig, run: Path, cache: Path, *, learner: Learner, fabric: Any
+    ) -> None:
+        self._config, self._run, self._cache = config, run, cache
+        self._learner, self._fabric = learner, fabric
+        learner.to(fabric.device)
+        self.notes: tuple[str, ...] = ()
+
+    def begin(self, frames: VideoFrames) -> VideoFrames:
+        """Return the frames whose motion can be trusted, with their first motion and prior depth.
+
+        Raises:
+            InputError: If motion is found for too few frames.
+        """
+        held_out = frames.held_out.some(_MOST_JUDGES)
+        parts = {FIRST: self._affordable(frames.training), "held-out": held_out}
+        with self._fabric.rank_zero_first():
+            changed = {name: self._begun(name, part) for name, part in parts.items()}
+        return replace(
+            frames,
+            training=changed[FIRST],
+            held_out=changed["held-out"],
+            notes=(*frames.notes, *self.notes),
+        )
+
+    def taught(self, frames: VideoFrames) -> TargetFrames:
+        """Return the training targets whose motion can be trusted, for a pose network to learn.
+
+        Raises:
+            InputError: If motion is found for too few of them.
+        """
+        with self._fabric.rank_zero_first():
+            return self._begun(FIRST, self._affordable(frames.training))
+
+    def _affordable(self, training: TargetFrames) -> TargetFrames:
+        """Targets whose motion can be estimated in the time of the run."""
+        most = round(_A_MINUTE * (self._config.minutes or 0))
+        if not most or len(training) <= most:
+            return training
+        chosen = training.some(max(most, _TOGETHER), together=_TOGETHER)
+        self.notes += (
+            f"{len(chosen):,} of {len(training):,} targets are used, spread over the footage: more "
+            "need more --minutes",
+        )
+        return chosen
+
+    def restore(self, frames: VideoFrames, step: int) -> VideoFrames:
+        """Return the frames with the last motions that were estimated up to a step."""
+        steps = sorted(int(path.stem) for path in (self._run / FOLDER).glob("[0-9]*.npz"))
+        before = [each for each in steps if 0 < each <= step]
+        return _with(frames, self._path(before[-1])) if before else frames
+
+    def again(self, frames: VideoFrames, step: int) -> VideoFrames:
+        """Return the frames with motions by the depth learned so far.
+
+        Pairs whose motion cannot be trusted any more keep the one before.
+        """
+        if self._fabric.is_global_zero:
+            found = find_motions(frames.training, self._learned(frames.training), self._progress)
+            judged = judge(frames.training.targets, found)
+            write_estimate(self._path(step), judged)
+        self._fabric.barrier()
+        return _with(frames, self._path(step))
+
+    def on_held_out(self, frames: VideoFrames) -> tuple[VideoFrames, float]:
+        """Judge the depth learned so far on the held-out targets.
+
+        Returns:
+            The frames with the motions that follow from this depth, each in the scale of its own
+            depth, and the error of depth at triangulated corners (``corner_error``).
+        """
+        held_out = frames.held_out
+        found = find_motions(held_out, self._learned(held_out))
+        motions = {pair: each.source_T_target for pair, each in found.items()}
+        frames = replace(frames, held_out=held_out.with_motion(motions))
+        return frames, corner_error(found.values())
+
+    def _begun(self, name: str, part: TargetFrames) -> TargetFrames:
+        if not len(part):
+            return part
+        config = self._config
+        given = config.prior
+        prior = stored_prior(
+            part,
+            self._cache,
+            f"{given or self._start_key()} {config.blueprint}",
+            (lambda: self._learned(part)) if given is None else (lambda: model_depths(given, part)),
+            middle=None if given is None else self._middle(part),
+        )
+        path = self._run / FOLDER / f"{name}.npz"
+        if not path.exists():
+            depths = (prior.of(target.place) for target in part.targets)
+            found = find_motions(part, depths, self._progress)
+            judged = judge(part.targets, found)
+            self._note(name, part, judged)
+            if name == FIRST:
+                self.notes += fov_notes(part, prior)
+            elif math.isnan(corner_error(found[pair] for pair in judged.motions)):
+                raise _nothing_judges(part)
+            write_estimate(path, judged)
+        estimate = read_estimate(path)
+        kept = part.with_motion(estimate.motions, prior, estimate.corners)
+        if name != FIRST:
+            self._check_judges(part, len(kept))
+        else:
+            weight = config.losses.corners * estimate.trust
+            self._learner.losses = replace(config.losses, corners=weight)
+            if weight < config.losses.corners / 2:
+                self.notes += (
+                    "depth of corners by triangulation is hardly better than that of the start, "
+                    f"and teaches with a weight of {weight:.2g}: more parallax (a larger --stride, "
+                    "a way to the side) makes it better",
+                )
+        return kept
+
+    def _check_judges(self, part: TargetFrames, kept: int) -> None:
+        """Say, or refuse, where too few held-out targets are left to judge a run by."""
+        if not kept:
+            raise _nothing_judges(part)
+        if kept < _FEW_JUDGES:
+            self.notes += (
+                f"only {kept} held-out targets judge the run, which is little: film longer, or "
+                "take a larger --held-out",
+            )
+
+    @property
+    def _progress(self) -> Callable[[int, int], None]:
+        return partial(Decoding(shown=self._fabric.is_global_zero), "motion by geometry")
+
+    def _middle(self, part: TargetFrames) -> float:
+        """Median depth of the network that the run starts from, over some targets."""
+        medians = [float(np.median(each)) for each in self._learned(part.some(16))]
+        return float(np.median(medians))
+
+    def _note(self, name: str, part: TargetFrames, judged: Judged) -> None:
+        left_out = judged.left_out.total()
+        kept = len(part) - left_out
+        if name == FIRST and kept < (least := max(_FEWEST, self._config.batch_size)):
+            raise _too_few(part, judged, kept, least)
+        if left_out:
+            counted = ((judged.left_out[kind], why) for kind, (why, _) in _WHY.items())
+            said = "; ".join(f"in {count:,} {why}" for count, why in counted if count)
+            self.notes += (f"{left_out:,} of {len(part):,} {name} targets are left out: {said}",)
+
+    def _learned(self, part: TargetFrames) -> Iterator[Float32[np.ndarray, "h w"]]:
+        depth = self._learner.networks.depth
+        return network_depths(depth, part, self._config.blueprint, self._fabric.device)
+
+    def _start_key(self) -> str:
+        return f"{self._config.start} {self._config.seed}"
+
+    def _path(self, step: int) -> Path:
+        return self._run / FOLDER / f"{step:07d}.npz"
+
+
+def _with(frames: VideoFrames, path: Path) -> VideoFrames:
+    """Give the targets newer motions and corners."""
+    newer = read_estimate(path)
+    training = frames.training.with_motion(newer.motions, corners=newer.corners)
+    return replace(frames, training=training)
+
+
+def _nothing_judges(part: TargetFrames) -> InputError:
+    return InputError(
+        f"{printable(part.ids[0])} and after: none of the {len(part):,} held-out targets has a "
+        "motion that can be trusted and enough parallax, so nothing could judge the run: take a "
+        "larger --held-out, or cut the end of the footage off"
+    )
+
+
+def _too_few(part: TargetFrames, judged: Judged, kept: int, least: int) -> InputError:
+    """Error that says what kind of footage this is, and what would help."""
+    kind = max(_WHY, key=lambda each: judged.left_out[each])
+    left_out = judged.left_out[kind]
+    why = f"; in {left_out:,} {''.join(_WHY[kind])}" if left_out else ": take longer footage"
+    return InputError(
+        f"{printable(part.ids[0])} and after: motion is found for {kept} of {len(part):,} frames, "
+        f"and {least} are needed{why}"
+    )

@@ -1,0 +1,258 @@
+"""Motion between targets and their sources by geometry: found, judged, stored, at one scale."""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from rilievo.data.clips.motion.clip_motion import chained_log_scales
+from rilievo.data.clips.motion.pair_motion import (
+    TRACKING,
+    PairMotion,
+    Triangulated,
+    depth_errors,
+    motion_of_tracks,
+)
+from rilievo.data.clips.motion.tracks import grey, track_corners
+from rilievo.errors import InputError
+from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.files.limits import printable, reason
+from rilievo.training.video.frames.target_frames import TargetFrames
+from rilievo.training.video.frames.targets import Place, Target
+
+_SHORTEST, _LONGEST = 0.1, 5.0
+"""Limits of the length of a motion, as shares of the median length."""
+
+_STEADY = 10.0
+"""Largest standard error of a direction [degrees] that training follows; less than what a
+trajectory takes, since depth learns from every error."""
+
+_SHARED_ERROR = 0.05
+"""Relative error of triangulated depth that both sources share, as on the edges of objects: 0.02 to
+0.08 in 7-Scenes' kitchen and in rendered rooms."""
+
+Pair = tuple[Place, Place]
+"""Places of a target and of its source."""
+
+
+Motions = Mapping[Pair, Float64[np.ndarray, "4 4"]]
+"""``source_T_target`` by the places of target and source."""
+FOLDER = "motions"
+FIRST = "training"
+"""Name of the file of the first estimate for the training targets; later ones have their step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Motion of targets by geometry, as a file of a run holds it.
+
+    Attributes:
+        corners: Triangulated corners of targets: x [px], y [px] and depth up to one factor each.
+        trust: Factor in 0..1 of the weight with which the corners teach.
+    """
+
+    motions: Motions
+    corners: Mapping[Place, Float64[np.ndarray, "n 3"]]
+    trust: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged(Estimate):
+    """Motion of the targets whose motion to every source can be trusted.
+
+    Attributes:
+        left_out: Numbers of the others: "lost" where too few corners agree on a motion (blank
+            walls, blur, or much that moves by itself), "turning" where the camera turns or stands,
+            "odd" where the motion is far longer or shorter than the median.
+    """
+
+    left_out: Counter[str]
+
+
+def find_motions(
+    frames: TargetFrames,
+    depths: Iterable[Float[np.ndarray, "h w"]],
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[Pair, PairMotion]:
+    """Estimate the motion from each target to each of its sources.
+
+    Args:
+        frames: Targets.
+        depths: Depth of each target in order, in units that are about the same for all.
+        progress: Called with the number of targets that are done, and their total.
+    """
+    found: dict[Pair, PairMotion] = {}
+    for done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
+        now, K = grey(frames.frame_of(target.place)), frames.K_of(target)
+        for source in target.sources:
+            tracks = track_corners(now, grey(frames.frame_of(source)), TRACKING)
+            found[target.place, source] = motion_of_tracks(tracks, depth, K)
+        if progress is not None:
+            progress(done, len(frames))
+    return found
+
+
+def corner_error(found: Iterable[PairMotion]) -> float:
+    """Mean error of depth at the triangulated corners of all pairs; NaN without any."""
+    pairs = [each for each in found if each.judges]
+    corners = sum(each.judges for each in pairs)
+    errors = sum(each.depth_error * each.judges for each in pairs)
+    return errors / corners if corners else math.nan
+
+
+def corner_trust(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> float:
+    """Factor in 0..1 of the weight of corners: the share by which they err less than given depth.
+
+    Two sources triangulate a corner with motions of their own. Their difference and the error that
+    they share (``_SHARED_ERROR``) make the error e of triangulation. Given depth differs from it by
+    errors of both, so that its own is √(d² - e²), where d is ``corner_error``; the factor is
+    1 - e / √(d² - e²). It is 1 where no corner is seen twice.
+    """
+    errors = [np.zeros(0)]
+    for target in targets:
+        first, *others = (found[target.place, source].corners for source in target.sources)
+        for other in others:
+            # Corners of a target are at the same places for all its sources.
+            here, there = (each.places.round(3) @ [1, 1j] for each in (first, other))
+            _, one, two = np.intersect1d(here, there, return_indices=True)
+            parallax = np.minimum(first.parallax[one], other.parallax[two])
+            errors.append(depth_errors(first.depth[one] / other.depth[two], parallax))
+    scatter = np.concatenate(errors)
+    apart = corner_error(found[each.place, source] for each in targets for source in each.sources)
+    if not len(scatter) or math.isnan(apart):
+        return 1.0
+    e = math.hypot(float(scatter.mean()), _SHARED_ERROR)
+    return max(0.0, 1 - e / math.sqrt(apart**2 - e**2)) if e < apart else 0.0
+
+
+def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged:
+    """Keep the targets whose motions can be trusted, at one scale along each sequence."""
+    lengths = [_length(each) for each in found.values() if each.travels]
+    middle = float(np.median(lengths)) if lengths else math.nan
+    counts: Counter[str] = Counter()
+    motions: dict[Pair, Float64[np.ndarray, "4 4"]] = {}
+    corners: dict[Place, Float64[np.ndarray, "n 3"]] = {}
+    for target in targets:
+        pairs = {(target.place, source): found[target.place, source] for source in target.sources}
+        why = _doubt(list(pairs.values()), middle)
+        if why:
+            counts[why] += 1
+        else:
+            motions |= {pair: each.source_T_target for pair, each in pairs.items()}
+            corners[target.place] = _merged([each.corners for each in pairs.values()])
+    return Judged(
+        motions=in_one_scale(motions),
+        corners=corners,
+        trust=corner_trust([each for each in targets if each.place in corners], found),
+        left_out=counts,
+    )
+
+
+def _merged(seen: Sequence[Triangulated]) -> Float64[np.ndarray, "n 3"]:
+    """Corners of one target from all its sources; more parallax weighs more."""
+    every = np.concatenate([each.places for each in seen])
+    logs = np.log(np.concatenate([each.depth for each in seen]))
+    weights = np.concatenate([each.parallax for each in seen]) ** 2
+    # Corners of a target are at the same places for all its sources.
+    places, which = np.unique(every.round(3), axis=0, return_inverse=True)
+    total = np.bincount(which.ravel(), weights, len(places))
+    depth = np.exp(np.bincount(which.ravel(), weights * logs, len(places)) / total)
+    return np.concatenate([places, depth[:, None]], axis=1)
+
+
+def in_one_scale(motions: Motions) -> dict[Pair, Float64[np.ndarray, "4 4"]]:
+    """Bring motions to one scale along each sequence.
+
+    The depth of each target has a scale of its own, and so has its motion. Where two targets are
+    sources of each other, both motions have the same length, which gives the ratio of their scales.
+    """
+    later = {target: source for target, source in motions if source > target}
+    begins = sorted(set(later) - {source for target, source in later.items() if source in later})
+    factors: dict[Place, float] = {}
+    for place in begins:
+        row = [place]
+        while row[-1] in later and later[row[-1]] in later:
+            row.append(later[row[-1]])
+        steps = [math.nan, *(_step(motions, one, other) for one, other in itertools.pairwise(row))]
+        logs = chained_log_scales(steps)
+        factors |= {each: math.exp(log) for each, log in zip(row, logs.tolist(), strict=True)}
+    scaled = {}
+    for pair, motion in motions.items():
+        moved = motion.copy()
+        moved[:3, 3] *= factors.get(pair[0], 1.0)
+        scaled[pair] = moved
+    return scaled
+
+
+def _step(motions: Motions, earlier: Place, later: Place) -> float:
+    """Log factor of the later target's motion over that of the earlier one; NaN if unknown."""
+    there, back = motions.get((earlier, later)), motions.get((later, earlier))
+    if there is None or back is None:
+        return math.nan
+    one, other = float(np.linalg.norm(there[:3, 3])), float(np.linalg.norm(back[:3, 3]))
+    return math.log(one / other) if min(one, other) > 0 else math.nan
+
+
+def _doubt(pairs: Sequence[PairMotion], middle: float) -> str:
+    """Reason to leave a target out; empty without one."""
+    if not all(each.known for each in pairs):
+        return "lost"
+    if not all(each.travels and each.direction_error < _STEADY for each in pairs):
+        return "turning"
+    usual = all(_SHORTEST * middle < _length(each) < _LONGEST * middle for each in pairs)
+    return "" if usual else "odd"
+
+
+def _length(motion: PairMotion) -> float:
+    return float(np.linalg.norm(motion.source_T_target[:3, 3]))
+
+
+def latest_motions(run: Path) -> Motions:
+    """Read the last estimate for the training targets; empty where there is none."""
+    found = sorted((run / FOLDER).glob("[0-9]*.npz")) or [run / FOLDER / f"{FIRST}.npz"]
+    return read_estimate(found[-1]).motions if found[-1].is_file() else {}
+
+
+def write_estimate(path: Path, estimate: Estimate) -> None:
+    """Write motions and corners by the places of their frames."""
+    make_folder(path.parent)
+    corners = estimate.corners
+    places = np.array([[*target, *source] for target, source in estimate.motions], np.int64)
+    counts = np.array([[*place, len(each)] for place, each in corners.items()], np.int64)
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            places=places.reshape(-1, 4),
+            source_T_target=np.array(list(estimate.motions.values())).reshape(-1, 4, 4),
+            corner_counts=counts.reshape(-1, 3),
+            corners=np.concatenate([*corners.values(), np.zeros((0, 3))]).astype(np.float32),
+            trust=np.float64(estimate.trust),
+        )
+
+
+def read_estimate(path: Path) -> Estimate:
+    """Read what ``write_estimate`` wrote."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            places, matrices = stored["places"], stored["source_T_target"]
+            counts, corners = stored["corner_counts"], stored["corners"].astype(np.float64)
+            trust = float(stored["trust"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{printable(path)}: no motions of a run: {reason(error)}") from error
+    ends = np.cumsum(counts[:, 2]).tolist()
+    return Estimate(
+        motions={
+            (Place(*map(int, row[:2])), Place(*map(int, row[2:]))): matrix
+            for row, matrix in zip(places, matrices, strict=True)
+        },
+        corners={
+            Place(int(sequence), int(frame)): corners[end - count : end]
+            for (sequence, frame, count), end in zip(counts, ends, strict=True)
+        },
+        trust=trust,
+    )

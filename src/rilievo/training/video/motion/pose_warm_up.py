@@ -1,0 +1,71 @@
+"""First steps of a pose network: it learns the motions that geometry finds, depth frozen.
+
+A pose network from random weights ruins good depth before it tells turns from translations. These
+steps need no photometric loss, and are a small part of a run.
+"""
+
+import math
+from itertools import islice
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.training.engine.loop import random_of
+from rilievo.training.engine.progress import Decoding
+from rilievo.training.video.batch_numbers import angle_of
+from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.frames.loader import batches
+from rilievo.training.video.frames.target_frames import TargetFrames
+from rilievo.training.video.frames.video_batches import Batch
+from rilievo.training.video.video_learner import Learner
+
+_RATE = 1e-3
+"""Learning rate of the first step; it falls along half a cosine."""
+
+
+def warm_up_pose(learner: Learner, frames: TargetFrames, config: VideoConfig, fabric: Any) -> None:
+    """Fit the pose network to the known motions of the targets, in ``pose_warm_up`` steps."""
+    device, networks = fabric.device, learner.networks.to(fabric.device)
+    assert networks.pose is not None, "the motion of the run is not known"
+    networks.eval()
+    networks.pose.train()
+    # The shared encoder belongs to depth, which stays as it is.
+    learned = [each for each in networks.depth.parameters() if each.requires_grad]
+    networks.depth.requires_grad_(False)
+    optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE)
+    given = batches(
+        frames,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        augmentation=config.augmentation,
+        device=device,
+    )
+    progress, steps = Decoding(shown=fabric.is_global_zero), config.pose_warm_up
+    for step, batch in enumerate(islice(given, steps)):
+        optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
+        with random_of(config.seed, batch.step, device):
+            _difference(learner, batch).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        seen = (step + 1) * config.batch_size
+        progress("warm-up of the pose network", seen, steps * config.batch_size)
+    for each in learned:
+        each.requires_grad_(True)
+
+
+def _difference(learner: Learner, batch: Batch) -> Float[Tensor, ""]:
+    """Mean angle between rotations, plus the parallax of the difference at the median depth."""
+    views = batch.views
+    found = learner.networks(views.target_seen, views.sources_seen).source_T_target
+    assert views.prior is not None, "known motions come from depth"
+    middle = views.prior.flatten(1).median(dim=1).values.clamp(min=1e-6)
+    errors = []
+    for known, motion in zip(views.source_T_target, found, strict=True):
+        if known is None or motion is None:
+            continue
+        turn = angle_of(motion[:, :3, :3] @ known[:, :3, :3].mT)
+        apart = (motion[:, :3, 3] - known[:, :3, 3]).norm(dim=1)
+        errors.append(turn + apart / middle)
+    return torch.stack(errors).mean()

@@ -1,0 +1,109 @@
+"""Depth of the targets by the network that a run starts from, or by a stronger model.
+
+It gives the first motion by geometry, and learned depth is kept near it. It is computed once and
+stored in half precision beside the decoded frames.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import nn
+
+from rilievo.data.clips.motion.focal_check import CornerPair, better_focal_factor
+from rilievo.data.clips.motion.pair_motion import TRACKING
+from rilievo.data.clips.motion.tracks import grey, track_corners
+from rilievo.depth_map import DepthKind
+from rilievo.errors import ModelError
+from rilievo.geometry.intrinsics import horizontal_fov
+from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.files.limits import printable
+from rilievo.models import load_model
+from rilievo.training.networks.blueprint import VideoBlueprint
+from rilievo.training.networks.video.depth_network import depth_of
+from rilievo.training.video.frames.target_frames import PriorDepth, TargetFrames
+
+_AT_ONCE = 8
+_CHECKED = 40
+_LARGEST = 6e4
+"""Limit of half precision, a little below."""
+
+
+def network_depths(
+    depth: nn.Module, frames: TargetFrames, blueprint: VideoBlueprint, device: torch.device
+) -> Iterator[Float32[np.ndarray, "h w"]]:
+    """Yield the depth of each target by a depth network."""
+    depth.eval()
+    for first in range(0, len(frames), _AT_ONCE):
+        indices = range(first, min(first + _AT_ONCE, len(frames)))
+        seen = np.stack([frames.frame_of(frames.targets[index].place) for index in indices])
+        pixels = torch.from_numpy(seen).to(device).permute(0, 3, 1, 2).float() / 255
+        with torch.no_grad():
+            found = depth_of(depth(pixels)[0][:, 0].float(), blueprint)
+        yield from found.cpu().numpy()
+
+
+def model_depths(name: str, frames: TargetFrames) -> Iterator[Float32[np.ndarray, "h w"]]:
+    """Yield the depth of each target by any model, in its own unit."""
+    model = load_model(name)
+    if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+        raise ModelError(
+            f"{printable(name)}: its depth is {model.card.kind}, and motion needs depth that is "
+            "metric or up to scale; see 'rilievo models'"
+        )
+    for target in frames.targets:
+        found = model(frames.frame_of(target.place)).depth
+        yield np.where(np.isfinite(found.values), found.values, 0).astype(np.float32)
+
+
+def stored_prior(
+    frames: TargetFrames,
+    folder: Path,
+    key: str,
+    depths: Callable[[], Iterator[Float32[np.ndarray, "h w"]]],
+    *,
+    middle: float | None = None,
+) -> PriorDepth:
+    """Compute and store the depth of all targets, unless a file holds it already.
+
+    The key names the source of the depth; another one gets another file. All targets together are
+    scaled to the median depth ``middle``; None keeps the unit.
+    """
+    digest = hashlib.sha256("\n".join([key, str(middle), *frames.ids]).encode()).hexdigest()[:16]
+    path = folder / f"prior-{digest}.npy"
+    if not path.exists():
+        stored = [np.clip(each, 0, _LARGEST).astype(np.float16) for each in depths()]
+        if middle is not None:
+            medians = [float(np.median(each[each > 0])) for each in stored if (each > 0).any()]
+            factor = middle / max(float(np.median(medians or [middle])), 1e-6)
+            stored = [(each * np.float32(factor)).astype(np.float16) for each in stored]
+        make_folder(folder)
+        with replacing(path) as part, part.open("wb") as file:
+            np.save(file, np.stack(stored))
+    places = {target.place: index for index, target in enumerate(frames.targets)}
+    return PriorDepth(path=path, places=places)
+
+
+def fov_notes(frames: TargetFrames, prior: PriorDepth) -> tuple[str, ...]:
+    """Say where another field of view fits the turns of the first sequence clearly better."""
+    first = frames.targets[0].place.sequence
+    chosen = [each for each in frames.some(_CHECKED).targets if each.place.sequence == first]
+    pairs = []
+    for target in chosen:
+        now, then = (grey(frames.frame_of(each)) for each in (target.place, target.sources[-1]))
+        pairs.append(CornerPair(track_corners(now, then, TRACKING), prior.of(target.place)))
+    K = frames.K_of(frames.targets[0])
+    factor = better_focal_factor(pairs, K)
+    if factor is None:
+        return ()
+    width = frames.frame_of(frames.targets[0].place).shape[1]
+    changed = K.copy()
+    changed[[0, 1], [0, 1]] *= factor
+    own, better = horizontal_fov(K, width), horizontal_fov(changed, width)
+    return (
+        f"the field of view seems wrong: tracked corners fit about {better:.0f} degrees better "
+        f"than {own:.0f}; give --fov or --camera",
+    )

@@ -1,0 +1,198 @@
+"""Schedule of a run: its length, its learning rate, its counts."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rilievo.errors import InputError
+from rilievo.io.checks.sums import FileSum
+from rilievo.training.engine.checkpoint import RunState
+from rilievo.training.video.config.video_config import VideoConfig
+
+_SUMMED = re.compile(r"best/weights\.safetensors|pictures/step-\d{7,12}\.png")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+_FALL = 0.1
+_LEAST_LEFT = 0.25
+"""Share of a run's minutes that is trained even where preparation took more of them."""
+_FOR_VALIDATION = 0.25
+"""Share of the time after preparation that validations take at most."""
+_ROUNDING = 1e-9
+
+
+def rate_factor(config: VideoConfig, *, step: int, epoch: float, share: float = 0.0) -> float:
+    """Return the learning rate of a step, as a share of its peak.
+
+    A milestone of 15 means that epochs 1 to 15 are trained at the full rate. Programs that step
+    their schedule before an epoch instead of after it have 14 such epochs with a newer torch.
+
+    Args:
+        config: Configuration of the run.
+        step: Number of the step, from 0.
+        epoch: Epoch of the step, from 0; 15 is the beginning of the sixteenth.
+        share: Share of the run that is done, for a rate that falls along a cosine.
+    """
+    climbed = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
+    if config.cosine:
+        return climbed * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+    # Rounding may put a step just before the epoch that it begins.
+    falls = sum(epoch >= milestone - 1e-9 for milestone in config.milestones)
+    return climbed * _FALL**falls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """Counts of the steps, batches and epochs of a run.
+
+    Batches are numbered across all processes, so that a run of two processes and one that
+    accumulates two batches see the same ones in each step.
+
+    Attributes:
+        batches: Batches per step, over all processes.
+        epoch_batches: Batches per pass through the targets; a remainder is left for another pass.
+        images: Targets per step.
+        validations: Number of validations, evenly over the run; None for one after every epoch.
+        motion_again: Shares of the steps after which motion is estimated again.
+    """
+
+    steps: int
+    batches: int
+    epoch_batches: int
+    images: int
+    validations: int | None = None
+    motion_again: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, config: VideoConfig, targets: int, *, processes: int) -> "Course":
+        """Count the steps, batches and epochs of a run.
+
+        Raises:
+            InputError: If the targets do not fill one batch.
+        """
+        epoch_batches = targets // config.batch_size
+        if not epoch_batches:
+            raise InputError(
+                f"{targets} targets are fewer than a batch of {config.batch_size}: take a smaller "
+                "--batch-size, or more footage"
+            )
+        batches = config.accumulate * processes
+        whole = math.ceil(config.epochs * epoch_batches / batches)
+        return cls(
+            steps=whole if config.steps is None else config.steps,
+            batches=batches,
+            epoch_batches=epoch_batches,
+            images=batches * config.batch_size,
+            validations=config.validations,
+            motion_again=config.motion_again,
+        )
+
+    def epoch(self, step: int) -> float:
+        """Passes through the targets before a step."""
+        return step * self.batches / self.epoch_batches
+
+    def is_validated(self, step: int) -> bool:
+        """Whether the steps done so far end with a validation, in a run of so many steps."""
+        if self.validations is None:
+            return self.ends_epoch(step)
+        return step * self.validations // self.steps > (step - 1) * self.validations // self.steps
+
+    def estimates_motion(self, step: int) -> bool:
+        """Whether motion is estimated again after the steps done so far, likewise."""
+        return step in {max(1, round(share * self.steps)) for share in self.motion_again}
+
+    def ends_epoch(self, step: int) -> bool:
+        """Whether a pass, or the run, ended with the steps done so far."""
+        passes = step * self.batches // self.epoch_batches
+        before = (step - 1) * self.batches // self.epoch_batches
+        return passes > before or step == self.steps
+
+
+@dataclass(slots=True, kw_only=True)
+class Minutes:
+    """Time of a run of so many minutes, from its first step on.
+
+    The share that is done follows from the clock, so that the run keeps its minutes on a machine
+    whose pace changes.
+
+    Attributes:
+        given: Time for steps, validations and estimates of motion [s].
+        used: Time that went by, interruptions not counted [s].
+        share: Share of the run that is done.
+        moved: Share up to which motion was estimated again where that was due.
+        validated: Share up to which validations were done.
+        validations: Number of validations, evenly over the run; None for one after every epoch.
+        validation: Duration of the last validation, which the end of the run is kept for [s].
+    """
+
+    given: float
+    used: float = 0.0
+    share: float = 0.0
+    moved: float = 0.0
+    validated: float = 0.0
+    validations: int | None = None
+    validation: float = 0.0
+
+    @classmethod
+    def left(
+        cls, minutes: float, *, spent: float, validations: int | None, validation: float
+    ) -> "Minutes":
+        """Time that is left after preparation, at least a quarter of the whole.
+
+        There are fewer validations where they would take more than a quarter of that.
+
+        Args:
+            minutes: Time for the whole run [min].
+            spent: Time of the preparation [s].
+            validations: Wanted number of validations.
+            validation: Duration of one [s]; 0 where it is not known.
+        """
+        whole = 60 * minutes
+        given = max(whole - spent, _LEAST_LEFT * whole)
+        if validations is not None and validation:
+            most = int(_FOR_VALIDATION * given / validation)
+            validations = max(1, min(validations, most))
+        return cls(given=given, validations=validations, validation=validation)
+
+    def count(self, seconds: float) -> float:
+        """Count time that went by, and return the share that is done."""
+        self.used += seconds
+        share = self.used / max(self.given - self.validation, 1e-6)
+        return max(self.share, min(1.0, share))
+
+    def is_validated(self) -> bool:
+        """Whether a validation is due, if they are spread evenly."""
+        count = self.validations or 0
+        return int(self.share * count + _ROUNDING) > int(self.validated * count + _ROUNDING)
+
+    def estimates_motion(self, shares: Sequence[float]) -> bool:
+        """Whether motion is due to be estimated again after the last step."""
+        before, self.moved = self.moved, self.share
+        return any(before < share <= self.share for share in shares)
+
+
+@dataclass(slots=True, kw_only=True)
+class VideoState(RunState):
+    """Counts of a run on video.
+
+    Attributes:
+        best_error: Least error on the held-out targets; None before the first validation.
+        best_step: Step that had this error.
+        warned: Kinds of warnings that were given.
+        sums: Size and sha256 of the best weights and the pictures, as they were written.
+        stale: Validations since the one with the least error.
+        minutes: Time of a run of so many minutes; None where its steps are counted.
+    """
+
+    best_error: float | None = None
+    best_step: int = 0
+    warned: tuple[str, ...] = ()
+    sums: Mapping[str, FileSum] = field(default_factory=dict)
+    stale: int = 0
+    minutes: Minutes | None = None
+
+    def __post_init__(self) -> None:
+        for name, each in self.sums.items():
+            if not _SUMMED.fullmatch(name) or not _SHA256.fullmatch(each.sha256):
+                raise ValueError("its sums are of no files of a run")

@@ -1,0 +1,97 @@
+"""Scores by true depth, or by true motion, where it is known."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32, Float64
+from torch import Tensor
+
+from rilievo.training.video.batch_numbers import angle_of
+
+_STILL = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """True depth and motion of one target.
+
+    Attributes:
+        depth: True depth [m], 0 where unknown, at any size; None where there is none.
+    """
+
+    depth: Float32[np.ndarray, "h w"] | None = None
+    source_T_target: tuple[Float64[np.ndarray, "4 4"] | None, ...] = ()
+
+
+class DepthScores(NamedTuple):
+    """Depth scores of one target; NaN without true depth.
+
+    Attributes:
+        abs_rel: Mean |p - t| / t, with p scaled by the ratio of medians.
+        delta1: Share of pixels within a factor of 1.25.
+        constant_abs_rel: ``abs_rel`` of a constant, the median of t.
+    """
+
+    abs_rel: float
+    delta1: float
+    constant_abs_rel: float
+
+
+class MotionScores(NamedTuple):
+    """Means over the sources of one target; NaN where no motion is known.
+
+    Attributes:
+        translation_angle: Angle between predicted and true translation [degrees]; translations
+            under a millimetre have no direction and are left out.
+    """
+
+    translation_angle: float
+    rotation_error: float
+
+
+def depth_scores(depth: Float[Tensor, "h w"], truth: Truth) -> DepthScores:
+    """Score depth up to its scale, at the pixels and the size of the truth.
+
+    Inverse depth is interpolated, as the network's output is linear in it.
+    """
+    true = truth.depth
+    if true is None or not (true > 0).any():
+        return DepthScores(np.nan, np.nan, np.nan)
+    inverse = F.interpolate(
+        1 / depth[None, None].cpu().double(), true.shape, mode="bilinear", align_corners=False
+    )
+    valid = true > 0
+    p, t = 1 / inverse[0, 0].numpy()[valid], true[valid].astype(np.float64)
+    p = p * (np.median(t) / np.median(p))
+    within = np.maximum(p / t, t / p) < 1.25
+    return DepthScores(
+        abs_rel=float(np.mean(np.abs(p - t) / t)),
+        delta1=float(np.mean(within)),
+        constant_abs_rel=float(np.mean(np.abs(np.median(t) - t) / t)),
+    )
+
+
+def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: Truth) -> MotionScores:
+    """Score the motion of the sources of one target, whatever its scale."""
+    ways, turns = [], []
+    for motion, true in zip(motions, truth.source_T_target, strict=False):
+        if true is None:
+            continue
+        found, known = motion[0].cpu().double(), torch.from_numpy(true)
+        turns.append(angle_of(found[:3, :3] @ known[:3, :3].mT))
+        if known[:3, 3].norm() > _STILL:
+            ways.append(_angle_between(found[:3, 3], known[:3, 3]))
+    return MotionScores(translation_angle=_mean(ways), rotation_error=_mean(turns))
+
+
+def _angle_between(a: Tensor, b: Tensor) -> Tensor:
+    """Angle between two vectors [rad], exact at small and large angles alike (Kahan)."""
+    a, b = a / a.norm().clamp_min(1e-30), b / b.norm()
+    return 2 * torch.atan2((a - b).norm(), (a + b).norm())
+
+
+def _mean(angles: list[Tensor]) -> float:
+    return float(torch.rad2deg(torch.stack(angles).mean())) if angles else np.nan

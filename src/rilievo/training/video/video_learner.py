@@ -1,0 +1,186 @@
+"""One step of the networks, in training or in validation."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.training.engine.task import check_finite
+from rilievo.training.losses.video_terms import terms_of
+from rilievo.training.losses.view_synthesis import video_loss
+from rilievo.training.losses.warped_frames import Views
+from rilievo.training.networks.video.video_networks import VideoNetworks
+from rilievo.training.video.batch_numbers import BatchResult, measure
+from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.frames.target_frames import TargetFrames
+from rilievo.training.video.frames.video_batches import Batch, collate
+from rilievo.training.video.true_scores import Truth, depth_scores, motion_scores
+
+
+class LearnedCamera(nn.Module):
+    """Factors of the focal lengths, stored as logarithms so that they stay positive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_factors = nn.Parameter(torch.zeros(2))
+
+    def forward(self, K: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 3"]:
+        """Return intrinsics with refined focal lengths."""
+        return K * torch.cat([self.log_factors, self.log_factors.new_zeros(1)]).exp()[:, None]
+
+
+class Learner(nn.Module):
+    """Depth and pose network with their losses.
+
+    Attributes:
+        camera: Refined focal lengths; None where they are fixed.
+        losses: Weights of the losses, which may be less than those of the configuration.
+    """
+
+    def __init__(self, networks: VideoNetworks, config: VideoConfig) -> None:
+        super().__init__()
+        self.networks, self.config, self.losses = networks, config, config.losses
+        self.camera = LearnedCamera() if config.data.learn_camera else None
+        networks.depth.encoder.requires_grad_(not config.freeze_encoder)
+        terms_of(config.losses)  # refused before the first batch, not at it
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Compute the loss of a batch, and the numbers of ``measure``."""
+        # The noise breaks ties of the auto-mask.
+        noise = torch.Generator(batch.views.target.device)
+        noise.manual_seed(self.config.seed * 1_000_003 + batch.step)
+        result = self.explain(views=batch.views, generator=noise)
+        return {"loss": result.loss.total, **measure(result)}
+
+    def explain(self, *, views: Views, generator: torch.Generator | None) -> BatchResult:
+        """Predict depth and motion of a batch, and compute their loss.
+
+        Raises:
+            FloatingPointError: If depth or motion is NaN or infinite, naming which: sampling images
+                with it would read outside their memory.
+        """
+        blueprint, losses = self.config.blueprint, self.losses
+        answer = self.networks(views.target_seen, views.sources_seen)
+        others = None
+        if losses.needs_source_depth:
+            others = tuple(self.networks.depth(each)[0] for each in views.sources_seen)
+        # Networks may compute in lower precision; losses may not.
+        with torch.autocast(views.target.device.type, enabled=False):
+            if self.camera is not None:
+                views = replace(views, K=self.camera(views.K))
+            motions = known_or_found(views, answer.source_T_target)
+            # The published program scales this motion by each scale's own depth, in the loss.
+            given = motions
+            if answer.unscaled is not None:
+                given = known_or_found(views, answer.unscaled)
+            check_finite("depth", *answer.disparities)
+            check_finite("motion", *motions)
+            loss = video_loss(
+                views,
+                answer.disparities,
+                given,
+                min_depth=blueprint.min_depth,
+                max_depth=blueprint.max_depth,
+                scales=blueprint.scales,
+                options=losses,
+                generator=generator,
+                masks=answer.masks,
+                source_sigmoids=others,
+                multiplied=answer.unscaled is not None,
+            )
+        return BatchResult(views=views, sigmoids=answer.disparities, motions=motions, loss=loss)
+
+
+def known_or_found(
+    views: Views, answer: tuple[Float[Tensor, "b 4 4"] | None, ...]
+) -> tuple[Float[Tensor, "b 4 4"], ...]:
+    """Return the motion of each source: the known one where there is one, else the network's."""
+    motions = []
+    for known, found in zip(views.source_T_target, answer, strict=True):
+        motion = found if known is None else known
+        assert motion is not None, "motion is known, or a network says it"
+        motions.append(motion)
+    return tuple(motions)
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """Copy the weights and buffers of a network."""
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+@contextmanager
+def averaged(network: nn.Module, start: Mapping[str, Tensor], share: float) -> Iterator[None]:
+    """Give a network the average of its weights and a share of the start's; undone at the end.
+
+    M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022: such averages keep most
+    of what was learned of one place, and forget less of all others.
+    """
+    if not share:
+        yield
+        return
+    learned = weights_of(network)
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(start[name].to(value), share)
+    try:
+        yield
+    finally:
+        network.load_state_dict(learned)
+
+
+class Scores(NamedTuple):
+    """Means over targets; NaN where the truth is not known beside the frames.
+
+    Attributes:
+        warp_error: Photometric error of the sources warped to the target, the best at each pixel.
+        identity_error: Photometric error of the sources without warping, likewise.
+        abs_rel: Mean |p - t| / t of depth, p scaled by the median of each image, at the true
+            depth's pixels.
+        delta1: Share of pixels right within a factor of 1.25, likewise.
+        constant_abs_rel: ``abs_rel`` of a constant depth, the median of each image.
+    """
+
+    warp_error: float
+    identity_error: float
+    abs_rel: float
+    delta1: float
+    constant_abs_rel: float
+    translation_angle: float
+    rotation_error: float
+
+
+@torch.no_grad()
+def validate(learner: Learner, frames: TargetFrames, fabric: Any) -> Scores:
+    """Score the networks on whole targets, one at a time; each process takes its share."""
+    learner.eval()
+    sums, counts = np.zeros((2, len(Scores._fields)))
+    for index in range(fabric.global_rank, len(frames), fabric.world_size):
+        one = frames.views_of(index, rng=np.random.default_rng(0))
+        views = collate([one], fabric.device)
+        with fabric.autocast():
+            result = learner.explain(views=views, generator=None)
+        numbers = np.array(_scores(result, frames.truth_of(index)))
+        known = np.isfinite(numbers)
+        sums += np.where(known, numbers, 0)
+        counts += known
+    both = fabric.all_reduce(torch.from_numpy(np.stack([sums, counts])), reduce_op="sum")
+    sums, counts = both.cpu().numpy()
+    with np.errstate(invalid="ignore"):
+        return Scores(*map(float, sums / counts))
+
+
+def _scores(result: BatchResult, truth: Truth) -> Scores:
+    """Scores of one target; the best source of each pixel counts."""
+    loss = result.loss
+    return Scores(
+        float(loss.warped_error.mean()),
+        float(loss.still_error.mean()),
+        *depth_scores(loss.depth[0], truth),
+        *motion_scores(result.motions, truth),
+    )

@@ -1,0 +1,202 @@
+"""Training on video, into a run folder that is a model."""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rilievo.data.clips.sources import list_sequences
+from rilievo.errors import OptionError, RilievoError, needing
+from rilievo.io.files.atomic import make_folder, sweep_parts
+from rilievo.io.json_record import to_json
+from rilievo.models.default.embedded import embedded_file
+from rilievo.plugins import trust
+from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
+from rilievo.training.engine.differences import with_whole_paths
+from rilievo.training.engine.loop import Engine, make_fabric
+from rilievo.training.engine.progress import Decoding
+from rilievo.training.engine.run_folder import CHECKPOINT
+from rilievo.training.losses.video_options import Scales
+from rilievo.training.networks.blueprint import PoseKind
+from rilievo.training.networks.exported_weights import read_exported
+from rilievo.training.networks.small import SmallNet
+from rilievo.training.networks.video.depth_network import EMBEDDED, take_weights
+from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
+from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.config.video_presets import EMBEDDED_STARTS
+from rilievo.training.video.frames.video_frames import VideoFrames, all_offsets, open_frames
+from rilievo.training.video.motion.geometry_motion import GeometryMotion
+from rilievo.training.video.motion.pair_motions import FOLDER as MOTIONS
+from rilievo.training.video.motion.pose_warm_up import warm_up_pose
+from rilievo.training.video.video_learner import Learner
+from rilievo.training.video.video_records import VideoRecord, video_folder
+from rilievo.training.video.video_task import BEST, VideoTask, devices_of
+
+CACHE = "frames"
+
+
+def train_video(
+    config: VideoConfig,
+    run: Path,
+    options: VideoRunOptions | None = None,
+    *,
+    frames: VideoFrames | None = None,
+) -> VideoRecord | None:
+    """Learn depth and motion from video and write a run folder, which ``load_model`` takes.
+
+    A finished run is not repeated. The folder gets ``config.json``, ``weights.safetensors``,
+    ``record.json``, ``log.csv``, ``validation.csv``, ``warnings.csv`` if there were any,
+    ``pictures``, and ``best``, the weights with the least error on the held-out targets, which is a
+    model too; ``checkpoint.pt`` is there while the run is in progress. A run that was stopped is a
+    model of the weights that it would have ended with: the best so far with ``keep_best``, else
+    those of the last checkpoint.
+
+    Args:
+        config: Configuration of the run.
+        run: Folder of the run.
+        options: Options that do not change the result.
+        frames: Frames already opened, in place of those that ``config.data`` names.
+
+    Returns:
+        Record of the run; None if it was stopped before its end.
+
+    Raises:
+        RilievoError: If an option, the data, the weights to start from or a checkpoint cannot be
+            used.
+    """
+    began = time.monotonic()
+    options = options or VideoRunOptions()
+    trust(options.trust_code)
+    # As it will be read back: a whole number given for a float becomes that float.
+    config = with_whole_paths(config)
+    folder = video_folder(run)
+    fabric = make_fabric(devices_of(config, options))
+    with _nothing_left(run, speaks=fabric.is_global_zero):
+        if fabric.is_global_zero:
+            make_folder(run)
+            if (run / BEST).exists():
+                sweep_parts(run / BEST)
+            folder.check(config, resume=options.resume)
+        fabric.barrier()
+        if folder.is_begun:
+            config = folder.read_config()  # its paths may be spelled differently
+        if folder.is_finished():
+            return folder.read_record()
+        task = _prepared(config, run, options, fabric, frames, began)
+        if fabric.is_global_zero:
+            # Only now, so that a run that cannot begin leaves nothing behind.
+            folder.write_config(config, folders=(BEST, "."))
+    printed = f"{fabric.world_size} {to_json(config)}".encode()
+    engine = Engine(task, run, fabric=fabric, fingerprint=hashlib.sha256(printed).hexdigest())
+    if not engine.go(
+        tensorboard=options.tensorboard, stop_at=options.stop_at, resumes=options.resume
+    ):
+        return None
+    if fabric.is_global_zero:
+        # A run that is resumed at its end may have lost them.
+        task.saved()
+        best = [f"{BEST}/{name}" for name in (CONFIG, WEIGHTS)]
+        folder.finish(task.record(), others=best, known=task.state.sums)
+    fabric.barrier()
+    return folder.read_record()
+
+
+def _prepared(
+    config: VideoConfig,
+    run: Path,
+    options: VideoRunOptions,
+    fabric: Any,
+    frames: VideoFrames | None,
+    began: float,
+) -> VideoTask:
+    """Make the networks and open the frames."""
+    if frames is None:
+        # Missing footage is reported before weights are fetched, and weights are refused before
+        # frames are decoded, which takes minutes.
+        list_sequences(config.data)
+    learner = Learner(_networks(config, run, frames), config)
+    cache = run / CACHE if options.cache is None else Path(options.cache)
+    if frames is None:
+        frames = _frames(config, cache, fabric)
+    geometry = None
+    if config.blueprint.pose is PoseKind.GEOMETRY:
+        geometry = GeometryMotion(config, run, cache, learner=learner, fabric=fabric)
+        frames = geometry.begin(frames)
+    elif config.pose_warm_up and not (run / CHECKPOINT).exists():
+        taught = GeometryMotion(config, run, cache, learner=learner, fabric=fabric).taught(frames)
+        warm_up_pose(learner, taught, config, fabric)
+    return VideoTask(
+        config,
+        run,
+        fabric=fabric,
+        frames=frames,
+        learner=learner,
+        geometry=geometry,
+        began=began,
+        workers=options.workers,
+    )
+
+
+def _frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
+    """Open the frames: the first process decodes them, and the others find the cache."""
+    with fabric.rank_zero_first():
+        return open_frames(
+            config.data,
+            size=config.blueprint.size,
+            offsets=config.offsets,
+            cache=cache,
+            progress=Decoding(shown=fabric.is_global_zero),
+            hints=config.losses.hints,
+            source_pyramids=config.losses.scales is Scales.NATIVE,
+        )
+
+
+def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> VideoNetworks:
+    """Make the networks; with a checkpoint, weights to start from are not fetched again."""
+    start = None if (run / CHECKPOINT).exists() else config.start
+    offsets = all_offsets(config.data, config.offsets) if frames is None else frames.offsets
+    embedded = config.start in EMBEDDED_STARTS
+    # Motion by geometry begins with the depth of the start, also where a run is resumed.
+    if config.blueprint.pose is PoseKind.GEOMETRY:
+        start = config.start
+    networks = make_networks(
+        config.blueprint, offsets=offsets, seed=config.seed, start=None if embedded else start
+    )
+    if embedded and start is not None:
+        start_from_embedded(networks, start)
+    return networks
+
+
+@contextmanager
+def _nothing_left(run: Path, *, speaks: bool) -> Iterator[None]:
+    """Remove what a start that is refused has created in the run's folder."""
+    made = [path for path in (run / CACHE, run / BEST, run / MOTIONS) if not path.exists()]
+    is_new = not run.exists()
+    try:
+        yield
+    except RilievoError:
+        if speaks:
+            for folder in made:
+                shutil.rmtree(folder, ignore_errors=True)
+            if is_new:
+                with suppress(OSError):
+                    run.rmdir()
+        raise
+
+
+def start_from_embedded(networks: VideoNetworks, name: str) -> None:
+    """Fill the depth network with the weights of ``rilievo/small`` or ``rilievo/tiny``."""
+    encoder = name.partition("/")[2]
+    if networks.blueprint.encoder != encoder:
+        raise OptionError(
+            f"a start from '{name}' needs the encoder '{encoder}', got "
+            f"'{networks.blueprint.encoder}'"
+        )
+    whole = SmallNet(EMBEDDED[encoder])
+    with needing(f"a start from '{name}'", "train"):
+        import onnx  # noqa: F401
+    read_exported(whole, embedded_file(name))
+    take_weights(networks.depth.encoder, networks.depth.decoder, whole)

@@ -1,0 +1,238 @@
+"""Record, page and pictures of a run."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, UInt8
+from torch import Tensor, nn
+
+from rilievo.geometry.transforms import invert
+from rilievo.io.colour_pictures import colourise
+from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.png import write_png
+from rilievo.pages.charts import ACCENT, MUTED, Chart, drawing
+from rilievo.pages.training import write_training_page
+from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Journal, rows_of
+from rilievo.training.networks.video.video_networks import VideoNetworks
+from rilievo.training.video.batch_numbers import BatchResult
+from rilievo.training.video.config.video_presets import differences
+from rilievo.training.video.frames.target_frames import OpenSequence, VideoFrames
+from rilievo.training.video.frames.video_batches import collate
+from rilievo.training.video.motion.pair_motions import Motions, latest_motions
+from rilievo.training.video.schedule import Course, VideoState
+from rilievo.training.video.video_learner import Learner
+from rilievo.training.video.video_records import SequenceFacts, VideoRecord
+from rilievo.types import DepthKind, DepthMap
+from rilievo.version import VERSION
+
+FOLDER = "pictures"
+
+
+@torch.no_grad()
+def summarise(
+    run: Path,
+    *,
+    learner: Learner,
+    state: VideoState,
+    course: Course,
+    frames: VideoFrames,
+    device: torch.device,
+    processes: int,
+) -> VideoRecord:
+    """Make the record of a run from its state and its logs."""
+    steps, scores = _last(run, STEPS), _last(run, VALIDATIONS)
+    factors = _factors(learner)
+    validated = state.best_error is not None
+    keeps = learner.config.keep_best
+    return VideoRecord(
+        targets=len(frames.training),
+        held_out=len(frames.held_out),
+        notes=(*frames.notes, *learner.networks.notes),
+        depth_parameters=_count(learner.networks.depth),
+        pose_parameters=_pose_parameters(learner.networks),
+        steps=state.step,
+        epochs=course.epoch(state.step),
+        processes=processes,
+        loss=steps.get("loss"),
+        warp_error=scores.get("warp_error"),
+        identity_error=scores.get("identity_error"),
+        abs_rel=scores.get("abs_rel"),
+        delta1=scores.get("delta1"),
+        constant_abs_rel=scores.get("constant_abs_rel"),
+        corner_error=scores.get("corner_error"),
+        best_step=state.best_step if validated else None,
+        best_error=state.best_error,
+        start_error=_start_error(run) if keeps else None,
+        kept_start=keeps and validated and state.best_step == 0,
+        sequences=tuple(_facts(each, factors or (1.0, 1.0)) for each in frames.sequences),
+        focal_factors=factors,
+        warnings=tuple(f"step {row['step']}: {row['text']}" for row in rows_of(run, WARNINGS)),
+        seconds=state.seconds,
+        device=str(device),
+        torch_version=torch.__version__,
+        version=VERSION,
+        differences=differences(learner.config),
+    )
+
+
+def _factors(learner: Learner) -> tuple[float, float] | None:
+    if learner.camera is None:
+        return None
+    fx, fy = learner.camera.log_factors.exp().tolist()
+    return fx, fy
+
+
+def _facts(opened: OpenSequence, factors: tuple[float, float]) -> SequenceFacts:
+    sequence = opened.sequence
+    camera = sequence.camera.camera
+    (fx, _, cx), (_, fy, cy), _ = camera.K.tolist()
+    return SequenceFacts(
+        id=sequence.id,
+        size=sequence.shape,
+        camera=(fx * factors[0], fy * factors[1], cx, cy),
+        source=str(camera.source),
+        stride=opened.stride,
+    )
+
+
+def _last(run: Path, name: str) -> dict[str, float]:
+    """Return the last row of a log, without values that are not finite."""
+    numbers = {name: float(cell) for row in rows_of(run, name)[-1:] for name, cell in row.items()}
+    return {name: number for name, number in numbers.items() if math.isfinite(number)}
+
+
+def _start_error(run: Path) -> float | None:
+    """Error of the first validation, which is that of the start."""
+    rows = rows_of(run, VALIDATIONS)
+    if not rows:
+        return None
+    return float(rows[0].get("corner_error", rows[0]["warp_error"]))
+
+
+def _pose_parameters(networks: VideoNetworks) -> int:
+    return 0 if networks.pose is None else _count(networks.pose)
+
+
+def _count(network: nn.Module) -> int:
+    return sum(each.numel() for each in network.parameters())
+
+
+def write_video_run_page(run: Path, record: VideoRecord) -> Path:
+    """Write ``page.html`` into the folder of a finished run, and return its path."""
+    trajectory = _trajectory(positions(latest_motions(run)))
+    return write_training_page(
+        run,
+        kind="Depth from video",
+        verdict=_verdict(record),
+        counts=f"{record.steps:,} steps on {record.targets:,} targets, {record.held_out:,} held "
+        f"out, {record.seconds:.0f} seconds on {record.device}",
+        doubts=record.doubts,
+        notes=(*record.notes, *record.warnings),
+        more=() if trajectory is None else (trajectory,),
+    )
+
+
+def positions(motions: Motions) -> list[Float64[np.ndarray, "n 3"]]:
+    """Positions of the camera along the longest unbroken row of targets of each sequence.
+
+    Motions are chained from each target to its later source. Targets that are ``stride`` frames
+    apart make several rows side by side, of which one shows the way.
+    """
+    later = {target: source for target, source in motions if source > target}
+    followed = {source for source in later.values() if source in later}
+    rows: dict[int, list[np.ndarray]] = {}
+    for place in sorted(set(later) - followed):
+        world_T_cam, row = np.eye(4), [np.zeros(3)]
+        at = place
+        while at in later:
+            world_T_cam = world_T_cam @ invert(motions[at, later[at]])
+            row.append(world_T_cam[:3, 3])
+            at = later[at]
+        if len(row) > len(rows.get(place.sequence, [])):
+            rows[place.sequence] = row
+    return [np.array(row) for row in rows.values()]
+
+
+def _verdict(record: VideoRecord) -> str:
+    start, best = record.start_error, record.best_error
+    if record.warp_error is None or record.identity_error is None:
+        return "No frames were held out, so nothing says whether the run learned."
+    if start is None or best is None:
+        return (
+            f"The photometric error on held-out frames is {record.warp_error:.4f} warped by depth "
+            f"and motion, {record.identity_error:.4f} as they are."
+        )
+    if record.kept_start:
+        return f"The start is kept: its {record.judged_by}, held out, is best: {start:.4f}."
+    return (
+        f"The {record.judged_by} on held-out frames fell from {start:.4f} at the start to "
+        f"{best:.4f} at step {record.best_step:,}, whose weights are the run's."
+    )
+
+
+def _trajectory(rows: list[Float64[np.ndarray, "n 3"]]) -> Chart | None:
+    if not rows:
+        return None
+    with drawing(height=3.6) as canvas:
+        [axes] = canvas.axes
+        for row in rows:
+            axes.plot(row[:, 0], row[:, 2], color=ACCENT, linewidth=1.4)
+            axes.plot(row[0, 0], row[0, 2], "o", color=MUTED, markersize=4)
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_xlabel("x [unit of depth]")
+        axes.set_ylabel("z [unit of depth]")
+    return Chart(
+        svg=canvas.svg,
+        words="Trajectory of the camera from above",
+        caption="Trajectory from above, by geometry on the learned depth; a dot marks the start.",
+    )
+
+
+@torch.no_grad()
+def save_pictures(
+    learner: Learner, frames: VideoFrames, run: Path, log: Journal, fabric: Any, step: int
+) -> Path | None:
+    """Write a picture of the first held-out target, or of the first training target without any."""
+    if not fabric.is_global_zero:
+        return None
+    shown = frames.held_out if len(frames.held_out) else frames.training
+    one = shown.views_of(0, rng=np.random.default_rng(0))
+    views = collate([one], fabric.device)
+    learner.eval()
+    with fabric.autocast():
+        picture = picture_of(learner.explain(views=views, generator=None))
+    make_folder(run / FOLDER)
+    path = run / FOLDER / f"step-{step:07d}.png"
+    with replacing(path) as part:
+        write_png(part, picture, {})
+    log.show("pictures", picture, step)
+    return path
+
+
+def picture_of(result: BatchResult) -> UInt8[np.ndarray, "h w 3"]:
+    """Draw the first target of a batch, its depth, its warped sources and the auto-mask.
+
+    Near depth is bright; pixels that the auto-mask leaves out are black.
+    """
+    loss, views = result.loss, result.views
+    depth = DepthMap(values=_array(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
+    kept = np.repeat(_array(loss.automask[0].float())[..., None], 3, axis=-1)
+    rows = [
+        _image(views.target[0]),
+        colourise(depth),
+        *(_image(each[0]) for each in loss.warped),
+        (255 * kept).astype(np.uint8),
+    ]
+    return np.concatenate(rows, axis=0)
+
+
+def _image(colours: Tensor) -> UInt8[np.ndarray, "h w 3"]:
+    levels = np.rint(255 * _array(colours).transpose(1, 2, 0))
+    return np.clip(levels, 0, 255).astype(np.uint8)
+
+
+def _array(values: Tensor) -> Float32[np.ndarray, "..."]:
+    return values.detach().float().cpu().numpy()

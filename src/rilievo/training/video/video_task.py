@@ -1,0 +1,291 @@
+"""Training on video, as a task of the engine."""
+
+import math
+import shutil
+import time
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rilievo.io.checks.sums import sum_of
+from rilievo.io.files.atomic import replacing
+from rilievo.training.adapters.run_models import WEIGHTS
+from rilievo.training.engine.checkpoint import save_weights
+from rilievo.training.engine.loop import Devices
+from rilievo.training.engine.progress import Progress, listed
+from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
+from rilievo.training.engine.task import Task, parameter_groups
+from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.failure_signs import SignWatch
+from rilievo.training.video.frames.loader import batches
+from rilievo.training.video.frames.video_batches import Batch
+from rilievo.training.video.frames.video_frames import VideoFrames
+from rilievo.training.video.motion.geometry_motion import GeometryMotion
+from rilievo.training.video.schedule import Course, Minutes, VideoState, rate_factor
+from rilievo.training.video.video_learner import Learner, averaged, validate, weights_of
+from rilievo.training.video.video_records import VideoRecord
+from rilievo.training.video.video_summary import save_pictures, summarise
+
+BEST = "best"
+_CLEARLY = 0.02
+"""Share by which the error of a run has to be below that of its start to replace it."""
+
+
+class VideoTask(Task[VideoState, Learner]):
+    """Training of depth and motion on video."""
+
+    def __init__(
+        self,
+        config: VideoConfig,
+        run: Path,
+        *,
+        fabric: Any,
+        frames: VideoFrames,
+        learner: Learner,
+        geometry: GeometryMotion | None,
+        began: float,
+        workers: int = 0,
+    ) -> None:
+        """Prepare a run, whose minutes began at ``began`` (``time.monotonic``)."""
+        self._config, self._run, self._fabric = config, run, fabric
+        self._frames, self._geometry, self._began = frames, geometry, began
+        self._workers, self._watch = workers, SignWatch()
+        self._looked, self._validation = began, 0.0
+        self._copied: int | None = None
+        self.learner = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
+        if learner.camera is not None:
+            groups.insert(0, (learner.camera, config.camera_rate))
+        self.optimizer = torch.optim.Adam(
+            parameter_groups(*groups), weight_decay=config.weight_decay
+        )
+        self.state = VideoState()
+        self._start = weights_of(learner.networks) if config.start_share else {}
+        self._course = Course.of(config, len(frames.training), processes=fabric.world_size)
+        self.images, self.seed = self._course.images, config.seed
+        self.accumulate, self.clip_norm = config.accumulate, config.clip_norm
+        self.checkpoint_steps = config.checkpoint_steps
+        self.steps = None if config.minutes else self._course.steps
+        self.advice = (
+            "lower the learning rate, give a clip_norm, choose fp32, or look at the intrinsics; "
+            "--resume begins at the last checkpoint"
+        )
+        height, width = config.blueprint.size
+        self.less_memory = (
+            f"a step of {config.batch_size} x {height}x{width} with {config.blueprint.encoder}: "
+            "take a smaller --batch-size (and --accumulate to make up for it), a smaller --size, "
+            "or --precision bf16"
+        )
+
+    @property
+    def share(self) -> float:
+        """Share of the run that is done."""
+        minutes = self.state.minutes
+        if self._config.minutes is None:
+            return self.state.step / self._course.steps
+        return 0.0 if minutes is None else minutes.share
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or the error has not fallen for too long."""
+        patience, state = self._config.patience, self.state
+        is_stale = patience is not None and state.stale >= patience
+        # A run of minutes takes one step however late it is.
+        return is_stale or (self.share >= 1 and state.step > 0)
+
+    def begin(self, log: Journal, progress: Progress) -> bool:
+        """Take up the motions of the last checkpoint, and score the start of a new run."""
+        state, is_new = self.state, not self.state.step
+        if self._geometry is not None:
+            self._frames = self._geometry.restore(self._frames, state.step)
+        for note in listed((*self._frames.notes, *self.learner.networks.notes)):
+            progress.say(f"note: {note}")
+        scores_start = self._config.keep_best and is_new and state.best_error is None
+        if scores_start:
+            progress.say(f"scoring the start on {len(self._frames.held_out)} held-out targets")
+            self.validate(log, progress)
+        if self._config.minutes is not None and state.minutes is None:
+            self._begin_minutes(self._config.minutes, progress)
+        self._looked = time.monotonic()
+        return scores_start
+
+    def _begin_minutes(self, minutes: float, progress: Progress) -> None:
+        spent = time.monotonic() - self._began
+        own = Minutes.left(
+            minutes,
+            spent=spent,
+            validations=self._config.validations,
+            validation=self._validation,
+        )
+        self.state.minutes = left = self._fabric.broadcast(own)
+        if left.given > 60 * minutes - spent:
+            progress.say(
+                f"note: preparation took {spent / 60:.1f} of {minutes:g} minutes; training takes "
+                f"{left.given / 60:.1f} more"
+            )
+
+    def batches(self) -> Generator[Batch, None, None]:
+        """Return the batches of this process: each number belongs to one process."""
+        fabric, config = self._fabric, self._config
+        return batches(
+            self._frames.training,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            start_step=self.state.step * self._course.batches + fabric.global_rank,
+            stride=fabric.world_size,
+            workers=self._workers,
+            augmentation=config.augmentation,
+            device=fabric.device,
+        )
+
+    def rate(self) -> float:
+        """Learning rate of the current step, as a share of its peak."""
+        step = self.state.step
+        return rate_factor(
+            self._config, step=step, epoch=self._course.epoch(step), share=self.share
+        )
+
+    def place(self) -> dict[str, float]:
+        """Passes through the targets."""
+        return {"epoch": self._course.epoch(self.state.step)}
+
+    def after_step(self, loss: Tensor | None) -> bool:
+        """Count the minutes, and estimate motion again where that is due."""
+        self._count()
+        if self._geometry is None or not self._estimates_motion():
+            return False
+        self._frames = self._geometry.again(self._frames, self.state.step)
+        self._count()
+        return True
+
+    def _estimates_motion(self) -> bool:
+        minutes = self.state.minutes
+        if minutes is None:
+            return self._course.estimates_motion(self.state.step)
+        return minutes.estimates_motion(self._config.motion_again)
+
+    def _count(self) -> None:
+        """Count the time since the last look; all processes agree on it."""
+        minutes = self.state.minutes
+        if minutes is None:
+            return
+        now = time.monotonic()
+        minutes.share = self._fabric.broadcast(minutes.count(now - self._looked))
+        self._looked = now
+
+    def look(self, row: Mapping[str, float], log: Journal, progress: Progress) -> None:
+        """Warn of signs that the run learns nothing."""
+        step = self.state.step
+        for kind, text in self._watch.look(row, self.state.warned):
+            self.state.warned += (kind,)
+            log.add(WARNINGS, {"step": step, "kind": kind, "text": text})
+            progress.say(f"warning: step {step}: {text}")
+
+    def is_validated(self) -> bool:
+        """Whether a validation is due."""
+        minutes, step = self.state.minutes, self.state.step
+        if minutes is None:
+            return self._course.is_validated(step)
+        if minutes.validations is None:
+            return minutes.share >= 1 or self._course.ends_epoch(step)
+        return minutes.is_validated()
+
+    def validate(self, log: Journal, progress: Progress) -> None:
+        """Draw a picture, score the targets that are held out and keep the best weights."""
+        began = time.monotonic()
+        with self._averaged():
+            self._judge(log, progress)
+        self._validation = self._fabric.broadcast(time.monotonic() - began)
+        minutes = self.state.minutes
+        if minutes is not None:
+            minutes.validation = self._validation
+            self._count()
+            minutes.validated = minutes.share
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Networks with the weights that are kept of those learned so far."""
+        return averaged(self.learner.networks, self._start, self._config.start_share)
+
+    def _judge(self, log: Journal, progress: Progress) -> None:
+        state, first = self.state, self._fabric.is_global_zero
+        corner_error = math.nan
+        if self._geometry is not None and len(self._frames.held_out):
+            self._frames, corner_error = self._geometry.on_held_out(self._frames)
+        picture = save_pictures(
+            self.learner, self._frames, self._run, log, self._fabric, state.step
+        )
+        if picture is not None:
+            self._note_sum(picture)
+        held_out = self._frames.held_out
+        if not len(held_out):
+            return
+        scores = validate(self.learner, held_out, self._fabric)
+        error = scores.warp_error if self._geometry is None else corner_error
+        row = {"step": state.step, **self.place(), **scores._asdict()}
+        if self._geometry is not None:
+            row["corner_error"] = corner_error
+        log.add(VALIDATIONS, row)
+        if self._config.keep_best:
+            progress.say(f"held out: error {error:.4f} at step {state.step}")
+        state.stale += 1
+        if self._is_better(error):
+            state.best_error, state.best_step, state.stale = error, state.step, 0
+            if first:
+                save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
+                self._note_sum(self._run / BEST / WEIGHTS)
+
+    def _note_sum(self, path: Path) -> None:
+        """Note what was written, since a power cut may take it before the end of the run."""
+        name = path.relative_to(self._run).as_posix()
+        self.state.sums = {**self.state.sums, name: sum_of(path)}
+
+    def _is_better(self, error: float) -> bool:
+        """Whether an error on held-out targets is the least; the start has to be beaten clearly."""
+        state = self.state
+        is_start = self._config.keep_best and state.step > 0 and state.best_step == 0
+        least = float("inf") if state.best_error is None else state.best_error
+        return error < least * (1 - _CLEARLY if is_start else 1)
+
+    def saved(self) -> None:
+        """Write the weights after the state: a run resumes from the state, which has them too.
+
+        They are those that the run would end with, so that a stopped run is a model.
+        """
+        best = self._run / BEST / WEIGHTS
+        if not self._config.keep_best or not best.exists():
+            with self._averaged():
+                save_weights(self.learner.networks, self._run / WEIGHTS)
+        elif self._copied != self.state.best_step:
+            with replacing(self._run / WEIGHTS) as part:
+                shutil.copyfile(best, part)
+            self._copied = self.state.best_step
+
+    def record(self) -> VideoRecord:
+        """Return the record of the run."""
+        return summarise(
+            self._run,
+            learner=self.learner,
+            state=self.state,
+            course=self._course,
+            frames=self._frames,
+            device=self._fabric.device,
+            processes=self._fabric.world_size,
+        )
+
+
+def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
+    """Return the devices and the arithmetic of a run."""
+    # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
+    # only leaves those of the finer scales without one.
+    known = config.data.follow_poses and config.blueprint.pose.is_network
+    return Devices(
+        device=options.device,
+        count=options.devices,
+        nodes=options.nodes,
+        precision=config.precision,
+        partly=known or config.blueprint.scales[0] > 0,
+    )

@@ -1,0 +1,83 @@
+"""The literal table of what the wings give, by name.
+
+The house, which is everything but the folders of the wings, imports none of them: it finds what
+they give by these names, ``module:name``, through ``rilievo.plugins``. So a copy of rilievo works
+without any of the wings, a checkout works without installation, and nothing is scanned.
+
+Other packages offer commands, finders and loaders as entry points of the groups
+``rilievo.commands``, ``rilievo.finders`` and ``rilievo.loaders``, which are asked for names that
+these tables lack.
+"""
+
+import os
+from collections.abc import Mapping
+
+COMMANDS: Mapping[str, str] = {
+    "export": "rilievo.training.commands.export:main",
+    "datasets": "rilievo.data.commands.datasets:main",
+    "check": "rilievo.data.commands.check:main",
+    "train": "rilievo.training.commands.train:main",
+    "probe": "rilievo.training.commands.probe:main",
+    "evaluate": "rilievo.evaluation.commands.evaluate:main",
+    "benchmarks": "rilievo.evaluation.commands.benchmarks:main",
+    "compare": "rilievo.evaluation.commands.compare:main",
+    "trajectory": "rilievo.data.commands.trajectory:main",
+    "fuse": "rilievo.data.commands.fuse:main",
+    "app": "rilievo.serving.commands.app:main",
+    "page": "rilievo.serving.commands.page:main",
+    "serve": "rilievo.serving.commands.serve:main",
+    "view": "rilievo.evaluation.commands.view:main",
+    "report": "rilievo.evaluation.commands.report:main",
+}
+"""Functions from the arguments of a command to its exit code."""
+
+FINDERS: Mapping[str, str] = {
+    "trained": "rilievo.training.adapters.trained_cards:find_trained",
+}
+"""Functions from a request for a model to the model that is found, or None."""
+
+LOADERS: Mapping[str, str] = {
+    "transformers": "rilievo.training.adapters.transformers_models:load",
+    "diffusers": "rilievo.training.adapters.saved_pipelines:load",
+    "probe-run": "rilievo.training.adapters.trained:load_probe",
+    "video-run": "rilievo.training.adapters.trained:load_video",
+    "monodepth2": "rilievo.training.adapters.monodepth2:load",
+}
+"""Functions that load a model by its card, under the names of ``ModelCard.loader``."""
+
+FUNCTIONS: Mapping[str, str] = {
+    "BENCHMARKS": "rilievo.evaluation.benchmarks:BENCHMARKS",
+    "DATASETS": "rilievo.data.datasets:DATASETS",
+    "EvaluateOptions": "rilievo.evaluation.evaluate_options:EvaluateOptions",
+    "ExportOptions": "rilievo.training.conversion.export_options:ExportOptions",
+    "FuseOptions": "rilievo.data.fuse.fuse_options:FuseOptions",
+    "SweepOptions": "rilievo.training.sweep.sweep_config:SweepOptions",
+    "evaluate": "rilievo.evaluation.evaluating:evaluate",
+    "export_model": "rilievo.training.conversion.export_model:export_model",
+    "fuse_clip": "rilievo.data.fuse.fuse_clip:fuse_clip",
+    "open_dataset": "rilievo.data.datasets:open_dataset",
+    "sweep_probes": "rilievo.training.sweep.sweep_run:sweep_probes",
+    "train_probe": "rilievo.training.probe.probe_run:train_probe",
+}
+"""Public names of ``rilievo``."""
+
+SERVICES: Mapping[str, str] = {
+    "addresses": "rilievo.cluster.staging:Addresses",
+    "ray-pool": "rilievo.cluster.ray_tasks:Pool",
+    "work-on-ray": "rilievo.cluster.ray_tasks:work_on_ray",
+    "predicts-motion": "rilievo.training.adapters.run_models:predicts_motion",
+    "load-motion": "rilievo.training.adapters.network_motion:load_motion",
+    "probe-scoring": "rilievo.evaluation.probe_scores:ProbeScoring",
+}
+"""Services that the house, or a wing, asks of a wing that it does not import."""
+
+
+def is_present(place: str) -> bool:
+    """Whether this copy of rilievo has the wing of an object, which is not imported."""
+    folder = os.path.join(os.path.dirname(__file__), part_of(place))
+    return os.path.isfile(os.path.join(folder, "__init__.py"))
+
+
+def part_of(place: str) -> str:
+    """Name of the wing in the place of an object."""
+    return place.split(".")[1]

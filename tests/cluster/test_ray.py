@@ -1,0 +1,119 @@
+"""Work on a real Ray cluster of three machines' processes, with workers killed on the way."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rilievo.errors import MissingExtraError, RilievoError
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.evaluating import evaluate
+from rilievo.predicting.batch_options import BatchOptions
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
+from rilievo.predicting.workers.predict_across import predict_across
+
+MakeNetwork = Callable[..., Path]
+TESTS = Path(__file__).parent.parent
+
+needs_ray = pytest.mark.skipif(
+    find_spec("ray") is None, reason="the extra 'cluster' is not installed"
+)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def write_photos(folder: Path) -> Path:
+    (folder / "deep").mkdir(parents=True)
+    for number in range(14):
+        pixels = np.random.default_rng(number).integers(0, 255, (60, 80, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / ("deep" if number % 2 else "") / f"{number:02d}.png")
+    (folder / "broken.png").write_bytes(b"no image")
+    return folder
+
+
+def write_toy(root: Path) -> Path:
+    root.mkdir()
+    random = np.random.default_rng(0)
+    names = [f"n{number}" for number in range(6)]
+    for name in names:
+        depth = random.uniform(1, 5, (48, 64)).astype(np.float32)
+        image = random.integers(0, 255, (48, 64, 3), np.uint8)
+        np.savez(root / f"{name}.npz", image=image, depth=depth)
+    (root / "test.txt").write_text("\n".join(names))
+    return root
+
+
+@needs_ray
+def test_a_cluster_whose_workers_are_killed_writes_the_files_of_one_machine(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    network = make_network()
+    photos, toy = write_photos(tmp_path / "photos"), write_toy(tmp_path / "toy")
+    options = PredictOptions(
+        model=str(network), output=tmp_path / "plain", save="colour,npz,normals"
+    )
+    plain = predict_files([photos], options, show=False)
+    asked = EvaluateOptions(output=tmp_path / "scored", dataset="toy_dataset:Toy")
+    evaluate(str(network), "depth", toy, asked, show=False)
+    done = subprocess.run(
+        [sys.executable, TESTS / "ray_cluster.py", network, photos, toy, tmp_path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+
+    assert (tmp_path / "killed").exists(), "a worker was killed"
+    assert found["predicted"] == [14, 0, 1]
+    assert found["failures"] == list(plain.failures)
+    assert contents(tmp_path / "spread") == contents(tmp_path / "plain")
+
+    number, [reason] = found["deadly"]
+    assert number == 8
+    assert reason.startswith("item 1: the process at work on it was killed twice")
+    assert found["refusal"] == "no model 'x'"
+
+    assert found["scores"] == [f"n{number}" for number in range(6)]
+    for name in ("predictions", "per_image.csv"):
+        one, other = tmp_path / "scored" / name, tmp_path / "evaluated" / name
+        if one.is_file():
+            assert one.read_bytes() == other.read_bytes()
+        else:
+            assert contents(one) == contents(other)
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    "place", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "no-such-host.invalid:6379"]
+)
+def test_an_address_without_a_cluster_is_refused_in_one_line(
+    tmp_path: Path, closed_port: int, place: str
+) -> None:
+    address = place.format(port=closed_port)
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
+    given = PredictOptions(output=tmp_path / "out")
+    with pytest.raises(RilievoError) as caught:
+        predict_across([tmp_path / "a.png"], given, BatchOptions(ray=address), show=False)
+    assert str(caught.value).startswith(f"--ray {address}: no Ray cluster can be reached there")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_ray_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    given = PredictOptions(output=tmp_path / "out")
+    with pytest.raises(MissingExtraError, match=r"pip install 'rilievo\[cluster\]'"):
+        predict_across([tmp_path / "a.png"], given, BatchOptions(ray="local"), show=False)

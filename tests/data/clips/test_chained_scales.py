@@ -1,0 +1,24 @@
+"""Scales of depth maps in a row, against a dense least-squares solution."""
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rilievo.data.clips.motion.clip_motion import LINK, OWN, chained_log_scales
+
+
+@given(st.lists(st.one_of(st.floats(-1, 1), st.just(math.nan)), min_size=1, max_size=12))
+def test_the_chain_is_the_least_squares_solution(steps: list[float]) -> None:
+    steps[0] = math.nan
+    count = len(steps)
+    rows, values = [np.eye(count) / OWN], [np.zeros(count)]
+    for place, step in enumerate(steps):
+        if not math.isnan(step):
+            row = np.zeros((1, count))
+            row[0, place - 1 : place + 1] = -1 / LINK, 1 / LINK
+            rows.append(row)
+            values.append(np.array([step / LINK]))
+    expected = np.linalg.lstsq(np.concatenate(rows), np.concatenate(values), rcond=None)[0]
+    np.testing.assert_allclose(chained_log_scales(steps), expected, atol=1e-9)

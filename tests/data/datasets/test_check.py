@@ -1,0 +1,230 @@
+"""A download is read and judged: what is there, what is missing, what is odd."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rilievo.cli import main
+from rilievo.data.datasets import DATASETS, find_dataset, open_dataset
+from rilievo.data.datasets.base import checked_ids, spread
+from rilievo.data.datasets.check_download import check_dataset, write_contact_sheet
+from rilievo.data.datasets.files import TOO_NEAR
+from rilievo.errors import InputError, OptionError, OutputError
+from toy_dataset import Toy, write_toy
+
+ROOT = Path(__file__).parents[3]
+TOY = "toy_dataset:Toy"
+
+
+def test_a_whole_download_is_whole(tmp_path: Path) -> None:
+    found = check_dataset(open_dataset(TOY, write_toy(tmp_path)))
+    assert found.is_whole
+    assert (found.listed, found.read, len(found.images)) == (4, 4, 4)
+    assert found.warnings == ()
+    first = found.images[0]
+    assert first.size == (48, 64)
+    assert first.depth_share == pytest.approx(63 / 64)
+    assert (first.near, first.far) == pytest.approx((1.0, 4.0))
+    assert first.median == pytest.approx(2.5)
+
+
+def test_missing_and_broken_files_are_told_apart_and_named(tmp_path: Path) -> None:
+    write_toy(tmp_path)
+    (tmp_path / "b.npz").unlink()
+    whole = (tmp_path / "c.npz").read_bytes()
+    (tmp_path / "c.npz").write_bytes(whole[: len(whole) // 2])
+    found = check_dataset(open_dataset(TOY, tmp_path))
+    assert [entry.id for entry in found.absent] == ["b"]
+    assert [entry.id for entry in found.broken] == ["c"]
+    assert "c.npz: broken" in found.broken[0].reason
+    assert not found.is_whole
+
+
+def test_every_split_is_counted_and_what_hinders_one_is_said(tmp_path: Path) -> None:
+    found = check_dataset(open_dataset(TOY, write_toy(tmp_path)))
+    test, train = found.splits
+    assert (test.official, test.found, test.absent) == (4, 4, 0)
+    assert train.problem is not None
+    assert "train.txt" in train.problem
+
+
+def test_a_folder_of_ones_own_is_asked_for_the_splits_it_declares(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("images", "depth"):
+        (tmp_path / name).mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (64, 48), "grey").save(tmp_path / f"images/{name}.jpg")
+        np.save(tmp_path / f"depth/{name}.npy", np.linspace(1, 3, 48 * 64).reshape(48, 64))
+    assert main(["check", "folder", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "no split" not in printed
+    assert "2 of 2 images, 2 are whole" in printed
+    assert "rilievo.yaml, such as 'camera: {fx: 525, cx: 319.5, cy: 239.5}'" in printed
+    (tmp_path / "val.txt").write_text("b\n")
+    (tmp_path / "rilievo.yaml").write_text(
+        "splits: {valid: val.txt}\ncamera: {fx: 525, cx: 319.5, cy: 239.5}\n"
+    )
+    found = check_dataset(open_dataset("folder", tmp_path))
+    assert [(each.split, each.found) for each in found.splits] == [("all", 2), ("valid", 1)]
+    assert found.warnings == ()
+
+
+def test_depth_in_millimetres_is_noticed(tmp_path: Path) -> None:
+    found = check_dataset(open_dataset(TOY, write_toy(tmp_path, unit=1000)))
+    assert any("millimetres" in warning for warning in found.warnings)
+
+
+def test_metres_that_were_divided_once_too_often_are_noticed(tmp_path: Path) -> None:
+    found = check_dataset(open_dataset(TOY, write_toy(tmp_path, unit=0.001)))
+    assert found.warnings == (f"half of the images: {TOO_NEAR}",)
+
+
+def test_a_list_of_another_length_than_the_papers_is_noticed(tmp_path: Path) -> None:
+    found = check_dataset(open_dataset(TOY, write_toy(tmp_path, ("a", "b"))))
+    assert found.warnings == ("papers score 4 images of 'test', this download lists 2",)
+
+
+def test_images_without_any_depth_are_noticed(tmp_path: Path) -> None:
+    write_toy(tmp_path)
+    image = np.zeros((48, 64, 3), np.uint8)
+    np.savez(tmp_path / "d.npz", image=image, depth=np.zeros((48, 64), np.float32))
+    found = check_dataset(open_dataset(TOY, tmp_path))
+    assert found.images[3].median is None
+    assert "1 images have no pixel with true depth, such as d" in found.warnings
+
+
+def test_a_limit_reads_images_from_everywhere(tmp_path: Path) -> None:
+    found = check_dataset(open_dataset(TOY, write_toy(tmp_path)), limit=2)
+    assert [facts.id for facts in found.images] == ["a", "d"]
+    assert (found.read, found.listed) == (2, 4)
+
+
+@pytest.mark.parametrize(("count", "most"), [(10, 3), (5, 5), (7, 1), (3, 9), (0, 2)])
+def test_spread_keeps_order_and_ends(count: int, most: int) -> None:
+    ids = [f"{i:02}" for i in range(count)]
+    picked = spread(ids, most)
+    assert len(picked) == min(count, most)
+    assert list(picked) == sorted(set(picked))
+    assert picked[:1] == tuple(ids[:1])
+
+
+def test_a_contact_sheet_shows_every_image_asked_for(tmp_path: Path) -> None:
+    dataset = open_dataset(TOY, write_toy(tmp_path))
+    write_contact_sheet(dataset, dataset.ids, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        pixels = np.asarray(sheet)
+    photo = dataset.image("a")
+    corner = pixels[14 : 14 + 180, :240]
+    resized = np.asarray(Image.fromarray(photo).resize((240, 180), Image.Resampling.NEAREST))
+    np.testing.assert_array_equal(corner, resized)
+
+
+def test_a_contact_sheet_of_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    dataset = open_dataset(TOY, write_toy(tmp_path))
+    with pytest.raises(OutputError, match=r"\.jpg or \.png"):
+        write_contact_sheet(dataset, dataset.ids, tmp_path / "sheet.txt")
+    assert not (tmp_path / "sheet.txt").exists()
+
+
+def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_toy(tmp_path / "data")
+    sheet = tmp_path / "sheet.jpg"
+    assert main(["check", TOY, str(tmp_path / "data"), "--sheet", str(sheet)]) == 0
+    said = capsys.readouterr().out
+    assert "4 of 4 images, 4 are whole" in said
+    assert "64x48: 4" in said
+    assert "fx 40, fy 40, cx 31.5, cy 23.5: 4" in said
+    assert "depth     1 to 7 m" in said
+    assert sheet.is_file()
+
+
+def test_check_ends_with_1_when_something_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_toy(tmp_path)
+    (tmp_path / "b.npz").unlink()
+    assert main(["check", TOY, str(tmp_path)]) == 1
+    assert "b: no b.npz in" in capsys.readouterr().out
+
+
+def test_what_hinders_a_split_stands_below_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["check", TOY, str(write_toy(tmp_path / ("deep" * 30)))])
+    lines = capsys.readouterr().out.splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith("split"))
+    header, rule, test, train, problem = lines[start : start + 5]
+    assert header.split() == ["split", "in", "papers", "found", "missing"]
+    assert len(rule) < 40
+    assert test.split() == ["test", "4", "4", "0"]
+    assert train.split() == ["train", "-", "-", "-"]
+    assert problem.startswith("train: ")
+    assert "train.txt" in problem
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nyu2"], "did you mean"),
+        ([TOY], "needs the folder"),
+        ([TOY, "nowhere"], "no such folder"),
+        ([TOY, ".", "--split", "tset"], "did you mean 'test'"),
+        ([TOY, ".", "--variant", "x"], "no variant 'x'"),
+        ([TOY, ".", "--limit", "0"], "--limit is 1 or more"),
+        (["toy_dataset:Nothing"], "no dataset 'toy_dataset:Nothing'"),
+        (["toy_dataset:write_toy"], "no loader"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("bad", ["../a", "/a", "a//b", "a/./b", "", "a\\b", "a\0"])
+def test_ids_that_would_leave_their_folder_are_refused(bad: str) -> None:
+    with pytest.raises(InputError, match="no relative path"):
+        checked_ids(["fine", bad], "list")
+
+
+def test_an_id_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="'a/b' is there twice"):
+        checked_ids(["a/b", "c", "a/b"], "list")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_dataset_has_a_card_that_tells_all(name: str) -> None:
+    card = find_dataset(name).card
+    assert card.name == name
+    is_page = card.homepage.startswith("https://") or (ROOT / card.homepage).is_file()
+    assert is_page or not card.needs_root
+    assert card.splits
+    assert set(card.counts) <= set(card.splits)
+    assert card.layout.strip()
+    assert card.licence
+
+
+def test_datasets_are_listed_with_their_licences(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["datasets"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in DATASETS)
+    assert main(["datasets", TOY]) == 0
+    said = capsys.readouterr().out
+    assert "test (4 images)" in said
+    assert "CC0-1.0" in said
+
+
+def test_samples_are_photograph_and_truth(tmp_path: Path) -> None:
+    dataset = open_dataset(TOY, write_toy(tmp_path))
+    assert isinstance(dataset, Toy)
+    assert len(dataset) == 4
+    assert [sample.id for sample in dataset] == ["a", "b", "c", "d"]
+    np.testing.assert_array_equal(dataset[2].image, dataset.image("c"))
+    with pytest.raises(OptionError, match="needs the folder"):
+        open_dataset(TOY)

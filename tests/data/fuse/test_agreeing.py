@@ -1,0 +1,126 @@
+"""Views brought to agree: scale of a clip, of each view, smooth errors, what is left out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from box_rooms import SIZE, pose, room_view, walk
+from rilievo.data.fuse.clip_views import View, neighbours_of
+from rilievo.data.fuse.depth_agreement import agreed, agreement, clip_scale
+from rilievo.data.fuse.plane_sweep import correlations, grey_of, peaks
+
+STEP = 0.12
+
+
+def wrong(view: View, scale: float, bend: float) -> View:
+    """Depth with a factor, and an error that grows from the left to the right."""
+    across = np.linspace(-1, 1, SIZE[1], dtype=np.float32)[None, :]
+    return view.with_depth((view.depth * scale * np.exp(bend * across)).astype(np.float32))
+
+
+def error(view: View, true: View) -> float:
+    apart = np.abs(np.log(view.depth / true.depth))[view.valid]
+    return float(np.median(apart))
+
+
+@pytest.fixture(scope="module")
+def true() -> list[View]:
+    return walk(7, STEP)
+
+
+def test_true_depth_correlates_most(true: list[View]) -> None:
+    logs = np.linspace(-0.2, 0.2, 9)
+    scores = correlations(grey_of(true[3]), [grey_of(true[1])], true[3].depth, logs, best=1)
+    assert scores.shape == (9, *SIZE)
+    assert int(scores.mean(axis=(1, 2)).argmax()) == 4
+    assert scores[4][:, 12:-12].mean() > 0.8
+
+
+def test_a_peak_is_that_of_the_parabola() -> None:
+    logs = np.linspace(-0.4, 0.4, 9)
+    scores = (1 - 4 * (logs - 0.13) ** 2)[:, None, None].astype(np.float32)
+    found, clear = peaks(scores, logs)
+    assert found[0, 0] == pytest.approx(0.13, abs=1e-4)
+    assert clear[0, 0] > 0.05
+    _, at_the_end = peaks(np.linspace(0, 1, 9, dtype=np.float32)[:, None, None], logs)
+    assert at_the_end[0, 0] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [0.02, 1.0, 40.0])
+def test_the_unit_of_the_poses_is_found(true: list[View], factor: float) -> None:
+    views = [view.with_depth(view.depth / np.float32(factor)) for view in true]
+    assert clip_scale(views) == pytest.approx(factor, rel=0.08)
+
+
+def test_scales_and_smooth_errors_of_views_are_removed(true: list[View]) -> None:
+    scales = [1.0, 1.15, 0.9, 1.05, 0.92, 1.1, 0.95]
+    views = [wrong(view, scale, 0.1) for view, scale in zip(true, scales, strict=True)]
+    found = agreed(views, 1.0)
+    before = np.mean([error(view, each) for view, each in zip(views, true, strict=True)])
+    after = np.mean([error(view, each) for view, each in zip(found.views, true, strict=True)])
+    assert before > 0.07
+    assert after < before / 4
+    assert found.after < found.before / 3
+    np.testing.assert_allclose(found.scales[1:-1] * scales[1:-1], 1, atol=0.06)
+
+
+def test_true_depth_stays_as_it_is(true: list[View]) -> None:
+    found = agreed(true, 1.0)
+    assert np.mean([error(view, each) for view, each in zip(found.views, true, strict=True)]) < 0.01
+    assert np.mean([view.valid.mean() for view in found.views]) > 0.7
+
+
+def test_what_moves_by_itself_is_left_out(true: list[View]) -> None:
+    views = list(true)
+    depth, pixels = views[3].depth.copy(), views[3].pixels.copy()
+    depth[25:50, 30:60], pixels[25:50, 30:60] = 1.2, (250, 250, 250)
+    views[3] = replace(views[3], depth=depth, pixels=pixels)
+    found = agreed(views, 1.0)
+    assert found.views[3].valid[28:47, 33:57].mean() < 0.1
+    assert found.views[3].valid.mean() > 0.6
+
+
+def test_cameras_that_stand_still_or_only_turn_have_no_neighbours() -> None:
+    turning = [room_view(pose((0, 0, 0), 0.02 * k)) for k in range(4)]
+    assert clip_scale(turning) is None
+    assert neighbours_of(turning, 1) == []
+    found = agreed(turning, 1.0)
+    assert np.isnan(found.after)
+    assert all(view.valid.all() for view in found.views)
+
+
+def test_views_without_valid_depth_are_no_help_and_no_harm(true: list[View]) -> None:
+    blind = replace(true[2], valid=np.zeros(SIZE, bool))
+    assert clip_scale([blind] * 3) is None
+    found = agreed([*true[:2], blind, *true[3:]], 1.0)
+    assert not found.views[2].valid.any()
+    assert found.views[3].valid.mean() > 0.6
+
+
+def test_the_neighbour_at_a_fitting_distance_comes_first(true: list[View]) -> None:
+    found = neighbours_of(true, 3)
+    assert set(found) == {0, 1, 2, 4, 5, 6}
+    # 5 % of 96 px at a depth of 3.5 m are 0.21 m: one or two steps.
+    assert found[0] in (1, 2, 4, 5)
+
+
+def test_agreement_counts_who_sees_the_same(true: list[View]) -> None:
+    other = true[5].with_depth(true[5].depth * np.float32(1.1))
+    found = agreement(true[3], [true[2], true[4], other])
+    middle = np.s_[20:50, 30:60]
+    assert (found.seeing[middle] == 3).all()
+    assert (found.agreeing[middle] == 2).all()
+    assert found.apart < 0.01
+
+
+def test_wrong_poses_make_nothing_worse() -> None:
+    views = walk(7, STEP)
+    turns = [0.0, 0.05, -0.04, 0.05, -0.05, 0.04, 0.0]
+    moved = []
+    for view, turn in zip(views, turns, strict=True):
+        moved.append(view.with_pose(view.world_T_cam @ pose((0, 0, 0), turn)))
+    found = agreed(moved, 1.0)
+    assert found.after <= found.before
+    assert max(view.valid.mean() for view in found.views) > 0.3

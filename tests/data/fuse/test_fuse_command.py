@@ -1,0 +1,283 @@
+"""The command from files to files: surfaces, units, axes, records, what is refused and said."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from plyfile import PlyData
+
+from box_rooms import SIZE, distance_to_room, pose, room_view, walk
+from clips import Clip, write_clip
+from rilievo.cli import main
+from rilievo.data.clips.clip_frames import ClipFrame
+from rilievo.data.fuse import fuse_clip as fuse_run
+from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.frame_depth import depth_of_options
+from rilievo.data.fuse.fuse_clip import fuse_clip
+from rilievo.data.fuse.fuse_options import Agree, FuseOptions
+from rilievo.data.trajectories.trajectory_files import write_kitti
+from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.types import Camera
+
+CAMERA = (80.0, 80.0, 47.5, 35.5)
+
+
+def write_room(folder: Path, views: list[View], *, factor: float = 1.0) -> Path:
+    """Frames, their depth as npy files, and poses.txt."""
+    (folder / "rgb").mkdir(parents=True)
+    (folder / "depth").mkdir()
+    for k, view in enumerate(views):
+        Image.fromarray(view.pixels).save(folder / "rgb" / f"{k:06d}.png")
+        np.save(folder / "depth" / f"{k:06d}.npy", view.depth * np.float32(factor))
+    write_kitti(folder / "poses.txt", np.stack([view.world_T_cam for view in views]))
+    return folder
+
+
+def options(folder: Path, **changed: object) -> FuseOptions:
+    given = {"depth": folder / "depth", "poses": folder / "poses.txt", "camera": CAMERA}
+    return FuseOptions(**{**given, "voxel": 0.05, **changed})  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_room(tmp_path_factory.mktemp("room") / "clip", walk(7, 0.12))
+
+
+@pytest.mark.slow
+def test_a_glb_holds_the_room_in_gltfs_axes(room: Path, tmp_path: Path) -> None:
+    record = fuse_clip(room, tmp_path / "place.glb", options(room))
+    assert record.unit == "that of the poses"
+    assert (record.frames, record.left_out) == (7, 0)
+    scene = trimesh.load(tmp_path / "place.glb")
+    mesh = scene.to_geometry()
+    assert len(mesh.faces) == record.triangles
+    # y is up and the first camera, at the world's back, looks along -z.
+    world = mesh.vertices @ np.array(_about(tmp_path / "place.glb")["gltf_R_world"])
+    assert np.abs(np.asarray(distance_to_room(world))).mean() < 0.02
+    assert np.quantile(distance_to_room(world), 0.99) < 0.1
+    assert mesh.vertices[:, 2].mean() < -1
+    written = json.loads((tmp_path / "place.glb.json").read_text())
+    assert written["format"] == "rilievo-fuse/1"
+    assert written["triangles"] == record.triangles
+
+
+def _about(path: Path) -> dict:
+    data = path.read_bytes()
+    length = int.from_bytes(data[12:16], "little")
+    return json.loads(data[20 : 20 + length])["asset"]["extras"]["rilievo"]
+
+
+@pytest.mark.slow
+def test_a_ply_stays_in_the_world_of_the_poses(room: Path, tmp_path: Path) -> None:
+    fuse_clip(room, tmp_path / "place.ply", options(room))
+    data = PlyData.read(tmp_path / "place.ply")
+    vertex = data["vertex"]
+    points = np.stack([vertex[axis] for axis in "xyz"], axis=1)
+    assert np.quantile(distance_to_room(points), 0.99) < 0.1
+    assert np.ptp(vertex["red"]) > 100
+    assert len(data["face"]) > 1000
+    assert any("unit: that of the poses" in each for each in data.comments)
+
+
+@pytest.mark.slow
+def test_the_unit_of_depth_is_brought_to_that_of_the_poses(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", walk(7, 0.12), factor=0.2)
+    record = fuse_clip(folder, tmp_path / "place.ply", options(folder))
+    assert record.scale * np.median(record.scales) == pytest.approx(5, rel=0.03)
+    points = trimesh.load(tmp_path / "place.ply").vertices
+    assert np.median(distance_to_room(np.asarray(points))) < 0.06
+
+
+def test_given_poses_are_not_blamed_where_depth_disagrees(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuse_run, "_DOUBTFUL", 0.0)
+    record = fuse_clip(room, tmp_path / "place.ply", options(room, voxel=0.2))
+    [said] = [note for note in record.notes if "disagree" in note]
+    assert said.startswith("the depth disagrees between neighbouring frames")
+    assert "with the given poses" in said
+    assert "poses are wrong" not in said
+
+
+def test_depth_that_is_right_can_be_left_alone(room: Path, tmp_path: Path) -> None:
+    record = fuse_clip(room, tmp_path / "place.ply", options(room, agree=Agree.NONE))
+    assert record.scale == 1
+    assert record.disagreement is None
+    points = trimesh.load(tmp_path / "place.ply").vertices
+    assert distance_to_room(np.asarray(points)).max() < 0.05
+
+
+@pytest.mark.slow
+def test_a_video_is_fused_without_poses(tmp_path: Path) -> None:
+    views = walk(9, 0.06)
+    folder = write_room(tmp_path / "clip", views)
+    write_clip(
+        tmp_path / "clip.mp4", Clip(pictures=[view.pixels for view in views], options={"crf": "8"})
+    )
+    asked = options(folder, poses=None, voxel=None)
+    record = fuse_clip(tmp_path / "clip.mp4", tmp_path / "place.ply", asked)
+    assert record.poses == "estimated"
+    assert record.unit == "metre"
+    points = np.asarray(trimesh.load(tmp_path / "place.ply").vertices)
+    # The world is the first camera; scale and drift are those of tracked corners of few pixels.
+    world = points @ views[0].world_T_cam[:3, :3].T + views[0].world_T_cam[:3, 3]
+    assert np.median(distance_to_room(world)) < 0.1
+
+
+@pytest.mark.slow
+def test_after_a_cut_the_longest_part_is_fused_and_it_is_said(tmp_path: Path) -> None:
+    other = [room_view(pose((0.05 * k, 0.4, 0.5), np.pi)) for k in range(4)]
+    folder = write_room(tmp_path / "clip", [*walk(8, 0.06), *other])
+    asked = options(folder, poses=None, voxel=None)
+    record = fuse_clip(folder / "rgb", tmp_path / "place.ply", asked)
+    assert record.frames == 8
+    assert record.left_out == 4
+    assert any("cut" in note and "8 frames of 12" in note for note in record.notes)
+
+
+def test_a_camera_that_only_turns_is_said(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", [room_view(pose((0, 0, 0), 0.02 * k)) for k in range(4)])
+    record = fuse_clip(folder, tmp_path / "place.ply", options(folder))
+    assert any("stands still or only turns" in note for note in record.notes)
+    points = np.asarray(trimesh.load(tmp_path / "place.ply").vertices)
+    assert np.quantile(distance_to_room(points), 0.99) < 0.06
+
+
+def test_blank_frames_are_refused(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", walk(4))
+    for path in (folder / "rgb").iterdir():
+        Image.new("RGB", SIZE[::-1], (200, 200, 200)).save(path)
+    with pytest.raises(InputError, match="at least 3"):
+        fuse_clip(folder, tmp_path / "place.ply", options(folder, poses=None))
+    assert not (tmp_path / "place.ply").exists()
+
+
+def test_broken_frames_and_missing_depth_are_passed_over(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", walk(7, 0.12))
+    (folder / "rgb" / "000002.png").write_bytes(b"nothing")
+    (folder / "depth" / "000004.npy").unlink()
+    record = fuse_clip(folder, tmp_path / "place.ply", options(folder))
+    assert (record.frames, record.left_out) == (5, 2)
+    assert [each for each in record.notes if "000002.png" in each]
+    assert [each for each in record.notes if "000004.png" in each]
+
+
+def test_frames_named_by_times_have_depth_of_their_own(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", walk(3, 0.12))
+    for kind, ending in (("rgb", "png"), ("depth", "npy")):
+        for k in range(3):
+            (folder / kind / f"{k:06d}.{ending}").rename(
+                folder / kind / f"1305031102.{k + 1}.{ending}"
+            )
+    depth_of = depth_of_options(options(folder))
+    for k in range(3):
+        true = np.load(folder / "depth" / f"1305031102.{k + 1}.npy")
+        found = depth_of(
+            ClipFrame(index=k, name=f"1305031102.{k + 1}.png", seconds=0),
+            Camera(K=np.eye(3)),
+            SIZE,
+        )
+        assert not isinstance(found, str)
+        np.testing.assert_array_equal(found.values, true)
+
+
+def test_depth_files_may_have_endings_in_capitals(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", walk(3, 0.12))
+    for path in sorted((folder / "depth").iterdir()):
+        millimetres = (1000 * np.load(path)).astype(np.uint16)
+        Image.fromarray(millimetres).save(path.with_suffix(".PNG"))
+        path.unlink()
+    record = fuse_clip(folder, tmp_path / "place.ply", options(folder, agree=Agree.NONE))
+    assert record.frames == 3
+
+
+def test_the_files_name_no_folders_of_the_machine(room: Path, tmp_path: Path) -> None:
+    record = fuse_clip(room, tmp_path / "place.ply", options(room, agree=Agree.NONE))
+    assert (record.clip, record.depth, record.poses) == ("clip", "depth", "poses.txt")
+    for path in (tmp_path / "place.ply", tmp_path / "place.ply.json"):
+        assert str(room).encode() not in path.read_bytes()
+
+
+def test_frames_beyond_the_limit_are_said(room: Path, tmp_path: Path) -> None:
+    asked = options(room, agree=Agree.NONE, stride=1, frames=4)
+    record = fuse_clip(room, tmp_path / "a.ply", asked)
+    assert record.names == tuple(f"{k:06d}.png" for k in range(4))
+    assert any("last 3 frames" in note for note in record.notes)
+    spread = fuse_clip(room, tmp_path / "b.ply", replace(asked, stride=None))
+    assert spread.names == tuple(f"{k:06d}.png" for k in (0, 2, 4, 6))
+
+
+def test_a_wrong_field_of_view_is_said(tmp_path: Path) -> None:
+    views = [room_view(pose((0.1 * k, 0, -1), 0.12 * k)) for k in range(7)]
+    folder = write_room(tmp_path / "clip", views)
+    asked = options(folder, camera=(200.0, 200.0, 47.5, 35.5))
+    record = fuse_clip(folder, tmp_path / "place.ply", asked)
+    assert any("--fov" in note for note in record.notes)
+
+
+def test_files_of_others_and_earlier_results_are_not_replaced(room: Path, tmp_path: Path) -> None:
+    asked = options(room, agree=Agree.NONE)
+    (tmp_path / "mine.ply").write_text("mine")
+    with pytest.raises(OutputError, match=r"mine\.ply.*did not write"):
+        fuse_clip(room, tmp_path / "mine.ply", replace(asked, overwrite=True))
+    fuse_clip(room, tmp_path / "place.ply", asked)
+    with pytest.raises(OutputError, match="--overwrite"):
+        fuse_clip(room, tmp_path / "place.ply", asked)
+    first = (tmp_path / "place.ply").read_bytes()
+    fuse_clip(room, tmp_path / "place.ply", replace(asked, overwrite=True))
+    assert (tmp_path / "place.ply").read_bytes() == first
+    (tmp_path / "place.ply.json").unlink()
+    with pytest.raises(OutputError, match="--overwrite"):
+        fuse_clip(room, tmp_path / "place.ply", asked)
+    fuse_clip(room, tmp_path / "place.ply", replace(asked, overwrite=True))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "mine.ply",
+        "place.ply",
+        "place.ply.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"frames": 2}, "frames is 3 to"),
+        ({"side": 10}, "side is 64 to"),
+        ({"voxel": 0.0}, "voxel is a positive"),
+        ({"memory": 0.0}, "memory is"),
+        ({"stride": 0}, "stride is 1"),
+        ({"model": "rilievo/small"}, "do not go together"),
+        ({"fov": 60.0}, "do not go together"),
+    ],
+)
+def test_impossible_options_are_refused(room: Path, changed: dict, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        options(room, **changed)
+
+
+def test_the_command_prints_what_it_did(
+    room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fuse", str(room), "-o", str(tmp_path / "a.ply"), "--poses", str(room / "poses.txt")]
+    words += ["--depth", str(room / "depth"), "--camera", "80,80,47.5,35.5", "--voxel", "0.05"]
+    assert main(words) == 0
+    said, progress = capsys.readouterr()
+    for step in ("depth: 1 ", "fusing: 1 of 7 frames"):
+        assert step in progress
+    assert "7 frames" in said
+    assert "MB of volume" in said
+    assert str(tmp_path / "a.ply") in said
+    assert main([*words[:3], str(tmp_path / "a.obj"), *words[4:]]) == 2
+    assert ".glb or .ply" in capsys.readouterr().err
+
+
+def test_a_camera_that_stands_still_needs_no_poses(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", [room_view(pose((0, 0, 0)), str(k)) for k in range(4)])
+    record = fuse_clip(folder / "rgb", tmp_path / "place.ply", options(folder, poses=None))
+    assert record.frames == 4
+    assert any("stands still" in note for note in record.notes)
+    points = np.asarray(trimesh.load(tmp_path / "place.ply").vertices)
+    assert np.quantile(distance_to_room(points), 0.99) < 0.06

@@ -1,0 +1,148 @@
+"""Comparisons as files: the same numbers in every format, and names that stay text."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from evaluations import evaluation, in_folder, random_errors, run_of
+from rilievo.cli import main
+from rilievo.errors import OptionError, OutputError
+from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.tables.comparing import compare
+from rilievo.evaluation.tables.comparison_tables import (
+    comma_separated,
+    csv_text,
+    disagreements,
+    latex,
+    markdown,
+    write_comparison,
+)
+from rilievo.io.verification import verify
+
+EVIL = "<script>alert(1)</script>|$x_1$ & 5% #~^\\{}*`\n=2"
+
+
+def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
+    values = random_errors()
+    ids = tuple(f"{EVIL}{i}" for i in range(40))
+    runs = [
+        run_of(f"={name}{EVIL}", each, ids=ids) for name, each in (("a", values), ("b", values + 1))
+    ]
+    compared = compare(runs)
+    text = markdown(compared)
+    assert "<script>" not in text.replace("\\<script", "")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows[:4]} == {3}
+    table = list(csv.DictReader(io.StringIO(comma_separated(compared))))
+    assert [row["model"][:3] for row in table] == ["'=a", "'=b"]
+    body = latex(compared)
+    for special in "&%$#_{}~^\\":
+        written = {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+        assert written.get(special, f"\\{special}") in body
+    assert not re.search(r"(?<!\\)[%#]", body.split("\n", 1)[1])
+    write_comparison(compared, tmp_path / "c.html")
+    page = (tmp_path / "c.html").read_text()
+    assert page.count("<script>") == 1
+    assert "&lt;script&gt;alert(1)" in page
+    assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", page)
+
+
+def test_the_page_has_every_number_and_the_images_on_which_runs_disagree(tmp_path: Path) -> None:
+    values = random_errors()
+    other = values.copy()
+    other[7] += 0.5
+    other[9] -= 0.01
+    compared = compare([run_of("a", values), run_of("b", other)])
+    found = disagreements(compared, compared.columns[0])
+    assert [each.id for each in found[:2]] == ["room/0007", "room/0009"]
+    assert found[0].spread == pytest.approx(0.5)
+    write_comparison(compared, tmp_path / "c.html")
+    page = (tmp_path / "c.html").read_text()
+    assert f"{values.mean():.4f}" in page
+    assert f"{other.mean():.4f}" in page
+    assert "b is better than a on 1 of 40 images (2.5 %)" in page
+
+
+@pytest.mark.slow
+def test_every_format_has_the_same_numbers(tmp_path: Path) -> None:
+    compared = compare([evaluation(model="a", seed=1), evaluation(model="b", seed=2)])
+    for ending in ("md", "tex", "html", "csv"):
+        path = tmp_path / f"c.{ending}"
+        write_comparison(compared, path)
+        text = path.read_text()
+        for row in compared.rows:
+            for cell in row.cells.values():
+                assert (repr(cell.value) if ending == "csv" else f"{cell.value:.4f}") in text
+    with pytest.raises(OptionError, match=r"\.md, \.csv, \.tex, \.html"):
+        write_comparison(compared, tmp_path / "c.pdf")
+    with pytest.raises(OutputError, match="folder is not there"):
+        write_comparison(compared, tmp_path / "absent" / "c.md")
+
+
+@pytest.mark.parametrize("ending", ["md", "html"])
+def test_a_comparison_is_verified_by_the_checksum_beside_it(tmp_path: Path, ending: str) -> None:
+    compared = compare([evaluation(model="a", seed=1), evaluation(model="b", seed=2)])
+    path = tmp_path / f"c.{ending}"
+    write_comparison(compared, path)
+    assert verify(path).whole == 1
+    assert verify(tmp_path).is_whole
+    path.write_bytes(path.read_bytes()[:-1])
+    [fault] = verify(path).faults
+    assert fault.file == str(path)
+    write_comparison(compared, path)
+    assert verify(path).is_whole
+
+
+def test_the_command_prints_tables_or_writes_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [
+        str(in_folder(run_of(name, random_errors(i)), tmp_path / name))
+        for i, name in enumerate("ab")
+    ]
+    assert main(["compare", *runs, "--baseline", "b"]) == 0
+    printed = capsys.readouterr().out
+    # Tables as a terminal has them: no Markdown, no escapes.
+    assert "| " not in printed
+    assert "\\" not in printed
+    compared = compare([Path(run) for run in runs], baseline="b")
+    for _, _, each in compared.differences():
+        assert f"{each.mean:.4f}" in printed
+    assert "a - b" in printed
+    assert "after one factor an image" in printed
+    assert main(["compare", *runs, "-o", str(tmp_path / "c.tex"), "--metrics", "abs_rel"]) == 0
+    assert "\\toprule" in (tmp_path / "c.tex").read_text()
+    assert main(["compare", *runs, "--metrics", "nothing"]) == 2
+    (tmp_path / "a" / "evaluation.json").write_text("{")
+    assert main(["compare", *runs]) == 2
+    assert str(tmp_path / "a" / "evaluation.json") in capsys.readouterr().err
+
+
+def test_the_command_shows_five_metrics_unless_all_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("abs_rel", "sq_rel", "rmse", "log10", "silog", "silog_half", "delta1", "mae")
+    metrics = tuple((name, name.upper(), "", Better.LOWER) for name in names)
+    runs = [
+        str(in_folder(evaluation(model=name, seed=i, metrics=metrics), tmp_path / name))
+        for i, name in enumerate("ab")
+    ]
+    shown = {}
+    for asked in ([], ["--metrics", "all"], ["--metrics", "mae,sq_rel"]):
+        assert main(["compare", *runs, *asked]) == 0
+        printed = capsys.readouterr().out
+        shown[tuple(asked)] = [name for name in names if f"{name.upper()} ↓" in printed]
+    assert list(shown.values()) == [
+        ["abs_rel", "rmse", "log10", "silog", "delta1"],
+        list(names),
+        ["sq_rel", "mae"],
+    ]
+    assert main(["compare", *runs, "-o", str(tmp_path / "c.csv")]) == 0
+    assert "silog_half" in (tmp_path / "c.csv").read_text()
+
+
+def test_a_table_without_rows_keeps_its_header() -> None:
+    assert csv_text(("model", "value"), []) == "model,value\n"

@@ -1,0 +1,332 @@
+"""Models over several benchmarks: mean ranks, their intervals, and the tables they stand in."""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import rankdata
+
+from evaluations import METRICS, evaluation, in_folder, random_errors
+from rilievo.cli import main
+from rilievo.errors import InputError, OptionError
+from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
+from rilievo.evaluation.tables.standings import Standings, mean_ranks, standings
+from rilievo.evaluation.tables.standings_tables import (
+    comma_separated,
+    latex,
+    markdown,
+    write_standings,
+)
+from rilievo.evaluation.tables.wording import shortlist
+from rilievo.io.verification import verify
+
+ABS_REL, _, DELTA1 = METRICS
+GAINS = {"good": 0.0, "fair": 0.01, "poor": 0.05}
+
+
+def run_on(
+    benchmark: str, model: str, gain: float | np.ndarray, *, seed: int = 0, **given: object
+) -> Evaluation:
+    values = random_errors(seed) + gain
+    return evaluation(
+        model=model,
+        benchmark=benchmark,
+        sha256=f"{sum(map(ord, benchmark)):064x}",
+        values={"abs_rel": values, "delta1": 1 - values},
+        metrics=(ABS_REL, DELTA1),
+        **given,
+    )
+
+
+def runs_of(*made: Evaluation) -> list[Run]:
+    return [Run(folder=Path(f"{index}"), evaluation=each) for index, each in enumerate(made)]
+
+
+def three_by_two() -> list[Run]:
+    rooms = [run_on("rooms", model, gain) for model, gain in GAINS.items()]
+    # Outdoors the first two change places.
+    swapped = {"good": 0.01, "fair": 0.0, "poor": 0.05}
+    roads = [
+        run_on("roads", model, gain, seed=1, dataset="roads") for model, gain in swapped.items()
+    ]
+    return runs_of(*rooms, *roads)
+
+
+def by_name(found: Standings) -> dict[str, float | None]:
+    return {each.name: each.mean_rank for each in found.models}
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_ranks_are_scipys(rows: list[list[int]]) -> None:
+    values = np.array(rows, np.float64)
+    np.testing.assert_array_equal(mean_ranks(values), rankdata(values, axis=1))
+
+
+def test_mean_ranks_are_means_of_ranks() -> None:
+    found = standings(three_by_two())
+    assert by_name(found) == {"fair": 1.5, "good": 1.5, "poor": 3}
+    assert found.models[-1].name == "poor"
+    assert [event.label for event in found.events] == ["rooms", "roads"]
+    assert found.models[-1].ranks == {"rooms": 3, "roads": 3}
+    # A gain that is the same on every image holds whatever images are drawn.
+    for each in found.models:
+        assert (each.low, each.high) == (each.mean_rank, each.mean_rank)
+
+
+def test_equal_numbers_share_their_ranks() -> None:
+    found = standings(
+        runs_of(*(run_on(name, model, 0.0) for name in ("a", "b") for model in ("x", "y")))
+    )
+    assert by_name(found) == {"x": 1.5, "y": 1.5}
+
+
+def plain_intervals(groups: Sequence[Sequence[np.ndarray]], seed: int) -> list[tuple[float, float]]:
+    """Intervals of mean ranks, computed image by image and draw by draw."""
+    chance = np.random.default_rng(seed)
+    means = []
+    for _ in range(3000):
+        ranks = []
+        for models in groups:
+            chosen = chance.integers(0, models[0].size, models[0].size)
+            ranks.append(rankdata([values[chosen].mean() for values in models]))
+        means.append(np.mean(ranks, axis=0))
+    ends = np.percentile(means, [2.5, 97.5], axis=0)
+    return [(float(low), float(high)) for low, high in ends.T]
+
+
+def test_intervals_are_those_of_images_drawn_anew() -> None:
+    chance = np.random.default_rng(3)
+    groups, made = [], []
+    for index, benchmark in enumerate(("a", "b", "c")):
+        models = [random_errors(index) + chance.normal(0, 0.02, 40) for _ in range(3)]
+        groups.append(models)
+        made += [
+            evaluation(
+                model=name,
+                benchmark=benchmark,
+                sha256=f"{index:064x}",
+                values={"abs_rel": values},
+                metrics=(ABS_REL,),
+            )
+            for name, values in zip("xyz", models, strict=True)
+        ]
+    found = {each.name: each for each in standings(runs_of(*made)).models}
+    for name, (low, high) in zip("xyz", plain_intervals(groups, 9), strict=True):
+        # Mean ranks of three benchmarks go by thirds.
+        assert found[name].low == pytest.approx(low, abs=0.34)
+        assert found[name].high == pytest.approx(high, abs=0.34)
+        assert found[name].low != found[name].high
+
+
+def test_images_of_one_scene_are_drawn_together() -> None:
+    names = tuple(f"{number // 20}" for number in range(40))
+    made = [
+        run_on(benchmark, model, gain, scenes=names)
+        for benchmark in ("a", "b")
+        for model, gain in (("x", 0.0), ("y", 0.1))
+    ]
+    found = standings(runs_of(*made))
+    assert all(each.low is None for each in found.models)
+    assert any("Mean ranks have no interval" in note for note in found.notes)
+
+
+def with_numbers(made: Evaluation, value: float) -> Evaluation:
+    """An evaluation whose quoted number is another than the mean over images."""
+    leading, *others = made.summaries
+    return replace(made, summaries=(replace(leading, value=value, low=None, high=None), *others))
+
+
+def test_numbers_that_are_no_means_of_images_have_no_interval() -> None:
+    pooled = [
+        with_numbers(run_on("pooled", model, gain), value)
+        for model, gain, value in (("x", 0.0, 0.2), ("y", 0.1, 0.1))
+    ]
+    plain = [run_on("plain", model, gain) for model, gain in (("x", 0.0), ("y", 0.1))]
+    found = standings(runs_of(*pooled, *plain))
+    assert by_name(found) == {"x": 1.5, "y": 1.5}
+    assert all(each.low is None and each.high is None for each in found.models)
+    [note] = [note for note in found.notes if "no interval" in note]
+    assert "pooled" in note
+    assert "plain" not in note
+
+
+def test_a_bias_of_both_signs_has_no_interval() -> None:
+    bias = ("bias", "bias", "", Better.ZERO)
+    made = [
+        evaluation(
+            model=model,
+            benchmark=benchmark,
+            sha256=benchmark * 64,
+            values={"bias": np.linspace(-reach, reach, 12) + at},
+            metrics=(bias,),
+        )
+        for benchmark in "ab"
+        # By the mean the first is better, by the mean size of each image the second.
+        for model, reach, at in (("wide", 0.5, 0.01), ("narrow", 0.01, 0.1))
+    ]
+    found = standings(runs_of(*made))
+    assert by_name(found) == {"wide": 1, "narrow": 2}
+    assert all(each.low is None for each in found.models)
+
+
+def test_a_benchmark_that_a_model_lacks_is_shown_but_not_ranked() -> None:
+    runs = three_by_two()[:-1]
+    found = standings(runs)
+    assert found.shared == ("rooms",)
+    assert by_name(found) == {"good": 1, "fair": 2, "poor": 3}
+    assert found.events[1].cell("poor", "abs_rel") is None
+    assert any("roads" in note and "missing" in note for note in found.notes)
+
+
+def test_bias_is_ranked_by_its_size() -> None:
+    bias = ("bias", "bias", "", Better.ZERO)
+    made = [
+        evaluation(
+            model=model,
+            benchmark=benchmark,
+            sha256=benchmark * 64,
+            values={"bias": np.linspace(-0.01, 0.01, 12) + at},
+            metrics=(bias,),
+        )
+        for benchmark in "ab"
+        for model, at in (("far", -0.2), ("near", 0.1))
+    ]
+    assert by_name(standings(runs_of(*made))) == {"near": 1, "far": 2}
+
+
+def test_one_benchmark_on_several_data_is_told_apart() -> None:
+    made = [
+        run_on("depth", model, gain, dataset=dataset)
+        for dataset in ("rooms", "roads")
+        for model, gain in GAINS.items()
+    ]
+    assert is_several(runs_of(*made))
+    assert [event.label for event in standings(runs_of(*made)).events] == [
+        "depth on rooms",
+        "depth on roads",
+    ]
+
+
+def test_runs_that_do_not_compare_are_refused() -> None:
+    one, other = run_on("rooms", "a", 0), run_on("roads", "b", 0)
+    assert not is_several(runs_of(one, other))
+    twice = runs_of(run_on("rooms", "a", 0), run_on("rooms", "a", 0.1), run_on("roads", "a", 0))
+    assert is_several(twice)
+    with pytest.raises(OptionError, match="0 and 1 both have 'a' on rooms"):
+        standings(twice)
+    changed = evaluation(
+        model="b",
+        benchmark="rooms",
+        sha256="ab" * 32,
+        values={"abs_rel": random_errors()},
+        metrics=(ABS_REL,),
+        settings={"crop": "garg"},
+    )
+    with pytest.raises(InputError, match="different benchmarks"):
+        standings(runs_of(run_on("rooms", "a", 0), changed, run_on("roads", "a", 0)))
+    with pytest.raises(OptionError, match="rooms has none of the metrics rmse"):
+        standings(three_by_two(), metrics=["rmse"])
+
+
+def test_tables_have_every_number(tmp_path: Path) -> None:
+    found = standings(three_by_two())
+    rows = list(csv.DictReader(comma_separated(found).splitlines()))
+    assert len(rows) == 3 * 2 * 2
+    poor = [row for row in rows if row["model"] == "poor" and row["metric"] == "abs_rel"]
+    assert [row["rank"] for row in poor] == ["3.0", "3.0"]
+    text = markdown(found)
+    assert text.splitlines()[0].count("|") == 2 + 1 + 4
+    assert "3.00 (3.00 to 3.00)" in text
+    page = tmp_path / "board" / "leaderboard.html"
+    page.parent.mkdir()
+    write_standings(found, page)
+    html = page.read_text()
+    assert html.count("rank ") >= 6
+    assert "://" not in html
+
+
+@pytest.mark.parametrize("ending", [".md", ".csv", ".tex", ".html"])
+def test_a_table_has_its_checksum_beside_it(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"board{ending}"
+    write_standings(standings(three_by_two()), path)
+    assert (tmp_path / f"board{ending}.checksums.json").exists()
+    assert verify(path).whole == 1
+    path.write_bytes(path.read_bytes()[:-1])
+    assert [fault.file for fault in verify(path).faults] == [str(path)]
+
+
+def test_latex_has_bold_only_what_beats_every_other_run_significantly() -> None:
+    text = latex(standings(three_by_two()))
+    lines = {line.partition(" &")[0]: line for line in text.splitlines() if " & " in line}
+    assert [lines[name].count("\\textbf") for name in GAINS] == [2, 2, 0]
+    assert "underline" not in text
+    width = len(re.findall(r"\\begin\{tabular\}\{(l+r+)\}", text)[0])
+    assert {line.count("&") for line in lines.values() if "multicolumn" not in line} == {width - 1}
+    assert text.count("\\multicolumn{2}{c}") == 2
+    chance = np.random.default_rng(0)
+    alike = runs_of(
+        *(run_on(name, model, chance.normal(0, 0.02, 40)) for name in "ab" for model in "xy")
+    )
+    assert "textbf" not in latex(standings(alike))
+
+
+def test_a_terminal_shows_more_than_a_wide_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certainty = find_benchmark("kitti-uncertainty").metrics
+    assert {"ece", "rmse"} < {*shortlist(certainty)}
+    for benchmark in ("rooms", "roads"):
+        for model in ("a", "b"):
+            made = evaluation(
+                model=model,
+                benchmark=benchmark,
+                sha256=f"{sum(map(ord, benchmark)):064x}",
+            )
+            folder = tmp_path / "runs" / model / benchmark
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            in_folder(made, folder)
+    assert main(["compare", str(tmp_path / "runs")]) == 0
+    assert METRICS[1][1] in capsys.readouterr().out
+    board = tmp_path / "board.md"
+    assert main(["compare", str(tmp_path / "runs"), "-o", str(board)]) == 0
+    assert METRICS[1][1] not in board.read_text()
+
+
+def test_the_command_makes_a_leaderboard_of_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for index, run in enumerate(three_by_two()):
+        suite = tmp_path / "runs" / run.evaluation.made_by.model
+        suite.mkdir(parents=True, exist_ok=True)
+        folder = in_folder(run.evaluation, suite / run.evaluation.benchmark)
+        (folder / "predictions").mkdir()
+        (folder / "report.html").write_text(f"{index}")
+    assert main(["compare", "runs"]) == 0
+    printed = capsys.readouterr().out
+    assert "mean rank (95 % interval)" in printed
+    assert main(["compare", "runs/good", "runs/fair", "-o", "board.html"]) == 0
+    html = (tmp_path / "board.html").read_text()
+    assert set(re.findall(r'href="([^"#]+)"', html)) == {
+        f"runs/{model}/{name}/report.html"
+        for model in ("good", "fair")
+        for name in ("rooms", "roads")
+    }
+    assert main(["compare", "runs/good/rooms", "runs/fair/rooms"]) == 0
+    assert "rooms" in capsys.readouterr().out
+    assert main(["compare", "runs/good/rooms", "runs/fair/roads"]) == 2
+    assert "different benchmarks" in capsys.readouterr().err
+    assert main(["compare", "runs", "--baseline", "good"]) == 2
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"nor a folder below has an evaluation\.json"):
+        find_runs([tmp_path / "empty"])

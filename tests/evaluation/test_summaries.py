@@ -1,0 +1,135 @@
+"""Means, pooled numbers and intervals of many images."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from rilievo.evaluation.answers import Answer
+from rilievo.evaluation.benchmarks import BENCHMARKS
+from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark
+from rilievo.evaluation.records import Summary
+from rilievo.evaluation.results.summaries import Tallied, on_scenes
+from rilievo.evaluation.scoring.score import Scored, score
+from rilievo.types import DepthKind, DepthMap, Truth
+
+PLAIN = replace(BENCHMARKS["depth"], metrics=("abs_rel", "rmse", "delta1", "silog"))
+POOLED = replace(PLAIN, averaging=Averaging.POOLED)
+
+
+def image(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted depth; later images are worse and have more pixels."""
+    chance = np.random.default_rng(number)
+    true = chance.uniform(1, 5, (20, 20 + number)).astype(np.float32)
+    error = np.exp(chance.normal(0, 0.05 + number / 50, true.shape))
+    return true, (true * error).astype(np.float32)
+
+
+def scored(benchmark: Benchmark, number: int) -> Scored:
+    true, predicted = image(number)
+    truth = Truth(id=f"{number}", depth=true, depth_valid=true > 0)
+    depth = DepthMap(values=predicted, kind=DepthKind.METRIC)
+    return score(benchmark, Answer(depth=depth), truth)
+
+
+def summaries(benchmark: Benchmark, count: int) -> dict[str, Summary]:
+    tallied = Tallied(benchmark=benchmark)
+    for number in range(count):
+        tallied.add(scored(benchmark, number))
+    return {each.metric: each for each in tallied.summaries({})}
+
+
+def test_per_image_and_pooled_numbers_are_both_there() -> None:
+    found = summaries(PLAIN, 10)
+    images = [tuple(each.astype(np.float64) for each in image(number)) for number in range(10)]
+    by_image = [np.sqrt(np.mean((p - t) ** 2)) for t, p in images]
+    t = np.concatenate([true.ravel() for true, _ in images])
+    p = np.concatenate([predicted.ravel() for _, predicted in images])
+    rmse = found["rmse"]
+    assert rmse.value == rmse.per_image == pytest.approx(np.mean(by_image), rel=1e-9)
+    assert rmse.pooled == pytest.approx(np.sqrt(np.mean((p - t) ** 2)), rel=1e-9)
+    assert rmse.median == pytest.approx(np.median(by_image), rel=1e-9)
+    assert rmse.pooled != pytest.approx(rmse.per_image, rel=1e-3)
+    e = np.log(p) - np.log(t)
+    assert found["silog"].pooled == pytest.approx(100 * e.std(), rel=1e-9)
+    assert (rmse.images, rmse.pixels) == (10, t.size)
+
+
+def test_the_benchmark_says_which_is_quoted() -> None:
+    found = summaries(POOLED, 10)["rmse"]
+    assert found.value == found.pooled != found.per_image
+
+
+@pytest.mark.parametrize("benchmark", [PLAIN, POOLED])
+def test_intervals_are_those_of_leaving_out_one_image_after_the_other(
+    benchmark: Benchmark,
+) -> None:
+    found = summaries(benchmark, 12)["rmse"]
+    images = [tuple(each.astype(np.float64) for each in image(number)) for number in range(12)]
+
+    def rmse(numbers: list[int]) -> float:
+        squares = [((p - t) ** 2).ravel() for t, p in (images[number] for number in numbers)]
+        if benchmark is POOLED:
+            return float(np.sqrt(np.concatenate(squares).mean()))
+        return float(np.mean([np.sqrt(each.mean()) for each in squares]))
+
+    everyone = list(range(12))
+    without = np.array([rmse([each for each in everyone if each != out]) for out in everyone])
+    error = np.sqrt(11 / 12 * ((without - without.mean()) ** 2).sum())
+    factor = np.exp(scipy.stats.t.ppf(0.975, 11) * error / rmse(everyone))
+    assert found.value == pytest.approx(rmse(everyone), rel=1e-9)
+    assert found.low == pytest.approx(found.value / factor, rel=1e-4)
+    assert found.high == pytest.approx(found.value * factor, rel=1e-4)
+
+
+def test_frames_of_one_scene_have_no_interval() -> None:
+    tallied = Tallied(benchmark=PLAIN)
+    for number in range(8):
+        each = scored(PLAIN, number)
+        tallied.add(replace(each, score=replace(each.score, scene="kitchen/seq-01")))
+    assert {(each.low, each.high) for each in tallied.summaries({})} == {(None, None)}
+
+
+def test_the_same_scores_have_the_same_interval() -> None:
+    assert summaries(PLAIN, 8) == summaries(PLAIN, 8)
+
+
+def test_one_image_has_no_interval() -> None:
+    found = summaries(PLAIN, 1)["abs_rel"]
+    assert (found.low, found.high) == (None, None)
+    assert found.value == found.per_image == found.median == pytest.approx(found.pooled)
+
+
+def test_equal_images_have_an_interval_of_no_width() -> None:
+    tallied = Tallied(benchmark=PLAIN)
+    for _ in range(5):
+        tallied.add(scored(PLAIN, 3))
+    found = tallied.summaries({})[0]
+    assert (found.low, found.high) == (pytest.approx(found.value), pytest.approx(found.value))
+
+
+def test_what_is_known_exactly_replaces_what_sums_tell() -> None:
+    tallied = Tallied(benchmark=POOLED)
+    for number in range(3):
+        tallied.add(scored(POOLED, number))
+    found = {each.metric: each for each in tallied.summaries({"rmse": 0.25})}
+    assert found["rmse"].value == found["rmse"].pooled == 0.25
+    assert found["abs_rel"].value != 0.25
+
+
+@pytest.mark.parametrize(
+    ("scenes", "said"),
+    [
+        (["seq-01"] * 12, "frames of 1 scene (seq-01)"),
+        (["b"] * 5 + ["a"] * 5, "frames of 2 scenes (a and b)"),
+        (["a", "b", "c"] * 4, None),
+        ([None] * 12, None),
+        (["a", None, None], None),
+        (["a", "a"], None),
+    ],
+)
+def test_frames_of_one_clip_claim_no_interval(scenes: list[str | None], said: str | None) -> None:
+    lines = list(on_scenes(scenes))
+    assert len(lines) == (said is not None)
+    assert all(said in line and "no confidence interval" in line for line in lines if said)

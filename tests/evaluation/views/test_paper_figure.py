@@ -1,0 +1,66 @@
+"""Figures for papers, and the pictures of a comparison, from evaluations of the toy dataset."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from looked_at import NAMES
+from rilievo.cli import main
+from rilievo.errors import OptionError
+from rilievo.evaluation.views.report_cards import write_paper_figure
+
+TITLES = ["Photograph", "True depth", "far", "near", "far, error", "near, error"]
+
+
+def test_a_figure_has_a_row_an_image_and_its_text_is_text(runs: list[Path], tmp_path: Path) -> None:
+    path = tmp_path / "figure.svg"
+    chosen = write_paper_figure(runs, path)
+    svg = path.read_text("utf-8")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert chosen == NAMES
+    assert texts[: len(TITLES)] == TITLES
+    # Pictures of three images, and a bar for each of two palettes.
+    assert svg.count("<image") == 3 * len(TITLES) + 2
+    # Rows of toy depth go from 1 m to 4 m, one farther each image; the scale stands on the truth.
+    assert len([text for text in texts if re.fullmatch(r"[\d.]+–[\d.]+ m", text)]) == 3
+
+
+def test_a_figure_is_as_wide_as_a_page_of_two_columns(runs: list[Path], tmp_path: Path) -> None:
+    assert main(["report", *map(str, runs), "--paper", str(tmp_path / "a.png"), "--rows", "a"]) == 0
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width == 2070
+    assert main(["report", *map(str, runs), "--paper", str(tmp_path / "a.pdf"), "--rows", "a"]) == 0
+    pdf = (tmp_path / "a.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    # A font, which curves drawn for letters would need none of.
+    assert b"/FontFile2" in pdf
+
+
+def test_unknown_images_and_endings_are_refused(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"no image 'd'"):
+        write_paper_figure(runs, tmp_path / "f.pdf", images=["d"])
+    with pytest.raises(OptionError, match=r"f\.gif.*\.pdf"):
+        write_paper_figure(runs, tmp_path / "f.gif")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_shows_where_the_models_differ_most(runs: list[Path], tmp_path: Path) -> None:
+    page = tmp_path / "comparison.html"
+    assert main(["compare", *map(str, runs), "-o", str(page)]) == 0
+    text = page.read_text("utf-8")
+    # The errors are 0.1 and 0.2 in the first image, half and a third of that in the others.
+    names = re.findall(r"<h3>(.*?)</h3>\n<p class=\"numbers\">", text)
+    assert names == list(NAMES)
+    assert text.count("<img") == 3 * len(TITLES)
+    assert "https:" not in text
+
+
+def test_a_comparison_without_its_dataset_has_no_pictures_and_says_so(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, away = tmp_path / "comparison.html", tmp_path / "away"
+    assert main(["compare", *map(str, runs), "--root", str(away), "-o", str(page)]) == 0
+    assert "away" in capsys.readouterr().err
+    assert "<img" not in page.read_text("utf-8")

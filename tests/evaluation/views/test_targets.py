@@ -1,0 +1,215 @@
+"""Targets of views, and their names."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from looked_at import LOADER, NAMES, true_depth, write_results, write_run
+from rilievo.errors import InputError, OptionError
+from rilievo.evaluation.views.evaluated_runs import open_run
+from rilievo.evaluation.views.targets import open_targets
+from rilievo.evaluation.views.view_options import SourceOptions
+from rilievo.types import DepthKind
+from toy_dataset import write_toy
+
+
+def copied(run: Path, to: Path) -> Path:
+    return Path(shutil.copytree(run, to))
+
+
+def changed(run: Path, **parts: object) -> None:
+    """Another ``evaluation.json``; a dotted name, with __ for the dot, is a part of a part."""
+    facts = json.loads((run / "evaluation.json").read_text())
+    for name, value in parts.items():
+        part, _, inner = name.partition("__")
+        facts[part] = {**facts[part], inner: value} if inner else value
+    (run / "evaluation.json").write_text(json.dumps(facts))
+
+
+@pytest.mark.slow
+def test_an_evaluation_is_shown_in_metres_as_it_was_scored(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "far", error=0.1, kind="affine_inverse")
+
+    shown = open_targets([run], SourceOptions())
+    item = shown.read("a")
+
+    assert shown.ids == NAMES
+    [one] = item.shown
+    assert one.seen is not None
+    assert one.seen.depth is not None
+    assert one.seen.depth.kind is DepthKind.METRIC
+    # The fit takes the error out again; only the scored pixels bind it.
+    np.testing.assert_allclose(one.seen.depth.values[:, 1:], true_depth(0)[:, 1:], rtol=1e-4)
+
+
+def test_models_stand_side_by_side_with_their_scores(runs: list[Path]) -> None:
+    shown = open_targets(runs, SourceOptions())
+
+    assert [column.label for column in shown.columns] == ["far", "near"]
+    # Metric predictions are not aligned, so AbsRel is the error itself.
+    assert shown.columns[0].scores["a"].values["abs_rel"] == pytest.approx(0.1, abs=1e-5)
+    assert shown.columns[1].scores["room/b"].values["abs_rel"] == pytest.approx(0.1, abs=1e-5)
+
+
+def test_runs_of_one_model_are_told_apart_by_their_folders(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    again = copied(runs[0], tmp_path / "again")
+
+    shown = open_targets([runs[0], again], SourceOptions())
+
+    labels = [column.label for column in shown.columns]
+    assert labels == ["far on depth (far)", "far on depth (again)"]
+    fields = [column.field for column in shown.columns]
+    assert fields == ["far_on_depth_far", "far_on_depth_again"]
+
+
+def test_a_model_may_not_take_the_name_of_the_truth(runs: list[Path], tmp_path: Path) -> None:
+    run = copied(runs[0], tmp_path / "run")
+    changed(run, made_by__model="True Depth")
+
+    shown = open_targets([run], SourceOptions())
+
+    assert shown.columns[0].field == "model_true_depth"
+
+
+def test_results_of_predict_find_their_photographs(tmp_path: Path) -> None:
+    photos, results = write_results(tmp_path)
+
+    shown = open_targets([results], SourceOptions(photos=photos))
+    item = shown.read("room/two")
+
+    assert shown.ids == ("one", "room/two")
+    assert shown.images.photo_file("room/two") == photos.absolute() / "room" / "two.png"
+    assert item.camera is not None
+    assert item.truth is None
+
+
+def test_a_photograph_that_changed_since_is_refused(tmp_path: Path) -> None:
+    photos, results = write_results(tmp_path)
+    with (photos / "one.png").open("ab") as file:
+        file.write(b"!")
+
+    with pytest.raises(InputError, match=r"one\.png: has \d+ bytes, but .*predict it again"):
+        open_targets([results], SourceOptions(photos=photos))
+
+
+def test_a_result_without_its_photograph_is_said(tmp_path: Path) -> None:
+    photos, results = write_results(tmp_path)
+    (photos / "one.png").unlink()
+
+    shown = open_targets([results], SourceOptions(photos=photos))
+
+    assert shown.ids == ("room/two",)
+    assert "no photograph" in shown.absent["one"]
+
+
+def test_predictions_can_be_shown_on_a_dataset(tmp_path: Path) -> None:
+    root = write_toy(tmp_path / "toy", ("one", "room/two", "three"))
+    _, results = write_results(tmp_path)
+
+    shown = open_targets([results], SourceOptions(dataset=LOADER, root=root))
+
+    assert shown.ids == ("one", "room/two", "three")
+    assert shown.read("three").shown[0].seen is None
+    assert shown.read("one").true_depth is not None
+
+
+def test_a_dataset_alone_can_be_shown(tmp_path: Path) -> None:
+    root = write_toy(tmp_path / "toy", NAMES)
+
+    shown = open_targets([LOADER], SourceOptions(root=root, limit=2))
+
+    assert (shown.ids, shown.columns) == (NAMES[:2], ())
+
+
+@pytest.mark.slow
+def test_a_dataset_that_moved_is_found_by_its_root(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "far")
+    (tmp_path / "toy").rename(tmp_path / "moved")
+
+    with pytest.raises(InputError, match="say where with --root"):
+        open_targets([run], SourceOptions())
+    assert open_targets([run], SourceOptions(root=tmp_path / "moved")).ids == NAMES
+
+
+@pytest.mark.slow
+def test_a_broken_prediction_is_a_fault_of_its_own(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "far")
+    (tmp_path / "from-far" / "c.npy").write_bytes(b"no array")
+
+    item = open_targets([run], SourceOptions()).read("c")
+
+    assert item.shown[0].seen is None
+    assert "c.npy" in str(item.shown[0].fault)
+
+
+@pytest.mark.slow
+def test_runs_of_different_images_are_refused(runs: list[Path], tmp_path: Path) -> None:
+    other = copied(runs[1], tmp_path / "other")
+    changed(other, data__split="train")
+
+    with pytest.raises(InputError, match=r"split is 'test' and 'train'; look at them apart"):
+        open_targets([runs[0], other], SourceOptions())
+
+
+def test_a_benchmark_that_changed_since_is_refused(runs: list[Path], tmp_path: Path) -> None:
+    run = copied(runs[0], tmp_path / "run")
+    changed(run, benchmark_sha256="00" * 32)
+
+    with pytest.raises(InputError, match="has other settings now"):
+        open_targets([run], SourceOptions())
+
+
+def test_a_command_of_another_version_is_refused(runs: list[Path], tmp_path: Path) -> None:
+    run = copied(runs[0], tmp_path / "run")
+    changed(run, command="rilievo evaluate --benchmark depth --root x --unheard-of 3")
+
+    with pytest.raises(InputError, match="its command line is not one of this version"):
+        open_targets([run], SourceOptions())
+
+
+def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Path) -> None:
+    photos, results = write_results(tmp_path)
+    (tmp_path / "empty").mkdir()
+    none = SourceOptions()
+    for targets, options, words in (
+        ([], none, "nothing to show"),
+        (["nyuv3"], none, "is neither a folder"),
+        ([results], none, "where are the photographs"),
+        ([tmp_path / "empty"], none, "holds no results"),
+        ([tmp_path / "empty"], SourceOptions(photos=photos), "holds no results"),
+        (runs, SourceOptions(dataset="toy"), "evaluations know their dataset"),
+        (["nyuv2"], SourceOptions(dataset="tum"), "one dataset at a time"),
+        ([results], SourceOptions(photos=tmp_path / "gone"), "no such folder of photographs"),
+        ([results], SourceOptions(photos=tmp_path / "empty"), "none of the 2 results"),
+    ):
+        with pytest.raises((InputError, OptionError), match=words) as caught:
+            open_targets(targets, options)
+        assert "\n" not in str(caught.value)
+
+
+def test_options_out_of_range_are_refused() -> None:
+    for given, words in (
+        ({"limit": 0}, "--limit is 1 or more"),
+        ({"scale": -1.0}, "--scale is a positive number"),
+        ({"kind": "metrik"}, "did you mean 'metric'"),
+        ({"photos": Path("p"), "dataset": "tum"}, "do not go together"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            SourceOptions(**given)
+
+
+def test_an_evaluation_of_a_generated_dataset_names_no_root(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    run = copied(runs[0], tmp_path / "run")
+    facts = json.loads((run / "evaluation.json").read_text())
+    command = re.sub(r" --root \S+", "", facts["command"])
+    assert command != facts["command"]
+    changed(run, command=command)
+    assert open_run(run, Path(facts["data"]["root"])).evaluation.command == command

@@ -1,0 +1,293 @@
+"""Measuring on a page of ``--save html``, in a real browser, against ``prediction.measure``."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from browser import Opened, chromium
+from predictions import prediction
+from rilievo.calibration.lengths import KnownLength
+from rilievo.measure.measured_record import measure_points
+from rilievo.measurement import Measurement
+from rilievo.predicting.photographs.fitting import with_metres
+from rilievo.predicting.photographs.known_metres import Metres
+from rilievo.prediction import Prediction
+from rilievo.prediction.saving import save
+from rilievo.types import Camera, DepthKind, DepthMap, Photo
+
+HEIGHT, WIDTH = 90, 120
+K = np.array([[100.0, 0.0, 59.5], [0.0, 100.0, 44.5], [0.0, 0.0, 1.0]])
+
+
+def two_walls() -> Prediction:
+    """Walls without metres: the left one comes nearer to the right, the right one stands behind."""
+    u, v = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    inverse = np.where(u < 60, 0.4 + 0.002 * u + 0.0005 * v, 0.2)
+    return replace(
+        prediction(),
+        depth_or_none=DepthMap(values=(1 / inverse).astype(np.float32), kind=DepthKind.UP_TO_SCALE),
+        normals=None,
+        confidence=None,
+        camera=Camera(K=K),
+        photo=Photo(pixels=np.full((HEIGHT, WIDTH, 3), 90, np.uint8), name="walls.jpg"),
+    )
+
+
+def room() -> Prediction:
+    """A floor 1.2 below the camera and a wall 4 before it, in an unknown unit."""
+    v, u = np.mgrid[:HEIGHT, :WIDTH]
+    K = np.array([[70.0, 0.0, 59.5], [0.0, 70.0, 44.5], [0.0, 0.0, 1.0]])
+    floor = 1.2 * 70 / np.maximum(v - 44.5, 1e-3)
+    depth = np.minimum(floor, 4 + 0.005 * u).astype(np.float32)
+    return two_walls().but(
+        depth_or_none=DepthMap(values=depth, kind=DepthKind.UP_TO_SCALE), camera=Camera(K=K)
+    )
+
+
+def by_python(known: KnownLength, *ends: tuple[int, int]) -> str:
+    metric, _ = with_metres(two_walls(), Metres(known=(known,)))
+    return str(metric.measure(*ends))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+def opened(browser: Any, path: Path) -> Any:
+    """A page from disk, offline."""
+    context = browser.new_context(
+        viewport={"width": 960, "height": 800}, offline=True, reduced_motion="reduce"
+    )
+    context.set_default_timeout(120_000)
+    found = Opened(context, path)
+    found.page.wait_for_selector("#surface-state", state="hidden")
+    assert found.complaints == []
+    return found.page
+
+
+@pytest.fixture(scope="module")
+def loaded(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The page of the two walls."""
+    path = tmp_path_factory.mktemp("page") / "walls"
+    save(two_walls(), path, ["html"])
+    return opened(browser, path.with_suffix(".html"))
+
+
+@pytest.fixture
+def page(loaded: Any) -> Any:
+    """The same page without lines."""
+    while loaded.locator("#lines button").count():
+        loaded.locator("#lines [aria-label^=Remove]").last.click()
+    return loaded
+
+
+def readings(page: Any) -> list[str]:
+    return page.locator("#lines output").all_inner_texts()
+
+
+def written_on(page: Any, where: str) -> list[str]:
+    return [each.text_content() for each in page.locator(f"{where} .lines text").all()]
+
+
+def test_a_known_length_measured_again_is_the_known_one(browser: Any, tmp_path: Path) -> None:
+    """The line begins where a new one does; another one, beside it, has a wide range."""
+    known = KnownLength(u1=42, v1=45, u2=78, v2=45, metres=0.5)
+    metric, _ = with_metres(two_walls(), Metres(known=(known,)))
+    save(metric, tmp_path / "walls", ["html"])
+    page = opened(browser, tmp_path / "walls.html")
+    page.click("#add-line")
+    page.click("#add-line")
+    assert (
+        readings(page)[0] == "0.500 m (0.500 to 0.500)" == str(metric.measure((42, 45), (78, 45)))
+    )
+    assert readings(page)[1] == str(metric.measure((42, 53), (78, 53)))
+
+
+def test_known_lengths_and_dragged_ends_give_the_metres_of_python_until_they_are_undone(
+    page: Any,
+) -> None:
+    page.click("#add-line")
+    end(page, ".stage", "B of line 1").press("Shift+ArrowLeft")
+    end(page, ".stage", "B of line 1").press("Shift+ArrowLeft")
+    page.click("#add-line")
+    assert readings(page)[0] == "length not known"
+    assert readings(page)[1].endswith("× line 1")
+    first, second = ((42, 45), (58, 45)), ((42, 53), (78, 53))
+    fields = page.locator("#lines input")
+    fields.nth(0).fill("0,5")
+    fields.nth(0).press("Enter")
+    one = KnownLength(u1=42, v1=45, u2=58, v2=45, metres=0.5)
+    now = ["0.5 m, known", by_python(one, *second)]
+    assert readings(page) == now
+    assert written_on(page, ".stage") == [f"{at + 1}: {text}" for at, text in enumerate(now)]
+    assert written_on(page, ".scene") == written_on(page, ".stage")
+    # A length of another line replaces it, and is taken back by key and by button.
+    fields.nth(1).fill("door")
+    fields.nth(1).press("Enter")
+    other = KnownLength(u1=42, v1=53, u2=78, v2=53, metres=2.0)
+    assert readings(page) == [by_python(other, *first), "2 m, known"]
+    assert fields.nth(0).input_value() == ""
+    fields.nth(1).fill("no length")
+    fields.nth(1).press("Enter")
+    assert "positive number of metres" in page.locator("#measure-words").inner_text()
+    fields.nth(1).fill("2")
+    page.click("h1")
+    page.keyboard.press("Control+z")
+    assert readings(page) == now
+    page.click("#undo")
+    assert readings(page)[0] == "length not known"
+    fields.nth(0).fill("80")
+    fields.nth(0).press("Enter")
+    for where in (".stage", ".scene"):
+        drag_and_undo(page, where)
+
+
+@pytest.mark.parametrize("known", [None, KnownLength(u1=42, v1=45, u2=78, v2=45, metres=3)])
+def test_heights_areas_and_angles_are_those_of_python(
+    browser: Any, tmp_path: Path, known: KnownLength | None
+) -> None:
+    given = room() if known else with_metres(room(), Metres(camera_height=1.5))[0]
+    save(given, tmp_path / "room", ["html"])
+    page = opened(browser, tmp_path / "room.html")
+    if known:
+        page.click("#add-line")
+        page.locator("#lines input").fill("3")
+        page.locator("#lines input").press("Enter")
+    metric = with_metres(room(), Metres(known=(known,)))[0] if known else given
+    page.click("#add-height")
+    end(page, ".stage", "A of height", "Point").press("Shift+ArrowLeft")
+    at = place(end(page, ".stage", "A of height", "Point"))
+    check(page, "height", measure_points(metric, [at]))
+    page.click("#add-area")
+    page.click("text=More corners")
+    column = int(end(page, ".stage", "E of area", "Corner").get_attribute("aria-valuenow"))
+    corners = [place(end(page, ".stage", f"{each} of area", "Corner")) for each in "ABCD"]
+    corners.append((column, (corners[0][1] + corners[3][1]) / 2))
+    check(page, "area", measure_points(metric, corners))
+    page.click("text=Fewer")
+    check(page, "area", measure_points(metric, corners[:4]))
+    page.click("#add-angle")
+    for _ in range(4):
+        end(page, ".stage", "B of angle", "Point").press("Shift+ArrowDown")
+    ends = [place(end(page, ".stage", f"{each} of angle", "Point")) for each in "AB"]
+    check(page, "angle", measure_points(metric, ends, angle=True))
+    assert written_on(page, ".scene") == written_on(page, ".stage")
+    page.keyboard.press("Control+z")
+    assert place(end(page, ".stage", "B of angle", "Point")) != ends[1]
+    page.keyboard.press("Control+Shift+z")
+    assert place(end(page, ".stage", "B of angle", "Point")) == ends[1]
+    assert page.locator("#redo").is_disabled()
+
+
+def check(page: Any, what: str, expected: Measurement) -> None:
+    assert re.sub(", not flat$", "", readings(page)[-1]).removeprefix(f"{what}: ") == str(expected)
+    assert (", not flat" in readings(page)[-1]) == any("flat" in each for each in expected.remarks)
+
+
+def place(handle: Any) -> tuple[int, int]:
+    """Column and row of a point that lies on a pixel."""
+    column, row = re.findall(r"\d+", handle.get_attribute("aria-valuetext"))[:2]
+    return int(column), int(row)
+
+
+def end(page: Any, where: str, name: str, kind: str = "End") -> Any:
+    return page.locator(f"{where} [aria-label^='{kind} {name}']")
+
+
+def middle(handle: Any) -> tuple[float, float]:
+    box = handle.locator(".over").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def wait_for_frames(page: Any) -> None:
+    """Wait until the place of the pointer has been followed."""
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
+@pytest.mark.slow
+def test_an_end_dragged_onto_the_other_on_the_surface_stays_in_hand(page: Any) -> None:
+    page.click("#add-line")
+    page.locator(".scene").scroll_into_view_if_needed()
+    first, second = end(page, ".scene", "A of line 1"), end(page, ".scene", "B of line 1")
+    start, goal = middle(first), middle(second)
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*goal, steps=3)
+    wait_for_frames(page)
+    assert readings(page) == ["the ends lie on one pixel"]
+    assert first.is_visible()
+    assert first.evaluate("each => each === document.activeElement")
+    page.mouse.move(*start, steps=2)
+    page.mouse.up()
+    assert readings(page) == ["length not known"]
+    assert first.get_attribute("aria-valuenow") == "42"
+
+
+@pytest.mark.slow
+def test_nothing_else_changes_lines_while_an_end_is_dragged(page: Any) -> None:
+    page.click("#add-line")
+    page.click("#add-line")
+    page.locator(".stage").scroll_into_view_if_needed()
+    first, other = end(page, ".stage", "A of line 1"), end(page, ".stage", "B of line 2")
+    assert first.get_attribute("aria-valuemin") == "0"
+    assert first.get_attribute("aria-valuemax") == str(WIDTH - 1)
+    page.evaluate(
+        """() => {
+            window.told = 0;
+            new MutationObserver((all) => { window.told += all.length; }).observe(
+                document.getElementById("measure-words"), { childList: true });
+        }"""
+    )
+
+    def columns() -> list[str]:
+        return [each.get_attribute("aria-valuenow") for each in page.locator(".stage g g").all()]
+
+    before, (x, y) = columns(), middle(first)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 30, y, steps=2)
+    wait_for_frames(page)
+    during = columns()
+    assert during != before
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Control+z")
+    finger = {"pointerId": 7, "clientX": 0, "clientY": 0}
+    other.dispatch_event("pointerdown", finger)
+    for kind in ("pointermove", "pointerup"):
+        first.dispatch_event(kind, finger)
+    wait_for_frames(page)
+    assert columns() == during
+    page.mouse.move(x + 60, y)
+    page.mouse.up()
+    assert columns() not in (before, during)
+    assert page.evaluate("window.told") == 0
+    page.click("#undo")
+    assert columns() == before
+
+
+def drag_and_undo(page: Any, where: str) -> None:
+    """Drag the first end of the second line, from column 42 and row 53, left and down."""
+    handle = end(page, where, "A of line 2")
+    before = readings(page)[1]
+    page.locator(where).scroll_into_view_if_needed()
+    (x, y), whole = middle(handle), page.locator(where).bounding_box()
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 0.3 * whole["width"], y + 0.1 * whole["height"], steps=2)
+    wait_for_frames(page)
+    during = readings(page)[1]
+    page.mouse.up()
+    assert during == readings(page)[1] != before
+    assert written_on(page, ".scene") == written_on(page, ".stage")
+    assert abs(int(handle.get_attribute("aria-valuenow")) - 6) <= 2
+    page.click("#undo")
+    assert readings(page)[1] == before

@@ -1,0 +1,95 @@
+"""Depth as it comes, on a page of this machine."""
+
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rilievo
+from clips import Clip, numbered, write_clip
+from rilievo.io.colour_pictures import colourise
+from rilievo.io.outputs.formats.colour_files import picture_range
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.predicting.videos.live import LivePage
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(3)))
+
+
+def pictures(sent: bytes) -> list[np.ndarray]:
+    """The pictures among everything that a browser was sent."""
+    parts = sent.split(b"--frame\r\n")[1:-1]
+    return [np.asarray(Image.open(BytesIO(part.split(b"\r\n\r\n", 1)[1]))) for part in parts]
+
+
+def test_a_browser_sees_photographs_beside_their_depth(clip: Path) -> None:
+    page, prediction = LivePage(), next(rilievo.stream(clip, model="rilievo/tiny"))
+    try:
+        with urlopen(page.address, timeout=60) as answer:
+            assert b'<img src="/frames"' in answer.read()
+        with pytest.raises(HTTPError, match="404") as refused:
+            urlopen(f"{page.address}etc/passwd", timeout=60)
+        refused.value.close()
+        with urlopen(f"{page.address}frames", timeout=60) as answer:
+            assert "multipart/x-mixed-replace; boundary=frame" in answer.headers["Content-Type"]
+            # The same one again and again, so that it has its own range of colours.
+            count, _ = page.show([prediction] * 3, SaveOptions())
+            page.close()
+            seen = pictures(answer.read())[-1].astype(int)
+    finally:
+        page.close()
+    assert count == 3
+    height, width = prediction.shape
+    assert seen.shape == (height, 2 * width, 3)
+    assert prediction.photo is not None
+    depth = colourise(prediction.depth, limits=picture_range(prediction.depth, SaveOptions()))
+    assert np.ptp(depth) > 50  # not one grey
+    for part, expected in ((seen[:, :width], prediction.photo.pixels), (seen[:, width:], depth)):
+        assert np.abs(part - expected).mean() < 4  # JPEG
+
+
+def test_the_command_says_where_it_is_and_ends_with_the_video(clip: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "rilievo", "predict", "--live", str(clip), "-m", "rilievo/tiny"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=clip.parent,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("live: http://127.0.0.1:")
+    assert "3 frames, " in ended.stderr
+    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "nothing to predict; name photographs"),
+        (("a.jpg", "--live", "0"), "--live takes the place of inputs"),
+        (("--live", "0", "--known", "1,2,3"), "leave out --known"),
+        (("--live", "0", "--save", "npy"), "leave out --save"),
+        (("--live", "0", "--workers", "2"), "leave out --workers"),
+        (("--live", "0", "--json"), "leave out --json"),
+        (("--live", "0", "--own-depth", "off"), "leave out --own-depth"),
+        (("--live", "97"), "camera 97: cannot be read"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rilievo.cli import main
+
+    assert main(["predict", *arguments]) == 2
+    said = capsys.readouterr().err.strip()
+    assert words in said
+    assert len(said.splitlines()) == 1

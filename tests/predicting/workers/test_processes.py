@@ -1,0 +1,63 @@
+"""Processes that die: nothing is lost, nothing goes on for ever, and one line says why."""
+
+from pathlib import Path
+
+import pytest
+
+from killed_work import Deadly
+from rilievo.errors import RilievoError
+from rilievo.predicting.workers.processes import work_in_processes
+from rilievo.predicting.workers.work import Report, joined, open_work
+
+
+def run(work: Deadly, items: list[str], *, workers: int = 1, size: int = 4) -> Report:
+    return joined(work_in_processes(work, items, workers=workers, size=size))
+
+
+def names(folder: Path, ending: str) -> set[str]:
+    return {path.stem for path in folder.glob(f"*.{ending}")}
+
+
+def test_all_inputs_are_done_though_a_process_is_killed_on_the_way(tmp_path: Path) -> None:
+    items = [f"{number}" for number in range(10)]
+    report = run(Deadly(folder=tmp_path, once=("5",)), items, workers=2)
+    assert (report.done, report.failures) == (10, ())
+    assert names(tmp_path, "done") | names(tmp_path, "again") == set(items)
+    # Those of its task alone are tried again: 4 to 7.
+    assert names(tmp_path, "again") == {"4", "5", "6", "7"}
+
+
+def test_an_input_that_kills_two_processes_is_passed_over_and_its_neighbours_are_not(
+    tmp_path: Path,
+) -> None:
+    items = [f"{number}" for number in range(6)]
+    report = run(Deadly(folder=tmp_path, always=("1",)), items)
+    assert report.done == 5
+    [failure] = report.failures
+    assert failure.reason.startswith("item 1: the process at work on it was killed twice")
+    assert "\n" not in failure.reason
+    assert names(tmp_path, "done") | names(tmp_path, "again") == set(items) - {"1"}
+
+
+def test_what_cannot_be_done_at_all_is_refused_with_its_own_line(tmp_path: Path) -> None:
+    with pytest.raises(RilievoError, match=r"^no model 'x'$"):
+        run(Deadly(folder=tmp_path, refusal="no model 'x'"), ["1", "2"])
+
+
+def test_a_refusal_on_the_way_ends_the_run_with_its_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(RilievoError, match=r"^the disk is full$"):
+        run(Deadly(folder=tmp_path, refusal_at="3"), [f"{number}" for number in range(9)])
+    assert capfd.readouterr().err == ""
+
+
+def test_processes_that_die_before_they_begin_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(RilievoError, match="die before they have loaded the model"):
+        run(Deadly(folder=tmp_path, dies_at_start=True), ["1"])
+
+
+def test_another_version_where_the_work_is_done_is_refused(tmp_path: Path) -> None:
+    refusal = open_work(Deadly(folder=tmp_path), "0.0.0")(["1"], again=False).refusal
+    assert refusal.endswith("0.0.0 here: install the same version everywhere")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,73 @@
+"""The file of a result that the page shows: numbers of the prediction at every so many-th pixel."""
+
+import json
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+import rilievo
+from rilievo.models.processing import trimming
+from rilievo.models.processing.margins import Margins
+from rilievo.serving.app.view_file import view_bytes
+from rilievo.serving.server.requests.variant import Variant
+from rilievo.serving.server.work.request_results import Result
+from rilievo.types import Photo
+
+
+def photograph(border: int) -> Photo:
+    picture = Image.fromarray(skimage.data.stereo_motorcycle()[0]).resize((1600, 1200))
+    whole = Image.new("RGB", (1600 + 2 * border, 1200 + 2 * border), (255, 255, 255))
+    whole.paste(picture, (border, border))
+    return Photo(pixels=np.asarray(whole))
+
+
+@pytest.mark.parametrize("border", [0, 100])
+def test_a_large_photograph_has_the_depth_and_nearly_the_normals_of_its_prediction(
+    border: int,
+) -> None:
+    photo = photograph(border)
+    model = Variant(name="rilievo/tiny").refined(rilievo.load_model("rilievo/tiny"))
+    [inference] = model.infer([photo])
+    prediction = model.finish(inference, photo)
+    content = view_bytes(Result(prediction=prediction, remarks=()), "a", model, inference)
+    start = 4 + int.from_bytes(content[:4], "little")
+    about = json.loads(content[4:start])
+    lattice = about["lattice"]
+    assert lattice["step"] > 1
+    shape = lattice["rows"], lattice["columns"]
+    count = shape[0] * shape[1]
+    grid = tuple(
+        slice(lattice[name], None, lattice["step"]) for name in ("first_row", "first_column")
+    )
+    depth = np.frombuffer(content, "<f4", count, start).reshape(shape)
+    valid = prediction.depth.valid[grid]
+    np.testing.assert_array_equal(depth[valid], prediction.depth.values[grid][valid])
+    shown = np.frombuffer(content, np.int8, 3 * count, start + 4 * count).reshape(*shape, 3) / 127
+    assert prediction.normals is not None
+    true = np.moveaxis(prediction.normals[:, *grid], 0, 2)
+    angles = np.degrees(np.arccos(np.clip((shown * true).sum(axis=2), -1, 1)))
+    assert np.median(angles[valid]) < 2
+    assert np.percentile(angles[valid], 90) < 10
+    if border:
+        assert np.percentile(angles[~valid], 90) < 1, "a border faces the camera"
+
+
+def test_borders_of_a_photograph_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+
+    def find(pixels: np.ndarray) -> Margins:
+        searched.append(id(pixels))
+        return Margins(top=4)
+
+    monkeypatch.setattr(trimming, "find_margins", find)
+    model = trimming.Trimmed(rilievo.load_model("rilievo/tiny"))
+    for count in (1, 2):
+        photo = Photo(pixels=np.full((64, 96, 3), 90, np.uint8))
+        [inference] = model.infer([photo])
+        model.finish(inference, photo)
+        assert trimming.border_note(model, photo)
+        assert len(searched) == count
+        del photo, inference
+    assert not [each for each in trimming._FOUND.values() if each[0]() is None]

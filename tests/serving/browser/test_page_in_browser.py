@@ -1,0 +1,428 @@
+"""The page of ``rilievo page`` in a real browser, against what Python says."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from plyfile import PlyData
+from scipy.spatial import cKDTree
+from skimage import data
+
+import rilievo
+from browser import chromium
+from rilievo.calibration.lengths import KnownLength
+from rilievo.geometry.surfaces.surface import mesh, point_cloud
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.stereo import StereoOptions, stereo_picture
+from rilievo.prediction import Prediction
+from rilievo.prediction.readback import read_prediction
+from rilievo.serving.browser.folder import write_page
+from static_host import Isolating, Visitor, hosted
+
+CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+TINY = Path(rilievo.__file__).parent / "models/default/tiny.onnx"
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A person, and the same between black bars."""
+    folder = tmp_path_factory.mktemp("photographs")
+    # Large enough for depth to follow its edges.
+    person = np.asarray(Image.fromarray(data.astronaut()).resize((320, 320)))
+    barred = np.zeros((424, 320, 3), np.uint8)
+    barred[52:-52] = person
+    Image.fromarray(person).save(folder / "person.png")
+    Image.fromarray(person).save(folder / "person.jpg", quality=90)
+    Image.fromarray(barred).save(folder / "barred.png")
+    Image.fromarray(data.coffee()).resize((2700, 2000)).save(folder / "large.png", compress_level=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("page") / "site"
+    write_page(folder)
+    with hosted(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def visitor(address: str) -> Iterator[Visitor]:
+    with chromium(*CAMERA) as browser:
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+        )
+        visitor = Visitor(context, address)
+        yield visitor
+        assert visitor.complaints == []
+        assert {url for url in visitor.asked if not url.startswith((address, "blob:"))} == set()
+
+
+def by_python(path: Path, *, sharp: bool = True) -> Prediction:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*border", category=UserWarning)
+        return rilievo.predict(path, model="rilievo/small", sharp=sharp)
+
+
+def test_depth_of_a_png_is_that_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    visitor.give(photographs / "person.png")
+    depth, valid = visitor.depth(tmp_path)
+    expected = by_python(photographs / "person.png")
+    assert valid.all()
+    check_depth(depth, expected.depth.values, sharp=True)
+
+
+def check_depth(depth: np.ndarray, expected: np.ndarray, *, sharp: bool) -> None:
+    """Compare; a pixel in doubt at an edge may fall to the other side on another processor."""
+    assert np.mean(np.abs(depth / expected - 1) > 1e-3) <= (1e-4 if sharp else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharp", [True, False])
+@pytest.mark.parametrize("name", ["large.png", "barred.png"])
+def test_depth_of_other_pngs_is_that_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path, name: str, sharp: bool
+) -> None:
+    visitor.page.locator("#sharp").set_checked(sharp)
+    visitor.give(photographs / name)
+    depth, valid = visitor.depth(tmp_path)
+    visitor.page.locator("#sharp").set_checked(True)
+    expected = by_python(photographs / name, sharp=sharp)
+    np.testing.assert_array_equal(valid, expected.depth.valid)
+    assert valid.all() == (name != "barred.png")
+    check_depth(depth[valid], expected.depth.values[valid], sharp=sharp)
+
+
+@pytest.mark.slow
+def test_depth_of_a_jpeg_is_nearly_that_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    visitor.give(photographs / "person.jpg")
+    depth, _ = visitor.depth(tmp_path)
+    expected = by_python(photographs / "person.jpg").depth.values
+    assert np.mean(np.abs(depth / expected - 1) < 1e-2) > 0.99
+
+
+@pytest.mark.parametrize("backing", [0, 0.1])
+def test_points_and_mesh_are_those_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path, backing: float
+) -> None:
+    visitor.give(photographs / "person.png")
+    expected = by_python(photographs / "person.png")
+    depth, K, cut = expected.depth, expected.camera, SaveOptions().cut
+    assert K is not None
+    assert expected.photo is not None
+    cloud = point_cloud(
+        depth.values,
+        K.K,
+        depth.valid,
+        colours=expected.photo.pixels,
+        normals=expected.normals,
+        cut=cut,
+    )
+    rows = PlyData.read(visitor.save("ply", tmp_path))["vertex"].data
+    assert len(rows) == pytest.approx(len(cloud.points), rel=1e-3)
+    if len(rows) == len(cloud.points):
+        np.testing.assert_allclose(rows["z"], cloud.points[:, 2], rtol=1e-3)
+        np.testing.assert_array_equal(rows["red"], cloud.colours[:, 0])  # type: ignore[index]
+        np.testing.assert_allclose(rows["ny"], cloud.normals[:, 1], atol=1e-2)
+    visitor.page.locator("#backing").set_checked(backing > 0)
+    surface = mesh(
+        depth.values,
+        K.K,
+        depth.valid,
+        normals=expected.normals,
+        cut=cut,
+        flatness=0.004,
+        smooth=True,
+        backing=backing,
+    )
+    scene = trimesh.load(visitor.save("glb", tmp_path))
+    [shape] = scene.geometry.values()  # type: ignore[union-attr]
+    assert len(shape.vertices) == pytest.approx(len(surface.points), rel=1e-2)
+    assert len(shape.faces) == pytest.approx(len(surface.triangles), rel=1e-2)
+    low, high = scene.bounds
+    points = surface.points * np.array([1, -1, -1])
+    np.testing.assert_allclose(low, points.min(axis=0), rtol=1e-2)
+    np.testing.assert_allclose(high, points.max(axis=0), rtol=1e-2)
+    # Rims are moved, and the layer behind them is made, as in Python.
+    far, _ = cKDTree(shape.vertices).query(points)
+    assert np.mean(far > 1e-3 * surface.points[:, 2]) < 2e-3
+    assert shape.area == pytest.approx(area_of(points, surface.triangles), rel=1e-2)
+
+
+@pytest.mark.parametrize(("output", "layout"), [("side", "side-by-side"), ("anaglyph", "anaglyph")])
+def test_stereo_pictures_are_those_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path, output: str, layout: str
+) -> None:
+    visitor.give(photographs / "person.png")
+    expected = by_python(photographs / "person.png")
+    assert expected.photo is not None
+    picture = stereo_picture(
+        expected.photo.pixels, expected.depth, StereoOptions(layout=layout)
+    ).astype(int)
+    with Image.open(visitor.save(output, tmp_path)) as image:
+        found = np.asarray(image.convert("RGB")).astype(int)
+    assert found.shape == picture.shape
+    # Depth differs in its last digits, so some pixels fall one column beside.
+    assert np.mean(np.abs(found - picture) > 3) < 0.01
+
+
+def area_of(points: np.ndarray, triangles: np.ndarray) -> float:
+    return float(trimesh.Trimesh(points, triangles, process=False).area)
+
+
+def test_a_known_length_gives_the_metres_of_python_in_files_too(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    visitor.give(photographs / "person.png")
+    page = visitor.page
+    page.click("#add-line")
+    page.locator("#lines input").fill("0.5")
+    page.locator("#lines input").press("Enter")
+    assert page.locator("#lines output").all_inner_texts() == ["0.5 m, known"]
+    assert "in files" in page.locator("#measure-words").inner_text()
+    found = read_prediction(visitor.save("png16", tmp_path))
+    calibration = found.calibration
+    assert calibration is not None
+    [asked] = calibration.asked
+    u1, v1, u2, v2, metres = map(float, asked.split(","))
+    known = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=metres)
+    expected = rilievo.predict(photographs / "person.png", model="rilievo/small", known=[known])
+    np.testing.assert_allclose(found.depth.values, expected.depth.values, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("broken.jpg", b"\xff\xd8\xff\xe0 and nothing more", "JPEG, PNG or WebP"),
+        ("note.txt", b"no photograph", "JPEG, PNG or WebP"),
+        ("speck.png", None, "each side needs at least 32"),
+    ],
+)
+def test_what_is_no_photograph_is_told_in_one_line(
+    visitor: Visitor, tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    if content is None:
+        Image.new("RGB", (20, 40)).save(tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(content)
+    visitor.page.set_input_files("#photo-file", tmp_path / name)
+    visitor.page.locator("#state.fault", has_text=name).wait_for()
+    assert words in visitor.state
+    assert "\n" not in visitor.state
+
+
+@pytest.mark.slow
+def test_a_photograph_above_the_limit_is_made_smaller_and_that_is_told(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    Image.fromarray(data.coffee()).resize((4800, 3200)).save(tmp_path / "huge.jpg", quality=60)
+    visitor.give(tmp_path / "huge.jpg")
+    assert "15.4 megapixels were brought to 12.6" in visitor.state
+    assert "4347 × 2898 px" in visitor.page.locator("#facts").inner_text()
+
+
+def test_exif_tells_the_camera(visitor: Visitor, photographs: Path, tmp_path: Path) -> None:
+    with Image.open(photographs / "person.jpg") as image:
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0xA405] = 28
+        image.save(tmp_path / "exif.jpg", exif=exif)
+    visitor.give(tmp_path / "exif.jpg")
+    camera = rilievo.read_photo(tmp_path / "exif.jpg").camera
+    assert camera is not None
+    degrees = np.degrees(2 * np.arctan(160 / camera.K[0, 0]))
+    facts = visitor.page.locator("#facts").inner_text()
+    assert f"from EXIF, 35 mm equivalent; {degrees:.1f}° wide" in facts
+
+
+def test_a_field_of_view_is_taken_in_place_of_the_assumed_one(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    page = visitor.page
+    page.locator("#fov").fill("300")
+    page.locator("#fov").press("Enter")
+    page.locator("#state.fault", has_text="1 to 170").wait_for()
+    page.locator("#fov").fill("80")
+    visitor.give(photographs / "person.png")
+    found = read_prediction(visitor.save("png16", tmp_path)).camera
+    page.locator("#fov").fill("")
+    expected = rilievo.predict(photographs / "person.png", model="rilievo/small", fov=80).camera
+    assert found is not None
+    assert expected is not None
+    np.testing.assert_allclose(found.K, expected.K)
+    assert found.source is expected.source
+
+
+def test_a_network_of_ones_own_is_run_and_what_is_none_is_told(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    visitor.give(photographs / "person.png")
+    (tmp_path / "none.onnx").write_bytes(b"no network at all")
+    visitor.page.set_input_files("#model-file", tmp_path / "none.onnx")
+    visitor.page.locator("#state.fault", has_text="none.onnx").wait_for()
+    assert "no ONNX file" in visitor.state
+    visitor.give_network(TINY, "rilievo/tiny")
+    assert "tiny.onnx" in visitor.page.locator("#model option:checked").inner_text()
+    visitor.page.select_option("#model", "rilievo/tiny")
+    visitor.page.locator("#state", has_text="Done").wait_for()
+
+
+# Hands a file to the page as a browser does when something is dropped or pasted.
+HAND_OVER = """([kind, name, bytes]) => {
+  const files = new DataTransfer();
+  if (bytes) files.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+  else files.setData("text/plain", "no picture");
+  dispatchEvent(kind === "drop" ? new DragEvent(kind, { dataTransfer: files, cancelable: true })
+    : new ClipboardEvent(kind, { clipboardData: files }));
+}"""
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_photographs_are_dropped_and_pasted(visitor: Visitor, photographs: Path, kind: str) -> None:
+    page, content = visitor.page, (photographs / "person.png").read_bytes()
+    page.evaluate(HAND_OVER, [kind, f"{kind}.png", list(content)])
+    page.locator("#result-title", has_text=f"{kind}.png").wait_for()
+    page.locator("#state", has_text="Done").wait_for()
+    page.evaluate(HAND_OVER, [kind, "", None])
+    page.locator("#state.fault", has_text="first" if kind == "paste" else "no file").wait_for()
+
+
+def test_without_a_camera_the_page_says_so(visitor: Visitor, address: str) -> None:
+    context = visitor.context.browser.new_context()
+    context.add_init_script(
+        "navigator.mediaDevices.getUserMedia = () => "
+        "Promise.reject(new DOMException('', 'NotFoundError'))"
+    )
+    alone = Visitor(context, address)
+    alone.page.click("#camera-start")
+    alone.page.locator("#state.fault", has_text="there is none").wait_for()
+    assert not alone.page.locator("#live").is_visible()
+    assert alone.complaints == []
+    context.close()
+
+
+def test_the_camera_is_live_and_gives_a_photograph(visitor: Visitor) -> None:
+    page = visitor.page
+    page.click("#camera-start")
+    page.locator("#rate", has_text="frames a second").wait_for()
+    page.click("#camera-take")
+    page.locator("#result-title", has_text="camera.png").wait_for()
+    page.locator("#state", has_text="Done").wait_for()
+    assert not page.locator("#live").is_visible()
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(
+    visitor: Visitor, address: str, photographs: Path
+) -> None:
+    context = visitor.context.browser.new_context(
+        viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
+    )
+    phone = Visitor(context, address)
+    phone.give(photographs / "person.png")
+    box = phone.page.locator("html").bounding_box()
+    assert box is not None
+    assert box["width"] == 360
+    for each in phone.page.locator("section:visible, button:visible, .button, select").all():
+        place = each.bounding_box()
+        assert place is not None
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= 360
+        assert place["height"] >= 24
+    assert phone.complaints == []
+    context.close()
+
+
+@pytest.mark.slow
+def test_threads_are_used_where_the_host_allows_them(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    write_page(tmp_path / "site")
+    with hosted(tmp_path / "site", Isolating) as address:
+        context = visitor.context.browser.new_context(reduced_motion="reduce")
+        isolated = Visitor(context, address)
+        isolated.give(photographs / "person.png")
+        facts = isolated.page.locator("#facts").inner_text()
+        assert ("one thread" in facts) == (os.cpu_count() == 1)
+        depth, _ = isolated.depth(tmp_path)
+        assert isolated.complaints == []
+        context.close()
+    check_depth(depth, by_python(photographs / "person.png").depth.values, sharp=True)
+
+
+@pytest.mark.slow
+def test_it_works_offline_after_the_first_visit(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    write_page(tmp_path / "site")
+    context = visitor.context.browser.new_context(reduced_motion="reduce")
+    with hosted(tmp_path / "site") as address:
+        guest = Visitor(context, address)
+        guest.page.locator("html[data-offline]").wait_for()
+    # The host is gone.
+    guest.page.reload()
+    guest.wait_until_ready()
+    guest.give(photographs / "person.png")
+    depth, _ = guest.depth(tmp_path)
+    check_depth(depth, by_python(photographs / "person.png").depth.values, sharp=True)
+    guest.page.select_option("#model", "rilievo/tiny")
+    guest.page.locator("#state.fault", has_text="cannot be reached").wait_for()
+    context.close()
+
+
+FULL = 'Cache.prototype.put = () => Promise.reject(new DOMException("", "QuotaExceededError"));'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_full", [False, True])
+def test_models_are_kept_where_there_is_room_and_answered_where_there_is_none(
+    visitor: Visitor, tmp_path: Path, *, is_full: bool
+) -> None:
+    write_page(tmp_path / "site")
+    script = tmp_path / "site/sw.js"
+    script.write_text(f"{FULL if is_full else ''}\n{script.read_text('utf-8')}", "utf-8")
+    (tmp_path / "site/note.txt").write_text("no part of the page")
+    with hosted(tmp_path / "site") as address:
+        context = visitor.context.browser.new_context(reduced_motion="reduce")
+        guest = Visitor(context, address)
+        guest.page.locator("html[data-offline]").wait_for()
+        guest.page.reload()
+        guest.wait_until_ready()
+        guest.page.select_option("#model", "rilievo/tiny")
+        guest.page.locator("#state", has_text="The network is ready.").wait_for()
+        kept = guest.page.evaluate(
+            """async () => {
+                await fetch("note.txt");
+                const [name] = await caches.keys(), cache = await caches.open(name);
+                return (await cache.keys()).map((each) => each.url.split("/").at(-1));
+            }"""
+        )
+        assert any(each.startswith("rilievo-tiny") for each in kept) == (not is_full)
+        assert any(each.startswith("rilievo-small") for each in kept)
+        assert "note.txt" not in kept
+        assert guest.complaints == []
+        context.close()
+
+
+@pytest.mark.slow
+def test_webgpu_answers_as_in_python_where_it_is_asked_for(
+    address: str, photographs: Path, tmp_path: Path
+) -> None:
+    software = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+    with chromium(*software, "--enable-features=Vulkan", "--use-vulkan=swiftshader") as browser:
+        context = browser.new_context(reduced_motion="reduce")
+        guest = Visitor(context, f"{address}?gpu=1")
+        if not guest.page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
+            pytest.skip("this Chromium has no WebGPU in software")
+        guest.give(photographs / "person.png")
+        assert "device webgpu" in guest.page.locator("#facts").inner_text()
+        depth, _ = guest.depth(tmp_path)
+        check_depth(depth, by_python(photographs / "person.png").depth.values, sharp=True)
+        assert not [each for each in guest.complaints if "provider" in each]

@@ -1,0 +1,265 @@
+"""Networks that a visitor of the page picks: every rule of preparation, against Python's."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from plyfile import PlyData
+from skimage import data
+
+import rilievo
+from browser import chromium
+from moge_lookalike import write_moge
+from published_graphs import write_depth_pro
+from rilievo.geometry.surfaces.surface import point_cloud
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.measure.measured_record import measure_points
+from rilievo.models import MODELS
+from rilievo.models.base import Model
+from rilievo.models.catalogue import picture_graphs as pictures
+from rilievo.models.catalogue.moge import MogeModel
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import OnnxFacts
+from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.serving.browser.folder import write_page
+from rilievo.types import DepthKind
+from static_host import Visitor, hosted
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network: its preparation, the kind of its numbers, and whether it needs a focal length."""
+
+    preparation: Preparation
+    kind: DepthKind = DepthKind.UP_TO_SCALE
+    needs_focal: bool = False
+    fov: float | None = None
+
+
+def sized(rule: Rule, **numbers: int) -> Sizing:
+    return Sizing(rule=rule, **numbers)
+
+
+CASES = {
+    "area, triangle": Case(Preparation(sizing=sized(Rule.AREA, area=5000, multiple=14))),
+    "fixed, bicubic, fill": Case(
+        Preparation(
+            sizing=sized(Rule.FIXED, height=100, width=120),
+            resampling=Resampling.BICUBIC,
+            fill=14,
+        )
+    ),
+    "least change, bilinear, affine": Case(
+        Preparation(
+            sizing=sized(Rule.LEAST_CHANGE, height=98, width=98, multiple=14),
+            resampling=Resampling.BILINEAR,
+        ),
+        kind=DepthKind.AFFINE_INVERSE,
+    ),
+    "shortest edge, lanczos, metric": Case(
+        Preparation(
+            sizing=sized(Rule.SHORTEST_EDGE, height=70, width=70, multiple=7),
+            resampling=Resampling.LANCZOS,
+        ),
+        kind=DepthKind.METRIC,
+    ),
+    "longest edge, inverse": Case(
+        Preparation(
+            sizing=sized(Rule.LONGEST_EDGE, height=112, width=112, multiple=14), inverse=True
+        )
+    ),
+    "floor": Case(Preparation(sizing=sized(Rule.FLOOR, area=9000, multiple=32))),
+    "points, focal, field of view": Case(
+        Preparation(
+            sizing=sized(Rule.FIXED, height=96, width=96), resampling=Resampling.BILINEAR_POINTS
+        ),
+        kind=DepthKind.METRIC,
+        needs_focal=True,
+        fov=48.0,
+    ),
+    "corners, padding": Case(
+        Preparation(
+            sizing=sized(Rule.FIXED, height=96, width=128),
+            resampling=Resampling.BILINEAR_CORNERS,
+            padding=3.0,
+        )
+    ),
+}
+
+
+def write_network(
+    path: Path, case: Case, weights: tuple[float, float, float] = (0.01, 0.004, 0.002)
+) -> None:
+    """A network whose depth is one more than a weighted sum of the colours that it sees."""
+    rounded = case.preparation.resampling.is_rounded
+    sizing, fill = case.preparation.sizing, case.preparation.fill
+    gaps = [-side % fill for side in (sizing.height, sizing.width)] if fill > 1 else [0, 0]
+    pads = [0, gaps[0] // 2, gaps[1] // 2, 0, gaps[0] - gaps[0] // 2, gaps[1] - gaps[1] // 2]
+    constants = {
+        "weights": np.array(weights, np.float32)[:, None],
+        "one": np.array([1], np.float32),
+        "last": np.array([3], np.int64),
+        "pads": np.array(pads, np.int64),
+    }
+    if case.fov is not None:
+        constants["angle"] = np.array([case.fov], np.float32)
+    nodes = [
+        helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["floats", "weights"], ["summed"]),
+        helper.make_node("Squeeze", ["summed", "last"], ["grey"]),
+        helper.make_node("Pad", ["grey", "pads"], ["padded"], mode="edge"),
+        helper.make_node("Add", ["padded", "one"], ["depth"]),
+        helper.make_node("Identity", ["angle"], ["fov"]),
+    ]
+    kind = TensorProto.UINT8 if rounded else TensorProto.FLOAT
+    outputs = [helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["b", "x", "y"])]
+    if case.fov is not None:
+        outputs.append(helper.make_tensor_value_info("fov", TensorProto.FLOAT, [1]))
+    graph = helper.make_graph(
+        nodes if case.fov is not None else nodes[:-1],
+        "colours",
+        [helper.make_tensor_value_info("image", kind, ["b", "h", "w", 3])],
+        outputs,
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    facts = OnnxFacts(
+        name="test/colours",
+        kind=case.kind,
+        licence="none",
+        preparation=case.preparation,
+        needs_focal=case.needs_focal,
+    )
+    helper.set_model_props(model, dict(facts.metadata()))
+    onnx.save(model, path)
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    folder = tmp_path_factory.mktemp("page") / "site"
+    write_page(folder)
+    with chromium() as browser, hosted(folder) as address:
+        context = browser.new_context(reduced_motion="reduce")
+        visitor = Visitor(context, address)
+        visitor.page.locator("#sharp").uncheck()
+        yield visitor
+        assert visitor.complaints == []
+
+
+QUICK = {"fixed, bicubic, fill", "least change, bilinear, affine", "points, focal, field of view"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in CASES],
+)
+def test_a_network_answers_as_in_python(visitor: Visitor, tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    network, photograph = tmp_path / "colours.onnx", tmp_path / f"{name.replace(', ', '-')}.png"
+    write_network(network, case)
+    Image.fromarray(data.coffee()[::2, ::2]).save(photograph)
+    visitor.give(photograph)
+    visitor.give_network(network, "test/colours")
+    visitor.page.locator("#facts", has_text="test/colours").wait_for()
+    depth, _ = visitor.depth(tmp_path)
+    expected = rilievo.predict(photograph, model=str(network), sharp=False)
+    scale = np.ptp(expected.depth.values)
+    np.testing.assert_allclose(depth, expected.depth.values, rtol=0, atol=1e-3 * scale)
+    button = visitor.page.locator("button[data-output=glb]")
+    assert button.count() == (1 if case.kind.is_depth else 0)
+    if not case.kind.is_depth:
+        return
+    # The network gives no normals, so they are those of the triangles.
+    K = expected.camera
+    assert K is not None
+    cloud = point_cloud(expected.depth.values, K.K, expected.depth.valid, cut=SaveOptions().cut)
+    rows = PlyData.read(visitor.save("ply", tmp_path))["vertex"].data
+    assert len(rows) == pytest.approx(len(cloud.points), rel=2e-3)
+    if len(rows) == len(cloud.points):
+        found = np.stack([rows[each] for each in ("nx", "ny", "nz")], axis=1)
+        assert np.mean(np.einsum("nc,nc->n", found, cloud.normals) > 0.999) > 0.999
+
+
+def test_heights_areas_and_angles_are_those_of_python(visitor: Visitor, tmp_path: Path) -> None:
+    network, photograph = tmp_path / "depth.onnx", tmp_path / "room.png"
+    case = Case(Preparation(sizing=sized(Rule.FIXED, height=150, width=200)), kind=DepthKind.METRIC)
+    write_network(network, case, (2**8 / 1e4, 1 / 1e4, 0))
+    write_room(photograph)
+    page = visitor.page
+    visitor.give_network(network, "test/colours")
+    page.locator("#fov").fill("80")
+    page.locator("#fov").press("Enter")
+    visitor.give(photograph)
+    expected = rilievo.predict(photograph, model=str(network), sharp=False, fov=80)
+    for what in ("line", "height", "area", "angle"):
+        page.click(f"#add-{what}")
+    # The fourth thing is lower than the others, and one of its points is on the floor.
+    for _ in range(3):
+        page.locator(".stage [aria-label='Point B of angle 4']").press("Shift+ArrowDown")
+    handles = page.locator(".stage [role=slider]").all()
+    told = [re.findall(r"\d+", each.get_attribute("aria-valuetext"))[:2] for each in handles]
+    places = [(int(column), int(row)) for column, row in told]
+    page.locator("#fov").fill("")
+    found = page.locator("#lines output").all_inner_texts()
+    parts = (places[:2], places[2:3], places[3:7], places[7:])
+    for text, points, angle in zip(found, parts, (False, False, False, True), strict=True):
+        assert str(measure_points(expected, points, angle=angle)) in text
+
+
+def write_room(path: Path) -> None:
+    """A floor 1.2 m below the camera and a wall at 4 m, as colours of 16 bits."""
+    v, u = np.mgrid[:150, :200]
+    focal = 100 / np.tan(np.radians(40))
+    depth = np.minimum(1.2 * focal / np.maximum(v - 74.5, 1e-3), 4 + 0.002 * u)
+    levels = np.rint((depth - 1) * 1e4).astype(np.int64)
+    pixels = np.stack([levels >> 8, levels & 255, np.zeros_like(levels)], axis=-1)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+@pytest.mark.parametrize("sharp", [False, True])
+def test_moge_answers_as_in_python(visitor: Visitor, tmp_path: Path, *, sharp: bool) -> None:
+    network, photograph = write_moge(tmp_path / "published.onnx"), tmp_path / "green.png"
+    # A small photograph is not enlarged, a large one is: it is valid where it is green.
+    pixels = data.coffee() if sharp else data.coffee()[::3, ::3]
+    pixels = np.where(np.arange(pixels.shape[1])[:, None] < 50, pixels, [0, 255, 0] | pixels)
+    Image.fromarray(pixels.astype(np.uint8)).save(photograph)
+    visitor.page.locator("#sharp").set_checked(sharp)
+    visitor.give_network(network, "moge-2")
+    visitor.give(photograph)
+    depth, valid = visitor.depth(tmp_path)
+    fov = visitor.page.locator("#facts").inner_text()
+    visitor.page.locator("#sharp").set_checked(False)
+    options = LoadOptions(device="cpu")
+    model = MogeModel(network, options, MODELS["moge-2/small"], weights_sha256="0")
+    check_published(model, photograph, (depth, valid), sharp=sharp)
+    assert "predicted by the model" in fov
+
+
+@pytest.mark.slow
+def test_depth_pro_answers_as_in_python(visitor: Visitor, tmp_path: Path) -> None:
+    network, photograph = tmp_path / "published.onnx", tmp_path / "coffee.png"
+    write_depth_pro(network, focal=1400)
+    Image.fromarray(data.coffee()[::2, ::2]).save(photograph)
+    visitor.give_network(network, "depth-pro")
+    visitor.give(photograph)
+    options = LoadOptions(device="cpu")
+    model = pictures.open_model(network, options, MODELS["depth-pro"], weights_sha256="0")
+    check_published(model, photograph, visitor.depth(tmp_path), sharp=False)
+
+
+def check_published(
+    model: Model, path: Path, found: tuple[np.ndarray, np.ndarray], *, sharp: bool
+) -> None:
+    expected = rilievo.predict(path, model=model, sharp=sharp).depth
+    depth, valid = found
+    assert np.mean(valid != expected.valid) < 1e-3
+    both = valid & expected.valid
+    assert both.any()
+    miss = np.abs(depth[both] / expected.values[both] - 1)
+    assert np.mean(miss > 1e-3) <= (1e-3 if sharp else 0)

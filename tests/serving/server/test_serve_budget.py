@@ -1,0 +1,87 @@
+"""One budget of time from the first byte of a request, and one line of turns for all work."""
+
+import os
+import signal
+import time
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from rilievo.serving.server.decoding.messages import can_pass
+from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.work import service as services
+from served import check_refused, picture, served
+
+pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")
+
+
+def test_the_time_limit_counts_from_the_first_byte(tmp_path: Path) -> None:
+    with served(tmp_path, time_limit=60.0) as server:
+        fresh = server.service.uploads.keep(picture(), "a")
+        assert server.client.portal.call(server.service.job, fresh, "a").until > time.monotonic()
+        late = server.service.uploads.keep(picture(), "a")
+        late.begun -= 60.0
+        with pytest.raises(Exception, match="no result after 60 s"):
+            server.client.portal.call(server.service.job, late, "a")
+        fresh.close()
+        assert server.disk.taken == 0
+
+
+def test_the_reading_of_a_header_ends_with_the_time_limit(tmp_path: Path) -> None:
+    with served(tmp_path, time_limit=0.5) as server:
+        pool = server.service.decoders
+        pool.warm()
+        stuck = pool.waiting
+        for number in stuck:
+            os.kill(number, signal.SIGSTOP)
+        answer = server.client.post("/v1/predict", content=picture())
+        check_refused(answer, 503, "no result after 0.5 s")
+        assert answer.headers["retry-after"]
+        for _ in stuck[1:]:
+            server.client.post("/v1/predict", content=picture())
+        assert server.client.post("/v1/predict", content=picture()).status_code == 200
+
+
+def test_one_client_never_has_the_last_process_that_reads_headers(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        turns = server.service._decoding
+        for _ in range(turns._most - 1):
+            server.client.portal.call(turns.take, "one")
+        assert not turns._may_work("one")
+        assert turns._may_work("another")
+
+
+def test_frames_take_their_turn_among_requests(tmp_path: Path) -> None:
+    with served(tmp_path) as server, server.stream() as socket:
+        turns = server.service.light
+        places = [server.client.portal.call(turns.take, each) for each in "abcdefghij"]
+        assert not turns._may_work("testclient")
+        socket.send_bytes(picture())
+        end = time.monotonic() + 60
+        while not turns.waiting:
+            assert time.monotonic() < end, "the frame does not wait"
+            time.sleep(0.01)
+        for place in places:
+            server.client.portal.call(place.give_back)
+        assert "error" not in socket.receive_json()
+
+
+@pytest.mark.parametrize(("limit", "lane"), [(10**9, "light"), (100, "heavy")])
+def test_a_frame_of_many_pixels_is_heavy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, lane: str
+) -> None:
+    monkeypatch.setattr(services, "_HEAVY_PIXELS", limit)
+    with served(tmp_path) as server, server.stream() as socket:
+        turns = getattr(server.service, lane)
+        before = turns._seconds
+        socket.send_bytes(picture())
+        assert "error" not in socket.receive_json()
+        socket.receive_bytes()
+        assert before == 0
+        assert turns._seconds > 0, "this lane has worked"
+
+
+def test_an_upload_says_when_it_began() -> None:
+    before = time.monotonic()
+    assert before <= Upload(BytesIO(b"x")).begun <= time.monotonic()

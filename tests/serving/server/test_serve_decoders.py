@@ -1,0 +1,252 @@
+"""Decoding in processes: same photographs, limits of time and memory, crashes, nothing left."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clips import write_clip
+from photographs_with_depth import apple_jpeg, gdepth
+from rilievo.errors import InputError
+from rilievo.io.photographs.photo import read_photo
+from rilievo.io.videos.video import VideoReader
+from rilievo.serving.server.decoding import decoders
+from rilievo.serving.server.decoding.decode_child import facts_of
+from rilievo.serving.server.decoding.decoders import Decoders, photo_of
+from rilievo.serving.server.decoding.messages import can_pass
+from rilievo.serving.server.nameless_files import arrays_of, close, file_of
+from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.server.requests.uploads import NamedImage, Upload
+from rilievo.types import Photo
+from scan_bombs import scan_bomb
+from served import picture, served
+
+pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")
+PATIENCE = 60.0
+MOST = 6_000_000
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
+    """Processes of a server of its own, which does not count scans."""
+    uncounted = "import rilievo.io.photographs.jpeg_scans as scans; scans.MOST_SCANS = 10**9; "
+    before, end = decoders._PROGRAM.split("from rilievo.serving.server")
+    program = f"{before}{uncounted}from rilievo.serving.server{end}"
+    monkeypatch.setattr(decoders, "_PROGRAM", program)
+    starter = decoders._Starter()
+    monkeypatch.setattr(decoders, "_starter", lambda: starter)
+    found = Decoders(max_pixels=MOST, kept=1)
+    yield found
+    found.close()
+    starter.end()
+
+
+def read(
+    pool: Decoders,
+    content: bytes,
+    *,
+    seconds: float = PATIENCE,
+    cpu_seconds: int = 20,
+) -> Photo:
+    upload = Upload(BytesIO(content), name="photo")
+    return pool.photo(
+        upload,
+        own_depth=True,
+        cpu_seconds=cpu_seconds,
+        until=time.monotonic() + seconds,
+    )
+
+
+def encoded(kind: str, mode: str = "RGB", **options: object) -> bytes:
+    pixels = np.random.default_rng(3).integers(0, 256, (60, 90, 4), np.uint8)
+    stream = BytesIO()
+    Image.fromarray(pixels).convert(mode).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0xA405] = 35
+    return encoded("JPEG", exif=exif)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [turned, gdepth, apple_jpeg, lambda: encoded("PNG", "LA"), lambda: encoded("TIFF", "CMYK")],
+    ids=["turned", "GDepth", "Apple", "alpha", "CMYK"],
+)
+def test_photographs_are_those_that_a_thread_reads(
+    pool: Decoders, write: Callable[[], bytes]
+) -> None:
+    content = write()
+    assert read(pool, content) == read_photo(NamedImage(content, "photo"))
+    assert pool.size(Upload(BytesIO(content), name="photo"), until=time.monotonic() + PATIENCE) in (
+        read_photo(content).shape,
+        read_photo(content).shape[::-1],
+    )
+
+
+def test_a_refusal_is_the_same_line(pool: Decoders) -> None:
+    for content in (b"%PDF-1.7", encoded("PNG")[:500], picture(size=(20, 20)), b"\0" * 99):
+        with pytest.raises(InputError) as expected:
+            read_photo(NamedImage(content, "photo"))
+        with pytest.raises(InputError) as found:
+            read(pool, content)
+        assert str(found.value) == str(expected.value)
+    assert len(pool.waiting) == 1, "the process goes on"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of CPU time are Linux's")
+def test_a_file_that_takes_too_much_time_is_refused_and_the_next_one_read(pool: Decoders) -> None:
+    bomb = scan_bomb(60_000, (2000, 1990))
+    with pytest.raises(InputError, match="photo: takes more than 0 s to decode; export it anew"):
+        read(pool, bomb, cpu_seconds=0)
+    assert read(pool, picture()).shape == (64, 96)
+
+
+def test_a_process_is_killed_at_the_deadline(pool: Decoders) -> None:
+    bomb = scan_bomb(60_000, (2000, 1990))
+    pool.warm()
+    [at_work] = pool.waiting
+    with pytest.raises(Refusal, match="not decoded in time"):
+        read(pool, bomb, seconds=0.2)
+    assert not is_there(at_work)
+    assert read(pool, picture()).shape == (64, 96)
+
+
+def is_there(number: int) -> bool:
+    """Whether a process exists."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_a_file_that_takes_too_much_memory_is_refused(
+    pool: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoders, "_SPARE_BYTES", 0)
+    monkeypatch.setattr(decoders, "_BYTES_PER_PIXEL", 1)
+    with pytest.raises(InputError, match=r"memory|decoder fails"):
+        read(pool, picture(90, (2400, 2400)))
+    monkeypatch.undo()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_process_knows_no_secrets(pool: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RILIEVO_SERVE_TOKEN", "a-secret-of-the-server")
+    with (Path(__file__).parent / "conftest.py").open("rb"):  # open in the server
+        pool.warm()
+        [number] = pool.waiting
+        assert b"a-secret" not in Path(f"/proc/{number}/environ").read_bytes()
+        opened = [os.readlink(each) for each in Path(f"/proc/{number}/fd").iterdir()]
+    # It looks at its own memory now and then.
+    usual = ("/dev/null", f"/proc/{number}/statm")
+    assert [each for each in opened if each not in usual] == [
+        each for each in opened if each.startswith("socket:")
+    ]
+    assert len(list(Path(f"/proc/{number}/task").iterdir())) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_nothing_is_left_open(pool: Decoders) -> None:
+    read(pool, gdepth())
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(10):
+        read(pool, gdepth())
+        with pytest.raises(InputError):
+            read(pool, b"%PDF-1.7")
+    with pytest.raises(Refusal):
+        read(pool, scan_bomb(60_000, (2000, 1990)), seconds=0.1)
+    read(pool, gdepth())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_the_processes_end_when_the_one_that_starts_them_ends(pool: Decoders) -> None:
+    pool.warm()
+    [number] = pool.waiting
+    decoders._starter().end()
+    assert not is_there(number)
+    assert read(pool, picture()).shape == (64, 96), "and are started anew"
+
+
+def test_what_a_process_says_is_checked() -> None:
+    photo = read_photo(gdepth())
+    said = facts_of(photo)
+    assert photo.own_depth is not None
+    metres = photo.own_depth.metres
+    assert metres is not None
+    file = file_of(metres, photo.pixels)
+    assert photo_of(said, [file], MOST) == photo
+    for wrong in (
+        {"shape": (9000, 9000, 3)},
+        {"shape": (-1, 5, 3)},
+        {"shape": ("a", 5, 3)},
+        {"own_depth": {"shape": (1, 1)}},
+        {"camera": {"K": [[1]], "source": "given"}},
+    ):
+        with pytest.raises((ValueError, LookupError, TypeError)):
+            photo_of({**said, **wrong}, [file], MOST)
+    if sys.platform == "linux":
+        with pytest.raises(PermissionError):
+            os.ftruncate(file, 1)
+    with pytest.raises(ValueError, match="not of the size"):
+        arrays_of(file, ((5,), np.uint8))
+    close([file])
+    with open(__file__, "rb") as other, pytest.raises(ValueError, match="a file"):
+        arrays_of(other.fileno(), ((5,), np.uint8))
+
+
+def test_a_crash_is_one_refusal(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        pool = server.service.decoders
+        pool.warm()
+        for number in pool.waiting:
+            os.kill(number, signal.SIGSTOP)
+
+        def crash() -> None:
+            for number in list(at_work):
+                os.kill(number, signal.SIGSEGV)
+                os.kill(number, signal.SIGCONT)
+
+        at_work = pool.waiting
+        crashing = threading.Timer(0.2, crash)
+        crashing.start()
+        answer = server.client.post("/v1/predict", content=picture())
+        assert answer.status_code == 422
+        assert "the decoder fails at it" in answer.json()["error"]
+        for _ in range(3):
+            assert server.client.post("/v1/predict", content=picture()).status_code == 200
+
+
+def test_frames_of_a_video_are_those_that_a_thread_reads(pool: Decoders, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4")
+    here, there = VideoReader(path), pool.video(path)
+    try:
+        for name in ("size", "rate", "time_base", "origin", "frame_estimate", "notes"):
+            assert getattr(there, name) == getattr(here, name)
+        for _ in range(2):
+            frames = list(there)
+            assert len(frames) > 1
+            assert frames == list(here)
+        assert there.fault == here.fault
+    finally:
+        there.close()
+        there.close()
+
+
+def test_a_file_that_is_no_video_is_refused(pool: Decoders, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"nothing of a video")
+    with pytest.raises(InputError, match="not a video that can be read"):
+        pool.video(tmp_path / "a.mp4")

@@ -1,0 +1,90 @@
+"""Folders of servers and requests: bounded, removed, and swept after a kill."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.server.temporary_folders import PREFIX, Disk, Folders, own_folder, sweep
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def left(parent: Path, name: str, *, age: float = 0.0, lock: bool = True) -> Path:
+    """A folder as a killed server leaves it."""
+    folder = parent / (PREFIX + name)
+    (folder / "request").mkdir(parents=True)
+    (folder / "request/photo.npz").write_bytes(b"secret")
+    if lock:
+        (folder / "lock").touch()
+    then = time.time() - age
+    os.utime(folder, (then, then))
+    return folder
+
+
+def test_a_server_removes_its_own_folder_and_those_of_killed_ones(temporary: Path) -> None:
+    killed, old = left(temporary, "a"), left(temporary, "b", lock=False, age=3600)
+    with own_folder() as folder:
+        assert folder.parent == temporary
+        assert folder.stat().st_mode & 0o077 == 0
+        assert not killed.exists()
+        assert not old.exists()
+    assert list(temporary.iterdir()) == []
+
+
+def test_servers_that_run_or_begin_keep_their_folders(temporary: Path) -> None:
+    running, beginning = left(temporary, "a"), left(temporary, "b", lock=False)
+    with FileLock(running / "lock"):
+        assert sweep(temporary) == []
+    assert beginning.exists()
+    with own_folder() as folder:
+        assert sweep(temporary) == []
+        assert folder.exists()
+
+
+def test_what_is_no_folder_of_a_server_stays(temporary: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "photographs"
+    elsewhere.mkdir()
+    (elsewhere / "lock").touch()
+    (temporary / f"{PREFIX}link").symlink_to(elsewhere)
+    (temporary / f"{PREFIX}file").touch()
+    assert sweep(temporary) == []
+    assert elsewhere.exists()
+
+
+def test_the_disk_is_bounded_for_all_and_for_each() -> None:
+    disk = Disk(1000)
+    disk.take("a", 400)
+    with pytest.raises(Refusal) as error:
+        disk.take("a", 200)
+    assert error.value.status == 429
+    disk.take("b", 400)
+    with pytest.raises(Refusal):
+        disk.take("c", 300)
+    disk.take("c", 200)
+    disk.take("a", -400)
+    assert disk.taken == 600
+    with pytest.raises(Refusal) as error:
+        disk.take("d", 501)
+    assert error.value.status == 413
+
+
+def test_a_folder_of_a_request_gives_its_bytes_back_once(tmp_path: Path) -> None:
+    disk = Disk(1000)
+    folder = Folders(tmp_path, disk).make("a")
+    folder.reserve(300)
+    folder.reserve(100)
+    assert disk.taken == 100
+    (folder.path / "file").touch()
+    folder.remove()
+    folder.remove()
+    assert disk.taken == 0
+    assert list(tmp_path.iterdir()) == []

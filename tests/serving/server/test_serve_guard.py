@@ -1,0 +1,167 @@
+"""Callers of the HTTP interface: hosts, origins, tokens, and how a refusal reaches a client."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.server.requests.refusal_response import Body, RefusalResponse
+from served import check_refused, picture, served
+from served_app import served_app
+
+TOKEN = "0123456789abcdef0123"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Bearer wrong"}, 401),
+        ({"Authorization": f"Basic {TOKEN}"}, 401),
+        ({"Authorization": f"Bearer {TOKEN[:-1]}"}, 401),
+        ({"Authorization": "Bearer ÿ".encode("latin-1")}, 401),
+        ({"Authorization": f"Bearer {TOKEN}"}, 200),
+        ({"Authorization": f"bearer another-{TOKEN}"}, 200),
+    ],
+)
+def test_a_token_is_asked_for(tmp_path: Path, headers: dict[str, Any], status: int) -> None:
+    with served(tmp_path, tokens=(TOKEN, f"another-{TOKEN}")) as server:
+        answer = server.client.post("/v1/predict", content=picture(), headers=headers)
+        assert answer.status_code == status
+        for path in ("/metrics", "/v1/models", "/openapi.json"):
+            assert server.client.get(path, headers=headers).status_code == status
+        assert server.client.get("/healthz").status_code == 200
+    assert server.model.batches == ([1] if status == 200 else [])
+    if status == 401:
+        check_refused(answer, 401, "Authorization: Bearer TOKEN")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 421),
+        ("evil.example:8000", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("", 421),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("localhost", 200),
+        ("Depth.Example.org", 200),
+    ],
+)
+def test_a_foreign_name_of_the_server_is_refused(tmp_path: Path, host: str, status: int) -> None:
+    with served(tmp_path, hosts="depth.example.org") as server:
+        assert server.client.get("/healthz", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("http://127.0.0.1.evil.example", 403),
+        ("http://127.0.0.1", 200),
+    ],
+)
+def test_web_pages_of_other_sites_are_refused(tmp_path: Path, origin: str, status: int) -> None:
+    with served(tmp_path) as server:
+        headers = {"Origin": origin}
+        answer = server.client.post("/v1/predict", content=picture(), headers=headers)
+        assert answer.status_code == status
+        assert "access-control-allow-origin" not in answer.headers
+
+
+def test_every_answer_forbids_scripts_and_frames(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        answers = (
+            server.client.get("/healthz"),
+            server.client.get("/nothing"),
+            server.client.post("/v1/predict?save=html", content=picture()),
+        )
+    for answer in answers:
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def sent(messages: Sequence[dict[str, Any]], *, read: int) -> tuple[list[dict[str, Any]], int]:
+    """Run a refusal after some messages of the client were read; what it sends, and how many
+    messages are left."""
+    left = list(messages)
+    answers: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return left.pop(0)
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    async def run() -> None:
+        body = Body(receive)
+        for _ in range(read):
+            await body()
+        scope = {"type": "http", "headers": []}
+        await RefusalResponse(Refusal(413, "too large"))(scope, body, send)
+
+    asyncio.run(run())
+    return answers, len(left)
+
+
+PIECE = {"type": "http.request", "body": b"x", "more_body": True}
+LAST = {"type": "http.request", "body": b"x", "more_body": False}
+
+
+def test_a_refusal_comes_before_the_rest_of_the_body_is_dropped() -> None:
+    answers, left = sent([PIECE, PIECE, LAST, {"type": "http.disconnect"}], read=1)
+    assert [each["type"].rpartition(".")[2] for each in answers] == ["start", "body", "body"]
+    assert b"too large" in answers[1]["body"]
+    assert left == 1
+
+
+def test_a_refusal_waits_for_nothing_after_the_body() -> None:
+    answers, left = sent([PIECE, LAST, {"type": "http.disconnect"}], read=2)
+    assert [each["type"].rpartition(".")[2] for each in answers] == ["start", "body"]
+    assert left == 1
+
+
+@pytest.mark.parametrize(("path", "status"), [("/depth/healthz", 200), ("/depth/metrics", 401)])
+def test_routes_are_known_behind_a_proxy_s_path(tmp_path: Path, path: str, status: int) -> None:
+    from starlette.testclient import TestClient
+
+    with served(tmp_path, tokens=(TOKEN,), root_path="/depth") as server:
+        inside = TestClient(server.client.app, "http://127.0.0.1", root_path="/depth")
+        assert inside.get(path).status_code == status
+
+
+@pytest.mark.parametrize("kind", ["serve", "app"])
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        *(("127.0.0.1", 200), ("127.3.2.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200)),
+        *(("192.168.1.7", 403), ("93.184.215.14", 403), ("2606:2800:21f::1", 403), ("", 403)),
+    ],
+)
+def test_metrics_are_this_machine_s_where_no_token_is_asked_for(
+    tmp_path: Path, kind: str, address: str, status: int
+) -> None:
+    from starlette.testclient import TestClient
+
+    with (served if kind == "serve" else served_app)(tmp_path) as server:
+        asking = TestClient(server.client.app, "http://127.0.0.1", client=(address, 50000))
+        answer = asking.get("/metrics")
+        assert answer.status_code == status
+        if status == 403:
+            check_refused(answer, 403, "token")
+
+
+def test_metrics_are_for_who_sends_the_token(tmp_path: Path) -> None:
+    from starlette.testclient import TestClient
+
+    with served(tmp_path, tokens=(TOKEN,)) as server:
+        asking = TestClient(server.client.app, "http://127.0.0.1", client=("192.168.1.7", 50000))
+        assert asking.get("/metrics").status_code == 401
+        known = {"Authorization": f"Bearer {TOKEN}"}
+        assert asking.get("/metrics", headers=known).status_code == 200

@@ -1,0 +1,120 @@
+"""Requests at work: what becomes of one that nobody waits for any more."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from rilievo.serving.server.request_refusals import GivenUp, Refusal
+from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.work.jobs import Job, Jobs
+from rilievo.serving.server.work.turns import Turns
+
+
+class Scene:
+    """One place at work, and work that goes on until it is told to end."""
+
+    def __init__(self) -> None:
+        self.turns, self.jobs = Turns(1, waiting=4), Jobs(60.0)
+        self.begun, self.go_on, self.leave = (asyncio.Event() for _ in range(3))
+        self.removed: list[str] = []
+        self.closed: list[str] = []
+
+    def job(self, client: str) -> Job:
+        return Job(Upload(BytesIO(b"x"), on_close=lambda: self.closed.append(client)), client)
+
+    async def work(self, job: Job) -> str:
+        self.begun.set()
+        await self.go_on.wait()
+        return job.client
+
+    def ask(self, client: str, left: Callable[[], Awaitable[object]] | None = None) -> Any:
+        return asyncio.create_task(
+            self.jobs.in_turn(
+                self.turns,
+                self.job(client),
+                self.work,
+                (left or asyncio.Event().wait)(),
+                unused=self.removed.append,
+            )
+        )
+
+
+def run(test: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
+    async def whole() -> None:
+        await test(Scene())
+
+    asyncio.run(whole())
+
+
+def test_work_is_done_and_its_upload_closed() -> None:
+    async def test(scene: Scene) -> None:
+        asked = scene.ask("a")
+        await scene.begun.wait()
+        scene.go_on.set()
+        assert await asked == "a"
+        await scene.jobs.finish()
+        assert (scene.removed, scene.closed, scene.turns.working) == ([], ["a"], 0)
+
+    run(test)
+
+
+def test_a_client_that_leaves_keeps_its_place_until_the_work_has_ended() -> None:
+    async def test(scene: Scene) -> None:
+        asked = scene.ask("a", scene.leave.wait)
+        await scene.begun.wait()
+        scene.leave.set()
+        with pytest.raises(GivenUp):
+            await asked
+        assert (scene.turns.working, scene.removed) == (1, [])
+        scene.go_on.set()
+        await scene.jobs.finish()
+        assert (scene.turns.working, scene.removed, scene.closed) == (0, ["a"], ["a"])
+
+    run(test)
+
+
+def test_a_client_that_leaves_while_it_waits_gives_its_turn_back_at_once() -> None:
+    async def test(scene: Scene) -> None:
+        first = scene.ask("a")
+        await scene.begun.wait()
+        second = scene.ask("b", scene.leave.wait)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert scene.turns.waiting == 1
+        scene.leave.set()
+        with pytest.raises(GivenUp):
+            await second
+        while scene.turns.waiting:
+            await asyncio.sleep(0)
+        scene.go_on.set()
+        assert await first == "a"
+        await scene.jobs.finish()
+        assert (scene.removed, sorted(scene.closed)) == ([], ["a", "b"])
+
+    run(test)
+
+
+def test_what_is_given_up_does_not_go_on_to_its_next_step() -> None:
+    job = Job(Upload(BytesIO(b"x")), "a")
+    job.check()
+    job.is_given_up = True
+    with pytest.raises(GivenUp):
+        job.check()
+
+
+def test_work_that_fails_is_told_and_gives_its_place_back() -> None:
+    async def test(scene: Scene) -> None:
+        async def fails(job: Job) -> str:
+            raise Refusal(413, "too large")
+
+        with pytest.raises(Refusal):
+            await scene.jobs.in_turn(
+                scene.turns, scene.job("a"), fails, asyncio.Event().wait(), unused=print
+            )
+        await scene.jobs.finish()
+        assert (scene.turns.working, scene.closed) == (0, ["a"])
+
+    run(test)

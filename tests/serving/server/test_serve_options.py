@@ -1,0 +1,115 @@
+"""Options of the server, and of which models it offers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab_package import installed_lab
+from rilievo.cli import main
+from rilievo.errors import ModelError, OptionError
+from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.server.serve_options import TOKEN_VARIABLE, ServeOptions
+from rilievo.serving.server.work.offered_models import offered_models
+
+TOKEN = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"port": 70000}, "--port"),
+        ({"queue": 0}, "--queue"),
+        ({"batch": 0}, "--batch"),
+        ({"max_megabytes": float("nan")}, "--max-megabytes"),
+        ({"time_limit": -1.0}, "--time-limit"),
+        ({"root_path": "depth"}, "--root-path"),
+    ],
+)
+def test_an_option_out_of_range_is_named(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        ServeOptions(**given)
+
+
+def test_tokens_come_from_a_file_and_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    assert ServeOptions().tokens() == ()
+    file = tmp_path / "tokens.txt"
+    file.write_text(f"{TOKEN}1\n\n {TOKEN}2 \n")
+    monkeypatch.setenv(TOKEN_VARIABLE, f"{TOKEN}3")
+    assert ServeOptions(token_file=file).tokens() == (f"{TOKEN}3", f"{TOKEN}1", f"{TOKEN}2")
+    for content, words in (("\n", "holds no token"), ("short", "16 or more"), ("a b" * 9, "space")):
+        file.write_text(content)
+        with pytest.raises(OptionError, match=words):
+            ServeOptions(token_file=file).tokens()
+
+
+def test_an_empty_file_of_tokens_does_not_let_everybody_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tokens.txt").write_text("\n")
+    assert main(["serve", "--token-file", str(tmp_path / "tokens.txt"), "--port", "0"]) == 2
+    assert "holds no token" in capsys.readouterr().err
+
+
+def test_clients_see_names_and_no_paths(tmp_path: Path) -> None:
+    file = tmp_path / "mine.onnx"
+    file.touch()
+    found = offered_models(ServeOptions(model=str(file), offer="rilievo/tiny"))
+    assert [each["name"] for each in found.facts()] == ["mine", "rilievo/tiny"]
+    assert str(tmp_path) not in str(found.facts())
+    assert found.named("") == found.named("mine") == str(file)
+    with pytest.raises(Refusal):
+        found.named(str(file))
+
+
+@pytest.mark.parametrize(
+    ("offer", "words"),
+    [
+        ("rilievo/tinny", "tiny"),
+        ("replicate:somebody/model", "paid"),
+        ("a/mine.onnx,b/mine.onnx", "mine"),
+    ],
+)
+def test_a_model_that_cannot_be_offered_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offer: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.onnx").touch()
+    with pytest.raises(ModelError, match=words):
+        offered_models(ServeOptions(offer=offer))
+
+
+def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port), "-m", "rilievo/tiny"]) == 2
+    assert f"--port {port} cannot be listened at" in capsys.readouterr().err
+
+
+def test_an_unknown_host_is_told_without_advising_another_port(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import socket
+
+    def create_server(address: tuple[str, int], **options: object) -> None:
+        raise socket.gaierror(-2, f"Name not known (while attempting to bind on address {address})")
+
+    monkeypatch.setattr(socket, "create_server", create_server)
+    assert main(["serve", "--host", "no.such.host", "--port", "0"]) == 2
+    said = capsys.readouterr().err
+    assert "--host no.such.host" in said
+    assert "port" not in said
+    assert "bind" not in said
+
+
+def test_a_model_is_offered_by_its_place(tmp_path: Path) -> None:
+    with installed_lab(tmp_path, "", {}, ()):
+        found = offered_models(ServeOptions(model="lab_depth:load"))
+        assert found.load(found.named("")).card.name == found.shown("") == "lab_depth:load"

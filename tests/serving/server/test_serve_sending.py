@@ -1,0 +1,99 @@
+"""Files on their way to a client: removed at the end, however it comes."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from predictions import prediction
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.prediction import Prediction
+from rilievo.serving.server.temporary_folders import Disk, Folders, RequestFolder
+from rilievo.serving.server.work.answer_files import write
+from rilievo.serving.server.work.file_responses import file_answer
+from rilievo.serving.server.work.request_results import Result
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def send_all(
+    folder: Path, outputs: list[str], send: Send, *, seconds: float = 30.0, leaves: bool = False
+) -> None:
+    """Write outputs and send them; their files are gone then."""
+    disk = Disk(10**9)
+    made: Prediction = prediction()
+    own = Folders(folder, disk).make("a")
+    written = write(made, outputs, SaveOptions(), own, "photo")
+    assert disk.taken > 0
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0 if leaves else 60)
+        return {"type": "http.disconnect"}
+
+    answer = file_answer(Result(prediction=made, remarks=("a\nb",)), written, seconds)
+    assert answer.headers["x-remarks"] == "a\\nb"
+    asyncio.run(answer({"type": "http", "headers": []}, receive, send))
+    assert list(folder.iterdir()) == []
+    assert disk.taken == 0
+
+
+def test_all_of_a_zip_is_sent_in_pieces(tmp_path: Path) -> None:
+    pieces: list[bytes] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        pieces.append(message.get("body", b""))
+
+    send_all(tmp_path, ["npz", "npy"], send)
+    assert b"".join(pieces).startswith(b"PK")
+    assert len(pieces) > 3
+
+
+def test_files_are_removed_in_another_thread_than_the_event_loops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, threads = RequestFolder.remove, list[threading.Thread]()
+
+    def removed(folder: RequestFolder) -> None:
+        threads.append(threading.current_thread())
+        remove(folder)
+
+    async def send(message: dict[str, Any]) -> None:
+        """Take the message."""
+
+    monkeypatch.setattr(RequestFolder, "remove", removed)
+    send_all(tmp_path, ["npy"], send)
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+
+
+def test_a_client_that_takes_nothing_is_given_up(tmp_path: Path) -> None:
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(60)
+
+    send_all(tmp_path, ["npz", "npy"], send, seconds=0.05)
+
+
+def test_nothing_is_read_for_a_client_that_left(tmp_path: Path) -> None:
+    pieces = 0
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal pieces
+        pieces += 1
+        await asyncio.sleep(0.01)
+
+    send_all(tmp_path, ["npz", "npy", "ply", "glb"], send, leaves=True)
+    assert pieces <= 2
+
+
+def test_a_connection_that_breaks_leaves_nothing(tmp_path: Path) -> None:
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        send_all(tmp_path, ["npz", "npy"], send)
+    assert list(tmp_path.iterdir()) == []

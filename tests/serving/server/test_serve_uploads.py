@@ -1,0 +1,159 @@
+"""Bodies of requests: cut off, slow, too many; their bytes are given back always."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rilievo.serving.server.request_refusals import GivenUp, Refusal
+from rilievo.serving.server.requests.uploads import Upload, Uploads, safe_stem
+from rilievo.serving.server.temporary_folders import Disk
+from served import Served, picture, served
+
+
+def read(
+    messages: Sequence[dict[str, Any]],
+    *,
+    seconds: float = 30.0,
+    pause: float = 0.0,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> tuple[Upload, Disk]:
+    """Read a body that comes in pieces; what is still held then stands in the account."""
+    from starlette.requests import Request
+
+    disk, left = Disk(10_000_000), list(messages)
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(pause)
+        return left.pop(0)
+
+    async def run() -> Upload:
+        reader = Uploads(disk, most=8, max_bytes=4_000_000, seconds=seconds)
+        request = Request({"type": "http", "method": "POST", "headers": [*headers]}, receive)
+        try:
+            return await reader.read(request, "a")
+        except BaseException:
+            assert disk.taken == 0
+            assert reader.arriving == 0
+            raise
+
+    return asyncio.run(run()), disk
+
+
+def piece(content: bytes, *, more: bool = True) -> dict[str, Any]:
+    return {"type": "http.request", "body": content, "more_body": more}
+
+
+def test_a_body_is_read_and_its_bytes_are_given_back() -> None:
+    upload, disk = read([piece(b"ab"), piece(b"cd", more=False)])
+    assert (upload.read(), upload.size, disk.taken) == (b"abcd", 4, 4)
+    upload.close()
+    upload.close()
+    assert disk.taken == 0
+
+
+def test_a_large_body_lies_on_the_disk_without_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    upload, disk = read([piece(bytes(1_500_000)), piece(bytes(1_500_000), more=False)])
+    assert upload.size == disk.taken == 3_000_000
+    assert list(tmp_path.iterdir()) == []
+    upload.close()
+
+
+def test_a_client_that_leaves_is_given_up() -> None:
+    with pytest.raises(GivenUp):
+        read([piece(b"ab"), {"type": "http.disconnect"}])
+
+
+def test_a_slow_client_is_refused() -> None:
+    with pytest.raises(Refusal) as error:
+        read([piece(b"a")] * 100, seconds=0.05, pause=0.02)
+    assert error.value.status == 408
+
+
+def test_a_length_that_is_too_large_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(Refusal) as error:
+        read([], headers=[(b"content-length", b"4000001")])
+    assert error.value.status == 413
+
+
+def test_only_so_many_bodies_arrive_and_a_quarter_of_one_client() -> None:
+    async def run() -> None:
+        from starlette.requests import Request
+
+        disk = Disk(10_000_000)
+        reader = Uploads(disk, most=8, max_bytes=100, seconds=30)
+        release = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await release.wait()
+            return piece(b"a", more=False)
+
+        def ask(client: str) -> "asyncio.Task[Upload]":
+            request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+            return asyncio.create_task(reader.read(request, client))
+
+        tasks = [ask(client) for client in "aaabbbcccdddeee"]
+        await asyncio.sleep(0.05)
+        assert reader.arriving == 8
+        refused = [each.exception() for each in tasks if each.done()]
+        assert len(refused) == 7
+        assert all(isinstance(each, Refusal) and each.status == 429 for each in refused)
+        # Two each of a, b, c and d; slow ones of one client leave room for others.
+        assert [n for n, each in enumerate(tasks) if not each.done()] == [0, 1, 3, 4, 6, 7, 9, 10]
+        release.set()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        for each in done:
+            if isinstance(each, Upload):
+                each.close()
+        assert disk.taken == 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("photo.jpg", "photo"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\photos\\a b.jpg", "a-b"),
+        (".hidden", "hidden"),
+        ("..", "image"),
+        ("", "image"),
+        (None, "image"),
+        ('a\0\r\nX: y".png', "a---X--y"),
+        (300 * "a" + ".jpg", 60 * "a"),
+        ("\N{SNOWMAN}.jpg", "image"),
+    ],
+)
+def test_a_name_of_a_file_is_harmless(name: str | None, stem: str) -> None:
+    assert safe_stem(name) == stem
+
+
+def test_two_requests_for_one_name_get_their_own_bytes(tmp_path: Path) -> None:
+    """Many at once, of photographs with one name and of two outputs."""
+    from concurrent.futures import ThreadPoolExecutor
+    from io import BytesIO
+
+    import numpy as np
+
+    def ask(server: Served) -> Callable[[int], bool]:
+        def one(number: int) -> bool:
+            level = 20 + number
+            output = "npy" if number % 2 else "npz"
+            files = {"image": ("photo.png", picture(level, (48, 40)))}
+            answer = server.client.post(f"/v1/predict?save={output}&sharp=off", files=files)
+            found = np.load(BytesIO(answer.content))
+            depth = found["depth"] if output == "npz" else found
+            return answer.status_code == 200 and abs(float(depth.min()) - level) < 0.01
+
+        return one
+
+    with served(tmp_path) as server, ThreadPoolExecutor(8) as clients:
+        assert all(clients.map(ask(server), range(100)))
+        assert server.files() == []
+        assert max(server.model.batches) > 1

@@ -1,0 +1,106 @@
+"""Help texts and command lines of the wings' commands, by the checks of the house's own."""
+
+import re
+import shlex
+from typing import Any
+
+import pytest
+
+from command_lines import check_examples, check_flags, check_groups, check_help, check_refusal
+from rilievo.cli import COMMANDS, COMMANDS_OF_HOUSE, commands, main
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.training.commands.train_probe import ProbeArguments
+from rilievo.training.commands.train_video import Arguments as VideoArguments
+from shell_scripts import commands_in, completed, flags_of, script
+
+WITHOUT_PARSER = {"train"}
+TRAINING = [
+    "train probe",
+    "train video",
+    "train supervised",
+    "train teacher",
+    "train distil",
+]
+EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER - set(COMMANDS_OF_HOUSE)), *TRAINING]
+
+
+def test_groups_name_fields_that_there_are_and_each_once() -> None:
+    check_groups(EvaluateOptions)
+
+
+@pytest.mark.filterwarnings("ignore:get_parser:DeprecationWarning")
+@pytest.mark.parametrize("options", [EvaluateOptions, VideoArguments, ProbeArguments])
+def test_flags_in_the_help_are_all_that_tyro_takes(options: Any) -> None:
+    check_flags(options)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_help_keeps_to_the_width_and_to_words(
+    name: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    check_help(name, columns, capsys)
+
+
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_examples_are_understood(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_examples(name, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("serve --port abc", "--port is a whole number, got 'abc'"),
+        ("check nyuv2 a b", "one argument too many: 'b'"),
+        ("export", "missing: NAME|FOLDER|ORG/NAME|FILE.onnx, --output FILE.onnx"),
+        ("export small", "missing: --output FILE.onnx"),
+        ("train video a.mp4", "missing: --output FOLDER; 'rilievo train video --help'"),
+    ],
+)
+def test_what_is_not_understood_is_one_line(
+    line: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_refusal(line, said, capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("train video a.mp4 -o run --least-motion -1", "--least-motion is"),
+        (
+            "train video a.mp4 -o run --losses.predictive-mask --losses.no-automask",
+            "--losses.predictive-mask and",
+        ),
+        ("train video a.mp4 -o run --epochs 0", "--epochs is 1 or more"),
+        ("fuse a.mp4 -o a.glb --depth-unit -1", "--depth-unit is a positive length"),
+    ],
+)
+def test_a_refusal_names_the_option_that_was_typed(
+    line: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(shlex.split(line)) == 2
+    assert capsys.readouterr().err.startswith(f"rilievo: {said}")
+
+
+@pytest.mark.parametrize("kind", ["probe", "supervised", "video", "teacher", "distil"])
+def test_flags_of_training_say_what_they_do(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", kind, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Turn off" not in said
+    # A switch is an action; other options may be yes or no.
+    assert not re.search(r"--[a-z.-]+ Whether", said)
+    if kind == "video":
+        assert "--losses.no-automask Keep pixels that an unmoved source explains better." in said
+    assert "``" not in said
+
+
+def test_shells_complete_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert completed(script("bash", capsys), "train", "--milest") == ["--milestones"]
+    for shell in ("zsh", "fish"):
+        found = commands_in(shell, script(shell, capsys))
+        assert set(found) == set(commands()) == set(COMMANDS)
+        assert found["evaluate"] == flags_of("evaluate")

@@ -1,0 +1,239 @@
+"""``rilievo export``: every kind of model as an ONNX file that needs nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from rilievo.cli import main
+from rilievo.errors import InputError, ModelError, OptionError, RilievoError
+from rilievo.models import load_model
+from rilievo.models.conversion.agreement import picture
+from rilievo.models.onnx_files.onnx_model import OnnxModel
+from rilievo.models.processing.prepared import PreparedModel
+from rilievo.training.conversion import onnx_file
+from rilievo.training.conversion.export_model import export_model
+from rilievo.training.conversion.export_options import ExportOptions
+from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint
+
+__all__ = ["checkpoint"]
+
+PHOTOS = [picture((120, 90)), picture((90, 160)), picture((120, 90))[::-1].copy()]
+EXPORTED = [name for name in FAMILIES if name != "zoedepth_experts"]
+
+
+def kind_of(family: str) -> str:
+    return "metric" if family in METRIC else "affine_inverse"
+
+
+def same_answers(one: PreparedModel, other: PreparedModel, tolerance: float = 1e-4) -> None:
+    for ours, theirs in zip(one.predict_raw(PHOTOS), other.predict_raw(PHOTOS), strict=True):
+        assert ours.depth is not None
+        assert theirs.depth is not None
+        scale = np.ptp(theirs.depth.values)
+        np.testing.assert_allclose(ours.depth.values, theirs.depth.values, atol=tolerance * scale)
+        assert ours.camera is not None
+        assert theirs.camera is not None
+        np.testing.assert_allclose(ours.camera.K, theirs.camera.K, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", EXPORTED)
+def test_every_family_answers_as_torch_from_the_file_alone(
+    family: str, checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    """Photographs of two sizes at once: sizes are free or fixed, batches as the network allows."""
+    folder = checkpoint(family)
+    path = tmp_path / "x.onnx"
+    written = export_model(folder, path, ExportOptions(kind=kind_of(family)))
+    assert written.agreement.most < 1e-4
+    model = load_model(path)
+    original = load_model(folder, kind=kind_of(family), engine="torch")
+    assert isinstance(model, OnnxModel)
+    assert isinstance(original, PreparedModel)
+    assert model.card.kind == original.card.kind
+    assert model.facts.preparation.sizing == original.preparation.sizing
+    assert model.metadata["rilievo.weights_sha256"] == original.weights_sha256
+    same_answers(model, original)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.slow
+def test_halved_weights_are_nearly_as_good_and_said(tmp_path: Path) -> None:
+    whole = export_model("rilievo/small", tmp_path / "whole.onnx")
+    assert whole.agreement.most == 0
+    halved = export_model(whole.path, tmp_path / "half.onnx", ExportOptions(precision="fp16"))
+    assert 0 < halved.agreement.median < 1e-2
+    assert halved.path.stat().st_size < 0.6 * whole.path.stat().st_size
+    model = load_model(halved.path)
+    assert model.settings["weights"] == "fp16"
+    assert model.card.name == "rilievo/small"
+    [prediction], [expected] = model.predict_raw(PHOTOS[:1]), load_model().predict_raw(PHOTOS[:1])
+    assert expected.depth is not None
+    ratio = prediction.depth.values / expected.depth.values
+    assert np.median(np.abs(ratio - 1)) < 0.02
+    with pytest.raises(OptionError, match="its weights are fp16 already"):
+        export_model(halved.path, tmp_path / "again.onnx", ExportOptions(precision="int8"))
+
+
+@pytest.mark.slow
+def test_int8_without_photographs_quantises_products_alone(
+    checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    options = ExportOptions(kind="affine_inverse", precision="int8")
+    written = export_model(checkpoint("depth_anything"), tmp_path / "x.onnx", options)
+    assert 0 < written.agreement.median < 5e-2
+    with pytest.raises(ModelError, match="no matrix products"):
+        export_model("rilievo/small", tmp_path / "y.onnx", ExportOptions(precision="int8"))
+
+
+@pytest.mark.slow
+def test_int8_is_calibrated_on_photographs(checkpoint: Checkpoints, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for index, photo in enumerate(PHOTOS):
+        Image.fromarray(photo).save(photos / f"{index}.png")
+    options = ExportOptions(kind="affine_inverse", precision="int8", calibration=photos)
+    written = export_model(checkpoint("depth_anything"), tmp_path / "x.onnx", options)
+    assert written.calibrated_on == 3
+    assert "calibrated on 3 photographs" in str(written)
+    operators = {node.op_type for node in onnx.load(written.path).graph.node}
+    assert "QuantizeLinear" in operators
+    original = load_model(checkpoint("depth_anything"), kind="affine_inverse", engine="torch")
+    assert isinstance(original, PreparedModel)
+    for engine in ("onnxruntime", "openvino"):
+        model = load_model(written.path, engine=engine)
+        assert isinstance(model, PreparedModel)
+        same_answers(model, original, 0.5)
+
+
+@pytest.mark.slow
+def test_a_photograph_to_calibrate_on_that_is_broken_is_named(
+    checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "broken.png").write_bytes(b"no picture")
+    options = ExportOptions(kind="affine_inverse", precision="int8", calibration=photos)
+    with pytest.raises(InputError, match=r"broken\.png"):
+        export_model(checkpoint("depth_anything"), tmp_path / "x.onnx", options)
+    assert list(tmp_path.iterdir()) == [photos]
+
+
+@pytest.mark.slow
+def test_a_size_that_is_given_holds_for_every_photograph(
+    checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    options = ExportOptions(kind="affine_inverse", size=(42, 70))
+    written = export_model(checkpoint("depth_anything"), tmp_path / "x.onnx", options)
+    assert written.sizing == "fixed 42x70 /14"
+    session = onnxruntime.InferenceSession(written.path)
+    assert session.get_inputs()[0].shape[1:] == [42, 70, 3]
+    model = load_model(written.path)
+    assert [each.shape for each in model.predict_raw(PHOTOS)] == [(120, 90), (90, 160), (120, 90)]
+
+
+def test_the_command_writes_a_file_that_predict_takes(
+    checkpoint: Checkpoints, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, path = tmp_path / "photo.png", tmp_path / "x.onnx"
+    Image.fromarray(PHOTOS[0]).save(photo)
+    asked = ["export", str(checkpoint("dpt")), "--kind", "affine_inverse", "-o", str(path)]
+    assert main(asked) == 0
+    assert "differs from what it was made of by at most" in capsys.readouterr().out
+    assert main(["predict", str(photo), "-m", str(path), "-o", str(tmp_path / "out")]) == 0
+    assert main(asked) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_what_a_killed_export_left_behind_is_swept_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".tiny.onnx.999999999-0.rilievo-part").write_bytes(b"half")
+    export_model("rilievo/tiny", tmp_path / "tiny.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
+
+
+@pytest.mark.slow
+def test_a_file_that_answers_differently_is_not_kept(
+    checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A constant of the trace shows at another size: here, everything is one."""
+    monkeypatch.setattr(onnx_file, "_WITH_INT", ())
+    options = ExportOptions(kind="affine_inverse")
+    with pytest.raises(ModelError, match="cannot be exported"):
+        export_model(checkpoint("depth_anything"), tmp_path / "x.onnx", options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_weights_that_changed_on_the_way_are_noticed(
+    checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = onnx_file.write_traced
+
+    def spoiled(network: torch.nn.Module, *given: object, **options: object) -> None:
+        kept = {name: value.clone() for name, value in network.state_dict().items()}
+        with torch.no_grad():
+            network.load_state_dict({name: value * 1.01 for name, value in kept.items()})
+            write(network, *given, **options)  # pyright: ignore[reportArgumentType]
+            network.load_state_dict(kept)
+
+    monkeypatch.setattr("rilievo.training.conversion.onnx_file.write_traced", spoiled)
+    path = tmp_path / "x.onnx"
+    path.write_bytes(b"what was there")
+    options = ExportOptions(kind="affine_inverse", overwrite=True)
+    with pytest.raises(ModelError, match="output differs"):
+        export_model(checkpoint("dpt"), path, options)
+    assert path.read_bytes() == b"what was there"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"precision": "int4"}, "no precision 'int4'"),
+        ({"calibration": Path()}, "--calibration is for int8"),
+        ({"size": (12, 0)}, "--size is two positive"),
+        ({"scale": 0.0}, "--scale is a positive number"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        ExportOptions(**options)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.slow
+def test_what_does_not_go_with_the_model_is_refused(
+    checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    folder, path = checkpoint("depth_anything"), tmp_path / "x.onnx"
+    for name, options, words in (
+        (folder, ExportOptions(kind="affine", size=(50, 70)), "multiples of 14"),
+        (folder, ExportOptions(kind="affine", mean=(0.0, 0.0, 0.0)), "says itself how"),
+        ("rilievo/small", ExportOptions(size=(64, 64)), "an ONNX file keeps its sizes"),
+        ("rilievo/smal", ExportOptions(), "did you mean"),
+        (folder, ExportOptions(), "--kind"),
+        (
+            folder,
+            ExportOptions(kind="affine", precision="int8", calibration=tmp_path),
+            "no photograph",
+        ),
+        (checkpoint("zoedepth_experts"), ExportOptions(kind="metric"), "affect each other"),
+    ):
+        with pytest.raises(RilievoError, match=words):
+            export_model(name, path, options)
+    with pytest.raises(OptionError, match=r"ends in \.onnx"):
+        export_model(folder, tmp_path / "x.pt", ExportOptions(kind="affine"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["marigold/depth-v1-1", "prs-eth/marigold-depth-v1-1", "diffusers:org/x", "replicate:a/b"],
+)
+def test_what_is_no_one_network_is_refused_before_it_is_fetched(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="it has no ONNX file"):
+        export_model(name, tmp_path / "x.onnx")

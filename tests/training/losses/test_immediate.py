@@ -1,0 +1,54 @@
+"""Parts of a loss that are differentiated at once."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from rilievo.training.losses.view_synthesis import immediately
+
+
+def test_value_and_gradients_are_those_of_the_plain_computation() -> None:
+    x = torch.rand(5, dtype=torch.float64, requires_grad=True)
+    y = torch.rand(5, dtype=torch.float64)
+    z = torch.rand(5, dtype=torch.float64, requires_grad=True)
+
+    def part(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        return (x.square() * y * z.exp()).sum()
+
+    def whole(x: Tensor, z: Tensor) -> Tensor:
+        return 3 * immediately(part, x.sin(), y, z) + z.sum()
+
+    assert torch.autograd.gradcheck(whole, (x, z))
+    expected = 3 * part(x.sin(), y, z) + z.sum()
+    torch.testing.assert_close(whole(x, z), expected)
+
+
+def test_an_input_that_is_not_used_gets_zeros() -> None:
+    x, y = torch.rand(3, requires_grad=True), torch.rand(3, requires_grad=True)
+    immediately(lambda x, y: x.sum(), x, y).backward()
+    assert x.grad is not None
+    assert y.grad is not None
+    assert x.grad.tolist() == [1, 1, 1]
+    assert y.grad.tolist() == [0, 0, 0]
+
+
+def test_a_constant_gives_zeros() -> None:
+    x = torch.rand(3, requires_grad=True)
+    immediately(lambda x: torch.ones(()), x).backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, 0, 0]
+
+
+def test_nothing_but_a_gradient_waits_for_the_backward_pass() -> None:
+    x = torch.rand(3, requires_grad=True)
+    value = immediately(lambda x: x.repeat(100).exp().sin().sum(), x)
+    assert [tuple(kept.shape) for kept in value.grad_fn.saved_tensors] == [(3,)]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_without_gradients_it_is_a_plain_call(enabled: bool) -> None:
+    x = torch.rand(3, requires_grad=True)
+    with torch.set_grad_enabled(enabled):
+        value = immediately(lambda x: x.sum(), x)
+    assert value.requires_grad is enabled
+    assert value.item() == x.sum().item()

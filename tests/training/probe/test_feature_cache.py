@@ -1,0 +1,267 @@
+"""The feature cache: the same numbers again, how exact, and what it refuses."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.io.verification import verify
+from rilievo.training.networks.backbones import Backbone, make_backbone
+from rilievo.training.networks.features import Features
+from rilievo.training.probe.feature_cache import FeatureCache
+from rilievo.training.probe.stored_features import (
+    Layout,
+    Stamp,
+    Storage,
+    pack,
+    unpack,
+)
+
+STAMP = Stamp(identity=b"i" * 32, image=b"p" * 32)
+
+
+def images(count: int, *, seed: int = 0, size: tuple[int, int] = (20, 28)) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, *size, 3), generator=generator, dtype=torch.uint8)
+
+
+def means(**options: Any) -> Backbone:
+    return make_backbone("tiny_backbones:Means", tokens=True, **options)
+
+
+def computed(backbone: Backbone, image: Tensor) -> Features:
+    with torch.no_grad():
+        return backbone(image.permute(0, 3, 1, 2) / 255)
+
+
+def files_of(cache: FeatureCache) -> list[Path]:
+    return sorted(cache.folder.glob("*/*.features"))
+
+
+@pytest.mark.parametrize("storage", list(Storage))
+def test_kept_features_are_those_computed_within_the_stated_error(
+    storage: Storage, tmp_path: Path
+) -> None:
+    backbone, image = means(), images(3)
+    cache = FeatureCache(tmp_path, backbone, storage=storage)
+    first, expected = cache.features(image), computed(backbone, image)
+    assert (cache.found, cache.made) == (0, 3)
+    again = FeatureCache(tmp_path, means(), storage=storage)
+    second = again.features(image[[2, 0]])
+    assert (again.found, again.made) == (2, 0)
+    assert (second.padded, second.box) == (expected.padded, expected.box)
+    for kept, later, true in zip(first.maps, second.maps, expected.maps, strict=True):
+        assert later.equal(kept[[2, 0]])
+        largest = true.abs().amax((2, 3), keepdim=True)
+        bound = true.abs() / 2048 if storage is Storage.FP16 else largest / 254
+        assert ((kept - true).abs() <= bound * 1.001 + 3e-8).all()
+    for index in range(2):
+        assert first.tokens is not None
+        assert expected.tokens is not None
+        torch.testing.assert_close(first.tokens[index], expected.tokens[index])
+
+
+@given(
+    values=st.lists(st.floats(-6e4, 6e4, width=32), min_size=12, max_size=12),
+    storage=st.sampled_from(list(Storage)),
+)
+def test_whatever_numbers_come_back_within_the_stated_error(
+    values: list[float], storage: Storage, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    layer = torch.tensor(values).view(2, 2, 3)
+    layout = Layout(shapes=((2, 2, 3),), tokens=False, storage=storage)
+    path = tmp_path_factory.mktemp("file") / "one.features"
+    path.write_bytes(pack([layer], None, layout, STAMP))
+    back = torch.empty(2, 2, 3)
+    unpack(path, layout, STAMP).into(back, 0)
+    largest = layer.abs().amax((1, 2), keepdim=True)
+    bound = layer.abs() / 2048 if storage is Storage.FP16 else largest / 254
+    assert ((back - layer).abs() <= bound * 1.0001 + 3.1e-8).all()
+
+
+def test_the_file_is_a_header_and_numbers_as_described(tmp_path: Path) -> None:
+    backbone, image = means(layers=(1,)), images(1, size=(16, 24))
+    cache = FeatureCache(tmp_path, backbone, storage=Storage.INT8)
+    cache.features(image)
+    [path] = files_of(cache)
+    data = path.read_bytes()
+    assert len(data) == 128 + 20 + 3 * 4 + 3 * 4  # 3 x 2 x 3 integers, filled to 20 bytes
+    assert len(data) == cache.layout((16, 24)).bytes_each
+    cells = image[0].double().reshape(2, 8, 3, 8, 3).mean((1, 3)).permute(2, 0, 1) / 255
+    scales = struct.unpack("<3f", data[148:160])
+    for channel, scale in enumerate(scales):
+        assert scale == pytest.approx(cells[channel].max().item() / 127)
+        steps = np.frombuffer(data, np.int8, 6, 128 + 6 * channel).reshape(2, 3)
+        assert abs(steps * scale - cells[channel].numpy()).max() <= scale / 2 * 1.001
+    token = struct.unpack("<3f", data[160:172])
+    assert token == pytest.approx((2 * image[0].double().mean((0, 1)) / 255).tolist(), rel=1e-5)
+
+
+def test_only_what_is_missing_is_computed_and_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    image = images(4)
+    cache = FeatureCache(tmp_path, means())
+    cache.features(image[:2])
+    before = {path: path.stat().st_mtime_ns for path in files_of(cache)}
+    part = files_of(cache)[0].with_name(".half.999999999-0.rilievo-part")
+    part.write_bytes(b"half")
+    cache = FeatureCache(tmp_path, means())
+    assert not part.exists()
+    cache.features(image)
+    assert (cache.found, cache.made) == (2, 2)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(files_of(cache)) == 4
+
+
+def test_a_changed_version_of_an_image_has_features_of_its_own(tmp_path: Path) -> None:
+    cache, image = FeatureCache(tmp_path, means()), images(1)
+    flipped = image.flip(2)
+    plain, mirrored = cache.features(image).maps[0], cache.features(flipped).maps[0]
+    assert cache.made == 2
+    torch.testing.assert_close(mirrored, plain.flip(3), rtol=2e-3, atol=1e-3)
+    assert not mirrored.equal(plain)
+
+
+def test_whatever_changes_features_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    learnt = "tiny_backbones:Learnt"
+    backbones = [
+        make_backbone(learnt, seed=0),
+        make_backbone(learnt, seed=1),
+        make_backbone(learnt, seed=0, normalisation="half"),
+        means(),
+        means(layers=(0,)),
+        make_backbone("tiny_backbones:Means"),
+    ]
+    folders = [FeatureCache(tmp_path, each).folder for each in backbones]
+    folders += [
+        FeatureCache(tmp_path, means(), storage=Storage.INT8).folder,
+        FeatureCache(tmp_path, means(), precision="bf16").folder,
+    ]
+    assert len(set(folders)) == len(folders)
+    assert FeatureCache(tmp_path, make_backbone(learnt, seed=0)).folder == folders[0]
+
+
+def test_a_full_cache_says_so_before_and_during(tmp_path: Path) -> None:
+    backbone = means()
+    each = FeatureCache(tmp_path, backbone).layout((20, 28)).bytes_each
+    cache = FeatureCache(tmp_path, backbone, limit_megabytes=2.5 * each / 1e6)
+    cache.reserve(2, (20, 28))
+    with pytest.raises(OutputError, match="the feature cache is full: 0 MB of 0 MB"):
+        cache.reserve(3, (20, 28))
+    cache.features(images(2))
+    with pytest.raises(OutputError, match="raise the limit, keep int8 or fewer layers"):
+        cache.features(images(1, seed=9))
+    assert len(files_of(cache)) == 2
+    files_of(cache)[0].unlink()
+    cache.features(images(1, seed=9))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: b"x" + data[1:], "no kept features"),
+        (lambda data: data[:20] + b"\0" + data[21:], "features of another backbone or setting"),
+        (lambda data: data[:50] + b"\0\0" + data[52:], "features of another image"),
+    ],
+)
+def test_a_file_that_is_not_what_it_should_be_is_refused(
+    damage: Any, message: str, tmp_path: Path
+) -> None:
+    cache = FeatureCache(tmp_path, means())
+    cache.features(images(1))
+    [path] = files_of(cache)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=f"{path.name}: .*{message}"):
+        cache.features(images(1))
+
+
+@pytest.mark.parametrize("length", [0, 60, -1])
+def test_a_file_that_a_power_cut_left_short_is_made_again(length: int, tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, means())
+    cache.features(images(1))
+    [path] = files_of(cache)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:length])
+    cache.features(images(1))
+    assert path.read_bytes() == whole
+
+
+def test_a_file_that_a_power_cut_left_blank_is_made_again(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, means())
+    kept = cache.features(images(1))
+    [path] = files_of(cache)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert cache.features(images(1)).maps[0].equal(kept.maps[0])
+    assert cache.made == 2
+
+
+@pytest.mark.parametrize("leads", ["nowhere", "itself"])
+def test_a_link_that_leads_nowhere_is_replaced(tmp_path: Path, leads: str) -> None:
+    cache = FeatureCache(tmp_path, means())
+    cache.features(images(1))
+    [path] = files_of(cache)
+    whole = path.read_bytes()
+    path.unlink()
+    path.symlink_to(path.name if leads == "itself" else "nothing")
+    cache.features(images(1))
+    assert not path.is_symlink()
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("place", [0, 20, 90, 200, -1])
+def test_verify_finds_a_changed_byte(place: int, tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, means())
+    cache.features(images(2))
+    assert verify(tmp_path).whole == 2
+    path = files_of(cache)[1]
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    assert [fault.file for fault in verify(tmp_path).faults] == [str(path)]
+
+
+def test_a_folder_whose_record_differs_is_refused(tmp_path: Path) -> None:
+    record = FeatureCache(tmp_path, means()).folder / "features.json"
+    record.write_text(record.read_text().replace('"version": 1', '"version": 0'))
+    with pytest.raises(InputError, match=r"features\.json: describes features of another"):
+        FeatureCache(tmp_path, means())
+
+
+def test_a_backbone_that_is_trained_is_refused(tmp_path: Path) -> None:
+    backbone = make_backbone("tiny_backbones:Learnt")
+    with pytest.raises(OptionError, match="is being trained, so its features change"):
+        FeatureCache(tmp_path, backbone.requires_grad_(True))
+    with pytest.raises(OptionError, match="is being trained"):
+        FeatureCache(tmp_path, backbone.requires_grad_(False).train())
+    with pytest.raises(OptionError, match="needs a limit above 0 MB"):
+        FeatureCache(tmp_path, backbone.eval(), limit_megabytes=0.0)
+
+
+@pytest.mark.parametrize(
+    ("weight", "storage", "message"),
+    [
+        (float("nan"), Storage.FP16, "Learnt': features of layer 0 hold numbers that are not fini"),
+        (1e6, Storage.FP16, "too large for 16-bit floats: keep them as int8"),
+        (1e6, Storage.INT8, None),
+    ],
+)
+def test_numbers_that_cannot_be_kept_are_told(
+    weight: float, storage: Storage, message: str | None, tmp_path: Path
+) -> None:
+    backbone = make_backbone("tiny_backbones:Learnt")
+    body = backbone.get_submodule("body")
+    assert isinstance(body, nn.Conv2d)
+    body.weight.fill_(weight)
+    cache = FeatureCache(tmp_path, backbone, storage=storage)
+    if message is None:
+        assert cache.features(images(1)).maps[0].abs().max() > 1e5
+        return
+    with pytest.raises(InputError, match=message):
+        cache.features(images(1))
+    assert not files_of(cache)

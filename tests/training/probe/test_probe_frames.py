@@ -1,0 +1,131 @@
+"""Frames of a dataset, their changed versions, and which of them a step sees."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probed_scenes import SIZE, scenes, small_config
+from rilievo.errors import InputError, OptionError
+from rilievo.training.probe.probe_batches import (
+    cropped,
+    epoch_order,
+    mirrored,
+    sources_of,
+    steps_an_epoch,
+    variant,
+)
+from rilievo.training.probe.probe_config import Augmentation, DataChoice
+from rilievo.training.probe.probe_frames import Frame, open_frames
+
+
+def a_frame(seed: int = 0) -> Frame:
+    random = np.random.default_rng(seed)
+    normals = random.normal(size=(3, 12, 16))
+    return Frame(
+        image=random.integers(0, 256, (12, 16, 3), dtype=np.uint8),
+        depth=random.uniform(1, 5, (12, 16)).astype(np.float32),
+        normals=(normals / np.linalg.norm(normals, axis=0)).astype(np.float16),
+    )
+
+
+def test_a_mirror_turns_normals_round_and_twice_is_nothing() -> None:
+    frame = a_frame()
+    once, twice = mirrored(frame), mirrored(mirrored(frame))
+    np.testing.assert_array_equal(once.normals[0, :, 0], -frame.normals[0, :, -1])
+    np.testing.assert_array_equal(once.normals[1:, :, 0], frame.normals[1:, :, -1])
+    np.testing.assert_array_equal(twice.image, frame.image)
+    np.testing.assert_array_equal(twice.normals, frame.normals)
+
+
+def test_a_crop_keeps_pixels_and_their_truth_together() -> None:
+    depth = np.arange(192, dtype=np.float32).reshape(12, 16) + 1
+    image = np.repeat(depth[..., None].astype(np.uint8), 3, axis=2)
+    frame = replace(a_frame(), depth=depth, image=image)
+    part = cropped(frame, side=0.5, at=(1.0, 0.0))
+    np.testing.assert_array_equal(part.image[..., 0], part.depth.astype(np.uint8))
+    assert part.depth.min() == depth[6, 0]
+    assert part.depth.max() == depth[11, 7]
+
+
+@given(seed=st.integers(0, 100), index=st.integers(0, 100), number=st.integers(0, 10))
+def test_a_version_is_a_function_of_seed_image_and_number(
+    seed: int, index: int, number: int
+) -> None:
+    options = Augmentation(flip=0.5, jitter=0.8, crop=0.5)
+    one, other = (
+        variant(a_frame(), options, seed=seed, index=index, number=number) for _ in range(2)
+    )
+    np.testing.assert_array_equal(one.image, other.image)
+    np.testing.assert_array_equal(one.depth, other.depth)
+    assert one.image.shape == (12, 16, 3)
+
+
+@given(count=st.integers(1, 40), batch=st.integers(1, 9), epoch=st.integers(0, 3))
+def test_every_epoch_sees_every_image_once(count: int, batch: int, epoch: int) -> None:
+    config = replace(small_config(Path()), batch_size=batch, epochs=4)
+    steps = steps_an_epoch(count, batch)
+    seen = [
+        source.index
+        for step in range(epoch * steps, (epoch + 1) * steps)
+        for source in sources_of(config, count, step)
+    ]
+    assert sorted(seen) == list(range(count))
+
+
+def test_without_shuffling_the_order_is_that_of_the_list() -> None:
+    assert epoch_order(5, seed=3, epoch=2, shuffle=False).tolist() == [0, 1, 2, 3, 4]
+    orders = {tuple(epoch_order(9, seed=3, epoch=epoch, shuffle=True)) for epoch in range(3)}
+    assert len(orders) == 3
+
+
+def test_frozen_versions_come_in_turn() -> None:
+    augmentation = Augmentation(flip=0.5, variants=2)
+    config = replace(small_config(Path()), augmentation=augmentation, batch_size=4)
+    assert [sources_of(config, 4, step)[0].number for step in range(4)] == [0, 1, 0, 1]
+
+
+def test_a_frame_has_the_window_at_the_size_and_no_depth_beyond_the_largest(
+    tmp_path: Path,
+) -> None:
+    config = small_config(scenes(tmp_path))
+    blueprint = replace(config.blueprint, depth=replace(config.blueprint.depth, largest=2.0))
+    data = replace(config.data, window=(8, 40, 0, 64), held_out=2)
+    frames = open_frames(replace(config, blueprint=blueprint, data=data))
+    assert (len(frames.training), len(frames.held_out)) == (4, 2)
+    frame = frames.training.frame(1)
+    assert frame.image.shape == (*SIZE, 3)
+    assert frame.depth.max() <= 2.0
+    length = np.linalg.norm(frame.normals.astype(np.float32), axis=0)
+    np.testing.assert_allclose(length[length > 0], 1, atol=2e-3)
+
+
+def test_depth_is_that_of_the_pixel_under_the_middle_of_the_new_one(tmp_path: Path) -> None:
+    config = small_config(scenes(tmp_path))
+    frames = open_frames(config)
+    id = frames.training.ids[0]
+    true = np.load(tmp_path / "depth" / f"{id}.npy")
+    np.testing.assert_array_equal(frames.training.frame(0).depth, true[1::2, 1::2])
+
+
+def test_a_window_larger_than_the_image_is_refused(tmp_path: Path) -> None:
+    config = small_config(scenes(tmp_path))
+    data = replace(config.data, window=(0, 480, 0, 640))
+    frames = open_frames(replace(config, data=data))
+    with pytest.raises(InputError, match="is 48 x 64, smaller than the window"):
+        frames.training.frame(0)
+
+
+def test_holding_all_images_out_is_refused(tmp_path: Path) -> None:
+    config = small_config(scenes(tmp_path))
+    with pytest.raises(OptionError, match="of 6 images 6 are held out"):
+        open_frames(replace(config, data=replace(config.data, held_out=6)))
+
+
+@pytest.mark.parametrize("window", [(5, 5, 0, 9), (0, 9, 9, 5), (-1, 9, 0, 9)])
+def test_a_window_out_of_order_is_refused(window: tuple[int, int, int, int]) -> None:
+    with pytest.raises(OptionError, match="top, bottom, left, right in order"):
+        DataChoice(dataset="folder", window=window)

@@ -1,0 +1,162 @@
+"""A sweep from its file: done cell by cell, gone on with, failures said and passed over."""
+
+from pathlib import Path
+
+import pytest
+
+from probed_scenes import scenes
+from rilievo.cli import main
+from rilievo.errors import InputError, OptionError
+from rilievo.training.sweep.sweep_config import SweepOptions
+from rilievo.training.sweep.sweep_results import read_cell
+from rilievo.training.sweep.sweep_run import sweep_probes
+
+FILE = """
+title = "Two backbones"
+tasks = ["both"]
+seeds = 2
+probes = ["linear"]
+size = [24, 32]
+depth = { bins = 16 }
+pictures = 2
+
+[data]
+dataset = "tiny_dataset:Tiny"
+root = "scenes"
+split = "other"
+
+[test]
+limit = 3
+
+[training]
+epochs = 2
+learning_rate = 1e-2
+losses.depth = "l1"
+
+[[backbones]]
+name = "probed_scenes:Small"
+weights = "random"
+layers = "each"
+
+[[backbones]]
+name = "probed_scenes:Broken"
+weights = "random"
+
+[[backbones]]
+name = "probed_scenes:Absent"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    scenes(tmp_path / "scenes")
+    (tmp_path / "sweep.toml").write_text(FILE)
+    return tmp_path / "sweep.toml"
+
+
+@pytest.mark.slow
+def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    swept = sweep_probes(file, SweepOptions(output=out, device="cpu"), show=False)
+    assert len(swept.cells) == 6
+    assert sum("finite" in each.reason for each in swept.failures) == 2
+    assert sum("Absent" in each.reason for each in swept.failures) == 2
+    names = {path.name for path in swept.files}
+    assert {"table.md", "table.csv", "table.tex"} <= names
+    assert {"depth-delta1-cost.svg", "normals-mean-layers.svg"} <= names
+    assert {"pictures-both-depth.pdf", "pictures-both-normals.pdf"} <= names
+    assert (out / "pictures-both-kappa.pdf").read_bytes().startswith(b"%PDF")
+    page = (out / "page.html").read_text("utf-8")
+    # Photograph, truth of both kinds, depth and normals with their errors, and kappa, twice.
+    assert page.count("<img") == 2 * 8
+    assert page.count("<svg") == 4
+    assert "probed_scenes:Small (random), layer 1 alone" in page
+    assert "https:" not in page
+    text = (out / "table.md").read_text()
+    assert "probed_scenes:Small (random), layer 1 alone" in text
+    assert "Passed over:" in text
+    before = {cell.run: (out / cell.run / "cell.json").stat().st_mtime_ns for cell in swept.cells}
+    again = sweep_probes(file, SweepOptions(output=out, device="cpu"), show=False)
+    assert again.cells == swept.cells
+    assert before == {
+        cell.run: (out / cell.run / "cell.json").stat().st_mtime_ns for cell in again.cells
+    }
+
+
+@pytest.mark.slow
+def test_too_little_memory_for_one_cell_is_said_and_the_next_is_done(
+    file: Path, tmp_path: Path
+) -> None:
+    first = FILE.split("[[backbones]]")[0].replace("seeds = 2", "seeds = 1")
+    heavy, small = (
+        f'[[backbones]]\nname = "probed_scenes:{each}"\nweights = "random"\n'
+        for each in ("Heavy", "Small")
+    )
+    file.write_text(first + heavy + small)
+    swept = sweep_probes(file, SweepOptions(output=tmp_path / "out", device="cpu"), show=False)
+    assert [cell.backbone for cell in swept.cells] == ["probed_scenes:Small"]
+    assert ["memory" in each.reason for each in swept.failures] == [True]
+
+
+@pytest.mark.slow
+def test_parts_together_are_the_whole(file: Path, tmp_path: Path) -> None:
+    text = FILE.split("[[backbones]]")
+    file.write_text("[[backbones]]".join(text[:2]).replace('layers = "each"\n', ""))
+    out = tmp_path / "out"
+    for part in ("1/2", "2/2"):
+        options = SweepOptions(output=out, device="cpu", part=part)
+        swept = sweep_probes(file, options, show=False)
+    assert len(swept.cells) == 2
+
+
+@pytest.mark.slow
+def test_the_command_says_the_table_and_that_cells_were_passed_over(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = FILE.replace('layers = "each"\n', "").replace("seeds = 2", "seeds = [4]")
+    file.write_text(text)
+    assert main(["probe", str(file), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
+    said = capsys.readouterr()
+    assert "| probed_scenes:Small (random) (one seed) | linear |" in said.out
+    assert "the normals are no better than a constant on 6 images trained on" in said.out
+    assert "Nothing learned:" in (tmp_path / "out" / "table.md").read_text()
+    assert "passed over" in said.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("epochs = 2", "epoch = 2", "training has no 'epoch'; did you mean 'epochs'"),
+        ("epochs = 2", "epochs = 0", "epochs is 1 or more"),
+        ("seeds = 2", "sedes = 2", "has no 'sedes'; did you mean 'seeds'"),
+        ('"linear"', '"liner"', "no probe 'liner'; did you mean 'linear'"),
+        ('["both"]', '["dept"]', 'tasks.* is "dept", expected one of depth'),
+        ("size = [24, 32]", "size = [24]", "size is .*expected a list of 2"),
+        ('root = "scenes"', "root = 3", "data.root is 3, expected a text"),
+        ("seeds = 2", "seeds = [1, 1]", "two seeds of the sweep are the same"),
+        ("seeds = 2", "seeds = 0", "a sweep has seeds, at least one"),
+        ("seeds = 2", "seeds = ", "is no valid TOML"),
+        ("limit = 3", 'input_crop = "nyu"', "no input_crop 'nyu'"),
+        ("limit = 3", 'benchmarks = ["normals"]', "none of the benchmarks normals scores depth"),
+    ],
+)
+def test_a_slip_in_the_file_is_said_in_one_line(
+    file: Path, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    assert old in FILE
+    file.write_text(FILE.replace(old, new))
+    with pytest.raises((InputError, OptionError), match=words) as caught:
+        sweep_probes(file, SweepOptions(output=tmp_path / "out", device="cpu"), show=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_record_of_a_cell_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cell.json").write_text('{"title": "x"')
+    with pytest.raises(InputError, match="take it away to score it anew"):
+        read_cell(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "a/b", "2"])
+def test_a_part_that_is_none_is_refused(part: str) -> None:
+    with pytest.raises(OptionError, match="--part is I/N"):
+        SweepOptions(part=part)

@@ -1,0 +1,202 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clips import Clip, write_clip
+from footage import FOCAL, kitti_pose_lines, texture, view, write_frames
+from kitti_lookalike import BASELINE, DATE, DRIVE, write_calibration, write_picture
+from rilievo.data.clips.footage import SourceKind, VideoData
+from rilievo.training.video.config.video_config import VideoAugmentation
+from rilievo.training.video.frames.video_frames import VideoFrames, open_frames
+
+SIZE = (32, 64)
+RNG = np.random.default_rng
+ALWAYS = VideoAugmentation(flip=1.0, jitter=1.0)
+PAN = list(range(0, 60, 3))
+
+
+def opened(root: Path, cache: Path | None = None, **said: object) -> VideoFrames:
+    settings = {"roots": (str(root),), "fov": 60.0, "least_motion": 0.2, "stride": 1, **said}
+    data = VideoData(**settings)  # pyright: ignore[reportArgumentType]
+    return open_frames(data, size=SIZE, offsets=(-1, 1), cache=cache or root.with_name("kept"))
+
+
+def test_a_sample_is_a_target_with_its_neighbours(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", PAN)
+    frames = opened(tmp_path / "clip", camera=(FOCAL, FOCAL, 47.5, 31.5), fov=None)
+    views = frames.training.views_of(4, rng=RNG(0))
+    assert views.id == frames.training.ids[4] == "clip/000005"
+    for found, index in zip(views.frames, (5, 4, 6), strict=True):
+        image = Image.fromarray(view(PAN[index])).resize((64, 32), Image.Resampling.LANCZOS)
+        np.testing.assert_array_equal(found, image)
+    # 96x64 to 64x32: by 2/3 and 1/2, about the corner of the first pixel.
+    np.testing.assert_allclose(views.K, [[FOCAL / 1.5, 0, 31.5], [0, FOCAL / 2, 15.5], [0, 0, 1]])
+    assert [level.shape[:3] for level in views.pyramid] == [(1, 16, 32), (1, 8, 16), (1, 4, 8)]
+    assert views.seen is None
+    assert views.source_T_target == (None, None)
+    assert views.travelled is None
+
+
+def test_the_published_camera_is_one_for_all(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", PAN)
+    frames = opened(tmp_path / "clip", published_camera=True)
+    expected = [[0.58 * 64, 0, 32], [0, 1.92 * 32, 16], [0, 0, 1]]
+    np.testing.assert_allclose(frames.training.views_of(0, rng=RNG(0)).K, expected)
+    assert not any("assumed" in note for note in frames.notes)
+
+
+def test_a_guessed_camera_is_said(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", PAN)
+    assert any("--camera-file" in note for note in opened(tmp_path / "clip", fov=None).notes)
+
+
+def test_all_frames_of_a_sample_change_colours_alike_and_only_for_the_networks(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for index in range(6):
+        Image.fromarray(view(0)).save(folder / f"{index}.png")
+    training = opened(folder, least_motion=0.0, held_out=0.0).training
+    plain = training.views_of(1, rng=RNG(0))
+    views = training.views_of(1, rng=RNG(3), augmentation=VideoAugmentation(flip=0.0, jitter=1.0))
+    np.testing.assert_array_equal(views.frames, plain.frames)
+    assert views.seen is not None
+    assert not np.array_equal(views.seen[0], views.frames[0])
+    for frame in views.seen[1:]:
+        np.testing.assert_array_equal(frame, views.seen[0])
+
+
+def test_the_same_chance_gives_the_same_sample(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", PAN)
+    training = opened(tmp_path / "clip").training
+    first, second, other = (
+        training.views_of(2, rng=RNG(seed), augmentation=ALWAYS) for seed in (5, 5, 6)
+    )
+    assert first.seen is not None
+    np.testing.assert_array_equal(first.seen, second.seen)
+    assert not np.array_equal(first.seen, other.seen)
+
+
+def test_known_distances_and_motion_come_from_poses(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", PAN)
+    places = [(0.3 * k, 0.0, 0.4 * k) for k in range(len(PAN))]
+    (tmp_path / "clip" / "poses.txt").write_text(kitti_pose_lines(places))
+    views = opened(tmp_path / "clip", poses="auto").training.views_of(3, rng=RNG(0))
+    np.testing.assert_allclose(views.travelled, [0.5, 0.5], atol=1e-6)
+    assert views.source_T_target == (None, None)
+    followed = opened(tmp_path / "clip", poses="auto", follow_poses=True)
+    earlier, later = followed.training.views_of(3, rng=RNG(0)).source_T_target
+    assert earlier is not None
+    assert later is not None
+    # The camera comes from the left and goes to the right and forward.
+    np.testing.assert_allclose(earlier[:3, 3], [0.3, 0, 0.4], atol=1e-6)
+    np.testing.assert_allclose(later[:3, 3], [-0.3, 0, -0.4], atol=1e-6)
+
+
+def test_poses_that_nobody_asked_for_are_the_truth_to_score_by(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", PAN)
+    (tmp_path / "clip" / "poses.txt").write_text(
+        kitti_pose_lines([(0.0, 0.0, 1.0 * k) for k in range(len(PAN))])
+    )
+    frames = opened(tmp_path / "clip")
+    assert frames.training.views_of(0, rng=RNG(0)).travelled is None
+    truth = frames.training.truth_of(0)
+    assert truth.source_T_target[0] is not None
+    assert truth.source_T_target[0][2, 3] == pytest.approx(1.0)
+
+
+def test_targets_without_a_pose_are_left_out_where_poses_are_followed(tmp_path: Path) -> None:
+    paths = write_frames(tmp_path, PAN, pattern="frame-{:06d}.color.png")
+    for index, path in enumerate(paths):
+        if index != 10:
+            pose = f"1 0 0 {index}\n0 1 0 0\n0 0 1 0\n0 0 0 1\n"
+            path.with_name(f"frame-{index:06d}.pose.txt").write_text(pose)
+    measured = opened(tmp_path, poses="auto", held_out=0.0)
+    followed = opened(tmp_path, poses="auto", follow_poses=True, held_out=0.0)
+    assert len(measured.training) - len(followed.training) == 3
+    assert any("3 with a broken frame or an unknown pose" in note for note in followed.notes)
+
+
+def test_the_other_eye_is_a_source_whose_place_is_known(tmp_path: Path) -> None:
+    write_calibration(tmp_path)
+    for index in range(6):
+        for camera in ("image_02", "image_03"):
+            write_picture(tmp_path, index, camera=camera)
+    said = {"kind": SourceKind.KITTI_RAW, "stereo": True, "fov": None, "least_motion": 0.0}
+    frames = opened(tmp_path, **said)
+    assert frames.offsets == (-1, 1, 0)
+    views = frames.training.views_of(0, rng=RNG(0))
+    assert views.frames[0, 0, 0, 0] == 100
+    assert views.frames[3, 0, 0, 0] == 200
+    assert views.source_T_target[:2] == (None, None)
+    assert views.source_T_target[2] is not None
+    assert views.source_T_target[2][0, 3] == pytest.approx(-BASELINE)
+    mirror = frames.training.views_of(0, rng=RNG(0), augmentation=ALWAYS).source_T_target[2]
+    assert mirror is not None
+    assert mirror[0, 3] == pytest.approx(BASELINE)
+    alone = opened(tmp_path, temporal=False, baseline=0.1, **said)
+    assert alone.offsets == (0,)
+    [only] = alone.training.views_of(0, rng=RNG(0)).source_T_target
+    assert only is not None
+    assert only[0, 3] == pytest.approx(-0.1)
+
+
+def test_both_eyes_of_a_list_are_targets_with_shifts_of_their_own(tmp_path: Path) -> None:
+    write_calibration(tmp_path)
+    for index in range(6):
+        for camera in ("image_02", "image_03"):
+            write_picture(tmp_path, index, camera=camera)
+    path = tmp_path / "mine.txt"
+    path.write_text(f"{DATE}/{DRIVE} 2 l\n{DATE}/{DRIVE} 3 r\n{DATE}/{DRIVE} 5 l\n")
+    frames = opened(
+        tmp_path,
+        tmp_path / "cache",
+        kind=SourceKind.KITTI_RAW,
+        stereo=True,
+        split=str(path),
+        fov=None,
+        held_out=0.0,
+    )
+    left, right = (frames.training.views_of(k, rng=RNG(0)) for k in range(2))
+    assert left.source_T_target[2] is not None
+    assert right.source_T_target[2] is not None
+    assert left.source_T_target[2][0, 3] == pytest.approx(-BASELINE)
+    assert right.source_T_target[2][0, 3] == pytest.approx(BASELINE)
+    assert right.frames[0, 0, 0, 0] == 200
+    assert right.frames[3, 0, 0, 0] == 100
+    assert len(frames.training) == 2
+    assert any("1 frames without a neighbour" in note for note in frames.notes)
+
+
+def test_a_video_is_footage_and_its_poses_go_by_number(tmp_path: Path) -> None:
+    wide = texture(0)
+    pictures = [wide[k : k + 64, 3 * k : 3 * k + 96].copy() for k in range(12)]
+    write_clip(tmp_path / "walk.mp4", Clip(pictures=pictures))
+    (tmp_path / "walk.txt").write_text(kitti_pose_lines([(0.0, 0.0, 0.1 * k) for k in range(12)]))
+    for cache in (None, tmp_path / "cache"):
+        frames = opened(tmp_path / "walk.mp4", cache, poses="auto")
+        views = frames.training.views_of(0, rng=RNG(0))
+        assert views.id == "walk.mp4/000001"
+        np.testing.assert_allclose(views.travelled, [0.1, 0.1], atol=1e-6)
+
+
+def test_the_first_targets_alone_are_taken_where_a_limit_says_so(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", PAN)
+    limited = opened(tmp_path / "clip", limit=3)
+    assert limited.training.ids == ("clip/000001", "clip/000002", "clip/000003")
+    assert limited.held_out.ids == opened(tmp_path / "clip").held_out.ids == ("clip/000018",)
+
+
+def test_pixels_that_the_lens_did_not_see_do_not_count(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", PAN)
+    (tmp_path / "camera.yaml").write_text(
+        "fx: 80\nfy: 80\ncx: 47.5\ncy: 31.5\ndistortion: [0.5, 0, 0, 0]\n"
+    )
+    frames = opened(tmp_path / "clip", camera_file=str(tmp_path / "camera.yaml"), fov=None)
+    valid = frames.training.views_of(0, rng=RNG(0)).valid
+    assert valid is not None
+    assert valid[16, 32]
+    assert not valid[0, 0]

@@ -1,0 +1,181 @@
+"""A run that is stopped: saved after the step in progress, a model, and gone on with in words."""
+
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rilievo.data.clips.footage import VideoData
+from rilievo.models import load_model
+from rilievo.training.engine import loop
+from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.config.video_presets import preset_config
+from rilievo.training.video.video_run import train_video
+from sliding_walls import SIZE, write_walls
+from video_runs import CPU, same, weights_of
+
+GO_ON = replace(CPU, resume=True)
+
+
+@pytest.fixture(scope="module")
+def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_walls(tmp_path_factory.mktemp("walls") / "clip", frames=16)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums depend on the number of threads in their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def usual_signals() -> Iterator[None]:
+    """SIGTERM acts as in the command."""
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
+
+
+def clip_config(root: Path, **changes: object) -> VideoConfig:
+    """Six steps of two targets with the tiny network, which are validated three times."""
+    plain = VideoConfig(
+        blueprint=VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
+        data=VideoData(roots=(str(root),), stride=1, held_out=0.2),
+        preset="clip",
+        start="rilievo/tiny",
+        prior="wall_depths:load",
+        batch_size=2,
+    )
+    config = replace(preset_config(plain), minutes=None, steps=6, warm_up=0, validations=3)
+    return replace(config, **changes)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture(scope="module")
+def whole(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("whole") / "run"
+    train_video(clip_config(walls), run, CPU)
+    return run
+
+
+def in_step(
+    monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None], *, before: bool = False
+) -> None:
+    """Do something within a step, counted from 1."""
+    take = loop.Engine._step
+
+    def disturbed(self: Any, batches: Any) -> Any:
+        is_it = self._task.state.step + 1 == number
+        if is_it and before:
+            act()
+        loss = take(self, batches)
+        if is_it and not before:
+            act()
+        return loss
+
+    monkeypatch.setattr(loop.Engine, "_step", disturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_step_saves_it_and_the_run_goes_on_as_if_undisturbed(
+    walls: Path,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        in_step(patch, 5, lambda: signal.raise_signal(number), before=True)
+        with pytest.raises(KeyboardInterrupt):
+            train_video(clip_config(walls), run, CPU)
+    assert "stopped at step 5; --resume goes on from step 5" in capsys.readouterr().err
+    train_video(clip_config(walls), run, GO_ON)
+    said = capsys.readouterr().err
+    assert "resuming from the checkpoint of step 5" in said
+    assert "scoring the start" not in said
+    assert same(weights_of(run), weights_of(whole))
+    assert (run / "validation.csv").read_text() == (whole / "validation.csv").read_text()
+
+
+def test_a_second_signal_stops_at_once(walls: Path, tmp_path: Path) -> None:
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the second signal was deferred too")
+
+    with pytest.MonkeyPatch.context() as patch:
+        in_step(patch, 5, twice, before=True)
+        with pytest.raises(KeyboardInterrupt):
+            train_video(clip_config(walls), tmp_path / "run", CPU)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(("killed_in", "left"), [(1, 0), (4, 2)])
+def test_a_killed_run_is_a_model_of_its_best_weights_so_far(
+    walls: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    killed_in: int,
+    left: int,
+) -> None:
+    """The first validation is that of the start, the second comes after two steps."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill() -> None:
+        raise Killed
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        in_step(patch, killed_in, kill)
+        with pytest.raises(Killed):
+            train_video(clip_config(walls), run, CPU)
+    assert same(weights_of(run), weights_of(run / "best"))
+    assert load_model(run, device="cpu")(np.zeros((64, 96, 3), np.uint8)).depth is not None
+    capsys.readouterr()
+    assert train_video(clip_config(walls), run, replace(GO_ON, stop_at=left + 1)) is None
+    assert f"resuming from the checkpoint of step {left}\n" in capsys.readouterr().err
+
+
+def test_a_resume_without_a_checkpoint_says_that_it_starts_at_nothing(
+    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_video(clip_config(walls), tmp_path / "run", replace(GO_ON, stop_at=1))
+    assert "has no checkpoint to resume from: starting at step 0" in capsys.readouterr().err
+
+
+def test_a_checkpoint_is_written_when_a_minute_is_over(
+    walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    save = loop.save_checkpoint
+
+    def counted(path: Path, state: Any, *more: Any, **options: Any) -> None:
+        steps.append(state.step)
+        save(path, state, *more, **options)
+
+    monkeypatch.setattr(loop, "save_checkpoint", counted)
+    monkeypatch.setattr(loop, "_SPARING", 0)
+    config = clip_config(walls, validations=1)
+    train_video(config, tmp_path / "rarely", CPU)
+    assert steps == [0, 6]
+    steps.clear()
+    monkeypatch.setattr(loop, "_SECONDS_A_CHECKPOINT", 0.0)
+    train_video(config, tmp_path / "often", CPU)
+    assert steps == [0, 1, 2, 3, 4, 5, 6]
+    assert same(weights_of(tmp_path / "rarely"), weights_of(tmp_path / "often"))

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rilievo.data.clips.camera import SequenceCamera
+from rilievo.data.clips.sequences import FrameSequence, Listed, OtherEye
+from rilievo.training.video.frames.targets import Found, Neighbours, Place, part
+from rilievo.types import Camera
+
+CAMERA = SequenceCamera(camera=Camera(K=np.diag([50.0, 50.0, 1.0])))
+
+
+def sequence(numbers: list[int], **more: object) -> FrameSequence:
+    named = {"id": "clip", "numbers": tuple(numbers), "shape": (64, 96), "camera": CAMERA, **more}
+    return FrameSequence(**named)  # pyright: ignore[reportArgumentType]
+
+
+def found_in(
+    runs: list[list[int]], *, offsets: tuple[int, ...] = (-1, 1), stride: int = 1
+) -> Found:
+    count = max(max(run) for run in runs) + 1
+    return Neighbours([sequence(list(range(count)))], {0: runs}).find(0, offsets, stride)
+
+
+def frames_of(found: Found) -> list[list[int]]:
+    return [[place.frame for place in target.places] for target in found.targets]
+
+
+def test_neighbours_are_those_of_the_run_and_none_reach_over_a_cut() -> None:
+    found = found_in([[0, 1, 4, 5], [6, 7, 8]])
+    assert frames_of(found) == [[1, 0, 4], [4, 1, 5], [7, 6, 8]]
+    assert found.lonely == 4
+
+
+def test_neighbours_are_a_stride_apart() -> None:
+    found = found_in([list(range(7))], stride=2)
+    assert frames_of(found) == [[2, 0, 4], [3, 1, 5], [4, 2, 6]]
+    assert frames_of(found_in([list(range(5))], offsets=(-2, -1, 1))) == [
+        [2, 0, 1, 3],
+        [3, 1, 2, 4],
+    ]
+
+
+def test_a_list_takes_neighbours_by_number() -> None:
+    numbers = [3, 4, 5, 7, 8, 9]
+    listed = Listed(training=(8, 4, 5, 6, 99), held_out=(8,))
+    found = Neighbours([sequence(numbers, listed=listed)], {}).find(0, (-1, 1), 1)
+    assert frames_of(found) == [[4, 3, 5], [1, 0, 2]]
+    assert found.listed_out is not None
+    assert [target.place.frame for target in found.listed_out] == [4]
+    assert found.lonely == 3
+
+
+def test_neighbours_of_a_list_are_a_stride_apart() -> None:
+    numbers = sequence(list(range(3, 12)), listed=Listed(training=(6, 4)))
+    found = Neighbours([numbers], {}).find(0, (-1, 1), 2)
+    assert frames_of(found) == [[3, 1, 5]]
+
+
+def test_the_other_eye_is_the_frame_of_the_same_number() -> None:
+    left = sequence([0, 1, 2], id="left", other_eye=OtherEye(sequence="right", shift=-0.5))
+    right = sequence([1, 2, 3], id="right", listed=Listed(training=()))
+    found = Neighbours([left, right], {0: [[0, 1, 2]]}).find(0, (0,), 1)
+    assert [target.places for target in found.targets] == [
+        (Place(0, 1), Place(1, 0)),
+        (Place(0, 2), Place(1, 1)),
+    ]
+    assert found.lonely == 1
+
+
+def test_the_last_targets_of_every_sequence_are_held_out() -> None:
+    parted = part([found_in([list(range(42))])], 0.1)
+    assert [target.place.frame for target in parted.held_out] == [37, 38, 39, 40]
+    assert parted.training[-1].place.frame == 34
+    assert parted.between == 2
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=6),
+    st.floats(0, 0.6),
+    st.integers(1, 4),
+)
+def test_no_frame_is_both_learned_from_and_held_out(
+    lengths: list[int], share: float, stride: int
+) -> None:
+    sequences = [sequence(list(range(length)), id=str(k)) for k, length in enumerate(lengths)]
+    neighbours = Neighbours(sequences, {k: [range(n)] for k, n in enumerate(lengths)})
+    found = [neighbours.find(k, (-1, 1), stride) for k in range(len(lengths))]
+    parted = part(found, share)
+    learned = {place for target in parted.training for place in target.places}
+    assert not learned & {place for target in parted.held_out for place in target.places}
+    total = sum(len(each.targets) for each in found)
+    assert len(parted.training) + len(parted.held_out) + parted.between == total
+    assert bool(parted.training) == bool(total)
+
+
+@pytest.mark.parametrize("length", [5, 8])
+def test_some_of_many_short_clips_are_held_out_whole(length: int) -> None:
+    sequences = [sequence(list(range(length)), id=str(k)) for k in range(200)]
+    neighbours = Neighbours(sequences, {k: [range(length)] for k in range(200)})
+    parted = part([neighbours.find(k, (-1, 1), 1) for k in range(200)], 0.05)
+    assert len(parted.held_out) == pytest.approx(0.05 * 200 * (length - 2), abs=length)
+    assert parted.between == 0
+
+
+def test_the_last_of_a_shuffled_list_are_the_last_in_time() -> None:
+    numbers = list(range(1, 41))
+    np.random.default_rng(0).shuffle(numbers)
+    listed = Listed(training=tuple(numbers))
+    found = Neighbours([sequence(list(range(42)), listed=listed)], {}).find(0, (-1, 1), 1)
+    parted = part([found], 0.1)
+    assert sorted(target.place.frame for target in parted.held_out) == [37, 38, 39, 40]
+    assert parted.between == 2
+
+
+def test_a_share_of_nothing_holds_nothing_out() -> None:
+    parted = part([found_in([list(range(20))])], 0.0)
+    assert parted.held_out == ()
+    assert len(parted.training) == 18
+
+
+def test_the_list_of_a_split_says_what_is_held_out() -> None:
+    listed = Listed(training=(4, 5), held_out=(5,))
+    found = Neighbours([sequence(list(range(9)), listed=listed)], {}).find(0, (-1, 1), 1)
+    parted = part([found], 0.5)
+    assert [target.place.frame for target in parted.training] == [4, 5]
+    assert [target.place.frame for target in parted.held_out] == [5]

@@ -1,0 +1,95 @@
+"""Scores against truth beside the frames, worked out by hand."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rilievo.training.video.batch_numbers import angle_of
+from rilievo.training.video.frames.depth_beside import depth_beside
+from rilievo.training.video.true_scores import Truth, depth_scores, motion_scores
+from sliding_walls import FAR, NEAR, SIZE, write_walls
+
+
+def turned(degrees: float, *, shift: tuple[float, float, float] = (0, 0, 0)) -> np.ndarray:
+    """A turn about y, then a shift."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    matrix = np.eye(4)
+    matrix[:3, :3] = [[c, 0, s], [0, 1, 0], [-s, 0, c]]
+    matrix[:3, 3] = shift
+    return matrix
+
+
+def test_depth_that_is_right_up_to_its_scale_has_no_error() -> None:
+    true = np.random.default_rng(0).uniform(1, 9, (6, 8)).astype(np.float32)
+    scores = depth_scores(torch.from_numpy(true) * 7, Truth(depth=true))
+    assert scores.abs_rel == pytest.approx(0, abs=1e-6)
+    assert scores.delta1 == 1
+
+
+def test_a_constant_is_scored_as_the_constant_beside_it() -> None:
+    true = np.float32([[1, 2], [2, 4]])
+    scores = depth_scores(torch.full((2, 2), 5.0), Truth(depth=true))
+    # |2 - 1| / 1, twice 0, |2 - 4| / 4.
+    assert scores.abs_rel == pytest.approx((1 + 0.5) / 4)
+    assert scores.constant_abs_rel == scores.abs_rel
+    assert scores.delta1 == 0.5
+
+
+def test_pixels_without_truth_do_not_count() -> None:
+    true = np.float32([[1, 0], [0, 2]])
+    predicted = torch.tensor([[1.0, 900.0], [0.001, 2.0]])
+    assert depth_scores(predicted, Truth(depth=true)).abs_rel == pytest.approx(0, abs=1e-6)
+    nothing = depth_scores(predicted, Truth(depth=np.zeros((2, 2), np.float32)))
+    assert all(math.isnan(each) for each in nothing)
+
+
+def test_inverse_depth_is_what_is_brought_to_the_size_of_the_truth() -> None:
+    """A plane that leans has inverse depth linear in the image, at any size."""
+    small, large = (1 / (0.1 + 0.05 * ((np.arange(n) + 0.5) * 8 / n)) for n in (8, 32))
+    predicted = torch.from_numpy(np.tile(small, (4, 1)))
+    true = np.tile(large, (16, 1)).astype(np.float32)
+    inner = np.where((np.arange(32) > 2) & (np.arange(32) < 29), true, 0).astype(np.float32)
+    assert depth_scores(predicted, Truth(depth=inner)).abs_rel == pytest.approx(0, abs=1e-6)
+
+
+def test_motion_is_scored_by_its_direction_and_its_turn() -> None:
+    found = torch.from_numpy(turned(3, shift=(0, 0, 5.0)))[None].float()
+    known = (turned(1, shift=(0.1, 0, 0.1)), None)
+    scores = motion_scores((found, found), Truth(source_T_target=known))
+    assert scores.translation_angle == pytest.approx(45, abs=1e-4)
+    assert scores.rotation_error == pytest.approx(2, abs=1e-4)
+    still = motion_scores((found,), Truth(source_T_target=(turned(1),)))
+    assert math.isnan(still.translation_angle)
+    assert math.isnan(motion_scores((found,), Truth()).rotation_error)
+
+
+@pytest.mark.parametrize("degrees", [0, 1e-4, 1, 90, 179.9])
+def test_the_angle_of_a_turn_is_exact_when_small_and_when_large(degrees: float) -> None:
+    angle = math.degrees(angle_of(torch.from_numpy(turned(degrees)[:3, :3])))
+    assert angle == pytest.approx(degrees, abs=1e-9, rel=1e-6)
+
+
+def test_depth_of_a_described_folder_is_found_beside_its_frames(tmp_path: Path) -> None:
+    walls = write_walls(tmp_path / "walls", frames=2)
+    depth = depth_beside(walls / "images/000001.png")
+    assert depth is not None
+    assert depth.shape == SIZE
+    assert (depth[0, 0], depth[-1, -1]) == (FAR, NEAR)
+    (walls / "rilievo.yaml").unlink()
+    assert depth_beside(walls / "images/000001.png") is None
+
+
+def test_depth_beside_frames_of_7_scenes_and_kitti_is_found(data_folder: Path) -> None:
+    room = depth_beside(data_folder / "7scenes_redkitchen/frame-000005.color.jpg")
+    assert room is not None
+    assert 0.5 < np.median(room[room > 0]) < 5
+    scan = min((data_folder / "kitti_raw").rglob("*.bin"))
+    frames = scan.parents[2] / "image_02/data"
+    street = depth_beside(min(frames.glob(f"{scan.stem}.*")))
+    assert street is not None
+    assert 4 < np.median(street[street > 0]) < 40
+    photo = min((data_folder / "photos_kodak24").iterdir())
+    assert depth_beside(photo) is None

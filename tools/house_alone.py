@@ -1,0 +1,122 @@
+"""Try the house where its wings do not exist, with the core's dependencies alone.
+
+Usage: python tools/house_alone.py [--commands] [PYTEST_ARGUMENTS]
+
+The files that git tracks are copied to a temporary folder, without the folders of the wings. There
+``predict``, ``measure``, ``models`` and ``verify`` run on a photograph, from the command line and
+from Python, with no packages but the core's; and then the house's tests, those of the folders of
+``tests`` that are named like a folder of the house, with the packages of the dependency group
+``test-core`` and of the extra ``video`` beside those. Tests that need another extra skip themselves
+(tests/without_extras.py). ``--commands`` leaves the tests out.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))
+
+from walls import ROOT, WINGS
+
+from core_alone import link_core
+
+PHOTOGRAPH = """
+import numpy, PIL.Image
+pixels = numpy.random.default_rng(0).integers(0, 255, (6, 8, 3), numpy.uint8)
+PIL.Image.fromarray(pixels).resize((640, 480)).save("photo.jpg")
+"""
+PYTHON = """
+import rilievo
+prediction = rilievo.predict("photo.jpg", known=[(320, 240, 2.35)])
+print(prediction.measure((120, 200), (310, 195)))
+prediction.save("python/photo", "colour,png16,npz,glb,ply")
+"""
+USES: Sequence[tuple[str, Sequence[str]]] = (
+    ("a photograph is made", ("-c", PHOTOGRAPH)),
+    ("predict", ("-m", "rilievo", "predict", "photo.jpg", "-o", "out", "--save", "all")),
+    ("measure", ("-m", "rilievo", "measure", "photo.jpg", "9,9", "90,60", "--known", "8,8,2")),
+    ("models", ("-m", "rilievo", "models")),
+    ("verify", ("-m", "rilievo", "verify", "out")),
+    ("--help", ("-m", "rilievo", "--help")),
+    ("rilievo.predict", ("-c", PYTHON)),
+)
+"""Uses of the house, in an order in which each finds what it needs."""
+
+
+def copy_house(to: Path) -> None:
+    """Copy the files that git tracks, but those of the wings and of their tests."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if not is_of_a_wing(name) and (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, to / name)
+
+
+def is_of_a_wing(name: str) -> bool:
+    """Whether a file of the repository is part of a wing, or of its tests."""
+    found = re.match(r"(?:src/rilievo|tests)/(\w+)/", name)
+    return found is not None and found[1] in WINGS
+
+
+def folders_of_tests(house: Path) -> Iterator[str]:
+    """Folders of tests that are named like a folder of the house."""
+    for folder in sorted((house / "src" / "rilievo").iterdir()):
+        if (house / "tests" / folder.name).is_dir():
+            yield f"tests/{folder.name}"
+
+
+def run(
+    arguments: Sequence[str], *, house: Path, packages: Path, folder: Path, show: bool = False
+) -> int:
+    """Run Python with the house and these packages, and nothing else; the exit code."""
+    places = (house / "src", house, packages)
+    done = subprocess.run(
+        # -S: nothing of the environment that this program runs in.
+        [sys.executable, "-S", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))},
+        stdout=None if show else subprocess.PIPE,
+        stderr=None if show else subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0 and not show:
+        print(done.stdout, end="")
+    return done.returncode
+
+
+def main() -> int:
+    """Try the commands, then the tests; 1 if anything failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--commands", action="store_true", help="leave the tests out")
+    given, more = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        house, core, testing, folder = (
+            Path(temporary, name) for name in ("house", "core", "testing", "folder")
+        )
+        for each in (house, core, testing, folder):
+            each.mkdir()
+        copy_house(house)
+        link_core(core)
+        failed = False
+        for name, arguments in USES:
+            code = run(arguments, house=house, packages=core, folder=folder)
+            print(f"{name}: {'ok' if code == 0 else 'FAILED'}", flush=True)
+            failed = failed or code != 0
+        if not given.commands:
+            link_core(testing, "test-core", "video")
+            arguments = ("-m", "pytest", "-q", "-p", "without_extras", "-p", "no:cacheprovider")
+            which = (*arguments, *more, *folders_of_tests(house))
+            failed |= run(which, house=house, packages=testing, folder=house, show=True) != 0
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
