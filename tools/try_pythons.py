@@ -1,4 +1,4 @@
-"""Run the tests of the core and of videos on newer Pythons, each in an environment of its own.
+"""Run the tests of the house on newer Pythons, each in an environment of its own.
 
 Usage: python tools/try_pythons.py [--newest] [--folder FOLDER]
 
@@ -19,20 +19,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = (
-    "alignment",
-    "calibration",
-    "cli",
-    "geometry",
-    "io",
-    "measure",
-    "models",
-    "pages",
-    "predicting",
-    "prediction",
-)
-"""Folders of tests of the house: no wing's, and none of what an extra but ``video`` does."""
+from house_alone import folders_of_tests
+from walls import ROOT
+
 TOLD = ("av", "numpy", "onnxruntime", "pillow")
 """Packages whose versions are printed."""
 ASKED = "import sys; print(sys.implementation.name, *sys.version_info[3:4], *sys.version_info[:3])"
@@ -112,9 +101,8 @@ def run(trial: Trial, folder: Path) -> bool:
     print(f"{trial} ({', '.join(versions)}): tests of the core and of videos", flush=True)
     pytest = ("-m", "pytest", "-q", "-r", "fE", "-n", "auto", "-m", "not slow")
     plugins = ("-p", "without_extras", "-p", "no:cacheprovider")
-    tests = [f"tests/{name}" for name in FOLDERS]
     done = subprocess.run(
-        [home / "bin" / "python", *pytest, *plugins, *tests],
+        [home / "bin" / "python", *pytest, *plugins, *folders_of_tests(ROOT)],
         cwd=ROOT,
         # `-p` is read before pytest knows the folder of the tests.
         env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},

@@ -18,6 +18,8 @@ from rilievo.types import Photo, Setting
 Answer = TypeVar("Answer", covariant=True)
 
 _CALLS = 3  # the first call is slower than later ones
+_counted: dict[str, int] = {}
+"""Number of calls that were timed so far, by the model's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +42,6 @@ def speeds() -> Mapping[str, Speed]:
         return {name: each for name, each in found.items() if math.isfinite(each.seconds)}
     except (OSError, ValueError, TypeError, AttributeError, ModelError):
         return {}
-
-
-_counted: dict[str, int] = {}
-"""Number of calls that were timed so far, by the model's name."""
 
 
 @runtime_checkable

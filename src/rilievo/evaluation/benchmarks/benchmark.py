@@ -10,6 +10,9 @@ from rilievo.alignment import AlignMethod
 from rilievo.alignment.point_fit import PointFit
 from rilievo.types import DepthKind, Setting
 
+# What names and explains a benchmark, but changes none of its numbers.
+_WORDS = ("name", "title", "reproduces", "hides", "published", "parts")
+
 
 class Task(StrEnum):
     """Quantity that is scored."""
@@ -204,9 +207,6 @@ class Benchmark:
     parts: tuple[str, ...] = ()
     version: int = 1
 
-
-# What names and explains a benchmark, but changes none of its numbers.
-_WORDS = ("name", "title", "reproduces", "hides", "published", "parts")
 
 # Fields that came later: at their default they are left out, so that older results still compare.
 _LATER = {

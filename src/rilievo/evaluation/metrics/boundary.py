@@ -21,6 +21,7 @@ from rilievo.evaluation.metrics.pairs import DepthPair
 
 FACTORS = np.linspace(1.05, 1.25, 10)
 _WEIGHTS = FACTORS / FACTORS.sum()
+STEPS: Float64[np.ndarray, "t"] = np.linspace(0.05, 0.25, 10)
 
 
 def boundary_counts(pair: DepthPair) -> Sums:
@@ -87,9 +88,6 @@ def _exceeding(levels: Int[np.ndarray, "n"]) -> Int[np.ndarray, "f"]:
     """Number of steps that exceed each factor, given how many factors each step exceeds."""
     histogram = np.bincount(levels, minlength=FACTORS.size + 1)
     return histogram[::-1].cumsum()[::-1][1:]
-
-
-STEPS: Float64[np.ndarray, "t"] = np.linspace(0.05, 0.25, 10)
 
 
 def window_edges(pair: DepthPair, radius: int) -> Sums:

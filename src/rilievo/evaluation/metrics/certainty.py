@@ -27,6 +27,9 @@ BINS = 15
 
 LEVEL = 0.9
 """Share of pixels that the range of ``coverage90_gap`` should hold."""
+_CURVES = "area between the sparsification curves of"
+_GAIN = "what removal by confidence gains over random removal, in"
+_calibration = partial(Metric, unit="", needs_confidence=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +102,6 @@ def _area(kind: str, error: str) -> Callable[[DepthPair | NormalsPair], Sums]:
     return lambda pair: np.array([getattr(pair.sparsified[error], kind)])
 
 
-_CURVES = "area between the sparsification curves of"
-_GAIN = "what removal by confidence gains over random removal, in"
-
-
 def _areas(error: str, label: str, unit: str, words: str) -> tuple[Metric[DepthPair], ...]:
     """AUSE and AURG of one error of depth."""
     ause = f"{_CURVES} {words} by confidence and by the error itself (Poggi et al. 2020)"
@@ -123,7 +122,6 @@ def _areas(error: str, label: str, unit: str, words: str) -> tuple[Metric[DepthP
     )
 
 
-_calibration = partial(Metric, unit="", needs_confidence=True)
 _METRICS: tuple[Metric[DepthPair], ...] = (
     *_areas("abs_rel", "AbsRel", "", "AbsRel"),
     *_areas("rmse", "RMSE", "m", "RMSE"),

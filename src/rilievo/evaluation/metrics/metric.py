@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Float64
 
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 
+Sums = Float64[np.ndarray, "k"]
+
 
 @runtime_checkable
 class Counted(Protocol):
@@ -26,8 +28,6 @@ class Counted(Protocol):
 
 
 Pair = TypeVar("Pair", bound=Counted)
-
-Sums = Float64[np.ndarray, "k"]
 
 
 class Better(StrEnum):

@@ -22,6 +22,12 @@ LEAST_POINTS = 10
 """Points of the subsample that an object needs."""
 
 _EPS = 1e-6
+_LOCAL_REL = "mean ‖p̂ - p‖ over the object's size, each object fitted by itself (MoGe)"
+_LOCAL_DELTA = (
+    "share of ‖p̂ - p‖ below a quarter of the object's size, each object fitted by itself (MoGe)"
+)
+_FOV = "|predicted - true| horizontal field of view (MoGe)"
+_FOV_SIGNED = "predicted - true horizontal field of view: positive where it is too wide (MoGe)"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,10 +162,6 @@ def _lengths(points: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
 
 
 _REL, _DELTA = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
-_LOCAL_REL = "mean ‖p̂ - p‖ over the object's size, each object fitted by itself (MoGe)"
-_LOCAL_DELTA = (
-    "share of ‖p̂ - p‖ below a quarter of the object's size, each object fitted by itself (MoGe)"
-)
 LOW, HIGH = Better.LOWER, Better.HIGHER
 _POINT_METRICS: tuple[Metric[PointsPair], ...] = (
     Metric("point_rel", "point rel", "", LOW, _REL, point_rel),
@@ -189,8 +191,6 @@ def fov_deviation(pair: FieldOfViewPair) -> Sums:
     return np.array([pair.predicted - pair.true])
 
 
-_FOV = "|predicted - true| horizontal field of view (MoGe)"
-_FOV_SIGNED = "predicted - true horizontal field of view: positive where it is too wide (MoGe)"
 CAMERA_METRICS: Mapping[str, Metric[FieldOfViewPair]] = {
     "fov_error": Metric("fov_error", "FOV error", "°", Better.LOWER, _FOV, fov_error),
     "fov_deviation": Metric(

@@ -24,6 +24,13 @@ from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
 from rilievo.prediction.readback import read_prediction
 from rilievo.types import CameraSource, DepthKind, DepthMap, MadeBy
 
+LISTED = 10
+"""Names that a message lists."""
+KNOWN_PATTERNS = ("pred_{id}.npy", "{id}_pred.npy", "{id}/depth.exr")
+"""File names of other programs: Marigold's evaluation, Marigold's run.py, MoGe's infer."""
+POINT_PATTERNS = ("{id}/points.exr",)
+"""File names of points of other programs: MoGe's infer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
@@ -161,16 +168,6 @@ def describe_extra(foreign: Foreign) -> str | None:
         f"{count} files in {printable(foreign.folder)} belong to no image of the selection: "
         f"{listed(foreign.extra, foreign.folder)}"
     )
-
-
-LISTED = 10
-"""Names that a message lists."""
-
-KNOWN_PATTERNS = ("pred_{id}.npy", "{id}_pred.npy", "{id}/depth.exr")
-"""File names of other programs: Marigold's evaluation, Marigold's run.py, MoGe's infer."""
-
-POINT_PATTERNS = ("{id}/points.exr",)
-"""File names of points of other programs: MoGe's infer."""
 
 
 def matched(

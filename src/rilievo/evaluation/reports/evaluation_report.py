@@ -35,6 +35,9 @@ from rilievo.pages.pictures import Item, answer_panels, error_end, photo_panel, 
 STRIP = 4
 """Images of each end."""
 PREDICTION = "Prediction"
+LONGEST_TABLE = 2000
+"""Most images that the table lists; of more, it lists the worst."""
+WORST = 500
 
 
 def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
@@ -96,12 +99,6 @@ def _numbers(
     for name, value in (("scale", score.scale), ("shift", score.shift)):
         if value is not None:
             yield name, number(value)
-
-
-LONGEST_TABLE = 2000
-"""Most images that the table lists; of more, it lists the worst."""
-
-WORST = 500
 
 
 def write_report(

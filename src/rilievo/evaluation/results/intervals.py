@@ -26,6 +26,8 @@ _STUDENT_T = (
     *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860),
 )
 _NORMAL = 1.959964
+LEVEL = 0.05
+"""A p-value below it is called significant."""
 
 
 class Interval(NamedTuple):
@@ -123,10 +125,6 @@ def _student(middle: float, reach: float, kind: Reach) -> Interval:
         factor = np.exp(min(reach / middle, 100.0))
         return Interval(float(middle / factor), float(middle * factor))
     return Interval(middle - reach, middle + reach)
-
-
-LEVEL = 0.05
-"""A p-value below it is called significant."""
 
 
 def mean_interval(

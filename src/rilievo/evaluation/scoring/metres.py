@@ -21,6 +21,21 @@ from rilievo.types import Truth
 
 FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)
 """Tasks of which a prediction is fitted to the truth first."""
+OFF = 50.0
+"""Times that no model of metric depth errs in the mean: its numbers are of another unit."""
+FEW = 100
+"""Pixels: a score that rests on fewer weighs as much as any in a mean over images, and says so."""
+UNANSWERED = {
+    Invalid.SKIP: "pixels with truth have no prediction and are not scored",
+    Invalid.FAR: "pixels with truth have no prediction and are scored as far",
+}
+CONSTANT = (
+    "no scale follows from a constant prediction, which is scored as the constant depth that fits "
+    "the truth best, as other programs do"
+)
+OTHER_UNIT = (
+    f"metric depth is off by a factor of more than {OFF:g} in the mean: is its unit metres?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,25 +236,6 @@ def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int,
             f"the prediction is {predicted.shape[0]} x {predicted.shape[1]}, as if cut already to "
             f"the crop '{benchmark.crop}': give it whole, {shape[0]} x {shape[1]}"
         )
-
-
-OFF = 50.0
-"""Times that no model of metric depth errs in the mean: its numbers are of another unit."""
-
-FEW = 100
-"""Pixels: a score that rests on fewer weighs as much as any in a mean over images, and says so."""
-
-UNANSWERED = {
-    Invalid.SKIP: "pixels with truth have no prediction and are not scored",
-    Invalid.FAR: "pixels with truth have no prediction and are scored as far",
-}
-CONSTANT = (
-    "no scale follows from a constant prediction, which is scored as the constant depth that fits "
-    "the truth best, as other programs do"
-)
-OTHER_UNIT = (
-    f"metric depth is off by a factor of more than {OFF:g} in the mean: is its unit metres?"
-)
 
 
 def why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> str:

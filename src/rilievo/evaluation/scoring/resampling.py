@@ -19,6 +19,8 @@ from rilievo.plugins import is_place
 ASPECT_TOLERANCE = 0.04
 """Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to
 KITTI's benchmark size is off by 4.3 %, and is another picture."""
+_CUBIC = -0.75
+"""The constant of cubic convolution that PyTorch and OpenCV use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +30,6 @@ class _Taps:
     low: Int[np.ndarray, "n"]
     high: Int[np.ndarray, "n"]
     weight: Float64[np.ndarray, "n"]
-
-
-_CUBIC = -0.75
-"""The constant of cubic convolution that PyTorch and OpenCV use."""
 
 
 def depth_at(

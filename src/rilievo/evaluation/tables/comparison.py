@@ -11,6 +11,8 @@ from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.results.intervals import LEVEL, holm, mean_interval, scene_means, wilcoxon_p
 from rilievo.evaluation.results.summaries import reach_of
 
+Values = Mapping[str, Float64[np.ndarray, "n"]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
@@ -145,9 +147,6 @@ class Comparison:
                 difference = row.cells[column.metric].difference
                 if difference is not None:
                     yield row, column, difference
-
-
-Values = Mapping[str, Float64[np.ndarray, "n"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

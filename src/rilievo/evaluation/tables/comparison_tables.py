@@ -29,6 +29,11 @@ MOST_DISAGREED = 20
 """Images that the page lists, of those on which the runs disagree."""
 MOST_SHOWN = 8
 """Images of which the page has pictures."""
+_COLUMNS = (
+    *("model", "published", "alignment", "metric", "unit", "better", "value", "low", "high"),
+    *("rank", "best", "reference", "difference", "difference_low", "difference_high", "p"),
+    *("images", "source", "quote"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,13 +188,6 @@ def check_ending(path: Path) -> None:
 def markdown(comparison: Comparison) -> str:
     """Two tables, values and differences, and the notes."""
     return text_of("comparison.md", comparison=comparison, words=wording)
-
-
-_COLUMNS = (
-    *("model", "published", "alignment", "metric", "unit", "better", "value", "low", "high"),
-    *("rank", "best", "reference", "difference", "difference_low", "difference_high", "p"),
-    *("images", "source", "quote"),
-)
 
 
 def comma_separated(comparison: Comparison) -> str:

@@ -24,6 +24,9 @@ from rilievo.pages.charts import (
     short,
 )
 
+# More dots than this are thinned out: a page is not to be of many megabytes.
+_MOST_DRAWN = 3000
+
 
 def histogram(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
     """Histogram of a metric over images, with lines at mean and median.
@@ -167,10 +170,6 @@ def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
         caption="Share of depths that are right within a factor of 1.25, by confidence; on the "
         "dashes it keeps its promise. Larger dots: more pixels",
     )
-
-
-# More dots than this are thinned out: a page is not to be of many megabytes.
-_MOST_DRAWN = 3000
 
 
 def standing(comparison: Comparison, column: Column) -> Chart:

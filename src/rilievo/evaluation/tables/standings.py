@@ -30,6 +30,9 @@ from rilievo.evaluation.tables.run_groups import (
 
 COMPANIONS = ("delta1", "within_11_25", "point_delta1")
 """Metrics that papers print beside the leading one; the first that a benchmark has is shown."""
+DRAWS = 2000
+"""Draws of images for the intervals of mean ranks."""
+_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,11 +223,6 @@ def _notes(
             said.setdefault(note, []).append(event.label)
     for note, labels in said.items():
         yield note if len(labels) == len(events) else f"{', '.join(labels)}: {note}"
-
-
-DRAWS = 2000
-"""Draws of images for the intervals of mean ranks."""
-_AT_ONCE = 50
 
 
 def ranks_of(comparison: Comparison) -> dict[str, float]:

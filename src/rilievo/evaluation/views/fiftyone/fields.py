@@ -30,6 +30,7 @@ _WHAT = {
     DepthKind.AFFINE: "depth up to a factor and a shift",
     DepthKind.AFFINE_INVERSE: "inverse depth up to a factor and a shift",
 }
+SAVED = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,9 +192,6 @@ def _viridis(count: int, *, falling: bool) -> list[list[int]]:
     ramp = np.linspace(0, 1, count, dtype=np.float32)[None]
     drawn = DepthMap(values=ramp[:, ::-1] if falling else ramp, kind=DepthKind.AFFINE)
     return colourise(drawn, limits=ColourRange(low=0.0, high=1.0), what=Drawn.DEPTH)[0].tolist()
-
-
-SAVED = 50
 
 
 def save_views(dataset: Any, items: ViewItems) -> list[str]:

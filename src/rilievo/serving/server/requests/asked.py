@@ -34,6 +34,10 @@ from rilievo.serving.server.requests.variant import Variant
 _MOST_POINTS = 500
 
 Point = tuple[float, float]
+_OF_PHOTOGRAPHS = (GivenCamera(), KnownSizes(), Refine())
+Record = TypeVar("Record", bound=BaseModel)
+_MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
+"""Names that clients try, which are not spelt like the parameters they mean."""
 
 
 class _FromRecords(BaseModel):
@@ -91,7 +95,6 @@ class Asked(_FromRecords):
         return read_points(self.at)
 
 
-_OF_PHOTOGRAPHS = (GivenCamera(), KnownSizes(), Refine())
 _PredictParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS, Saving())
 _MeasureParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS)
 
@@ -149,9 +152,6 @@ class StreamAsked(_OF_STREAMS):
     all are answered in turn."""
 
 
-Record = TypeVar("Record", bound=BaseModel)
-
-
 def read_asked(
     into: type[Record], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
 ) -> Record:
@@ -177,10 +177,6 @@ def output_names(save: str) -> tuple[str, ...]:
         if name not in known:
             raise OptionError(f"save has no '{name}'; {unknown_output(name, known)}")
     return tuple(dict.fromkeys(names))
-
-
-_MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
-"""Names that clients try, which are not spelt like the parameters they mean."""
 
 
 def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
