@@ -1,0 +1,141 @@
+"""Perspective lenses with distortion (Brown's model, in the form of OpenCV)."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from rilievo.geometry.cameras.centred import Centred
+
+_FARTHEST = 20.0
+"""Largest tangent of the angle to the axis that is seen, 87 degrees."""
+_KNOTS = 20_001
+_NEWTON_STEPS = 20
+_CLOSE = 1e-9
+"""Error of the point found for a pixel up to which it is taken, in focal lengths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distorted(Centred):
+    """A pinhole behind which the picture is distorted.
+
+    A point (x, y) of the plane z = 1, with s = x² + y², is seen at
+
+        x (1 + k1 s + k2 s² + k3 s³) / (1 + k4 s + k5 s² + k6 s³) + 2 p1 x y + p2 (s + 2 x²)
+
+    from the centre, in units of fx, and y likewise. Depth is z.
+
+    Attributes:
+        k: Radial coefficients k1 to k6.
+        p: Tangential coefficients p1 and p2.
+    """
+
+    k: tuple[float, float, float, float, float, float]
+    p: tuple[float, float] = (0.0, 0.0)
+
+    name: ClassVar[str] = "distorted"
+    has_unit_rays: ClassVar[bool] = False
+
+    def mirrored(self, *, width: int) -> "Distorted":
+        """Lens of the mirrored image."""
+        return replace(self, cx=width - 1 - self.cx, p=(self.p[0], -self.p[1]))
+
+    @property
+    def limit(self) -> float:
+        """Radius in the plane z = 1 up to which the distortion does not fold."""
+        return _growing(self.k)[0]
+
+    def rays(self, pixels: Float[np.ndarray, "2 *n"]) -> Float[np.ndarray, "3 *n"]:
+        """Points at z = 1 that pixels see; NaN where the distortion folds."""
+        x, y = self._undistorted(*self.from_centre(pixels))
+        return np.stack([x, y, np.where(np.isnan(x), np.nan, 1.0)]).astype(pixels.dtype)
+
+    def project(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "2 *n"]:
+        """Pixels of points; NaN for points beside or behind the field of view."""
+        x, y, z = np.asarray(points, np.float64)
+        z = np.where(z > 0, z, np.nan)
+        x, y = x / z, y / z
+        seen = np.hypot(x, y) <= self.limit
+        x, y = self._distorted(x, y)
+        return self.to_pixels(np.where(seen, x, np.nan), np.where(seen, y, np.nan), points.dtype)
+
+    def _distorted(
+        self, x: Float64[np.ndarray, "*n"], y: Float64[np.ndarray, "*n"]
+    ) -> tuple[Float64[np.ndarray, "*n"], Float64[np.ndarray, "*n"]]:
+        p1, p2 = self.p
+        s = x * x + y * y
+        radial = _radial(s, self.k)
+        return (
+            x * radial + 2 * p1 * x * y + p2 * (s + 2 * x * x),
+            y * radial + p1 * (s + 2 * y * y) + 2 * p2 * x * y,
+        )
+
+    def _undistorted(
+        self, seen_x: Float64[np.ndarray, "*n"], seen_y: Float64[np.ndarray, "*n"]
+    ) -> tuple[Float64[np.ndarray, "*n"], Float64[np.ndarray, "*n"]]:
+        """The point that is seen there, by Newton's method from the radial solution."""
+        limit, knots, radii = _table(self.k)
+        away = np.hypot(seen_x, seen_y)
+        share = np.interp(away, radii, knots) / np.where(away > 0, away, 1)
+        x, y = seen_x * np.where(away > 0, share, 1), seen_y * np.where(away > 0, share, 1)
+        p1, p2 = self.p
+        for _ in range(_NEWTON_STEPS):
+            found_x, found_y = self._distorted(x, y)
+            error_x, error_y = found_x - seen_x, found_y - seen_y
+            if max(np.abs(error_x).max(initial=0), np.abs(error_y).max(initial=0)) < 1e-14:
+                break
+            s = x * x + y * y
+            radial, slope = _radial(s, self.k), _radial_slope(s, self.k)
+            xx = radial + 2 * slope * x * x + 2 * p1 * y + 6 * p2 * x
+            xy = 2 * slope * x * y + 2 * p1 * x + 2 * p2 * y
+            yy = radial + 2 * slope * y * y + 6 * p1 * y + 2 * p2 * x
+            area = xx * yy - xy * xy
+            area = np.where(np.abs(area) > 1e-9, area, np.inf)
+            x = np.clip(x - (yy * error_x - xy * error_y) / area, -limit, limit)
+            y = np.clip(y - (xx * error_y - xy * error_x) / area, -limit, limit)
+        found_x, found_y = self._distorted(x, y)
+        close = np.hypot(found_x - seen_x, found_y - seen_y) < _CLOSE
+        inside = close & (np.hypot(x, y) <= limit)
+        return np.where(inside, x, np.nan), np.where(inside, y, np.nan)
+
+
+def _radial(
+    s: Float64[np.ndarray, "*n"], k: tuple[float, float, float, float, float, float]
+) -> Float64[np.ndarray, "*n"]:
+    above = 1 + s * (k[0] + s * (k[1] + s * k[2]))
+    return above / (1 + s * (k[3] + s * (k[4] + s * k[5])))
+
+
+def _radial_slope(
+    s: Float64[np.ndarray, "*n"], k: tuple[float, float, float, float, float, float]
+) -> Float64[np.ndarray, "*n"]:
+    """Derivative of the radial factor by the squared radius s."""
+    below = 1 + s * (k[3] + s * (k[4] + s * k[5]))
+    above = 1 + s * (k[0] + s * (k[1] + s * k[2]))
+    rise, fall = k[0] + s * (2 * k[1] + 3 * s * k[2]), k[3] + s * (2 * k[4] + 3 * s * k[5])
+    return (rise * below - above * fall) / (below * below)
+
+
+@lru_cache(maxsize=64)
+def _growing(k: tuple[float, float, float, float, float, float]) -> tuple[float, int]:
+    """Radius up to which the seen radius grows, and the number of knots up to it."""
+    knots = np.linspace(0.0, _FARTHEST, _KNOTS)
+    s = knots * knots
+    below = 1 + s * (k[3] + s * (k[4] + s * k[5]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = _radial(s, k) + 2 * s * _radial_slope(s, k)
+    falls = np.flatnonzero(~(slope > 0) | (below <= 0))
+    last = int(falls[0]) - 1 if falls.size else _KNOTS - 1
+    return float(knots[last]), last + 1
+
+
+@lru_cache(maxsize=64)
+def _table(
+    k: tuple[float, float, float, float, float, float],
+) -> tuple[float, Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+    """Limit, knots of the radius and radii that are seen there."""
+    limit, count = _growing(k)
+    knots = np.linspace(0.0, _FARTHEST, _KNOTS)[:count]
+    return limit, knots, knots * _radial(knots * knots, k)

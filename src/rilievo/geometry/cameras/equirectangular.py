@@ -1,0 +1,62 @@
+"""Equirectangular panoramas, whose pixels count longitude across, latitude down."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from rilievo.geometry.cameras.centred import Centred
+from rilievo.geometry.cameras.lens import Lens
+
+
+@dataclass(frozen=True, slots=True)
+class Equirectangular(Centred):
+    """A panorama, all round or a part; the pixel (cx, cy) looks along the axis, and up is up.
+
+    Longitude grows to the right, latitude downwards, as x and y do. Depth is the distance.
+    """
+
+    name: ClassVar[str] = "equirectangular"
+    has_unit_rays: ClassVar[bool] = True
+
+    def rays(self, pixels: Float[np.ndarray, "2 *n"]) -> Float[np.ndarray, "3 *n"]:
+        """Directions of pixels; those beyond an edge are directions too, round and over a pole."""
+        longitude, latitude = self.from_centre(pixels)
+        level = np.cos(latitude)
+        rays = np.stack([np.sin(longitude) * level, np.sin(latitude), np.cos(longitude) * level])
+        return rays.astype(pixels.dtype)
+
+    def project(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "2 *n"]:
+        """Pixels of points, whose longitude is within half a turn of the axis."""
+        x, y, z = np.asarray(points, np.float64)
+        longitude, latitude = np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
+        return self.to_pixels(longitude, latitude, points.dtype)
+
+    def goes_round(self, width: int) -> bool:
+        """Whether the left and right edges of an image of this width see the same place."""
+        return bool(abs(width / self.fx - 2 * np.pi) < 0.5 / self.fx)
+
+    def points(
+        self, depth: Float[np.ndarray, "h w"], rows: range, columns: range
+    ) -> Float[np.ndarray, "3 h w"]:
+        """Points of a grid of pixels, by one longitude a column and one latitude a row."""
+        longitude = ((np.asarray(columns) - self.cx) / self.fx)[None]
+        latitude = ((np.asarray(rows) - self.cy) / self.fy)[:, None]
+        level = np.cos(latitude)
+        points = np.empty((3, *depth.shape), depth.dtype)
+        np.multiply(depth, (level * np.sin(longitude)).astype(depth.dtype), out=points[0])
+        np.multiply(depth, np.sin(latitude).astype(depth.dtype), out=points[1])
+        np.multiply(depth, (level * np.cos(longitude)).astype(depth.dtype), out=points[2])
+        return points
+
+
+def panorama(shape: tuple[int, int], *, horizontal: float = 360.0, vertical: float = 180.0) -> Lens:
+    """Lens of a panorama (height, width) that sees these angles [degrees], level in the middle."""
+    height, width = shape
+    return Equirectangular(
+        fx=width / np.radians(horizontal),
+        fy=height / np.radians(vertical),
+        cx=(width - 1) / 2,
+        cy=(height - 1) / 2,
+    )

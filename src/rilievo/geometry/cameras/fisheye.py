@@ -1,0 +1,102 @@
+"""Fisheye lenses, which see to the sides (Kannala-Brandt, 2006)."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from rilievo.errors import InputError
+from rilievo.geometry.cameras.centred import Centred
+from rilievo.geometry.cameras.lens import Lens
+
+_KNOTS = 4097
+_NEWTON_STEPS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Fisheye(Centred):
+    """A fisheye: the distance from the centre is a polynomial of the angle t to the axis.
+
+    The distance is t (1 + k1 t² + k2 t⁴ + k3 t⁶ + k4 t⁸), in units of fx and fy; without
+    coefficients it is the angle itself (equidistant). OpenCV's ``fisheye`` and COLMAP's
+    ``OPENCV_FISHEYE`` have the same coefficients. Depth is the distance from the camera.
+
+    Attributes:
+        k: Coefficients k1 to k4.
+        limit: Largest angle to the axis that is seen [rad]; it is less where the distance stops to
+            grow with the angle.
+    """
+
+    k: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    limit: float = np.pi
+
+    name: ClassVar[str] = "fisheye"
+    has_unit_rays: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        Centred.__post_init__(self)
+        if not 0 < self.limit <= np.pi:
+            raise InputError(
+                f"a fisheye sees at most 180 degrees from its axis, not {np.degrees(self.limit):g}"
+            )
+        object.__setattr__(self, "limit", min(self.limit, _growing(self.k)))
+
+    def rays(self, pixels: Float[np.ndarray, "2 *n"]) -> Float[np.ndarray, "3 *n"]:
+        """Directions of pixels; NaN beyond the limit."""
+        x, y = self.from_centre(pixels)
+        away = np.hypot(x, y)
+        angle = self._angle(away)
+        aside = np.sin(angle) / np.where(away > 0, away, 1)
+        return np.stack([x * aside, y * aside, np.cos(angle)]).astype(pixels.dtype)
+
+    def project(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "2 *n"]:
+        """Pixels of points; NaN for points beyond the limit."""
+        x, y, z = np.asarray(points, np.float64)
+        aside = np.hypot(x, y)
+        angle = np.arctan2(aside, z)
+        seen = (angle <= self.limit) & ((aside > 0) | (z > 0))
+        share = np.where(seen, _distance(angle, self.k), np.nan) / np.where(aside > 0, aside, 1)
+        return self.to_pixels(x * share, y * share, points.dtype)
+
+    def _angle(self, away: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
+        """Angle to the axis at a distance from the centre; NaN beyond the limit."""
+        if not any(self.k):
+            return np.where(away <= self.limit, away, np.nan)
+        knots = np.linspace(0, self.limit, _KNOTS)
+        angle = np.interp(away, _distance(knots, self.k), knots)
+        for _ in range(_NEWTON_STEPS):
+            slope = np.maximum(_slope(angle, self.k), 1e-6)
+            angle = np.clip(angle - (_distance(angle, self.k) - away) / slope, 0, self.limit)
+        farthest = _distance(np.asarray(self.limit), self.k) * (1 + 1e-12)
+        return np.where(away <= farthest, angle, np.nan)
+
+
+def fisheye_of(shape: tuple[int, int], degrees: float) -> Lens:
+    """Lens of an equidistant fisheye that sees so many degrees from left edge to right edge."""
+    height, width = shape
+    focal = width / np.radians(degrees)
+    return Fisheye(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2)
+
+
+def _distance(
+    angle: Float64[np.ndarray, "*n"], k: tuple[float, float, float, float]
+) -> Float64[np.ndarray, "*n"]:
+    square = angle * angle
+    return angle * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3]))))
+
+
+def _slope(
+    angle: Float64[np.ndarray, "*n"], k: tuple[float, float, float, float]
+) -> Float64[np.ndarray, "*n"]:
+    square = angle * angle
+    return 1 + square * (3 * k[0] + square * (5 * k[1] + square * (7 * k[2] + square * 9 * k[3])))
+
+
+@lru_cache(maxsize=64)
+def _growing(k: tuple[float, float, float, float]) -> float:
+    """Angle up to which the distance from the centre grows [rad], at most half a turn."""
+    roots = np.roots([9 * k[3], 7 * k[2], 5 * k[1], 3 * k[0], 1.0])
+    real = roots[(np.abs(roots.imag) < 1e-12) & (roots.real > 0)].real
+    return min(np.pi, float(np.sqrt(real.min()))) if real.size else np.pi
