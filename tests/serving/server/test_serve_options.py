@@ -8,8 +8,9 @@ import pytest
 from lab_package import installed_lab
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
+from rilievo.serving.address.address_options import TOKEN_VARIABLE
 from rilievo.serving.server.request_refusals import Refusal
-from rilievo.serving.server.serve_options import TOKEN_VARIABLE, ServeOptions
+from rilievo.serving.server.serve_options import ServeOptions
 from rilievo.serving.server.work.offered_models import offered_models
 
 TOKEN = "0123456789abcdef"

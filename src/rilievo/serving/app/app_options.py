@@ -15,7 +15,8 @@ from rilievo.models.default.embedded import find_file
 from rilievo.models.default.embedded_cards import SEPARATE
 from rilievo.models.replicate import replicate_cards
 from rilievo.options.option_record import Rule, check_rules
-from rilievo.serving.server.serve_options import ServeOptions, is_count, is_positive
+from rilievo.serving.address.address_options import is_count, is_positive
+from rilievo.serving.server.serve_options import ServeOptions
 
 _PACKAGES = {"models": ("torch", "transformers", "diffusers")}
 _RULES: tuple[Rule, ...] = (

@@ -1,29 +1,25 @@
 """The options of ``rilievo serve``: names, defaults, help and checks."""
 
-import ipaddress
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import tyro
 
-from rilievo.errors import OptionError
-from rilievo.io.files.limits import printable, read_text
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
 from rilievo.options.option_record import Rule, check_rules
-
-TOKEN_VARIABLE = "RILIEVO_SERVE_TOKEN"
-"""Environment variable with a token, for containers."""
-
-_SHORTEST_TOKEN = 16
+from rilievo.serving.address.address_options import (
+    AddressOptions,
+    is_count,
+    is_positive,
+    listed,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeOptions(EngineOptions):
+class ServeOptions(AddressOptions, EngineOptions):
     """Address, models and limits of the server."""
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -45,20 +41,6 @@ class ServeOptions(EngineOptions):
         ),
     }
 
-    host: str = "127.0.0.1"
-    """Address to listen at; 0.0.0.0 lets other machines in."""
-    port: int = 8000
-    """Port to listen at; 0 takes a free one."""
-    root_path: Annotated[str, tyro.conf.arg(metavar="/PATH")] = ""
-    """Path under which a proxy offers the server, such as /depth."""
-    proxies: Annotated[str, tyro.conf.arg(metavar="ADDRESS,...")] = "127.0.0.1,::1"
-    """Addresses of proxies whose X-Forwarded-For header names the client."""
-    token_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """File with one token in a line. Requests must send one of them as 'Authorization: Bearer
-    TOKEN'. The environment variable RILIEVO_SERVE_TOKEN holds one token in place of a file."""
-    hosts: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = ""
-    """Names under which clients reach the server, such as depth.example.org. Addresses in numbers,
-    localhost and this machine's name are always taken."""
     urls: Literal["off", "public"] = "off"
     """Whether a request may name the address of an image in place of sending it; public:
     addresses on the internet, never of the server's own network."""
@@ -77,8 +59,6 @@ class ServeOptions(EngineOptions):
     """Largest request body."""
     max_megapixels: float | int = 24.0
     """Largest photograph."""
-    connections: int = 64
-    """Connections that one address may have open; addresses of --proxies are not counted."""
     queue: int = 64
     """Requests that may wait; more are refused with status 429."""
     uploads: int = 256
@@ -97,28 +77,11 @@ class ServeOptions(EngineOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_rules(self, _RULES)
-        if self.root_path and (not self.root_path.startswith("/") or "//" in self.root_path):
-            raise OptionError(f"--root-path begins with one '/', got '{self.root_path}'")
-
-    @property
-    def is_private(self) -> bool:
-        """Whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    @property
-    def host_names(self) -> tuple[str, ...]:
-        """Names of ``--hosts``, in lower case."""
-        return tuple(name.lower() for name in _listed(self.hosts))
 
     @property
     def offered(self) -> tuple[str, ...]:
         """Names of models that requests may name, the default one first."""
-        return tuple(dict.fromkeys((self.model, *_listed(self.offer or ""))))
+        return tuple(dict.fromkeys((self.model, *listed(self.offer or ""))))
 
     @property
     def threads_at_work(self) -> int:
@@ -135,46 +98,13 @@ class ServeOptions(EngineOptions):
         """Largest photograph [px]."""
         return int(self.max_megapixels * 1e6)
 
-    def tokens(self) -> tuple[str, ...]:
-        """Tokens of the file and of the environment; none lets everybody in."""
-        found = [os.environ[TOKEN_VARIABLE]] if os.environ.get(TOKEN_VARIABLE) else []
-        if self.token_file is not None:
-            lines = [line.strip() for line in read_text(self.token_file).splitlines()]
-            lines = [line for line in lines if line]
-            if not lines:
-                raise OptionError(f"--token-file {printable(self.token_file)}: holds no token")
-            found += lines
-        for token in found:
-            if len(token) < _SHORTEST_TOKEN or not token.isascii() or " " in token:
-                raise OptionError(
-                    f"a token has {_SHORTEST_TOKEN} or more ASCII characters and no space, got "
-                    f"one of {len(token)}: make one with 'openssl rand -hex 32'"
-                )
-        return tuple(found)
-
-
-def _listed(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def is_positive(value: float | int) -> bool:
-    """Whether a number is positive and finite."""
-    return 0 < value < math.inf
-
-
-def is_count(value: float | int) -> bool:
-    """Whether a number is 1 or more."""
-    return value >= 1
-
 
 _RULES: tuple[Rule, ...] = (
-    ("port", lambda value: 0 <= value <= 65535, "between 0 and 65535"),
     ("batch", lambda value: 1 <= value <= 64, "between 1 and 64"),
     ("window", lambda value: 0 <= value <= 1000, "between 0 and 1000 milliseconds"),
     ("workers", is_count, "1 or more"),
     ("max_megabytes", is_positive, "a positive number"),
     ("max_megapixels", is_positive, "a positive number"),
-    ("connections", is_count, "1 or more"),
     ("queue", is_count, "1 or more"),
     ("uploads", lambda value: value >= 4, "4 or more"),
     ("upload_seconds", is_positive, "a positive number of seconds"),

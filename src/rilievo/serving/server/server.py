@@ -1,19 +1,13 @@
 """The server: made, run by uvicorn, and tidied up at the end."""
 
-import errno
 import logging
-import signal
-import socket
-import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.errors import OutputError, needing
-from rilievo.io.files.limits import reason
+from rilievo.errors import needing
+from rilievo.serving.address.listening import address_of, ended_by_sigterm, listening
 from rilievo.serving.server.serve_options import ServeOptions
 
 if TYPE_CHECKING:
@@ -30,21 +24,8 @@ def serve(
     extend: "Callable[[Service, Path], Extension] | None" = None,
 ) -> None:
     """Serve until stopped."""
-    with _ended_by_sigterm():
+    with ended_by_sigterm():
         _serve(options, ready, extend)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the process with exit code 0, also before uvicorn listens to it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _serve(
@@ -70,7 +51,7 @@ def _serve(
     share_arenas()
     _keep_quiet()
     tokens = options.tokens()
-    with _listening(options) as listener, own_folder() as folder:
+    with listening(options) as listener, own_folder() as folder:
         config = uvicorn.Config(
             _application(options, folder, tokens, extend),
             http=counting(Connections(options.connections, options.proxies)),
@@ -87,7 +68,7 @@ def _serve(
             limit_concurrency=_MOST_CONNECTIONS,
             timeout_graceful_shutdown=GRACE,
         )
-        ready(_address(options, listener.getsockname()[1]))
+        ready(address_of(options, listener.getsockname()[1]))
         StoppableServer(config, folder, Decoders.abandon).run(sockets=[listener])
 
 
@@ -116,29 +97,3 @@ def _application(
     service.networks.load_now(options.model)
     extension = None if extend is None else extend(service, folder)
     return application(service, tokens, extension)
-
-
-@contextmanager
-def _listening(options: ServeOptions) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    try:
-        listener = socket.create_server((options.host, options.port), family=family)
-    except OSError as error:
-        why = reason(error).partition(" (while ")[0]
-        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-            raise OutputError(
-                f"--host {options.host} cannot be listened at ({why}): take an address of this "
-                "machine, or 0.0.0.0 for all"
-            ) from error
-        raise OutputError(
-            f"--host {options.host} --port {options.port} cannot be listened at ({why}): "
-            "take another port, or 0 for a free one"
-        ) from error
-    with listener:
-        yield listener
-
-
-def _address(options: ServeOptions, port: int) -> str:
-    host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}{options.root_path}/"

@@ -1,0 +1,54 @@
+"""The listening socket of a server, with its address in words."""
+
+import errno
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rilievo.errors import OutputError
+from rilievo.io.files.limits import reason
+from rilievo.serving.address.address_options import AddressOptions
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process with exit code 0, also before uvicorn listens to it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def listening(options: AddressOptions) -> Iterator[socket.socket]:
+    """Socket that listens at the address of the options."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        listener = socket.create_server((options.host, options.port), family=family)
+    except OSError as error:
+        why = reason(error).partition(" (while ")[0]
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise OutputError(
+                f"--host {options.host} cannot be listened at ({why}): take an address of this "
+                "machine, or 0.0.0.0 for all"
+            ) from error
+        raise OutputError(
+            f"--host {options.host} --port {options.port} cannot be listened at ({why}): "
+            "take another port, or 0 for a free one"
+        ) from error
+    with listener:
+        yield listener
+
+
+def address_of(options: AddressOptions, port: int) -> str:
+    """Address under which this machine reaches a server."""
+    host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}{options.root_path}/"
