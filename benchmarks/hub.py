@@ -249,10 +249,10 @@ def _difference(model: str, path: str, engine: str) -> float:
 @outside_model(MODELS["depth-anything-v2/small"])
 def load(options: LoadOptions) -> "Model":
     """Open the file as the catalogue does."""
-    from rilievo.models.catalogue.picture_graphs import open_model
+    from rilievo.models.catalogue.graphs.published_graph import open_graph
 
     card = MODELS["depth-anything-v2/small"]
-    return open_model(Path(os.environ[GRAPH]), options, card, weights_sha256="0")
+    return open_graph(Path(os.environ[GRAPH]), options, card, weights_sha256="0")
 
 
 _PARTS = {"theirs": _theirs, "ours": _ours, "export": _export, "difference": _difference}

@@ -28,9 +28,8 @@ from torch import Tensor, nn
 
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
-from rilievo.models.catalogue import picture_graphs as pictures
-from rilievo.models.catalogue.moge import MogeModel
-from rilievo.models.catalogue.picture_graphs import IMAGENET_MEAN, IMAGENET_STD
+from rilievo.models.catalogue.graphs.graph_facts import graph_facts
+from rilievo.models.catalogue.graphs.published_graph import open_graph
 from rilievo.models.load_options import LoadOptions
 from rilievo.types import Camera, Photo
 
@@ -104,7 +103,7 @@ def compare_moge(folder: Path) -> None:
     given, outputs = (image[None], torch.tensor(TOKENS)), "points normal mask scale"
     export(_MogeGraph(network), given, path, "image num_tokens", outputs)
     card, options = MODELS["moge-2/small"], LoadOptions(device="cpu", settings={"tokens": TOKENS})
-    ours = MogeModel(path, options, card, weights_sha256="0")
+    ours = open_graph(path, options, card, weights_sha256="0")
     height, width = PHOTOGRAPH.shape[:2]
     for fov, theirs in said.items():
         camera = None if fov is None else Camera(K=K_from_fov(fov, (height, width)))
@@ -148,13 +147,15 @@ def compare_depth_anything(folder: Path) -> None:
     )
     network = DepthAnythingForDepthEstimation(config).eval()
     # As the published preprocessor_config.json has it.
+    preparation = graph_facts("depth-anything-v2").preparation
+    assert preparation is not None
     processor = DPTImageProcessorPil(
         size={"height": 518, "width": 518},
         keep_aspect_ratio=True,
         ensure_multiple_of=14,
         resample=Image.Resampling.BICUBIC,
-        image_mean=IMAGENET_MEAN,
-        image_std=IMAGENET_STD,
+        image_mean=preparation.mean,
+        image_std=preparation.std,
     )
     # Their other processor rounds a few pixels of a bicubic resize the other way. Both
     # enlarge smaller photographs less than the authors' program does.
@@ -174,7 +175,7 @@ def compare_depth_anything(folder: Path) -> None:
     path = folder / "da2.onnx"
     export(Graph(), (given["pixel_values"],), path, "pixel_values", "predicted_depth")
     card, options = MODELS["depth-anything-v2/small"], LoadOptions(device="cpu")
-    ours = pictures.open_model(path, options, card, weights_sha256="0")
+    ours = open_graph(path, options, card, weights_sha256="0")
     [answer] = ours.infer([Photo(pixels=photograph)])
     assert answer.depth is not None
     _say("Depth Anything V2", answer.depth, theirs)
@@ -209,9 +210,7 @@ def compare_depth_anything_3(folder: Path) -> None:
     path = folder / "da3.onnx"
     export(Graph(), (given[:, None],), path, "pixel_values", "predicted_depth")
     card, options = MODELS["depth-anything-3/small"], LoadOptions(device="cpu")
-    [answer] = pictures.open_model(path, options, card, weights_sha256="0").infer(
-        [Photo(pixels=photograph)]
-    )
+    [answer] = open_graph(path, options, card, weights_sha256="0").infer([Photo(pixels=photograph)])
     assert answer.depth is not None
     _say("Depth Anything 3", answer.depth, theirs)
 
@@ -235,7 +234,7 @@ def compare_midas(folder: Path) -> None:
     path = folder / "midas.onnx"
     export(Graph(), (torch.zeros(1, 3, 256, 256),), path, "image", "predicted_depth")
     card, options = MODELS["midas/small"], LoadOptions(device="cpu")
-    ours = pictures.open_model(path, options, card, weights_sha256="0")
+    ours = open_graph(path, options, card, weights_sha256="0")
     [answer] = ours.infer([Photo(pixels=photograph)])
     assert answer.depth is not None
     _say("MiDaS", answer.depth, theirs)

@@ -110,7 +110,7 @@ def entry(*, sha256: str | None = DIGEST, size: int | None = len(CONTENT), **mor
         "repository": "someone/net",
         "revision": "b" * 40,
         "files": (RemoteFile(path="onnx/model.onnx", size=size, sha256=sha256),),
-        "adapter": "moge",
+        "graph": "moge-2",
         "kind": DepthKind.METRIC,
         "licence": "MIT",
         "commercial": True,

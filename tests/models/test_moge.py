@@ -9,15 +9,17 @@ from moge_lookalike import FOCAL, true_depth, write_moge
 from rilievo.errors import ModelError, OptionError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
-from rilievo.models.catalogue.moge import MogeModel, image_size
+from rilievo.models.base import Model
+from rilievo.models.catalogue.graphs.feeding import reduced
+from rilievo.models.catalogue.graphs.published_graph import open_graph
 from rilievo.models.load_options import LoadOptions
 from rilievo.types import Camera, CameraSource, DepthKind, Photo
 
 CARD = MODELS["moge-2/small"]
 
 
-def model(path: Path, **settings: int) -> MogeModel:
-    return MogeModel(path, LoadOptions(device="cpu", settings=settings), CARD, weights_sha256="0")
+def model(path: Path, **settings: int) -> Model:
+    return open_graph(path, LoadOptions(device="cpu", settings=settings), CARD, weights_sha256="0")
 
 
 def photograph(shape: tuple[int, int] = (48, 64)) -> np.ndarray:
@@ -77,10 +79,11 @@ def test_a_graph_without_normals_gives_none(tmp_path: Path) -> None:
 
 
 def test_large_photographs_are_shrunk_to_the_area_of_the_patches() -> None:
-    height, width = image_size((3000, 4000), 1200)
-    assert height * width == pytest.approx(1200 * 14 * 14, rel=0.01)
+    area = 1200 * 14 * 14
+    height, width = reduced((3000, 4000), area)
+    assert height * width == pytest.approx(area, rel=0.01)
     assert width / height == pytest.approx(4 / 3, rel=0.01)
-    assert image_size((300, 400), 1200) == (300, 400)
+    assert reduced((300, 400), area) == (300, 400)
 
 
 def test_a_photograph_without_any_surface_has_no_depth(tmp_path: Path) -> None:
@@ -100,7 +103,7 @@ def test_another_network_is_refused_by_the_name_of_its_input(tmp_path: Path) -> 
     network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     network.ir_version = 8
     save(network, tmp_path / "other.onnx")
-    with pytest.raises(ModelError, match="not a MoGe-2 graph"):
+    with pytest.raises(ModelError, match="not a graph of moge-2"):
         model(tmp_path / "other.onnx")
 
 

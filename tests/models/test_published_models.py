@@ -27,7 +27,9 @@ from rilievo.errors import ModelError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
 from rilievo.models.card import NOT_STATED, RESEARCH_DATA, known_models
-from rilievo.models.catalogue.metric3d import letterbox
+from rilievo.models.catalogue.graphs.graph_facts import Feeding, graph_facts
+from rilievo.models.catalogue.graphs.letterbox import letterbox
+from rilievo.models.catalogue.graphs.post_functions import POST_FUNCTIONS
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.contracts import ModelRequest
 from rilievo.models.finding.finders import find
@@ -213,7 +215,7 @@ def test_metric3d_asks_for_the_focal_length(catalogue: CatalogueMirror) -> None:
 
 
 def test_a_letterbox_keeps_the_aspect_and_the_middle() -> None:
-    place = letterbox((480, 640))
+    place = letterbox((480, 640), (616, 1064))
     assert (place.height, place.width) == (616, 821)
     assert (place.top, place.left) == (0, (1064 - 821) // 2)
 
@@ -237,10 +239,11 @@ def test_depth_pro_gives_metres_and_the_focal_length(catalogue: CatalogueMirror)
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_every_entry_states_licence_adapter_and_files(name: str) -> None:
+def test_every_entry_states_licence_graph_and_files(name: str) -> None:
     entry, card = ENTRIES[name], MODELS[name]
-    module = f"rilievo.models.catalogue.{entry.adapter}"
-    assert importlib.util.find_spec(module) is not None
+    facts = graph_facts(entry.graph)
+    assert facts.reading in POST_FUNCTIONS
+    assert (facts.preparation is None) is (facts.feeding is Feeding.PATCHES)
     assert card.extra is None
     assert card.megabytes is not None
     assert all(file.sha256 is None or len(file.sha256) in (16, 64) for file in entry.files)

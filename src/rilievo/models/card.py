@@ -73,5 +73,5 @@ def _tables() -> Mapping[str, Sequence[Mapping[str, Any]]]:
 
 
 def known_models(table: str) -> Sequence[Mapping[str, Any]]:
-    """Rows of one table of ``known.toml``: checkpoints, files, pipelines or replicate."""
+    """Rows of one table of ``known.toml``: checkpoints, graphs, files, pipelines, replicate."""
     return _tables()[table]

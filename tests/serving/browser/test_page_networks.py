@@ -22,8 +22,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import measure_points
 from rilievo.models import MODELS
 from rilievo.models.base import Model
-from rilievo.models.catalogue import picture_graphs as pictures
-from rilievo.models.catalogue.moge import MogeModel
+from rilievo.models.catalogue.graphs.published_graph import open_graph
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxFacts
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
@@ -236,7 +235,7 @@ def test_moge_answers_as_in_python(visitor: Visitor, tmp_path: Path, *, sharp: b
     fov = visitor.page.locator("#facts").inner_text()
     visitor.page.locator("#sharp").set_checked(False)
     options = LoadOptions(device="cpu")
-    model = MogeModel(network, options, MODELS["moge-2/small"], weights_sha256="0")
+    model = open_graph(network, options, MODELS["moge-2/small"], weights_sha256="0")
     check_published(model, photograph, (depth, valid), sharp=sharp)
     assert "predicted by the model" in fov
 
@@ -249,7 +248,7 @@ def test_depth_pro_answers_as_in_python(visitor: Visitor, tmp_path: Path) -> Non
     visitor.give_network(network, "depth-pro")
     visitor.give(photograph)
     options = LoadOptions(device="cpu")
-    model = pictures.open_model(network, options, MODELS["depth-pro"], weights_sha256="0")
+    model = open_graph(network, options, MODELS["depth-pro"], weights_sha256="0")
     check_published(model, photograph, visitor.depth(tmp_path), sharp=False)
 
 

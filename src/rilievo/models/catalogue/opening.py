@@ -1,17 +1,17 @@
-"""Load a model of the catalogue: find its files, then call the adapter of its family."""
+"""Load a model of the catalogue: find its files, then open its graph."""
 
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.download import check, fetch_files
+from rilievo.models.catalogue.graphs.published_graph import open_graph
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.conversion.agreement import check_limits, compare_answers, example_photo
 from rilievo.models.conversion.converted_files import FP32, INT8, Origin, open_converted
@@ -48,12 +48,11 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
         )
     entry = find_entry(card.name)
     files = fetch_files(entry)
-    adapter = import_module(f"rilievo.models.catalogue.{entry.adapter}")
     digests = [check(each, file, entry.name) for each, file in zip(files, entry.files, strict=True)]
     weights = combined(digests)
 
     def open_model(path: Path, chosen: LoadOptions) -> Model:
-        return adapter.open_model(path, chosen, card, weights_sha256=weights)
+        return open_graph(path, chosen, card, weights_sha256=weights)
 
     if options.precision != INT8:
         return open_model(files[0], options)

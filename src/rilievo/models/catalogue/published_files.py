@@ -1,12 +1,12 @@
 """Published files of the catalogue that lie in any folder, recognised by their hash."""
 
 import os
-from importlib import import_module
 from pathlib import Path, PurePosixPath
 
 from rilievo.errors import ModelError
 from rilievo.models.base import Model
 from rilievo.models.catalogue import table
+from rilievo.models.catalogue.graphs.published_graph import open_graph
 from rilievo.models.catalogue.table import Entry, RemoteFile
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.load_options import LoadOptions
@@ -33,8 +33,7 @@ def find(request: ModelRequest) -> FoundModel | None:
 def _open(path: Path, digest: str, entry: Entry, options: LoadOptions) -> Model:
     """Open a published graph, whose weights have to be beside it."""
     digests = [digest, *(_beside(path, file) for file in entry.files[1:])]
-    adapter = import_module(f"rilievo.models.catalogue.{entry.adapter}")
-    return adapter.open_model(path, options, entry.card, weights_sha256=combined(digests))
+    return open_graph(path, options, entry.card, weights_sha256=combined(digests))
 
 
 def _beside(graph: Path, file: RemoteFile) -> str:

@@ -1,7 +1,7 @@
 """The catalogue: strong models for which the authors, or a mirror, publish ONNX files.
 
-A model is a row of ``known.toml``, and a file beside this one if its family is new. Reading the
-table imports no model and contacts no server.
+A model is a row ``[[files]]`` of ``known.toml``, which names a row ``[[graphs]]``: how such a graph
+is fed and read (``graphs``). Reading the table imports no model and contacts no server.
 """
 
 import json
@@ -14,7 +14,7 @@ from rilievo.models.card import ModelCard, known_models
 
 LOADER = "catalogue"
 
-_SETTINGS = {"moge": "rilievo.models.catalogue.moge:MogeSettings"}
+_SETTINGS = {row["name"]: row.get("settings") for row in known_models("graphs")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +45,14 @@ class Entry(ModelCard):
             (https://...).
         revision: Commit of the repository; its main branch if unknown.
         files: Files: the graph first, then the files of weights that it names.
-        adapter: Module of this package whose ``open_model`` makes the model.
+        graph: Row of the table of graphs that says how it is fed and read.
         twin: Repository of the same network for transformers, used for what the core cannot do.
     """
 
     repository: str
     revision: str = "main"
     files: tuple[RemoteFile, ...]
-    adapter: str
+    graph: str
     twin: str | None = None
 
     @property
@@ -67,7 +67,7 @@ class Entry(ModelCard):
         sizes = [file.size for file in self.files if file.size is not None]
         if len(sizes) == len(self.files):
             stated["megabytes"] = sum(sizes) / 1e6
-        settings = _SETTINGS.get(self.adapter)
+        settings = _SETTINGS[self.graph]
         return ModelCard(
             **stated | {"loader": LOADER, "source": self.repository, "settings": settings}
         )

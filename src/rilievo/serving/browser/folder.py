@@ -18,8 +18,7 @@ from rilievo.io.files.limits import printable
 from rilievo.measure.terms import Terms, terms_of
 from rilievo.models import load_model
 from rilievo.models.catalogue.download import fetch_files
-from rilievo.models.catalogue.moge import MogeModel
-from rilievo.models.catalogue.picture_graphs import DepthProModel
+from rilievo.models.catalogue.graphs.published_graph import PublishedGraph
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.weights_hash import sha256
@@ -41,8 +40,8 @@ EXAMPLE = "coffee.jpg"
 USUAL = ("rilievo/small", "rilievo/tiny")
 """Networks of every page; the first is there when the page opens."""
 
-_PUBLISHED = (MogeModel, DepthProModel)
-"""Adapters of networks that the page feeds and reads as they do."""
+_PUBLISHED = ("moge-2", "depth-pro")
+"""Published graphs that the page feeds and reads as their rows of the table say."""
 
 _GPU = ("worker-gpu.js", "ort-gpu.mjs", "ort-gpu.wasm.gz")
 """Files for ?gpu=1 alone."""
@@ -129,7 +128,7 @@ def _network(name: str | Path) -> _Network:
     paths: Sequence[Path] = ()
     if type(model) is OnnxModel and model.card.kind is not None:
         paths = [model.path]
-    elif type(model) in _PUBLISHED:
+    elif isinstance(model, PublishedGraph) and model.facts.name in _PUBLISHED:
         paths = fetch_files(find_entry(model.card.name))
     if len(paths) != 1:
         raise OptionError(

@@ -1,0 +1,1 @@
+"""Adapter of published graphs, which a table describes."""

@@ -1,0 +1,157 @@
+"""Ways in which photographs become the inputs of a published graph."""
+
+import math
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+
+from rilievo.errors import OptionError
+from rilievo.models.catalogue.graphs.graph_facts import Feeding, GraphFacts
+from rilievo.models.catalogue.graphs.letterbox import Letterbox, letterbox
+from rilievo.models.onnx_files.session import Arrays
+from rilievo.models.resampling.preparation import Preparation
+from rilievo.models.resampling.sampling import shrink
+from rilievo.models.settings import read_settings
+from rilievo.types import Photo, Setting
+
+PICTURE, TOKENS = "picture", "tokens"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fed:
+    """Inputs of a graph, by role, for photographs that have one size there.
+
+    Attributes:
+        inputs: Arrays by role.
+        size: Size (height, width) of the picture.
+        place: Position of the photograph in it; None where it fills the picture.
+    """
+
+    inputs: Arrays
+    size: tuple[int, int]
+    place: Letterbox | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feeder:
+    """One way of feeding.
+
+    Attributes:
+        size: Function from a photograph's shape to the size of the picture.
+        feed: Function from photographs of one such size to the inputs.
+        settings: Settings that change the answer, as recorded in results.
+    """
+
+    size: Callable[[tuple[int, int]], tuple[int, int]]
+    feed: Callable[[Sequence[Photo]], Fed]
+    settings: Mapping[str, Setting]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """Settings of a graph that resizes photographs itself."""
+
+    tokens: int = 1200
+    """Number of image patches, 1200 (fast) to 3600 (sharp, the authors' default). Time grows
+    slightly faster than linearly with it.
+    """
+
+    def __post_init__(self) -> None:
+        if not 100 <= self.tokens <= 10_000:
+            raise OptionError(f"tokens is 100 to 10000, got {self.tokens}")
+
+
+Given = Mapping[str, Setting]
+
+
+def planes(
+    pixels: Shaped[np.ndarray, "b h w 3"], preparation: Preparation
+) -> Float32[np.ndarray, "b 3 h w"]:
+    """Rescale and normalise pixels of 0 to 255, and move the channels first."""
+    scale = np.float32(preparation.rescale) / np.array(preparation.std, np.float32)
+    shift = np.array(preparation.mean, np.float32) / np.array(preparation.std, np.float32)
+    return (pixels.astype(np.float32) * scale - shift).transpose(0, 3, 1, 2)
+
+
+def _pictures(_path: Path, facts: GraphFacts, _given: Given, _model: str) -> Feeder:
+    preparation = _prepared(facts)
+
+    def feed(photos: Sequence[Photo]) -> Fed:
+        pixels = np.stack([preparation.pixels(each.pixels, each.shape) for each in photos])
+        picture = planes(pixels, preparation)
+        inputs = {PICTURE: picture[:, None] if facts.views else picture}
+        return Fed(inputs=inputs, size=(pixels.shape[1], pixels.shape[2]))
+
+    sizing, resampling = str(preparation.sizing), preparation.resampling.value
+    settings = {"sizing": sizing, "resampling": resampling}
+    return Feeder(size=preparation.size, feed=feed, settings=settings)
+
+
+def _letterboxed(path: Path, facts: GraphFacts, _given: Given, _model: str) -> Feeder:
+    """Feeder of one size; graphs that hold the mean colour normalise pixels of 0..255 inside."""
+    preparation = _prepared(facts)
+    frame = preparation.sizing.height, preparation.sizing.width
+    red, green, blue = (255 * each for each in preparation.mean)
+    mean, std = (red, green, blue), [255 * each for each in preparation.std]
+    normalises = holds_colour(path, mean)
+
+    def feed(photos: Sequence[Photo]) -> Fed:
+        [photo] = photos
+        place = letterbox(photo.shape, frame)
+        image = place.framed(photo.pixels, frame, mean)
+        if not normalises:
+            image = (image - np.array(mean, np.float32)) / np.array(std, np.float32)
+        return Fed(inputs={PICTURE: image.transpose(2, 0, 1)[None]}, size=frame, place=place)
+
+    return Feeder(size=lambda _: frame, feed=feed, settings={"normalised": not normalises})
+
+
+def _patches(_path: Path, facts: GraphFacts, given: Given, model: str) -> Feeder:
+    tokens = read_settings(TokenSettings, given, model).tokens
+    area = tokens * facts.patch**2
+
+    def feed(photos: Sequence[Photo]) -> Fed:
+        [photo] = photos
+        size = reduced(photo.shape, area)
+        pixels = photo.pixels if size == photo.shape else shrink(photo.pixels, size)
+        image = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+        return Fed(inputs={PICTURE: image, TOKENS: np.array(tokens, np.int64)}, size=size)
+
+    return Feeder(size=lambda shape: reduced(shape, area), feed=feed, settings={"tokens": tokens})
+
+
+def _prepared(facts: GraphFacts) -> Preparation:
+    assert facts.preparation is not None, "only patches go without a preparation"
+    return facts.preparation
+
+
+def reduced(shape: tuple[int, int], area: int) -> tuple[int, int]:
+    """Size (height, width) of a photograph reduced to an area [px]; smaller ones are left alone.
+
+    The graph resizes without antialiasing, so larger photographs are first reduced to the area of
+    its patches, with their aspect ratio kept.
+    """
+    scale = math.sqrt(area / (shape[0] * shape[1]))
+    if scale >= 1:
+        return shape
+    height, width = (max(1, round(side * scale)) for side in shape)
+    return height, width
+
+
+def holds_colour(path: Path, colour: Sequence[float]) -> bool:
+    """Whether a graph contains the three values of a colour, in any float format."""
+    wanted = [np.array(colour).astype(kind).tobytes() for kind in ("<f4", "<f2", "<f8")]
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return any(content.find(each) >= 0 for each in wanted)
+
+
+FEEDERS: Mapping[Feeding, Callable[[Path, GraphFacts, Given, str], Feeder]] = {
+    Feeding.PICTURE: _pictures,
+    Feeding.LETTERBOX: _letterboxed,
+    Feeding.PATCHES: _patches,
+}
+"""Maker of each feeder, from the file, its facts, the settings given and the model's name."""

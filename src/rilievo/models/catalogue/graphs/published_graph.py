@@ -1,0 +1,115 @@
+"""Adapter of all published graphs: photographs in, answers read, as the table of graphs says."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.errors import ModelError
+from rilievo.models.base import Inference, Model
+from rilievo.models.card import ModelCard
+from rilievo.models.catalogue.graphs.feeding import FEEDERS, PICTURE, Fed
+from rilievo.models.catalogue.graphs.graph_answer import GraphAnswer
+from rilievo.models.catalogue.graphs.graph_facts import GraphFacts, graph_facts
+from rilievo.models.catalogue.graphs.post_functions import POST_FUNCTIONS
+from rilievo.models.catalogue.table import find_entry
+from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
+from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.session import Arrays, Session
+from rilievo.types import Photo, Setting
+
+
+class PublishedGraph(Model):
+    """A published graph in an ONNX file."""
+
+    def __init__(
+        self,
+        path: Path,
+        options: LoadOptions,
+        card: ModelCard,
+        facts: GraphFacts,
+        *,
+        weights_sha256: str,
+    ) -> None:
+        options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
+        self.card, self.weights_sha256, self.facts = card, weights_sha256, facts
+        self._session = open_session(path, options)
+        self._names = _input_names(path, facts, self._session)
+        self._feeder = FEEDERS[facts.feeding](path, facts, options.settings, card.name)
+        self._read = POST_FUNCTIONS[facts.reading]
+        self.settings: Mapping[str, Setting] = {
+            "engine": options.engine,
+            "precision": options.precision,
+            "device": self._session.device,
+            **self._feeder.settings,
+        }
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Run the graph on photographs of one size together, if it takes batches."""
+        answers: dict[int, Inference] = {}
+        for indices in self._groups(photos):
+            fed = self._feeder.feed([photos[index] for index in indices])
+            parts = self._run(fed, len(indices))
+            for index, outputs in zip(indices, parts, strict=True):
+                answer = GraphAnswer(
+                    model=self.card.name,
+                    facts=self.facts,
+                    outputs=outputs,
+                    photo=photos[index],
+                    size=fed.size,
+                    place=fed.place,
+                )
+                answers[index] = self._read(answer)
+        return [answers[index] for index in range(len(photos))]
+
+    def _groups(self, photos: Sequence[Photo]) -> list[list[int]]:
+        if self.facts.one_by_one:
+            return [[index] for index in range(len(photos))]
+        groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, photo in enumerate(photos):
+            groups[self._feeder.size(photo.shape)].append(index)
+        return list(groups.values())
+
+    def _run(self, fed: Fed, count: int) -> Iterator[Arrays]:
+        """Run the graph; float32 outputs of each photograph."""
+        inputs = {self._names[role]: np.asarray(a, order="C") for role, a in fed.inputs.items()}
+        [picture, *others] = inputs
+        if others:
+            answers = self._session.feed(inputs)
+        else:
+            answers = self._session.run(inputs[picture], picture)
+        answers = {key: each.astype(np.float32, copy=False) for key, each in answers.items()}
+        for row in range(count):
+            yield {key: self._row(key, each, row, count) for key, each in answers.items()}
+
+    def _row(self, name: str, array: np.ndarray, row: int, count: int) -> np.ndarray:
+        if count == 1:
+            return array
+        if array.ndim == 0 or len(array) != count:
+            raise ModelError(
+                f"model '{self.card.name}': output '{name}' is {array.shape}, expected "
+                f"({count}, ...)"
+            )
+        return array[row : row + 1]
+
+
+def open_graph(path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str) -> Model:
+    """Open the file of a model of the catalogue."""
+    facts = graph_facts(find_entry(card.name).graph)
+    return PublishedGraph(path, options, card, facts, weights_sha256=weights_sha256)
+
+
+def _input_names(path: Path, facts: GraphFacts, session: Session) -> Mapping[str, str]:
+    """Names of the inputs by role."""
+    if facts.inputs:
+        missing = sorted(set(facts.inputs.values()) - set(session.input_names))
+        if missing:
+            raise ModelError(f"{path}: not a graph of {facts.name}: it has no input {missing[0]!r}")
+        return facts.inputs
+    if len(session.input_names) != 1:
+        raise ModelError(
+            f"{path}: expected a graph with one picture as input; it has the inputs "
+            f"{', '.join(session.input_names)}"
+        )
+    return {PICTURE: session.input_names[0]}
