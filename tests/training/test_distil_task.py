@@ -274,3 +274,16 @@ def test_where_only_marks_learn_all_else_stays_as_it_is(
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert changed
     assert all(name.startswith("marks.") for name in changed)
+
+
+def test_frozen_statistics_stay_while_weights_learn(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distil_task, "export_small", lambda network, path, provenance: path.touch())
+    config = replace(toy(2), confidence_steps=0, frozen_statistics=True)
+    torch.manual_seed(config.seed)
+    before = SmallNet().state_dict()
+    after = run(config, shards, tmp_path / "run").state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert any(name.startswith("encoder.") for name in changed)
+    assert not any("running_" in name or "tracked" in name for name in changed)

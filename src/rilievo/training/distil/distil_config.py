@@ -57,6 +57,8 @@ class TrainConfig:
     """Decay of the moving average of the weights, which is exported."""
     average_share: float | None = None
     """Share of the steps so far, about, over which weights are averaged, in place of a decay."""
+    frozen_statistics: bool = False
+    """Whether batch normalisations keep the statistics of the start, as they do when deployed."""
     gradient_norm: float = 2.0
     """Largest norm of the gradients; larger ones are scaled down to it."""
     depth_loss: str | None = None

@@ -25,6 +25,10 @@ class DistilLearner(nn.Module):
     def train(self, mode: bool = True) -> "DistilLearner":
         """Enter training mode, of the marks alone where nothing else learns."""
         super().train(mode)
+        if self._config.frozen_statistics:
+            for layer in self.network.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.eval()
         if self._config.only_marks:
             self.network.eval().requires_grad_(False)
             self.network.marks.train(mode).requires_grad_(True)
