@@ -15,7 +15,7 @@ from rilievo.training.distil.frames.shard_pool import ShardPool
 from rilievo.training.distil.small_export import Provenance, export_small
 from rilievo.training.networks.exported_weights import measure_statistics, read_exported
 from rilievo.training.networks.small import SmallNet, double
-from rilievo.training.networks.widths import BASE, Widths
+from rilievo.training.networks.widths import BASE, SMALL, Widths
 
 WIDTHS = Widths(blocks=13, decoder=(16, 12, 8, 8))
 
@@ -98,22 +98,27 @@ def test_files_of_other_networks_are_refused_by_name(exported: Path, tmp_path: P
         read_exported(wider, tmp_path / "absent.onnx")
 
 
+@pytest.mark.parametrize(("name", "widths"), [("rilievo/small", SMALL), ("rilievo/base", BASE)])
 @torch.no_grad()
-def test_a_file_in_8_bits_without_marks_of_another_encoder_is_read() -> None:
-    """Normalisations of ``base`` stand before convolutions; weights are steps and sizes."""
-    path = embedded_file("rilievo/base")
+def test_embedded_files_in_8_bits_are_read(name: str, widths: Widths) -> None:
+    """Weights are steps and sizes; normalisations of ``base`` stand before convolutions."""
+    path = embedded_file(name)
     torch.manual_seed(0)
-    network = SmallNet(BASE)
-    marks = {name: value.clone() for name, value in network.marks.state_dict().items()}
+    network = SmallNet(widths)
+    untaught = {name: value.clone() for name, value in network.marks.state_dict().items()}
     read_exported(network, path)
-    for name, value in network.marks.state_dict().items():
-        assert torch.equal(value, marks[name]), name
     surface = network.eval()(IMAGE)
     session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    depth, normals = map(
-        torch.from_numpy, session.run(["depth", "normals"], {"image": IMAGE.numpy()})
-    )
+    names = [output.name for output in session.get_outputs()]
+    outputs = session.run(names, {"image": IMAGE.numpy()})
+    answer = dict(zip(names, map(torch.from_numpy, outputs), strict=True))
     centred = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
-    torch.testing.assert_close(centred, depth.log(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(centred, answer["depth"].log(), rtol=1e-3, atol=1e-4)
     mine = torch.nn.functional.normalize(double(surface.normals), dim=1)
-    torch.testing.assert_close(mine, normals, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(mine, answer["normals"], rtol=1e-3, atol=1e-3)
+    if "sky" in answer:
+        for mine, theirs in ((surface.sky, answer["sky"]), (surface.steps, answer["steps"])):
+            torch.testing.assert_close(mine.sigmoid(), theirs, rtol=1e-3, atol=1e-3)
+    else:
+        for name, value in network.marks.state_dict().items():
+            assert torch.equal(value, untaught[name]), name

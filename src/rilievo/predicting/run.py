@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rilievo.errors import OptionError
 from rilievo.io.files.atomic import make_folder, sweep_parts
@@ -23,6 +23,7 @@ from rilievo.predicting.stages import FINISH, READ, Stages
 from rilievo.predicting.summary import Summary, Tally, fail
 
 
+@runtime_checkable
 class ResultsOf(Protocol):
     """Function that gives the results of a run's photographs, or of its videos."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -13,6 +13,7 @@ from rilievo.errors import needing
 from rilievo.plugins import find_service, load_service
 
 
+@runtime_checkable
 class FrameMotion(Protocol):
     """Networks that estimate the motion between two frames.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rilievo.io.files.addresses import address_of, local_path
 from rilievo.models.base import Model
@@ -13,6 +13,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
 
 
+@runtime_checkable
 class TaskFiles(Protocol):
     """Files of one task: where its jobs are done, and where their results go."""
 
@@ -35,6 +36,7 @@ class TaskFiles(Protocol):
         ...
 
 
+@runtime_checkable
 class Places(Protocol):
     """Picklable description of the places of a run."""
 

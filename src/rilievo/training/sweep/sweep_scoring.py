@@ -1,7 +1,7 @@
 """Protocol of the scoring that a sweep uses and ``rilievo.evaluation.probe_scores`` does."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rilievo.models.base import Model
 from rilievo.plugins import load_service
@@ -11,6 +11,7 @@ from rilievo.training.sweep.sweep_results import Better, Measured, Value
 from rilievo.types import Photo, Truth
 
 
+@runtime_checkable
 class Summary(Protocol):
     """One metric over all images."""
 
@@ -21,6 +22,7 @@ class Summary(Protocol):
     value: float
 
 
+@runtime_checkable
 class ImageScore(Protocol):
     """Metrics of one image."""
 
@@ -28,6 +30,7 @@ class ImageScore(Protocol):
     values: Mapping[str, float]
 
 
+@runtime_checkable
 class Unscored(Protocol):
     """An image without a score, and the reason."""
 
@@ -35,6 +38,7 @@ class Unscored(Protocol):
     reason: str
 
 
+@runtime_checkable
 class BenchmarkScores(Protocol):
     """Scores of one model under one benchmark."""
 
@@ -45,6 +49,7 @@ class BenchmarkScores(Protocol):
     unscored: Sequence[Unscored]
 
 
+@runtime_checkable
 class ModelScores(Protocol):
     """Scores of one model, and the mean time of one image, from photograph to prediction [s]."""
 
@@ -53,6 +58,7 @@ class ModelScores(Protocol):
     seconds: float
 
 
+@runtime_checkable
 class TestImage(Protocol):
     """A photograph as a benchmark shows it to a model, and its ground truth."""
 
@@ -60,6 +66,7 @@ class TestImage(Protocol):
     truth: Truth
 
 
+@runtime_checkable
 class PublishedResult(Protocol):
     """Somebody's result under a benchmark; ``data`` is empty where the benchmark says it."""
 
@@ -73,6 +80,7 @@ class PublishedResult(Protocol):
         ...
 
 
+@runtime_checkable
 class Scoring(Protocol):
     """Test images, and the benchmarks that score probes of depth, normals or both on them."""
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -356,7 +356,7 @@ def photo_of(said: Message, files: list[int], max_pixels: int) -> Photo:
     )
 
 
-def _size_of(said: list[int], max_pixels: int) -> tuple[int, int]:
+def _size_of(said: Sequence[int], max_pixels: int) -> tuple[int, int]:
     height, width = map(int, said)
     if not (height > 0 and width > 0 and height * width <= max_pixels):
         raise ValueError(f"a size of {width}x{height}")

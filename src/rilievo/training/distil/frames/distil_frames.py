@@ -1,7 +1,7 @@
 """Frames of a run: those that it trains on, those held out."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rilievo.training.distil.distil_config import Stage
 from rilievo.training.distil.frames.frame_batches import Mix
@@ -9,6 +9,7 @@ from rilievo.training.distil.frames.shard_pool import ShardPool
 from rilievo.training.distil.frames.training_frames import Frame
 
 
+@runtime_checkable
 class RunFrames(Protocol):
     """All frames of a run, from which its batches are mixed."""
 
