@@ -40,9 +40,10 @@ def prediction(
     holes: bool = True,
     with_normals: bool = True,
     with_confidence: bool = True,
+    with_sky: bool = True,
     name: str = "folder/photo.jpg",
 ) -> Prediction:
-    """A prediction with two invalid pixels, whose values are NaN."""
+    """A prediction with two invalid pixels, whose values are NaN and which see the sky."""
     values = values_of(kind) if values is None else values.astype(np.float32)
     height, width = values.shape
     valid = np.ones(values.shape, bool)
@@ -58,6 +59,7 @@ def prediction(
         depth_or_none=DepthMap(values=values, kind=kind, valid=valid),
         normals=normals if with_normals else None,
         confidence=rng.random((height, width), np.float32) if with_confidence else None,
+        sky=~valid if with_sky else None,
         camera=Camera(K=K, source=CameraSource.EXIF_35MM),
         photo=Photo(pixels=pixels, name=name),
         made_by=MADE_BY,

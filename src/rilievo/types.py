@@ -232,6 +232,8 @@ class Prediction(DeferredParts):
         normals: Unit normals in the camera frame, towards the camera; None if the model predicts
             none.
         confidence: Confidence in [0, 1], higher is better; None if the model predicts none.
+        sky: Mask of the pixels that see no surface, whatever depth they have; None if the model
+            does not tell.
         camera: Intrinsics of the image.
         calibration: Conversion of depth to metres; None if none was asked for.
         photo: The photograph itself, for coloured surfaces; None if read from files.
@@ -241,6 +243,7 @@ class Prediction(DeferredParts):
     depth_or_none: DepthMap | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
     confidence: Float32[np.ndarray, "h w"] | None = None
+    sky: Bool[np.ndarray, "h w"] | None = None
     camera: Camera | None = None
     calibration: Calibration | None = None
     photo: Photo | None = None
@@ -256,6 +259,7 @@ class Prediction(DeferredParts):
                 ("depth", None if self.depth_or_none is None else self.depth.shape),
                 ("normals", None if self.normals is None else self.normals.shape[-2:]),
                 ("confidence", None if self.confidence is None else self.confidence.shape),
+                ("sky", None if self.sky is None else self.sky.shape),
                 ("photo", None if self.photo is None else self.photo.shape),
             )
             if size is not None
@@ -264,7 +268,7 @@ class Prediction(DeferredParts):
             raise InputError(f"the parts of a prediction differ in size: {sizes}")
         if self.normals is not None and self.normals.shape[0] != 3:
             raise InputError(f"normals are (3, height, width), got {self.normals.shape}")
-        for name in ("normals", "confidence"):
+        for name in ("normals", "confidence", "sky"):
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, read_only(array))
@@ -276,7 +280,7 @@ class Prediction(DeferredParts):
         parts = [f"{width}x{height}"]
         if depth is not None:
             parts.append(f"depth {depth.kind} {depth.span}")
-        parts += [name for name in ("normals", "confidence") if self.has(name)]
+        parts += [name for name in ("normals", "confidence", "sky") if self.has(name)]
         return f"Prediction({', '.join(parts)}, by {self.made_by.model})"
 
     @property

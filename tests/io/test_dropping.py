@@ -79,6 +79,7 @@ def test_where_the_model_marks_the_sky_nothing_more_is_guessed() -> None:
         photo=Photo(pixels=pixels),
         normals=None,
         confidence=None,
+        sky=None,
     )
     np.testing.assert_array_equal(surface_pixels(given, ("sky",)), ~sky)
     guessed = surface_pixels(replace(given, depth_or_none=depth), ("sky",))
@@ -131,7 +132,9 @@ def test_what_a_network_puts_far_behind_all_else_at_the_top_is_on_no_surface() -
     sky[:40, 50:110] = True
     answer = depth_map(np.where(sky, 400, np.geomspace(20, 2, 120)[:, None]))
     np.testing.assert_array_equal(distant_sky(answer), sky)
-    given = replace(prediction(), depth_or_none=answer, photo=None, normals=None, confidence=None)
+    given = replace(
+        prediction(), depth_or_none=answer, photo=None, normals=None, confidence=None, sky=None
+    )
     np.testing.assert_array_equal(surface_pixels(given, ()), ~sky)
     # A room with a view, whose ceiling is nearer.
     assert not distant_sky(depth_map(np.roll(answer.values, 60, axis=0))).any()

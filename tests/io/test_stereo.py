@@ -121,6 +121,7 @@ def test_the_range_of_colours_is_that_of_the_shift(tmp_path: Path) -> None:
         photo=Photo(pixels=pixels),
         normals=None,
         confidence=None,
+        sky=None,
     )
     stereo = StereoOptions(strength=0.2)
     options = SaveOptions(colour_limits=(0.5, 8.0), stereo=stereo)

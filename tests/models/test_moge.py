@@ -35,6 +35,7 @@ def test_depth_camera_and_mask_are_those_that_the_points_were_made_of(tmp_path: 
     assert answer.depth.kind is DepthKind.METRIC
     expected = true_depth(pixels[..., 0].astype(float))
     np.testing.assert_array_equal(answer.depth.valid, pixels[..., 1] > 127)
+    np.testing.assert_array_equal(answer.sky, pixels[..., 1] <= 127)
     there = answer.depth.valid
     np.testing.assert_allclose(answer.depth.values[there], expected[there], rtol=1e-4)
     assert answer.camera.source is CameraSource.PREDICTED

@@ -42,11 +42,13 @@ def agree(back: Prediction, given: Prediction, name: str, scale: float = 0.0) ->
         assert (back.normals == given.normals).all() if exact else cosine.min() > np.cos(0.01)
     if Need.CONFIDENCE in gives and exact:
         np.testing.assert_array_equal(back.confidence, given.confidence)
+    if Need.SKY in gives:
+        np.testing.assert_array_equal(back.sky, given.sky)
 
 
 @pytest.mark.parametrize("kind", DepthKind)
 @pytest.mark.parametrize("compress", [False, True])
-@pytest.mark.parametrize("name", [name for name in READABLE if name != "confidence"])
+@pytest.mark.parametrize("name", [name for name in READABLE if name not in ("confidence", "sky")])
 def test_every_format_gives_back_what_it_was_given(
     tmp_path: Path, name: str, kind: DepthKind, compress: bool
 ) -> None:
@@ -63,6 +65,17 @@ def test_confidence_comes_back_to_half_a_step(tmp_path: Path) -> None:
     assert back is not None
     assert given.confidence is not None
     assert np.abs(back - given.confidence).max() <= 0.5 / 255 + 1e-6
+
+
+def test_the_sky_comes_back_as_it_was(tmp_path: Path) -> None:
+    given = prediction()
+    save(given, tmp_path / "photo", ["npy", "sky"])
+    back = read_prediction(tmp_path / "photo").sky
+    assert given.sky is not None
+    assert 0 < given.sky.sum() < given.sky.size
+    np.testing.assert_array_equal(back, given.sky)
+    [_, facts] = read_sidecar(tmp_path / "photo.json").files
+    assert facts.sky == pytest.approx(2 / given.sky.size, abs=1e-6)
 
 
 @pytest.mark.parametrize("holes", [False, True])
@@ -176,7 +189,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("with_json", [True, False])
-@pytest.mark.parametrize("name", [name for name in READABLE if name != "confidence"])
+@pytest.mark.parametrize("name", [name for name in READABLE if name not in ("confidence", "sky")])
 def test_damaged_files_are_said_in_one_line(tmp_path: Path, name: str, with_json: bool) -> None:
     """Truncated, flipped and zeroed; what cannot be noticed gives a whole prediction."""
     [path, json] = save(prediction(), tmp_path / "photo", [name])

@@ -156,6 +156,7 @@ def _gives(card: ModelCard) -> str:
         "depth": card.kind is not None,
         "normals": card.normals,
         "confidence": card.confidence,
+        "sky": card.sky,
         "camera": card.camera,
     }
     return ", ".join(name for name, given in parts.items() if given)
@@ -197,6 +198,8 @@ def _card(card: ModelCard) -> str:
         "depth": f"{card.kind or 'none'}",
         "normals": "yes: unit, camera frame, towards the camera" if card.normals else "no",
         "confidence": "yes: 0 to 1, pixel by pixel" if card.confidence else "no",
+        "sky": "yes: a mask; surfaces leave it out" if card.sky else "no",
+        "steps": "yes: they tell sharpening where depth jumps" if card.steps else "no",
         "camera": "yes: the focal length that it sees" if card.camera else "no",
         "licence": card.licence + _USES[card.commercial],
         **({"stated on": card.stated} if card.stated else {}),

@@ -37,7 +37,7 @@ def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
         OptionError: If both points are on one pixel.
     """
     camera = _metric(prediction)
-    a, b = _pixels((first, second))
+    a, b = _pixels(prediction, (first, second))
     if math.hypot(b.u - a.u, b.v - a.v) < 1:
         raise OptionError(f"{a.name} and {b.name} lie on the same pixel: a length has two ends")
     near, far = values_at_ends(prediction.depth, a, b, camera)
@@ -60,7 +60,7 @@ def height(prediction: Prediction, point: Point) -> Measurement:
         CalibrationError: If depth is not in metres, the point has none, or no floor is visible.
     """
     camera = _metric(prediction)
-    [at] = _pixels((point,))
+    [at] = _pixels(prediction, (point,))
     place_of_it = ray(camera, at) * value_at(prediction.depth, at)
     floor = find_floor(prediction.depth, camera, normals=prediction.normals)
     above = float(place_of_it @ floor.normal) + floor.height
@@ -95,9 +95,7 @@ def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
     camera = _metric(prediction)
     if len(corners) < 3:
         raise OptionError(f"an area has three corners or more, got {len(corners)}")
-    pixels = _pixels(corners)
-    for each in pixels:
-        place(prediction.depth, each)
+    pixels = _pixels(prediction, corners)
     plane, miss = _plane(prediction, _inside(prediction.shape, corners))
     rays = [ray(camera, at) for at in pixels]
     depths = [1 / float(plane @ each) for each in rays]
@@ -132,7 +130,7 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
     camera = prediction.known_camera
     normals = []
     misses = []
-    for at in _pixels((first, second)):
+    for at in _pixels(prediction, (first, second)):
         value_at(prediction.depth, at)
         plane, miss = _plane(prediction, _disc(prediction.shape, at))
         normals.append(plane / np.linalg.norm(plane))
@@ -161,11 +159,18 @@ def _metric(prediction: Prediction) -> Camera:
     return prediction.known_camera
 
 
-def _pixels(points: Sequence[Point]) -> list[Pixel]:
+def _pixels(prediction: Prediction, points: Sequence[Point]) -> list[Pixel]:
     for u, v in points:
         if not (math.isfinite(u) and math.isfinite(v)):
             raise OptionError(f"point {u:g},{v:g}: column and row are finite numbers of pixels")
-    return [Pixel(float(u), float(v), f"point {u:g},{v:g}") for u, v in points]
+    pixels = [Pixel(float(u), float(v), f"point {u:g},{v:g}") for u, v in points]
+    for at in pixels:
+        pixel, sky = place(prediction.depth, at), prediction.sky
+        if sky is not None and sky[pixel]:
+            raise CalibrationError(
+                f"{at.name} lies on the sky, which has no distance: choose a point on something"
+            )
+    return pixels
 
 
 def _with_range(what: str, value: float, error: float, camera: Camera) -> Measurement:
@@ -215,6 +220,8 @@ def _plane(
     """Fit the plane m·p = 1 to the points of a mask; returns m and the median relative residual."""
     depth, camera = prediction.depth, prediction.known_camera
     inside = mask & depth.valid
+    if prediction.sky is not None:
+        inside &= ~prediction.sky
     if inside.sum() < _LEAST_PATCH:
         raise CalibrationError(
             f"{int(inside.sum())} pixels with depth lie there, and a plane takes {_LEAST_PATCH}: "

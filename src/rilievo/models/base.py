@@ -44,22 +44,26 @@ def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
 class Inference:
     """Output of a network for one photograph, at the network's own resolution.
 
-    Depth may be at another size than normals and confidence: sharpening enlarges it first.
+    Depth may be at another size than the other fields: sharpening enlarges it first.
 
     Attributes:
         depth: Depth values of the card's kind; defined only where ``valid``.
         valid: Mask of pixels that have depth; None if all have.
         normals: Normals in the camera frame, towards the camera; not necessarily of unit length.
         confidence: Confidence in [0, 1].
+        sky: Chance in [0, 1] that a pixel sees no surface.
+        steps: Chance in [0, 1] that a pixel lies on a step of depth.
         camera: Intrinsics of the photograph as estimated by the network; None if it estimates none.
-        enlarge: Function that resizes normals and confidence when they are first read; bilinear
-            when None.
+        enlarge: Function that resizes normals, confidence and sky when they are first read;
+            bilinear when None.
     """
 
     depth: Float32[np.ndarray, "h w"] | None = None
     valid: Bool[np.ndarray, "h w"] | None = None
     normals: Float32[np.ndarray, "3 h2 w2"] | None = None
     confidence: Float32[np.ndarray, "h2 w2"] | None = None
+    sky: Float32[np.ndarray, "h2 w2"] | None = None
+    steps: Float32[np.ndarray, "h2 w2"] | None = None
     camera: Camera | None = None
     enlarge: "Enlarge | None" = None
 
@@ -99,7 +103,10 @@ class Model(ABC):
         """Describe in one line what it predicts, and what it runs on."""
         card, settings = self.card, self.settings
         depth = [] if card.kind is None else [f"depth {card.kind}"]
-        parts = [*depth, *["normals"] * card.normals, *["confidence"] * card.confidence]
+        parts = [
+            *depth,
+            *(name for name in ("normals", "confidence", "sky") if getattr(card, name)),
+        ]
         runs = " ".join(
             str(settings[key]) for key in ("engine", "device", "precision") if key in settings
         )
@@ -203,10 +210,13 @@ class Model(ABC):
             made_by=self.made_by,
         )
         normals, confidence, enlarge = inference.normals, inference.confidence, inference.enlarge
+        sky = inference.sky
         if normals is not None:
             prediction.defer("normals", lambda: _normals(normals, enlarge, photo.shape))
         if confidence is not None:
-            prediction.defer("confidence", lambda: _confidence(confidence, enlarge, photo.shape))
+            prediction.defer("confidence", lambda: _chance(confidence, enlarge, photo.shape))
+        if sky is not None:
+            prediction.defer("sky", lambda: _chance(sky, enlarge, photo.shape) > 0.5)
         return prediction
 
     @property
@@ -243,12 +253,12 @@ def _normals(
     return unit(normals if enlarge is None else enlarge(normals), shape)
 
 
-def _confidence(
-    confidence: Float32[np.ndarray, "a b"], enlarge: Enlarge | None, shape: tuple[int, int]
+def _chance(
+    chance: Float32[np.ndarray, "a b"], enlarge: Enlarge | None, shape: tuple[int, int]
 ) -> Float32[np.ndarray, "h w"]:
     if enlarge is None:
-        return resize(confidence, shape)
-    return np.clip(enlarge(confidence[None])[0], 0, 1)
+        return resize(chance, shape)
+    return np.clip(enlarge(chance[None])[0], 0, 1)
 
 
 def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
@@ -283,12 +293,14 @@ def check_answer(inference: Inference, card: ModelCard) -> None:
     Raises:
         ModelError: If there are such values.
     """
-    normals, confidence = inference.normals, inference.confidence
+    normals = inference.normals
     if normals is not None and not np.isfinite(normals).all():
         raise ModelError(f"model '{card.name}' returned NaN or infinite normals")
-    # NaN fails this comparison as well.
-    if confidence is not None and not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ModelError(f"model '{card.name}' returned confidence outside 0 to 1")
+    for name in ("confidence", "sky", "steps"):
+        chance = getattr(inference, name)
+        # NaN fails this comparison as well.
+        if chance is not None and not ((chance >= 0) & (chance <= 1)).all():
+            raise ModelError(f"model '{card.name}' returned {name} outside 0 to 1")
     depth = inference.depth
     if depth is None:
         return

@@ -27,6 +27,8 @@ class ModelCard:
         kind: Kind of its depth; None for a model that predicts normals only.
         normals: Whether it predicts surface normals.
         confidence: Whether it predicts a confidence for each pixel.
+        sky: Whether it tells pixels that see no surface from all others.
+        steps: Whether it predicts the chance that a pixel lies on a step of depth.
         camera: Whether it estimates the focal length.
         licence: Licence of the weights: SPDX identifier, or the authors' words.
         stated: Place where the authors state the licence; empty where none is known.
@@ -51,6 +53,8 @@ class ModelCard:
     kind: DepthKind | None
     normals: bool = False
     confidence: bool = False
+    sky: bool = False
+    steps: bool = False
     camera: bool = False
     licence: str
     stated: str = ""

@@ -63,8 +63,8 @@ class Saving(Record):
     """Folder for the results; made when missing. Trees of input folders are kept."""
     save: Annotated[str, tyro.conf.arg(metavar="NAME,..."), LOCAL, UNRECORDED] = "colour"
     """Outputs to write, separated by commas: colour, png16, npy, npz, tiff, exr, normals,
-    normals-npy, confidence, ply, glb, html, panel, stereo; or all; or package.module:NAME of an
-    output of your own. A JSON file that describes them is always added.
+    normals-npy, confidence, sky, ply, glb, html, panel, stereo; or all; or package.module:NAME of
+    an output of your own. A JSON file that describes them is always added.
     """
     overwrite: Annotated[bool, LOCAL, UNRECORDED] = False
     """Replace what rilievo wrote before, with the same options or others. Files of other programs

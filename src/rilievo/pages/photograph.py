@@ -18,7 +18,7 @@ from rilievo.geometry.surfaces.lattice import places
 from rilievo.geometry.surfaces.surface import surface_step
 from rilievo.io.colour_pictures import Drawn, colourise, normals_picture
 from rilievo.io.json_record import to_json
-from rilievo.io.outputs.dropping import surface_pixels
+from rilievo.io.outputs.dropping import sky_share, surface_pixels
 from rilievo.io.outputs.facts import FileFacts, SurfaceFacts
 from rilievo.io.outputs.formats.colour_files import colour_bar, picture_range
 from rilievo.io.outputs.save_options import SaveOptions
@@ -72,7 +72,7 @@ def write(job: WriteJob) -> FileFacts:
     """Write the page; depth of an affine kind has pictures but no surface."""
     prediction, options, depth = job.prediction, job.options, job.prediction.depth_or_none
     relief, missing = _relief(job)
-    surface = None if relief is None else _surface_facts(relief, options)
+    surface = None if relief is None else _surface_facts(relief, options, sky_share(prediction))
     bar = None if depth is None else colour_bar(depth, options)
     facts = FileFacts(
         file=job.file,
@@ -112,7 +112,7 @@ def _write(path: Path, page: Iterator[str]) -> None:
         file.writelines(page)
 
 
-def _surface_facts(relief: Relief, options: SaveOptions) -> SurfaceFacts:
+def _surface_facts(relief: Relief, options: SaveOptions, sky: float | None) -> SurfaceFacts:
     return SurfaceFacts(
         pixel_step=relief.form.step,
         points=relief.points,
@@ -121,6 +121,7 @@ def _surface_facts(relief: Relief, options: SaveOptions) -> SurfaceFacts:
         grazing_degrees=options.grazing,
         specks=options.specks,
         dropped=options.dropped,
+        sky=sky,
     )
 
 

@@ -15,6 +15,7 @@ class Need(StrEnum):
     DEPTH = "depth"
     NORMALS = "normals"
     CONFIDENCE = "confidence"
+    SKY = "sky"
     CAMERA = "camera"
     PHOTO = "photo"
 

@@ -69,6 +69,7 @@ def read_prediction(path: str | Path) -> Prediction:
             depth_or_none=_depth(stored, sidecar),
             normals=stored.normals,
             confidence=stored.confidence,
+            sky=stored.sky,
             camera=None if sidecar.camera is None else camera_of(sidecar.camera),
             calibration=sidecar.calibration,
             made_by=sidecar.made_by,
@@ -177,6 +178,7 @@ def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
         ("valid", stored.valid, size, np.bool_),
         ("normals", stored.normals, (3, *size), np.float32),
         ("confidence", stored.confidence, size, np.float32),
+        ("sky", stored.sky, size, np.bool_),
     ):
         if array is not None and (array.shape != shape or array.dtype != kind):
             raise InputError(

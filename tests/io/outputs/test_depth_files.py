@@ -118,7 +118,16 @@ def test_an_npz_holds_everything_by_name(tmp_path: Path) -> None:
             0
         ]
         with np.load(path, allow_pickle=False) as arrays:
-            assert set(arrays) == {"depth", "valid", "kind", "normals", "confidence", "K", "about"}
+            assert set(arrays) == {
+                "depth",
+                "valid",
+                "kind",
+                "normals",
+                "confidence",
+                "sky",
+                "K",
+                "about",
+            }
             assert arrays["kind"].item() == "affine_inverse"
             assert arrays["normals"].shape == (3, 24, 32)
             np.testing.assert_array_equal(arrays["K"], K)

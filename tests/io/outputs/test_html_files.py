@@ -42,6 +42,7 @@ def quarters(kind: DepthKind = DepthKind.METRIC, name: str = HOSTILE) -> Predict
         depth_or_none=DepthMap(values=(1 / inverse).astype(np.float32), kind=kind),
         normals=None,
         confidence=None,
+        sky=None,
         camera=Camera(K=K),
         photo=Photo(pixels=pixels, name=name),
     )

@@ -33,6 +33,7 @@ def two_walls() -> Prediction:
         depth_or_none=DepthMap(values=(1 / inverse).astype(np.float32), kind=DepthKind.UP_TO_SCALE),
         normals=None,
         confidence=None,
+        sky=None,
         camera=Camera(K=K),
         photo=Photo(pixels=np.full((HEIGHT, WIDTH, 3), 90, np.uint8), name="walls.jpg"),
     )

@@ -28,6 +28,7 @@ def given() -> Prediction:
         photo=Photo(pixels=rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)),
         normals=normals,
         confidence=None,
+        sky=None,
     )
 
 

@@ -104,6 +104,7 @@ def test_files_are_no_larger_than_what_is_reserved_for_them(tmp_path: Path) -> N
         ),
         normals=normals / np.linalg.norm(normals, axis=0),
         confidence=random.uniform(0, 1, (height, width)).astype(np.float32),
+        sky=random.random((height, width)) < 0.001,
         photo=Photo(pixels=random.integers(0, 255, (height, width, 3), np.uint8)),
     )
     options = SaveOptions(edge=1000.0)  # nothing is cut off the surfaces

@@ -27,8 +27,8 @@ _WIDE = 0.1
 
 def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Bool[np.ndarray, "h w"]:
     """Pixels that a surface is made from: those that have depth, are no sky and not dropped."""
-    depth = prediction.depth
-    remaining = depth.valid & ~distant_sky(depth)
+    depth, sky = prediction.depth, prediction.sky
+    remaining = depth.valid & ~(distant_sky(depth) if sky is None else sky)
     for part in drop:
         if part == "sky":
             # Models that mark pixels without depth have left out the sky already.
@@ -37,6 +37,12 @@ def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Bool[np.nda
         else:
             remaining = remaining & ~background(depth, background_share(part))
     return remaining
+
+
+def sky_share(prediction: Prediction) -> float | None:
+    """Share of the pixels that the model calls sky; None if it does not tell."""
+    sky = prediction.sky
+    return None if sky is None else round(float(sky.mean()), 6)
 
 
 def background(depth: DepthMap, share: float = BACKGROUND_SHARE) -> Bool[np.ndarray, "h w"]:

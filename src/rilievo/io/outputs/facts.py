@@ -98,6 +98,8 @@ class SurfaceFacts:
         specks: Share of the points up to which a loose patch is left out, and in a mesh a hole is
             closed.
         dropped: Parts of the picture that were left out, as named by ``--drop``; None if none were.
+        sky: Share of the photograph's pixels that was left out as the model's sky; None if the
+            model does not tell.
         backing: Share of the width by which far surfaces continue behind near ones; None where they
             end at the edge.
     """
@@ -110,6 +112,7 @@ class SurfaceFacts:
     texture_width: int | None = None
     specks: float | None = None
     dropped: str | None = None
+    sky: float | None = None
     backing: float | None = None
 
 
@@ -128,6 +131,7 @@ class FileFacts:
         axes: Axes of normals and points.
         colour: Colouring of a depth picture.
         surface: Settings of points and meshes.
+        sky: Share of the photograph's pixels that are sky, in a file that holds its mask.
         options: Options of the run that concern this file; None where they are not known.
         bytes: Size of the file, or of all files that this output put into a folder. None in results
             of rilievo 0.1, and in the copy inside the file itself.
@@ -145,6 +149,7 @@ class FileFacts:
     axes: str | None = None
     colour: ColourFacts | None = None
     surface: SurfaceFacts | None = None
+    sky: float | None = None
     options: Mapping[str, Setting] | None = None
     bytes: int | None = None
     sha256: str | None = None

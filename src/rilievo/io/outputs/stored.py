@@ -21,9 +21,10 @@ class Stored:
     valid: Bool[np.ndarray, "h w"] | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
     confidence: Float32[np.ndarray, "h w"] | None = None
+    sky: Bool[np.ndarray, "h w"] | None = None
 
     def lacks(self, part: str) -> bool:
-        """Whether "depth", "normals" or "confidence" is missing."""
+        """Whether "depth", "normals", "confidence" or "sky" is missing."""
         return getattr(self, "values" if part == "depth" else part) is None
 
     def completed_by(self, other: "Stored") -> "Stored":
@@ -35,6 +36,8 @@ class Stored:
             completed = replace(completed, normals=other.normals)
         if self.confidence is None:
             completed = replace(completed, confidence=other.confidence)
+        if self.sky is None:
+            completed = replace(completed, sky=other.sky)
         return completed
 
 

@@ -20,6 +20,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
             "embedded default for photographs: ResNet50 v2 encoder; works offline immediately",
             megabytes=11.0,
             speed="medium: some forty milliseconds",
+            marks=True,
         ),
         _card(
             SMALL,
@@ -50,6 +51,7 @@ def _card(
     *,
     megabytes: float,
     speed: str,
+    marks: bool = False,
     loader: str = "embedded",
     source: str | None = None,
 ) -> ModelCard:
@@ -59,6 +61,8 @@ def _card(
         kind=DepthKind.UP_TO_SCALE,
         normals=True,
         confidence=True,
+        sky=marks,
+        steps=marks,
         licence="Apache-2.0",
         commercial=True,
         megabytes=megabytes,

@@ -5,16 +5,15 @@ where the resampling does not round; the batch may be fixed to 1. Outputs: ``dep
 height, width), ``normals`` float32 (batch, 3, height, width) in our axes, or both; optionally
 ``confidence``, ``sky`` and ``steps`` float32 (batch, height, width), at any one size, the chances
 that depth is right, that a pixel sees no surface, and that it lies on a step of depth; and ``fov``
-float32 (batch,) [degrees]. The chances of sky and steps are not used yet.
-Normalisation is part of the graph. Metadata: ``rilievo.format`` = 2, ``rilievo.name``,
-``rilievo.kind`` (``none`` without depth), ``rilievo.licence``, ``rilievo.focal`` (``width`` if
-depth is that of a camera whose focal length is the photograph's width, otherwise ``none``) and the
-entries of ``rilievo.models.resampling.preparation``: ``rilievo.sizing``, ``rilievo.size``,
-``rilievo.area``, ``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``,
-``rilievo.fill``. Optional: ``rilievo.back`` (``inverse`` if depth is resized to the photograph as
-inverse depth, otherwise ``values``), ``rilievo.precision`` of the weights (fp32 by default),
-``rilievo.weights_sha256`` of the weights that the file was made from, and ``rilievo.adopted`` =
-``yes`` for another program's network that the user described.
+float32 (batch,) [degrees]. Normalisation is part of the graph. Metadata: ``rilievo.format`` = 2,
+``rilievo.name``, ``rilievo.kind`` (``none`` without depth), ``rilievo.licence``, ``rilievo.focal``
+(``width`` if depth is that of a camera whose focal length is the photograph's width, otherwise
+``none``) and the entries of ``rilievo.models.resampling.preparation``: ``rilievo.sizing``,
+``rilievo.size``, ``rilievo.area``, ``rilievo.multiple``, ``rilievo.resampling``,
+``rilievo.padding``, ``rilievo.fill``. Optional: ``rilievo.back`` (``inverse`` if depth is resized
+to the photograph as inverse depth, otherwise ``values``), ``rilievo.precision`` of the weights
+(fp32 by default), ``rilievo.weights_sha256`` of the weights that the file was made from, and
+``rilievo.adopted`` = ``yes`` for another program's network that the user described.
 
 Version 1 always has depth and never ``fov``. Of the metadata it has only the first four,
 ``rilievo.area`` (pixels that it was trained at) and ``rilievo.multiple`` (both sides are multiples
@@ -237,6 +236,8 @@ def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
         kind=facts.kind,
         normals="normals" in outputs,
         confidence="confidence" in outputs,
+        sky="sky" in outputs,
+        steps="steps" in outputs,
         licence=facts.licence,
         megabytes=path.stat().st_size / 1e6,
     )

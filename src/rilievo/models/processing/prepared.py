@@ -1,9 +1,9 @@
 """Models whose photographs are resized to a network's size, run in batches, and resized back.
 
 A network is a function of one batch of images of equal size. Its outputs by name: ``depth`` float32
-(batch, height, width); optionally ``normals`` (batch, 3, height, width) in our axes, ``confidence``
-(batch, height, width), and ``fov`` (batch,), the horizontal field of view of the photograph
-[degrees].
+(batch, height, width); optionally ``normals`` (batch, 3, height, width) in our axes,
+``confidence``, ``sky`` and ``steps`` (batch, height, width), and ``fov`` (batch,), the horizontal
+field of view of the photograph [degrees].
 """
 
 from abc import abstractmethod
@@ -77,7 +77,12 @@ class PreparedModel(Model):
             unpadded = [self.preparation.unpadded(each, photo.shape) for each in normals[row]]
             normals = np.stack(unpadded)
         return Inference(
-            depth=depth, normals=normals, confidence=field("confidence"), camera=camera
+            depth=depth,
+            normals=normals,
+            confidence=field("confidence"),
+            sky=field("sky"),
+            steps=field("steps"),
+            camera=camera,
         )
 
 
@@ -96,7 +101,8 @@ def _camera(outputs: Arrays, row: int, photo: Photo, name: str) -> Camera | None
 
 
 def _check_shapes(outputs: Arrays, count: int, name: str) -> None:
-    for key, channels in (("depth", ()), ("normals", (3,)), ("confidence", ())):
+    for key in ("depth", "normals", "confidence", "sky", "steps"):
+        channels = (3,) if key == "normals" else ()
         array = outputs.get(key)
         if array is None:
             continue

@@ -4,7 +4,7 @@ Both wrap a model and are models themselves, so they can be combined with each o
 code that takes a model. They work at network resolution, in bounded memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,6 +49,8 @@ class FlipAveraged(WrappedModel):
             valid=valid,
             normals=_mean(one.normals, other.normals),
             confidence=_mean(one.confidence, other.confidence),
+            sky=_mean(one.sky, other.sky),
+            steps=_mean(one.steps, other.steps),
             camera=one.camera,
         )
 
@@ -120,6 +122,7 @@ class _Canvas:
         self._sum = np.zeros_like(self._whole)
         self._weight = np.zeros(self._shape, np.float32)
         self._has_depth, self._has_normals = whole.depth is not None, whole.normals is not None
+        self._chances = _chances(whole)
 
     def add(self, box: _Box, tile: Inference) -> None:
         """Add one tile, with its coarse part replaced by that of the whole."""
@@ -142,11 +145,16 @@ class _Canvas:
         """The weighted mean; every pixel is covered by at least one tile."""
         mean = self._sum / self._weight
         first = int(self._has_depth)
+        # Detail on the coarse shape of the whole may overshoot.
+        rest = mean[first + 3 * self._has_normals :].clip(0, 1)
+        chances = dict(zip(self._chances, rest, strict=True))
         return Inference(
             depth=self._space.leave(mean[0]) if self._has_depth else None,
             valid=None if self._inside.all() else self._inside,
             normals=mean[first : first + 3] if self._has_normals else None,
-            confidence=mean[-1] if len(mean) > first + 3 * self._has_normals else None,
+            confidence=chances.get("confidence"),
+            sky=chances.get("sky"),
+            steps=chances.get("steps"),
         )
 
 
@@ -182,11 +190,11 @@ def _entered(inference: Inference, space: _Space) -> Field:
 
 
 def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np.ndarray, Mask]:
-    """Stack depth, normals and confidence as channels to add, with the mask of valid pixels."""
+    """Stack depth, normals and chances as channels to add, with the mask of valid pixels."""
     size = (shape[0], shape[1])
     fields = [] if answer.depth is None else [_entered(answer, space)]
     fields += [] if answer.normals is None else list(answer.normals)
-    fields += [] if answer.confidence is None else [answer.confidence]
+    fields += _chances(answer).values()
     stack, valid = np.stack([resize(field, size) for field in fields]), answer.valid
     if answer.depth is None or valid is None:
         return stack, np.ones(size, bool)
@@ -195,6 +203,12 @@ def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np
     known = resize(np.where(valid, fields[0], np.float32(0)), size)
     np.divide(known, weight, out=stack[0], where=weight > 0.5)
     return stack, weight > 0.5
+
+
+def _chances(answer: Inference) -> Mapping[str, Field]:
+    """Fields of an output that are chances, by name."""
+    named = {"confidence": answer.confidence, "sky": answer.sky, "steps": answer.steps}
+    return {name: field for name, field in named.items() if field is not None}
 
 
 def _coarse(fields: np.ndarray, inside: Mask) -> np.ndarray:
@@ -269,13 +283,19 @@ def mirror_back(inference: Inference) -> Inference:
     normals = inference.normals
     if normals is not None:
         normals = normals[:, :, ::-1] * np.array([-1, 1, 1], np.float32)[:, None, None]
-    depth, valid, confidence = inference.depth, inference.valid, inference.confidence
+    depth, valid = inference.depth, inference.valid
     return Inference(
         depth=None if depth is None else depth[:, ::-1],
         valid=None if valid is None else valid[:, ::-1],
         normals=normals,
-        confidence=None if confidence is None else confidence[:, ::-1],
+        confidence=_turned(inference.confidence),
+        sky=_turned(inference.sky),
+        steps=_turned(inference.steps),
     )
+
+
+def _turned(field: Field | None) -> Field | None:
+    return None if field is None else field[:, ::-1]
 
 
 def _both(one: Mask | None, other: Mask | None) -> Mask | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.processing.margins import Margins, find_black_bars, find_margins
@@ -171,7 +171,13 @@ def _embedded(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
         field[place] = inner.confidence
         return field
 
-    for name, make in (("normals", normals), ("confidence", confidence)):
+    def sky() -> Bool[np.ndarray, "h w"]:
+        field = np.zeros(photo.shape, bool)
+        assert inner.sky is not None, "asked for only where there is some"
+        field[place] = inner.sky
+        return field
+
+    for name, make in (("normals", normals), ("confidence", confidence), ("sky", sky)):
         if inner.has(name):
             whole.defer(name, make)
     return whole

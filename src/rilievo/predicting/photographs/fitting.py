@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+from rilievo.calibration.fact import pixel_of
 from rilievo.calibration.floor import calibrate_height
+from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import calibrate
+from rilievo.calibration.readings import place
 from rilievo.calibration.record import Calibrated, facts
 from rilievo.calibration.sparse import of_own_depth, plausible
 from rilievo.errors import CalibrationError
@@ -42,6 +45,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     if prediction.depth_or_none is None:
         raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
     if metres.known or metres.sparse:
+        _check_no_sky(prediction, metres)
         known, remark = metres.known, None
         if metres.sparse:
             known, remark = plausible(prediction.depth, metres.sparse)
@@ -68,6 +72,19 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     calibration = replace(calibration, method=metres.method or calibration.method)
     metric = prediction.but(depth_or_none=fitted.depth, calibration=calibration)
     return with_expected_error(metric), fitted
+
+
+def _check_no_sky(prediction: Prediction, metres: Metres) -> None:
+    """Refuse points of the user's on what the model calls sky."""
+    sky = prediction.sky if metres.known and metres.method is None else None
+    if sky is None:
+        return
+    for point in metres.known:
+        if isinstance(point, KnownPoint) and sky[place(prediction.depth, pixel_of(point))]:
+            raise CalibrationError(
+                f"known point {point} lies on the sky, which has no distance: choose one on "
+                "something"
+            )
 
 
 def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Prediction, str | None]:

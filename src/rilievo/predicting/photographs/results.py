@@ -94,6 +94,7 @@ class Results:
             Need.DEPTH: card.kind is not None,
             Need.NORMALS: card.normals,
             Need.CONFIDENCE: card.confidence,
+            Need.SKY: card.sky,
             Need.CAMERA: card.kind is not None and bool(is_depth),
         }
         return [need for need in OUTPUTS[name].needs if not given[need]]

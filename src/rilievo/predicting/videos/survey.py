@@ -146,7 +146,7 @@ def _grey(photo: Photo) -> UInt8[np.ndarray, "h w"]:
 
 
 def _size_of(answer: Inference) -> tuple[int, int]:
-    for array in (answer.depth, answer.normals, answer.confidence):
+    for array in (answer.depth, answer.normals, answer.confidence, answer.sky):
         if array is not None:
             height, width = array.shape[-2:]
             return height, width
@@ -160,16 +160,19 @@ def _answer_of(prediction: Prediction) -> Inference:
         valid=None if depth is None else depth.valid,
         normals=prediction.normals,
         confidence=prediction.confidence,
+        sky=None if prediction.sky is None else prediction.sky.astype(np.float32),
     )
 
 
 def _only(answer: Inference, parts: set[Need]) -> Inference:
-    """Keep depth, which frames are compared by, normals, which sharpen it, and what is written."""
+    """Keep depth, which frames are compared by, what sharpens it, and what is written."""
     return Inference(
         depth=answer.depth,
         valid=answer.valid,
         normals=answer.normals,
         confidence=answer.confidence if Need.CONFIDENCE in parts else None,
+        sky=answer.sky if Need.SKY in parts else None,
+        steps=answer.steps,
     )
 
 

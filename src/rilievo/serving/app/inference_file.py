@@ -8,7 +8,7 @@ import numpy as np
 from rilievo.models.base import Inference
 from rilievo.types import Camera, CameraSource
 
-_FIELDS = ("depth", "valid", "normals", "confidence")
+_FIELDS = ("depth", "valid", "normals", "confidence", "sky", "steps")
 
 
 def write_inference(inference: Inference, target: BufferedIOBase) -> None:

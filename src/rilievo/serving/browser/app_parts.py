@@ -16,6 +16,7 @@ FILES: Mapping[str, str] = {
     "colour": "Depth, picture",
     "normals": "Normals, picture",
     "confidence": "Confidence, picture",
+    "sky": "Sky, mask",
     "png16": "Depth, 16-bit PNG",
     "tiff": "Depth, TIFF",
     "exr": "Depth, OpenEXR",

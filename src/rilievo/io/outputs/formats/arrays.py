@@ -56,13 +56,13 @@ def _load_npy(path: Path) -> np.ndarray:
 
 
 def write_npz(job: WriteJob) -> FileFacts:
-    """Write the parts that exist (depth, normals (3, h, w), confidence, K), and the JSON."""
+    """Write the parts that exist (depth, normals (3, h, w), confidence, sky, K), and the JSON."""
     prediction, about = job.prediction, job.about
     depth = prediction.depth_or_none
     facts = FileFacts(
         file=job.file,
         output=job.output,
-        holds="arrays: depth, valid, normals (3, h, w), confidence, K",
+        holds="arrays: depth, valid, normals (3, h, w), confidence, sky, K",
         unit=about.depth.unit if about.depth else None,
         scale=1.0 if depth else None,
         offset=0.0 if depth else None,
@@ -78,6 +78,8 @@ def write_npz(job: WriteJob) -> FileFacts:
         arrays["normals"] = prediction.normals
     if prediction.confidence is not None:
         arrays["confidence"] = prediction.confidence
+    if prediction.sky is not None:
+        arrays["sky"] = prediction.sky
     if prediction.camera is not None:
         arrays["K"] = prediction.camera.needs_pinhole("an npz file")
     arrays[_ABOUT] = np.array(about.alone(facts))
@@ -92,12 +94,13 @@ def write_npz(job: WriteJob) -> FileFacts:
 
 def read_npz(path: Path, facts: FileFacts) -> Stored:
     """Read the arrays, bit for bit."""
-    arrays = _arrays(path, ("depth", "valid", "normals", "confidence"))
+    arrays = _arrays(path, ("depth", "valid", "normals", "confidence", "sky"))
     return Stored(
         values=arrays.get("depth"),
         valid=arrays.get("valid"),
         normals=arrays.get("normals"),
         confidence=arrays.get("confidence"),
+        sky=arrays.get("sky"),
     )
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
-from rilievo.io.outputs.dropping import surface_pixels
+from rilievo.io.outputs.dropping import sky_share, surface_pixels
 from rilievo.io.outputs.facts import FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap, Photo
@@ -151,6 +151,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
             grazing_degrees=options.grazing,
             specks=options.specks,
             dropped=options.dropped,
+            sky=sky_share(job.prediction),
             backing=options.backing or None,
             texture_width=None if texture is None else texture.width,
         ),

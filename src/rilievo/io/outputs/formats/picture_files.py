@@ -1,12 +1,13 @@
-"""Pictures: normals, confidence, and both eyes' views, as 8-bit PNG."""
+"""Pictures: normals, confidence, sky, and both eyes' views, as 8-bit PNG."""
 
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.io.colour_pictures import ColourRange, Drawn, normals_picture, range_of
+from rilievo.io.outputs.dropping import sky_share
 from rilievo.io.outputs.facts import PICTURE_AXES, FileFacts
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.stereo import StereoOptions, stereo_picture
@@ -81,3 +82,22 @@ def read_confidence(path: Path, facts: FileFacts) -> Stored:
     """Read the confidence; rounding errors are at most 1/510."""
     with opened(PngImageFile, path) as image:
         return Stored(confidence=np.asarray(image.convert("L")) / np.float32(255))
+
+
+def write_sky(job: WriteJob, sky: Bool[np.ndarray, "h w"]) -> FileFacts:
+    """Write 255 for pixels that see no surface, and 0 for all others."""
+    facts = FileFacts(
+        file=job.file,
+        output=job.output,
+        holds="mask of the sky: 255 where no surface is seen, else 0",
+        sky=sky_share(job.prediction),
+    )
+    text = {"Software": "rilievo", "rilievo": job.about.alone(facts)}
+    write_png(job.path, sky.astype(np.uint8) * np.uint8(255), text)
+    return facts
+
+
+def read_sky(path: Path, facts: FileFacts) -> Stored:
+    """Read the mask, bit for bit."""
+    with opened(PngImageFile, path) as image:
+        return Stored(sky=np.asarray(image.convert("L")) > 127)

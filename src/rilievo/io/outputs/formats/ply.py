@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.geometry.surfaces.surface import PointCloud, point_cloud, surface_step
-from rilievo.io.outputs.dropping import surface_pixels
+from rilievo.io.outputs.dropping import sky_share, surface_pixels
 from rilievo.io.outputs.facts import OUR_AXES, FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap
@@ -53,6 +53,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
             grazing_degrees=options.grazing,
             specks=options.specks,
             dropped=options.dropped,
+            sky=sky_share(job.prediction),
             backing=options.backing or None,
         ),
     )

@@ -47,6 +47,7 @@ def read_points(answer: GraphAnswer) -> Inference:
         depth=np.where(valid, depth, np.float32(1)),
         valid=valid,
         normals=None if given.normals is None else _upright(given.normals),
+        sky=1 - np.nan_to_num(given.mask).clip(0, 1),
         camera=_camera(fit.focal_px(photo.shape), photo, answer.model),
     )
 

@@ -105,6 +105,7 @@ def _card_facts(card: ModelCard | None) -> dict[str, object]:
         "depth": card.kind,
         "normals": card.normals,
         "confidence": card.confidence,
+        "sky": card.sky,
         "camera": card.camera,
         "licence": card.licence,
         "commercial": card.commercial,
