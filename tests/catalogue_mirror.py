@@ -19,6 +19,18 @@ class Quiet(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+class Stating(Quiet):
+    """Files whose size and SHA-256 are stated in the hub's own headers."""
+
+    def end_headers(self) -> None:
+        path = Path(self.translate_path(self.path))
+        if path.is_file():
+            self.send_header("X-Linked-Size", str(path.stat().st_size))
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            self.send_header("X-Linked-Etag", f'"{digest}"')
+        super().end_headers()
+
+
 @dataclass(frozen=True, kw_only=True)
 class CatalogueMirror:
     """A folder that is served, and the address of the server."""
@@ -28,7 +40,10 @@ class CatalogueMirror:
     patch: pytest.MonkeyPatch
 
     def offer(self, name: str, write: Callable[[Path], object]) -> Path:
-        """Serve what ``write`` makes of a path as the graph of a model, with its true hashes."""
+        """Serve what ``write`` makes of a path as the graph of a model, with its true hashes.
+
+        Where the table has no hash, it has none here either: the mirror states it, as the hub does.
+        """
         entry = table.ENTRIES[name]
         if not entry.is_on_hub:
             entry = replace(entry, repository=f"{self.address}/releases")
@@ -41,7 +56,10 @@ class CatalogueMirror:
         graph = folder / entry.files[0].path
         graph.parent.mkdir(parents=True, exist_ok=True)
         write(graph)
-        files = tuple(_facts(folder, file.path) for file in entry.files)
+        files = tuple(
+            RemoteFile(path=file.path) if file.sha256 is None else _facts(folder, file.path)
+            for file in entry.files
+        )
         others = dict(table.ENTRIES)
         self.patch.setattr(table, "ENTRIES", {**others, name: replace(entry, files=files)})
         return graph
@@ -57,7 +75,7 @@ def catalogue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Catal
     """A mirror that is running, with empty caches."""
     site = tmp_path / "site"
     site.mkdir()
-    handler = functools.partial(Quiet, directory=str(site))
+    handler = functools.partial(Stating, directory=str(site))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

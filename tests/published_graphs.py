@@ -155,6 +155,53 @@ def write_depth_anything_3(path: Path, *, K: np.ndarray, extras: bool = True) ->
     )
 
 
+def write_with_sky(path: Path, *, size: tuple[int, int], channel: bool) -> Path:
+    """The exports of Depth Anything 3's monocular networks: depth 5 + sum, sky where sum > 1.
+
+    Args:
+        path: Path to write to.
+        size: Size (height, width) of the input.
+        channel: Whether the outputs have an axis of channels.
+    """
+    constants = [
+        constant("w", WEIGHTS.reshape(1, 3, 1, 1)),
+        constant("axes", [1], np.int64),
+        constant("five", 5.0),
+        constant("one", 1.0),
+    ]
+    nodes = [
+        node("Mul", ["image", "w"], ["product"]),
+        node("ReduceSum", ["product", "axes"], ["sum"], keepdims=int(channel)),
+        node("Add", ["sum", "five"], ["depth"]),
+        node("Greater", ["sum", "one"], ["bright"]),
+        node("Cast", ["bright"], ["sky"], to=TensorProto.FLOAT),
+    ]
+    field = ["batch", *([1] if channel else []), *size]
+    return write(
+        path, nodes, constants, {"image": ["batch", 3, *size]}, {"depth": field, "sky": field}
+    )
+
+
+def write_zipdepth(path: Path) -> Path:
+    """ZipDepth's export: any multiple of 32, colours of 0..1, an axis of channels."""
+    constants = [
+        constant("w", WEIGHTS.reshape(1, 3, 1, 1)),
+        constant("axes", [1], np.int64),
+    ]
+    nodes = [
+        node("Mul", ["pixel_values", "w"], ["product"]),
+        node("ReduceSum", ["product", "axes"], ["predicted_depth"], keepdims=1),
+    ]
+    size = ["height", "width"]
+    return write(
+        path,
+        nodes,
+        constants,
+        {"pixel_values": ["batch_size", 3, *size]},
+        {"predicted_depth": ["batch_size", 1, *size]},
+    )
+
+
 def write_metric3d(path: Path, *, normalises: bool) -> Path:
     """Metric3D's signature: depth 20 + sum up to 200, a normal of four channels."""
     constants = [

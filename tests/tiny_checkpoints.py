@@ -173,6 +173,25 @@ def depth_pro() -> Any:
     )
 
 
+def tipsv2() -> Any:
+    return transformers.Tipsv2DptForDepthEstimation(
+        transformers.Tipsv2DptConfig(
+            backbone_config=transformers.Tipsv2VisionConfig(
+                hidden_size=16,
+                num_hidden_layers=4,
+                num_attention_heads=2,
+                mlp_ratio=2,
+                image_size=56,
+                out_indices=[1, 2, 3, 4],
+                apply_layernorm=True,
+                reshape_hidden_states=False,
+            ),
+            num_depth_bins=8,
+            **SMALL_HEAD,
+        )
+    )
+
+
 def aim(model: Any) -> None:
     """Let Depth Pro's random weights see metres, and a field of view near 60 degrees."""
     with torch.no_grad():
@@ -225,8 +244,19 @@ FAMILIES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         depth_pro,
         lambda: transformers.DepthProImageProcessor(size={"height": 128, "width": 128}),
     ),
+    "tipsv2_dpt": (
+        tipsv2,
+        lambda: transformers.Tipsv2DptImageProcessor(size={"height": 56, "width": 56}),
+    ),
 }
-METRIC = ("depth_anything_metric", "zoedepth", "zoedepth_experts", "glpn", "depth_pro")
+METRIC = (
+    "depth_anything_metric",
+    "zoedepth",
+    "zoedepth_experts",
+    "glpn",
+    "depth_pro",
+    "tipsv2_dpt",
+)
 Checkpoints = Callable[[str], Path]
 
 

@@ -240,6 +240,28 @@ def compare_midas(folder: Path) -> None:
     _say("MiDaS", answer.depth, theirs)
 
 
+def compare_zipdepth(folder: Path) -> None:
+    """Print how far inverse depth is from libreyolo's, with resizing and at the network's size.
+
+    Their resizing rounds to whole grey levels, and ours does not.
+    """
+    from libreyolo.models.zipdepth import LibreZipDepth
+    from libreyolo.models.zipdepth.utils import preprocess_numpy
+
+    network = LibreZipDepth(None, size="b", device="cpu").model.eval()
+    for photograph in (skimage.data.coffee(), skimage.data.coffee()[:384, :576]):
+        image = torch.from_numpy(preprocess_numpy(photograph, 384)[0])[None]
+        with torch.no_grad():
+            theirs = network(image)[0, 0].numpy()
+        path = folder / f"zipdepth-{len(photograph)}.onnx"
+        export(network, (image,), path, "pixel_values", "predicted_depth")
+        card, options = MODELS["zipdepth"], LoadOptions(device="cpu")
+        ours = open_graph(path, options, card, weights_sha256="0")
+        [answer] = ours.infer([Photo(pixels=photograph)])
+        assert answer.depth is not None
+        _say(f"ZipDepth, {len(photograph)} rows", answer.depth, theirs)
+
+
 def _say(name: str, ours: np.ndarray, theirs: np.ndarray) -> None:
     off = np.abs(ours - theirs) / np.ptp(theirs)
     print(f"{name}: {off.mean():.1e} of the range in the mean, {off.max():.1e} at most")
@@ -250,6 +272,7 @@ COMPARISONS = {
     "da2": compare_depth_anything,
     "da3": compare_depth_anything_3,
     "midas": compare_midas,
+    "zipdepth": compare_zipdepth,
 }
 
 if __name__ == "__main__":

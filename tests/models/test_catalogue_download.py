@@ -8,6 +8,7 @@ import threading
 from collections import namedtuple
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from rilievo.errors import ModelError
-from rilievo.models.catalogue import download, requests
+from rilievo.models.catalogue import requests, verified_files
 from rilievo.models.catalogue.download import fetch_files, find_files
 from rilievo.models.catalogue.table import Entry, RemoteFile
 from rilievo.types import DepthKind
@@ -33,6 +34,8 @@ class Mirror:
     fault: str | None = None
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     content: bytes = CONTENT
+    stated: dict[str, str] = field(default_factory=dict)
+    announced: int | None = None
     ended: threading.Event = field(default_factory=threading.Event)
 
 
@@ -59,15 +62,20 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "/files" + self.path)
             self.send_header("X-Repo-Commit", COMMIT)
+            for name, value in mirror.stated.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=")[:-1])
         rest = mirror.content[start:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(rest)))
+        size = len(rest) if mirror.announced is None else mirror.announced
+        self.send_header("Content-Length", str(size))
         if "main" in self.path and not self.path.startswith("/files"):
             self.send_header("X-Repo-Commit", COMMIT)
+            for name, value in mirror.stated.items():
+                self.send_header(name, value)
         self.end_headers()
         if mirror.fault == "break":
             self.wfile.write(rest[: len(rest) // 3])
@@ -75,7 +83,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(2)
         else:
-            self.wfile.write(rest)
+            with suppress(ConnectionError):  # it is refused by its headers
+                self.wfile.write(rest)
 
 
 @pytest.fixture
@@ -146,7 +155,7 @@ def test_the_second_time_nobody_is_asked_and_nothing_is_hashed(
 ) -> None:
     fetch_files(entry())
     mirror.asked.clear()
-    monkeypatch.setattr(download, "sha256", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(verified_files, "sha256", lambda *_: pytest.fail("hashed again"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     fetch_files(entry())
     assert not mirror.asked
@@ -164,7 +173,7 @@ def test_a_download_that_broke_off_goes_on_where_it_was(mirror: Mirror, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"), [(b"x" + CONTENT[1:], "sha256"), (CONTENT + b"x", "longer")]
+    ("changed", "words"), [(b"x" + CONTENT[1:], "sha256"), (CONTENT + b"x", "announces")]
 )
 def test_another_content_is_refused_and_not_kept(
     mirror: Mirror, tmp_path: Path, changed: bytes, words: str
@@ -257,6 +266,70 @@ def test_a_file_without_a_known_hash_is_checked_against_its_first_download(
     assert path.parts[-3] == COMMIT
     path.resolve().write_bytes(b"x" * len(CONTENT))
     assert "remove it" in failure(unknown)
+
+
+STATED = {"X-Linked-Size": str(len(CONTENT)), "X-Linked-Etag": f'"{DIGEST}"'}
+UNKNOWN = {"sha256": None, "size": None, "revision": "main"}
+
+
+@pytest.mark.parametrize("fault", [None, "redirect"])
+def test_what_the_hub_states_for_a_file_without_a_known_hash_is_checked(
+    mirror: Mirror, fault: str | None
+) -> None:
+    mirror.fault, mirror.stated = fault, STATED
+    mirror.content = b"x" + CONTENT[1:]
+    message = failure(entry(**UNKNOWN))
+    assert f"expected {len(CONTENT):,} bytes and sha256 {DIGEST[:12]}..." in message
+    mirror.content = CONTENT[:-1]
+    assert f"announces {len(CONTENT) - 1:,};" in failure(entry(**UNKNOWN))
+    assert find_files(entry(**UNKNOWN)) is None
+    mirror.content = CONTENT
+    assert fetch_files(entry(**UNKNOWN))[0].read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("fault", [None, "redirect"])
+@pytest.mark.parametrize(
+    "changed", [{"X-Linked-Etag": f'"{"0" * 64}"'}, {"X-Linked-Size": "12"}], ids=["hash", "size"]
+)
+def test_a_hub_that_has_another_file_now_is_refused_before_it_sends_it(
+    mirror: Mirror, tmp_path: Path, fault: str | None, changed: dict[str, str]
+) -> None:
+    mirror.fault, mirror.stated = fault, STATED | changed
+    message = failure(entry(revision="main"))
+    assert "has another onnx/model.onnx now" in message
+    assert "expected 10,240,000 bytes and sha256 " in message
+    assert not left_over(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [9, -9])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_length_that_is_not_true_is_one_line(mirror: Mirror, *, wrong: int, known: bool) -> None:
+    mirror.announced = len(CONTENT) + wrong
+    mirror.stated = {} if known else STATED
+    wanted = entry() if known else entry(**UNKNOWN)
+    assert f"has {len(CONTENT):,} bytes, and" in failure(wanted)
+    mirror.announced = None
+    assert fetch_files(wanted)[0].read_bytes() == CONTENT
+
+
+def test_a_file_that_is_downloaded_again_is_the_one_of_the_first_download(mirror: Mirror) -> None:
+    unknown = entry(**UNKNOWN)
+    [path] = fetch_files(unknown)
+    path.resolve().unlink()
+    path.unlink()
+    mirror.content = b"x" + CONTENT[1:]
+    message = failure(unknown)
+    assert "its first download had" in message
+    record = Path(message.rpartition("remove ")[2].removesuffix(" to take it as new"))
+    # It asks for the commit of the first download, whatever the branch holds now.
+    assert f"/resolve/{COMMIT}/" in mirror.asked[-1][0]
+    mirror.content = CONTENT
+    assert fetch_files(unknown)[0].read_bytes() == CONTENT
+    path.resolve().unlink()
+    path.unlink()
+    record.unlink()
+    mirror.content = b"x" + CONTENT[1:]
+    assert fetch_files(unknown)[0].read_bytes() == mirror.content
 
 
 def test_a_changed_file_of_the_cache_is_refused(mirror: Mirror) -> None:

@@ -45,6 +45,11 @@ on two processor cores;
 'rilievo models path NAME' says where it lies;
 '--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph."""
 
+_FIRST_DOWNLOAD = (
+    "not published: the size and SHA-256 that the hub states at the first download are checked "
+    "then, remembered, and checked ever after"
+)
+
 _USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
 
 
@@ -204,7 +209,9 @@ def _card(card: ModelCard) -> str:
         "licence": card.licence + _USES[card.commercial],
         **({"stated on": card.stated} if card.stated else {}),
         **({"trained on": f"data {RESEARCH_DATA}"} if card.research_data else {}),
+        **({"labelled by": card.teacher} if card.teacher else {}),
         "size": _size(card),
+        **({} if card.hash_known else {"hash": _FIRST_DOWNLOAD}),
         "extra": card.extra or "none, it is in the core",
         "speed": card.speed,
         "speed here": _speed(speeds().get(card.name)),

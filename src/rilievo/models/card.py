@@ -34,8 +34,12 @@ class ModelCard:
         stated: Place where the authors state the licence; empty where none is known.
         research_data: Whether the weights were trained on data some of which is for
             non-commercial use alone; False if not known.
+        teacher: Model that labelled the training images, with its licence, which may not allow
+            what the licence of these weights does; empty if none did, or it is not known.
         commercial: Whether the licence allows commercial use; None if unknown.
         megabytes: Size of the weights on disk; None if unknown.
+        hash_known: Whether the SHA-256 of its files is known beforehand; otherwise the size and
+            hash that the hub states at the first download are checked then, and remembered.
         extra: The extra of rilievo that it needs; None for the core.
         speed: Time for one 640x480 photograph on two CPU cores, in words.
         published: Published accuracy, with protocol and source; None if none is known.
@@ -59,8 +63,10 @@ class ModelCard:
     licence: str
     stated: str = ""
     research_data: bool = False
+    teacher: str = ""
     commercial: bool | None = None
     megabytes: float | None = None
+    hash_known: bool = True
     extra: str | None = None
     speed: str = "not measured"
     published: str | None = None

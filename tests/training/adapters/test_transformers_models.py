@@ -74,7 +74,9 @@ def test_the_network_answers_as_after_the_authors_own_preparation(
         ours, theirs = np.log(ours), np.log(theirs)
     spread = np.ptp(theirs)
     assert spread > 0.01
-    assert np.abs(ours - theirs).max() <= 1e-4 * spread
+    # TIPSv2 has a torchvision processor alone, which rounds a few pixels the other way.
+    limit = 1e-3 if family == "tipsv2_dpt" else 1e-4
+    assert np.abs(ours - theirs).max() <= limit * spread
 
 
 @pytest.mark.parametrize("family", ENLARGED)

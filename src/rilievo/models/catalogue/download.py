@@ -13,7 +13,6 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,24 +20,24 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 from tqdm import tqdm
 
-from rilievo.errors import ModelError, OutputError
-from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.errors import ModelError
 from rilievo.io.files.durable import sync_folder
-from rilievo.io.json_record import from_json, to_json
-from rilievo.models.cache_folder import cache_directory
 from rilievo.models.catalogue.requests import (
+    HubStatement,
     cache_folder,
     endpoint,
     failure,
     is_offline,
-    known_commit,
     opened,
+    pinned_commit,
     remedy,
     repository_folder,
+    server,
+    statement,
     without_password,
 )
 from rilievo.models.catalogue.table import Entry, RemoteFile
-from rilievo.models.weights_hash import sha256
+from rilievo.models.catalogue.verified_files import check, known_file, record_of, remember
 
 _CHUNK = 1 << 20
 
@@ -74,18 +73,10 @@ def _in_cache(entry: Entry, file: RemoteFile) -> Path | None:
     return path
 
 
-def _link(entry: Entry, file: RemoteFile) -> Path:
+def _link(entry: Entry, file: RemoteFile, commit: str | None = None) -> Path:
     """Path of a file below the snapshot of its commit."""
     folder = repository_folder(entry.repository) / "snapshots"
-    return folder / _commit(entry) / file.path
-
-
-def _commit(entry: Entry) -> str:
-    """Commit of a branch at its first download; before that, the revision itself."""
-    path = repository_folder(entry.repository) / "refs" / entry.revision
-    with suppress(OSError, UnicodeDecodeError):
-        return path.read_text(encoding="utf-8").strip() or entry.revision
-    return entry.revision
+    return folder / (commit or pinned_commit(entry)) / file.path
 
 
 def _print_licence(entry: Entry) -> None:
@@ -124,30 +115,79 @@ def _download(entry: Entry, file: RemoteFile, folder: Path) -> Path:
     part = blobs / f"{_slug(file)}.incomplete"
     if file.size is not None:
         _check_room(blobs, file.size - (part.stat().st_size if part.exists() else 0))
-    received = _receive(entry, file, part)
-    if file.size not in (None, received.size) or not file.is_same(received.sha256):
-        part.unlink()
-        raise ModelError(
-            f"model '{entry.name}': {file.path} came with {received.size:,} bytes and sha256 "
-            f"{received.sha256[:12]}..., expected {_expected(file)}; nothing was kept: try again, "
-            "or check the mirror"
-        )
+    try:
+        received = _receive(entry, file, part)
+        _check_received(entry, file, received)
+        link = _link(entry, file, received.stated.commit)
+        _check_again(entry, link, received.sha256)
+    except ModelError:
+        part.unlink(missing_ok=True)
+        raise
     blob = blobs / received.sha256
     os.replace(part, blob)
     sync_folder(blobs)
-    if received.commit is not None and received.commit != entry.revision:
+    commit = received.stated.commit
+    if commit is not None and commit != entry.revision:
         reference = folder / "refs" / entry.revision
         reference.parent.mkdir(parents=True, exist_ok=True)
-        reference.write_text(received.commit, encoding="utf-8")
-    link = _link(entry, file)
+        reference.write_text(commit, encoding="utf-8")
     _place(blob, link, alone=len(entry.files) == 1)
     remember(link, received.sha256)
     return link
 
 
-def _expected(file: RemoteFile) -> str:
-    size = "any size" if file.size is None else f"{file.size:,} bytes"
-    return f"{size} and {'any hash' if file.sha256 is None else file.sha256[:12] + '...'}"
+def _check_stated(entry: Entry, file: RemoteFile, stated: HubStatement, size: int | None) -> None:
+    """Refuse a file before it is received, where the hub itself states another one.
+
+    Args:
+        entry: The model.
+        file: The file, as the table knows it.
+        stated: Facts that the hub states.
+        size: Size that the sender announces [bytes].
+    """
+    other = file.size not in (None, stated.size or file.size)
+    if other or not file.is_same(stated.sha256 or file.sha256 or ""):
+        raise ModelError(
+            f"model '{entry.name}': {server(entry)} has another {file.path} now, of "
+            f"{_described(stated.size, stated.sha256)}, expected "
+            f"{_described(file.size, file.sha256)}; nothing was fetched: check the mirror, or "
+            "update rilievo"
+        )
+    expected = file.size or stated.size
+    if None not in (expected, size) and expected != size:
+        raise ModelError(
+            f"model '{entry.name}': {file.path} has {expected:,} bytes, and {server(entry)} "
+            f"announces {size:,}; nothing was kept: try again, or check the mirror"
+        )
+
+
+def _check_received(entry: Entry, file: RemoteFile, received: "_Received") -> None:
+    """Compare what came with what is known of the file, and with what the hub stated for it."""
+    stated = received.stated
+    size, digest = file.size or stated.size, file.sha256 or stated.sha256
+    if size in (None, received.size) and received.sha256.startswith(digest or ""):
+        return
+    raise ModelError(
+        f"model '{entry.name}': {file.path} came with "
+        f"{_described(received.size, received.sha256)}, expected {_described(size, digest)}; "
+        "nothing was kept: try again, or check the mirror"
+    )
+
+
+def _check_again(entry: Entry, link: Path, digest: str) -> None:
+    """Compare a file that is downloaded again with its first download."""
+    kept = known_file(link)
+    if kept is not None and kept.sha256 != digest:
+        raise ModelError(
+            f"model '{entry.name}': {link.name} came with sha256 {digest[:12]}..., its first "
+            f"download had {kept.sha256[:12]}...; nothing was kept: check the mirror, or remove "
+            f"{record_of(link)} to take it as new"
+        )
+
+
+def _described(size: int | None, sha256: str | None) -> str:
+    length = "any size" if size is None else f"{size:,} bytes"
+    return f"{length} and {'any sha256' if sha256 is None else f'sha256 {sha256[:12]}...'}"
 
 
 def _check_room(folder: Path, size: int) -> None:
@@ -177,7 +217,7 @@ def _place(blob: Path, link: Path, *, alone: bool) -> None:
 class _Received:
     size: int
     sha256: str
-    commit: str | None
+    stated: HubStatement
 
 
 def _receive(entry: Entry, file: RemoteFile, part: Path) -> _Received:
@@ -191,11 +231,19 @@ def _receive(entry: Entry, file: RemoteFile, part: Path) -> _Received:
             if answer.status != http.client.PARTIAL_CONTENT and start:
                 out.truncate(0)
                 start = 0
+            stated = statement(answer) if entry.is_on_hub else HubStatement()
+            _check_stated(entry, file, stated, _announced(answer, start))
             digest = _hash_of(part, start)
             size = start + _copy(answer, out, digest, start, file, entry.name)
         out.flush()
         os.fsync(out.fileno())
-    return _Received(size=size, sha256=digest.hexdigest(), commit=known_commit(answer))
+    return _Received(size=size, sha256=digest.hexdigest(), stated=stated)
+
+
+def _announced(answer: Any, start: int) -> int | None:
+    """Size of the whole file that the sender announces; None if it announces none."""
+    rest = answer.headers.get("Content-Length")
+    return start + int(rest) if rest and rest.isdigit() else None
 
 
 def _hash_of(part: Path, size: int) -> "hashlib._Hash":
@@ -210,8 +258,7 @@ def _hash_of(part: Path, size: int) -> "hashlib._Hash":
 def _copy(
     answer: Any, out: BinaryIO, digest: "hashlib._Hash", start: int, file: RemoteFile, name: str
 ) -> int:
-    rest = answer.headers.get("Content-Length")
-    total = file.size or (start + int(rest) if rest and rest.isdigit() else None)
+    total = file.size or _announced(answer, start)
     size = 0
     with tqdm(
         total=total,
@@ -235,65 +282,3 @@ def _copy(
     if total is not None and start + size < total:
         raise http.client.IncompleteRead(b"", total - start - size)
     return size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Checked:
-    """Hash of a cached file; a file of another size or modification time is hashed again."""
-
-    path: str
-    sha256: str
-    stamp: tuple[int, int]
-
-
-def check(path: Path, file: RemoteFile, model: str) -> str:
-    """Compare a cached file with the published one, or with its first download.
-
-    Returns:
-        SHA-256 of the file.
-    """
-    size = path.stat().st_size
-    if file.size is not None and size != file.size:
-        raise ModelError(
-            f"model '{model}': {path} has {size:,} bytes, expected {file.size:,}; remove it to "
-            "download it again"
-        )
-    kept = _known(path)
-    is_known = kept is not None and kept.stamp == _stamp(path)
-    digest = kept.sha256 if kept is not None and is_known else sha256(path)
-    expected = file.sha256 or (digest if kept is None else kept.sha256)
-    if not digest.startswith(expected):
-        raise ModelError(
-            f"model '{model}': {path} has sha256 {digest[:12]}..., expected {expected[:12]}...; "
-            "remove it to download it again"
-        )
-    if not is_known:
-        remember(path, digest)
-    return digest
-
-
-def remember(path: Path, digest: str) -> None:
-    """Record the hash of a file; without a writable cache folder it is hashed again next time."""
-    with suppress(OutputError):
-        place = _record(path)
-        make_folder(place.parent)
-        with replacing(place) as part:
-            record = _Checked(path=str(path), sha256=digest, stamp=_stamp(path))
-            part.write_text(to_json(record) + "\n", encoding="utf-8")
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns
-
-
-def _record(path: Path) -> Path:
-    name = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()
-    return cache_directory() / "verified" / f"{name[:32]}.json"
-
-
-def _known(path: Path) -> _Checked | None:
-    try:
-        return from_json(_Checked, _record(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

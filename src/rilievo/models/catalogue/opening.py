@@ -10,9 +10,10 @@ from pathlib import Path
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
-from rilievo.models.catalogue.download import check, fetch_files
+from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.graphs.published_graph import open_graph
 from rilievo.models.catalogue.table import find_entry
+from rilievo.models.catalogue.verified_files import check
 from rilievo.models.conversion.agreement import check_limits, compare_answers, example_photo
 from rilievo.models.conversion.converted_files import FP32, INT8, Origin, open_converted
 from rilievo.models.conversion.quantisation import quantise

@@ -10,7 +10,8 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,6 +63,14 @@ def repository_folder(repository: str) -> Path:
     return cache_folder() / f"models--{name.replace('/', '--').replace(':', '-')}"
 
 
+def pinned_commit(entry: Entry) -> str:
+    """Commit of a branch at its first download; before that, the revision itself."""
+    path = repository_folder(entry.repository) / "refs" / entry.revision
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8").strip() or entry.revision
+    return entry.revision
+
+
 def _home() -> Path:
     if given := os.environ.get("HF_HOME"):
         return Path(given)
@@ -82,13 +91,28 @@ def opened(entry: Entry, file: RemoteFile, start: int) -> Iterator[Any]:
     if (secret := token()) is not None and entry.is_on_hub:
         # Not sent along when the hub redirects to a file host.
         request.add_unredirected_header("Authorization", f"Bearer {secret}")
-    opener = urllib.request.build_opener(_KeepCommit)
+    opener = urllib.request.build_opener(_KeepStatement)
     with opener.open(request, timeout=_TIMEOUT) as answer:
         yield answer
 
 
-class _KeepCommit(urllib.request.HTTPRedirectHandler):
-    """Redirect handler that keeps the commit, which only the hub's first response names."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubStatement:
+    """Facts that the hub states for a file, before it redirects to a file host.
+
+    Attributes:
+        commit: Hash of the commit.
+        size: Size of the file [bytes].
+        sha256: SHA-256 of the file; the hub states it for large files.
+    """
+
+    commit: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+
+
+class _KeepStatement(urllib.request.HTTPRedirectHandler):
+    """Redirect handler that keeps the headers of the hub's first response."""
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -97,26 +121,32 @@ class _KeepCommit(urllib.request.HTTPRedirectHandler):
             raise urllib.error.URLError(f"redirected to {newurl!r}")
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
         if new is not None:
-            new.commit = headers.get("X-Repo-Commit") or getattr(req, "commit", None)  # pyright: ignore
+            new.stated = getattr(req, "stated", None) or headers  # pyright: ignore
         return new
 
     def http_response(self, request: Any, response: Any) -> Any:
-        response.commit = response.headers.get("X-Repo-Commit") or getattr(request, "commit", None)
+        response.stated = getattr(request, "stated", None) or response.headers
         return response
 
     https_response = http_response
 
 
-def known_commit(answer: Any) -> str | None:
-    """Hash of the commit in a response of the hub; None if it names none."""
-    commit = getattr(answer, "commit", None)
-    return commit if commit and commit.isalnum() else None
+def statement(answer: Any) -> HubStatement:
+    """Read what the hub states in its first response."""
+    headers = getattr(answer, "stated", {})
+    commit, size = headers.get("X-Repo-Commit"), headers.get("X-Linked-Size")
+    etag = (headers.get("X-Linked-Etag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
+    return HubStatement(
+        commit=commit if commit and commit.isalnum() else None,
+        size=int(size) if size and size.isdigit() else None,
+        sha256=etag if re.fullmatch("[0-9a-f]{64}", etag) else None,
+    )
 
 
 def _address(entry: Entry, file: RemoteFile) -> str:
     if not entry.is_on_hub:
         return f"{entry.repository}/{file.path}"
-    return f"{endpoint()}/{entry.repository}/resolve/{entry.revision}/{file.path}"
+    return f"{endpoint()}/{entry.repository}/resolve/{pinned_commit(entry)}/{file.path}"
 
 
 def without_password(text: str) -> str:
@@ -129,10 +159,14 @@ def remedy(entry: Entry) -> str:
     return f"rilievo models fetch {entry.name} where there is a network, or --quality fast"
 
 
+def server(entry: Entry) -> str:
+    """Address of the server that has a model's files, for messages."""
+    return without_password(endpoint() if entry.is_on_hub else entry.repository)
+
+
 def failure(error: BaseException, entry: Entry) -> str:
     """Describe an error and how to mend it, in one line."""
-    server = endpoint() if entry.is_on_hub else entry.repository
-    host = without_password(server)
+    host = server(entry)
     if isinstance(error, urllib.error.HTTPError):
         if error.code in (401, 403):
             return f"{host} refuses it (HTTP {error.code}): accept its terms there, set HF_TOKEN"

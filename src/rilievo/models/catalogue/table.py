@@ -67,6 +67,7 @@ class Entry(ModelCard):
         sizes = [file.size for file in self.files if file.size is not None]
         if len(sizes) == len(self.files):
             stated["megabytes"] = sum(sizes) / 1e6
+        stated["hash_known"] = all(file.sha256 is not None for file in self.files)
         settings = _SETTINGS[self.graph]
         return ModelCard(
             **stated | {"loader": LOADER, "source": self.repository, "settings": settings}

@@ -29,11 +29,13 @@ class Fed:
         inputs: Arrays by role.
         size: Size (height, width) of the picture.
         place: Position of the photograph in it; None where it fills the picture.
+        turned: Whether the photograph lies on its left side in it.
     """
 
     inputs: Arrays
     size: tuple[int, int]
     place: Letterbox | None = None
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +83,16 @@ def _pictures(_path: Path, facts: GraphFacts, _given: Given, _model: str) -> Fee
     preparation = _prepared(facts)
 
     def feed(photos: Sequence[Photo]) -> Fed:
-        pixels = np.stack([preparation.pixels(each.pixels, each.shape) for each in photos])
+        if facts.turned and photos[0].shape[0] > photos[0].shape[1]:
+            [photo] = photos
+            pixels = preparation.pixels(np.ascontiguousarray(np.rot90(photo.pixels)))[None]
+            turned = True
+        else:
+            pixels = np.stack([preparation.pixels(each.pixels, each.shape) for each in photos])
+            turned = False
         picture = planes(pixels, preparation)
         inputs = {PICTURE: picture[:, None] if facts.views else picture}
-        return Fed(inputs=inputs, size=(pixels.shape[1], pixels.shape[2]))
+        return Fed(inputs=inputs, size=(pixels.shape[1], pixels.shape[2]), turned=turned)
 
     sizing, resampling = str(preparation.sizing), preparation.resampling.value
     settings = {"sizing": sizing, "resampling": resampling}

@@ -23,6 +23,7 @@ class GraphAnswer:
         photo: The photograph.
         size: Size (height, width) of the network's input.
         place: Position of the photograph in that; None where it fills it.
+        turned: Whether the photograph lies on its left side in it.
     """
 
     model: str
@@ -31,6 +32,7 @@ class GraphAnswer:
     photo: Photo
     size: tuple[int, int]
     place: Letterbox | None
+    turned: bool
 
     def find(self, role: str) -> Shaped[np.ndarray, "..."] | None:
         """Output of a role; None if the graph has none."""
@@ -59,4 +61,5 @@ class GraphAnswer:
                 f"model '{self.model}': output '{name}' is {array.shape}, expected "
                 "(1, height, width)"
             )
-        return array.reshape(array.shape[-2:])
+        field = array.reshape(array.shape[-2:])
+        return np.ascontiguousarray(np.rot90(field, -1)) if self.turned else field

@@ -35,6 +35,8 @@ class GraphFacts:
         preparation: Size, filter, mean and deviation; None for patches.
         inputs: Names of the inputs, by role: ``picture``, ``tokens``. Empty for a graph with one
             input, whatever it is called.
+        turned: Whether upright photographs are turned to lie on their side, for a graph of one
+            size, and the answer back.
         views: Whether the picture has an axis of views behind that of the batch.
         one_by_one: Whether photographs are run one after the other, never as a batch.
         outputs: Names that published files give each output, by role; the first found is taken.
@@ -42,6 +44,8 @@ class GraphFacts:
         reading: Post-function, by its name in ``post_functions.POST_FUNCTIONS``.
         focal: Focal length of the camera for which the graph's depth is metric [px]; 0 if it has
             none.
+        sky: Value of the output ``sky`` from which on a pixel is sky and has no depth; 0 if there
+            is no such output.
         farthest: Depth at which the graph's range ends [m of that camera]; 0 if it has no end.
         patch: Side of a patch [px].
         settings: Dataclass of its settings, ``module:class``; None if it has none.
@@ -51,11 +55,13 @@ class GraphFacts:
     feeding: Feeding = Feeding.PICTURE
     preparation: Preparation | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
+    turned: bool = False
     views: bool = False
     one_by_one: bool = False
     outputs: Mapping[str, tuple[str, ...]]
     any_depth: bool = False
     reading: str
+    sky: float = 0.0
     focal: float = 0.0
     farthest: float = 0.0
     patch: int = 0

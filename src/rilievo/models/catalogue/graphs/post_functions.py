@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_fov, resize_K
@@ -14,8 +14,16 @@ from rilievo.types import Camera, CameraSource
 
 
 def _depth(answer: GraphAnswer) -> Inference:
-    """One map, of the kind that the model's card says."""
-    return Inference(depth=answer.depth())
+    """One map, of the kind that the model's card says; none where the graph sees the sky."""
+    if not answer.facts.sky:
+        return Inference(depth=answer.depth())
+    depth = answer.depth()
+    valid = np.isfinite(depth) & _below_the_sky(answer)
+    return Inference(depth=np.where(valid, depth, np.float32(1)), valid=valid)
+
+
+def _below_the_sky(answer: GraphAnswer) -> Bool[np.ndarray, "h w"]:
+    return answer.map("sky") < answer.facts.sky
 
 
 def _depth_and_camera(answer: GraphAnswer) -> Inference:
@@ -78,9 +86,10 @@ def _depth_and_focal(answer: GraphAnswer) -> Inference:
 
 
 def _canonical_depth(answer: GraphAnswer) -> Inference:
-    """Metric3D v2 (Hu et al. 2024): metres of a camera with one focal length, and normals.
+    """Metres of a camera with one focal length, as by Metric3D v2 (Hu et al. 2024), and normals.
 
-    Normals have OpenCV's axes and face the camera. Where the depth ends is sky, which has none.
+    Normals have OpenCV's axes and face the camera. Sky has no depth: pixels where the range ends,
+    or those that the graph calls so (Depth Anything 3 metric; Lin et al. 2025).
     """
     photo, facts = answer.photo, answer.facts
     if photo.camera is None:
@@ -90,9 +99,14 @@ def _canonical_depth(answer: GraphAnswer) -> Inference:
             "--vanishing-points (vanishing_points=True)"
         )
     canonical = _inside(answer, answer.depth())
-    valid = np.isfinite(canonical) & (canonical > 0) & (canonical < facts.farthest)
-    assert answer.place is not None, "its photographs are letterboxed"
-    metres = canonical * np.float32(photo.camera.focal * answer.place.scale / facts.focal)
+    valid = np.isfinite(canonical) & (canonical > 0)
+    if facts.farthest:
+        valid &= canonical < facts.farthest
+    if facts.sky:
+        valid &= _below_the_sky(answer)
+    place = answer.place
+    scale = answer.size[1] / photo.shape[1] if place is None else place.scale
+    metres = canonical * np.float32(photo.camera.focal * scale / facts.focal)
     return Inference(
         depth=np.where(valid, metres, np.float32(1)), valid=valid, normals=_normals(answer)
     )
@@ -100,7 +114,7 @@ def _canonical_depth(answer: GraphAnswer) -> Inference:
 
 def _normals(answer: GraphAnswer) -> Float32[np.ndarray, "3 a b"] | None:
     """Normals, without the fourth channel (uncertainty) that some files have."""
-    found = answer.find("normals")
+    found = answer.find("normals") if "normals" in answer.facts.outputs else None
     if found is None:
         return None
     if found.ndim != 4 or found.shape[1] < 3:

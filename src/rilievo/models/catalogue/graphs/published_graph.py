@@ -59,6 +59,7 @@ class PublishedGraph(Model):
                     photo=photos[index],
                     size=fed.size,
                     place=fed.place,
+                    turned=fed.turned,
                 )
                 answers[index] = self._read(answer)
         return [answers[index] for index in range(len(photos))]
