@@ -118,7 +118,7 @@ $(VENV)/core: pyproject.toml
 	touch $@
 
 $(VENV)/test: $(VENV)/core
-	$(BIN)/pip install --quiet --editable '.[evaluate,fast,formats,models,serve,train,video]' --group test
+	$(BIN)/pip install --quiet --editable '.[evaluate,fast,formats,mcp,models,serve,train,video]' --group test
 	touch $@
 
 # Broken files for every reader, kills at any moment, starved machines: a quarter of an hour.

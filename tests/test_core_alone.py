@@ -58,6 +58,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "app": ("app", "app"),
     "page": ("page -o site", None),
     "serve": ("serve", "serve"),
+    "mcp": ("mcp --folder set", "mcp"),
     "view": ("view out --photos set/images", "view"),
     "report": ("report out --photos set/images", None),
     "report --paper": ("report out --photos set/images --paper figure.pdf", "evaluate"),

@@ -44,7 +44,7 @@ PAGES = sorted(
 PLACEHOLDER = re.compile(r"(?<![\w/.-])[A-Z][A-Z_]+(?![\w/.-])|\.\.\.|…")
 # Commands that run until they are stopped or for hours, and those that need a camera, a network or
 # a GPU.
-UNENDING_OR_ELSEWHERE = re.compile(r"^rilievo (app|serve|train)\b|--live|://|--device cuda")
+UNENDING_OR_ELSEWHERE = re.compile(r"^rilievo (app|serve|mcp|train)\b|--live|://|--device cuda")
 
 
 def blocks(document: str, language: str) -> list[str]:

@@ -1,5 +1,6 @@
 """No command connects to another machine or leaves files outside of its folders."""
 
+import json
 import shutil
 import sys
 import time
@@ -25,11 +26,12 @@ _SERVED = 15
 """Seconds that a server is watched; ONNX Runtime's telemetry looks for its host after nine."""
 _DATA = ("--dataset", "tiny_dataset:Tiny", "--root", "data")
 _SERVE = ("serve", "--port", "0", "-m", "rilievo/tiny")
-_NEEDS = {"openvino": "openvino", "train": "timm"}
+_NEEDS = {"openvino": "openvino", "train": "timm", "serve assistants": "mcp"}
 _COMMANDS = {
     "predict": ("predict", "photo.png", "-o", "out", "--save", "all", "--workers", "2"),
     "serve": _SERVE,
     "serve with telemetry": _SERVE,
+    "serve assistants": (*("mcp", "--folder", ".", "--http", "--port", "0", "-m", "rilievo/tiny"),),
     "openvino": ("predict", "photo.png", "-o", "out", "--engine", "openvino"),
     "evaluate": ("evaluate", "-m", "rilievo/tiny", "--benchmark", "depth", *_DATA, "-o", "out"),
     "train": (
@@ -58,6 +60,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Seen]]:
             running[name] = start(library, folder, ["-m", "rilievo", *words], **asked)
         for each in (running["serve"], running["serve with telemetry"]):
             _predict_through(each)
+        if "serve assistants" in running:
+            _call_through(running["serve assistants"])
         time.sleep(_SERVED)
         for name, each in running.items():
             if name.startswith("serve"):
@@ -74,11 +78,30 @@ def _is_possible(name: str) -> bool:
     return name not in _NEEDS or find_spec(_NEEDS[name]) is not None
 
 
-def _predict_through(server: Watched) -> None:
+def _address(server: Watched) -> str:
     output = server.process.stdout
     assert output is not None
     line = next(line for line in output if line.startswith("serving: "))
-    address = line.removeprefix("serving: ").partition(";")[0].strip().rstrip("/")
+    return line.removeprefix("serving: ").partition(";")[0].strip().rstrip("/")
+
+
+def _call_through(server: Watched) -> None:
+    """Let the server of an assistant predict, and write a surface."""
+    asked = {"name": "surface", "arguments": {"photo": "photo.png"}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": asked}
+    accepted = {"Accept": "application/json, text/event-stream"}
+    request = urllib.request.Request(
+        _address(server),
+        json.dumps(message).encode(),
+        {"Content-Type": "application/json", **accepted},
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+        assert not json.load(answer)["result"]["isError"]
+
+
+def _predict_through(server: Watched) -> None:
+    address = _address(server)
     photo = (server.folder / "work" / "photo.png").read_bytes()
     request = urllib.request.Request(
         f"{address}/v1/predict", photo, {"Content-Type": "image/png"}, method="POST"

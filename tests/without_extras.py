@@ -20,6 +20,8 @@ EXTRAS = frozenset(
         "huggingface_hub",
         "lightning",
         "matplotlib",
+        "mcp",
+        "mcp_types",
         "numba",
         "OpenEXR",
         "openvino",

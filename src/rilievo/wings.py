@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "app": "rilievo.serving.commands.app:main",
     "page": "rilievo.serving.commands.page:main",
     "serve": "rilievo.serving.commands.serve:main",
+    "mcp": "rilievo.serving.commands.mcp:main",
     "view": "rilievo.evaluation.commands.view:main",
     "report": "rilievo.evaluation.commands.report:main",
 }

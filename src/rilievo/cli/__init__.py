@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, str] = {
     "app": "serve a page in the browser: photograph in, depth and surface out",
     "page": "write a folder for any static host: depth in the visitor's browser",
     "serve": "answer over HTTP: photographs in, depth and measurements out",
+    "mcp": "answer an assistant: sizes and depth in photographs as tools (MCP)",
     "view": "show a dataset, predictions or evaluations in FiftyOne",
     "report": "write a dataset, predictions or evaluations as HTML pages",
     "completion": "print a script for bash, zsh or fish that completes commands and options",

@@ -1,0 +1,130 @@
+"""Files that an assistant may name: those below the folders that the user named."""
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from rilievo.errors import InputError, MissingFileError, OptionError
+from rilievo.io.files.limits import check_regular, exists, printable, shortened
+
+_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".heic", ".heif", ".tif", ".tiff", ".webp", ".bmp", ".avif"}
+)
+_LISTED = 12
+_VISITED = 2000
+
+
+class NamedFolders:
+    """Folders below which photographs are read and surfaces are written.
+
+    Every path is resolved, symbolic links and ``..`` included, before it is compared.
+    """
+
+    def __init__(self, folders: Sequence[Path], output: Path | None = None) -> None:
+        """Resolve the folders.
+
+        Args:
+            folders: The folders.
+            output: Folder for what is written, inside one of them; by default ``rilievo-output``
+                in the one that holds the photograph.
+
+        Raises:
+            OptionError: If a folder does not exist, or the one for output is outside of all.
+        """
+        for each in folders:
+            if not each.expanduser().is_dir():
+                raise OptionError(f"--folder {printable(each)}: there is no such folder")
+        self.folders = tuple(dict.fromkeys(each.expanduser().resolve() for each in folders))
+        self._output = None if output is None else output.expanduser()
+        if self._output is not None and self._home_of(self._output) is None:
+            raise OptionError(
+                f"--output {printable(self._output)} is outside of the named folders, {self._names}"
+            )
+
+    def photograph(self, text: str) -> Path:
+        """Path of the photograph that a text names: relative to a folder, absolute, or a file URI.
+
+        Raises:
+            InputError: If it is outside of the folders, or no regular file.
+        """
+        name = shortened(text, 200)
+        candidates = [*self._candidates(text, name)]
+        inside = [each for each in candidates if self._home_of(each) is not None]
+        if not inside:
+            raise InputError(
+                f"photo '{name}' is outside of the folders that this server may read, {self._names}"
+            )
+        for each in inside:
+            resolved = each.resolve()
+            if not exists(resolved):
+                continue
+            if resolved.is_dir():
+                raise InputError(f"photo '{name}' is a folder; {self._known(resolved)}")
+            check_regular(resolved)
+            return resolved
+        raise MissingFileError(f"no photo '{name}' in {self._names}; {self._known(None)}")
+
+    def target(self, photograph: Path) -> Path:
+        """Path without suffix of what is written about a photograph, in a folder that may be new.
+
+        Raises:
+            InputError: If a link leads out of the folders.
+        """
+        home = self._home_of(photograph)
+        assert home is not None, "photographs are found by this object"
+        folder = (home / "rilievo-output") if self._output is None else self._output
+        if self._home_of(folder) is None:
+            raise InputError(
+                f"{printable(folder)} leads out of the folders that this server may write to: "
+                "remove the link"
+            )
+        return folder.resolve() / photograph.stem
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(map(printable, self.folders))
+
+    def _candidates(self, text: str, name: str) -> Iterator[Path]:
+        """Places that a text may mean."""
+        if text.startswith("file:"):
+            text = url2pathname(unquote(urlsplit(text).path))
+        elif "://" in text:
+            raise InputError(
+                f"photo '{name}': this server fetches nothing; name a file below {self._names}"
+            )
+        if not text or "\0" in text:
+            raise InputError(f"photo '{name}' is no path of a file")
+        path = Path(os.path.expanduser(text))
+        yield from ([path] if path.is_absolute() else [each / path for each in self.folders])
+
+    def _home_of(self, path: Path) -> Path | None:
+        """The named folder that holds a path, whose links are resolved; None if none does."""
+        try:
+            resolved = path.resolve()
+        except (OSError, RuntimeError, ValueError):  # a circle of links, a name no system takes
+            return None
+        return next((each for each in self.folders if resolved.is_relative_to(each)), None)
+
+    def _known(self, folder: Path | None) -> str:
+        """Photographs of one folder or of all, for messages."""
+        places = self.folders if folder is None else (folder,)
+        found = [each for place in places for each in islice(_photographs(place), _LISTED + 1)]
+        if not found:
+            return "there is no photograph"
+        more = ", ..." if len(found) > _LISTED else ""
+        return f"there are {', '.join(found[:_LISTED])}{more}"
+
+
+def _photographs(folder: Path) -> Iterator[str]:
+    """Names of photographs in a folder, without those below it."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(each.name for each in islice(entries, _VISITED))
+    except OSError:
+        return
+    for name in names:
+        if Path(name).suffix.lower() in _SUFFIXES:
+            yield printable(name)

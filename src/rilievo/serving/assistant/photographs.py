@@ -1,0 +1,191 @@
+"""Photographs that an assistant asks about: their predictions, with the facts stated about them."""
+
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from rilievo.errors import CalibrationError, RilievoError
+from rilievo.io.photographs.photo import read_photo
+from rilievo.models import load_model
+from rilievo.models.base import Model
+from rilievo.predicting.photographs.images import predict
+from rilievo.predicting.photographs.known_metres import Metres
+from rilievo.predicting.photographs.metres import in_metres, trust
+from rilievo.prediction import Prediction
+from rilievo.serving.assistant.named_folders import NamedFolders
+from rilievo.serving.assistant.stated_facts import StatedFacts
+from rilievo.types import DepthKind
+
+METRES, HEIGHTS, UNKNOWN = "m", "camera heights", "unknown"
+"""Units of lengths: metres; the height of the camera above the floor; none that means anything."""
+_KEPT = 4
+"""Answers that are kept: one of a 12-megapixel photograph takes some 200 MB."""
+_MOST_PHOTOGRAPHS = 1000
+"""Photographs whose facts are kept, the latest."""
+
+Loading = Callable[[], Model]
+Key = TypeVar("Key")
+Kept = TypeVar("Kept")
+
+
+class Stamp(NamedTuple):
+    """Identity of a photograph: facts about a file that has changed since are forgotten."""
+
+    path: Path
+    changed: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A photograph with what is known of it.
+
+    Attributes:
+        stamp: The file.
+        facts: Facts that were stated about it.
+        prediction: Prediction, in metres if a size is known.
+        remarks: Remarks on the prediction, a sentence each.
+    """
+
+    stamp: Stamp
+    facts: StatedFacts
+    prediction: Prediction
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether depth is in metres."""
+        return self.prediction.depth.kind is DepthKind.METRIC
+
+
+class Photographs:
+    """Predictions of photographs below named folders, one at a time."""
+
+    def __init__(self, folders: NamedFolders, load: Loading = load_model) -> None:
+        """Prepare; the model is loaded when the first photograph is asked about."""
+        self.folders, self._load = folders, load
+        self._model: Model | None = None
+        self._in_turn = threading.RLock()
+        self._facts: OrderedDict[Stamp, StatedFacts] = OrderedDict()
+        self._seen: OrderedDict[tuple[Stamp, StatedFacts], Seen] = OrderedDict()
+
+    def see(self, photo: str) -> Seen:
+        """Predict the photograph that a text names, with the facts stated about it.
+
+        Raises:
+            RilievoError: If it cannot be read, or the facts about it contradict each other.
+        """
+        with self._in_turn:
+            stamp = self._stamp(photo)
+            return self._predicted(stamp, self._facts.get(stamp, StatedFacts()))
+
+    def state(
+        self, photo: str, change: Callable[[StatedFacts, tuple[int, int]], StatedFacts]
+    ) -> Seen:
+        """Change what is known of a photograph, and predict it; a refused change is not kept.
+
+        Args:
+            photo: Text that names the photograph.
+            change: Function from the facts so far and the size (height, width) to the new facts.
+        """
+        with self._in_turn:
+            stamp = self._stamp(photo)
+            before = self._facts.get(stamp, StatedFacts())
+            shape = self._shape(stamp, before)
+            facts = change(before, shape)
+            try:
+                seen = self._predicted(stamp, facts)
+            except CalibrationError as error:
+                if self._needs_more(facts):
+                    _keep(self._facts, stamp, facts, _MOST_PHOTOGRAPHS)
+                    raise CalibrationError(f"kept, and one more fact is needed: {error}") from error
+                raise
+            _keep(self._facts, stamp, facts, _MOST_PHOTOGRAPHS)
+            return seen
+
+    def _needs_more(self, facts: StatedFacts) -> bool:
+        """Whether a first fact cannot be used alone, as depth of the model also has a shift."""
+        kind = None if self._model is None else self._model.kind
+        return kind is not None and not kind.is_depth and len(facts.known) == 1
+
+    def _stamp(self, photo: str) -> Stamp:
+        path = self.folders.photograph(photo)
+        found = path.stat()
+        return Stamp(path, found.st_mtime_ns, found.st_size)
+
+    def _shape(self, stamp: Stamp, facts: StatedFacts) -> tuple[int, int]:
+        kept = self._seen.get((stamp, facts))
+        return read_photo(stamp.path).shape if kept is None else kept.prediction.shape
+
+    def _predicted(self, stamp: Stamp, facts: StatedFacts) -> Seen:
+        key = stamp, facts
+        if key not in self._seen:
+            if self._model is None:
+                self._model = self._load()
+            _keep(self._seen, key, _seen(stamp, facts, self._model), _KEPT)
+        self._seen.move_to_end(key)
+        return self._seen[key]
+
+
+def _seen(stamp: Stamp, facts: StatedFacts, model: Model) -> Seen:
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always", UserWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        prediction = predict(
+            stamp.path,
+            model=model,
+            known=facts.known,
+            camera_height=facts.camera_height,
+            fov=facts.fov,
+        )
+    remarks = [str(each.message) for each in doubts if issubclass(each.category, UserWarning)]
+    calibration = prediction.calibration
+    if calibration is not None and calibration.own_depth is not None:
+        remarks.append(trust(calibration))
+    return Seen(stamp=stamp, facts=facts, prediction=prediction, remarks=tuple(remarks))
+
+
+def in_camera_heights(prediction: Prediction) -> Prediction:
+    """Prediction whose "metres" are heights of the camera above the floor.
+
+    Raises:
+        CalibrationError: If the depth is of an affine kind, or no floor is visible.
+    """
+    found, _ = in_metres(prediction, Metres(camera_height=1.0), markers=None, own=None)
+    return found
+
+
+def in_a_unit(seen: Seen) -> tuple[Prediction, str]:
+    """The prediction in metres; else in heights of the camera; else as it is."""
+    if seen.is_metric:
+        return seen.prediction, METRES
+    with suppress(CalibrationError):
+        return in_camera_heights(seen.prediction), HEIGHTS
+    return seen.prediction, UNKNOWN
+
+
+def refuse_unknown_unit(seen: Seen) -> Prediction:
+    """The prediction in heights of the camera, for a photograph without metres.
+
+    Raises:
+        CalibrationError: If no floor is visible, in words about what to state.
+    """
+    try:
+        return in_camera_heights(seen.prediction)
+    except RilievoError as error:
+        raise CalibrationError(
+            "nothing in this photograph has a known size, and its floor gives no unit "
+            f"({str(error).partition(';')[0]}): state one length or distance with the tool 'known'"
+        ) from error
+
+
+def _keep(into: "OrderedDict[Key, Kept]", key: Key, value: Kept, most: int) -> None:
+    into[key] = value
+    into.move_to_end(key)
+    while len(into) > most:
+        into.popitem(last=False)

@@ -1,0 +1,145 @@
+"""The tools as a server of the Model Context Protocol, for any transport."""
+
+import base64
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from mcp.server.lowlevel import Server
+from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
+    ImageContent,
+    ListToolsResult,
+    TextContent,
+    Tool,
+    ToolAnnotations,
+)
+from pydantic import ValidationError
+
+from rilievo.errors import OptionError, OutputError, RilievoError, one_line, suggest
+from rilievo.serving.assistant.photographs import Photographs
+from rilievo.serving.assistant.tools.every_tool import TOOLS
+from rilievo.serving.assistant.tools.tool import AnyTool, Asked
+from rilievo.serving.assistant.wording import in_tool_words
+from rilievo.version import VERSION
+
+_INSTRUCTIONS = (
+    "rilievo measures in single photographs on this machine; nothing is sent anywhere. Name a "
+    "photograph by its path below the folders of this server. Points are [x, y] in fractions of "
+    "the picture (0 to 1, from the top left) unless unit is 'pixel'. A photograph alone has no "
+    "size: ask the user for one length or distance in it, state it with 'known', and answers are "
+    "in metres; without one they are in heights of the camera above the floor. Each number has a "
+    "range that contains the truth in eight of ten cases: tell it with the number."
+)
+
+
+class Assistant:
+    """Calls of tools, one at a time; those that would wait too long are refused."""
+
+    def __init__(self, photographs: Photographs, *, waiting: int) -> None:
+        self._photographs = photographs
+        self._tools = {tool.name: tool for tool in TOOLS}
+        self._waiting, self._most = 0, waiting + 1
+
+    def server(self) -> "Server[Any]":
+        """The server, which each connection runs."""
+        logging.getLogger("mcp").setLevel(logging.CRITICAL)  # clients do not fill the log
+        return Server(
+            "rilievo",
+            title="rilievo: sizes and depth in photographs",
+            version=VERSION,
+            instructions=_INSTRUCTIONS,
+            on_list_tools=self._list,
+            on_call_tool=self._call,
+        )
+
+    async def _list(self, context: object, params: object) -> ListToolsResult:
+        return ListToolsResult(tools=[_described(tool) for tool in self._tools.values()])
+
+    async def _call(self, context: object, params: CallToolRequestParams) -> CallToolResult:
+        if self._waiting >= self._most:
+            return _refused("the server is busy: try again in a few seconds")
+        self._waiting += 1
+        try:
+            work = partial(self._answered, params.name, params.arguments or {})
+            # A call that is cancelled leaves its thread, which the lock of the photographs orders.
+            return await anyio.to_thread.run_sync(work)
+        finally:
+            self._waiting -= 1
+
+    def _answered(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
+        """Answer a call, in a thread; whatever goes wrong is one line."""
+        try:
+            if name not in self._tools:
+                raise OptionError(f"no tool '{name[:60]}'; {suggest(name[:60], self._tools)}")
+            tool = self._tools[name]
+            answer = tool.answer(self._photographs, _read(tool, arguments))
+        except RilievoError as error:
+            return _refused(in_tool_words(str(error)))
+        except MemoryError:
+            return _refused("too little memory for this photograph: make it smaller")
+        except OSError as error:
+            return _refused(str(OutputError(f"the system refuses: {error}")))
+        except Exception as error:
+            lines = "".join(traceback.format_exception(error))
+            print(f"rilievo mcp: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
+            return _refused("a defect of rilievo, which has written it to its log")
+        pictures = [
+            ImageContent(
+                type="image", data=base64.b64encode(each).decode("ascii"), mime_type="image/png"
+            )
+            for each in answer.pictures
+        ]
+        return CallToolResult(
+            content=[TextContent(type="text", text=answer.text), *pictures],
+            structured_content=answer.told.model_dump(mode="json"),
+        )
+
+
+def _described(tool: AnyTool) -> Tool:
+    return Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.asked.model_json_schema(),
+        output_schema=tool.told.model_json_schema(),
+        annotations=ToolAnnotations(
+            title=tool.title,
+            read_only_hint=tool.only_reads,
+            destructive_hint=False,
+            idempotent_hint=True,
+            open_world_hint=False,
+        ),
+    )
+
+
+def _read(tool: AnyTool, arguments: Mapping[str, object]) -> Asked:
+    """Arguments of a call, checked.
+
+    Raises:
+        OptionError: If one is unknown, missing or out of range, in one line.
+    """
+    known = tool.asked.model_fields
+    for name in arguments:
+        if name not in known:
+            near = suggest(str(name)[:60], known)
+            raise OptionError(f"{tool.name} has no argument '{str(name)[:60]}'; {near}")
+    try:
+        return tool.asked.model_validate(arguments)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"])) or "arguments"
+        if first["type"] == "missing":
+            raise OptionError(f"{tool.name} needs the argument '{place}'") from None
+        got = str(first["input"])[:60]
+        raise OptionError(f"{tool.name}: {place}: {first['msg'].lower()}, got {got}") from None
+
+
+def _refused(line: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=one_line(line))], is_error=True)

@@ -1,0 +1,1 @@
+"""Tools that an assistant calls, one file each."""

@@ -1,0 +1,167 @@
+"""Tool ``depth``: a picture of depth with its facts."""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from rilievo.calibration.readings import Pixel, value_at
+from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
+from rilievo.serving.assistant.picture_points import pixels_of
+from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Point, Told, Unit
+from rilievo.serving.assistant.wording import (
+    SHARE,
+    expected_share,
+    number,
+    paragraph,
+    remarks_text,
+    source_of_sizes,
+)
+from rilievo.types import CameraSource
+
+_LONGEST = 1024
+_NEAR, _FAR = 0.02, 0.98
+_UNITS = {METRES: "m", HEIGHTS: "camera heights", UNKNOWN: "(no unit)"}
+
+
+class DepthAsked(Asked):
+    """Arguments of ``depth``."""
+
+    points: list[Point] = Field(default=[], max_length=100)
+    """Points [x, y] whose depth is told as well."""
+    unit: Unit = "fraction"
+    picture: bool = True
+    """Whether to send the picture of depth."""
+
+
+class DepthAt(Told):
+    """Depth at one point."""
+
+    pixel: list[float]
+    """Column and row of the original."""
+    depth: float
+    """Depth along the camera's axis."""
+    low: float | None
+    """Lower end of the range that holds for eight in ten pixels; null if sizes are not known."""
+    high: float | None
+    """Upper end of that range."""
+
+
+class DepthTold(Told):
+    """Facts about depth."""
+
+    width: int
+    """Columns of the upright original."""
+    height: int
+    """Rows of the upright original."""
+    kind: str
+    """Kind of depth: metric, up_to_scale, affine or affine_inverse."""
+    unit: str
+    """Unit of all depths here: m, camera heights, or unknown."""
+    near: float
+    """Depth that 2 % of the picture are nearer than."""
+    far: float
+    """Depth that 2 % of the picture are farther than."""
+    expected_error: float | None
+    """Relative error that the depth of eight in ten pixels should stay below."""
+    points: list[DepthAt]
+    """Depths at the points that were asked for."""
+    field_of_view: float | None
+    """Horizontal field of view in degrees."""
+    camera: str | None
+    """Source of the field of view: exif_35mm, given, fov, predicted, assumed, ..."""
+    model: str
+    """Model that predicted."""
+    licence: str
+    """Licence of the model's weights."""
+    facts: list[str]
+    """Facts stated about this photograph."""
+
+
+def depth(photographs: Photographs, asked: DepthAsked) -> Answer[DepthTold]:
+    """Draw depth, and tell its facts."""
+    seen = photographs.see(asked.photo)
+    places = pixels_of(asked.points, asked.unit, seen.prediction.shape)
+    prediction, unit = in_a_unit(seen)
+    values = prediction.depth.depth()[prediction.depth.valid]
+    near, far = (float(each) for each in np.quantile(values, (_NEAR, _FAR)))
+    share, camera = expected_share(prediction, unit), prediction.camera
+    height, width = prediction.shape
+    points = [
+        _depth_at(value_at(prediction.depth, Pixel(u, v, f"point {u:g},{v:g}")), (u, v), share)
+        for u, v in places
+    ]
+    told = DepthTold(
+        width=width,
+        height=height,
+        kind=str(seen.prediction.depth.kind),
+        unit=unit,
+        near=near,
+        far=far,
+        expected_error=share,
+        points=points,
+        field_of_view=None if camera is None else round(camera.field_of_view((height, width)), 2),
+        camera=None if camera is None else str(camera.source),
+        model=prediction.made_by.model,
+        licence=prediction.made_by.licence,
+        facts=[*seen.facts.told],
+    )
+    text = paragraph(
+        (
+            f"The original has {width} columns and {height} rows. Depth along the camera's axis "
+            f"goes from {number(near)} to {number(far)} {_UNITS[unit]}"
+            + (f", {SHARE} pixels within {100 * share:.0f} %." if share is not None else "."),
+            *(_point_text(each, unit) for each in points),
+            source_of_sizes(seen, unit),
+            _camera_text(told),
+            "In the picture of depth, near is bright and far is dark." if asked.picture else "",
+            remarks_text(each for each in seen.remarks if not each.startswith("metres from")),
+        )
+    )
+    pictures = [_picture(seen.prediction.colour())] if asked.picture else []
+    return Answer(text=text, told=told, pictures=pictures)
+
+
+def _depth_at(value: float, pixel: tuple[float, float], share: float | None) -> DepthAt:
+    low, high = (None, None) if share is None else (value / (1 + share), value * (1 + share))
+    return DepthAt(pixel=[*pixel], depth=value, low=low, high=high)
+
+
+def _point_text(point: DepthAt, unit: str) -> str:
+    u, v = point.pixel
+    told = f"Depth at column {u:g}, row {v:g}: {number(point.depth)} {_UNITS[unit]}"
+    if point.low is None or point.high is None:
+        return f"{told}."
+    return f"{told}, {number(point.low)} to {number(point.high)}, {SHARE}."
+
+
+def _camera_text(told: DepthTold) -> str:
+    if told.field_of_view is None:
+        return ""
+    assumed = told.camera == CameraSource.ASSUMED
+    source = "assumed, as the file does not say it" if assumed else f"source: {told.camera}"
+    return f"Field of view: {told.field_of_view:.0f} degrees across ({source})."
+
+
+def _picture(picture: Image.Image) -> bytes:
+    """PNG of a size that assistants take."""
+    picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
+    stream = BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+DEPTH = AssistantTool(
+    name="depth",
+    title="Depth of a photograph",
+    description=(
+        "Predict depth of one photograph: a picture in colours (near is bright) and facts, among "
+        "them the size of the original in pixels, nearest and farthest depth, the field of view; "
+        "and the depth at points, with ranges. Depth is measured along the camera's axis. In "
+        "metres if a size is known (tool 'known'), else in heights of the camera above the floor."
+    ),
+    asked=DepthAsked,
+    told=DepthTold,
+    answer=depth,
+)

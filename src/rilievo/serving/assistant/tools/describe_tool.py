@@ -1,0 +1,209 @@
+"""Tool ``describe``: depth of a photograph on a grid, with its floor."""
+
+import math
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from rilievo.calibration.floor import find_floor
+from rilievo.calibration.record import Floor
+from rilievo.errors import CalibrationError
+from rilievo.prediction import Prediction
+from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
+from rilievo.serving.assistant.picture_points import as_fractions
+from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Told
+from rilievo.serving.assistant.wording import (
+    SHARE,
+    expected_share,
+    number,
+    paragraph,
+    remarks_text,
+    source_of_sizes,
+)
+
+_IN = {METRES: "in metres", HEIGHTS: "in heights of the camera", UNKNOWN: "without a unit"}
+_EXTREMES = 0.01, 0.99
+_LEAST_SHARE = 0.05
+"""Share of a cell that has depth; cells with less, such as of sky, have none."""
+
+
+class DescribeAsked(Asked):
+    """Arguments of ``describe``."""
+
+    rows: Annotated[int, Field(ge=1, le=12)] = 3
+    """Rows of the grid."""
+    columns: Annotated[int, Field(ge=1, le=12)] = 3
+    """Columns of the grid."""
+
+
+class CellTold(Told):
+    """One cell of the grid."""
+
+    row: int
+    """Row, from 1 at the top."""
+    column: int
+    """Column, from 1 at the left."""
+    depth: float | None
+    """Median depth; null where there is none, such as in the sky."""
+    nearest: float | None
+    """Depth that 5 % of the cell are nearer than."""
+    farthest: float | None
+    """Depth that 5 % of the cell are farther than."""
+
+
+class PlaceTold(Told):
+    """One place in the picture."""
+
+    x: float
+    """Fraction of the width."""
+    y: float
+    """Fraction of the height."""
+    depth: float
+    """Depth there."""
+
+
+class FloorTold(Told):
+    """The visible floor."""
+
+    camera_height: float
+    """Height of the camera above it, in the unit of the depths."""
+    share: float
+    """Share of the picture that it covers."""
+    camera_pitch: float
+    """Angle by which the camera looks down (up: negative) in degrees."""
+
+
+class DescribeTold(Told):
+    """Near and far on a grid, and the floor."""
+
+    unit: str
+    """Unit of all depths here: m, camera heights, or unknown; then only ratios mean anything."""
+    cells: list[CellTold]
+    """Cells of the grid, row by row from the top left."""
+    nearest: PlaceTold
+    """A place among the nearest hundredth of the picture."""
+    farthest: PlaceTold
+    """A place among the farthest hundredth."""
+    floor: FloorTold | None
+    """Floor; null where none is seen."""
+    expected_error: float | None
+    """Relative error that the depth of eight in ten pixels should stay below."""
+    facts: list[str]
+    """Facts stated about this photograph."""
+
+
+def describe(photographs: Photographs, asked: DescribeAsked) -> Answer[DescribeTold]:
+    """Describe near and far on a grid, the floor and the camera above it."""
+    seen = photographs.see(asked.photo)
+    prediction, unit = in_a_unit(seen)
+    depth = prediction.depth.depth()
+    share = expected_share(prediction, unit)
+    told = DescribeTold(
+        unit=unit,
+        cells=_cells(depth, prediction.depth.valid, asked.rows, asked.columns),
+        nearest=_place(depth, prediction.depth.valid, _EXTREMES[0]),
+        farthest=_place(depth, prediction.depth.valid, _EXTREMES[1]),
+        floor=_floor(prediction),
+        expected_error=share,
+        facts=[*seen.facts.told],
+    )
+    within = "" if share is None else f", {SHARE} pixels within {100 * share:.0f} %"
+    text = paragraph(
+        (
+            f"Median depth {_IN[unit]} of {asked.rows} rows (top to bottom) by {asked.columns} "
+            f"columns (left to right){within}:",
+            *_rows_text(told, asked.columns),
+            _place_text("Nearest", told.nearest, unit),
+            _place_text("Farthest", told.farthest, unit),
+            _floor_text(told, unit),
+            source_of_sizes(seen, unit),
+            remarks_text(each for each in seen.remarks if not each.startswith("metres from")),
+        )
+    )
+    return Answer(text=text, told=told)
+
+
+def _cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> list[CellTold]:
+    found = []
+    for row, (top, bottom) in enumerate(_spans(depth.shape[0], rows), 1):
+        for column, (left, right) in enumerate(_spans(depth.shape[1], columns), 1):
+            box = np.s_[top:bottom, left:right]
+            inside = depth[box][valid[box]]
+            is_seen = inside.size >= _LEAST_SHARE * valid[box].size
+            numbers = np.quantile(inside, (0.05, 0.5, 0.95)) if is_seen else None
+            near, middle, far = (None,) * 3 if numbers is None else map(float, numbers)
+            found.append(CellTold(row=row, column=column, depth=middle, nearest=near, farthest=far))
+    return found
+
+
+def _spans(length: int, count: int) -> list[tuple[int, int]]:
+    ends = [round(length * index / count) for index in range(count + 1)]
+    return [(start, max(end, start + 1)) for start, end in pairwise(ends)]
+
+
+def _place(depth: np.ndarray, valid: np.ndarray, share: float) -> PlaceTold:
+    """The pixel whose depth is nearest to a quantile."""
+    level = float(np.quantile(depth[valid], share))
+    off = np.where(valid, np.abs(depth - level), np.inf)
+    v, u = np.unravel_index(int(off.argmin()), depth.shape)
+    x, y = as_fractions((float(u), float(v)), (depth.shape[0], depth.shape[1]))
+    return PlaceTold(x=x, y=y, depth=float(depth[v, u]))
+
+
+def _floor(prediction: Prediction) -> FloorTold | None:
+    try:
+        floor = find_floor(prediction.depth, prediction.known_camera, normals=prediction.normals)
+    except CalibrationError:
+        return None
+    return FloorTold(
+        camera_height=floor.height, share=floor.area, camera_pitch=round(_pitch(floor), 1)
+    )
+
+
+def _pitch(floor: Floor) -> float:
+    """Angle of the optical axis below the horizon [degrees]."""
+    return math.degrees(math.asin(float(np.clip(-floor.normal[2], -1, 1))))
+
+
+def _rows_text(told: DescribeTold, columns: int) -> list[str]:
+    shown = ["none" if each.depth is None else number(each.depth) for each in told.cells]
+    return ["  ".join(shown[start : start + columns]) for start in range(0, len(shown), columns)]
+
+
+def _place_text(what: str, place: PlaceTold, unit: str) -> str:
+    told = "" if unit == UNKNOWN else f" {unit}"
+    return f"{what}: {number(place.depth)}{told} at [{place.x:g}, {place.y:g}] (fractions)."
+
+
+def _floor_text(told: DescribeTold, unit: str) -> str:
+    if told.floor is None:
+        return "No floor is seen."
+    floor = told.floor
+    looks = f"{abs(floor.camera_pitch):.0f} degrees {'down' if floor.camera_pitch >= 0 else 'up'}"
+    high = ""
+    if unit == METRES:
+        high = f"; the camera is {number(floor.camera_height)} m above it"
+        if told.expected_error is not None:
+            low = floor.camera_height / (1 + told.expected_error)
+            top = floor.camera_height * (1 + told.expected_error)
+            high += f", {number(low)} to {number(top)}, {SHARE}"
+    return (
+        f"A floor covers {100 * floor.share:.0f} % of the picture; the camera looks {looks}{high}."
+    )
+
+
+DESCRIBE = AssistantTool(
+    name="describe",
+    title="Near and far in a photograph",
+    description=(
+        "Tell what is near and far in one photograph: median depth on a grid, the nearest and the "
+        "farthest place, whether a floor is seen, and the height of the camera above it. It sees "
+        "depth and no names of things: combine it with what you see in the picture. In metres if "
+        "a size is known (tool 'known'), else in heights of the camera."
+    ),
+    asked=DescribeAsked,
+    told=DescribeTold,
+    answer=describe,
+)

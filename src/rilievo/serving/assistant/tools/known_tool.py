@@ -1,0 +1,175 @@
+"""Tool ``known``: sizes that the user knows, by which later answers are in metres."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
+
+from rilievo.calibration.lengths import (
+    USUAL_LENGTHS,
+    Along,
+    Known,
+    KnownLength,
+    KnownPoint,
+    parse_known,
+    parse_length,
+)
+from rilievo.errors import OptionError
+from rilievo.options.given_camera import GivenCamera
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.serving.assistant.photographs import METRES, Photographs, Seen
+from rilievo.serving.assistant.picture_points import pixels_of
+from rilievo.serving.assistant.stated_facts import StatedFacts
+from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Point, Told, Unit
+from rilievo.serving.assistant.wording import (
+    in_tool_words,
+    paragraph,
+    remarks_text,
+    source_of_sizes,
+)
+
+_MOST = 64
+
+
+class KnownAsked(Asked):
+    """Arguments of ``known``."""
+
+    points: list[Point] = Field(default=[], max_length=2)
+    """Both ends of a known length, or the one point whose distance from the camera is known."""
+    unit: Unit = "fraction"
+    metres: float | None = None
+    """Length or distance in metres."""
+    thing: Annotated[str, Field(max_length=40)] | None = None
+    """Usual thing between the two points in place of metres, such as door, a4, letter, card,
+    brick."""
+    along_ray: bool = True
+    """Whether a distance is the straight line from the camera to the point, as a tape or a laser
+    measures it; false: depth along the camera's axis."""
+    camera_height: float | None = None
+    """Height of the camera above the visible floor in metres."""
+    fov: float | None = None
+    """Horizontal field of view of the photograph in degrees, which narrows ranges."""
+    forget: bool = False
+    """Forget everything stated about this photograph before."""
+
+
+class KnownTold(Told):
+    """All that is known of a photograph."""
+
+    facts: list[str]
+    """Facts stated about it, in words."""
+    is_metric: bool
+    """Whether its depth is in metres now."""
+    method: str | None
+    """Source of the metres."""
+    expected_error: float | None
+    """Relative error that the depth of eight in ten pixels should stay below."""
+    residuals: list[float]
+    """Fitted minus known metres of each length and distance: how far the facts agree."""
+    remarks: list[str]
+    """Remarks, such as facts that contradict each other."""
+
+
+def known(photographs: Photographs, asked: KnownAsked) -> Answer[KnownTold]:
+    """State a fact, and predict with it; one that cannot be used is refused and forgotten."""
+    _check(asked)
+
+    def change(facts: StatedFacts, shape: tuple[int, int]) -> StatedFacts:
+        facts = StatedFacts() if asked.forget else facts
+        if asked.points:
+            facts = facts.with_fact(*_fact(asked, shape))
+        if asked.camera_height is not None:
+            facts = replace(facts, camera_height=asked.camera_height)
+        if asked.fov is not None:
+            facts = replace(facts, fov=asked.fov)
+        if len(facts.known) > _MOST:
+            raise OptionError(f"known: at most {_MOST} facts about one photograph")
+        if facts.known and facts.camera_height is not None:
+            raise OptionError(
+                "known: lengths and distances do not go together with the camera's height; forget "
+                "the others first (forget: true)"
+            )
+        GivenCamera(fov=facts.fov)
+        KnownSizes(camera_height=facts.camera_height)
+        return facts
+
+    return _answer(photographs.state(asked.photo, change))
+
+
+def _check(asked: KnownAsked) -> None:
+    sizes = [each for each in (asked.metres, asked.thing) if each is not None]
+    if asked.points and len(sizes) != 1:
+        raise OptionError("known: points take either metres or a thing")
+    if sizes and not asked.points:
+        raise OptionError(
+            "known: metres and things need points: two for a length, one for a distance"
+        )
+    if asked.thing is not None and len(asked.points) != 2:
+        raise OptionError(f"known: a {asked.thing[:40]} lies between two points, got one")
+    given = (asked.points, asked.camera_height, asked.fov, asked.forget)
+    if not any(each not in (None, [], False) for each in given):
+        raise OptionError(
+            "known: state a length (two points and metres, or a thing), a distance (one point and "
+            "metres), camera_height or fov"
+        )
+
+
+def _fact(asked: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
+    """The fact, read from its text as the command line reads it, with words."""
+    points = pixels_of(asked.points, asked.unit, shape)
+    if len(points) == 1:
+        [(u, v)] = points
+        assert asked.metres is not None, "checked"
+        along = Along.RAY if asked.along_ray else Along.AXIS
+        fact = KnownPoint(u=u, v=v, metres=asked.metres, along=along)
+        words = f"the point {fact.u:g},{fact.v:g} is {fact.metres:g} m away"
+        return parse_known(str(fact)), words
+    (u1, v1), (u2, v2) = points
+    if asked.thing is not None:
+        length = parse_length(f"{u1},{v1},{u2},{v2},{asked.thing.replace(',', ' ')}")
+        words = f"the {asked.thing} is {length.metres:g} m long"
+    else:
+        assert asked.metres is not None, "checked"
+        length = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=asked.metres)
+        words = f"the line {u1:g},{v1:g} to {u2:g},{v2:g} is {length.metres:g} m long"
+    return parse_known(str(length)), words
+
+
+def _answer(seen: Seen) -> Answer[KnownTold]:
+    calibration = seen.prediction.calibration
+    told = KnownTold(
+        facts=[*seen.facts.told],
+        is_metric=seen.is_metric,
+        method=None if calibration is None else calibration.method,
+        expected_error=None if calibration is None else calibration.expected_error,
+        residuals=[] if calibration is None else [*calibration.residuals],
+        remarks=[*map(in_tool_words, seen.remarks)],
+    )
+    facts = "; ".join(seen.facts.told)
+    text = paragraph(
+        (
+            f"Known of this photograph: {facts}." if facts else "Nothing is known of it now.",
+            source_of_sizes(replace(seen, facts=StatedFacts()), METRES if seen.is_metric else ""),
+            remarks_text(each for each in seen.remarks if not each.startswith("metres from")),
+        )
+    )
+    return Answer(text=text, told=told)
+
+
+KNOWN = AssistantTool(
+    name="known",
+    title="State a known size",
+    description=(
+        "State a size that the user knows in a photograph: a length (two points, and metres or a "
+        f"thing: {', '.join(USUAL_LENGTHS)}), a distance from the camera (one point and metres), "
+        "the camera's height above the floor, or its field of view. Later answers about this "
+        "photograph use it, also those to other clients of this server; it is forgotten when the "
+        "file changes or the server ends. State only what the user said or what is certain, as all "
+        "metres depend on it. A length across the picture, near what will be measured, serves "
+        "best."
+    ),
+    asked=KnownAsked,
+    told=KnownTold,
+    answer=known,
+    only_reads=False,
+)

@@ -1,0 +1,160 @@
+"""Tool ``measure``: lengths, heights, areas, angles, each with its range."""
+
+import shlex
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rilievo.errors import CalibrationError, OptionError
+from rilievo.measure.measured_record import COVERAGE, measure_points
+from rilievo.serving.assistant.photographs import (
+    HEIGHTS,
+    METRES,
+    Photographs,
+    Seen,
+    refuse_unknown_unit,
+)
+from rilievo.serving.assistant.picture_points import pixels_of
+from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Point, Told, Unit
+from rilievo.serving.assistant.wording import (
+    in_tool_words,
+    measured_text,
+    paragraph,
+    remarks_text,
+    source_of_sizes,
+)
+
+_COUNTS = {"height": (1, 1), "length": (2, 2), "area": (3, 100), "angle": (2, 2)}
+_ARTICLES = {"height": "a", "length": "a", "area": "an", "angle": "an"}
+_NO_HELP = "; give known points instead"
+_WORDS = {
+    "height": "one point",
+    "length": "two points",
+    "area": "three points or more around a flat surface",
+    "angle": "two points, one on each surface",
+}
+
+
+class MeasureAsked(Asked):
+    """Arguments of ``measure``."""
+
+    what: Literal["length", "height", "area", "angle"]
+    """Quantity. length: straight line in space between two points. height: one point above the
+    visible floor. area: three or more points around a flat surface, in order. angle: between the
+    surfaces at two points."""
+    points: Annotated[list[Point], Field(min_length=1, max_length=100)]
+    """Points [x, y] in the picture."""
+    unit: Unit = "fraction"
+
+
+class MeasureTold(Told):
+    """A measurement."""
+
+    what: str
+    """Quantity that was measured."""
+    value: float
+    """Best guess."""
+    low: float
+    """Lower end of the range."""
+    high: float
+    """Upper end of the range."""
+    coverage: float
+    """Share of such ranges that contain the true value."""
+    unit: str
+    """Unit: m, m², °; or "camera heights" and their square, if no size is known."""
+    is_metric: bool
+    """Whether the unit is one of metres or degrees, and not the camera's unknown height."""
+    pixels: list[list[float]]
+    """Points as column and row of the original; the centre of the top-left pixel is [0, 0]."""
+    facts: list[str]
+    """Facts stated about this photograph, by which it was measured."""
+    remarks: list[str]
+    """Remarks on the measurement."""
+    command: str
+    """Command line that gives the same numbers."""
+
+
+def measure(photographs: Photographs, asked: MeasureAsked) -> Answer[MeasureTold]:
+    """Measure in metres; without a known size, in heights of the camera."""
+    least, most = _COUNTS[asked.what]
+    if not least <= len(asked.points) <= most:
+        raise OptionError(
+            f"measure: {_ARTICLES[asked.what]} {asked.what} takes {_WORDS[asked.what]}, got "
+            f"{len(asked.points)}"
+        )
+    seen = photographs.see(asked.photo)
+    points = pixels_of(asked.points, asked.unit, seen.prediction.shape)
+    is_angle = asked.what == "angle"
+    prediction, unit, flags = seen.prediction, METRES, seen.facts.flags
+    if not (is_angle or seen.is_metric):
+        prediction, unit = refuse_unknown_unit(seen), HEIGHTS
+        flags = (*flags, "--camera-height", "1")
+    try:
+        measured = measure_points(prediction, points, angle=is_angle)
+    except CalibrationError as error:
+        if asked.what == "height" and _NO_HELP in str(error):
+            raise _about_floors(str(error)) from error
+        raise
+    told = MeasureTold(
+        what=measured.what,
+        value=measured.value,
+        low=measured.low,
+        high=measured.high,
+        coverage=COVERAGE,
+        unit=_unit(measured.unit, unit),
+        is_metric=unit == METRES,
+        pixels=[[*point] for point in points],
+        facts=[*seen.facts.told],
+        remarks=[*map(in_tool_words, (*seen.remarks, *measured.remarks))],
+        command=_command(seen, points, (*["--angle"] * is_angle, *flags)),
+    )
+    text = paragraph(
+        (
+            f"{asked.what}: {measured_text(measured, unit)}",
+            "" if is_angle else source_of_sizes(seen, unit),
+            remarks_text((*_without_metres(seen), *measured.remarks)),
+        )
+    )
+    return Answer(text=text, told=told)
+
+
+def _about_floors(line: str) -> CalibrationError:
+    """The refusal of a height, for which known points do not help."""
+    return CalibrationError(
+        f"{line.replace(_NO_HELP, '')}; a height is measured above a floor that is seen: measure a "
+        "length instead"
+    )
+
+
+def _unit(unit: str, sizes: str) -> str:
+    if sizes == METRES or unit == "°":
+        return unit
+    return {"m": HEIGHTS, "m²": f"square {HEIGHTS}"}[unit]
+
+
+def _without_metres(seen: Seen) -> tuple[str, ...]:
+    """Remarks but the source of metres, which has a sentence of its own."""
+    return tuple(each for each in seen.remarks if not each.startswith("metres from"))
+
+
+def _command(seen: Seen, points: list[tuple[float, float]], flags: tuple[str, ...]) -> str:
+    places = [f"{u!r},{v!r}" for u, v in points]
+    model = seen.prediction.made_by.model
+    words = ["rilievo", "measure", str(seen.stamp.path), *places, *flags, "--model", model]
+    return shlex.join(words)
+
+
+MEASURE = AssistantTool(
+    name="measure",
+    title="Measure in a photograph",
+    description=(
+        "Measure a length, a height above the floor, an area or an angle in one photograph. The "
+        "answer is a best guess and a range that contains the true value in eight of ten cases: "
+        "tell the user both, never the best guess alone. Metres need one known size: if the user "
+        "knows one, state it first with the tool 'known'. Without one the answer is in heights of "
+        "the camera above the floor, and angles need none."
+    ),
+    asked=MeasureAsked,
+    told=MeasureTold,
+    answer=measure,
+)

@@ -1,0 +1,92 @@
+"""Tool ``surface``: a surface in a file, for viewers of 3-D models or the browser."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+from rilievo.errors import OutputError
+from rilievo.io.files.limits import printable
+from rilievo.io.outputs.sidecar import sidecar_path
+from rilievo.prediction import Prediction
+from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.saving import save
+from rilievo.serving.assistant.photographs import METRES, UNKNOWN, Photographs
+from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Told
+from rilievo.serving.assistant.wording import paragraph, remarks_text, source_of_sizes
+
+_OUTPUTS = {"glb": "glb", "page": "html"}
+_OPENS = {
+    "glb": "Blender, Windows 3D Viewer or any glTF viewer",
+    "page": "any browser, offline: the surface turns, and lines on it are measured",
+}
+_MOST_NAMES = 1000
+
+
+class SurfaceAsked(Asked):
+    """Arguments of ``surface``."""
+
+    format: Literal["glb", "page"] = "glb"
+    """glb: a textured surface for 3-D programs; page: one HTML file that shows it in a browser."""
+
+
+class SurfaceTold(Told):
+    """A file that was written."""
+
+    path: str
+    """Absolute path of the file."""
+    bytes: int
+    """Size of the file."""
+    unit: str
+    """Unit of its coordinates: m, or unknown."""
+    facts: list[str]
+    """Facts stated about this photograph."""
+
+
+def surface(photographs: Photographs, asked: SurfaceAsked) -> Answer[SurfaceTold]:
+    """Write the surface; a file of another surface is kept, and the new one numbered."""
+    seen = photographs.see(asked.photo)
+    target = photographs.folders.target(seen.stamp.path)
+    path = _saved(seen.prediction, target, _OUTPUTS[asked.format])
+    unit = METRES if seen.is_metric else UNKNOWN
+    told = SurfaceTold(
+        path=str(path), bytes=path.stat().st_size, unit=unit, facts=[*seen.facts.told]
+    )
+    megabytes = max(0.1, math.ceil(told.bytes / 1e5) / 10)
+    text = paragraph(
+        (
+            f"Written: {printable(path)} ({megabytes:g} MB), for {_OPENS[asked.format]}.",
+            "Its coordinates are in metres." if seen.is_metric else "Its size has no unit.",
+            source_of_sizes(seen, unit),
+            remarks_text(each for each in seen.remarks if not each.startswith("metres from")),
+        )
+    )
+    return Answer(text=text, told=told)
+
+
+def _saved(prediction: Prediction, target: Path, output: str) -> Path:
+    """Save under the first name that is free, or taken by the same prediction."""
+    for number in range(1, _MOST_NAMES):
+        stem = target if number == 1 else target.with_name(f"{target.name}-{number}")
+        path = stem.with_name(stem.name + OUTPUTS[output].suffix)
+        is_taken = path.exists() or path.is_symlink() or sidecar_path(stem).exists()
+        try:
+            return save(prediction, stem, [output])[0]
+        except OutputError:
+            if not is_taken:
+                raise
+    raise OutputError(f"{printable(target)}: {_MOST_NAMES} surfaces of this name are there")
+
+
+SURFACE = AssistantTool(
+    name="surface",
+    title="Surface of a photograph as a file",
+    description=(
+        "Write the surface seen in one photograph into a file on this machine, and tell its path: "
+        "a GLB for 3-D programs, or a page for the browser. In metres if a size is known (tool "
+        "'known'). Nothing that is there is overwritten."
+    ),
+    asked=SurfaceAsked,
+    told=SurfaceTold,
+    answer=surface,
+    only_reads=False,
+)

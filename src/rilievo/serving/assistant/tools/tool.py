@@ -1,0 +1,78 @@
+"""Tool of an assistant: its name, its texts, its schemas, the function that answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rilievo.serving.assistant.photographs import Photographs
+
+Point = Annotated[list[float], Field(json_schema_extra={"minItems": 2, "maxItems": 2})]
+Unit = Annotated[
+    Literal["fraction", "pixel"],
+    Field(
+        description="Unit of the points. fraction: [x, y] from 0 to 1, x from the left border to "
+        "the right one, y from the top to the bottom; right for any size at which you see the "
+        "picture. pixel: column and row of the upright original at its full size, which the tool "
+        "'depth' tells."
+    ),
+]
+SomeAsked = TypeVar("SomeAsked", bound="Asked")
+SomeTold = TypeVar("SomeTold", bound="Told")
+
+
+class Asked(BaseModel):
+    """Arguments of a tool."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    photo: Annotated[str, Field(min_length=1, max_length=4000)]
+    """File of the photograph: a path relative to one of the folders of this server, or absolute."""
+
+
+class Told(BaseModel):
+    """Structured answer of a tool."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Generic[SomeTold]):
+    """Answer of a tool.
+
+    Attributes:
+        text: Text for the assistant.
+        told: The same as numbers.
+        pictures: Pictures as PNG files.
+    """
+
+    text: str
+    told: SomeTold
+    pictures: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantTool(Generic[SomeAsked, SomeTold]):
+    """A tool.
+
+    Attributes:
+        name: Name by which it is called.
+        title: Name for people.
+        description: Description for the assistant.
+        asked: Class of its arguments.
+        told: Class of its structured answer.
+        answer: Function that answers.
+        only_reads: Whether it changes nothing: no file, no fact.
+    """
+
+    name: str
+    title: str
+    description: str
+    asked: type[SomeAsked]
+    told: type[SomeTold]
+    answer: Callable[[Photographs, SomeAsked], Answer[SomeTold]]
+    only_reads: bool = True
+
+
+AnyTool = AssistantTool[Any, Any]

@@ -1,0 +1,195 @@
+"""Folders of an assistant: nothing outside of them is read or written, and the words say so."""
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import rilievo
+from rilievo.cli import main
+from rilievo.errors import OptionError
+from rilievo.models.base import Model
+from rilievo.serving.assistant.named_folders import NamedFolders
+
+pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
+
+from assistant_client import Desktop
+
+REASONS = ("outside of the folders", "fetches nothing", "no path", "no photo 'xxx")
+POINTS = [[0.2, 0.4], [0.6, 0.45]]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return rilievo.load_model("rilievo/tiny")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder that is named, beside a secret that is not."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for path in (folder / "a.png", tmp_path / "secret.png"):
+        Image.effect_noise((160, 120), 60).convert("RGB").save(path)
+    (folder / "out.png").symlink_to(tmp_path / "secret.png")
+    (folder / "up").symlink_to(tmp_path, target_is_directory=True)
+    (folder / "in.png").symlink_to(folder / "a.png")
+    (folder / "circle.png").symlink_to(folder / "circle.png")
+    return folder
+
+
+@pytest.fixture
+def desktop(pictures: Path, model: Model) -> Desktop:
+    return Desktop(pictures, model=model)
+
+
+def listing(folder: Path) -> set[str]:
+    return {str(each.relative_to(folder)) for each in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [
+        "../secret.png",
+        "out.png",
+        "up/secret.png",
+        "circle.png",
+        "/etc/passwd",
+        "~/.ssh/id_rsa",
+        "pictures/../../secret.png",
+        "file:///etc/passwd",
+        "file:///etc/../etc/passwd",
+        "{}/secret.png",
+        "{}/pictures/../secret.png",
+        "{}/pictures-2/a.png",
+        "https://example.org/a.png",
+        "a\0.png",
+        "x" * 3000,
+    ],
+)
+@pytest.mark.parametrize("tool", ["depth", "measure", "describe", "known", "surface"])
+def test_files_outside_of_the_folders_are_refused_in_one_line(
+    tool: str, photo: str, desktop: Desktop, tmp_path: Path
+) -> None:
+    before = listing(tmp_path)
+    given = {"measure": {"what": "length", "points": POINTS}}.get(tool, {})
+    given = {"points": POINTS, "metres": 1.0} if tool == "known" else given
+    line = desktop.refusal(tool, photo=photo.format(tmp_path), **given)
+    assert any(word in line for word in REASONS)
+    assert listing(tmp_path) == before
+
+
+def test_outside_of_the_folders_files_that_exist_and_others_sound_alike(
+    desktop: Desktop, tmp_path: Path
+) -> None:
+    there = desktop.refusal("depth", photo=f"{tmp_path}/secret.png")
+    absent = desktop.refusal("depth", photo=f"{tmp_path}/absent.png")
+    assert there.replace("secret", "") == absent.replace("absent", "")
+
+
+def test_links_inside_absolute_paths_and_uris_are_photographs(
+    desktop: Desktop, pictures: Path
+) -> None:
+    names = ["in.png", "./a.png", "../pictures/a.png", str(pictures / "a.png")]
+    for photo in [*names, (pictures / "a.png").as_uri()]:
+        assert not desktop.call("depth", photo=photo, picture=False).refused, photo
+
+
+def test_a_name_that_is_not_there_is_told_with_those_that_are(desktop: Desktop) -> None:
+    line = desktop.refusal("depth", photo="b.png")
+    assert line.startswith("no photo 'b.png' in ")
+    assert "a.png" in line
+    assert "is a folder; there are a.png" in desktop.refusal("depth", photo=".")
+
+
+def test_what_is_no_photograph_is_refused_by_its_reader(desktop: Desktop, pictures: Path) -> None:
+    (pictures / "notes.txt").write_text("not a picture")
+    (pictures / "empty.png").touch()
+    os.mkfifo(pictures / "pipe.png")
+    assert "notes.txt" in desktop.refusal("depth", photo="notes.txt")
+    assert "empty" in desktop.refusal("depth", photo="empty.png")
+    assert "a pipe" in desktop.refusal("depth", photo="pipe.png")
+
+
+def test_a_folder_for_surfaces_that_leads_outside_is_refused(
+    desktop: Desktop, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (pictures / "rilievo-output").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert "leads out of the folders" in desktop.refusal("surface", photo="a.png")
+    assert not listing(tmp_path / "elsewhere")
+    with pytest.raises(OptionError, match="outside of the named folders"):
+        NamedFolders([pictures], tmp_path / "elsewhere")
+
+
+def test_files_of_others_are_not_overwritten(desktop: Desktop, pictures: Path) -> None:
+    (pictures / "rilievo-output").mkdir()
+    mine = pictures / "rilievo-output" / "a.glb"
+    mine.write_text("mine")
+    written = desktop.call("surface", photo="a.png").told["path"]
+    assert mine.read_text() == "mine"
+    assert Path(written).name == "a-2.glb"
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "words"),
+    [
+        ("mesure", {}, "no tool 'mesure'; did you mean 'measure'"),
+        ("measure", {"photo": "a.png"}, "measure needs the argument 'what'"),
+        ("measure", {"photo": "a.png", "points": [[0, 0]]}, "needs the argument 'what'"),
+        ("depth", {"photo": "a.png", "pts": []}, "depth has no argument 'pts'"),
+        ("depth", {"photo": 7}, "photo: input should be a valid string"),
+        ("depth", {"photo": "a.png", "points": [[0.1]]}, "a point is two numbers"),
+        ("depth", {"photo": "a.png", "points": [[30, 20]]}, "say unit 'pixel'"),
+        ("depth", {"photo": "a.png", "points": [[300, 2]], "unit": "pixel"}, "160 columns"),
+        ("describe", {"photo": "a.png", "rows": 400}, "rows: input should be less than"),
+        ("known", {"photo": "a.png"}, "state a length"),
+        ("known", {"photo": "a.png", "points": POINTS}, "either metres or a thing"),
+        ("known", {"photo": "a.png", "metres": 2}, "need points"),
+        ("known", {"photo": "a.png", "points": POINTS, "thing": "dor"}, "did you mean 'door'"),
+        ("known", {"photo": "a.png", "points": POINTS[:1], "thing": "a4"}, "between two points"),
+        ("known", {"photo": "a.png", "fov": 400}, "between 0 and 180"),
+        ("known", {"photo": "a.png", "points": POINTS, "metres": 1e9}, "positive number of metres"),
+        ("surface", {"photo": "a.png", "format": "fbx"}, "'glb' or 'page'"),
+    ],
+)
+def test_wrong_arguments_are_told_in_one_line(
+    tool: str, given: dict[str, object], words: str, desktop: Desktop
+) -> None:
+    assert words in desktop.refusal(tool, **given)
+
+
+@pytest.mark.parametrize(
+    ("what", "count", "words"),
+    [
+        ("length", 1, "a length takes two points, got 1"),
+        ("height", 2, "a height takes one point, got 2"),
+        ("area", 2, "a area takes three points or more"),
+        ("angle", 3, "a angle takes two points"),
+    ],
+)
+def test_quantities_take_their_points(what: str, count: int, words: str, desktop: Desktop) -> None:
+    points = [[0.2 + 0.1 * k, 0.3] for k in range(count)]
+    line = desktop.refusal("measure", photo="a.png", what=what, points=points)
+    assert words.replace("a a", "an a") in line
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "--folder names the photographs"),
+        (("--folder", "{}/absent"), "there is no such folder"),
+        (("--folder", "{}", "--port", "80"), "--port is of a server: give --http"),
+        (("--folder", "{}", "--output", "/"), "--output / is outside of the named folders"),
+        (("--folder", "{}", "--waiting", "0"), "--waiting is 1 or more"),
+    ],
+)
+def test_the_command_refuses_wrong_options(
+    options: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["mcp", *(each.format(tmp_path) for each in options)]) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert said.err.count("\n") == 1
+    assert not said.out

@@ -1,0 +1,222 @@
+"""Tools of an assistant: what they answer, and what later answers know."""
+
+import base64
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+import rilievo
+from rilievo.measure.measured_record import measure_points
+from rilievo.models.base import Inference, Model
+from rilievo.models.card import ModelCard
+from rilievo.models.outside import OutsideModel
+from rilievo.types import DepthKind, Photo
+
+pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
+
+from assistant_client import Desktop, answers
+
+SIZE = 320, 216
+"""Width and height."""
+LINE = [[0.2, 0.4], [0.6, 0.45]]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return rilievo.load_model("rilievo/tiny")
+
+
+@pytest.fixture
+def desktop(tmp_path: Path, model: Model) -> Desktop:
+    picture = Image.fromarray(skimage.data.stereo_motorcycle()[0]).resize(SIZE)
+    picture.save(tmp_path / "bike.png")
+    return Desktop(tmp_path, model=model)
+
+
+def pixel(point: list[float]) -> tuple[float, float]:
+    return point[0] * SIZE[0] - 0.5, point[1] * SIZE[1] - 0.5
+
+
+def test_a_known_length_gives_later_answers_metres_until_it_is_forgotten(desktop: Desktop) -> None:
+    before = desktop.call(
+        "measure", photo="bike.png", what="length", points=[[0.3, 0.3], [0.5, 0.7]]
+    )
+    known = desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
+    after = desktop.call(
+        "measure", photo="bike.png", what="length", points=[[0.3, 0.3], [0.5, 0.7]]
+    )
+    assert known.told["is_metric"]
+    assert known.told["residuals"] == pytest.approx([0], abs=1e-9)
+    assert before.told["unit"] == "camera heights"
+    assert after.told["unit"] == "m"
+    path = desktop_photo(desktop)
+    known_length = (*pixel(LINE[0]), *pixel(LINE[1]), 0.46)
+    prediction = rilievo.predict(path, model="rilievo/tiny", known=[known_length])
+    expected = measure_points(prediction, [pixel([0.3, 0.3]), pixel([0.5, 0.7])])
+    assert after.told["value"] == pytest.approx(expected.value, rel=1e-6)
+    assert after.told["low"] == pytest.approx(expected.low, rel=1e-6)
+    forgotten = desktop.call("known", photo="bike.png", forget=True)
+    assert forgotten.told["facts"] == []
+    again = desktop.call(
+        "measure", photo="bike.png", what="length", points=[[0.3, 0.3], [0.5, 0.7]]
+    )
+    assert again == before
+
+
+def desktop_photo(desktop: Desktop) -> Path:
+    return Path(
+        desktop.call("measure", photo="bike.png", what="angle", points=LINE)
+        .told["command"]
+        .split()[2]
+    )
+
+
+def test_text_has_the_range_and_its_share(desktop: Desktop) -> None:
+    desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
+    answer = desktop.call(
+        "measure", photo="bike.png", what="length", points=[[0.3, 0.3], [0.5, 0.7]]
+    )
+    first = answer.text.splitlines()[0]
+    told = answer.told
+    assert first.startswith("length: ")
+    assert first.endswith(", eight in ten")
+    numbers = [float(word) for word in first.replace(",", "").split() if word[0].isdigit()]
+    assert numbers == pytest.approx([told["value"], told["low"], told["high"]], abs=0.05)
+    assert told["low"] < told["value"] < told["high"]
+    assert told["coverage"] == 0.8
+    again = desktop.call("measure", photo="bike.png", what="length", points=LINE)
+    assert again.text.startswith("length: 0.46 m, as it was stated")
+
+
+def test_fractions_and_pixels_name_the_same_points(desktop: Desktop) -> None:
+    fractions = desktop.call("measure", photo="bike.png", what="angle", points=LINE)
+    pixels = [[*pixel(point)] for point in LINE]
+    same = desktop.call("measure", photo="bike.png", what="angle", points=pixels, unit="pixel")
+    assert fractions == same
+    corners = desktop.call("depth", photo="bike.png", points=[[0, 0], [1, 1]], picture=False)
+    assert [each["pixel"] for each in corners.told["points"]] == [[0, 0], [319, 215]]
+
+
+def test_a_later_fact_about_the_same_line_replaces_the_earlier(desktop: Desktop) -> None:
+    desktop.call("known", photo="bike.png", points=LINE, metres=5)
+    found = desktop.call("known", photo="bike.png", points=LINE[::-1], metres=0.46)
+    assert len(found.told["facts"]) == 1
+    assert "0.46 m" in found.told["facts"][0]
+
+
+def test_a_thing_has_its_usual_length(desktop: Desktop) -> None:
+    thing = desktop.call("known", photo="bike.png", points=LINE, thing="a4")
+    said = thing.text
+    desktop.call("known", photo="bike.png", forget=True)
+    metres = desktop.call("known", photo="bike.png", points=LINE, metres=0.297)
+    assert "a4 is 0.297 m long" in said
+    assert thing.told["expected_error"] == metres.told["expected_error"]
+
+
+def test_a_distance_is_straight_from_the_camera_unless_said_otherwise(desktop: Desktop) -> None:
+    by_tape = desktop.call("known", photo="bike.png", points=[[0.1, 0.1]], metres=3.0)
+    assert by_tape.told["is_metric"]
+    straight = desktop.call("depth", photo="bike.png", points=[[0.1, 0.1]], picture=False)
+    desktop.call("known", photo="bike.png", points=[[0.1, 0.1]], metres=3.0, along_ray=False)
+    axis = desktop.call("depth", photo="bike.png", points=[[0.1, 0.1]], picture=False)
+    assert axis.told["points"][0]["depth"] == pytest.approx(3.0, rel=1e-4)
+    assert straight.told["points"][0]["depth"] < 2.9
+
+
+def test_a_refused_fact_is_not_kept(desktop: Desktop) -> None:
+    desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
+    refusal = desktop.refusal("known", photo="bike.png", camera_height=1.5)
+    assert "do not go together" in refusal
+    desktop.refusal("known", photo="bike.png", fov=400)
+    desktop.refusal("known", photo="bike.png", points=[[0.7, 0.4], [0.8, 0.4]], metres=-1)
+    kept = desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
+    assert len(kept.told["facts"]) == 1
+
+
+def test_a_file_that_changed_is_another_photograph(desktop: Desktop, tmp_path: Path) -> None:
+    desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
+    os.utime(tmp_path / "bike.png", (1, 1))
+    assert desktop.call("depth", photo="bike.png", picture=False).told["facts"] == []
+
+
+def test_depth_sends_a_picture_in_which_near_is_bright(desktop: Desktop) -> None:
+    answer = desktop.call("depth", photo="bike.png")
+    [picture] = answer.pictures
+    drawn = Image.open(io.BytesIO(base64.b64decode(picture))).convert("L")
+    assert drawn.size == SIZE
+    prediction = rilievo.predict(desktop_photo(desktop), model="rilievo/tiny")
+    depth = prediction.depth.values
+    bright = np.asarray(drawn, float)
+    near, far = depth < np.quantile(depth, 0.2), depth > np.quantile(depth, 0.8)
+    assert bright[near].mean() > bright[far].mean()
+    assert answer.told["width"], answer.told["height"] == SIZE
+    assert answer.told["model"] == "rilievo/tiny"
+
+
+def test_describe_tells_medians_of_the_grid(desktop: Desktop) -> None:
+    desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
+    answer = desktop.call("describe", photo="bike.png", rows=2, columns=4)
+    known_length = (*pixel(LINE[0]), *pixel(LINE[1]), 0.46)
+    prediction = rilievo.predict(desktop_photo(desktop), model="rilievo/tiny", known=[known_length])
+    cells = {(each["row"], each["column"]): each["depth"] for each in answer.told["cells"]}
+    expected = float(np.median(prediction.depth.values[108:, 80:160]))
+    assert cells[2, 2] == pytest.approx(expected, rel=1e-4)
+    assert answer.told["unit"] == "m"
+    assert len(cells) == 8
+    nearest = answer.told["nearest"]
+    assert nearest["depth"] < min(cells.values())
+    assert len(answer.text.splitlines()[1].split()) == 4
+
+
+def test_a_surface_of_other_facts_is_another_file(desktop: Desktop, tmp_path: Path) -> None:
+    first = desktop.call("surface", photo="bike.png")
+    same = desktop.call("surface", photo="bike.png")
+    desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
+    metric = desktop.call("surface", photo="bike.png")
+    page = desktop.call("surface", photo="bike.png", format="page")
+    output = tmp_path.resolve() / "rilievo-output"
+    assert first.told["path"] == same.told["path"] == str(output / "bike.glb")
+    assert metric.told["path"] == str(output / "bike-2.glb")
+    assert page.told["path"] == str(output / "bike-2.html")
+    assert metric.told["unit"] == "m"
+    assert metric.told["bytes"] == (output / "bike-2.glb").stat().st_size
+    trimesh = pytest.importorskip("trimesh")
+    ratio = trimesh.load(metric.told["path"]).extents / trimesh.load(first.told["path"]).extents
+    assert ratio == pytest.approx([ratio[0]] * 3, rel=1e-3)
+
+
+def test_affine_depth_takes_two_facts_the_first_of_which_is_kept(tmp_path: Path) -> None:
+    def rows(photo: Photo) -> Inference:
+        falling = np.linspace(1, 0.2, 60, dtype=np.float32)
+        return Inference(depth=np.repeat(falling[:, None], 80, axis=1))
+
+    card = ModelCard(name="rows", summary="rows", kind=DepthKind.AFFINE_INVERSE, licence="MIT")
+    Image.new("RGB", (160, 120), (90, 120, 30)).save(tmp_path / "grey.png")
+    desktop = Desktop(tmp_path, model=OutsideModel(card, rows, weights_sha256="0" * 64))
+    assert "state two known distances" in desktop.refusal("depth", photo="grey.png")
+    first = desktop.refusal("known", photo="grey.png", points=[[0.5, 0.1]], metres=1.0)
+    assert "one more fact is needed" in first
+    second = desktop.call("known", photo="grey.png", points=[[0.5, 0.9]], metres=4.0)
+    assert second.told["is_metric"]
+    assert len(second.told["facts"]) == 2
+
+
+def test_every_tool_has_a_schema_of_its_answer_and_explains_every_argument() -> None:
+    from rilievo.serving.assistant.tools.every_tool import TOOLS
+
+    for tool in TOOLS:
+        for record in (tool.asked, tool.told):
+            for name, found in record.model_json_schema()["properties"].items():
+                assert found.get("description"), f"{tool.name}: {name}"
+        assert tool.title
+
+
+def test_calls_at_once_are_answered_one_after_the_other(desktop: Desktop) -> None:
+    call = ("measure", {"photo": "bike.png", "what": "angle", "points": LINE})
+    found = answers(desktop.server, [call] * 4)
+    assert len({each.text for each in found}) == 1

@@ -1,0 +1,202 @@
+"""The server of an assistant as a process: standard input and output, HTTP, and their ends."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rilievo.version import VERSION
+
+pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
+
+from assistant_client import answers
+
+ROOT = Path(__file__).parents[3]
+POINTS = [[0.2, 0.4], [0.6, 0.45]]
+ANGLE = ("measure", {"photo": "a.png", "what": "angle", "points": POINTS})
+TOKEN = "0123456789abcdef"
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    Image.effect_noise((160, 120), 60).convert("RGB").save(folder / "a.png")
+    return folder
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    words = ["mcp", "--folder", str(folder), "-m", "rilievo/tiny", *options]
+    return [sys.executable, "-m", "rilievo", *words]
+
+
+def test_the_clients_process_speaks_over_standard_streams(pictures: Path) -> None:
+    from mcp import StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
+    words = command(pictures)
+    started = StdioServerParameters(command=words[0], args=words[1:], env={**os.environ})
+    measured, refused = answers(
+        stdio_client(started), [ANGLE, ("depth", {"photo": "../secret.png"})]
+    )
+    assert measured.told["unit"] == "°"
+    assert refused.refused
+
+
+def test_an_older_client_shakes_hands_and_the_server_ends_with_its_input(pictures: Path) -> None:
+    """The lines of protocol 2025-06-18, by hand."""
+    hello = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    }
+    name, given = ANGLE
+    messages = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+        {
+            "jsonrpc": "2.0",
+            "id": 3,
+            "method": "tools/call",
+            "params": {"name": name, "arguments": given},
+        },
+    ]
+    with subprocess.Popen(
+        command(pictures), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        found = {}
+        for message in messages:
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
+            if "id" in message:
+                line = json.loads(process.stdout.readline())
+                found[line["id"]] = line["result"]
+        said, log = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert (said, log) == (b"", b"")
+    assert found[1]["serverInfo"]["name"] == "rilievo"
+    assert found[1]["serverInfo"]["version"] == VERSION
+    assert "eight of ten" in found[1]["instructions"]
+    tools = {each["name"]: each for each in found[2]["tools"]}
+    assert set(tools) == {"describe", "measure", "known", "depth", "surface"}
+    assert tools["measure"]["outputSchema"]["properties"]["low"]["description"]
+    assert tools["measure"]["annotations"]["readOnlyHint"]
+    assert not tools["surface"]["annotations"]["readOnlyHint"]
+    assert found[3]["structuredContent"]["unit"] == "°"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_ends_it(number: int, code: int, pictures: Path) -> None:
+    with subprocess.Popen(
+        command(pictures), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(timeout=PATIENCE) == code
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
+
+
+@pytest.fixture(scope="module")
+def address(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server that asks for a token."""
+    tokens = tmp_path_factory.mktemp("tokens") / "tokens.txt"
+    tokens.write_text(f"{TOKEN}\n")
+    options = ("--http", "--port", "0", "--token-file", str(tokens))
+    with subprocess.Popen(
+        command(pictures, *options), stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            found = re.fullmatch(r"serving: (http://127\.0\.0\.1:\d+/mcp); Ctrl-C ends it\n", line)
+            assert found is not None, line
+            yield found[1]
+        finally:
+            process.terminate()
+            assert process.wait(timeout=PATIENCE) == 0
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+
+
+def posted(
+    address: str,
+    headers: Mapping[str, str],
+    body: bytes | None = b"{}",
+    method: str = "POST",
+) -> tuple[int, dict[str, object]]:
+    usual = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "Authorization": f"Bearer {TOKEN}",
+    }
+    request = urllib.request.Request(address, body, {**usual, **headers}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, json.load(refusal)
+
+
+def test_http_answers_the_sdks_client_with_a_token(address: str) -> None:
+    import httpx2
+    from mcp.client.streamable_http import streamable_http_client
+
+    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=PATIENCE)
+    [measured] = answers(streamable_http_client(address, http_client=http), [ANGLE])
+    assert measured.told["unit"] == "°"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "words"),
+    [
+        ({"Origin": "https://evil.example"}, 403, "pages of other sites"),
+        ({"Host": "evil.example"}, 421, "does not go by this name"),
+        ({"Authorization": ""}, 401, "a token is needed"),
+        ({"Authorization": "Bearer wrong"}, 401, "a token is needed"),
+    ],
+)
+def test_the_guard_of_serve_stands_in_front(
+    headers: dict[str, str], status: int, words: str, address: str
+) -> None:
+    code, said = posted(address, headers)
+    assert code == status
+    assert words in str(said["error"])
+
+
+def test_other_addresses_methods_and_large_messages_are_refused_in_words(address: str) -> None:
+    for code, words, found in (
+        (404, "/mcp", posted(address.replace("/mcp", "/v1/predict"), {})),
+        (405, "but POST", posted(address, {}, None, "GET")),
+        (413, "1 MiB", posted(address, {}, b" " * (2**20 + 1))),
+    ):
+        assert found[0] == code
+        assert words in str(found[1]["error"])
+    status, said = posted(address.replace("/mcp", "/healthz"), {}, None, "GET")
+    assert (status, said["status"]) == (200, "ok")
+
+
+def test_snippets_of_the_guide_are_json_that_names_the_command() -> None:
+    text = (ROOT / "docs" / "assistants.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```json\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    for block in blocks:
+        [servers] = json.loads(block).values()
+        assert servers["rilievo"]["args"][:2] == ["mcp", "--folder"]
+        assert servers["rilievo"]["command"].endswith("/rilievo")
