@@ -121,6 +121,14 @@ $(VENV)/test: $(VENV)/core
 	$(BIN)/pip install --quiet --editable '.[evaluate,fast,formats,mcp,models,serve,train,video]' --group test
 	touch $@
 
+# Workflows and issue forms against their schemas, and what a linter of workflows finds unsafe.
+.PHONY: workflows
+workflows: $(VENV)/core
+	$(BIN)/pip install --quiet --group release
+	$(BIN)/zizmor --offline --quiet --config .github/zizmor.yml .github/workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+
 # Broken files for every reader, kills at any moment, starved machines: a quarter of an hour.
 .PHONY: torture
 torture: $(VENV)/test
