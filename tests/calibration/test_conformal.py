@@ -27,7 +27,7 @@ def test_with_one_score_a_scene_it_is_an_order_statistic(scores: list[float], le
 
 
 def test_a_scene_counts_once_however_many_scores_it_has() -> None:
-    """By hand: four scenes and one to come; at 0.6 three of the five have to be below."""
+    """Four scenes and one to come, by hand: at 0.6 three of the five have to be below."""
     scenes = [np.full(1000, 9.0), np.array([1.0]), np.array([2.0, 4.0]), np.array([3.0])]
     assert conformal_quantile(scenes, 0.6) == 4.0
     assert conformal_quantile(scenes, 0.4) == 3.0
@@ -36,7 +36,7 @@ def test_a_scene_counts_once_however_many_scores_it_has() -> None:
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
 def test_over_splits_of_exchangeable_scenes_coverage_is_the_level(level: float) -> None:
-    """With one score a scene: from the level to the level + 1 / (n + 1), for any distribution."""
+    """Coverage, one score a scene: the level to the level + 1 / (n + 1), for any distribution."""
     n, splits = 19, 1500
     chance = np.random.default_rng(1)
     held = [
@@ -69,7 +69,7 @@ def test_scenes_that_differ_are_covered_where_pooled_scores_are_not() -> None:
 
 
 def test_over_random_splits_by_scene_coverage_is_the_level() -> None:
-    """As evaluation does it: one set of frames, many splits of its scenes."""
+    """One set of frames, many splits of its scenes, which is how evaluation does it."""
     chance = np.random.default_rng(3)
     names = np.repeat(np.arange(120), chance.integers(1, 12, 120))
     scores = np.abs(chance.standard_normal(len(names)) * (0.5 + names % 7))
