@@ -12,7 +12,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from int8 import calibration_frames, quantise_small
+from int8 import calibration_frames, kept_of, quantise_small
 from write_default_models import rounded, store_in_8_bits
 
 from making.provenances import PROVENANCES
@@ -52,6 +52,22 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "fp32.onnx", folder / "int8.onnx"
 
 
+def test_the_last_merge_of_any_width_stays_in_floats(networks: tuple[Path, Path]) -> None:
+    fp32, int8 = networks
+    last = f"/merges.{len(TINY.decoder) - 2}/"
+    assert kept_of(fp32)[-1] == last
+    of = {"last": last, "others": "/merges.0/"}
+    rounded_to = {
+        part: any("Quantize" in node.op_type and of[part] in node.name for node in nodes_of(int8))
+        for part in of
+    }
+    assert rounded_to == {"last": False, "others": True}
+
+
+def nodes_of(path: Path) -> list[onnx.NodeProto]:
+    return list(onnx.load(str(path)).graph.node)
+
+
 def pictures(count: int) -> list[np.ndarray]:
     random = np.random.default_rng(0)
     return [
@@ -61,9 +77,9 @@ def pictures(count: int) -> list[np.ndarray]:
 
 
 def is_kept(name: str) -> bool:
-    """Whether a node belongs to the first three layers or to what gives depth."""
+    """Whether a node belongs to the first three layers, the last merge or what follows it."""
     first = ("/encoder/conv0/", "/encoder/linearbottleneck.0/", "/encoder/linearbottleneck.1/")
-    last = ("/head/", "/spread/", "/upsample/")
+    last = ("/merges.2/", "/head/", "/spread/", "/upsample/", "/marks/")
     return any(part in name for part in first + last)
 
 
