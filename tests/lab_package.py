@@ -30,7 +30,8 @@ def installed_lab(
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-depth\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text(points)
-    [code, *_] = re.findall(r"^```python\n(.*?)^```", GUIDE, re.M | re.S)
+    blocks = re.findall(r"^```python\n(.*?)^```", GUIDE, re.M | re.S)
+    [code, *_] = (block for block in blocks if "def load(" in block)
     for name, text in {"lab_depth": code, **modules}.items():
         (folder / f"{name}.py").write_text(text)
     try:

@@ -50,6 +50,7 @@ _HOMES = {
     "calibrate": "calibration.points",
     "calibrate_height": "calibration.floor",
     "load_model": "models",
+    "model": "models.functions.depth_function",
     "pipeline": "predicting.pipeline",
     "predict": "predicting.photographs.images",
     "predict_files": "predicting.run",

@@ -25,6 +25,7 @@ from rilievo.io.verification import verify as verify
 from rilievo.models import MODELS as MODELS
 from rilievo.models import load_model as load_model
 from rilievo.models import unload_model as unload_model
+from rilievo.models.functions.depth_function import model as model
 from rilievo.predicting.options import PredictOptions as PredictOptions
 from rilievo.predicting.photographs.images import predict as predict
 from rilievo.predicting.pipeline import pipeline as pipeline

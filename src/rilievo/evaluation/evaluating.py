@@ -36,6 +36,7 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import with_scenes
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
+from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.predicting.summary import Tally
 from rilievo.types import Setting
 from rilievo.version import VERSION
@@ -57,7 +58,7 @@ class PredictedPart:
 
 
 def evaluate(
-    model: Model | str | Path | None,
+    model: Model | str | Path | DepthFunction | None,
     benchmark: Benchmark | str,
     root: str | Path | None = None,
     options: EvaluateOptions | None = None,
@@ -71,7 +72,8 @@ def evaluate(
     script calls this below ``if __name__ == "__main__"``, since scoring starts processes.
 
     Args:
-        model: A name in ``MODELS``, a file, or a model loaded before. With
+        model: A name in ``MODELS``, a file, a model loaded before, or a function of your own
+            (``rilievo.model``). With
             ``options.predictions``, None, or the name that their rows are to have.
         benchmark: A name in ``BENCHMARKS``, ``package.module:NAME``, or the record itself.
         root: Folder of the dataset on disk; None for one that is generated.
@@ -101,11 +103,13 @@ def evaluate(
     )
 
 
-def model_name(model: Model | str | Path | None) -> str | None:
+def model_name(model: Model | str | Path | DepthFunction | None) -> str | None:
     """The user's name of the model; None where there is none."""
     if isinstance(model, Model):
         return model.card.name
-    return None if model is None else str(model)
+    if model is None or isinstance(model, str | Path):
+        return None if model is None else str(model)
+    return name_of(model)
 
 
 def score_plan(
@@ -147,7 +151,7 @@ def _given(name: str | None, plan: Plan, options: EvaluateOptions) -> Source:
 
 
 def predict_part(
-    model: Model | str | Path | None,
+    model: Model | str | Path | DepthFunction | None,
     benchmark: Benchmark | str,
     root: str | Path | None,
     options: EvaluateOptions,

@@ -18,6 +18,7 @@ from rilievo.evaluation.predictions.predicting import fingerprint_of, load_model
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.results.evaluation_folder import finished_results
 from rilievo.models.base import Model
+from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.processing.refined import mirrored
 from rilievo.plugins import trust
 
@@ -62,7 +63,7 @@ class SuiteResult:
 
 
 def run_suite(
-    model: Model | str | Path | None,
+    model: Model | str | Path | DepthFunction | None,
     suite: Suite | str | Path,
     root: str | Path | None = None,
     options: EvaluateOptions | None = None,
@@ -115,7 +116,7 @@ def run_suite(
 
 def _row(
     run: SuiteRun,
-    model: Model | str | Path | None,
+    model: Model | str | Path | DepthFunction | None,
     load: Callable[[], Model],
     root: str | Path | None,
     options: EvaluateOptions,

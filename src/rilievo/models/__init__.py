@@ -14,6 +14,7 @@ from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.finding.cards import DEFAULT_MODEL, FAST_MODEL, MODELS
 from rilievo.models.finding.finders import find, find_card
 from rilievo.models.finding.loaders import find_loader
+from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.plugins import trust, trusted
 from rilievo.types import DepthKind, Setting
 
@@ -27,7 +28,7 @@ _Key = tuple[object, ...]
 
 
 def load_model(
-    name: str | Path = DEFAULT_MODEL,
+    name: str | Path | DepthFunction = DEFAULT_MODEL,
     *,
     kind: str | None = None,
     device: str = "auto",
@@ -43,8 +44,9 @@ def load_model(
         name: A name in ``MODELS``; the path of an ONNX file with our metadata; a repository of the
             Hugging Face hub, ``org/name``, or ``diffusers:org/name`` for a pipeline; the path of a
             folder that transformers or diffusers saved, of a run of ``rilievo train``, or of a
-            checkpoint of Monodepth2; ``replicate:owner/name``; or ``package.module:load``, a
-            function of your own (docs/extending.md). A name in ``MODELS`` or a repository may be
+            checkpoint of Monodepth2; ``replicate:owner/name``; or a function of your
+            own (``rilievo.model``), or its place ``package.module:NAME`` (docs/extending.md). A
+            name in ``MODELS`` or a repository may be
             followed by ``@`` and a branch, tag or commit.
         kind: Kind of depth of an unknown checkpoint: metric, up_to_scale, affine or affine_inverse.
         device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
@@ -71,6 +73,8 @@ def load_model(
     from rilievo.models.load_options import LoadOptions
 
     trust(trust_code)
+    asked = name
+    name = name if isinstance(name, str | Path) else name_of(name)
     options = LoadOptions(
         device=device,
         engine=engine,
@@ -90,7 +94,7 @@ def load_model(
     # Stored as an absolute path, so that a process in another folder finds the same file. A string
     # that is a name of the table is not a path, whatever files exist here.
     is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
-    place = Path(name).absolute() if is_path else name
+    place = Path(name).absolute() if is_path else asked
     model.again = partial(
         load_model,
         place,

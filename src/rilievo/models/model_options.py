@@ -14,6 +14,7 @@ from rilievo.errors import ModelError, OptionError, OutputError, suggest
 from rilievo.io.files.atomic import make_folder
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, load_model
 from rilievo.models.cache_folder import cache_directory
+from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.options.engine import Engine
 from rilievo.options.option_marks import LIVE, LOCAL, UNRECORDED
 from rilievo.options.option_record import Record
@@ -105,6 +106,9 @@ class Network(NetworkOptions):
     """
 
     def __post_init__(self) -> None:
+        model: object = self.model
+        if callable(model):
+            object.__setattr__(self, "model", name_of(model))
         super().__post_init__()
         object.__setattr__(self, "model", model_of(self.quality, self.model, default=""))
 
@@ -117,7 +121,7 @@ class NetworkChoice(TypedDict, total=False):
     """Keywords of ``Network``."""
 
     quality: str | None
-    model: str
+    model: str | DepthFunction
     kind: str | None
     settings: Sequence[str]
     yes: bool

@@ -18,6 +18,7 @@ from rilievo.errors import ModelError, OptionError, RilievoError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.functions.depth_function import card_of, found_function
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.weights_hash import sha256
 from rilievo.plugins import is_place, load_offered, load_outside, own_fault
@@ -112,11 +113,13 @@ def find_installed(request: ModelRequest) -> FoundModel | None:
 
 def found_outside(thing: object, name: str) -> FoundModel:
     """Make a model from an object of another package."""
+    if callable(thing) and card_of(thing) is not None:
+        return found_function(thing, name)
     card = getattr(thing, "card", None)
     if not callable(thing) or not isinstance(card, ModelCard):
         raise OptionError(
             f"model '{name}' is a {type(thing).__name__} without a card; expected a function "
-            "under @rilievo.models.outside.outside_model(card): docs/extending.md"
+            "under @rilievo.model(kind=...): docs/extending.md"
         )
     named = replace(card, name=name)
     return FoundModel(card=named, load=lambda options: _loaded(thing, named, options))

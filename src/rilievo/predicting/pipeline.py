@@ -15,6 +15,7 @@ from PIL import Image
 from rilievo.errors import OptionError
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.base import ImageLike, Model, as_list
+from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.predicting.photographs.images import predict
 from rilievo.prediction import Prediction
 
@@ -39,7 +40,7 @@ class DepthPipeline:
 
     task = TASK
 
-    def __init__(self, model: str | Path | Model | None = None) -> None:
+    def __init__(self, model: str | Path | Model | DepthFunction | None = None) -> None:
         """Wrap a model, given by name, file or as an object; the embedded one when None."""
         self.model = model
 
@@ -68,7 +69,7 @@ class DepthPipeline:
 
 
 def pipeline(
-    task: str = TASK, model: str | Path | Model | None = None, **ignored: object
+    task: str = TASK, model: str | Path | Model | DepthFunction | None = None, **ignored: object
 ) -> DepthPipeline:
     """Make a pipeline, as ``transformers.pipeline`` does.
 

@@ -18,6 +18,7 @@ from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.io.files.limits import printable, retry_miscounted, unreadable
 from rilievo.models.base import Model
+from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.processing.refined import mirrored
 from rilievo.predicting.consent import agree_to_calls
 from rilievo.predicting.stages import map_ahead
@@ -43,7 +44,9 @@ class _Read:
     reason: str = ""
 
 
-def load_model_of(model: Model | str | Path | None, options: EvaluateOptions) -> Model:
+def load_model_of(
+    model: Model | str | Path | DepthFunction | None, options: EvaluateOptions
+) -> Model:
     """The model that options name, ready to predict."""
     if model is None:
         raise OptionError("give a model to predict with, or a folder of --predictions to score")
@@ -51,7 +54,7 @@ def load_model_of(model: Model | str | Path | None, options: EvaluateOptions) ->
         if options.kind is not None or options.settings:
             raise OptionError("kind and settings are for a model by its name; this one is loaded")
         return model
-    return options.load(model)
+    return options.load(model if isinstance(model, str | Path) else name_of(model))
 
 
 def predicted(

@@ -54,8 +54,7 @@ def _outside(found: object, name: str) -> ModelCard:
     card = getattr(found, "card", None)
     if not isinstance(card, ModelCard):
         raise OptionError(
-            f"model '{name}' has no card: "
-            "give its function one with @rilievo.models.outside.outside_model(card)"
+            f"model '{name}' has no card: give its function one with @rilievo.model(kind=...)"
         )
     return replace(card, name=name)
 

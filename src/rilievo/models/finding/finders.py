@@ -22,6 +22,7 @@ WINGS = "wings"
 
 # A new way to name a model is one function and one line here; the first match is taken.
 FINDERS: Sequence[str] = (
+    "rilievo.models.functions.depth_function:find_given",
     "rilievo.models.catalogue.published_files:find",
     "rilievo.models.onnx_files.named_files:find",
     "rilievo.models.finding.listed_models:find",

@@ -11,9 +11,10 @@ import numpy as np
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.errors import OptionError
 from rilievo.io.photographs.photo import read_photo
-from rilievo.models import last_model
+from rilievo.models import last_model, load_model
 from rilievo.models.arguments import PredictArguments
 from rilievo.models.base import ImageLike, Model, as_list
+from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.model_options import model_of
 from rilievo.models.processing.refined import refined
 from rilievo.models.processing.trimming import border_note
@@ -46,7 +47,7 @@ def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> tuple[KnownP
 def predict(
     image: ImageLike,
     *,
-    model: str | Path | Model | None = None,
+    model: str | Path | Model | DepthFunction | None = None,
     quality: str | None = None,
     device: str = "auto",
     engine: str = "auto",
@@ -58,7 +59,7 @@ def predict(
 def predict(
     image: Sequence[ImageLike],
     *,
-    model: str | Path | Model | None = None,
+    model: str | Path | Model | DepthFunction | None = None,
     quality: str | None = None,
     device: str = "auto",
     engine: str = "auto",
@@ -69,7 +70,7 @@ def predict(
 def predict(
     image: ImageLike | Sequence[ImageLike],
     *,
-    model: str | Path | Model | None = None,
+    model: str | Path | Model | DepthFunction | None = None,
     quality: str | None = None,
     device: str = "auto",
     engine: str = "auto",
@@ -83,7 +84,8 @@ def predict(
         image: A path, an http(s) address, bytes, an open file, an array, a tensor of torch, a
             Pillow image (``rilievo.read_photo`` says which) or a ``Photo``; or a list of them,
             which are predicted one by one and held in memory together.
-        model: A name in ``MODELS``, an ONNX file, or a loaded model; by default the embedded one.
+        model: A name in ``MODELS``, an ONNX file, a loaded model, or a function of your own from an
+            image to depth (``rilievo.model``); by default the embedded one.
             The last one that was named stays loaded for the next call; ``rilievo.unload_model``
             drops it.
         quality: One word in place of ``model``: fast (the embedded model), good (MoGe-2 small) or
@@ -147,6 +149,8 @@ def predict(
         raise OptionError("quality and model do not go together; give one")
     metres = Metres(known=sizes.facts, camera_height=sizes.camera_height)
     model = model_of(quality) if model is None else model
+    if not isinstance(model, str | Path | Model):
+        model = load_model(model)
     if isinstance(model, Model) and (device, engine, precision) != ("auto", "auto", "fp32"):
         raise OptionError(
             "device, engine and precision are those of loading: this model is loaded already, so "

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from rilievo.errors import OptionError
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
+from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.model_options import model_of
 from rilievo.models.processing.refined import refined
 from rilievo.options.camera_forms import CameraLike
@@ -24,7 +25,7 @@ from rilievo.types import Photo
 def stream(
     source: str | Path | int,
     *,
-    model: str | Path | Model | None = None,
+    model: str | Path | Model | DepthFunction | None = None,
     quality: str | None = None,
     camera: CameraLike | None = None,
     fov: float | None = None,

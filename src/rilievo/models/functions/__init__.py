@@ -1,0 +1,1 @@
+"""Models that are functions of the user: an image in, depth out."""

@@ -1,0 +1,159 @@
+"""``rilievo.model``: a function from an image to depth as a model, without a card or a file."""
+
+import hashlib
+import inspect
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, SupportsIndex, TypeVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from rilievo.errors import ModelError, OptionError, first_line, suggest
+from rilievo.models.base import Inference, Model
+from rilievo.models.card import NOT_STATED, ModelCard
+from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.functions.given_functions import DepthFunction, given_function, is_module_level
+from rilievo.models.weights_hash import sha256
+from rilievo.types import DepthKind, Photo
+
+SomeFunction = TypeVar("SomeFunction", bound=DepthFunction)
+
+
+def model(
+    *,
+    kind: str,
+    licence: str = NOT_STATED,
+    summary: str = "",
+    weights: str | Path | None = None,
+) -> Callable[[SomeFunction], SomeFunction]:
+    """Decorator that makes a model of a function from an image to its depth.
+
+    The function is given an image, uint8 (h, w, 3) RGB, upright, and returns depth as floats (h, w)
+    or smaller. It stays a function, and is taken wherever a model is: ``model=my_function`` in
+    Python, ``--model my_file.py:my_function`` on the command line.
+
+    Args:
+        kind: Kind of depth that it returns: metric, up_to_scale, affine or affine_inverse.
+        licence: Licence of the weights, which every result states.
+        summary: Description in one line; by default the first line of the docstring.
+        weights: File of the weights, whose SHA-256 results record with that of the source file.
+
+    Raises:
+        OptionError: If there is no such kind.
+    """
+    if kind not in list(DepthKind):
+        raise OptionError(f"no kind '{kind}'; {suggest(str(kind), DepthKind)}")
+
+    def attach(function: SomeFunction) -> SomeFunction:
+        if not callable(function):
+            raise OptionError(f"@rilievo.model is of a function, got {function!r}")
+        told: Any = function
+        told.card, told.gives_depth = _card(function, DepthKind(kind), licence, summary), True
+        told.weights = weights
+        return function
+
+    return attach
+
+
+class FunctionModel(Model):
+    """A model whose answers are those of a function from an image to depth."""
+
+    def __init__(self, function: DepthFunction, name: str) -> None:
+        """Take a function, which has a card if it is decorated.
+
+        Args:
+            function: The function. One without a card gives depth up to scale.
+            name: Name in results.
+        """
+        self.function, self.settings = function, {}
+        self.card = replace(card_of(function) or _card(function), name=name)
+        self.weights_sha256 = _hash(function)
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Call the function for one photograph after the other, each with a copy of its own."""
+        return [
+            Inference(depth=self._checked(self.function(photo.pixels.copy()), photo))
+            for photo in photos
+        ]
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Pickle the name of the function.
+
+        Raises:
+            OptionError: If other processes cannot import it.
+        """
+        if not is_module_level(self.function):
+            raise OptionError(
+                f"model '{self.card.name}' cannot be imported by other processes: define the "
+                "function at the top of a module, or work in this process alone"
+            )
+        return super().__reduce_ex__(protocol)
+
+    def _checked(self, answer: Any, photo: Photo) -> Float32[np.ndarray, "a b"]:
+        """Depth as an array; whether its values fit the kind is checked for every model."""
+        found, (height, width) = f"model '{self.card.name}' returned", photo.shape
+        expected = f"expected depth as floats (height, width), at most ({height}, {width})"
+        try:
+            depth = np.asarray(answer)
+        except Exception as error:  # of tensors on a GPU, for example
+            what = f"a {type(answer).__name__} that is no array"
+            raise ModelError(f"{found} {what}: {first_line(error)}") from error
+        if depth.ndim != 2 or not depth.size:
+            what = f"shape {depth.shape}" if depth.ndim else f"a {type(answer).__name__}"
+            raise ModelError(f"{found} {what}; {expected}")
+        if depth.dtype.kind != "f":
+            raise ModelError(f"{found} {depth.dtype} numbers; {expected}")
+        if depth.shape == (width, height) != (height, width):
+            raise ModelError(f"{found} shape {depth.shape}, columns before rows; {expected}")
+        if depth.shape[0] > height or depth.shape[1] > width:
+            raise ModelError(f"{found} shape {depth.shape}; {expected}")
+        return np.ascontiguousarray(depth, np.float32)
+
+
+def card_of(function: object) -> ModelCard | None:
+    """Card of a decorated function; None for any other object."""
+    card = getattr(function, "card", None)
+    is_decorated = getattr(function, "gives_depth", False) is True
+    return card if is_decorated and isinstance(card, ModelCard) else None
+
+
+def found_function(function: DepthFunction, name: str) -> FoundModel:
+    """Make a model of a function under a name."""
+    card = replace(card_of(function) or _card(function), name=name)
+    return FoundModel(card=card, load=lambda options: FunctionModel(function, name))
+
+
+def find_given(request: ModelRequest) -> FoundModel | None:
+    """Find a function that was given in place of a name in this process."""
+    function = given_function(request.text)
+    return None if function is None else found_function(function, request.text)
+
+
+def _card(
+    function: DepthFunction,
+    kind: DepthKind = DepthKind.UP_TO_SCALE,
+    licence: str = NOT_STATED,
+    summary: str = "",
+) -> ModelCard:
+    first = (inspect.getdoc(function) or "").partition("\n")[0]
+    name = str(getattr(function, "__qualname__", type(function).__qualname__))
+    return ModelCard(name=name, summary=summary or first, kind=kind, licence=licence)
+
+
+def _hash(function: DepthFunction) -> str:
+    """Hash of the function's source file, its name, its weights.
+
+    What a closure or an object holds cannot be seen, so their hash is like no other: their
+    predictions are never taken for those of an earlier one.
+    """
+    digest = hashlib.sha256(str(getattr(function, "__qualname__", "")).encode())
+    weights = getattr(function, "weights", None)
+    if weights is not None:
+        digest.update(sha256(Path(weights)).encode())
+    file = Path(inspect.getsourcefile(function) or "") if inspect.isfunction(function) else Path()
+    sees_all = inspect.isfunction(function) and function.__closure__ is None and file.is_file()
+    digest.update(file.read_bytes() if sees_all else secrets.token_bytes())
+    return digest.hexdigest()

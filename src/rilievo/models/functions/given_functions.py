@@ -1,0 +1,61 @@
+"""Names of functions that the user gave in place of the name of a model."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rilievo.errors import OptionError
+from rilievo.plugins import is_place, trust
+
+DepthFunction = Callable[[Any], Any]
+"""Function from an image, uint8 (h, w, 3) RGB, to depth, floats (h, w) or smaller."""
+
+_GIVEN: dict[str, DepthFunction] = {}
+
+
+def name_of(function: DepthFunction) -> str:
+    """Name of a function, by which it is found from now on in this process.
+
+    It is ``package.module:NAME``, or ``path/to/file.py:NAME`` for a script, by which other
+    processes find it too.
+
+    Raises:
+        OptionError: If it cannot be called.
+    """
+    if not callable(function):
+        raise OptionError(
+            f"model is a name, a file, a loaded model or a function of an image, got {function!r}"
+        )
+    name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+    place = f"{_module_of(function)}:{name}"
+    if not is_place(place):  # those that are defined in a function share a name
+        count = 2
+        while _GIVEN.get(place, function) is not function:
+            place = f"{_module_of(function)}:{name} {count}"
+            count += 1
+    else:
+        # It will run, so the files that rilievo writes for it may name it in this process.
+        trust((place,))
+    _GIVEN[place] = function
+    return place
+
+
+def given_function(name: str) -> DepthFunction | None:
+    """The function that was given under a name; None if none was."""
+    return _GIVEN.get(name)
+
+
+def is_module_level(function: DepthFunction) -> bool:
+    """Whether other processes can import a function by its name."""
+    name = getattr(function, "__qualname__", "")
+    found: Any = sys.modules.get(getattr(function, "__module__", None) or "")
+    return found is not None and getattr(found, name, None) is function
+
+
+def _module_of(function: DepthFunction) -> str:
+    module = getattr(function, "__module__", None) or "__main__"
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if module == "__main__" and file and file.endswith(".py"):
+        return os.path.relpath(file)
+    return module
