@@ -41,6 +41,8 @@ class DepthMap:
         kind: Kind of the values.
         valid: Mask of pixels that have depth. There, all values are finite, and those of ``METRIC``
             and ``UP_TO_SCALE`` positive.
+        is_distance: Whether depth is the distance along the ray, as that of fisheyes and panoramas;
+            else it is z, along the optical axis.
 
     Raises:
         InputError: If a value breaks these rules.
@@ -49,6 +51,7 @@ class DepthMap:
     values: Float32[np.ndarray, "h w"]
     kind: DepthKind
     valid: Bool[np.ndarray, "h w"] = field(default=None)  # pyright: ignore[reportAssignmentType]
+    is_distance: bool = False
 
     __eq__ = same_record
     __hash__ = no_hash
@@ -56,7 +59,8 @@ class DepthMap:
     def __repr__(self) -> str:
         """Describe in one line."""
         height, width = self.shape
-        return f"DepthMap({width}x{height}, {self.kind} {self.span})"
+        along = " along the ray" if self.is_distance else ""
+        return f"DepthMap({width}x{height}, {self.kind} {self.span}{along})"
 
     @property
     def span(self) -> str:
@@ -108,7 +112,9 @@ class DepthMap:
         return self.kind.is_depth
 
     def depth(self) -> Float32[np.ndarray, "h w"]:
-        """Depth along the axis, in metres or up to one factor; defined only where ``valid``.
+        """Depth, in metres or up to one factor; defined only where ``valid``.
+
+        It is along the axis, or along the ray where ``is_distance`` says so.
 
         Raises:
             InputError: If the kind is affine, whose values are not depth before calibration.

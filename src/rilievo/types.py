@@ -2,7 +2,8 @@
 
 Conventions, the same everywhere:
 
-* Depth is z [m] along the optical axis. Sizes are ``(height, width)``.
+* Depth is z [m] along the optical axis; that of fisheyes and panoramas is the distance along the
+  ray, as ``DepthMap.is_distance`` says. Sizes are ``(height, width)``.
 * The camera frame is OpenCV's: x right, y down, z forward; ``K`` is in pixels and the centre of
   the top-left pixel is (0, 0).
 * Normals are unit vectors in that frame, towards the camera: a wall seen head-on is (0, 0, -1).
@@ -14,7 +15,7 @@ maps and predictions are read-only: copy one to change it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
@@ -268,10 +269,19 @@ class Prediction(DeferredParts):
             raise InputError(f"the parts of a prediction differ in size: {sizes}")
         if self.normals is not None and self.normals.shape[0] != 3:
             raise InputError(f"normals are (3, height, width), got {self.normals.shape}")
+        self._take_measure()
         for name in ("normals", "confidence", "sky"):
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, read_only(array))
+
+    def _take_measure(self) -> None:
+        """Say of depth whether it is distance; the lens determines that."""
+        depth, camera = self.depth_or_none, self.camera
+        if depth is None or camera is None or depth.is_distance == camera.lens.has_unit_rays:
+            return
+        told = replace(depth, is_distance=camera.lens.has_unit_rays)
+        object.__setattr__(self, "depth_or_none", told)
 
     def __repr__(self) -> str:
         """Describe in one line what it contains."""

@@ -154,8 +154,8 @@ def test_known_facts_give_metres(name: str):
         np.testing.assert_allclose(found.values, true.values, rtol=6e-3)
 
 
-def test_formats_of_pinholes_refuse_in_one_line(tmp_path):
+def test_a_lens_that_no_file_can_state_is_refused_in_one_line(tmp_path):
     prediction, _ = scene("panorama")
-    with pytest.raises(InputError, match=r"defined for pinhole cameras.*equirectangular$"):
+    with pytest.raises(InputError, match=r"lenses of the kinds pinhole.*equirectangular$"):
         prediction.save(tmp_path / "room", ["glb"])
     assert not list(tmp_path.iterdir())

@@ -58,6 +58,8 @@ class _Arguments(TrustOptions):
     """Intrinsics in pixels of the upright photograph; by default from EXIF, or else assumed."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view in degrees, instead of intrinsics."""
+    projection: Annotated[str | None, tyro.conf.arg(metavar="LENS")] = None
+    """Lens, as 'rilievo predict --projection' has it: equirect, fisheye:DEGREES, ..."""
     vanishing_points: bool = False
     """Estimate an unknown focal length from straight edges at right angles, if they are clear."""
     own_depth: Literal["on", "off"] = "on"
@@ -99,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
         prediction = predict(
             given.photo,
             model=given.model,
-            camera=view.given_camera,
+            camera=view.given_camera,  # or the lens of --projection
             fov=view.fov,
             vanishing_points=view.vanishing_points,
             known=sizes.facts,

@@ -1,23 +1,26 @@
-"""Cameras as users name them: a focal length, four numbers, the matrix K, or a file of these."""
+"""Cameras as users name them: a focal length, four numbers, the matrix K, a lens, a file."""
 
-import json
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.errors import OptionError, RilievoError
+from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.spelling import SpelledLens, spelled, spelling_of
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.io.camera_file import camera_of, pinhole_K, read_K
-from rilievo.io.files.limits import printable, read_text
+from rilievo.io.camera_file import pinhole_K
+from rilievo.io.files.limits import printable
+from rilievo.io.lenses.calibration_file import read_lens
 from rilievo.types import Camera
 
 CameraLike = (
     Camera
+    | SpelledLens
     | Float[np.ndarray, "..."]
     | Sequence[Sequence[float]]
     | Sequence[float]
@@ -28,12 +31,13 @@ CameraLike = (
 )
 """Intrinsics; a focal length, (fx, fy, cx, cy) or a matrix K [px]; a text or a file of these."""
 
-Named = Camera | float
-"""Intrinsics, or a focal length [px] whose centre is the middle of the photograph."""
+Named = Camera | SpelledLens | float
+"""A camera, a lens in words, or a focal length [px] whose centre is the photograph's middle."""
 
 FORMS = (
-    "a focal length in pixels, FX,FY,CX,CY, the nine numbers of K row by row, or a file that holds "
-    "them; in Python also a rilievo.Camera or a 3x3 matrix"
+    "a focal length in pixels, FX,FY,CX,CY, the nine numbers of K row by row, a lens as "
+    "--projection has it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 "
+    "matrix"
 )
 
 
@@ -44,7 +48,7 @@ def read_camera(camera: CameraLike | None) -> Named | None:
         OptionError: If it is in none of them.
         InputError: If it is a file that holds no camera.
     """
-    if camera is None or isinstance(camera, Camera):
+    if camera is None or isinstance(camera, Camera | SpelledLens):
         return camera
     if isinstance(camera, Path):
         return _of_file(camera)
@@ -57,12 +61,22 @@ def read_camera(camera: CameraLike | None) -> Named | None:
 
 
 def parse_camera(text: str) -> Named:
-    """Read the camera of ``--camera``: numbers with commas, or a file."""
-    return parse_numbers(text) if _is_numeric(text) else _of_file(Path(text))
+    """Read the camera of ``--camera``: numbers with commas, a lens, or a file."""
+    is_text = is_lens(text) or _is_numeric(text)
+    return parse_numbers(text) if is_text else _of_file(Path(text))
+
+
+def is_lens(text: str) -> bool:
+    """Whether a text begins as that of a lens does; a file of that name comes first."""
+    return bool(re.match(r"(pinhole|equirect|fisheye|opencv)(:|$)", text)) and not os.path.exists(
+        text
+    )
 
 
 def parse_numbers(text: str) -> Named:
-    """Read a camera of numbers with commas alone, as requests name one."""
+    """Read a camera of numbers with commas or a lens in words, as requests name one."""
+    if is_lens(text):
+        return spelled(text, "--camera")
     try:
         return _of_numbers(np.array([float(word) for word in text.split(",")]))
     except ValueError as error:
@@ -78,14 +92,20 @@ def matrix_of(camera: Named, size: tuple[int, int]) -> Camera:
     """Make the camera of a photograph of a size (height, width)."""
     if isinstance(camera, Camera):
         return camera
+    if isinstance(camera, SpelledLens):
+        return Camera(lens=camera.lens(size))
     return Camera(K=K_from_focal(camera, camera, size))
 
 
 def text_of(camera: Named) -> str:
     """Write a camera as ``--camera`` reads it."""
+    if isinstance(camera, SpelledLens):
+        return str(camera)
     if not isinstance(camera, Camera):
         return repr(float(camera))
-    K = camera.needs_pinhole("--camera")
+    if not isinstance(camera.lens, Pinhole):
+        return str(spelling_of(camera.lens))
+    K = camera.K
     return ",".join(repr(float(each)) for each in (K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
 
 
@@ -118,13 +138,6 @@ def _of_file(path: Path) -> Named:
     name = printable(path)
     if not os.path.exists(path):
         raise _refusal(f"there is no file '{name}'")
-    if path.suffix.lower() != ".json":
-        return Camera(K=read_K(path))
-    try:
-        found: Any = json.loads(read_text(path))
-        found = found.get("camera", found)
-        return camera_of(np.asarray(found["K"], float), path)
-    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        if isinstance(error, RilievoError):
-            raise
-        raise InputError(f"{name}: has no K, as the JSON of a result has in 'camera'") from error
+    found = read_lens(path)
+    # Numbers for pictures of any size are an ordinary camera.
+    return Camera(lens=found.lens((2, 2))) if found.size is None else found

@@ -19,6 +19,7 @@ class CameraSource(StrEnum):
     FOV = "fov"
     EXIF_35MM = "exif_35mm"
     EXIF_SENSOR = "exif_sensor"
+    GPANO = "gpano"
     PREDICTED = "predicted"
     MARKERS = "markers"
     VANISHING_POINTS = "vanishing_points"

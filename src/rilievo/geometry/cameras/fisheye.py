@@ -1,6 +1,6 @@
 """Fisheye lenses, which see to the sides (Kannala-Brandt, 2006)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -42,6 +42,21 @@ class Fisheye(Centred):
                 f"a fisheye sees at most 180 degrees from its axis, not {np.degrees(self.limit):g}"
             )
         object.__setattr__(self, "limit", min(self.limit, _growing(self.k)))
+
+    @property
+    def is_folding(self) -> bool:
+        """Whether it ends where its distance stops to grow with the angle."""
+        return self.limit < np.pi and self.limit == _growing(self.k)
+
+    @property
+    def farthest(self) -> float:
+        """Distance from the centre that is seen at the limit, in units of fx and fy."""
+        return float(_distance(np.asarray(self.limit), self.k))
+
+    def narrowed(self, away: float) -> "Fisheye":
+        """Lens that ends at a distance from the centre, in units of fx and fy."""
+        angle = float(self._angle(np.asarray(min(away, self.farthest))))
+        return replace(self, limit=angle)
 
     def rays(self, pixels: Float[np.ndarray, "2 *n"]) -> Float[np.ndarray, "3 *n"]:
         """Directions of pixels; NaN beyond the limit."""

@@ -74,8 +74,18 @@ class Lens(ABC):
         """Angle from the left edge of an image to its right edge, in its middle row [degrees]."""
         height, width = shape
         u = np.linspace(-0.5, width - 0.5, 257)
-        rays = self.rays(np.stack([u, np.full_like(u, (height - 1) / 2)]))
-        rays = rays / np.linalg.norm(rays, axis=0)
+        return self._angle_along(np.stack([u, np.full_like(u, (height - 1) / 2)]))
+
+    def field_of_view_down(self, shape: tuple[int, int]) -> float:
+        """Angle from the top edge of an image to its bottom edge, in its middle column."""
+        height, width = shape
+        v = np.linspace(-0.5, height - 0.5, 257)
+        return self._angle_along(np.stack([np.full_like(v, (width - 1) / 2), v]))
+
+    def _angle_along(self, pixels: Float[np.ndarray, "2 n"]) -> float:
+        """Angle that a row of pixels sees [degrees], without those that see nothing."""
+        rays = self.rays(pixels)
+        rays = rays[:, np.isfinite(rays[0])] / np.linalg.norm(rays[:, np.isfinite(rays[0])], axis=0)
         # An angle by its chord is exact for small ones; a panorama's total exceeds 180 degrees.
         chords = np.linalg.norm(np.diff(rays, axis=1), axis=0)
         return float(np.degrees(2 * np.arcsin(np.minimum(chords / 2, 1))).sum())

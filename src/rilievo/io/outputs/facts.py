@@ -25,6 +25,16 @@ MEANINGS = {
 }
 
 
+def meaning_of(kind: DepthKind, *, is_distance: bool) -> str:
+    """Meaning of values of a kind, in words."""
+    words = MEANINGS[kind]
+    if not is_distance:
+        return words
+    return words.replace("depth along the optical axis", "distance along the ray").replace(
+        "1/depth", "1/distance"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
     """The photograph that a result was made from."""
@@ -60,16 +70,22 @@ class CameraFacts:
     """The camera intrinsics that surfaces are made with.
 
     Attributes:
-        K: Rows of the matrix [px]; the centre of the top-left pixel is (0, 0).
+        K: Rows of the matrix [px]; the centre of the top-left pixel is (0, 0). None if the lens is
+            no pinhole.
         source: Origin of the intrinsics; "assumed" may be far off.
         horizontal_fov: Horizontal field of view [degrees].
         vertical_fov: Vertical field of view [degrees].
+        lens: The lens in words and numbers, as ``--projection`` reads it; None of a pinhole.
     """
 
-    K: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+    K: (
+        tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+        | None
+    ) = None
     source: CameraSource
     horizontal_fov: float
     vertical_fov: float
+    lens: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,18 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, OptionError
+from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.spelling import spelled, spelling_of
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.facts import (
     FORMAT,
-    MEANINGS,
     OUR_AXES,
     UNITS,
     CameraFacts,
     DepthFacts,
     Sidecar,
     SourceFacts,
+    meaning_of,
 )
 from rilievo.types import Camera, DepthMap, Prediction, Setting
 
@@ -93,7 +95,16 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
 
 
 def camera_of(facts: CameraFacts) -> Camera:
-    """Make the camera that the facts describe."""
+    """Make the camera that the facts describe.
+
+    Raises:
+        InputError: If they describe none.
+    """
+    if facts.K is None:
+        try:
+            return Camera(lens=spelled(facts.lens or "", "lens").lens((2, 2)), source=facts.source)
+        except OptionError as error:
+            raise InputError(f"the camera in its JSON is none: {error}") from error
     return Camera(K=np.array(facts.K, np.float64), source=facts.source)
 
 
@@ -103,7 +114,7 @@ def _depth_facts(depth: DepthMap) -> DepthFacts:
     return DepthFacts(
         kind=depth.kind,
         unit=UNITS.get(depth.kind, "arbitrary"),
-        meaning=MEANINGS[depth.kind],
+        meaning=meaning_of(depth.kind, is_distance=depth.is_distance),
         minimum=float(inside.min()) if valid_pixels else None,
         maximum=float(inside.max()) if valid_pixels else None,
         valid_pixels=valid_pixels,
@@ -111,7 +122,16 @@ def _depth_facts(depth: DepthMap) -> DepthFacts:
 
 
 def _camera_facts(camera: Camera, width: int, height: int) -> CameraFacts:
-    K = camera.needs_pinhole("the JSON beside results")
+    if not isinstance(camera.lens, Pinhole):
+        upright = camera.lens.field_of_view_down((height, width))
+        return CameraFacts(
+            K=None,
+            lens=str(spelling_of(camera.lens)),
+            source=camera.source,
+            horizontal_fov=round(camera.field_of_view((height, width)), 9),
+            vertical_fov=round(upright, 9),
+        )
+    K = camera.K
     (fx, _, cx), (_, fy, cy), _ = rows = K.tolist()
     return CameraFacts(
         K=(tuple(rows[0]), tuple(rows[1]), tuple(rows[2])),

@@ -11,6 +11,7 @@ from rilievo.errors import InputError, InputTypeError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, load, one_line_errors
 from rilievo.io.photographs.exif import camera_from_exif, exif_facts
+from rilievo.io.photographs.gpano import camera_from_gpano
 from rilievo.io.photographs.pixels import over_white, upright_pixels
 from rilievo.types import OwnDepth, Photo
 
@@ -171,7 +172,8 @@ def _from_loaded(
     height, width, _ = pixels.shape
     return Photo(
         pixels=pixels,
-        camera=camera_from_exif(facts, (height, width)),
+        camera=camera_from_gpano(image, (height, width))
+        or camera_from_exif(facts, (height, width)),
         own_depth=_own_depth(image, file, facts.orientation) if own_depth else None,
         is_animated=_is_animated(image),
         name=name,

@@ -27,6 +27,7 @@ from rilievo.plugins import trust
 from rilievo.predicting.photographs.known_metres import Metres
 from rilievo.predicting.photographs.metres import in_metres
 from rilievo.predicting.photographs.named_camera import with_camera
+from rilievo.predicting.photographs.panorama_signs import panorama_note
 from rilievo.predicting.photographs.units import unit_notes
 from rilievo.prediction import Prediction
 from rilievo.types import Photo
@@ -101,6 +102,9 @@ def predict(
             centre in the middle, (fx, fy, cx, cy), a 3x3 matrix K, a text of these numbers with
             commas, or a file of them; by default from EXIF, else assumed.
         fov: Horizontal field of view [degrees], in place of ``camera``.
+        projection: Lens in words, in place of ``camera``: equirect (a whole panorama), equirect:HxV
+            (a part, in degrees), fisheye:DEGREES, pinhole, or a lens in numbers; by default a
+            panorama if the file says so (GPano), else a pinhole.
         vanishing_points: Find an unknown focal length from straight edges at right angles, if they
             are clear.
         known: Points whose depth is known and lengths: ``KnownPoint`` and ``KnownLength``, tuples
@@ -174,6 +178,7 @@ def predict(
             _remark(prediction, photo, remark),
             border_note(network, photo),
             photo.animation_note,
+            panorama_note(photo),
         )
         for remark in filter(None, remarks):
             warnings.warn(remark, UserWarning, stacklevel=2)

@@ -27,6 +27,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.known_metres import known_text, metres_of, sparse_facts
 from rilievo.predicting.photographs.metres import in_metres, trust
 from rilievo.predicting.photographs.named_camera import with_camera
+from rilievo.predicting.photographs.panorama_signs import panorama_note
 from rilievo.prediction.output import Need
 from rilievo.prediction.output_table import OUTPUTS, options_of
 from rilievo.prediction.saving import OwnOptions, check_outputs, is_installed, parts_of, write_parts
@@ -145,7 +146,13 @@ class Results:
         if Need.NORMALS not in parts_of(formats):
             # Only now: sharpening asks the network's normals, whatever is written.
             prediction = prediction.but(normals=None)
-        for each in filter(None, (remark, border_note(self.model, photo), photo.animation_note)):
+        notes = (
+            remark,
+            border_note(self.model, photo),
+            photo.animation_note,
+            panorama_note(photo),
+        )
+        for each in filter(None, notes):
             self.note(f"{printable(job.source)}: {each}")
         if sizes.table is None and prediction.calibration is not None:
             self.note(f"{printable(job.source)}: {trust(prediction.calibration)}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.geometry.cameras.spelling import spelled, spelling_of
 from rilievo.models.base import Inference
 from rilievo.types import Camera, CameraSource
 
@@ -17,7 +18,7 @@ def write_inference(inference: Inference, target: BufferedIOBase) -> None:
         name: getattr(inference, name) for name in _FIELDS if getattr(inference, name) is not None
     }
     if inference.camera is not None:
-        arrays["K"] = inference.camera.needs_pinhole("a file of an inference")
+        arrays["lens"] = np.array(str(spelling_of(inference.camera.lens)))
         arrays["source"] = np.array(str(inference.camera.source))
     np.savez(target, **arrays)
 
@@ -27,6 +28,7 @@ def read_inference(path: Path) -> Inference:
     with np.load(path, allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in arrays.files}
     camera = None
-    if "K" in found:
-        camera = Camera(K=found["K"], source=CameraSource(found["source"].item()))
+    if "lens" in found:
+        lens = spelled(found["lens"].item()).lens((2, 2))
+        camera = Camera(lens=lens, source=CameraSource(found["source"].item()))
     return Inference(camera=camera, **{name: found.get(name) for name in _FIELDS})

@@ -12,6 +12,8 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from rilievo.errors import MissingExtraError
+from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.spelling import spelling_of
 from rilievo.io.files.limits import retry_miscounted
 from rilievo.io.outputs.facts import OUR_AXES, FileFacts
 from rilievo.io.outputs.stored import Stored, from_nan, opened, with_nan
@@ -56,13 +58,13 @@ def _load_npy(path: Path) -> np.ndarray:
 
 
 def write_npz(job: WriteJob) -> FileFacts:
-    """Write the parts that exist (depth, normals (3, h, w), confidence, sky, K), and the JSON."""
+    """Write the parts that exist (depth, normals, confidence, sky, K or lens) and the JSON."""
     prediction, about = job.prediction, job.about
     depth = prediction.depth_or_none
     facts = FileFacts(
         file=job.file,
         output=job.output,
-        holds="arrays: depth, valid, normals (3, h, w), confidence, sky, K",
+        holds="arrays: depth, valid, normals (3, h, w), confidence, sky, K (or lens)",
         unit=about.depth.unit if about.depth else None,
         scale=1.0 if depth else None,
         offset=0.0 if depth else None,
@@ -80,8 +82,11 @@ def write_npz(job: WriteJob) -> FileFacts:
         arrays["confidence"] = prediction.confidence
     if prediction.sky is not None:
         arrays["sky"] = prediction.sky
-    if prediction.camera is not None:
-        arrays["K"] = prediction.camera.needs_pinhole("an npz file")
+    camera = prediction.camera
+    if camera is not None and isinstance(camera.lens, Pinhole):
+        arrays["K"] = camera.K
+    elif camera is not None:
+        arrays["lens"] = np.array(str(spelling_of(camera.lens)))
     arrays[_ABOUT] = np.array(about.alone(facts))
     # numpy compresses at level 6: five times slower, and only a tenth smaller.
     method = zipfile.ZIP_DEFLATED if job.options.compress else zipfile.ZIP_STORED

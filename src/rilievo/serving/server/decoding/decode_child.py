@@ -19,6 +19,7 @@ from traceback import format_exc
 import numpy as np
 
 from rilievo.errors import RilievoError
+from rilievo.geometry.cameras.spelling import spelling_of
 from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import JPEG, PNG, WEBP
@@ -197,7 +198,7 @@ def facts_of(photo: Photo) -> Message:
 
 
 def _camera_facts(camera: Camera) -> Message:
-    return {"K": camera.needs_pinhole("a message").tolist(), "source": str(camera.source)}
+    return {"lens": str(spelling_of(camera.lens)), "source": str(camera.source)}
 
 
 def _depth_facts(own: OwnDepth) -> Message:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos import open_video
@@ -364,7 +365,8 @@ def _size_of(said: Sequence[int], max_pixels: int) -> tuple[int, int]:
 
 
 def _camera_of(said: Message) -> Camera:
-    return Camera(K=np.array(said["K"], np.float64), source=CameraSource(said["source"]))
+    lens = spelled(said["lens"]).lens((2, 2))
+    return Camera(lens=lens, source=CameraSource(said["source"]))
 
 
 def _depth_of(said: Message, metres: np.ndarray | None) -> OwnDepth:

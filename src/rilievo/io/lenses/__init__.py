@@ -1,0 +1,1 @@
+"""Lenses that files state."""

@@ -1,0 +1,123 @@
+"""Signs that a photograph is a panorama, or none after all."""
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.errors import InputError
+from rilievo.geometry.cameras.distorted import Distorted
+from rilievo.geometry.cameras.equirectangular import Equirectangular
+from rilievo.geometry.cameras.fisheye import Fisheye
+from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.cameras.spelling import spelling_of
+from rilievo.types import Photo
+
+_SAME_ASPECT = 0.02
+_CONTINUES = 2.0
+"""Largest difference between the left and the right column, in usual steps between columns."""
+_VARIED = 8.0
+"""Least variation along a column that continues [of 255]; a plain border continues anything."""
+_CALM = 0.35
+"""Largest variation along the rows at both poles, as a share of that of the middle row."""
+_BLACK = 10
+_BLACK_SHARE = 0.02
+"""Share of the rows at a pole that are black where a panorama lacks it."""
+_LEAST_SIDE = 64
+
+
+def panorama_note(photo: Photo) -> str | None:
+    """Note on a photograph that looks like a panorama, but is taken for another; else None."""
+    height, width = photo.shape
+    if photo.camera is not None and isinstance(photo.camera.lens, Equirectangular):
+        return None
+    if min(height, width) < _LEAST_SIDE or abs(width / (2 * height) - 1) > _SAME_ASPECT:
+        return None
+    if not goes_round(photo.pixels):
+        return None
+    return "looks like a panorama: --projection equirect (projection='equirect') takes it as one"
+
+
+def goes_round(pixels: UInt8[np.ndarray, "h w 3"]) -> bool:
+    """Whether left and right edges continue each other, and the rows at both poles are calm."""
+    step = max(1, pixels.shape[0] // 512)
+    rows = pixels[::step].astype(np.float32).mean(axis=2)
+    columns = np.linspace(1, rows.shape[1] - 2, 33).astype(int)
+    usual = np.abs(rows[:, columns] - rows[:, columns + 1]).mean(axis=0)
+    edges = np.abs(rows[:, 0] - rows[:, -1]).mean()
+    if min(rows[:, 0].std(), rows[:, -1].std()) < _VARIED:
+        return False
+    if edges > _CONTINUES * max(float(np.median(usual)), 0.5):
+        return False
+    middle = float(np.median(rows[len(rows) // 4 : -len(rows) // 4].std(axis=1)))
+    return max(rows[0].std(), rows[-1].std()) < _CALM * middle
+
+
+def check_lens(photo: Photo, lens: Lens) -> Lens:
+    """The lens of a photograph, if it can have taken it.
+
+    A fisheye whose corners are black sees a circle, and ends there.
+
+    Raises:
+        InputError: If its distortion folds inside the picture, or the picture lacks a pole.
+    """
+    height, width = photo.shape
+    if isinstance(lens, Distorted):
+        edge = np.hstack([_line(height, width, side) for side in range(4)])
+        if not np.isfinite(lens.rays(edge)).all():
+            raise InputError(
+                f"{photo.name}: the distortion of this lens folds inside the picture, so its "
+                "corners see nothing twice: calibrate with pictures that reach into the corners"
+            )
+    if isinstance(lens, Fisheye):
+        return _checked_fisheye(photo, lens)
+    if isinstance(lens, Equirectangular):
+        _check_poles(photo, lens)
+    return lens
+
+
+def _line(height: int, width: int, side: int) -> np.ndarray:
+    """Pixels along one side of a picture."""
+    along = np.linspace(0, (width if side < 2 else height) - 1, 65)
+    across = np.full_like(along, 0 if side % 2 == 0 else (height if side < 2 else width) - 1)
+    return np.stack([along, across] if side < 2 else [across, along])
+
+
+def _checked_fisheye(photo: Photo, lens: Fisheye) -> Lens:
+    height, width = photo.shape
+    nearest = min(
+        (lens.cx + 0.5) / lens.fx,
+        (width - 0.5 - lens.cx) / lens.fx,
+        (lens.cy + 0.5) / lens.fy,
+        (height - 0.5 - lens.cy) / lens.fy,
+    )
+    if lens.is_folding and nearest > lens.farthest:
+        raise InputError(
+            f"{photo.name}: the distortion of this fisheye folds inside the picture, "
+            f"{lens.farthest * lens.fx:.0f} px from its centre: are its coefficients right?"
+        )
+    rim = lens.narrowed(nearest)
+    v, u = np.mgrid[0:height:8, 0:width:8]
+    outside = ~np.isfinite(rim.rays(np.stack([u, v]).astype(float))[0])
+    if outside.mean() > 0.05 and np.median(photo.pixels[::8, ::8][outside]) <= _BLACK:
+        return rim
+    return lens
+
+
+def _check_poles(photo: Photo, lens: Equirectangular) -> None:
+    height, _ = photo.shape
+    rows = photo.pixels.max(axis=(1, 2)) <= _BLACK
+    above = height if rows.all() else int(np.argmin(rows))
+    below = height if rows.all() else int(np.argmin(rows[::-1]))
+    least = _BLACK_SHARE * height
+    if max(above, below) <= least:
+        return
+    top, bottom = (above if above > least else 0), height - (below if below > least else 0)
+    if bottom <= top:
+        raise InputError(f"{photo.name}: is black all over")
+    where = " and ".join(
+        words for words, count in (("top", above), ("bottom", below)) if count > least
+    )
+    part = spelling_of(lens.cropped(top=top, left=0))
+    raise InputError(
+        f"{photo.name}: is black at the {where}, so it sees less than a whole panorama: crop it to "
+        f"rows {top} to {bottom - 1}, and give --projection {part} (projection=...)"
+    )
