@@ -5,6 +5,9 @@ twelve points, taken from the true depth of real frames at seeded places; then l
 at other places are compared with the truth. A quantile regression of the logarithm of the error
 gives the numbers of ``rilievo/calibration/ranges.json``. Coverage and width are judged on frames
 of cameras kept out, one camera after the other. ``--write`` replaces the file.
+
+The size of the ranges is set by a conformal quantile over frames: of errors over those that a fit
+to other cameras expected.
 """
 
 import argparse
@@ -17,11 +20,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from real_frames import samples
 from real_sets import REAL_SETS
 
 import rilievo
+from rilievo.calibration.conformal import conformal_quantile
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances
 from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
@@ -50,6 +54,7 @@ class Trial:
     """One measured quantity in metres beside the truth."""
 
     set: str
+    frame: int
     what: str
     given: Circumstances
     error: float
@@ -155,7 +160,7 @@ def _compared(metric: Prediction, frame: Frame, chance: np.random.Generator) -> 
             ("length", circumstances_of_line(metric, *ends), math.log(apart / true_apart)),
             ("depth", circumstances_at(metric, ends[0]), math.log(depths[0] / true[0][2])),
         ):
-            yield Trial(set=frame.set, what=what, given=given, error=error)
+            yield Trial(set=frame.set, frame=frame.index, what=what, given=given, error=error)
 
 
 def _pair(frame: Frame, chance: np.random.Generator) -> tuple[Pixel, Pixel]:
@@ -173,11 +178,12 @@ def _true_ends(frame: Frame, a: Pixel, b: Pixel) -> list[Float64[np.ndarray, "3"
 
 
 class Table:
-    """Trials of one kind as arrays: features, logarithms of errors and cameras."""
+    """Trials of one kind as arrays: features, logarithms of errors, cameras and frames."""
 
     def __init__(self, trials: Sequence[Trial]) -> None:
         # Sets of one camera share the first word of their names.
         self.cameras = np.array([each.set.partition("-")[0] for each in trials])
+        self.frames = np.array([each.frame for each in trials])
         self.errors = np.abs([each.error for each in trials])
         self.features = np.array(
             [
@@ -187,7 +193,7 @@ class Table:
             ]
         )
 
-    def fitted(self, chosen: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
+    def fitted(self, chosen: Bool[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
         """Weights of the quantile of log errors, by iterated least squares (Koenker 2005)."""
         X, y = self.features[chosen], np.log(self.errors[chosen] + _SOFT)
         sets = self.cameras[chosen]
@@ -204,12 +210,29 @@ class Table:
             weights = np.linalg.solve(squares, (X * pull[:, None]).T @ y)
         return weights
 
+    def widened(self, chosen: Bool[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
+        """Weights whose size holds on frames of cameras that the fit did not see.
+
+        Each half of the cameras is expected by a fit to the other half; the conformal quantile over
+        frames of the errors' ratio to what was expected is a factor of the ranges.
+        """
+        names = np.unique(self.cameras[chosen])
+        ratios = []
+        for mine in (names[::2], names[1::2]):
+            out = chosen & np.isin(self.cameras, mine)
+            expected = np.exp(self.features[out] @ self.fitted(chosen & ~out))
+            ratio, frames = self.errors[out] / expected, self.frames[out]
+            ratios += [ratio[frames == frame] for frame in np.unique(frames)]
+        weights = self.fitted(chosen)
+        weights[: len(METHODS)] += math.log(conformal_quantile(ratios, COVERAGE))
+        return weights
+
     def judged(self) -> tuple[float, float, dict[str, float]]:
         """Coverage on cameras kept out, relative width, and coverage of each camera."""
         inside, size = np.zeros(len(self.errors), bool), np.zeros(len(self.errors))
         for camera in np.unique(self.cameras):
             out = self.cameras == camera
-            weights = self.fitted(~out)
+            weights = self.widened(~out)
             size[out] = np.exp(self.features[out] @ weights)
             inside[out] = self.errors[out] <= size[out]
         constant = float(np.quantile(self.errors, inside.mean()))
@@ -250,7 +273,7 @@ def main() -> None:
     for what in ("length", "depth"):
         chosen = [each for each in found if each.what == what]
         table = Table(chosen)
-        weights = table.fitted(np.ones(len(chosen), bool))
+        weights = table.widened(np.ones(len(chosen), bool))
         learned[what] = {
             "base": {name: round(float(w), 3) for name, w in zip(METHODS, weights, strict=False)},
             **{

@@ -20,6 +20,7 @@ from rilievo.io.photographs.photo import PhotoSource, read_photo
 from rilievo.models.arguments import PredictArguments
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.resizing import resize, unit
+from rilievo.models.resampling.wide_views import through_views
 from rilievo.models.speeds import infer_timed
 from rilievo.prediction import Prediction
 from rilievo.public_functions import public_function
@@ -232,7 +233,10 @@ class Model(ABC):
 
 
 def _of_photos(infer: Infer) -> Infer:
-    """``infer`` of an adapter, which refuses everything but a list of photographs."""
+    """``infer`` of an adapter, which refuses everything but a list of photographs.
+
+    A network is shown wide photographs in perspective views; wrappers leave that to the model.
+    """
 
     @wraps(infer)
     def checked(self: Model, photos: Sequence[Photo]) -> list[Inference]:
@@ -242,7 +246,10 @@ def _of_photos(infer: Infer) -> Infer:
                 "infer takes a list of rilievo.Photo and answers at the network's resolution; for "
                 "an array, a path or a picture call the model: model(image)"
             )
-        return infer(self, photos)
+        if isinstance(self, WrappedModel):
+            return infer(self, photos)
+        kind = self.card.kind
+        return through_views(photos, kind, lambda narrow: infer(self, narrow))
 
     return checked
 

@@ -56,7 +56,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "npz": Output(
         suffix=".npz",
-        summary="everything as arrays: depth, valid, normals, confidence, sky, K",
+        summary="everything as arrays: depth, valid, normals, confidence, sky, K or lens",
         needs=(),
         takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.SKY, Need.CAMERA),
         writer="arrays:write_npz",

@@ -55,8 +55,8 @@ def panorama(shape: tuple[int, int], *, horizontal: float = 360.0, vertical: flo
     """Lens of a panorama (height, width) that sees these angles [degrees], level in the middle."""
     height, width = shape
     return Equirectangular(
-        fx=width / np.radians(horizontal),
-        fy=height / np.radians(vertical),
+        fx=float(width / np.radians(horizontal)),
+        fy=float(height / np.radians(vertical)),
         cx=(width - 1) / 2,
         cy=(height - 1) / 2,
     )

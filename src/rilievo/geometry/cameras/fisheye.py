@@ -91,7 +91,7 @@ class Fisheye(Centred):
 def fisheye_of(shape: tuple[int, int], degrees: float) -> Lens:
     """Lens of an equidistant fisheye that sees so many degrees from left edge to right edge."""
     height, width = shape
-    focal = width / np.radians(degrees)
+    focal = float(width / np.radians(degrees))
     return Fisheye(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2)
 
 

@@ -6,7 +6,7 @@ height) the numbers hold; for a picture of another one they are scaled.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,7 @@ class SpelledLens:
             InputError: If the numbers are for pictures of another shape.
         """
         size = self.size or shape
-        found = _MAKERS[self.name](self.numbers, size, picture)
+        found = self._made(size, picture)
         if size == shape:
             return found
         aspects = (shape[1] / shape[0]) / (size[1] / size[0])
@@ -78,6 +78,14 @@ class SpelledLens:
                 f"{size[1]}x{size[0]}, of another shape: calibrate it for these pictures"
             )
         return found.resized(size=size, new_size=shape)
+
+    def _made(self, size: tuple[int, int], picture: str) -> Lens:
+        if self.name == "pinhole":
+            fx, fy, cx, cy = self.numbers
+            return Pinhole(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]))
+        if self.name == "equirect":
+            return _equirect(self.numbers, size, picture)
+        return (_fisheye if self.name == "fisheye" else _opencv)(self.numbers, size)
 
 
 def spelled(text: str, option: str = "--projection") -> SpelledLens:
@@ -150,11 +158,6 @@ def _check_angles(name: str, numbers: tuple[float, ...], option: str) -> None:
             raise OptionError(f"{option}: {name} sees up to 360 degrees {what}, got {angle:g}")
 
 
-def _pinhole(numbers: tuple[float, ...], size: tuple[int, int], picture: str) -> Lens:
-    fx, fy, cx, cy = numbers
-    return Pinhole(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]))
-
-
 def _equirect(numbers: tuple[float, ...], size: tuple[int, int], picture: str) -> Lens:
     if len(numbers) == 4:
         return Equirectangular(*numbers)
@@ -178,7 +181,7 @@ def _equirect(numbers: tuple[float, ...], size: tuple[int, int], picture: str) -
     return panorama(size, horizontal=across, vertical=min(down, 180.0))
 
 
-def _fisheye(numbers: tuple[float, ...], size: tuple[int, int], picture: str) -> Lens:
+def _fisheye(numbers: tuple[float, ...], size: tuple[int, int]) -> Lens:
     if len(numbers) == 1:
         return fisheye_of(size, numbers[0])
     fx, fy, cx, cy, *rest = numbers
@@ -186,15 +189,7 @@ def _fisheye(numbers: tuple[float, ...], size: tuple[int, int], picture: str) ->
     return Fisheye(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4), limit=np.radians(limit))
 
 
-def _opencv(numbers: tuple[float, ...], size: tuple[int, int], picture: str) -> Lens:
+def _opencv(numbers: tuple[float, ...], size: tuple[int, int]) -> Lens:
     fx, fy, cx, cy, k1, k2, p1, p2, *rest = numbers
     k3, k4, k5, k6 = (*rest, 0.0, 0.0, 0.0, 0.0)[:4]
     return Distorted(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4, k5, k6), p=(p1, p2))
-
-
-_MAKERS: Mapping[str, Callable[[tuple[float, ...], tuple[int, int], str], Lens]] = {
-    "pinhole": _pinhole,
-    "equirect": _equirect,
-    "fisheye": _fisheye,
-    "opencv": _opencv,
-}

@@ -1,0 +1,1 @@
+"""Depth all round: perspective views of a sphere, their scales, their merging."""

@@ -1,0 +1,246 @@
+"""Scales of views by what they see in common.
+
+Networks give each view its own factor, contract depth (far is too near) and tilt it. Where two
+views overlap they see one distance at different depths z, for they look elsewhere. Contraction to a
+power g therefore shows: the logarithms of distance of two views differ there by 1 - g times the
+difference of the logarithms of their rays' lengths. Factors, the common power and weak slopes are
+solved together, by least absolute differences.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64
+
+from rilievo.errors import InputError
+
+_ROUNDS = 30
+_STRIDES = (3, 1)
+"""Every how manieth row and column of the overlaps counts, coarse to fine."""
+_LEAST = 1e-3
+"""Residual below which differences count alike, in logarithms: the corner of the absolute value."""
+_BRIDGE = 1e-6
+"""Weight that keeps a view in place that overlaps no other, relative to the others."""
+_SLOPE = 0.02
+"""Weight that holds slopes to 0, relative to the others."""
+_LEAST_SHARED = 8
+_NEAR = 0.5
+"""Share of the sphere, nearest first, by which the power is found: skies have no depth."""
+_POWERS, _AFFINE_POWERS = (0.6, 1.0), (0.4, 2.0)
+"""Limits of the power, of depth and of what was depth but for a shift."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """Views on one grid of directions.
+
+    Attributes:
+        values: Logarithm of distance of each view; anything where a view sees nothing.
+        weights: Trust in each view at each place; 0 where it sees nothing.
+        area: Solid angle of each row's pixels, up to a factor.
+    """
+
+    values: Float32[np.ndarray, "k h w"]
+    weights: Float32[np.ndarray, "k h w"]
+    area: Float64[np.ndarray, "h"]
+
+    @property
+    def known(self) -> Bool[np.ndarray, "h w"]:
+        """Places that some view sees."""
+        return np.asarray((self.weights > 0).any(axis=0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Places of the directions of a grid in each view.
+
+    Attributes:
+        across: Column, from -1 at a view's left edge to 1 at its right edge.
+        down: Row, from -1 at its upper edge to 1 at its lower edge.
+        lengths: Logarithm of distance over depth z.
+    """
+
+    across: Float32[np.ndarray, "k h w"]
+    down: Float32[np.ndarray, "k h w"]
+    lengths: Float32[np.ndarray, "k h w"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrections:
+    """Corrections of views: log z becomes factor + middle + (log z - middle) / power + slopes.
+
+    Attributes:
+        power: Power to which the network contracts depth.
+        middles: Logarithm of z of each view that the power leaves alone.
+        factors: Logarithms to add to each view; their median is 0, so that metres stay metres.
+        slopes: Logarithms to add at the right and the lower edge of each view.
+    """
+
+    power: float
+    middles: Float64[np.ndarray, "k"]
+    factors: Float64[np.ndarray, "k"]
+    slopes: Float64[np.ndarray, "k 2"]
+
+    def of(self, view: int, values: Float32[np.ndarray, "a b"]) -> Float32[np.ndarray, "a b"]:
+        """Correct the map of log z of one view."""
+        rows, columns = values.shape
+        x, y = ((2 * (np.arange(n) + 0.5) / n - 1).astype(np.float32) for n in (columns, rows))
+        slope = self.slopes[view].astype(np.float32)
+        middle, factor = np.float32(self.middles[view]), np.float32(self.factors[view])
+        straight = middle + (values - middle) / np.float32(self.power)
+        return straight + (factor + slope[0] * x[None] + slope[1] * y[:, None])
+
+
+def corrections(layers: Layers, places: Places, *, affine: bool = False) -> Corrections:
+    """Solve the corrections of all views together.
+
+    Args:
+        layers: Logarithms of distance as the network gives them.
+        places: Places of their pixels in the views.
+        affine: Whether the values had an unknown shift, so that the power may be any.
+
+    Raises:
+        InputError: If no two views see a place in common, of several.
+    """
+    count = len(layers.values)
+    middles = np.array([_middle(layers, places, view) for view in range(count)])
+    plain = np.ones((count, 1, *layers.known.shape), np.float32)
+    power = 1.0
+    if count > 1:
+        first = layers.values + _solved(layers, plain)[:, 0, None, None]
+        power = _power(_nearest(layers, first), places)
+        power = float(np.clip(power, *(_AFFINE_POWERS if affine else _POWERS)))
+    straight = replace(
+        layers,
+        values=(
+            middles[:, None, None]
+            + (layers.values - places.lengths - middles[:, None, None]) / power
+            + places.lengths
+        ).astype(np.float32),
+    )
+    features = np.stack([plain[:, 0], places.across, places.down], axis=1)
+    found = _solved(straight, features)
+    return Corrections(
+        power=power,
+        middles=middles,
+        factors=found[:, 0] - np.median(found[:, 0]),
+        slopes=found[:, 1:],
+    )
+
+
+def _middle(layers: Layers, places: Places, view: int) -> float:
+    seen = layers.weights[view] > 0
+    if not seen.any():
+        return 0.0
+    return float(np.median((layers.values[view] - places.lengths[view])[seen]))
+
+
+def _nearest(layers: Layers, values: Float32[np.ndarray, "k h w"]) -> Layers:
+    """The layers at the nearest places alone."""
+    weight = layers.weights.sum(axis=0)
+    mean = (layers.weights * values).sum(axis=0) / np.maximum(weight, 1e-9)
+    areas = np.where(weight > 0, layers.area[:, None], 0).ravel()
+    order = np.argsort(mean, axis=None)
+    total = np.cumsum(areas[order])
+    limit = mean.ravel()[order][np.searchsorted(total, _NEAR * total[-1])]
+    return replace(layers, weights=layers.weights * (mean <= limit))
+
+
+def _power(layers: Layers, places: Places) -> float:
+    """Power to which depth is contracted."""
+    plain = np.ones((len(layers.values), 1, *layers.known.shape), np.float32)
+    depths = replace(layers, values=layers.values - places.lengths)
+    found = _solved(depths, plain, places.lengths)
+    return float(found[0, -1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Differences (second minus first) of two views, with weights.
+
+    ``features`` are those of the second view, those of the first negated, and common ones.
+    """
+
+    places: list[int]
+    differences: Float64[np.ndarray, "n"]
+    weights: Float64[np.ndarray, "n"]
+    features: Float64[np.ndarray, "m n"]
+
+
+def _solved(
+    layers: Layers,
+    features: Float32[np.ndarray, "k m h w"],
+    common: Float32[np.ndarray, "k h w"] | None = None,
+) -> Float64[np.ndarray, "k m1"]:
+    """Numbers by which features are added to views so that they agree.
+
+    Returns:
+        A row a view; with a common feature, its number is last in every row.
+    """
+    count, number = features.shape[:2]
+    total = count * number + (common is not None)
+    numbers = np.zeros(total)
+    held = np.full(total, _SLOPE)
+    held[: count * number : number] = _BRIDGE
+    held[count * number :] = 0
+    for stride in _STRIDES if count > 1 else ():
+        pairs = _pairs(layers, features, common, stride)
+        if not pairs:
+            raise InputError("the views of this picture have nothing in common to compare")
+        for _ in range(_ROUNDS):
+            before = numbers
+            numbers = _round(pairs, numbers, held)
+            if np.abs(numbers - before).max() < 1e-5:
+                break
+    own = numbers[: count * number].reshape(count, number)
+    shared = np.broadcast_to(numbers[count * number :], (count, total - count * number))
+    return np.concatenate([own, shared], axis=1)
+
+
+def _pairs(
+    layers: Layers,
+    features: Float32[np.ndarray, "k m h w"],
+    common: Float32[np.ndarray, "k h w"] | None,
+    stride: int,
+) -> list[_Pair]:
+    some = (..., slice(None, None, stride), slice(None, None, stride))
+    values, weights = layers.values[some], layers.weights[some] * layers.area[::stride, None]
+    features = features[some]
+    common = None if common is None else common[some]
+    count, number = features.shape[:2]
+    pairs = []
+    for first in range(count):
+        for second in range(first + 1, count):
+            both = np.minimum(weights[first], weights[second])
+            shared = both > 0
+            if np.count_nonzero(shared) < _LEAST_SHARED:
+                continue
+            rows = [features[second][:, shared], -features[first][:, shared]]
+            places = [second * number + k for k in range(number)]
+            places += [first * number + k for k in range(number)]
+            if common is not None:
+                rows.append((common[second] - common[first])[shared][None])
+                places.append(count * number)
+            pairs.append(
+                _Pair(
+                    places,
+                    (values[second] - values[first])[shared].astype(np.float64),
+                    both[shared].astype(np.float64),
+                    np.concatenate(rows).astype(np.float64),
+                )
+            )
+    return pairs
+
+
+def _round(
+    pairs: list[_Pair], numbers: Float64[np.ndarray, "t"], held: Float64[np.ndarray, "t"]
+) -> Float64[np.ndarray, "t"]:
+    """One weighted least-squares solution, with weights from the residuals of the last."""
+    matrix, right = np.zeros((len(numbers), len(numbers))), np.zeros(len(numbers))
+    for pair in pairs:
+        residuals = pair.differences + numbers[pair.places] @ pair.features
+        weighted = pair.features * (pair.weights / np.maximum(np.abs(residuals), _LEAST))
+        matrix[np.ix_(pair.places, pair.places)] += weighted @ pair.features.T
+        right[pair.places] -= weighted @ pair.differences
+    matrix += np.diag(np.maximum(held * np.trace(matrix) / len(numbers), 1e-12))
+    return np.linalg.solve(matrix, right)

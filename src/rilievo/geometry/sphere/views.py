@@ -1,0 +1,207 @@
+"""Perspective views of a wide picture, which models understand."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, UInt8
+from PIL import Image
+
+from rilievo.geometry.cameras.equirectangular import Equirectangular
+from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.sphere.filling import filled
+
+NARROW = 50.0
+"""Angle to the axis [degrees] up to which one view shows a whole picture."""
+_HALF = 45.0
+"""Half the field of view of the faces of a polyhedron [degrees]."""
+_LEAST_SEEN = 0.3
+"""Least share of a view that the picture fills, unless it is needed to see all."""
+_PROBES = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A square pinhole view with its centre in the middle.
+
+    Attributes:
+        turn: Rotation from the view's frame to that of the picture's camera.
+        tangent: Tangent of half its field of view.
+    """
+
+    turn: Float64[np.ndarray, "3 3"]
+    tangent: float
+
+    def K(self, side: int) -> Float64[np.ndarray, "3 3"]:
+        """Intrinsics of a picture of this view [px]."""
+        focal, centre = side / (2 * self.tangent), (side - 1) / 2
+        return np.array([[focal, 0, centre], [0, focal, centre], [0, 0, 1.0]])
+
+    def rays(self, rows: int, columns: int) -> Float64[np.ndarray, "3 h w"]:
+        """Rays of the pixels of a map of the view with z = 1, in the view's own frame."""
+        x = (2 * (np.arange(columns) + 0.5) / columns - 1) * self.tangent
+        y = (2 * (np.arange(rows) + 0.5) / rows - 1) * self.tangent
+        return np.stack(np.broadcast_arrays(x[None, :], y[:, None], 1.0))
+
+
+def views_of(lens: Lens, shape: tuple[int, int]) -> list[View]:
+    """Choose views that together see all of a picture (height, width) of a lens."""
+    directions = _probed(lens, shape)
+    middle = directions.mean(axis=1)
+    if np.linalg.norm(middle) > 0.5:
+        turn = _looking(middle / np.linalg.norm(middle))
+        x, y, z = turn.T @ directions
+        cosine = z.min()
+        if cosine > math.cos(math.radians(NARROW)):
+            return [View(turn=turn, tangent=float(max(np.abs(x / z).max(), np.abs(y / z).max())))]
+    upright = isinstance(lens, Equirectangular)
+    return _needed(icosahedron(upright=upright), lens, shape, directions)
+
+
+def icosahedron(*, upright: bool) -> list[View]:
+    """Views through the twelve corners of an icosahedron, each of 90 degrees.
+
+    Args:
+        upright: Whether two look straight up and down; else one looks ahead and one behind.
+    """
+    level = math.atan(0.5)
+    ring = [
+        (math.radians(36 * (2 * k + odd)), -level if odd else level)
+        for odd in (0, 1)
+        for k in range(5)
+    ]
+    places = [(0.0, math.pi / 2), *ring, (0.0, -math.pi / 2)]
+    views = []
+    for longitude, latitude in places:
+        x, y, z = (
+            math.cos(latitude) * math.sin(longitude),
+            math.sin(latitude),
+            math.cos(latitude) * math.cos(longitude),
+        )
+        towards = np.array([x, y, z] if upright else [x, z, y])
+        views.append(View(turn=_looking(towards), tangent=math.tan(math.radians(_HALF))))
+    return views
+
+
+def cube(degrees: float = 110.0) -> list[View]:
+    """Views through the six faces of a cube, with margins."""
+    tangent = math.tan(math.radians(degrees / 2))
+    towards = np.concatenate([np.eye(3), -np.eye(3)])
+    return [View(turn=_looking(each), tangent=tangent) for each in towards]
+
+
+def _looking(towards: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
+    """Rotation of a camera that looks in a direction with its rows level."""
+    down = np.array([0.0, 1.0, 0.0])
+    if abs(towards[1]) > 0.999:
+        down = np.array([0.0, 0.0, -np.sign(towards[1])])
+    right = np.cross(down, towards)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(towards, right), towards], axis=1)
+
+
+def _probed(lens: Lens, shape: tuple[int, int]) -> Float64[np.ndarray, "3 n"]:
+    """Unit directions that a coarse grid of a picture's pixels sees, edges included."""
+    height, width = shape
+    v = np.linspace(-0.5, height - 0.5, 2 * _PROBES + 1)
+    u = np.linspace(-0.5, width - 0.5, 4 * _PROBES + 1)
+    rays = lens.rays(np.stack(np.meshgrid(u, v)).reshape(2, -1))
+    rays = rays[:, np.isfinite(rays).all(axis=0)]
+    return rays / np.linalg.norm(rays, axis=0)
+
+
+def _needed(
+    views: Sequence[View],
+    lens: Lens,
+    shape: tuple[int, int],
+    directions: Float64[np.ndarray, "3 n"],
+) -> list[View]:
+    """Views that the picture fills well enough, with those without which some of it is unseen."""
+    shares = [float(seen(lens, shape, view.turn, view.rays(24, 24)).mean()) for view in views]
+    order = sorted(range(len(views)), key=lambda each: -shares[each])
+    kept, covered = [], np.zeros(directions.shape[1], bool)
+    for each in order:
+        x, y, z = views[each].turn.T @ directions
+        inside = (z > 0) & (np.maximum(np.abs(x), np.abs(y)) < 0.97 * views[each].tangent * z)
+        if shares[each] >= _LEAST_SEEN or (inside & ~covered).any():
+            kept.append(each)
+            covered |= inside
+    return [views[each] for each in sorted(kept)]
+
+
+def seen(
+    lens: Lens,
+    shape: tuple[int, int],
+    turn: Float64[np.ndarray, "3 3"],
+    rays: Float64[np.ndarray, "3 h w"],
+) -> Bool[np.ndarray, "h w"]:
+    """Whether a picture shows what rays of a turned frame see."""
+    u, v = lens.project(np.tensordot(turn, rays, 1))
+    height, width = shape
+    return (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+
+
+class Picture:
+    """A wide picture from which views are taken, at the resolution that they need."""
+
+    def __init__(
+        self, pixels: UInt8[np.ndarray, "h w 3"], lens: Lens, *, pixels_a_radian: float
+    ) -> None:
+        height, width, _ = pixels.shape
+        factor = max(1, int(lens.focal / pixels_a_radian))
+        if factor > 1:
+            small = (max(1, width // factor), max(1, height // factor))
+            image = Image.fromarray(pixels).resize(small, Image.Resampling.BOX)
+            pixels = np.asarray(image)
+            lens = lens.resized(size=(height, width), new_size=(small[1], small[0]))
+        self._lens, self._pixels = lens, pixels
+        self._wraps = isinstance(lens, Equirectangular) and lens.goes_round(pixels.shape[1])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Size (height, width) of the picture as it is sampled."""
+        height, width, _ = self._pixels.shape
+        return height, width
+
+    def taken(self, view: View, side: int) -> UInt8[np.ndarray, "s s 3"]:
+        """A view as a picture; what the wide picture lacks is filled smoothly."""
+        directions = np.tensordot(view.turn, view.rays(side, side), 1)
+        u, v = self._lens.project(directions)
+        height, width = self.shape
+        inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+        found = sampled(
+            self._pixels, np.where(inside, u, 0), np.where(inside, v, 0), wraps=self._wraps
+        )
+        if not inside.all():
+            found = filled(found, inside)
+        return np.round(found).clip(0, 255).astype(np.uint8)
+
+
+def sampled(
+    field: np.ndarray,
+    u: Float[np.ndarray, "*n"],
+    v: Float[np.ndarray, "*n"],
+    *,
+    wraps: bool = False,
+) -> Float32[np.ndarray, "*n c"]:
+    """Sample a field (height, width, channels) between its pixels, bilinear; edges continue.
+
+    Args:
+        field: Values, channels last.
+        u: Columns [px].
+        v: Rows [px].
+        wraps: Whether its left and right edges meet.
+    """
+    height, width = field.shape[:2]
+    left, top = np.floor(u), np.floor(v)
+    a, b = (u - left).astype(np.float32)[..., None], (v - top).astype(np.float32)[..., None]
+    x, y = left.astype(np.int64), top.astype(np.int64)
+    columns = [x % width, (x + 1) % width] if wraps else [
+        x.clip(0, width - 1), (x + 1).clip(0, width - 1)
+    ]  # fmt: skip
+    rows = [y.clip(0, height - 1) * width, (y + 1).clip(0, height - 1) * width]
+    flat = field.reshape(height * width, -1)
+    upper = flat[rows[0] + columns[0]] * (1 - a) + flat[rows[0] + columns[1]] * a
+    lower = flat[rows[1] + columns[0]] * (1 - a) + flat[rows[1] + columns[1]] * a
+    return (upper * (1 - b) + lower * b).astype(np.float32)

@@ -1,0 +1,343 @@
+"""Answers to wide photographs, from perspective views of them.
+
+Models know ordinary photographs. Of a panorama, a fisheye's picture or one with distortion they are
+shown pinhole views, and their answers are put together: one factor a view, so that views agree
+where they overlap, then one map from their gradients (``geometry.sphere``).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64
+
+from rilievo.errors import InputError
+from rilievo.geometry.cameras.equirectangular import panorama
+from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.sphere.affine import log_depths
+from rilievo.geometry.sphere.filling import filled
+from rilievo.geometry.sphere.merging import merged, rows_of
+from rilievo.geometry.sphere.scales import Layers, Places, corrections
+from rilievo.geometry.sphere.views import Picture, View, sampled, views_of
+from rilievo.types import Camera, DepthKind, Photo
+
+SomeAnswer = TypeVar("SomeAnswer", bound="Answer")
+
+_SIDE = 512
+"""Largest side of a view [px]."""
+_LEAST_SIDE = 96
+_TOGETHER = 2
+"""Number of views that a model is given at once."""
+_MOST_ROWS, _LEAST_ROWS = 640, 64
+"""Limits of the height of the grid on which views are merged."""
+_COARSE_ROWS = 128
+"""Height of the grid on which views are compared."""
+_SEEN = 0.5
+"""Share of valid pixels around a place from which it counts as seen."""
+_FAR = 1e-6
+_LEAST_TRUST = 0.05
+
+
+class Answer(Protocol):
+    """Parts of ``Inference`` that are put together."""
+
+    @property
+    def depth(self) -> Any:
+        """Depth values; None if there are none."""
+
+    @property
+    def valid(self) -> Any:
+        """Mask of pixels that have depth; None if all have."""
+
+    @property
+    def normals(self) -> Any:
+        """Normals; None if there are none."""
+
+    @property
+    def confidence(self) -> Any:
+        """Confidence; None if there is none."""
+
+    @property
+    def sky(self) -> Any:
+        """Chance that a pixel sees no surface; None if there is none."""
+
+    @property
+    def steps(self) -> Any:
+        """Chance of a step of depth; None if there is none."""
+
+
+def is_wide(photo: Photo) -> bool:
+    """Whether a photograph is shown to models in views."""
+    return photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
+
+
+def through_views(
+    photos: Sequence[Photo],
+    kind: DepthKind | None,
+    infer: Callable[[Sequence[Photo]], list[SomeAnswer]],
+) -> list[SomeAnswer]:
+    """Answers of a network, those of wide photographs by views.
+
+    Args:
+        photos: Photographs.
+        kind: Kind of the network's depth.
+        infer: Function that runs the network on ordinary photographs.
+    """
+    if not any(map(is_wide, photos)):
+        return infer(photos)
+    narrow = iter(infer(plain) if (plain := [p for p in photos if not is_wide(p)]) else [])
+    return [_wide(photo, kind, infer) if is_wide(photo) else next(narrow) for photo in photos]
+
+
+def _wide(
+    photo: Photo,
+    kind: DepthKind | None,
+    infer: Callable[[Sequence[Photo]], list[SomeAnswer]],
+) -> SomeAnswer:
+    assert photo.camera is not None, "a wide photograph has a lens"
+    lens = photo.camera.lens
+    views = views_of(lens, photo.shape)
+    tangent = max(view.tangent for view in views)
+    side = int(np.clip(math.ceil(2 * tangent * lens.focal), _LEAST_SIDE, _SIDE))
+    picture = Picture(photo.pixels, lens, pixels_a_radian=side / (2 * tangent))
+    answers: list[SomeAnswer] = []
+    for first in range(0, len(views), _TOGETHER):
+        shown = [
+            Photo(
+                pixels=picture.taken(view, side),
+                camera=Camera(K=view.K(side)),
+                name=photo.name,
+            )
+            for view in views[first : first + _TOGETHER]
+        ]
+        answers += infer(shown)
+    return _together(answers, views, kind, lens, photo.shape)
+
+
+def _together(
+    answers: Sequence[SomeAnswer],
+    views: Sequence[View],
+    kind: DepthKind | None,
+    lens: Lens,
+    shape: tuple[int, int],
+) -> SomeAnswer:
+    """The answer to the whole, at about the resolution of those to the views."""
+    first = answers[0].normals if answers[0].depth is None else answers[0].depth
+    a_radian = first.shape[-2] / (2 * max(view.tangent for view in views))
+    share = min(1.0, a_radian / lens.focal)
+    size = max(1, round(shape[0] * share)), max(1, round(shape[1] * share))
+    small = lens.resized(size=shape, new_size=size)
+    v, u = np.mgrid[: size[0], : size[1]].astype(np.float64)
+    rays = small.rays(np.stack([u, v]))
+    length = np.linalg.norm(rays, axis=0)
+    has_ray = np.isfinite(length)
+    directions = np.where(has_ray, rays / length, np.array([0, 0, 1.0])[:, None, None])
+    depth, valid = None, has_ray
+    if answers[0].depth is not None and kind is not None:
+        if len(views) == 1:
+            logs, seen = _one(answers[0], views[0], kind, directions)
+        else:
+            logs, seen = _solved(answers, views, kind, directions, a_radian)
+        valid = has_ray & seen
+        depth = _values(logs, np.where(has_ray, length, 1), kind).astype(np.float32)
+    normals = _vectors(answers, views, directions)
+    chances = {}
+    for name in ("confidence", "sky", "steps"):
+        found = _blended([getattr(answer, name) for answer in answers], views, directions)
+        chances[name] = None if found is None else found[..., 0].clip(0, 1)
+    return replace(  # pyright: ignore[reportArgumentType]
+        answers[0],
+        depth=depth,
+        valid=None if valid.all() else valid,
+        normals=normals,
+        **chances,
+        camera=None,
+        enlarge=None,
+    )
+
+
+def _values(
+    logs: Float64[np.ndarray, "h w"], length: Float64[np.ndarray, "h w"], kind: DepthKind
+) -> Float64[np.ndarray, "h w"]:
+    """Values of a kind from logarithms of distance: depth along rays of this length."""
+    depth = np.exp(logs) / length
+    return 1 / depth if kind is DepthKind.AFFINE_INVERSE else depth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """Part of some directions that one view sees.
+
+    Attributes:
+        inside: Directions within the view.
+        weight: Trust in it, from 1 in its middle to 0 at its edges.
+        u: Columns in units of the view's width, from -1 to 1.
+        v: Rows likewise.
+        cosine: Depth over distance.
+    """
+
+    inside: Bool[np.ndarray, "h w"]
+    weight: Float32[np.ndarray, "n"]
+    u: Float32[np.ndarray, "n"]
+    v: Float32[np.ndarray, "n"]
+    cosine: Float32[np.ndarray, "n"]
+
+    def of(self, field: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "n c"]:
+        """Values of a map of the view at the directions inside."""
+        rows, columns = field.shape[:2]
+        return sampled(field, (self.u + 1) * (columns / 2) - 0.5, (self.v + 1) * (rows / 2) - 0.5)
+
+
+def _seen(view: View, directions: Float64[np.ndarray, "3 h w"]) -> _Seen:
+    x, y, z = np.tensordot(view.turn.T, directions, 1)
+    limit = view.tangent * 1.0005
+    inside = (z > 0) & (np.abs(x) <= limit * z) & (np.abs(y) <= limit * z)
+    x, y, z = x[inside], y[inside], z[inside]
+    across, down = x / (z * view.tangent), y / (z * view.tangent)
+    edge = np.maximum(np.abs(across), np.abs(down))
+    return _Seen(
+        inside=inside,
+        weight=np.maximum(1 - edge, 1e-3).astype(np.float32),
+        u=across.astype(np.float32),
+        v=down.astype(np.float32),
+        cosine=z.astype(np.float32),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewMap:
+    """Answer to one view.
+
+    Attributes:
+        values: Logarithm of z, or affine values.
+        valid: Share of it that is valid.
+        trust: Weight where views are compared: what may be sky has no depth.
+    """
+
+    values: Float32[np.ndarray, "a b"]
+    valid: Float32[np.ndarray, "a b"]
+    trust: Float32[np.ndarray, "c d"] | None = None
+
+
+def _map_of(answer: Answer, kind: DepthKind) -> ViewMap:
+    values = np.asarray(answer.depth, np.float32)
+    valid = np.ones(values.shape, bool) if answer.valid is None else np.asarray(answer.valid)
+    if not valid.any():
+        raise InputError("a model gives no depth in one of the views of this picture")
+    if kind.is_depth:
+        values = np.log(np.where(valid, values, 1))
+    if not valid.all():
+        values = filled(values[..., None], valid)[..., 0]
+    trust = None if answer.sky is None else np.maximum(1 - answer.sky, _LEAST_TRUST)
+    return ViewMap(values=values, valid=valid.astype(np.float32), trust=trust)
+
+
+def _one(
+    answer: Answer, view: View, kind: DepthKind, directions: Float64[np.ndarray, "3 h w"]
+) -> tuple[Float64[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Logarithm of distance where one view sees all, and where it is valid."""
+    part = _seen(view, directions)
+    own = _map_of(answer, kind)
+    logs, known = np.zeros(part.inside.shape), np.zeros(part.inside.shape, bool)
+    found = part.of(own.values[..., None])[:, 0].astype(np.float64)
+    if not kind.is_depth:
+        # Affine values of one view stay as they are: their kind is that of depth along the axis.
+        least = _FAR * max(float(np.abs(found).max()), _FAR)
+        found = np.log(np.maximum(found - min(found.min(), 0.0), least))
+        found = -found if kind is DepthKind.AFFINE_INVERSE else found
+    logs[part.inside] = found - np.log(part.cosine)
+    known[part.inside] = part.of(own.valid[..., None])[:, 0] > _SEEN
+    return logs, known
+
+
+def _solved(
+    answers: Sequence[Answer],
+    views: Sequence[View],
+    kind: DepthKind,
+    directions: Float64[np.ndarray, "3 h w"],
+    a_radian: float,
+) -> tuple[Float64[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Logarithm of distance, and where any view saw it."""
+    height = 2 * (int(np.clip(math.pi * a_radian, _LEAST_ROWS, _MOST_ROWS)) // 2)
+    maps = agreeing(answers, views, kind)
+    layers, _ = layers_of(maps, views, height)
+    field = merged(layers)
+    u, v = panorama((height, 2 * height)).project(directions)
+    found = sampled(field, u, v, wraps=True)[..., 0].astype(np.float64)
+    known = sampled(layers.known.astype(np.float32), u, v, wraps=True)[..., 0] > _SEEN
+    return found, known
+
+
+def agreeing(answers: Sequence[Answer], views: Sequence[View], kind: DepthKind) -> list[ViewMap]:
+    """Logarithms of z of views, corrected so that they agree where they overlap."""
+    maps = [_map_of(answer, kind) for answer in answers]
+    if not kind.is_depth:
+        logs = log_depths([each.values for each in maps], inverse=kind is DepthKind.AFFINE_INVERSE)
+        maps = [replace(each, values=own) for each, own in zip(maps, logs, strict=True)]
+    layers, places = layers_of(maps, views, _COARSE_ROWS, compares=True)
+    found = corrections(layers, places, affine=not kind.is_depth)
+    return [replace(each, values=found.of(n, each.values)) for n, each in enumerate(maps)]
+
+
+def layers_of(
+    maps: Sequence[ViewMap], views: Sequence[View], height: int, *, compares: bool = False
+) -> tuple[Layers, Places]:
+    """Views on the equirectangular grid of a height [px], as logarithms of distance.
+
+    With ``compares``, weights are those for comparing views.
+    """
+    v, u = np.mgrid[:height, : 2 * height].astype(np.float64)
+    whole = panorama((height, 2 * height)).rays(np.stack([u, v]))
+    shape = (len(views), height, 2 * height)
+    values, weights, across, down, lengths = (np.zeros(shape, np.float32) for _ in range(5))
+    for number, (own, view) in enumerate(zip(maps, views, strict=True)):
+        part = _seen(view, whole)
+        length = -np.log(part.cosine)
+        values[number][part.inside] = part.of(own.values[..., None])[:, 0] + length
+        known = part.of(own.valid[..., None])[:, 0] > _SEEN
+        weight = part.weight * known
+        if own.trust is not None and compares:
+            weight = weight * part.of(own.trust[..., None])[:, 0] ** 2
+        weights[number][part.inside] = weight
+        across[number][part.inside], down[number][part.inside] = part.u, part.v
+        lengths[number][part.inside] = length
+    area = np.cos(rows_of(height))
+    layers = Layers(values=values, weights=weights, area=area)
+    return layers, Places(across=across, down=down, lengths=lengths)
+
+
+def _vectors(
+    answers: Sequence[Answer], views: Sequence[View], directions: Float64[np.ndarray, "3 h w"]
+) -> Float32[np.ndarray, "3 h w"] | None:
+    """Normals of the views, turned into the picture's frame and blended."""
+    turned = [
+        None if answer.normals is None else np.tensordot(view.turn, answer.normals, 1)
+        for answer, view in zip(answers, views, strict=True)
+    ]
+    found = _blended(turned, views, directions)
+    return None if found is None else np.moveaxis(found, 2, 0)
+
+
+def _blended(
+    fields: Sequence[np.ndarray | None],
+    views: Sequence[View],
+    directions: Float64[np.ndarray, "3 h w"],
+) -> Float32[np.ndarray, "h w c"] | None:
+    """Weighted mean of the views' fields; None if they have none."""
+    given = [
+        None if field is None else np.moveaxis(np.atleast_3d(field.T).T, 0, 2) for field in fields
+    ]
+    first = given[0]
+    if first is None:
+        return None
+    total = np.zeros((*directions.shape[1:], first.shape[2]), np.float32)
+    weights = np.full(directions.shape[1:], 1e-9, np.float32)
+    for field, view in zip(given, views, strict=True):
+        assert field is not None, "a model gives a part of all or of none"
+        part = _seen(view, directions)
+        total[part.inside] += part.weight[:, None] * part.of(field.astype(np.float32))
+        weights[part.inside] += part.weight
+    return total / weights[..., None]

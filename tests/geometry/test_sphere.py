@@ -1,0 +1,277 @@
+"""Views of a sphere: what they see, their scales, their merging; truth is a box room."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.distorted import Distorted
+from rilievo.geometry.cameras.equirectangular import panorama
+from rilievo.geometry.cameras.fisheye import fisheye_of
+from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.sphere.affine import log_depths
+from rilievo.geometry.sphere.filling import filled
+from rilievo.geometry.sphere.merging import merged, rows_of
+from rilievo.geometry.sphere.scales import Corrections, Layers, Places, corrections
+from rilievo.geometry.sphere.views import Picture, View, cube, icosahedron, sampled, views_of
+
+SIZE = (64, 128)
+ROOM = np.array([2.0, 1.3, 3.0])
+
+
+def pixels_of(shape: tuple[int, int]) -> np.ndarray:
+    v, u = np.mgrid[: shape[0], : shape[1]].astype(float)
+    return np.stack([u, v])
+
+
+def distance(directions: np.ndarray) -> np.ndarray:
+    """Distance from a place in a box room to its walls, along unit directions."""
+    at = np.array([0.4, 0.2, -0.7])[:, None, None]
+    with np.errstate(divide="ignore"):
+        return ((np.sign(directions) * ROOM[:, None, None] - at) / directions).min(axis=0)
+
+
+DIRECTIONS = panorama(SIZE).rays(pixels_of(SIZE))
+TRUE = np.log(distance(DIRECTIONS)).astype(np.float32)
+
+
+def layers_of(views: list[View], factors: np.ndarray, noise: float = 0.0) -> Layers:
+    """The truth as views see it, each times a factor, with weights that fall to their edges."""
+    draw = np.random.default_rng(1)
+    values, weights = [], []
+    for view, factor in zip(views, factors, strict=True):
+        x, y, z = np.tensordot(view.turn.T, DIRECTIONS, 1)
+        edge = np.maximum(np.abs(x), np.abs(y)) / np.where(z > 0, z * view.tangent, np.inf)
+        weights.append(np.where(z > 0, np.clip(1 - edge, 0, 1), 0))
+        error = np.where(draw.random(SIZE) < noise, draw.normal(0, 2, SIZE), 0)
+        values.append(TRUE + factor + error)
+    area = np.cos(rows_of(SIZE[0]))
+    return Layers(
+        values=np.stack(values).astype(np.float32),
+        weights=np.stack(weights).astype(np.float32),
+        area=area,
+    )
+
+
+@pytest.mark.parametrize("views", [icosahedron(upright=True), icosahedron(upright=False), cube()])
+def test_views_are_rotations_that_see_the_whole_sphere(views):
+    seen = np.zeros(SIZE, bool)
+    for view in views:
+        np.testing.assert_allclose(view.turn.T @ view.turn, np.eye(3), atol=1e-12)
+        assert np.linalg.det(view.turn) == pytest.approx(1)
+        x, y, z = np.tensordot(view.turn.T, DIRECTIONS, 1)
+        seen |= (z > 0) & (np.maximum(np.abs(x), np.abs(y)) <= view.tangent * z)
+        if abs(view.turn[1, 2]) < 0.99:
+            assert view.turn[1, 0] == pytest.approx(0)  # its rows are level
+    assert seen.all()
+
+
+@pytest.mark.parametrize(
+    ("lens", "shape", "count"),
+    [
+        (panorama((64, 128)), (64, 128), 12),
+        (replace(fisheye_of((90, 90), 180), limit=np.pi / 2), (90, 90), 6),
+        (Distorted(fx=70, fy=70, cx=45, cy=30, k=(-0.2, 0.02, 0, 0, 0, 0)), (60, 90), 1),
+        (panorama((40, 60), horizontal=80, vertical=50), (40, 60), 1),
+    ],
+    ids=["panorama", "fisheye", "distorted", "small part"],
+)
+def test_views_of_a_picture_see_all_of_it(lens: Lens, shape, count):
+    views = views_of(lens, shape)
+    assert len(views) == count
+    rays = lens.rays(pixels_of(shape)).reshape(3, -1)
+    rays = rays[:, np.isfinite(rays[0])]
+    covered = np.zeros(rays.shape[1], bool)
+    for view in views:
+        x, y, z = view.turn.T @ rays
+        covered |= (z > 0) & (np.maximum(np.abs(x), np.abs(y)) <= view.tangent * z * 1.0001)
+    assert covered.mean() > 0.99
+
+
+def test_a_view_shows_what_its_camera_sees():
+    """The colour of the picture is its direction, so each pixel of a view knows its own."""
+    lens, shape = panorama((512, 1024)), (512, 1024)
+    pixels = np.round((lens.rays(pixels_of(shape)) + 1) * 127.5).astype(np.uint8)
+    picture = Picture(np.moveaxis(pixels, 0, 2), lens, pixels_a_radian=1024 / (2 * np.pi))
+    for view in icosahedron(upright=True):
+        colours = picture.taken(view, 64)
+        rays = Camera(K=view.K(64)).rays(pixels_of((64, 64)))
+        seen = np.tensordot(view.turn, rays / np.linalg.norm(rays, axis=0), 1)
+        expected = np.moveaxis((seen + 1) * 127.5, 0, 2)
+        assert np.abs(colours - expected).max() < 2.5
+
+
+def places_of(views: list[View]) -> Places:
+    seen = [np.tensordot(view.turn.T, DIRECTIONS, 1) for view in views]
+    z = np.stack([np.maximum(each[2], 0.1) for each in seen])
+    across, down = (
+        np.stack([each[axis] for each in seen]) / (z * views[0].tangent) for axis in (0, 1)
+    )
+    return Places(
+        across=across.astype(np.float32),
+        down=down.astype(np.float32),
+        lengths=-np.log(z).astype(np.float32),
+    )
+
+
+def test_factors_of_views_are_found_among_outliers():
+    views = icosahedron(upright=True)
+    factors = np.random.default_rng(0).normal(0, 0.5, len(views))
+    found = corrections(layers_of(views, factors, noise=0.2), places_of(views))
+    expected = -factors - np.median(-factors)
+    np.testing.assert_allclose(found.factors, expected, atol=5e-3)
+    assert np.abs(found.slopes).max() < 5e-3
+    assert found.power > 0.97
+
+
+@pytest.mark.parametrize("power", [0.7, 1.0])
+def test_the_power_to_which_depth_is_contracted_shows_where_views_overlap(power):
+    views, places = icosahedron(upright=True), places_of(icosahedron(upright=True))
+    factors = np.random.default_rng(0).normal(0, 0.5, len(views))
+    true = layers_of(views, np.zeros(len(views)))
+    depths = (true.values - places.lengths) * power + factors[:, None, None].astype(np.float32)
+    given = replace(true, values=depths + places.lengths)
+    found = corrections(given, places)
+    assert found.power == pytest.approx(power, abs=0.03)
+    middles = found.middles[:, None, None]
+    straight = middles + (depths - middles) / found.power + found.factors[:, None, None]
+    error = np.where(true.weights > 0, straight + places.lengths - true.values, np.nan)
+    assert np.nanstd(error) < 0.05 * TRUE.std()
+
+
+def test_a_correction_of_a_map_is_that_of_its_pixels():
+    found = Corrections(
+        power=0.5,
+        middles=np.array([0.0, 1.0]),
+        factors=np.array([0.0, 0.25]),
+        slopes=np.array([[0, 0], [0.1, -0.2]]),
+    )
+    values = np.full((4, 2), 3, np.float32)
+    assert found.of(0, values)[0, 0] == 6
+    # The first pixel is half a pixel inside the corner.
+    assert found.of(1, values)[0, 0] == pytest.approx(1 + 4 + 0.25 - 0.05 + 0.15)
+
+
+def test_views_without_anything_in_common_are_refused():
+    views = [icosahedron(upright=True)[each] for each in (0, 11)]
+    with pytest.raises(InputError, match="nothing in common"):
+        corrections(layers_of(views, np.zeros(2)), places_of(views))
+
+
+@pytest.mark.parametrize("inverse", [True, False])
+def test_affine_views_are_put_together_nearly_as_depth_is(inverse):
+    views, places = icosahedron(upright=True), places_of(icosahedron(upright=True))
+    draw = np.random.default_rng(4)
+    true = layers_of(views, np.zeros(12))
+    depth = np.exp(true.values - places.lengths)
+    depth = np.where(true.weights > 0, depth, np.median(depth))
+    scales, shifts = draw.uniform(0.5, 2, (2, 12, 1, 1))
+    values = (1 / depth if inverse else depth) * scales + shifts
+    logs = np.stack(log_depths(list(values.astype(np.float32)), inverse=inverse))
+    seen = true.weights > 0
+    again = log_depths(list((3 * values + 5).astype(np.float32)), inverse=inverse)
+    np.testing.assert_allclose(logs, again, atol=1e-3)
+    given = replace(true, values=logs + places.lengths)
+    found = corrections(given, places, affine=True)
+    middles = found.middles[:, None, None]
+    straight = middles + (logs - middles) / found.power + found.factors[:, None, None]
+    error = (straight + places.lengths - true.values)[seen]
+    assert np.abs(error - np.median(error)).mean() < 0.6 * np.abs(TRUE - np.median(TRUE)).mean()
+
+
+def test_views_that_agree_merge_into_what_they_see_at_seams_and_poles_too():
+    views = icosahedron(upright=True)
+    found = merged(layers_of(views, np.zeros(len(views))))
+    np.testing.assert_allclose(found, TRUE, atol=1e-5)
+
+
+def test_a_merged_map_turns_with_its_views():
+    """The seam of the grid is an ordinary place: rolled layers give the rolled map."""
+    layers = layers_of(icosahedron(upright=True), np.random.default_rng(3).normal(0, 0.05, 12))
+    rolled = Layers(
+        values=np.roll(layers.values, 37, 2),
+        weights=np.roll(layers.weights, 37, 2),
+        area=layers.area,
+    )
+    np.testing.assert_allclose(merged(rolled), np.roll(merged(layers), 37, 1), atol=1e-5)
+
+
+def test_merging_hides_the_steps_between_views():
+    factors = np.random.default_rng(5).normal(0, 0.05, 12)
+    layers = layers_of(icosahedron(upright=True), factors)
+    error = merged(layers) - TRUE
+    steps = np.abs(np.diff(error, axis=1)).max(), np.abs(np.diff(error, axis=0)).max()
+    nearest = layers.weights.argmax(axis=0)
+    pasted = np.take_along_axis(layers.values, nearest[None], 0)[0] - TRUE
+    assert max(steps) < 0.3 * np.abs(np.diff(pasted, axis=1)).max()
+
+
+def test_the_merged_map_is_that_of_least_squares():
+    """A small grid, by its matrix: steps across, down and over the poles, and the pull."""
+    height, width, reach = 6, 8, 0.4
+    draw = np.random.default_rng(2)
+    values = draw.normal(0, 1, (2, height, width)).astype(np.float32)
+    weights = draw.uniform(0.2, 1, (2, height, width)).astype(np.float32)
+    layers = Layers(values=values, weights=weights, area=np.cos(rows_of(height)))
+    across, down = 2 * np.pi / width, np.pi / height
+    rows, right, scale = [], [], []
+    number = np.arange(height * width).reshape(height, width)
+
+    def add(one: tuple[int, int], other: tuple[int, int] | None, conductance: float) -> None:
+        row = np.zeros(height * width)
+        row[number[one]] = -1 if other is not None else 1
+        trust = weights[:, *one]
+        given = values[:, *one]
+        if other is not None:
+            row[number[other]] = 1
+            trust = np.minimum(trust, weights[:, *other])
+            given = values[:, *other] - given
+        rows.append(row)
+        right.append((trust * given).sum() / trust.sum())
+        scale.append(conductance)
+
+    for v, latitude in enumerate(rows_of(height)):
+        level = np.cos(latitude)
+        for u in range(width):
+            add((v, u), (v, (u + 1) % width), down / (level * across))
+            add((v, u), None, level * across * down / reach**2)
+            if v + 1 < height:
+                add((v, u), (v + 1, u), np.cos(latitude + down / 2) * across / down)
+            if v in (0, height - 1):
+                add((v, u), (v, (u + width // 2) % width), level * across / down / 2)
+    root = np.sqrt(scale)[:, None]
+    expected, *_ = np.linalg.lstsq(root * np.array(rows), root[:, 0] * np.array(right))
+    found = merged(layers, reach=reach)
+    np.testing.assert_allclose(found, expected.reshape(height, width), atol=1e-5)
+
+
+def test_unseen_places_continue_what_is_around_them():
+    views = icosahedron(upright=True)[1:]
+    layers = layers_of(views, np.zeros(len(views)))
+    found = merged(layers)
+    np.testing.assert_allclose(found[layers.known], TRUE[layers.known], atol=0.02)
+    assert np.isfinite(found).all()
+    below = found[~layers.known]
+    assert below.size > 0
+    assert np.abs(below - TRUE[layers.known][-400:].mean()).max() < 0.5
+
+
+def test_filling_keeps_what_is_known_and_is_smooth_elsewhere():
+    known = np.zeros((40, 50), bool)
+    known[10:30, 5:20] = True
+    ramp = np.broadcast_to(np.arange(50.0)[None, :, None], (40, 50, 1)).astype(np.float32)
+    found = filled(ramp, known)
+    np.testing.assert_array_equal(found[known], ramp[known])
+    assert found.min() >= 5
+    assert found.max() <= 19.001
+    assert found[20, 45, 0] > found[20, 0, 0]
+    np.testing.assert_array_equal(filled(ramp, ~known & False), 0)
+
+
+def test_sampling_is_bilinear_and_goes_round():
+    field = np.arange(12.0).reshape(3, 4)
+    assert sampled(field, np.array([1.25]), np.array([0.5]))[0, 0] == pytest.approx(3.25)
+    assert sampled(field, np.array([3.5]), np.array([0.0]))[0, 0] == pytest.approx(3)
+    assert sampled(field, np.array([3.5]), np.array([0.0]), wraps=True)[0, 0] == pytest.approx(1.5)
