@@ -3,6 +3,7 @@
 import { BACKING, made, part } from "viewer";
 import { serverOf } from "./app_server.js";
 import { startCamera } from "./live.js";
+import { isDepth } from "./preparation.js";
 import { showPictures, showRest } from "./result.js";
 import { settings } from "./settings.js";
 import { ask } from "./working.js";
@@ -25,9 +26,14 @@ function told({ count, whole }) {
   say(`The network is fetched: ${(count / 1e6).toFixed(1)}${of} MB`);
 }
 
+const named = (name) => settings.models.find((each) => each.name === name);
+const isSharper = (model) => Boolean(model?.kind && !isDepth(model.kind));
+// The network that answers second, after the first of the page; none if the chosen one answers alone.
+const second = () => (isSharper(named(models.value)) ? named(models.value) : null);
+
 // Opens the network that is chosen, once; a network that fails is not the one in use.
 function open(file) {
-  const model = settings.models.find((each) => each.name === models.value) ?? settings.models[0];
+  const model = (second() ? null : named(models.value)) ?? settings.models[0];
   const wanted = file ?? model;
   if (opened?.wanted !== wanted) {
     const ready = ask("open", file ? { file } : { model }, told);
@@ -46,15 +52,23 @@ async function inBrowser(source, name, isLatest) {
   const { threads } = await open(models.value === OWN ? own : null);
   if (!isLatest()) return null;
   say(`${name}: depth is predicted …`);
-  return { ...await ask("predict", { file, name, options: options() }), threads };
+  return { ...await ask("predict", { file, name, options: options() }), threads, next: second()?.name };
+}
+
+// The same photograph by the second network; the first answer stays where it cannot be fetched.
+async function sharpened(model, name, isLatest) {
+  const { threads } = await ask("openSharper", { model }, told);
+  if (!isLatest()) return null;
+  say(`${name}: depth is predicted by ${model.name} …`);
+  return { ...await ask("sharpen", { options: options() }), threads };
 }
 
 // Shows the result that `load` gives, unless something else is asked for meanwhile; what is given
 // back is null then, or { fault } where it failed.
-async function show(source, load) {
+async function show(source, load, { isFirst = true } = {}) {
   const turn = ++asked, name = source.name || "photograph.png", began = performance.now(), isLatest = () => turn === asked;
   last = source;
-  document.body.setAttribute("aria-busy", "true");
+  if (isFirst) document.body.setAttribute("aria-busy", "true");
   try {
     const result = await load(isLatest);
     if (!isLatest()) return null;
@@ -64,8 +78,9 @@ async function show(source, load) {
     const rest = await ask("rest");
     if (!isLatest()) return null;
     showRest(result, rest);
-    const notes = result.notes.length ? ` ${name}: ${result.notes.join("; ")}.` : "";
-    say(`Done in ${((performance.now() - began) / 1000).toFixed(2)} s${result.id ? "" : ", nothing was uploaded"}.${notes}`);
+    const notes = result.notes.length ? ` ${name}: ${result.notes.join("; ")}.` : "", spent = ((performance.now() - began) / 1000).toFixed(2);
+    say(result.next ? `${name}: the first answer came in ${spent} s, a sharper one by ${result.next} follows …`
+      : `${result.anchoring ? "Sharper, done" : "Done"} in ${spent} s${result.id ? "" : ", nothing was uploaded"}.${notes}`);
     return result;
   } catch (error) {
     if (!isLatest()) return null;
@@ -76,12 +91,13 @@ async function show(source, load) {
   }
 }
 
-function predict(source, place = "") {
-  const name = source.name || "photograph.png";
-  return show(source, (isLatest) => {
+async function predict(source, place = "") {
+  const name = source.name || "photograph.png", model = second();
+  const first = await show(source, (isLatest) => {
     say(`${[place, name].filter(Boolean).join(", ")}: depth is predicted …`);
     return server?.hasModel() ? server.answer(source, options()) : inBrowser(source, name, isLatest);
   });
+  return first?.next ? show(source, (isLatest) => sharpened(model, name, isLatest), { isFirst: false }) : first;
 }
 
 const server = serverOf({ say, show, predict });
@@ -184,9 +200,12 @@ async function start() {
   const stops = Array.from({ length: 17 }, (_, each) =>
     `rgb(${settings.colours.subarray(...[0, 3].map((more) => 3 * Math.round((each * 255) / 16) + more)).join()})`);
   document.documentElement.style.setProperty("--ramp", `linear-gradient(to right, ${stops.join()})`);
-  for (const { name, megabytes } of settings.models) models.append(made("option", { value: name, textContent: `${name}, ${megabytes} MB` }));
+  for (const model of settings.models) {
+    const words = isSharper(model) ? ": sharper" : "";
+    models.append(made("option", { value: model.name, textContent: `${model.name}, ${model.megabytes} MB${words}` }));
+  }
   models.append(made("option", { value: OWN, textContent: "an ONNX file of yours …" }));
-  models.value = settings.models[0].name;
+  models.value = (settings.models.find(isSharper) ?? settings.models[0]).name;
   server?.addModels();
   listen();
   try {

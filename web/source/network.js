@@ -3,7 +3,7 @@
 import * as ort from "ort";
 import { metadataOf } from "./onnx_file.js";
 import { answer, factsOf, prepared } from "./preparation.js";
-import { publishedAs } from "./published.js";
+import { describedBy, publishedAs } from "./published.js";
 
 const MOST_THREADS = 4;
 
@@ -65,7 +65,8 @@ function ownAs(facts, { inputNames, outputNames, inputMetadata: [input] }) {
 const TYPES = { Float32Array: "float32", Uint8Array: "uint8", BigInt64Array: "int64" };
 
 // A network that is ready to run. `bytes` are those of its ONNX file, `known` what the page says of
-// it: its name, sha256 and licence. Throws an Error in the user's words.
+// it: its name, sha256 and licence, and its graph where the file says nothing of itself. Throws an
+// Error in the user's words.
 export async function openNetwork(bytes, known = {}) {
   const metadata = metadataOf(bytes), facts = metadata.has("rilievo.format") ? factsOf(metadata) : null;
   await prepare();
@@ -73,10 +74,27 @@ export async function openNetwork(bytes, known = {}) {
   const sum = known.sha256 ?? (crypto.subtle ? hex(await crypto.subtle.digest("SHA-256", bytes)) : "not known");
   // RUNTIME is a word that the build puts there.
   const isGpu = RUNTIME === "ort-gpu" && Boolean(await navigator.gpu?.requestAdapter());
-  const providers = isGpu ? ["webgpu", "wasm"] : ["wasm"];
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: providers, logSeverityLevel: 3 });
+  const { network, outputsOf, session, device } = isGpu
+    ? await started(bytes, known, metadata, "webgpu").catch(() => started(bytes, known, metadata, "cpu"))
+    : await started(bytes, known, metadata, "cpu");
+  const named = facts ? {} : { name: known.name ?? network.facts.name, licence: known.licence ?? network.facts.licence };
+  return {
+    facts: { ...network.facts, ...named }, sha256: sum, device, threads: ort.env.wasm.numThreads,
+    // What it answers for a photograph { height, width, values, camera }, at its own size.
+    infer: async (photo) => network.read(await outputsOf(photo), photo),
+    close: () => session.release(),
+  };
+}
+
+const PROVIDERS = { cpu: ["wasm"], webgpu: ["webgpu", "wasm"] };
+
+// A session on a device, how the network is fed and read, and what it answers.
+async function started(bytes, known, metadata, device) {
+  const facts = metadata.has("rilievo.format") ? factsOf(metadata) : null;
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: PROVIDERS[device], logSeverityLevel: 3 });
   try {
-    const network = facts ? ownAs(facts, session) : publishedAs(session) ?? factsOf(metadata);
+    const network = facts ? ownAs(facts, session)
+      : known.graph ? describedBy(known.graph, session) : publishedAs(session) ?? factsOf(metadata);
     const outputsOf = async (photo) => {
       const feeds = Object.entries(network.feed(photo)).map(([name, { dims, data }]) =>
         [name, new ort.Tensor(TYPES[data.constructor.name], data, dims)]);
@@ -85,13 +103,7 @@ export async function openNetwork(bytes, known = {}) {
     };
     // The first run takes twice as long, so it is over before there is a photograph; large ones wait.
     if (facts) await outputsOf({ height: 480, width: 640, values: new Uint8ClampedArray(4 * 480 * 640).fill(128) });
-    const named = facts ? {} : { name: known.name ?? network.facts.name, licence: known.licence ?? network.facts.licence };
-    return {
-      facts: { ...network.facts, ...named }, sha256: sum, device: isGpu ? "webgpu" : "cpu", threads: ort.env.wasm.numThreads,
-      // What it answers for a photograph { height, width, values, camera }, at its own size.
-      infer: async (photo) => network.read(await outputsOf(photo), photo),
-      close: () => session.release(),
-    };
+    return { network, outputsOf, session, device };
   } catch (error) {
     await session.release();
     throw error;

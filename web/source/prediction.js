@@ -1,14 +1,17 @@
 // From a photograph to depth, normals and a surface at its size, as rilievo.predict does it.
 
 import { assumedCamera, cameraFrom } from "./exif.js";
+import { anchored, onGrid } from "./anchor.js";
 import { cropped, inside, marginsOf } from "./margins.js";
+import { isDepth } from "./preparation.js";
 import { atPhotographSize } from "./sharpening.js";
 
 const ENGINE = "onnxruntime-web";
 
 // A prediction: { name, height, width, kind, depth, valid (null where all pixels are), camera,
-// photo, madeBy, notes, normalsAt }. `normalsAt(rows, columns)` gives three numbers for
-// every place of a grid of pixels, null without normals.
+// photo, madeBy, notes, normalsAt, reference }. `normalsAt(rows, columns)` gives three numbers for
+// every place of a grid of pixels, null without normals. `reference()` is what affine depth is
+// anchored to: the network's own answer, along no edges, on a grid.
 export async function predict(network, { picture, camera: told, notes }, name, options, version) {
   const camera = options.fov > 0 ? cameraFrom(options.fov, picture, "fov") : told;
   const margins = options.trim ? marginsOf(picture) : null, box = margins && inside(picture, margins);
@@ -19,16 +22,34 @@ export async function predict(network, { picture, camera: told, notes }, name, o
   const own = given ?? answer.camera ?? assumedCamera(seen);
   const { depth, valid, normal } = atPhotographSize(answer, seen, own, network.facts.kind, options.sharp);
   const { height, width } = picture;
+  const reference = () => {
+    const plain = atPhotographSize(answer, seen, own, network.facts.kind, false);
+    return { model: network.facts.name, values: onGrid(inWhole(plain, box, height, width)) };
+  };
   return {
     name, height, width, kind: network.facts.kind, photo: picture,
-    depth: box ? embedded(depth, box, height, width) : depth,
-    valid: box ? embedded(valid ?? new Uint8Array(depth.length).fill(1), box, height, width) : valid,
+    ...inWhole({ depth, valid }, box, height, width),
     camera: box ? moved(own, box.left, box.top) : own,
     madeBy: madeBy(network, options, version),
     notes: box && box.height * box.width < 0.97 * height * width
       ? [...notes, "its uniform border was left out and has no depth"] : notes,
-    normalsAt: normal && ((rows, columns) => normalsAt(normal, seen.width, rows, columns, box)),
+    normalsAt: normal && ((rows, columns) => normalsAt(normal, seen.width, rows, columns, box)), reference,
   };
+}
+
+// The prediction of which surfaces are made: with affine depth anchored to a reference. The
+// prediction itself where it is no affine one; null where the two answers disagree.
+export function surfaceOf(prediction, reference) {
+  if (isDepth(prediction.kind)) return { prediction, anchoring: null };
+  const { anchoring, depth, valid } = anchored(prediction, reference);
+  return { anchoring, prediction: depth ? { ...prediction, kind: "up_to_scale", depth, valid, anchoring } : null };
+}
+
+// A map of the part of a photograph in a box, as one of the whole.
+function inWhole({ depth, valid }, box, height, width) {
+  if (!box) return { depth, valid, height, width };
+  const known = valid ?? new Uint8Array(depth.length).fill(1);
+  return { depth: embedded(depth, box, height, width), valid: embedded(known, box, height, width), height, width };
 }
 
 const moved = (camera, right, down) => ({ ...camera, cx: camera.cx + right, cy: camera.cy + down });

@@ -1,5 +1,5 @@
-// Published networks that say nothing of themselves, by the names of their inputs and outputs:
-// rilievo.models.catalogue.moge and .depth_pro, and rilievo.geometry.focal.
+// Published networks, which say nothing of themselves: those that the page describes, and others by
+// the names of their inputs and outputs. rilievo.models.catalogue.graphs, rilievo.geometry.focal.
 
 import { answer, prepared } from "./preparation.js";
 import { shrunk } from "./resample.js";
@@ -11,9 +11,23 @@ const LICENCE = "as its authors state it";
 function planar({ height, width, data }, change) {
   const pixels = height * width, values = new Float32Array(3 * pixels);
   for (let at = 0; at < pixels; at++) {
-    for (let channel = 0; channel < 3; channel++) values[channel * pixels + at] = change(data[3 * at + channel]);
+    for (let channel = 0; channel < 3; channel++) values[channel * pixels + at] = change(data[3 * at + channel], channel);
   }
   return { dims: [1, 3, height, width], data: values };
+}
+
+// A network with one normalised picture as input and one map of depth: { facts, feed, read } from
+// what the page says of it (rilievo.serving.browser.page_graph).
+export function describedBy({ input, depth: names, rescale, mean, std, ...facts }, { inputNames, outputNames }) {
+  const name = input || inputNames[0], round = Math.fround, scale = std.map((each) => round(round(rescale) / round(each)));
+  const shift = mean.map((each, channel) => round(round(each) / round(std[channel])));
+  const depth = names.find((each) => outputNames.includes(each)) ?? (outputNames.length === 1 ? outputNames[0] : null);
+  if (!inputNames.includes(name) || !depth) throw new Error("its inputs and outputs are not those that this page knows of it");
+  return {
+    facts: { ...facts, needsFocal: false, inverse: false, precision: "fp32" },
+    feed: (photo) => ({ [name]: planar(prepared(facts, photo), (value, channel) => value * scale[channel] - shift[channel]) }),
+    read: (outputs, photo) => answer({ ...facts, needsFocal: false }, { depth: outputs[depth] }, photo),
+  };
 }
 
 const depthPro = {

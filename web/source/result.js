@@ -18,11 +18,16 @@ function put(id, bitmap) {
   bitmap.close();
 }
 
-function facts({ name, width, height, camera, madeBy, seconds, place }, threads) {
+// How affine depth became a surface.
+const told = ({ model, rank_correlation: order, residual, refused }) =>
+  refused ?? `scale and shift are fitted to depth by ${model}; rank correlation ${order}, median difference ${(100 * residual).toFixed(1)} %`;
+
+function facts({ name, width, height, camera, madeBy, seconds, place, anchoring }, threads) {
   const degrees = (360 / Math.PI) * Math.atan(width / 2 / camera.fx), { settings: how } = madeBy;
   const rows = { photograph: `${name}, ${width} × ${height} px`,
     camera: `${SOURCES[camera.source]}; ${degrees.toFixed(1)}° wide`, model: madeBy.model,
     "licence of the model": madeBy.licence, "SHA-256 of its weights": madeBy.weights_sha256,
+    ...(anchoring && { anchored: told(anchoring) }),
     settings: Object.entries(how).map(([key, value]) => `${key} ${value}`).join(", "),
     ...(seconds && { time: `${seconds.all.toFixed(2)} s, of which ${seconds.read.toFixed(2)} s to read the file; ${threads === 1 ? "one thread" : `${threads} threads`}` }),
     "made by": `rilievo ${madeBy.version}, ${place ?? "in this browser"}` };

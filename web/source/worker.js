@@ -10,7 +10,7 @@ import { fetched, openNetwork, prepare } from "./network.js";
 import { bitmapOf, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
 import { ply } from "./ply.js";
 import { png16 } from "./png16.js";
-import { inMetres, predict } from "./prediction.js";
+import { inMetres, predict, surfaceOf } from "./prediction.js";
 import { isDepth, networkSize } from "./preparation.js";
 import { stereo } from "./stereo.js";
 import { CUT, meshOf, stepFor } from "./surface.js";
@@ -18,19 +18,34 @@ import { CUT, meshOf, stepFor } from "./surface.js";
 const PHOTO_SIDE = 2048, TEXTURE_SIDE = 4096, SURFACE_POINTS = 150_000;
 const CALM = 0.15; // share of a new frame's range in that of the colours, which flicker otherwise
 
-let network = null, latest = null, table = null, version = "", range = null;
+// `latest` is what a network answered, `relief` the same as surfaces are made of it, null where they
+// cannot be; `before` the photograph and the answer to which that of the second network is anchored.
+let network = null, latest = null, relief = null, before = null, table = null, version = "", range = null;
+let sharper = null; // the second network: { model, network }
+
+async function opened(model, file, tell) {
+  prepare().catch(() => {}); // while the network is fetched; openNetwork tells what failed
+  return openNetwork(file ? new Uint8Array(await file.arrayBuffer()) : await fetched(model.file, tell), model);
+}
 
 async function open({ model, file }, tell) {
-  prepare().catch(() => {}); // while the network is fetched; openNetwork tells what failed
-  const bytes = file ? new Uint8Array(await file.arrayBuffer()) : await fetched(model.file, tell);
-  const opened = await openNetwork(bytes, model);
+  const next = await opened(model, file, tell);
   await network?.close();
-  [network, range] = [opened, null];
+  [network, range] = [next, null];
   return { name: network.facts.name, threads: network.threads };
 }
 
-function surfaceOf(prediction) {
-  if (!isDepth(prediction.kind)) return null;
+async function openSharper({ model }, tell) {
+  if (sharper?.model.file !== model.file) {
+    await sharper?.network.close();
+    sharper = null;
+    sharper = { model, network: await opened(model, null, tell) };
+  }
+  return { threads: sharper.network.threads };
+}
+
+function shapeOf(prediction) {
+  if (!prediction) return null;
   const { lattice, faces } = meshOf(prediction, stepFor(prediction, SURFACE_POINTS));
   if (!faces.some((each) => each & 6)) return null;
   const { fx, fy, cx, cy } = prediction.camera;
@@ -46,17 +61,34 @@ function surfaceOf(prediction) {
 async function predictPhotograph({ file, name, options }) {
   const began = performance.now(), photograph = await readPhotograph(file), read = performance.now();
   latest = await predict(network, photograph, name, options, version);
-  const limits = colourRange(latest), { height, width, kind, camera, madeBy, notes } = latest;
-  const depth = await bitmapOf(depthPicture(latest, limits, table, gridOf(latest)));
+  relief = isDepth(latest.kind) ? latest : null;
+  before = { photograph, reference: latest.reference };
+  return { ...await shown(latest), seconds: { read: (read - began) / 1000, all: (performance.now() - began) / 1000 } };
+}
+
+// The photograph of the latest answer by the second network, anchored to that answer.
+async function sharpen({ options }) {
+  const began = performance.now(), { photograph, reference } = before;
+  latest = await predict(sharper.network, photograph, latest.name, options, version);
+  const { prediction, anchoring } = surfaceOf(latest, reference());
+  relief = prediction;
+  const refused = anchoring?.refused ? [`there is no surface: ${anchoring.refused}`] : [];
+  return { ...await shown(relief ?? latest), notes: [...latest.notes, ...refused], anchoring,
+    seconds: { read: 0, all: (performance.now() - began) / 1000 } };
+}
+
+async function shown(prediction) {
+  const { name, height, width, kind, camera, madeBy, notes } = prediction, limits = colourRange(prediction);
+  const depth = await bitmapOf(depthPicture(prediction, limits, table, gridOf(prediction)));
   return { name, height, width, kind, camera, madeBy, notes, depth, ticks: ticksOf(limits, kind),
-    photo: await bitmapOf(latest.photo, PHOTO_SIDE), has: { normals: Boolean(latest.normalsAt), surface: isDepth(kind) },
-    seconds: { read: (read - began) / 1000, all: (performance.now() - began) / 1000 } };
+    photo: await bitmapOf(prediction.photo, PHOTO_SIDE), has: { normals: Boolean(prediction.normalsAt), surface: isDepth(kind) } };
 }
 
 // The same of a result that the server made.
 async function view({ address }) {
   const { prediction, photo, size, camera, ...facts } = await viewOf(address), limits = colourRange(prediction);
   latest = prediction;
+  relief = isDepth(latest.kind) ? latest : null;
   const depth = await bitmapOf(depthPicture(latest, limits, table, gridOf(latest)));
   return { ...facts, ...size, camera, depth, photo, ticks: ticksOf(limits, latest.kind),
     has: { normals: Boolean(latest.normalsAt), surface: isDepth(latest.kind) } };
@@ -64,7 +96,7 @@ async function view({ address }) {
 
 // What may come after the picture of depth: that of normals, and the surface.
 async function rest() {
-  const grid = gridOf(latest), surface = surfaceOf(latest);
+  const grid = gridOf(latest), surface = shapeOf(relief);
   const normals = latest.normalsAt && await bitmapOf(normalsPicture(latest.normalsAt(grid.rows, grid.columns), grid));
   return { normals, surface };
 }
@@ -81,8 +113,10 @@ async function frame({ bitmap }) {
   return { depth: await bitmapOf(depthPicture(seen, range, table, gridOf(seen))) };
 }
 
+// Files of depth keep the network's own answer, unless a known length makes it metres.
 async function save({ output, metres, backing }) {
-  const prediction = inMetres(latest, metres);
+  const ownAnswer = !metres?.factor && ["png16", "side", "anaglyph"].includes(output);
+  const prediction = inMetres(ownAnswer ? latest : relief ?? latest, metres);
   if (output === "png16") return png16(prediction);
   if (output === "ply") return ply(prediction);
   if (output === "side" || output === "anaglyph") return stereo(prediction, output);
@@ -97,7 +131,7 @@ function begin({ colours, version: own }) {
   return null;
 }
 
-const ACTS = { begin, open, predict: predictPhotograph, view, rest, frame, save };
+const ACTS = { begin, open, predict: predictPhotograph, openSharper, sharpen, view, rest, frame, save };
 let turn = Promise.resolve();
 
 self.onmessage = ({ data }) => {

@@ -1,7 +1,18 @@
 // Questions to the worker, each with its answer.
 
-// WebGPU is asked for in the address, ?gpu=1; its runtime needs a browser that can suspend WebAssembly.
-const isGpu = new URLSearchParams(location.search).get("gpu") === "1" && "Suspending" in WebAssembly;
+import { isDepth } from "./preparation.js";
+import { settings } from "./settings.js";
+
+// A graphics card of WebGPU; renderers in software are slower than WebAssembly.
+async function hasCard() {
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
+}
+
+// WebGPU is for pages with a second, larger network, and asked for or refused in the address by
+// ?gpu=1 and ?gpu=0; its runtime needs a browser that can suspend WebAssembly.
+const asked = new URLSearchParams(location.search).get("gpu"), isLarge = settings.models.some(({ kind }) => kind && !isDepth(kind));
+const isGpu = "Suspending" in WebAssembly && (asked === "1" || (asked !== "0" && isLarge && await hasCard()));
 const worker = new Worker(isGpu ? "worker-gpu.js" : "worker.js", { type: "module" }), waiting = new Map();
 let count = 0, broken = null;
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 
 from catalogue_mirror import CatalogueMirror, catalogue
 from moge_lookalike import write_moge
-from published_graphs import write_inverse_depth
+from published_graphs import write_inverse_depth, write_metric3d
 from rilievo.cli import main
 from rilievo.errors import OptionError
+from rilievo.models.catalogue.download import fetch_files
+from rilievo.models.catalogue.table import find_entry
 from rilievo.models.finding.finders import find_card
 from rilievo.serving.browser.app_parts import EXAMPLES
 from rilievo.serving.browser.document import AppSettings
@@ -137,11 +140,18 @@ def test_models_of_the_catalogue_come_along_where_the_page_can_run_them(
     catalogue: CatalogueMirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     offered = catalogue.offer("moge-2/small", write_moge)
+    fetch_files(find_entry("moge-2/small"))
     [added] = settings_of(tmp_path / "page", "moge-2/small")
     assert added["licence"] == find_card("moge-2/small").licence
     assert (tmp_path / "page" / added["file"]).read_bytes() == offered.read_bytes()
     catalogue.offer("depth-anything-v2/small", write_inverse_depth)
-    assert main(["page", "-o", str(tmp_path / "other"), "--with", "depth-anything-v2/small"]) == 2
+    fetch_files(find_entry("depth-anything-v2/small"))
+    [added] = settings_of(tmp_path / "sharper", "depth-anything-v2/small")
+    assert added["kind"] == "affine_inverse"
+    assert added["graph"]["rule"] == "shortest-edge"
+    catalogue.offer("metric3d-v2/small-fp32", partial(write_metric3d, normalises=False))
+    fetch_files(find_entry("metric3d-v2/small-fp32"))
+    assert main(["page", "-o", str(tmp_path / "other"), "--with", "metric3d-v2/small-fp32"]) == 2
     assert "MoGe-2, Depth Pro" in capsys.readouterr().err
 
 

@@ -7,6 +7,8 @@ from rilievo.io.json_record import to_json
 from rilievo.measure.terms import Terms
 from rilievo.pages.document import text_of
 from rilievo.serving.browser.app_parts import EXAMPLES, FILES, VIDEOS
+from rilievo.serving.browser.page_graph import PageGraph
+from rilievo.types import DepthKind
 from rilievo.version import VERSION
 
 GENERATOR = "rilievo page"
@@ -38,6 +40,8 @@ class PageModel:
         sha256: Hash of the file.
         licence: Licence of the network.
         megabytes: Size of the file.
+        kind: Kind of its depth; affine depth is anchored to the first network's.
+        graph: Way in which it is fed and read; None if its file says so, or the scripts know.
     """
 
     name: str
@@ -45,6 +49,8 @@ class PageModel:
     sha256: str
     licence: str
     megabytes: float
+    kind: DepthKind | None
+    graph: PageGraph | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.errors import OptionError, OutputError
+from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.io.colour_maps import DEPTH_COLOURS, colour_table
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable
 from rilievo.measure.terms import Terms, terms_of
 from rilievo.models import load_model
-from rilievo.models.catalogue.download import fetch_files
+from rilievo.models.base import Model
+from rilievo.models.catalogue import table
+from rilievo.models.catalogue.download import find_files
 from rilievo.models.catalogue.graphs.published_graph import PublishedGraph
-from rilievo.models.catalogue.table import find_entry
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.weights_hash import sha256
 from rilievo.pages.document import asset as pages_asset
@@ -32,19 +33,20 @@ from rilievo.serving.browser.document import (
     PageSettings,
     document,
 )
+from rilievo.serving.browser.page_graph import PageGraph, page_graph
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
 
 INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
 EXAMPLE = "coffee.jpg"
 USUAL = ("rilievo/small", "rilievo/tiny")
-"""Networks of every page; the first is there when the page opens."""
+"""Networks of every page; the first is there when the page opens, and answers first."""
 
 _PUBLISHED = ("moge-2", "depth-pro")
 """Published graphs that the page feeds and reads as their rows of the table say."""
 
 _GPU = ("worker-gpu.js", "ort-gpu.mjs", "ort-gpu.wasm.gz")
-"""Files for ?gpu=1 alone."""
+"""Files for graphics cards alone."""
 _BUILT = ("app.js", "worker.js", "ort.mjs", "ort.wasm.gz", *_GPU)
 _MANIFEST = {
     "name": "rilievo: depth and surface of a photograph",
@@ -82,8 +84,9 @@ def write_page(
 
     Args:
         output: The folder; an older page of ours there is replaced.
-        models: Networks besides ``USUAL``: ONNX files that say what they are, or names of such, of
-            MoGe-2 or of Depth Pro.
+        models: Networks besides ``USUAL``: ONNX files that say what they are, or names of such or
+            of published networks. Those of affine depth answer after the first of ``USUAL``, to
+            which they are anchored.
         app: Facts of the server behind the page, if there is one.
 
     Raises:
@@ -108,9 +111,11 @@ class _Network:
     """A network of the page, and the file that holds it."""
 
     name: str
+    kind: DepthKind | None
     licence: str
     path: Path
     sha256: str
+    graph: PageGraph | None
 
 
 def _check_names(networks: Sequence[_Network]) -> None:
@@ -124,20 +129,51 @@ def _check_names(networks: Sequence[_Network]) -> None:
 
 
 def _network(name: str | Path) -> _Network:
+    files = _files_here(name)
     model = load_model(name)
-    paths: Sequence[Path] = ()
-    if type(model) is OnnxModel and model.card.kind is not None:
-        paths = [model.path]
-    elif isinstance(model, PublishedGraph) and model.facts.name in _PUBLISHED:
-        paths = fetch_files(find_entry(model.card.name))
-    if len(paths) != 1:
+    card, graph = model.card, page_graph(model.card)
+    if type(model) is OnnxModel and card.kind is not None:
+        files = [model.path]
+    elif graph is None and not _runs_as_published(model):
+        files = []
+    if len(files) != 1:
         raise OptionError(
-            f"model '{printable(name)}': a page runs MoGe-2, Depth Pro, and ONNX files of depth "
-            "that say what they are, each of one file; "
-            f"'rilievo export {printable(name)} -o FILE.onnx' writes one, if the model allows"
+            f"model '{printable(name)}': a page runs MoGe-2, Depth Pro, published networks from a "
+            "picture to one map of depth, and ONNX files of depth that say what they are, each of "
+            f"one file; 'rilievo export {printable(name)} -o FILE.onnx' writes one, if the model "
+            "allows"
         )
-    [path], card = paths, model.card
-    return _Network(name=card.name, licence=card.licence, path=path, sha256=model.weights_sha256)
+    return _Network(
+        name=card.name,
+        kind=card.kind,
+        licence=card.licence,
+        path=files[0],
+        sha256=model.weights_sha256,
+        graph=graph,
+    )
+
+
+def _runs_as_published(model: Model) -> bool:
+    """Whether the page feeds and reads a graph by code of its own."""
+    return isinstance(model, PublishedGraph) and model.facts.name in _PUBLISHED
+
+
+def _files_here(name: str | Path) -> Sequence[Path]:
+    """Files of a model of the catalogue, which are here already; none for other models.
+
+    Raises:
+        ModelError: If they have to be downloaded first.
+    """
+    entry = table.ENTRIES.get(str(name))
+    if entry is None:
+        return []
+    found = find_files(entry)
+    if found is None:
+        raise ModelError(
+            f"model '{entry.name}' is not on this machine, and a page is written of files that "
+            f"are: 'rilievo models fetch {entry.name}' downloads it"
+        )
+    return found
 
 
 def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | None) -> None:
@@ -173,6 +209,8 @@ def _copy_network(folder: Path, network: _Network) -> PageModel:
         file=file,
         sha256=sha256(folder / file),
         licence=network.licence,
+        kind=network.kind,
+        graph=network.graph,
         megabytes=round(network.path.stat().st_size / 1e6, 1),
     )
 
@@ -203,6 +241,7 @@ def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
     first = ["./", *names, models[0].file]
     head = f"const VERSION = {json.dumps(digest.hexdigest()[:16])};\n"
     head += f"const FILES = {json.dumps(first)};\n"
+    head += f"const LATER = {json.dumps(_GPU)};\n"
     return head + (_HERE / "sw.js").read_text("utf-8")
 
 

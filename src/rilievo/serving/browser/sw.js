@@ -1,5 +1,6 @@
-// What was fetched once is there without a network. `rilievo page` writes two lines above this:
-// VERSION, of all files together, and FILES, those that the first visit needs.
+// What was fetched once is there without a network. `rilievo page` writes three lines above this:
+// VERSION, of all files together, FILES, those that the first visit needs, and LATER, those that a
+// graphics card needs besides.
 
 // Several pages may live on one host, each with files of its own.
 const PREFIX = `rilievo ${registration.scope} `, CACHE = PREFIX + VERSION;
@@ -19,7 +20,7 @@ addEventListener("activate", (event) => {
 function isOwn(address) {
   if (!address.startsWith(registration.scope)) return false;
   const name = address.slice(registration.scope.length).replace(/[?#].*$/, "");
-  return name === "" || FILES.includes(name) || name.startsWith("models/");
+  return name === "" || FILES.includes(name) || LATER.includes(name) || name.startsWith("models/");
 }
 
 async function answer(event) {

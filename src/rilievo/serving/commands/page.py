@@ -19,7 +19,7 @@ class _Arguments:
     """The folder to write; an older page there is replaced."""
     models: Annotated[tuple[str, ...], tyro.conf.arg(name="with", metavar="MODEL")] = ()
     """Further models that visitors can choose: ONNX files that say what they are, as 'rilievo
-    export' writes them, or names such as rilievo/base or moge-2/small."""
+    export' writes them, or names such as rilievo/base, zipdepth or moge-2/small."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         "the visitor's browser.",
         examples=(
             "rilievo page -o site",
+            "rilievo page -o site --with zipdepth",
             "rilievo page -o site --with rilievo/base own.onnx",
         ),
     )

@@ -1,0 +1,88 @@
+"""Published graphs that the page runs, as its scripts need to know them.
+
+Their files say nothing of themselves, so the page says how photographs go in and what comes out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rilievo.models.card import ModelCard
+from rilievo.models.catalogue import table
+from rilievo.models.catalogue.graphs.graph_facts import Feeding, GraphFacts, graph_facts
+from rilievo.models.catalogue.table import Entry
+from rilievo.models.resampling.preparation import Rule
+from rilievo.types import DepthKind
+
+_READING = "depth"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageGraph:
+    """A graph from one normalised picture to one map of depth.
+
+    Attributes:
+        kind: Kind of the depth.
+        rule: Rule of the network's size, with its parameters beside it.
+        resampling: Filter for resizing.
+        padding: Reflected border; see ``Preparation``.
+        fill: Multiple to which the network pads its input.
+        rescale: Factor for pixels of 0..255, before mean and deviation.
+        mean: Mean of red, green, blue.
+        std: Standard deviation of red, green, blue.
+        input: Name of the input; empty for the only one.
+        depth: Names that files give the output, the first found is taken.
+    """
+
+    kind: DepthKind
+    rule: Rule
+    height: int
+    width: int
+    area: int
+    multiple: int
+    resampling: str
+    padding: float
+    fill: int
+    rescale: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    input: str
+    depth: Sequence[str]
+
+
+def page_graph(card: ModelCard) -> PageGraph | None:
+    """Graph of a model of the catalogue; None if the page runs it otherwise, or not at all."""
+    entry = table.ENTRIES.get(card.name)
+    if entry is None or card.kind is None:
+        return None
+    facts = graph_facts(entry.graph)
+    preparation = facts.preparation
+    if preparation is None or not _is_plain(facts, entry):
+        return None
+    sizing = preparation.sizing
+    return PageGraph(
+        kind=card.kind,
+        rule=sizing.rule,
+        height=sizing.height,
+        width=sizing.width,
+        area=sizing.area,
+        multiple=sizing.multiple,
+        resampling=preparation.resampling.value,
+        padding=preparation.padding,
+        fill=preparation.fill,
+        rescale=preparation.rescale,
+        mean=preparation.mean,
+        std=preparation.std,
+        input=facts.inputs.get("picture", ""),
+        depth=facts.outputs["depth"],
+    )
+
+
+def _is_plain(facts: GraphFacts, entry: Entry) -> bool:
+    """Whether one picture goes in and one map comes out, in one file."""
+    is_special = facts.turned or facts.views or facts.sky or facts.settings
+    return (
+        facts.feeding is Feeding.PICTURE
+        and facts.reading == _READING
+        and not is_special
+        and len(entry.files) == 1
+    )

@@ -1,0 +1,247 @@
+"""Affine networks on the page: they answer after the embedded one, to which they are anchored."""
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from plyfile import PlyData
+
+import rilievo
+from browser import chromium
+from catalogue_mirror import CatalogueMirror, catalogue
+from published_graphs import constant, node, write
+from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
+from rilievo.cli import main
+from rilievo.io.photographs.photo import read_photo
+from rilievo.models import load_model
+from rilievo.models.catalogue.download import fetch_files
+from rilievo.models.catalogue.table import find_entry
+from rilievo.serving.browser.folder import write_page
+from rilievo.types import DepthKind, DepthMap
+from static_host import Visitor, hosted
+
+__all__ = ["catalogue"]
+
+ROOT = Path(__file__).resolve().parents[3]
+NAME = "zipdepth"
+
+
+def write_ramp(path: Path, *, step: float = 1.0) -> Path:
+    """ZipDepth's signature: inverse depth grows downwards by a step a row, and with brightness.
+
+    It falls downwards where the step is negative, against all order of an indoor photograph.
+    """
+    constants = [
+        constant("w", np.full((1, 3, 1, 1), 8.0)),
+        constant("axes", [1], np.int64),
+        constant("zero", 0.0),
+        constant("step", step),
+        constant("rows", 2, np.int64),
+    ]
+    nodes = [
+        node("Mul", ["pixel_values", "w"], ["product"]),
+        node("ReduceSum", ["product", "axes"], ["bright"], keepdims=1),
+        node("Mul", ["bright", "zero"], ["blank"]),
+        node("Add", ["blank", "step"], ["steps"]),
+        node("CumSum", ["steps", "rows"], ["ramp"]),
+        node("Add", ["ramp", "bright"], ["predicted_depth"]),
+    ]
+    size: list[int | str] = ["height", "width"]
+    return write(
+        path,
+        nodes,
+        constants,
+        {"pixel_values": ["batch_size", 3, *size]},
+        {"predicted_depth": ["batch_size", 1, *size]},
+    )
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Any]:
+    """A browser for this file."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    path = tmp_path / "street.png"
+    Image.open(files("rilievo.models") / "near_and_far/street.jpg").save(path)
+    return path
+
+
+def written(catalogue: CatalogueMirror, folder: Path, step: float = 1.0) -> Path:
+    catalogue.offer(NAME, lambda path: write_ramp(path, step=step))
+    fetch_files(find_entry(NAME))
+    write_page(folder, [NAME])
+    return folder
+
+
+def sharpened(visitor: Visitor, photograph: Path) -> None:
+    """Give a photograph and wait for the second answer."""
+    visitor.page.set_input_files("#photo-file", photograph)
+    visitor.page.locator("#state", has_text="Sharper, done").wait_for()
+
+
+def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
+    catalogue: CatalogueMirror, tab: Any, tmp_path: Path, photograph: Path
+) -> None:
+    with hosted(written(catalogue, tmp_path / "page")) as address:
+        context = tab.new_context(reduced_motion="reduce")
+        visitor = Visitor(context, address)
+        page = visitor.page
+        page.locator("#sharp").uncheck()
+        page.evaluate(
+            "() => { window.heard = []; new MutationObserver(() => heard.push("
+            "document.getElementById('state').textContent)).observe("
+            "document.getElementById('state'), { childList: true }); }"
+        )
+        sharpened(visitor, photograph)
+        heard = page.evaluate("() => heard")
+        facts = page.locator("#facts").inner_text()
+        own, _ = visitor.depth(tmp_path)
+        points = PlyData.read(visitor.save("ply", tmp_path))["vertex"].data
+        context.close()
+    assert visitor.complaints == []
+    assert any("the first answer came" in each for each in heard)
+    assert {url for url in visitor.asked if not url.startswith((address, "blob:"))} == set()
+
+    expected = rilievo.predict(photograph, model=NAME, sharp=False)
+    assert expected.depth.kind is DepthKind.AFFINE_INVERSE
+    np.testing.assert_allclose(
+        own, expected.depth.values, rtol=0, atol=1e-3 * np.ptp(expected.depth.values)
+    )
+    [reference] = load_model("rilievo/small").predict_raw([read_photo(photograph)])
+    fitted = anchor(expected.depth, reference.depth)
+    assert fitted.agrees
+    told = re.search(
+        r"by rilievo/small; rank correlation ([\d.]+), median difference ([\d.]+) %", facts
+    )
+    assert told, facts
+    assert float(told[1]) == pytest.approx(fitted.rank_correlation, abs=1e-3)
+    assert float(told[2]) / 100 == pytest.approx(fitted.fit.residual, abs=2e-3)
+    surface = anchored_depth(expected.depth, fitted.fit).values
+    K = expected.known_camera.K
+    rows = np.rint(K[1, 1] * points["y"] / points["z"] + K[1, 2]).astype(int)
+    columns = np.rint(K[0, 0] * points["x"] / points["z"] + K[0, 2]).astype(int)
+    assert len(points) > 1000
+    # One in a thousand may lie on the other side of a rim.
+    apart = np.abs(points["z"] / surface[rows, columns] - 1)
+    assert np.quantile(apart, 0.999) < 1e-3
+
+
+def test_where_the_two_disagree_there_is_no_surface_and_that_is_told(
+    catalogue: CatalogueMirror, tab: Any, tmp_path: Path, photograph: Path
+) -> None:
+    with hosted(written(catalogue, tmp_path / "page", step=-1.0)) as address:
+        context = tab.new_context(reduced_motion="reduce")
+        visitor = Visitor(context, address)
+        sharpened(visitor, photograph)
+        assert "disagree about this picture" in visitor.state
+        assert visitor.page.locator("button[data-output=glb]").count() == 0
+        visitor.page.select_option("#model", "rilievo/small")
+        visitor.page.locator("#state", has_text="Done").wait_for()
+        assert visitor.page.locator("button[data-output=glb]").count() == 1
+        context.close()
+    assert visitor.complaints == []
+
+
+@pytest.mark.slow
+def test_the_second_network_is_kept_for_visits_without_a_network(
+    catalogue: CatalogueMirror, tab: Any, tmp_path: Path, photograph: Path
+) -> None:
+    context = tab.new_context(reduced_motion="reduce")
+    with hosted(written(catalogue, tmp_path / "page")) as address:
+        visitor = Visitor(context, address)
+        visitor.page.locator("html[data-offline]").wait_for()
+        visitor.page.reload()
+        visitor.wait_until_ready()
+        sharpened(visitor, photograph)
+    # The host is gone.
+    visitor.page.reload()
+    visitor.wait_until_ready()
+    sharpened(visitor, photograph)
+    context.close()
+
+
+def test_without_the_second_network_the_first_answer_stays(
+    catalogue: CatalogueMirror, tab: Any, tmp_path: Path, photograph: Path
+) -> None:
+    folder = written(catalogue, tmp_path / "page")
+    [file] = (folder / "models").glob(f"{NAME}*")
+    file.unlink()
+    with hosted(folder) as address:
+        context = tab.new_context(reduced_motion="reduce", service_workers="block")
+        visitor = Visitor(context, address)
+        visitor.page.set_input_files("#photo-file", photograph)
+        visitor.page.locator("#state.fault", has_text="is not on this host").wait_for()
+        assert "rilievo/small" in visitor.page.locator("#facts").inner_text()
+        assert visitor.page.locator("button[data-output=glb]").count() == 1
+        context.close()
+
+
+def test_a_network_that_is_not_here_is_not_downloaded_but_its_command_named(
+    catalogue: CatalogueMirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue.offer(NAME, write_ramp)
+    assert main(["page", "-o", str(tmp_path / "page"), "--with", NAME]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "rilievo models fetch zipdepth" in said
+    assert not (tmp_path / "page").exists()
+
+
+@pytest.mark.parametrize("is_inverse", [True, False])
+def test_the_fit_in_the_tab_is_that_of_python(tab: Any, *, is_inverse: bool) -> None:
+    rng = np.random.default_rng(0)
+    context = tab.new_context()
+    with hosted(ROOT / "web/source") as address:
+        page = context.new_page()
+        page.goto(f"{address}anchor.js")
+        for noise in (0.0, 0.05, 0.5):
+            depth = np.exp(rng.normal(0, 0.6, 3072))
+            known = depth * np.exp(rng.normal(0, 0.1 + noise, depth.size))
+            x = 3.0 * (1 / depth if is_inverse else depth) - 7.0
+            known[::17] = np.nan
+            found = page.evaluate(
+                """async ([values, reference, inverse]) => {
+                    const { anchorValues } = await import("./anchor.js");
+                    const numbers = (each) => Float64Array.from(each, (one) => one ?? NaN);
+                    return anchorValues(numbers(values), numbers(reference), inverse);
+                }""",
+                [x.tolist(), [None if np.isnan(each) else each for each in known], is_inverse],
+            )
+            here = np.isfinite(known)
+            expected = anchor_values(x[here], known[here], is_inverse=is_inverse)
+            assert found["scale"] == pytest.approx(expected.fit.scale, rel=1e-6)
+            assert found["shift"] == pytest.approx(expected.fit.shift, rel=1e-6)
+            assert found["residual"] == pytest.approx(expected.fit.residual, rel=1e-6)
+            assert found["rank_correlation"] == pytest.approx(expected.rank_correlation, abs=1e-9)
+    context.close()
+
+
+def test_maps_of_the_tab_are_read_at_the_places_of_python(tab: Any) -> None:
+    values = np.arange(90 * 131, dtype=np.float32).reshape(90, 131)
+    depth = DepthMap(values=values, kind=DepthKind.UP_TO_SCALE, valid=values % 7 != 0)
+    context = tab.new_context()
+    with hosted(ROOT / "web/source") as address:
+        page = context.new_page()
+        page.goto(f"{address}anchor.js")
+        found = page.evaluate(
+            """async ([values, valid]) => {
+                const { onGrid } = await import("./anchor.js");
+                return Array.from(
+                    onGrid({ depth: values, valid, height: 90, width: 131 }),
+                    (each) => (each === each ? each : null));
+            }""",
+            [depth.values.ravel().tolist(), depth.valid.ravel().astype(int).tolist()],
+        )
+    context.close()
+    rows, columns = ((2 * np.arange(n) + 1) * size // (2 * n) for n, size in ((48, 90), (64, 131)))
+    expected = np.where(depth.valid, depth.values, np.nan)[np.ix_(rows, columns)].ravel()
+    np.testing.assert_array_equal([np.nan if each is None else each for each in found], expected)
