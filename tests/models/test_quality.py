@@ -108,5 +108,5 @@ def test_better_models_are_recommended_once_and_only_on_a_terminal(tmp_path: Pat
 
 def test_the_list_of_models_begins_with_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
-    rows = capsys.readouterr().out.splitlines()[2:]
+    rows = capsys.readouterr().out.splitlines()[1:]
     assert [row.split()[0] for row in rows[:2]] == [DEFAULT_MODEL, FAST_MODEL]

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 import rilievo
+from catalogue_mirror import CatalogueMirror, catalogue
+from published_graphs import write_zipdepth
 from rilievo.cli import main
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model, speeds
 from rilievo.models.processing.refined import refined
 from rilievo.options.refine import UNREFINED
+
+__all__ = ["catalogue"]
 
 PIXELS = np.full((48, 64, 3), 90, np.uint8)
 
@@ -23,20 +27,60 @@ def nothing_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "speeds.json"
 
 
-def test_seven_lines_to_choose_between_and_all_on_demand(
+def test_what_is_here_and_what_a_download_gives_and_all_on_demand(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["models"]) == 0
     short = capsys.readouterr().out
-    rows = [line for line in short.splitlines() if line.split(" ")[0] in MODELS]
-    assert len(rows) == 7
-    assert all("not run yet" in row for row in rows)
-    for words in ("moge-2/small", "metric", "140.9 MB", "MIT", "--quality", "--all", "--json"):
+    names = [line.split(" ")[0] for line in short.splitlines()]
+    rows = [name for name in names if name in MODELS]
+    assert rows[:4] == ["rilievo/base", "rilievo/small", "rilievo/tiny", "zipdepth"]
+    assert len(rows) == 8
+    for words in ("moge-2/small", "metres", "141 MB", "MIT", "--quality", "--all", "--json"):
+        assert words in short
+    # Errors are those that the cards quote, and their source stands below.
+    for words in ("0.084", "0.061", "best for its size", "ZipDepth, ECCV 2026, Table 1"):
         assert words in short
     assert max(map(len, short.splitlines())) <= 110
     assert main(["models", "--all"]) == 0
     long = capsys.readouterr().out
     assert all(name in long for name in MODELS)
+
+
+def test_a_model_that_was_downloaded_is_listed_as_here(
+    catalogue: CatalogueMirror, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("zipdepth", "midas/small"):
+        catalogue.offer(name, write_zipdepth)
+    assert main(["models", "fetch", "zipdepth", "rilievo/tiny", "midas/small"]) == 0
+    said = capsys.readouterr()
+    assert [Path(line).suffix for line in said.out.splitlines()] == [".onnx"] * 3
+    assert "rilievo/tiny is here already: it comes with rilievo" in said.err
+    assert main(["models"]) == 0
+    here, away, _ = capsys.readouterr().out.split("\n\n")
+    assert [line.split()[0] for line in here.splitlines()[1:]] == [
+        *("rilievo/base", "rilievo/small", "rilievo/tiny"),
+        *("zipdepth", "midas/small"),
+    ]
+    assert "zipdepth" not in away
+    assert main(["models", "fetch", "zipdepth"]) == 0
+    assert "zipdepth is here already" in capsys.readouterr().err
+    assert main(["models", "path", "zipdepth", "midas/small"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        path for path in said.out.splitlines() if "tiny" not in path
+    ]
+
+
+def test_names_to_fetch_are_looked_up_before_anything_is_downloaded(
+    catalogue: CatalogueMirror, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue.offer("zipdepth", write_zipdepth)
+    assert main(["models", "fetch", "zipdepth", "zipdeph"]) == 2
+    said = capsys.readouterr()
+    assert "did you mean 'zipdepth'" in said.err
+    assert "downloading" not in said.err
+    assert main(["models", "fetch"]) == 2
+    assert "takes names of models" in capsys.readouterr().err
 
 
 def test_json_has_every_fact_of_every_model(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,31 +8,21 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.model_overview import overview
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing, table
-from rilievo.errors import ModelError
+from rilievo.cli.streams import complain, printing, table
+from rilievo.errors import ModelError, OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card
 from rilievo.models.card import RESEARCH_DATA, ModelCard
-from rilievo.models.default.embedded_cards import SEPARATE, SMALL, TINY, read_details
-from rilievo.models.model_options import QUALITIES
+from rilievo.models.catalogue.table import Entry, find_entry
+from rilievo.models.default.embedded_cards import SEPARATE, read_details
 from rilievo.models.settings import SettingFacts, describe_settings, settings_class
 from rilievo.models.speeds import Speed, speeds
 
 _ACTIONS = {
-    "fetch": "Download a model of the catalogue now, so that it works offline later.",
-    "path": "Print where the file of a model lies that is embedded or downloaded.",
+    "fetch": "Download models of the catalogue now, so that they work offline later.",
+    "path": "Print where the files of models lie that are embedded or downloaded.",
 }
-
-# The recommended models; the others are older, larger, slower or narrower.
-_RECOMMENDED = (
-    DEFAULT_MODEL,
-    SMALL,
-    TINY,
-    "moge-2/small",
-    "moge-2/large",
-    "depth-anything-v2/small",
-    "depth-anything-3/small",
-)
 
 _NOTES_OF_ALL = f"""\
 The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card. 'speed' is of 640x480 pixels \
@@ -56,7 +46,7 @@ _USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """Model whose card to show; without it, six recommended ones are listed."""
+    """Model whose card to show; without it: what is here, and what one download gives."""
     all: bool = False
     """List all models, including those of installed packages."""
     json: bool = False
@@ -65,8 +55,8 @@ class _Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class _FetchArguments:
-    name: Annotated[str, tyro.conf.Positional]
-    """Model of the catalogue, such as moge-2/small, or one of rilievo's own."""
+    names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    """Models of the catalogue, such as zipdepth and moge-2/small, or rilievo's own."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,13 +68,13 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo models",
         description=(
-            "What models there are: kind, size, licence, extra, speed. 'fetch NAME' downloads one "
-            "beforehand, 'path NAME' prints where its file lies."
+            "What models there are: those on this machine, and what one download gives. 'fetch "
+            "NAME...' downloads some beforehand, 'path NAME...' prints where their files lie."
         ),
         examples=(
             "rilievo models",
-            "rilievo models moge-2/small",
-            *(f"rilievo models {name} moge-2/small" for name in _ACTIONS),
+            "rilievo models zipdepth",
+            *(f"rilievo models {name} zipdepth moge-2/small" for name in _ACTIONS),
         ),
     )
     if given.json:
@@ -93,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     elif given.name is not None:
         text = _card(find_card(given.name))
     else:
-        text = _listing(all=given.all)
+        text = _listing() if given.all else overview()
     with printing():
         print(text)
     return 0
@@ -105,34 +95,44 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
         arguments,
         prog=f"rilievo models {action}",
         description=_ACTIONS[action],
+        examples=(f"rilievo models {action} zipdepth moge-2/small",),
     )
+    if not given.names:
+        raise OptionError(f"rilievo models {action} takes names of models: zipdepth, for example")
+    cards = [find_card(name) for name in dict.fromkeys(given.names)]
+    entries = {card.name: find_entry(card.name) for card in cards if not _is_ours(card)}
+    from rilievo.models.default.embedded import file_of
+
     with printing():
-        print(_file_of(find_card(given.name), fetch=action == "fetch"))
+        for card in cards:
+            entry = entries.get(card.name)
+            print(file_of(card) if entry is None else _file_of(entry, fetch=action == "fetch"))
+            if entry is None and action == "fetch":
+                complain(f"rilievo: {card.name} is here already: it comes with rilievo")
     return 0
 
 
-def _file_of(card: ModelCard, *, fetch: bool) -> Path:
-    if card.loader == SEPARATE or card.source is None:
-        from rilievo.models.default.embedded import file_of
+def _is_ours(card: ModelCard) -> bool:
+    return card.loader == SEPARATE or card.source is None
 
-        return file_of(card)
+
+def _file_of(entry: Entry, *, fetch: bool) -> Path:
     from rilievo.models.catalogue.download import fetch_files, find_files
-    from rilievo.models.catalogue.table import find_entry
 
-    entry = find_entry(card.name)
-    found = fetch_files(entry) if fetch else find_files(entry)
-    if found is None:
+    there = find_files(entry)
+    if there is None and not fetch:
         raise ModelError(
-            f"model '{card.name}' is not downloaded: 'rilievo models fetch {card.name}'"
+            f"model '{entry.name}' is not downloaded: 'rilievo models fetch {entry.name}'"
         )
-    return found[0]
+    if there is not None and fetch:
+        complain(f"rilievo: {entry.name} is here already")
+    return (there or fetch_files(entry))[0]
 
 
-def _listing(*, all: bool) -> str:
-    """Table of all models, or of the recommended ones with fewer columns."""
+def _listing() -> str:
+    """Table of all models."""
     measured = speeds()
     header = ("name", "gives", "depth", "size", "speed here", "licence", "extra", "speed")
-    cards = MODELS.all().values() if all else [MODELS[name] for name in _RECOMMENDED]
     rows = [
         (
             card.name,
@@ -144,16 +144,9 @@ def _listing(*, all: bool) -> str:
             card.extra or "none",
             card.speed,
         )
-        for card in cards
+        for card in MODELS.all().values()
     ]
-    if all:
-        return f"{table(header, rows)}\n\n{_NOTES_OF_ALL}"
-    words = ", ".join(f"{word} = {name}" for word, name in QUALITIES.items())
-    return f"""{table(header[:6], [row[:6] for row in rows])}
-
-rilievo predict photo.jpg --quality WORD   {words}
-rilievo predict photo.jpg --model NAME     any of these; downloaded where needed
-rilievo models NAME, --all, --json         one in full, all of them, for programs"""
+    return f"{table(header, rows)}\n\n{_NOTES_OF_ALL}"
 
 
 def _gives(card: ModelCard) -> str:

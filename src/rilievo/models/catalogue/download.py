@@ -25,11 +25,11 @@ from rilievo.io.files.durable import sync_folder
 from rilievo.models.catalogue.requests import (
     HubStatement,
     cache_folder,
+    cached_path,
     endpoint,
     failure,
     is_offline,
     opened,
-    pinned_commit,
     remedy,
     repository_folder,
     server,
@@ -66,17 +66,11 @@ def fetch_files(entry: Entry) -> list[Path]:
 
 
 def _in_cache(entry: Entry, file: RemoteFile) -> Path | None:
-    path = _link(entry, file)
+    path = cached_path(entry, file)
     if not path.is_file():
         return None
     check(path, file, entry.name)
     return path
-
-
-def _link(entry: Entry, file: RemoteFile, commit: str | None = None) -> Path:
-    """Path of a file below the snapshot of its commit."""
-    folder = repository_folder(entry.repository) / "snapshots"
-    return folder / (commit or pinned_commit(entry)) / file.path
 
 
 def _print_licence(entry: Entry) -> None:
@@ -118,7 +112,7 @@ def _download(entry: Entry, file: RemoteFile, folder: Path) -> Path:
     try:
         received = _receive(entry, file, part)
         _check_received(entry, file, received)
-        link = _link(entry, file, received.stated.commit)
+        link = cached_path(entry, file, received.stated.commit)
         _check_again(entry, link, received.sha256)
     except ModelError:
         part.unlink(missing_ok=True)

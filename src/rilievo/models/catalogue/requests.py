@@ -71,6 +71,17 @@ def pinned_commit(entry: Entry) -> str:
     return entry.revision
 
 
+def cached_path(entry: Entry, file: RemoteFile, commit: str | None = None) -> Path:
+    """Path of a file in the cache, below the snapshot of its commit."""
+    folder = repository_folder(entry.repository) / "snapshots"
+    return folder / (commit or pinned_commit(entry)) / file.path
+
+
+def is_downloaded(entry: Entry) -> bool:
+    """Whether the files of a model are in the cache; their content is not looked at."""
+    return all(cached_path(entry, file).is_file() for file in entry.files)
+
+
 def _home() -> Path:
     if given := os.environ.get("HF_HOME"):
         return Path(given)

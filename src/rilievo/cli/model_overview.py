@@ -1,0 +1,122 @@
+"""Overview of models: those on this machine first, then what one download gives."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from rilievo.cli.streams import table
+from rilievo.models import DEFAULT_MODEL, MODELS
+from rilievo.models.card import ModelCard
+from rilievo.models.catalogue import table as catalogue
+from rilievo.models.catalogue.requests import is_downloaded
+from rilievo.models.default.embedded_cards import BASE, SMALL, TINY
+from rilievo.models.model_options import QUALITIES
+from rilievo.models.speeds import Speed, speeds
+from rilievo.types import DepthKind
+
+_EMBEDDED: Mapping[str, str] = {
+    BASE: "the default for photographs",
+    SMALL: "the default for videos, 2.6 times as fast",
+    TINY: "for small machines",
+}
+_DOWNLOADS: Mapping[str, str] = {
+    "zipdepth": "the best for its size",
+    "depth-anything-v2/small": "finer, eight times as large",
+    "depth-anything-3/small": "sees the focal length too",
+    "moge-2/small": "metres, nothing to know",
+    "moge-2/large": "the best here",
+}
+"""Recommended models; the others are older, larger, slower or narrower."""
+
+_DEPTH: Mapping[DepthKind | None, str] = {
+    DepthKind.METRIC: "metres",
+    DepthKind.UP_TO_SCALE: "depth up to scale",
+    DepthKind.AFFINE: "depth up to scale, shift",
+    DepthKind.AFFINE_INVERSE: "inverse depth",
+}
+_UNKNOWN = "-"
+
+
+def overview() -> str:
+    """Text of ``rilievo models``: what is here, what one download gives, and the words for both."""
+    here = [
+        *_EMBEDDED,
+        *(name for name, entry in catalogue.ENTRIES.items() if is_downloaded(entry)),
+    ]
+    away = [name for name in _DOWNLOADS if name not in here]
+    measured = speeds()
+    present = [
+        (name, _size(MODELS[name]), _gives(MODELS[name]), _note(name, measured.get(name)))
+        for name in here
+    ]
+    offered = [
+        (
+            name,
+            _size(MODELS[name]),
+            _gives(MODELS[name]),
+            _error(MODELS[name]) or _UNKNOWN,
+            MODELS[name].licence,
+            _DOWNLOADS[name],
+        )
+        for name in away
+    ]
+    header = ("name", "size", "gives", "error", "licence", "")
+    parts = [f"On this machine, without a network:\n{_rows(present)}"]
+    if offered:
+        parts.append(
+            f"One download each, by its first use or by 'rilievo models fetch NAME...':\n"
+            f"{table(header, offered)}\n{_errors_explained(away)}"
+        )
+    return "\n\n".join([*parts, _words()])
+
+
+def _words() -> str:
+    words = ", ".join(f"{word} = {name}" for word, name in QUALITIES.items())
+    return (
+        f"rilievo predict photo.jpg                takes {DEFAULT_MODEL}\n"
+        f"rilievo predict photo.jpg --quality WORD {words}\n"
+        "rilievo predict photo.jpg --model NAME   takes any of these\n"
+        "rilievo models NAME, --all, --json       one in full, all of them, for programs"
+    )
+
+
+def _rows(rows: Sequence[Sequence[str]]) -> str:
+    """Columns without a header."""
+    return table(("",) * len(rows[0]), rows).split("\n", 2)[2]
+
+
+def _size(card: ModelCard) -> str:
+    if card.megabytes is None:
+        return "not known"
+    return f"{card.megabytes:,.0f} MB"
+
+
+def _gives(card: ModelCard) -> str:
+    others = {"normals": card.normals, "camera": card.camera}
+    return ", ".join([_DEPTH[card.kind], *(name for name, given in others.items() if given)])
+
+
+def _note(name: str, speed: Speed | None) -> str:
+    parts = [
+        _EMBEDDED.get(name) or _DOWNLOADS.get(name),
+        None if speed is None else f"{speed.seconds:.2g} s, {speed.pixels}",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def _error(card: ModelCard) -> str | None:
+    """Published AbsRel on NYUv2; None where none is known."""
+    found = re.search(r"NYUv2 (\d+\.\d+)/", card.published or "")
+    return None if found is None else found[1]
+
+
+def _errors_explained(names: Sequence[str]) -> str:
+    sources = dict.fromkeys(_sources(names))
+    whose = f"; by {', '.join(sources)}" if sources else ""
+    return f"error: AbsRel on NYUv2, scale and shift fitted{whose}; {_UNKNOWN} where none is known"
+
+
+def _sources(names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        card = MODELS[name]
+        if _error(card) is not None:
+            yield (card.published or "").rpartition("(")[2].removesuffix(")")
