@@ -102,6 +102,42 @@ def test_neighbours_agree_as_published(clips: Path) -> None:
         assert score.values["tae"] == pytest.approx(50 * (there + back), rel=1e-5)
 
 
+def means_of_scenes(found: Evaluation, metric: str) -> float:
+    """Each sequence averaged by itself, then all of them."""
+    values: dict[str, list[float]] = {}
+    for score in found.scores:
+        values.setdefault(score.id.partition("/")[0], []).append(score.values[metric])
+    return float(np.mean([np.mean(each) for each in values.values()]))
+
+
+@pytest.mark.parametrize("benchmark", ["video-depth", "video-tae"])
+def test_sequences_count_alike_however_long(clips: Path, benchmark: str) -> None:
+    found = run(clips, benchmark)
+    for summary in found.summaries:
+        by_scene = means_of_scenes(found, summary.metric)
+        by_frame = np.mean([score.values[summary.metric] for score in found.scores])
+        assert summary.value == pytest.approx(by_scene, rel=1e-12)
+        assert summary.per_image == pytest.approx(by_frame, rel=1e-12)
+    leading = found.summaries[0]
+    assert abs(leading.value / leading.per_image - 1) > 1e-3
+
+
+def test_a_frame_without_truth_still_has_neighbours(clips: Path) -> None:
+    empty = clips / "street" / "001.npy"
+    np.save(empty, np.zeros(SIZE, np.float32))
+    found = run(clips, "video-tae")
+    assert not found.unscored
+    _, depth, _ = aligned(clips, "street")
+    first, second = (each.astype(np.float32).astype(np.float64) for each in depth[:2])
+    motion = np.linalg.inv(pose(1)) @ pose(0)
+    there, back = one_way(first, second, motion), one_way(second, first, np.linalg.inv(motion))
+    assert found.scores[0].id == "street/000"
+    assert found.scores[0].values["tae"] == pytest.approx(50 * (there + back), rel=1e-5)
+    # Frames of depth alone need truth.
+    [lone] = run(clips, "video-depth").unscored
+    assert lone.id == "street/001"
+
+
 def test_a_constant_prediction_is_put_at_the_mean_inverse_depth(clips: Path) -> None:
     for path in sorted(clips.rglob("*.npy")):
         np.save(clips.parent / "theirs" / path.relative_to(clips), np.full(SIZE, 4.0, np.float32))

@@ -18,6 +18,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
 from rilievo.evaluation.tables.standings import Standings, mean_ranks, standings
 from rilievo.evaluation.tables.standings_tables import (
@@ -49,6 +50,53 @@ def run_on(
 
 def runs_of(*made: Evaluation) -> list[Run]:
     return [Run(folder=Path(f"{index}"), evaluation=each) for index, each in enumerate(made)]
+
+
+def by_scene(run: Evaluation, sizes: Sequence[int]) -> Evaluation:
+    """The run with its images in scenes of these sizes, quoted as the mean of the scenes' means."""
+    ends = np.cumsum(sizes)[:-1]
+    scenes = [f"{number}" for number, size in enumerate(sizes) for _ in range(size)]
+
+    def quoted(metric: str) -> float:
+        parts = np.split(np.array([each.values[metric] for each in run.scores]), ends)
+        return float(np.mean([part.mean() for part in parts]))
+
+    return replace(
+        run,
+        settings={**run.settings, "averaging": "per_scene"},
+        scores=tuple(
+            replace(each, scene=scene) for each, scene in zip(run.scores, scenes, strict=True)
+        ),
+        summaries=tuple(replace(each, value=quoted(each.metric)) for each in run.summaries),
+    )
+
+
+def test_scenes_count_alike_in_comparisons_and_ranks() -> None:
+    sizes = (30, 6, 3, 1)
+    chance = np.random.default_rng(3)
+    # Better on the long scene, worse on the three short ones.
+    gains = np.where(np.arange(40) < 30, -0.02, 0.03) + chance.normal(0, 0.001, 40)
+    made = [
+        by_scene(run_on("clips", "even", 0.0), sizes),
+        by_scene(run_on("clips", "long", gains), sizes),
+    ]
+    compared = compare(made)
+    expected = np.mean([part.mean() for part in np.split(gains, np.cumsum(sizes)[:-1])])
+    assert [row.name for row in compared.runs] == ["even", "long"]
+    difference = compared.runs[1].cells["abs_rel"].difference
+    assert difference is not None
+    assert difference.mean == pytest.approx(expected, rel=1e-9)
+    assert "scenes; so do differences" in " ".join(compared.notes)
+    ranked = standings(runs_of(*made))
+    best = ranked.models[0]
+    assert best.name == "even"
+    assert best.low == 1
+    assert best.high is not None
+    cut = [made[0], replace(made[1], scores=made[1].scores[:-1])]
+    common = compare(cut, common=True)
+    parts = np.split(random_errors(0)[:39], np.cumsum(sizes)[:-2])
+    even = next(row for row in common.runs if row.name == "even")
+    assert even.cells["abs_rel"].value == pytest.approx(np.mean([p.mean() for p in parts]))
 
 
 def three_by_two() -> list[Run]:

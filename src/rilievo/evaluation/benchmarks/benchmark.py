@@ -96,6 +96,8 @@ class Averaging(StrEnum):
     """Every image counts the same: the mean of its metrics."""
     POOLED = "pooled"
     """Every pixel counts the same: the metric over the pixels of all images."""
+    PER_SCENE = "per_scene"
+    """Every scene or sequence counts the same: the mean over them of the mean of their images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,10 +63,15 @@ class Statistic:
     reach: Reach = Reach.ANY
 
 
-def mean_of(values: Float64[np.ndarray, "n"], reach: Reach = Reach.ANY) -> Statistic:
-    """The mean of one value an image."""
+def mean_of(
+    values: Float64[np.ndarray, "n"],
+    reach: Reach = Reach.ANY,
+    weights: Float64[np.ndarray, "n"] | None = None,
+) -> Statistic:
+    """The mean of one value an image; with ``scene_weights``, of the means of scenes."""
+    weights = np.ones_like(values) if weights is None else weights
     return Statistic(
-        parts=np.stack([values, np.ones_like(values)], axis=1),
+        parts=np.stack([values * weights, weights], axis=1),
         finish=lambda sums: sums[:, 0] / sums[:, 1],
         reach=reach,
     )
@@ -102,6 +107,12 @@ def grouped(scenes: Sequence[str | None]) -> np.ndarray:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
 
 
+def scene_weights(scenes: Sequence[str | None]) -> Float64[np.ndarray, "n"]:
+    """Weight of each image in a mean in which every scene counts the same."""
+    groups = grouped(scenes)
+    return 1 / np.bincount(groups)[groups]
+
+
 def scene_count(scenes: Sequence[str | None]) -> int:
     """Number of scenes, an image without one counting as a scene of its own."""
     return int(grouped(scenes).max(initial=-1)) + 1
@@ -131,6 +142,8 @@ def mean_interval(
     values: Float64[np.ndarray, "n"],
     scenes: Sequence[str | None] | None = None,
     reach: Reach = Reach.ANY,
+    *,
+    by_scene: bool = False,
 ) -> Interval | None:
     """95 % confidence interval of the mean, as ``rilievo.evaluation.results.intervals`` makes it.
 
@@ -138,12 +151,14 @@ def mean_interval(
         values: One an image; paired differences give the paired interval.
         scenes: Scene of each image; None if no image has one.
         reach: Range of values that the statistic can have.
+        by_scene: Whether the mean is that of the means of scenes.
 
     Returns:
         None of fewer than three images or scenes.
     """
     known = [None] * values.size if scenes is None else scenes
-    return interval_of(mean_of(values, reach), known)
+    weights = scene_weights(known) if by_scene else None
+    return interval_of(mean_of(values, reach, weights), known)
 
 
 def scene_means(

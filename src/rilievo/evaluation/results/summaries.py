@@ -32,6 +32,7 @@ from rilievo.evaluation.results.intervals import (
     interval_of,
     mean_of,
     scene_count,
+    scene_weights,
 )
 from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluation.scoring.ranges import COUNT, range_errors
@@ -115,11 +116,15 @@ class Tallied:
         pixels = np.array([score.pixels for score in self.scores], dtype=np.float64)
         values = {name: [score.values[name] for score in self.scores] for name in metrics}
         sums = {name: np.stack(each) for name, each in self._sums.items()}
-        statistics = dict(_statistics(self.benchmark, metrics, values, sums, pixels))
         scenes = [score.scene for score in self.scores]
+        by_scene = self.benchmark.averaging is Averaging.PER_SCENE
+        weights = scene_weights(scenes) if by_scene else None
+        statistics = dict(_statistics(self.benchmark, metrics, values, sums, pixels, weights))
         spread = {name: interval_of(each, scenes) for name, each in statistics.items()}
         return tuple(
-            self._summary(metric, np.array(values[name]), exact.get(name), spread.get(name))
+            self._summary(
+                metric, np.array(values[name]), exact.get(name), spread.get(name), weights
+            )
             for name, metric in metrics.items()
         )
 
@@ -129,19 +134,21 @@ class Tallied:
         values: Float64[np.ndarray, "n"],
         exact: float | None,
         interval: Interval | None,
+        weights: Float64[np.ndarray, "n"] | None,
     ) -> Summary:
         pixels = sum(score.pixels for score in self.scores)
         whole = exact
         if whole is None and metric.pools:
             whole = pooled(metric, self._totals[metric.name], pixels)
         per_image = float(values.mean())
+        value = per_image if weights is None else float(np.average(values, weights=weights))
         by_pixel = self.benchmark.averaging is Averaging.POOLED and whole is not None
         return Summary(
             metric=metric.name,
             label=metric.label,
             unit=metric.unit,
             better=metric.better,
-            value=whole if by_pixel and whole is not None else per_image,
+            value=whole if by_pixel and whole is not None else value,
             low=None if interval is None else interval.low,
             high=None if interval is None else interval.high,
             per_image=per_image,
@@ -167,12 +174,13 @@ def _statistics(
     values: Mapping[str, Sequence[float]],
     sums: Mapping[str, Float64[np.ndarray, "n k"]],
     pixels: Float64[np.ndarray, "n"],
+    weights: Float64[np.ndarray, "n"] | None,
 ) -> Iterable[tuple[str, Statistic]]:
     """Statistics to quote, computed from sums over images; not for sums that were not kept."""
     for name, metric in metrics.items():
         reach = reach_of(metric.better, metric.unit, values[name])
-        if benchmark.averaging is Averaging.PER_IMAGE or not metric.pools:
-            yield name, mean_of(np.array(values[name]), reach)
+        if benchmark.averaging is not Averaging.POOLED or not metric.pools:
+            yield name, mean_of(np.array(values[name]), reach, weights)
         elif name in sums:
             parts = np.column_stack([sums[name], pixels])
             yield name, Statistic(parts=parts, finish=partial(_finished, metric), reach=reach)

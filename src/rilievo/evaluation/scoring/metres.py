@@ -106,6 +106,20 @@ def in_metres(
     )
 
 
+def fitted_to_scene(
+    benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int], fit: Fit
+) -> DepthMap:
+    """A prediction in metres by the fit of its scene, at a size; no truth of its own is needed."""
+    assert benchmark.min_inverse is not None
+    resized = resized_for(benchmark, predicted, shape)
+    method = AlignMethod(method_for(benchmark, predicted.kind))
+    farthest = 1 / benchmark.min_inverse
+    aligned = apply_fit(resized, fit, method, min_depth=benchmark.least_depth, farthest=farthest)
+    if benchmark.clip is None:
+        return aligned.depth
+    return replace(aligned.depth, values=np.clip(aligned.depth.values, *benchmark.clip))
+
+
 def _aligned(
     benchmark: Benchmark,
     resized: DepthMap,

@@ -1,6 +1,6 @@
 """Scores of points in space, of fields of view, and of neighbouring frames of a video."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,19 +9,19 @@ from jaxtyping import Bool, Float64
 from rilievo.alignment.fit import Fit
 from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
-from rilievo.depth_map import DepthKind
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair, StabilityPair
 from rilievo.evaluation.scoring.metres import (
-    Metres,
     check_answered,
+    fitted_to_scene,
     in_metres,
     method_for,
     notes_on_pixels,
 )
-from rilievo.evaluation.scoring.regions import depth_mask, truth_for
+from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resampling import depth_at
 from rilievo.types import Camera, Truth
 
@@ -139,16 +139,18 @@ def stability_pair(
     first, second = (truth_for(benchmark, each) for each in truths)
     if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
         raise InputError("the dataset has no camera or no pose for this frame or the next one")
-    metres: list[Metres] = []
+    maps: list[DepthMap] = []
     for answer, truth in zip(frames, (first, second), strict=True):
         if answer.depth is None:
             raise InputError("the prediction has no depth")
-        metres.append(in_metres(benchmark, answer.depth, truth, fit))
-    seen = [each.aligned.depth.valid for each in metres]
-    depths = [
-        np.where(valid, each.depth, np.float32(0)).astype(np.float64)
-        for each, valid in zip(metres, seen, strict=True)
-    ]
+        # With the fit of the whole scene, a frame needs no truth of its own (Video Depth Anything).
+        if fit is not None and benchmark.min_inverse is not None:
+            maps.append(fitted_to_scene(benchmark, answer.depth, size_of(truth), fit))
+        else:
+            metres = in_metres(benchmark, answer.depth, truth)
+            maps.append(replace(metres.aligned.depth, values=metres.depth))
+    seen = [each.valid for each in maps]
+    depths = [np.where(each.valid, each.values, np.float32(0)).astype(np.float64) for each in maps]
     pair = StabilityPair(
         first=depths[0],
         second=depths[1],
@@ -158,4 +160,4 @@ def stability_pair(
         second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
     )
     share = 1.0 if first.depth_valid is None else float(first.depth_valid.mean())
-    return Paired(pair=pair, true_share=share, notes=metres[0].notes)
+    return Paired(pair=pair, true_share=share)

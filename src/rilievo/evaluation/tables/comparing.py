@@ -17,6 +17,7 @@ from rilievo.evaluation.tables.comparison import (
     Comparison,
     LineUp,
     Row,
+    is_by_scene,
     line_up,
     scenes_of,
 )
@@ -53,6 +54,10 @@ def _on_method(runs: Mapping[str, Evaluation], images: int) -> Iterator[str]:
             "terminal) marks the best where it is so much better than every other run."
         )
         yield from _on_scenes(runs)
+    if is_by_scene(runs):
+        yield (
+            "The benchmark averages the images of each scene, then the scenes; so do differences."
+        )
     if any(run.settings.get("averaging") == Averaging.POOLED for run in runs.values()):
         yield (
             "The benchmark pools the pixels of all images; differences and p are of the values "
@@ -83,7 +88,8 @@ def _on_images(
         had = ", ".join(f"{name} {count(len(run.scores))}" for name, run in runs.items())
         yield (
             f"Not the benchmark's own numbers: the runs were scored on different images ({had}), "
-            f"so all values are means over the {count(images)} images that all of them have."
+            f"so all values are means over the {count(images)} images that all of them have"
+            f"{', scene by scene' if is_by_scene(runs) else ''}."
         )
     for column in columns:
         if len(column.ids) < images:
@@ -198,6 +204,7 @@ def _compared(
         columns=columns,
         rows=(*_run_rows(named, lines), *_published_rows(published, columns, named)),
         notes=notes_of(named, columns, images=len(ids), is_cut=is_cut),
+        by_scene=is_by_scene(named),
     )
 
 

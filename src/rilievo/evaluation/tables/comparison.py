@@ -6,9 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from rilievo.evaluation.benchmarks.benchmark import Averaging
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.records import Evaluation, Summary
-from rilievo.evaluation.results.intervals import LEVEL, holm, mean_interval, scene_means, wilcoxon_p
+from rilievo.evaluation.results.intervals import (
+    LEVEL,
+    Reach,
+    holm,
+    mean_interval,
+    scene_means,
+    wilcoxon_p,
+)
 from rilievo.evaluation.results.summaries import reach_of
 
 Values = Mapping[str, Float64[np.ndarray, "n"]]
@@ -117,6 +125,7 @@ class Comparison:
         baseline: The run that the user chose as reference; None for the best of each metric.
         columns: The leading metric first.
         rows: Runs, the best in the leading metric first; then published rows, likewise.
+        by_scene: Whether its numbers are means over scenes of the means of their images.
     """
 
     benchmark: str
@@ -128,6 +137,7 @@ class Comparison:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    by_scene: bool = False
 
     @property
     def runs(self) -> tuple[Row, ...]:
@@ -184,8 +194,8 @@ def line_up(
     }
     better = next(iter(summaries.values())).better
     ids, values = _values(runs, metric, ids)
-    scenes = scenes_of(runs, ids)
-    quoted = {name: _quoted(summaries[name], values[name], scenes, is_cut=is_cut) for name in runs}
+    images = _Images(scenes=scenes_of(runs, ids), by_scene=is_by_scene(runs))
+    quoted = {name: _quoted(summaries[name], values[name], images, is_cut=is_cut) for name in runs}
     order = sorted(runs, key=lambda name: badness(quoted[name].value, better))
     reference = order[0] if baseline is None else baseline
     # Of what is best near zero, its size is compared: two biases of opposite sign may be equal.
@@ -200,7 +210,35 @@ def line_up(
         ids=ids,
         values={name: tuple(each.tolist()) for name, each in compared.items()},
     )
-    return LineUp(column=column, cells=_cells(quoted, compared, scenes, order, column))
+    return LineUp(column=column, cells=_cells(quoted, compared, images, order, column))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Images:
+    """Images of a column, and the mean over them.
+
+    Attributes:
+        scenes: Scene of each; None where it is not known.
+        by_scene: Whether every scene counts the same, not every image.
+    """
+
+    scenes: tuple[str | None, ...]
+    by_scene: bool
+
+    def mean(self, values: Float64[np.ndarray, "n"]) -> float:
+        """Mean of one value an image."""
+        return float((scene_means(values, self.scenes) if self.by_scene else values).mean())
+
+    def interval(
+        self, values: Float64[np.ndarray, "n"], reach: Reach = Reach.ANY
+    ) -> tuple[float, float] | tuple[None, None]:
+        """The 95 % interval of that mean; (None, None) of too few images or scenes."""
+        return mean_interval(values, self.scenes, reach, by_scene=self.by_scene) or (None, None)
+
+
+def is_by_scene(runs: Mapping[str, Evaluation]) -> bool:
+    """Whether the runs' benchmark averages over scenes, not over images."""
+    return any(run.settings.get("averaging") == Averaging.PER_SCENE for run in runs.values())
 
 
 def scenes_of(runs: Mapping[str, Evaluation], ids: Sequence[str]) -> tuple[str | None, ...]:
@@ -227,7 +265,7 @@ def _values(
 def _quoted(
     summary: Summary,
     values: Float64[np.ndarray, "n"],
-    scenes: Sequence[str | None],
+    images: _Images,
     *,
     is_cut: bool,
 ) -> Cell:
@@ -235,21 +273,21 @@ def _quoted(
     if not is_cut or not values.size:
         return Cell(value=summary.value, low=summary.low, high=summary.high)
     reach = reach_of(summary.better, summary.unit, values.tolist())
-    low, high = mean_interval(values, scenes, reach) or (None, None)
-    return Cell(value=float(values.mean()), low=low, high=high)
+    low, high = images.interval(values, reach)
+    return Cell(value=images.mean(values), low=low, high=high)
 
 
 def _cells(
     quoted: Mapping[str, Cell],
     values: Values,
-    scenes: Sequence[str | None],
+    images: _Images,
     order: list[str],
     column: Column,
 ) -> Mapping[str, Cell]:
     best, better = order[0], column.better
-    to_best = to_reference = _differences(values, scenes, best)
+    to_best = to_reference = _differences(values, images, best)
     if column.reference != best:
-        to_reference = _differences(values, scenes, column.reference)
+        to_reference = _differences(values, images, column.reference)
     sign = -1 if better is Better.HIGHER else 1
     is_clear = bool(to_best) and all(
         each.is_significant and sign * each.mean > 0 for each in to_best.values()
@@ -268,18 +306,16 @@ def _cells(
     }
 
 
-def _differences(
-    values: Values, scenes: Sequence[str | None], reference: str
-) -> Mapping[str, Difference]:
+def _differences(values: Values, images: _Images, reference: str) -> Mapping[str, Difference]:
     """Every other run against the reference."""
     others = {
         name: each - values[reference]
         for name, each in values.items()
         if name != reference and each.size
     }
-    corrected = holm([wilcoxon_p(scene_means(each, scenes)) for each in others.values()])
+    corrected = holm([wilcoxon_p(scene_means(each, images.scenes)) for each in others.values()])
     differences = {}
     for (name, each), p in zip(others.items(), corrected, strict=True):
-        low, high = mean_interval(each, scenes) or (None, None)
-        differences[name] = Difference(mean=float(each.mean()), low=low, high=high, p=p)
+        low, high = images.interval(each)
+        differences[name] = Difference(mean=images.mean(each), low=low, high=high, p=p)
     return differences

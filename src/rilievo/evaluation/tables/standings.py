@@ -18,7 +18,7 @@ from jaxtyping import Float64
 
 from rilievo.errors import OptionError
 from rilievo.evaluation.metrics.metric import Better, badness
-from rilievo.evaluation.results.intervals import FEWEST, grouped, scene_count
+from rilievo.evaluation.results.intervals import FEWEST, grouped, scene_count, scene_means
 from rilievo.evaluation.tables.comparing import compare, shared_metrics
 from rilievo.evaluation.tables.comparison import Cell, Comparison, scenes_of
 from rilievo.evaluation.tables.run_groups import (
@@ -241,8 +241,8 @@ def mean_ranks(values: Float64[np.ndarray, "draws models"]) -> Float64[np.ndarra
     return below + (equal + 1) / 2
 
 
-def is_mean_of_images(comparison: Comparison) -> bool:
-    """Whether the numbers in the first column are means over its images.
+def is_mean_of_images(comparison: Comparison, scenes: Sequence[str | None]) -> bool:
+    """Whether the numbers in the first column are means over its images, or over their scenes.
 
     Those of pooled benchmarks are not, nor are biases of both signs, of which the sizes are
     compared: drawing images anew would move another number than the one that is ranked.
@@ -252,7 +252,11 @@ def is_mean_of_images(comparison: Comparison) -> bool:
     quoted = np.array([row.cells[column.metric].value for row in comparison.runs], np.float64)
     if column.better is Better.ZERO:
         quoted = np.abs(quoted)
-    return bool(values.size) and np.allclose(values.mean(axis=1), quoted, rtol=1e-6, atol=1e-12)
+    if not values.size:
+        return False
+    if comparison.by_scene:
+        values = np.stack([scene_means(each, scenes) for each in values])
+    return np.allclose(values.mean(axis=1), quoted, rtol=1e-6, atol=1e-12)
 
 
 def drawn_ranks(
@@ -271,12 +275,14 @@ def drawn_ranks(
     """
     column = comparison.columns[0]
     count = scene_count(scenes)
-    if count < FEWEST or not is_mean_of_images(comparison):
+    if count < FEWEST or not is_mean_of_images(comparison, scenes):
         return None
     groups = grouped(scenes)
     values = np.array([column.values[row.name] for row in comparison.runs])
     sums = np.stack([np.bincount(groups, each, count) for each in values], axis=1)
     sizes = np.bincount(groups, minlength=count)
+    if comparison.by_scene:
+        sums, sizes = sums / sizes[:, None], np.ones_like(sizes)
     chance = np.random.default_rng(zlib.crc32(seed.encode()))
     parts = []
     # In parts, as a draw has a number for each image.
