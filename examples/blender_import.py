@@ -1,6 +1,6 @@
 """Open a surface in Blender as the photograph saw it: camera, size of the picture, plain colours.
 
-Usage: blender --python examples/blender_import.py -- photo.glb
+Usage: blender --python blender_import.py -- photo.glb
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Depth and normals for a COLMAP model, at its scale, and a transforms.json for nerfstudio.
 
-Usage: python examples/colmap_priors.py MODEL IMAGES OUTPUT [NAME]
+Usage: python colmap_priors.py MODEL IMAGES OUTPUT [NAME]
 
 MODEL is a folder with cameras.txt, images.txt and points3D.txt (colmap model_converter writes
 them), IMAGES that of the photographs, best undistorted (colmap image_undistorter); NAME a model of

@@ -1,6 +1,6 @@
 """A ROS 2 node: depth of a camera's images, with the camera's own intrinsics.
 
-Usage: python3 examples/ros2_depth_node.py --ros-args -r image:=/camera/image_raw \
+Usage: python3 ros2_depth_node.py --ros-args -r image:=/camera/image_raw \
     -r camera_info:=/camera/camera_info -p model:=moge-2/small
 
 Subscribes to image (rgb8, bgr8 or mono8) and camera_info, publishes depth/image (32FC1; NaN where

@@ -14,6 +14,7 @@ from PIL import Image
 
 import rilievo
 from relief import Relief
+from rilievo.cli.example import EXAMPLES
 
 ROOT = Path(__file__).parents[1]
 COOKBOOK = (ROOT / "docs/cookbook.md").read_text("utf-8")
@@ -33,10 +34,10 @@ def test_what_cannot_be_run_here_is_python_at_least_and_every_script_is_there() 
     assert len(programs) == 2
     for code in (*programs, (ROOT / "examples/blender_import.py").read_text("utf-8")):
         compile(code, "cookbook", "exec")
-    scripts = set(re.findall(r"examples/\w+\.py", COOKBOOK))
-    assert len(scripts) == 3
-    for script in scripts:
-        assert (ROOT / script).is_file()
+    names = set(re.findall(r"^rilievo example (\w+)", COOKBOOK, re.MULTILINE))
+    assert names == {"blender", "colmap", "ros2"}
+    for name in names:
+        assert f" {EXAMPLES[name]} " in COOKBOOK
     assert len(re.findall(r"^## ", COOKBOOK, re.MULTILINE)) == 10
 
 

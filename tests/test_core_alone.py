@@ -62,6 +62,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "view": ("view out --photos set/images", "view"),
     "report": ("report out --photos set/images", None),
     "report --paper": ("report out --photos set/images --paper figure.pdf", "evaluate"),
+    "example": ("example blender", None),
     "completion": ("completion bash", None),
 }
 # The input fails, since other inputs of the same call may be photographs.

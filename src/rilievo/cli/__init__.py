@@ -45,12 +45,13 @@ COMMANDS: Mapping[str, str] = {
     "mcp": "answer an assistant: sizes and depth in photographs as tools (MCP)",
     "view": "show a dataset, predictions or evaluations in FiftyOne",
     "report": "write a dataset, predictions or evaluations as HTML pages",
+    "example": "write a program for Blender, COLMAP or ROS 2",
     "completion": "print a script for bash, zsh or fish that completes commands and options",
 }
 """Summaries of the commands, in the order of ``rilievo --help``."""
 
 
-COMMANDS_OF_HOUSE = ("predict", "measure", "markers", "models", "verify", "completion")
+COMMANDS_OF_HOUSE = ("predict", "measure", "markers", "models", "verify", "example", "completion")
 """Commands that stand beside this file; all others are those of wings and of other packages."""
 
 

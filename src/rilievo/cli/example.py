@@ -1,0 +1,84 @@
+"""``rilievo example``."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import rilievo
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import printing, table
+from rilievo.errors import OptionError, suggest
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable
+
+EXAMPLES: Mapping[str, str] = {
+    "blender": "blender_import.py",
+    "colmap": "colmap_priors.py",
+    "notebook": "first_look.ipynb",
+    "ros2": "ros2_depth_node.py",
+}
+"""Files by the names of the examples; pyproject.toml puts them into the wheel."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = None
+    """Example to write; without a name, all are listed."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FILE|FOLDER")] = None
+    """File to write, or a folder for it; by default the example's own name, in this folder."""
+    overwrite: bool = False
+    """Replace an existing file."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write an example program for another tool, or list them all."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo example",
+        description="Programs for other tools (Blender, COLMAP, ROS 2), to run or to change.",
+        examples=("rilievo example", "rilievo example blender"),
+    )
+    if given.name is None:
+        rows = [(name, file, _summary(_source(name))) for name, file in EXAMPLES.items()]
+        with printing():
+            print(table(("name", "file", "what it does"), rows))
+        return 0
+    if given.name not in EXAMPLES:
+        raise OptionError(f"no example '{given.name}'; {suggest(given.name, EXAMPLES)}")
+    source, path = _source(given.name), given.output or Path(EXAMPLES[given.name])
+    path = path / EXAMPLES[given.name] if path.is_dir() else path
+    content = source.read_bytes()
+    if path.exists() and not given.overwrite and path.read_bytes() != content:
+        raise OptionError(f"{printable(path)}: another file is there; give --overwrite or -o")
+    with replacing(path) as part:
+        part.write_bytes(content)
+    usage = re.search(r"^Usage: ((?:.*\\\n)*.*)", content.decode(), re.MULTILINE)
+    with printing():
+        print(f"{printable(path)}: {_summary(source)}")
+        if usage is not None:
+            print(f"usage: {' '.join(usage[1].replace(chr(92), '').split())}")
+    return 0
+
+
+def _source(name: str) -> Path:
+    """File of an example: in the package, or in the checkout that the package stands in."""
+    package = Path(rilievo.__file__).parent
+    places = [folder / "examples" / EXAMPLES[name] for folder in (package, package.parents[1])]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise OptionError(f"example '{name}' is not in this copy of rilievo")
+    return found
+
+
+def _summary(source: Path) -> str:
+    """First sentence of an example."""
+    text = source.read_text(encoding="utf-8")
+    if source.suffix == ".ipynb":
+        text = "".join(json.loads(text)["cells"][0]["source"]).lstrip("# ")
+    return text.removeprefix('"""').partition("\n")[0].removesuffix(".")
