@@ -1,11 +1,11 @@
 """Recalibration of an embedded model's confidence: ``python tools/recalibrate.py``.
 
 A network learns the expected error of its depth mostly from frames that it was trained on, and
-there its errors are small. It errs more often where the slopes of its depth disagree with its
-normals. A logistic regression combines both into the chance that depth is right within a factor of
-1.25. It is fitted on frames with known depth that the network was not trained on: photographs, and
-rendered scenes for views that the photographs lack. Its four numbers become part of the ONNX file;
-depth and normals stay as they are.
+there its errors are small. It errs more often far from the middle of depth, and where the slopes
+of its depth disagree with its normals. A logistic regression combines all into the chance that
+depth is right within a factor of 1.25. It is fitted on frames with known depth that the network was
+not trained on: photographs, and rendered scenes for views that the photographs lack. Its five
+numbers become part of the ONNX file; depth and normals stay as they are.
 """
 
 import sys
@@ -38,21 +38,23 @@ from rilievo.training.distil.frames.training_frames import Frame
 from rilievo.training.networks.small import MULTIPLE, double
 
 RECALIBRATED = "rilievo.confidence"
-"""Entry of a file's metadata that has the four numbers."""
+"""Entry of a file's metadata that has the five numbers."""
 _OUTPUTS = ("depth", "normals", "confidence")
-_WINDOW = 9
-_LEAST = 0.005
+_WINDOW, _AROUND = 9, 17
+"""Windows, in pixels of half the size, of disagreement and of the network's own confidence."""
+_LEAST, _LEAST_AWAY = 0.005, 0.1
+_ROUNDS = 5
 _NEAR = np.log(1.25)
 _PIXELS_A_FRAME = 2000
 
 
 class Recalibration(nn.Module):
-    """Confidence from the network's own, and from the agreement of its depth and normals."""
+    """Confidence from the network's own, from depth, and from its agreement with normals."""
 
     weights: Tensor
 
-    def __init__(self, weights: Sequence[float] = (1.0, 0.0, 0.0, 0.0)) -> None:
-        """Take the factors of the three rows of ``evidence``, and the constant."""
+    def __init__(self, weights: Sequence[float] = (1.0, 0.0, 0.0, 0.0, 0.0)) -> None:
+        """Take the factors of the four rows of ``evidence``, and the constant."""
         super().__init__()
         self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32))
 
@@ -61,15 +63,20 @@ class Recalibration(nn.Module):
         depth: Float[Tensor, "b h w"],
         normals: Float[Tensor, "b 3 h w"],
         confidence: Float[Tensor, "b h w"],
-    ) -> Float[Tensor, "b 3 h w"]:
-        """Return log odds of the confidence, and logs of disagreement nearby and on the whole."""
+    ) -> Float[Tensor, "b 4 h w"]:
+        """Return what tells right from wrong depth, each row in logarithms.
+
+        Odds of the network's confidence around a place; distance of the place from the middle of
+        depth, before or behind; disagreement of depth and normals nearby, and on the whole.
+        """
         angle = disagreement(depth, normals)[:, None]
-        pad = _WINDOW // 2
-        near = F.avg_pool2d(angle, _WINDOW, 1, pad, count_include_pad=False)
+        near = _averaged(angle, _WINDOW)
         whole = angle.mean(dim=(2, 3), keepdim=True).expand_as(near)
-        chance = confidence.clamp(0.01, 0.999)
-        odds = torch.log(chance / (1 - chance))[:, None]
-        return torch.cat([odds, double(torch.log(torch.cat([near, whole], 1) + _LEAST))], dim=1)
+        chance = confidence[:, None, ::2, ::2].clamp(0.01, 0.999)
+        odds = _averaged(torch.log(chance / (1 - chance)), _AROUND)
+        away = torch.log(from_middle(torch.log(depth[:, None, ::2, ::2])) + _LEAST_AWAY)
+        rows = [odds, away, *(torch.log(each + _LEAST) for each in (near, whole))]
+        return double(torch.cat(rows, dim=1))
 
     def forward(
         self,
@@ -78,9 +85,32 @@ class Recalibration(nn.Module):
         confidence: Float[Tensor, "b h w"],
     ) -> Float[Tensor, "b h w"]:
         """Return the chance that depth is right within a factor of 1.25."""
-        factors, constant = self.weights[:3].view(1, 3, 1, 1), self.weights[3]
+        factors, constant = self.weights[:4].view(1, 4, 1, 1), self.weights[4]
         evidence = self.evidence(depth, normals, confidence)
         return torch.sigmoid((evidence * factors).sum(dim=1) + constant)
+
+
+def from_middle(logs: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Size of the difference of log depth to its middle, about the median of the image.
+
+    A network that says too much or too little contrast of depth is right in the middle, where
+    depth is brought to scale, and the more wrong the farther from there. The middle minimises the
+    sum of the sizes, by iterated least squares: a median is a sort, which takes longer.
+    """
+    middle = logs.mean(dim=(2, 3), keepdim=True)
+    for _ in range(_ROUNDS):
+        weight = 1 / ((logs - middle).abs() + _LEAST_AWAY / 4)
+        middle = (weight * logs).sum(dim=(2, 3), keepdim=True) / weight.sum(
+            dim=(2, 3), keepdim=True
+        )
+    return (logs - middle).abs()
+
+
+def _averaged(values: Float[Tensor, "b 1 h w"], window: int) -> Float[Tensor, "b 1 h w"]:
+    """Mean over a square window, of the pixels that it has inside the image."""
+    pad = window // 2
+    rows = F.avg_pool2d(values, (1, window), 1, (0, pad), count_include_pad=False)
+    return F.avg_pool2d(rows, (window, 1), 1, (pad, 0), count_include_pad=False)
 
 
 def disagreement(
@@ -111,11 +141,11 @@ def disagreement(
 class Sampled(NamedTuple):
     """Pixels of the frames: their evidence, and whether depth is right there."""
 
-    evidence: Float64[np.ndarray, "n 3"]
+    evidence: Float64[np.ndarray, "n 4"]
     right: Bool[np.ndarray, "n"]
 
 
-def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[np.ndarray, "4"]:
+def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[np.ndarray, "5"]:
     """Write a network with its confidence calibrated on frames.
 
     Args:
@@ -124,7 +154,7 @@ def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[
         frames: Frames with known depth that it was not trained on.
 
     Returns:
-        The four numbers.
+        The five numbers.
 
     Raises:
         OptionError: If the file has been recalibrated already.
@@ -267,8 +297,9 @@ def main(
     frames = [*held_out_frames(real), *(f for shard in rendered for f in frames_of(shard))]
     weights = recalibrate(source, output, frames)
     sys.stdout.write(
-        f"{printable(output)}: log odds of the confidence count {weights[0]:.2f}, disagreement "
-        f"nearby {weights[1]:.2f}, on the whole {weights[2]:.2f}\n"
+        f"{printable(output)}: log odds of the confidence count {weights[0]:.2f}, distance from "
+        f"the middle {weights[1]:.2f}, disagreement nearby {weights[2]:.2f}, on the whole "
+        f"{weights[3]:.2f}\n"
     )
 
 

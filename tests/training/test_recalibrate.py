@@ -16,6 +16,7 @@ from recalibrate import (
     Recalibration,
     disagreement,
     fit_logistic,
+    from_middle,
     main,
     recalibrate,
 )
@@ -63,6 +64,33 @@ def test_a_surface_agrees_with_its_own_normals_and_not_with_turned_ones() -> Non
     assert disagreement(given, torch.from_numpy(normals)[None].float())[inner].max() < 1e-3
     turned = torch.from_numpy(normals * [[[-1]], [[1]], [[1]]])[None].float()
     assert disagreement(given, turned)[inner].mean() > 0.05
+
+
+def test_distance_from_the_middle_is_that_from_the_median_of_any_scale() -> None:
+    random = np.random.default_rng(4)
+    logs = torch.from_numpy(random.gumbel(size=(3, 1, 40, 60))).float()
+    found = from_middle(logs)
+    median = logs.flatten(1).median(dim=1).values[:, None, None, None]
+    np.testing.assert_allclose(found, (logs - median).abs(), atol=0.1)
+    # The mean of these is 0.2 away from their median.
+    assert (logs.mean(dim=(2, 3)) - median[:, 0, 0]).min() > 0.15
+    np.testing.assert_allclose(from_middle(logs + 5), found, atol=1e-3)
+
+
+def test_confidence_falls_with_the_distance_from_the_middle_and_follows_its_neighbours() -> None:
+    shape = (1, 64, 96)
+    normals = torch.zeros(1, 3, 64, 96)
+    normals[:, 2] = -1
+    depth = torch.exp(torch.linspace(-1, 1, 96)).expand(shape)
+    said = torch.full(shape, 0.7)
+    told = Recalibration([1.0, -0.5, 0.0, 0.0, 0.0])(depth, normals, said)[0, 32]
+    assert told.argmax() == pytest.approx(48, abs=3)
+    assert told[48] > told[20] > told[2]
+    said[:, 32, 48] = 0.01
+    plain = Recalibration()
+    around = plain(depth, normals, said)[0]
+    assert around[32, 48] > 0.6
+    assert around[32, 48] < plain(depth, normals, torch.full(shape, 0.7))[0, 32, 48]
 
 
 def test_a_regression_finds_the_chances_that_made_its_answers() -> None:
