@@ -150,7 +150,7 @@ def _compared(metric: Prediction, frame: Frame, chance: np.random.Generator) -> 
     for _ in range(LINES):
         a, b = _pair(frame, chance)
         try:
-            depths = values_at_ends(metric.depth, a, b)
+            depths = values_at_ends(metric.depth, a, b, metric.camera)
         except RilievoError:
             continue  # The prediction has no depth there.
         ends = [ray(metric.camera, at) * z for at, z in zip((a, b), depths, strict=True)]
