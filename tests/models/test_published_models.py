@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from catalogue_mirror import CatalogueMirror, catalogue
 from published_graphs import (
@@ -319,3 +320,23 @@ def test_models_trained_on_the_same_data_have_the_same_note(
             twin = KINDS[entry.twin]
             assert (twin.research_data, twin.commercial) == (entry.research_data, entry.commercial)
             assert entry.licence.startswith(twin.licence), name
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_input_keeps_its_name_before_a_conversion_to_16_bits(
+    tmp_path: Path, engine: str
+) -> None:
+    path = write(
+        tmp_path / "half.onnx",
+        [
+            node("Cast", ["pixel_values"], ["halves"], to=TensorProto.FLOAT16),
+            node("Neg", ["halves"], ["negative"]),
+            node("Cast", ["negative"], ["predicted_depth"], to=TensorProto.FLOAT),
+        ],
+        [],
+        {"pixel_values": ["batch", 3, "height", "width"]},
+        {"predicted_depth": ["batch", 3, "height", "width"]},
+    )
+    session = open_session(path, LoadOptions(engine=engine))
+    assert session.input_names == ("pixel_values",)
+    assert session.output_names == ("predicted_depth",)

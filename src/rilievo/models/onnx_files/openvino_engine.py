@@ -52,12 +52,21 @@ def open_openvino(path: Path, options: LoadOptions) -> Session:
     shapes = [each.partial_shape for each in compiled.inputs]
     return Session(
         feed=feed,
-        input_names=tuple(each.get_any_name() for each in compiled.inputs),
+        input_names=tuple(_input_name(each) for each in compiled.inputs),
         output_names=outputs,
         metadata=_openvino_metadata(network),
         device="cpu",
         one_by_one=any(len(shape) and shape[0] == 1 for shape in shapes),
     )
+
+
+def _input_name(given: Any) -> str:
+    """Name of an input in the file.
+
+    OpenVINO also gives it names of tensors after it, such as that of its conversion to 16 bits.
+    """
+    name = given.get_node().get_friendly_name()
+    return name if name in given.get_names() else given.get_any_name()
 
 
 def _output_name(output: Any) -> str:
