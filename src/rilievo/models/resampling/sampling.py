@@ -75,16 +75,23 @@ def bilinear_points(
     columns = _Taps(pixels.shape[1], size[1], grid, border[1])
     result = np.empty((*size, 3), np.float32)
     across = columns.fraction[:, None]
+    back = 1 - across
     # Computed in bands of rows, because four float copies of a large photograph would not fit in
     # memory.
     step = max(1, STRIP_PIXELS // size[1])
     for first in range(0, size[0], step):
         band = slice(first, min(first + step, size[0]))
         down = rows.fraction[band, None, None]
-        upper, lower = pixels[rows.before[band]], pixels[rows.after[band]]
-        top = upper[:, columns.before] * (1 - across) + upper[:, columns.after] * across
-        bottom = lower[:, columns.before] * (1 - across) + lower[:, columns.after] * across
-        result[band] = top * (1 - down) + bottom * down
+        lines: list[Float32[np.ndarray, "rows b 3"]] = []
+        for side in (rows.before, rows.after):
+            picked = pixels[side[band]]
+            line = picked.take(columns.before, axis=1) * back
+            line += picked.take(columns.after, axis=1) * across
+            lines.append(line)
+        top, bottom = lines
+        top *= 1 - down
+        bottom *= down
+        np.add(top, bottom, out=result[band])
     return result
 
 
