@@ -1,7 +1,7 @@
 """Camera effects: fog, exposure, colour cast, blur, shake, tone curve, grain."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -36,6 +36,8 @@ class Lens:
         shake: Length of the motion during the exposure [px]; 0 for none.
         heading: Direction of the motion [rad], from right to down.
         fringe: Relative enlargement of red, and reduction of blue, against green.
+        rays: Number of rays of the stars around overexposed areas; 0 for none.
+        reach: Length of these rays, as a share of the picture's height.
     """
 
     brightness: float
@@ -49,6 +51,8 @@ class Lens:
     shake: float
     heading: float
     fringe: float
+    rays: int = 0
+    reach: float = 0.0
 
 
 def choose_lens(dice: Dice, draw: np.random.Generator) -> Lens:
@@ -66,6 +70,12 @@ def choose_lens(dice: Dice, draw: np.random.Generator) -> Lens:
         heading=dice.angle(),
         fringe=dice.uniform(-0.004, 0.004) if dice.chance(0.2) else 0.0,
     )
+
+
+def flaring(lens: Lens, dice: Dice) -> Lens:
+    """The same camera, with stars around lamps."""
+    rays, reach = dice.choice((4, 6, 8)), dice.uniform(0.08, 0.3)
+    return replace(lens, rays=rays, reach=reach, bloom=max(lens.bloom, dice.uniform(2, 8)))
 
 
 def level_of(colours: Radiance) -> np.float32:
@@ -88,10 +98,30 @@ def expose(
         light = cv2.GaussianBlur(light, (0, 0), lens.blur)
     if lens.bloom:
         light = light + 0.3 * cv2.GaussianBlur(np.maximum(light - 1.0, 0.0), (0, 0), lens.bloom)
+    if lens.rays:
+        light = light + stars(light, lens)
     light = np.minimum(light, 1.0) if lens.clips else 1.0 - np.exp(-1.3 * light)
     tone = np.clip(light, 0.0, 1.0) ** (1.0 / lens.gamma)
     grain = lens.grain * draw.standard_normal(tone.shape, dtype=np.float32)
     return np.round(np.clip(tone + grain, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def stars(light: Radiance, lens: Lens) -> Radiance:
+    """Rays around overexposed areas, which fade towards their ends (diffraction at the blades)."""
+    glare = np.clip(light - 1.0, 0.0, 20.0)
+    length = max(3.0, 2 * lens.reach * light.shape[0])
+    headings = [lens.heading + math.pi * k / lens.rays for k in range(0, lens.rays, 2)]
+    blades = np.maximum.reduce([faded(length, 2 * each) for each in headings])
+    return cv2.filter2D(glare, -1, blades)
+
+
+def faded(length: float, heading: float) -> Float32[np.ndarray, "side side"]:
+    """A line of ``length`` [px] about the middle of a square, which fades towards both ends."""
+    middle = math.ceil(length / 2) + 1
+    v, u = np.mgrid[-middle : middle + 1, -middle : middle + 1]
+    along = np.abs(u * math.cos(heading) + v * math.sin(heading)) / (length / 2)
+    beside = np.abs(v * math.cos(heading) - u * math.sin(heading))
+    return (0.06 * np.clip(1 - along, 0, 1) ** 2 * np.clip(1.2 - beside, 0, 1)).astype(np.float32)
 
 
 def vignette(size: tuple[int, int], strength: float) -> Float32[np.ndarray, "h w 1"]:

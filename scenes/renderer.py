@@ -24,6 +24,7 @@ from scenes.chance import scattered_chance
 from scenes.closeups import close_up, portrait
 from scenes.desks import desk_view
 from scenes.dice import Dice
+from scenes.false_edges import false_edges
 from scenes.frame import (
     arriving,
     colour_frame,
@@ -32,7 +33,7 @@ from scenes.frame import (
     trace_frame,
 )
 from scenes.layouts import furnished_view
-from scenes.lens import Radiance, choose_lens, expose, fog, level_of
+from scenes.lens import Radiance, choose_lens, expose, flaring, fog, level_of
 from scenes.near import near_view
 from scenes.outdoors import meadow, street
 from scenes.passages import corridor_view, low_view
@@ -58,6 +59,7 @@ VENUES = {
     Kind.DESKS: (desk_view, 0.0),
     Kind.CORRIDORS: (corridor_view, 0.0),
     Kind.LOW_VIEWS: (low_view, 0.0),
+    Kind.FALSE_EDGES: (false_edges, 0.0),
 }
 """Builder of each kind of venue, with its weight when all kinds are drawn. The last ones have no
 weight, so that seeds of ``Kind.ALL`` keep their frames."""
@@ -101,6 +103,8 @@ def render(
     buffers = draw_scene(shot.scene, shot.view, bank, size, scattered_chance(*size))
     colours = through_air(buffers, shot.scene, choose_haze(shot))
     lens = choose_lens(shot.dice, shot.draw)
+    if shot.venue.flares:
+        lens = flaring(lens, shot.dice)
     image = expose(colours, lens, level_of(colours), shot.draw)
     return as_sample(f"synthetic/{seed}", image, buffers, shot.view)
 

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     DESKS = "desks"
     CORRIDORS = "corridors"
     LOW_VIEWS = "low-views"
+    FALSE_EDGES = "false-edges"
 
 
 class Approach(Enum):
@@ -84,6 +85,7 @@ class Venue:
         ambience: Ambient light.
         subject: Subject, if the approach is ``SUBJECT``; else None.
         standpoint: Camera position, if the approach is ``STANDPOINT`` or ``LAYOUT``; else None.
+        flares: Whether lamps flare in the lens.
     """
 
     stage: Stage
@@ -94,6 +96,7 @@ class Venue:
     ambience: Ambience
     subject: Subject | None = None
     standpoint: Standpoint | None = None
+    flares: bool = False
 
     @property
     def is_outdoors(self) -> bool:
