@@ -209,3 +209,60 @@ def test_depth_does_not_depend_on_the_other_outputs(tmp_path: Path) -> None:
         rilievo.predict_files([photo], PredictOptions(output=tmp_path / name, save=outputs))
     plain, whole = (np.load(tmp_path / each / "coffee.depth.npy") for each in ("plain", "whole"))
     np.testing.assert_array_equal(plain, whole)
+
+
+def two_edges() -> tuple[np.ndarray, np.ndarray]:
+    """Coarse depth that rises at two columns where the photograph changes colour too."""
+    pixels = photograph()
+    pixels[:, 250:] = [60, 70, 190]
+    return ramp() * ramp(1.0, 1.6, middle=125), pixels
+
+
+def steepest(depth: np.ndarray, column: int) -> float:
+    """Largest relative step between neighbours within 12 columns of one, typical of the rows."""
+    near = np.log(depth[10:-10, column - 12 : column + 12])
+    return float(np.median(np.abs(np.diff(near, axis=1)).max(axis=1)))
+
+
+def test_only_where_the_network_tells_of_a_step_a_ramp_becomes_one() -> None:
+    depth, pixels = two_edges()
+    steps = np.zeros(COARSE, np.float32)
+    steps[:, 70:80] = 0.6
+    answer = Inference(depth=depth)
+    free, guarded = (
+        depth_of(each, pixels=pixels) for each in (answer, replace(answer, steps=steps))
+    )
+    assert steepest(free, EDGE) > 0.3
+    assert steepest(free, 250) > 0.3
+    assert steepest(guarded, EDGE) == pytest.approx(steepest(free, EDGE), abs=0.02)
+    assert steepest(guarded, 250) < 0.06, "the ramp is 0.47 high over sixteen columns"
+    assert np.abs(np.log(guarded[:, 290:] / free[:, 290:])).max() < 0.01, "its ends stay"
+
+
+def test_a_network_that_is_sure_of_steps_everywhere_changes_nothing() -> None:
+    depth, pixels = two_edges()
+    sure = Inference(depth=depth, steps=np.full((30, 40), 0.9, np.float32))
+    np.testing.assert_array_equal(
+        depth_of(sure, pixels=pixels), depth_of(Inference(depth=depth), pixels=pixels)
+    )
+
+
+def test_the_border_of_the_sky_is_a_step() -> None:
+    sky = np.zeros(COARSE, np.float32)
+    sky[:, 75:] = 1
+    nothing = np.zeros(COARSE, np.float32)
+    without, beside = (
+        depth_of(Inference(depth=ramp(), steps=nothing, sky=each)) for each in (None, sky)
+    )
+    assert steepest(without, EDGE) < 0.06
+    assert steepest(beside, EDGE) > 0.3
+
+
+def test_steps_of_a_mirrored_photograph_are_mirrored() -> None:
+    depth, pixels = two_edges()
+    steps = np.zeros(COARSE, np.float32)
+    steps[:, 70:80] = 0.6
+    one = depth_of(Inference(depth=depth, steps=steps), pixels=pixels)
+    turned = Inference(depth=depth[:, ::-1].copy(), steps=steps[:, ::-1].copy())
+    other = depth_of(turned, pixels=pixels[:, ::-1].copy())
+    assert (np.abs(np.log(one / other[:, ::-1])) < 0.02).mean() > 0.99

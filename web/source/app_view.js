@@ -11,14 +11,16 @@ export async function viewOf(address) {
   const about = JSON.parse(text.decode(new Uint8Array(buffer, 4, length)));
   const { step, rows, columns, first_row: firstRow, first_column: firstColumn } = about.lattice;
   const count = rows * columns, afterDepth = 4 + length + 4 * count, afterNormals = afterDepth + (about.normals ? 3 * count : 0);
+  const afterSky = afterNormals + (about.sky ? count : 0);
   const depth = new Float32Array(buffer, 4 + length, count), normals = new Int8Array(buffer, afterDepth, afterNormals - afterDepth);
   const { camera, made_by: madeBy, source: { width, height } } = about, [[fx, , cx], [, fy, cy]] = camera.K;
   const whole = { fx, fy, cx, cy, source: camera.source };
   return {
     name: about.name, kind: about.depth.kind, madeBy, notes: about.remarks, outputs: about.outputs, seconds: null, size: { width, height }, camera: whole,
-    photo: await createImageBitmap(new Blob([buffer.slice(afterNormals)], { type: "image/jpeg" })),
+    photo: await createImageBitmap(new Blob([buffer.slice(afterSky)], { type: "image/jpeg" })),
     prediction: {
       name: about.name, height: rows, width: columns, kind: about.depth.kind, depth, valid: Uint8Array.from(depth, (z) => (z === z ? 1 : 0)),
+      sky: about.sky ? new Uint8Array(buffer, afterNormals, count) : null,
       camera: { fx: fx / step, fy: fy / step, cx: (cx - firstColumn) / step, cy: (cy - firstRow) / step, source: camera.source },
       normalsAt: about.normals ? (at, across) => picked(normals, columns, at, across) : null,
       // The form of a surface of these points, in pixels of the photograph.

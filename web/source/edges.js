@@ -145,6 +145,18 @@ export function unexplained(field, normals, focal, height, width) {
   return part.map((each, at) => clip((2 * each) / (whole[at] + TINY) - 0.5, 0, 1));
 }
 
+const NO_STEP = 0.05, STEP_SURE = 0.12, BESIDE = 1;
+
+// Share of ramps to which a network's own chances of a step agree; the border of the sky is one.
+export function agreed(steps, sky, height, width) {
+  let given = steps;
+  if (sky) {
+    const most = windowed(sky, height, width, "most", 1), least = windowed(sky, height, width, "least", 1);
+    given = steps.map((each, at) => Math.max(each, most[at] - least[at]));
+  }
+  return windowed(given, height, width, "most", BESIDE).map((each) => clip((each - NO_STEP) / (STEP_SURE - NO_STEP), 0, 1));
+}
+
 // Every pixel of a ramp on one of its sides, written into `values`; `fields` are those of `sides`.
 export function decide(fields, colours, values) {
   const [gate, belief, offset] = fields, count = values.length;

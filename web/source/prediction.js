@@ -8,10 +8,11 @@ import { atPhotographSize } from "./sharpening.js";
 
 const ENGINE = "onnxruntime-web";
 
-// A prediction: { name, height, width, kind, depth, valid (null where all pixels are), camera,
-// photo, madeBy, notes, normalsAt, reference }. `normalsAt(rows, columns)` gives three numbers for
-// every place of a grid of pixels, null without normals. `reference()` is what affine depth is
-// anchored to: the network's own answer, along no edges, on a grid.
+// A prediction: { name, height, width, kind, depth, valid (null where all pixels are), sky (null if
+// the network does not tell), camera, photo, madeBy, notes, normalsAt, reference }.
+// `normalsAt(rows, columns)` gives three numbers for every place of a grid of pixels, null without
+// normals. `reference()` is what affine depth is anchored to: the network's own answer, along no
+// edges, on a grid.
 export async function predict(network, { picture, camera: told, notes }, name, options, version) {
   const camera = options.fov > 0 ? cameraFrom(options.fov, picture, "fov") : told;
   const margins = options.trim ? marginsOf(picture) : null, box = margins && inside(picture, margins);
@@ -20,7 +21,7 @@ export async function predict(network, { picture, camera: told, notes }, name, o
   const photo = { ...seen, camera: given };
   const answer = await network.infer(photo);
   const own = given ?? answer.camera ?? assumedCamera(seen);
-  const { depth, valid, normal } = atPhotographSize(answer, seen, own, network.facts.kind, options.sharp);
+  const { depth, valid, sky, normal } = atPhotographSize(answer, seen, own, network.facts.kind, options.sharp);
   const { height, width } = picture;
   const reference = () => {
     const plain = atPhotographSize(answer, seen, own, network.facts.kind, false);
@@ -29,6 +30,7 @@ export async function predict(network, { picture, camera: told, notes }, name, o
   return {
     name, height, width, kind: network.facts.kind, photo: picture,
     ...inWhole({ depth, valid }, box, height, width),
+    sky: box && sky ? embedded(sky, box, height, width) : sky,
     camera: box ? moved(own, box.left, box.top) : own,
     madeBy: madeBy(network, options, version),
     notes: box && box.height * box.width < 0.97 * height * width

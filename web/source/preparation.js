@@ -146,5 +146,6 @@ export function answer(facts, outputs, photo) {
     throw new Error("it answered with numbers that are no depth");
   }
   if (facts.inverse) near = inverted(resizedField(inverted(near), [photo.height, photo.width]));
-  return { depth: near, normals: fields("normals", 3), confidence: fields("confidence", 1)?.[0] ?? null, camera };
+  return { depth: near, normals: fields("normals", 3), confidence: fields("confidence", 1)?.[0] ?? null,
+    sky: fields("sky", 1)?.[0] ?? null, steps: fields("steps", 1)?.[0] ?? null, camera };
 }

@@ -1,7 +1,7 @@
 // A network's answer at the photograph's size, along the photograph's edges:
 // rilievo.models.processing.sharpening and .enlarging.
 
-import { calm, decide, sides, unexplained, windowed } from "./edges.js";
+import { agreed, calm, decide, sides, unexplained, windowed } from "./edges.js";
 import { isDepth } from "./preparation.js";
 import { FILTERS, resizedField, resizedPicture, shrunkRoughly } from "./resample.js";
 
@@ -180,12 +180,16 @@ function sharp(given, size, photo, ramps) {
   return { values, enlarge: enlarger(values[0], fields[0].map((each) => (each > 0 ? 1 : 0)), fine, whole) };
 }
 
-// A network's answer at the photograph's size: { depth, valid, normal }, where `valid` is null if all
-// pixels are, and `normal(axis)` one field of the normals, not yet of unit length; null without.
-export function atPhotographSize({ depth, valid: seen, normals }, photo, camera, kind, isSharp) {
+const masked = (chances) => Uint8Array.from(chances, (each) => (each > 0.5 ? 1 : 0));
+
+// A network's answer at the photograph's size: { depth, valid, sky, normal }, where `valid` is null if
+// all pixels are, `sky` the mask of what sees no surface, null if the network does not tell, and
+// `normal(axis)` one field of the normals, not yet of unit length; null without.
+export function atPhotographSize({ depth, valid: seen, normals, sky = null, steps = null }, photo, camera, kind, isSharp) {
   const whole = [photo.height, photo.width], valid = seen?.every(Boolean) ? null : seen ?? null;
   const plain = {
     ...plainly(depth, valid, whole),
+    sky: sky && masked(resizedField(sky, whole).values),
     normal: normals && ((axis) => resizedField(normals[axis], whole).values),
   };
   const pixels = depth.height * depth.width;
@@ -193,16 +197,17 @@ export function atPhotographSize({ depth, valid: seen, normals }, photo, camera,
   if (photo.height < ENLARGED * depth.height || photo.width < ENLARGED * depth.width) return plain;
   const space = spaceOf(depth, valid, kind);
   if (!space) return plain;
-  const given = [filled(depth.values.map(space.enter), valid, depth.height, depth.width), ...(normals ?? []).map((each) => {
-    const same = each.height === depth.height && each.width === depth.width;
-    return (same ? each : resizedField(each, [depth.height, depth.width])).values;
-  })];
-  const size = [depth.height, depth.width], focal = [(camera.fy * size[0]) / photo.height, (camera.fx * size[1]) / photo.width];
-  const ramps = normals && isDepth(kind) ? unexplained(given[0], given.slice(1), focal, ...size) : null;
-  const { values, enlarge } = sharp(given, size, photo, ramps);
+  const size = [depth.height, depth.width];
+  const beside = (each) => (each.height === size[0] && each.width === size[1] ? each : resizedField(each, size)).values;
+  const given = [filled(depth.values.map(space.enter), valid, ...size), ...(normals ?? []).map(beside), ...(sky ? [beside(sky)] : [])];
+  const focal = [(camera.fy * size[0]) / photo.height, (camera.fx * size[1]) / photo.width];
+  const ramps = normals && isDepth(kind) ? unexplained(given[0], given.slice(1, 4), focal, ...size) : null;
+  const allowed = steps && agreed(beside(steps), sky && beside(sky), ...size);
+  const { values, enlarge } = sharp(given, size, photo, allowed && ramps ? ramps.map((each, at) => each * allowed[at]) : ramps ?? allowed);
   return {
     depth: enlarge(values[0].map(space.leave)),
     valid: plain.valid,
+    sky: sky && masked(enlarge(values[values.length - 1])),
     normal: normals && ((axis) => enlarge(values[1 + axis])),
   };
 }

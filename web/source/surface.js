@@ -22,7 +22,8 @@ const steps = (first, count, step) => Array.from({ length: count }, (_, each) =>
 
 const FAR = 12, LEAST_SKY = 0.005;
 
-// What has depth, without the sky that a network puts far behind all else: rilievo.io.outputs.dropping.
+// What has depth, without the sky that a network puts far behind all else, for one that does not mark
+// it: rilievo.io.outputs.dropping.
 function withoutSky(z, seen, columns) {
   if (!seen.every(Boolean)) return seen;
   const limit = FAR * z.slice().sort()[Math.floor(z.length / 4)];
@@ -36,18 +37,19 @@ function withoutSky(z, seen, columns) {
 }
 
 // The lattice of every `step`-th pixel.
-export function latticeOf({ depth, valid, height, width, camera, normalsAt }, step) {
+export function latticeOf({ depth, valid, sky, height, width, camera, normalsAt }, step) {
   const down = places(height, step), across = places(width, step);
-  const z = new Float32Array(down.count * across.count), seen = new Uint8Array(z.length).fill(1);
+  const z = new Float32Array(down.count * across.count), seen = new Uint8Array(z.length).fill(1), shown = seen.slice();
   for (let row = 0, at = 0; row < down.count; row++) {
     for (let column = 0; column < across.count; column++, at++) {
       const pixel = (down.first + row * step) * width + across.first + column * step;
       if (valid && !valid[pixel]) seen[at] = 0;
       z[at] = seen[at] ? depth[pixel] : 1;
+      shown[at] = seen[at] && !sky?.[pixel] ? 1 : 0;
     }
   }
   return { rows: down.count, columns: across.count, firstRow: down.first, firstColumn: across.first,
-    step, z, valid: withoutSky(z, seen, across.count), camera, height, width,
+    step, z, valid: sky ? shown : withoutSky(z, seen, across.count), camera, height, width,
     normals: normalsAt?.(steps(down.first, down.count, step), steps(across.first, across.count, step)) };
 }
 

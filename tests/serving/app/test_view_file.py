@@ -8,6 +8,7 @@ import skimage.data
 from PIL import Image
 
 import rilievo
+from open_field import open_field
 from rilievo.models.processing import trimming
 from rilievo.models.processing.margins import Margins
 from rilievo.serving.app.view_file import view_bytes
@@ -52,6 +53,26 @@ def test_a_large_photograph_has_the_depth_and_nearly_the_normals_of_its_predicti
     assert np.percentile(angles[valid], 90) < 10
     if border:
         assert np.percentile(angles[~valid], 90) < 1, "a border faces the camera"
+
+
+@pytest.mark.parametrize("shrink", [1, 3])
+def test_the_sky_stands_between_the_normals_and_the_photograph(shrink: int) -> None:
+    photo = Photo(pixels=open_field(1200 // shrink, 1600 // shrink)[0])
+    model = Variant(name="rilievo/base").refined(rilievo.load_model("rilievo/base"))
+    [inference] = model.infer([photo])
+    prediction = model.finish(inference, photo)
+    content = view_bytes(Result(prediction=prediction, remarks=()), "a", model, inference)
+    start = 4 + int.from_bytes(content[:4], "little")
+    about = json.loads(content[4:start])
+    assert about["sky"]
+    rows, columns, step = (about["lattice"][name] for name in ("rows", "columns", "step"))
+    after = start + 7 * rows * columns
+    sky = np.frombuffer(content, np.uint8, rows * columns, after).reshape(rows, columns)
+    assert prediction.sky is not None
+    whole = prediction.sky[step // 2 :: step, step // 2 :: step][:rows, :columns]
+    assert (sky[: len(whole), : whole.shape[1]] != whole).mean() < 0.02
+    assert 0.3 < sky.mean() < 0.6
+    assert content[after + rows * columns :].startswith(b"\xff\xd8")
 
 
 def test_borders_of_a_photograph_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from skimage import data
 import rilievo
 from browser import chromium
 from moge_lookalike import write_moge
+from open_field import open_field
 from published_graphs import write_depth_pro
 from rilievo.geometry.surfaces.surface import point_cloud
 from rilievo.io.outputs.save_options import SaveOptions
@@ -23,6 +24,7 @@ from rilievo.measure.measured_record import measure_points
 from rilievo.models import MODELS
 from rilievo.models.base import Model
 from rilievo.models.catalogue.graphs.published_graph import open_graph
+from rilievo.models.default.embedded import embedded_file
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxFacts
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
@@ -262,3 +264,27 @@ def check_published(
     assert both.any()
     miss = np.abs(depth[both] / expected.values[both] - 1)
     assert np.mean(miss > 1e-3) <= (1e-3 if sharp else 0)
+
+
+@pytest.mark.slow
+def test_the_larger_network_leaves_out_the_sky_and_sharpens_as_in_python(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    network, photograph = embedded_file("rilievo/base"), tmp_path / "field.png"
+    Image.fromarray(open_field()[0]).save(photograph)
+    visitor.page.locator("#sharp").check()
+    visitor.give(photograph)
+    visitor.give_network(network, "rilievo/base")
+    visitor.page.locator("#facts", has_text="rilievo/base").wait_for(timeout=60_000)
+    depth, _ = visitor.depth(tmp_path)
+    expected = rilievo.predict(photograph, model="rilievo/base")
+    assert expected.sky is not None
+    assert 0.05 < expected.sky.mean() < 0.9
+    apart = np.abs(np.log(depth / expected.depth.values))
+    assert np.quantile(apart, 0.99) < 5e-3
+    found = PlyData.read(visitor.save("ply", tmp_path))["vertex"].data
+    [path, _] = expected.save(tmp_path / "python", "ply")
+    true = PlyData.read(path)["vertex"].data
+    assert len(found) == pytest.approx(len(true), rel=5e-3)
+    assert len(true) < 0.97 * expected.sky.size
+    visitor.page.locator("#sharp").uncheck()

@@ -37,6 +37,11 @@ _ALIKE, _UNLIKE = math.cos(math.radians(15)), math.cos(math.radians(30))
 """Cosines of the angles between the slope of depth and the normals up to which the normals explain
 it, and from which they do not.
 """
+_NO_STEP, _STEP_SURE = 0.05, 0.12
+"""Chances of a step up to which a ramp stays one, and from which it may become a step; the largest
+within ``_BESIDE`` pixels counts.
+"""
+_BESIDE = 1
 _TINY = np.float32(1e-6)
 
 
@@ -124,6 +129,23 @@ def unexplained(
     change = np.hypot(down, across)
     share = window(change * strange, np.add) / (window(change, np.add) + _TINY)
     return np.clip(2 * share - np.float32(0.5), 0, 1)
+
+
+def agreed(steps: Field, sky: Field | None) -> Field:
+    """Share of ramps to which a network's own chances of a step agree, in 0..1.
+
+    The edge of a shadow or the glare of a lamp changes colour where depth has no step. The border
+    of the sky counts as one.
+
+    Args:
+        steps: Chance that a pixel lies on a step of depth.
+        sky: Chance that a pixel sees no surface, of the same size; None if not known.
+    """
+    if sky is not None:
+        border = window(sky, np.maximum, 1) - window(sky, np.minimum, 1)
+        steps = np.maximum(steps, border)
+    near = window(steps, np.maximum, _BESIDE)
+    return np.clip((near - np.float32(_NO_STEP)) / np.float32(_STEP_SURE - _NO_STEP), 0, 1)
 
 
 def calm(field: Field, gate: Field) -> Field:

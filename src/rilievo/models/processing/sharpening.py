@@ -15,7 +15,7 @@ from PIL import Image
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.row_bands import bands
 from rilievo.models.base import Inference, Model, WrappedModel, check_answer
-from rilievo.models.processing.edges import calm, decide, sides, unexplained, window
+from rilievo.models.processing.edges import agreed, calm, decide, sides, unexplained, window
 from rilievo.models.resampling.resizing import JUMP, Field, Stack, Steps, resize
 from rilievo.models.resampling.sampling import shrink_roughly
 from rilievo.models.speeds import infer_timed
@@ -73,6 +73,8 @@ def sharpen(
 ) -> Inference:
     """Enlarge an inference to the photograph's size, with ramps turned into steps at its edges.
 
+    Where the network says how likely a step is, only ramps that it agrees to become steps.
+
     Args:
         inference: Output at the network's resolution. Without depth, or hardly smaller than the
             photograph, it is returned unchanged.
@@ -101,6 +103,10 @@ def sharpen(
         focal = seen.focal_y * depth.shape[0] / height, seen.focal * depth.shape[1] / width
         normals = resize(inference.normals, depth.shape)
         ramps = unexplained(entered, normals, focal)
+    if inference.steps is not None:
+        sky = None if inference.sky is None else resize(inference.sky, depth.shape)
+        allowed = agreed(resize(inference.steps, depth.shape), sky)
+        ramps = allowed if ramps is None else ramps * allowed
     values, ramp = _sharp(entered[None], guide, ramps)
     steps = Steps.of(values[0], ramp, (height, width))
 

@@ -171,7 +171,7 @@ def _only(answer: Inference, parts: set[Need]) -> Inference:
         valid=answer.valid,
         normals=answer.normals,
         confidence=answer.confidence if Need.CONFIDENCE in parts else None,
-        sky=answer.sky if Need.SKY in parts else None,
+        sky=answer.sky,
         steps=answer.steps,
     )
 

@@ -1,8 +1,9 @@
 """The file of a result that the page shows: facts, depth, normals and the photograph.
 
 Four bytes with the length of a JSON (little-endian), the JSON, depth as float32 (NaN: no depth),
-normals as three int8 a point where there are some, and the photograph as JPEG. Depth and normals
-are those of every so many-th pixel; files to take home have all of them.
+normals as three int8 a point where there are some, the sky as one uint8 a point (1: no surface)
+where the model tells, and the photograph as JPEG. Depth, normals and sky are those of every so
+many-th pixel; files to take home have all of them.
 """
 
 import json
@@ -12,12 +13,12 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 from PIL import Image
 
 from rilievo.io.outputs.stored import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.trimming import Trimmed
+from rilievo.prediction import Prediction
 from rilievo.prediction.output_table import OUTPUTS
 from rilievo.serving.server.work.answer_files import can_give
 from rilievo.serving.server.work.request_results import Result, record
@@ -33,8 +34,8 @@ _QUALITY = 88
 def view_bytes(result: Result, name: str, model: Model, inference: Inference) -> bytes:
     """The file of a result, of a model's inference.
 
-    Normals of a photograph with more points than the page shows are made at the page's size: those
-    of 12 megapixels take most of the time of an answer.
+    Normals and sky of a photograph with more points than the page shows are made at the page's
+    size: those of 12 megapixels take most of the time of an answer.
     """
     prediction = result.prediction
     depth, photo = prediction.depth, prediction.photo
@@ -44,15 +45,15 @@ def view_bytes(result: Result, name: str, model: Model, inference: Inference) ->
     down, across = (range(min(step - 1, side - 1) // 2, side, step) for side in (height, width))
     grid = slice(down.start, None, step), slice(across.start, None, step)
     values = with_nan(depth.values[grid], depth.valid[grid]).astype("<f4")
-    normals = b""
-    if prediction.has("normals"):
-        if step == 1:
-            shown = prediction.normals
-            assert shown is not None, "it has some"
-        else:
-            shown = thinned_normals(model, inference, photo, step)
-        towards = np.rint(shown[:, : len(down), : len(across)] * 127).astype(np.int8)
-        normals = np.ascontiguousarray(np.moveaxis(towards, 0, 2)).tobytes()
+    normals = sky = b""
+    if prediction.has("normals") or prediction.has("sky"):
+        shown = prediction if step == 1 else thinned(model, inference, photo, step)
+        inside = np.s_[: len(down), : len(across)]
+        if prediction.has("normals") and shown.normals is not None:
+            towards = np.rint(shown.normals[:, *inside] * 127).astype(np.int8)
+            normals = np.ascontiguousarray(np.moveaxis(towards, 0, 2)).tobytes()
+        if prediction.has("sky") and shown.sky is not None:
+            sky = shown.sky[inside].astype(np.uint8).tobytes()
     about: dict[str, Any] = record(result, [])
     about |= {
         "name": name,
@@ -64,18 +65,19 @@ def view_bytes(result: Result, name: str, model: Model, inference: Inference) ->
             "first_column": across.start,
         },
         "normals": bool(normals),
+        "sky": bool(sky),
         "outputs": [name for name in OUTPUTS.own if can_give(prediction, name)],
     }
     head = json.dumps(about).encode()
     head += b" " * (-len(head) % 4)
     picture = jpeg(photo.pixels, _PHOTO_SIDE)
-    return b"".join((len(head).to_bytes(4, "little"), head, values.tobytes(), normals, picture))
+    return b"".join(
+        (len(head).to_bytes(4, "little"), head, values.tobytes(), normals, sky, picture)
+    )
 
 
-def thinned_normals(
-    model: Model, inference: Inference, photo: Photo, step: int
-) -> Float32[np.ndarray, "3 h w"]:
-    """Normals of every so many-th pixel, from the photograph at that size."""
+def thinned(model: Model, inference: Inference, photo: Photo, step: int) -> Prediction:
+    """Finish an inference for the photograph with every so many-th of its pixels."""
     pixels = np.asarray(Image.fromarray(photo.pixels).reduce(step))
     camera = photo.camera or inference.camera
     if camera is not None:
@@ -84,9 +86,7 @@ def thinned_normals(
     if isinstance(model, Trimmed):
         model = Trimmed(model.model, model.margins(photo).reduced(step))
     small = Photo(pixels=pixels, camera=camera, name=photo.name)
-    normals = model.finish(replace(inference, camera=None), small).normals
-    assert normals is not None, "the model gives some"
-    return normals
+    return model.finish(replace(inference, camera=None), small)
 
 
 def thumbnail(result: Result) -> bytes:
