@@ -151,8 +151,9 @@ def test_a_panorama_is_predicted_saved_and_measured(picture, tmp_path):
     first, second = (found.camera.project(np.array([x, 0.0, 3.7])) for x in (-1.0, 1.0))
     true = length(found, tuple(first), tuple(second)).value
     assert true == pytest.approx(2, rel=0.05)
-    paths = found.save(tmp_path / "room", ["npz", "ply", "colour"])
+    paths = found.save(tmp_path / "room", ["npz", "ply", "colour", "html"])
     assert all(path.exists() for path in paths)
+    assert "equirect:" in (tmp_path / "room.html").read_text()
     again = rilievo.read_prediction(tmp_path / "room.npz")
     assert again.depth.is_distance
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.surfaces.lattice import places
 from rilievo.geometry.surfaces.surface import surface_step
 from rilievo.io.colour_pictures import Drawn, colourise, normals_picture
@@ -40,6 +41,7 @@ _SOURCES = {
     CameraSource.EXIF_SENSOR: "EXIF, focal length and sensor",
     CameraSource.PREDICTED: "estimated by the model",
     CameraSource.MARKERS: "from printed markers",
+    CameraSource.GPANO: "from the file (GPano)",
     CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
     CameraSource.ASSUMED: "assumed, and may be far off",
 }
@@ -135,6 +137,8 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
         return None, "Known distances make one possible: rilievo predict --known u,v,metres."
     if camera is None:
         return None, "The camera is not known, and without one there is no surface."
+    if not isinstance(camera.lens, Pinhole):
+        return None, "Pages draw surfaces of ordinary photographs alone; save ply for this one."
     step = surface_step(depth.shape, min(options.surface_points, MOST_POINTS))
     relief = pack_relief(
         depth.depth(),

@@ -250,7 +250,7 @@ def test_a_download_is_described_from_outside(
             "needs the baseline",
         ),
         ("camera: {fx: 40}", "a camera with fx has cx and cy too"),
-        ("camera: {width: 3}", "either a file or fx, fy, cx and cy"),
+        ("camera: {width: 3}", "either a file, a lens, or fx, fy, cx and cy"),
         ("image: photo.png", "pattern 'photo.png' has no {id}"),
         ("splits: {tset: x}", "has no split 'tset'; did you mean 'test'"),
         ("- a\n- b", "it is no list of keys with values"),
@@ -292,3 +292,24 @@ def test_broken_files_are_one_line_each(plain: Path) -> None:
     deep(path, (MILLIMETRES // 8).astype(np.uint8))
     with pytest.raises(InputError, match="has 8 bits, which are mostly a picture of depth"):
         opened(plain).truth("b")
+
+
+def test_distances_of_a_panorama_stay_distances(tmp_path: Path) -> None:
+    for part in ("images", "depth"):
+        (tmp_path / part).mkdir()
+    stored = np.linspace(1, 5, 64 * 128, dtype=np.float32).reshape(64, 128)
+    np.save(tmp_path / "depth/room.npy", stored)
+    Image.fromarray(np.full((64, 128, 3), 90, np.uint8)).save(tmp_path / "images/room.png")
+    described = tmp_path / "rilievo.yaml"
+    described.write_text(
+        "depth: {file: 'depth/{id}.npy', kind: distance}\ncamera: {lens: equirect}\n"
+    )
+    [sample] = opened(tmp_path)
+    np.testing.assert_allclose(sample.depth, stored)
+    assert sample.camera.lens.name == "equirectangular"
+    described.write_text("depth: 'depth/{id}.npy'\ncamera: {lens: equirect}\n")
+    with pytest.raises(InputError, match="'kind: distance'"):
+        list(opened(tmp_path))
+    described.write_text("camera: {lens: 'equirect:400'}\n")
+    with pytest.raises(InputError, match="up to 360 degrees"):
+        list(opened(tmp_path))

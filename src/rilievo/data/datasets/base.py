@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.errors import InputError, MissingFileError, OptionError, suggest
-from rilievo.types import Sample, Truth
+from rilievo.types import Camera, Sample, Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +136,10 @@ class Dataset(ABC):
         Raises:
             InputError: If its file is broken.
         """
+
+    def wide_camera(self, id: str, shape: tuple[int, int]) -> Camera | None:
+        """Camera of an image (height, width) that models see in perspective views; mostly None."""
+        return None
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Shaped
+from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.files import found_in, text_lines
@@ -24,8 +24,12 @@ from rilievo.data.datasets.path_patterns import expected_path, files_by_id
 from rilievo.data.datasets.photo_files import PhotoFiles
 from rilievo.data.datasets.stored import normals_of_stored
 from rilievo.errors import InputError, OptionError
-from rilievo.io.camera_file import pinhole_K, read_K
+from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.spelling import spelled
+from rilievo.io.camera_file import pinhole_K
 from rilievo.io.files.limits import printable
+from rilievo.io.lenses.calibration_file import read_lens
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.types import Camera, Truth
 
@@ -99,6 +103,11 @@ class Folder(PhotoFiles[_Files]):
             scene=self._scene(id),
         )
 
+    def wide_camera(self, id: str, shape: tuple[int, int]) -> Camera | None:
+        """Camera of an image (height, width) whose lens is no pinhole; else None."""
+        camera = self._camera(id, shape)
+        return None if camera is None or isinstance(camera.lens, Pinhole) else camera
+
     def _scene(self, id: str) -> str | None:
         names = self._layout.scene
         # "." names the scene where the whole folder is one clip.
@@ -164,7 +173,10 @@ class Folder(PhotoFiles[_Files]):
         layout = self._layout.camera
         if layout is None:
             return None
-        camera = Camera(K=_K(layout, self._folder, id))
+        shape = (size[0], size[1])
+        camera = Camera(lens=_lens(layout, self._folder, id, shape))
+        if layout.lens is not None:
+            return camera
         if layout.width is not None and layout.height is not None:
             known = (layout.height, layout.width)
             if known != size:
@@ -191,13 +203,17 @@ def _partner_patterns(layout: FolderLayout) -> dict[str, str]:
     return {part: pattern for part, pattern in patterns.items() if pattern is not None}
 
 
-def _K(layout: CameraLayout, folder: Path, id: str) -> Float64[np.ndarray, "3 3"]:
+def _lens(layout: CameraLayout, folder: Path, id: str, shape: tuple[int, int]) -> Lens:
+    if layout.lens is not None:
+        return spelled(layout.lens).lens(shape, id)
     if layout.file is not None:
-        return read_K(expected_path(folder, layout.file, id))
+        known = (layout.height or shape[0], layout.width or shape[1])
+        return read_lens(expected_path(folder, layout.file, id)).lens(known, id)
     assert layout.fx is not None, "a layout is checked when it is read"
     assert layout.cx is not None, "the same"
     assert layout.cy is not None, "the same"
-    return pinhole_K(layout.fx, layout.fx if layout.fy is None else layout.fy, layout.cx, layout.cy)
+    fy = layout.fx if layout.fy is None else layout.fy
+    return Pinhole(pinhole_K(layout.fx, fy, layout.cx, layout.cy))
 
 
 def _both(
@@ -240,6 +256,11 @@ def depth_of_stored(
     elif layout.kind is StoredKind.DISTANCE:
         assert camera is not None, "a layout is checked when it is read"
         values = values / np.linalg.norm(camera.points(np.ones(stored.shape)), axis=0)
+    elif camera is not None and camera.lens.has_unit_rays:
+        raise InputError(
+            f"{path}: depth of a {camera.lens.name} lens is the distance along the ray: say "
+            "'kind: distance' in the layout"
+        )
     known &= (values > 0) & (values >= layout.min_depth)
     most = np.finfo(np.float32).max if layout.max_depth is None else layout.max_depth
     known &= values <= most

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.data.datasets.stored import NormalAxes
-from rilievo.errors import InputError, MissingExtraError, suggest
+from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
+from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
 from rilievo.io.yaml_text import parse_yaml
@@ -88,8 +89,9 @@ class CameraLayout:
         cy: Row of the principal point [px].
         width: Width of the image that these numbers are for [px]; by default each image's own.
         height: Height of that image [px].
-        file: Pattern with ``{id}``, or one file: four numbers (fx fy cx cy), the nine of K, or
-            npy.
+        file: Pattern with ``{id}``, or one file: four numbers (fx fy cx cy), the nine of K, npy, or
+            the file of a calibration program.
+        lens: Lens in words, as ``--projection`` has it, in place of the numbers.
     """
 
     fx: float | None = None
@@ -99,6 +101,7 @@ class CameraLayout:
     width: int | None = None
     height: int | None = None
     file: str | None = None
+    lens: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +194,14 @@ def _check(layout: FolderLayout, shown: str) -> None:
             raise InputError(f"{shown}: the pattern '{pattern}' has no {{id}}")
     if layout.scene is not None and layout.scene < 0:
         raise InputError(f"{shown}: 'scene' is a number of folders, 0 or more, got {layout.scene}")
-    if camera is not None and (camera.file is None) == (camera.fx is None):
-        raise InputError(f"{shown}: a camera has either a file or fx, fy, cx and cy")
+    ways = () if camera is None else (camera.file, camera.fx, camera.lens)
+    if camera is not None and sum(each is not None for each in ways) != 1:
+        raise InputError(f"{shown}: a camera has either a file, a lens, or fx, fy, cx and cy")
+    if camera is not None and camera.lens is not None:
+        try:
+            spelled(camera.lens, "camera.lens")
+        except OptionError as error:
+            raise InputError(f"{shown}: {error}") from error
     if camera is not None and camera.fx is not None and None in (camera.cx, camera.cy):
         raise InputError(f"{shown}: a camera with fx has cx and cy too")
     if camera is not None and (camera.width is None) != (camera.height is None):

@@ -146,8 +146,12 @@ def fill(
     @retry_miscounted
     def read(id: str) -> _Read:
         try:
-            pixels = shown_to_model(dataset.image(id), crop)
-            return _Read(id=id, photo=Photo(pixels=pixels, name=id))
+            image = dataset.image(id)
+            pixels = shown_to_model(image, crop)
+            camera = dataset.wide_camera(id, image.shape[:2])
+            if camera is not None and pixels.shape != image.shape:
+                raise InputError(f"{id}: a crop for the model is of pinhole pictures only")
+            return _Read(id=id, photo=Photo(pixels=pixels, camera=camera, name=id))
         except InputError as error:
             return _Read(id=id, reason=str(error))
         except OSError as error:

@@ -222,7 +222,8 @@ class ViewMap:
     trust: Float32[np.ndarray, "c d"] | None = None
 
 
-def _map_of(answer: Answer, kind: DepthKind) -> ViewMap:
+def map_of(answer: Answer, kind: DepthKind) -> ViewMap:
+    """Make the map of an answer; values are continued smoothly where they are not valid."""
     values = np.asarray(answer.depth, np.float32)
     valid = np.ones(values.shape, bool) if answer.valid is None else np.asarray(answer.valid)
     if not valid.any():
@@ -240,7 +241,7 @@ def _one(
 ) -> tuple[Float64[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
     """Logarithm of distance where one view sees all, and where it is valid."""
     part = _seen(view, directions)
-    own = _map_of(answer, kind)
+    own = map_of(answer, kind)
     logs, known = np.zeros(part.inside.shape), np.zeros(part.inside.shape, bool)
     found = part.of(own.values[..., None])[:, 0].astype(np.float64)
     if not kind.is_depth:
@@ -273,7 +274,7 @@ def _solved(
 
 def agreeing(answers: Sequence[Answer], views: Sequence[View], kind: DepthKind) -> list[ViewMap]:
     """Logarithms of z of views, corrected so that they agree where they overlap."""
-    maps = [_map_of(answer, kind) for answer in answers]
+    maps = [map_of(answer, kind) for answer in answers]
     if not kind.is_depth:
         logs = log_depths([each.values for each in maps], inverse=kind is DepthKind.AFFINE_INVERSE)
         maps = [replace(each, values=own) for each, own in zip(maps, logs, strict=True)]
