@@ -128,7 +128,7 @@ def test_the_servers_take_its_place(lab: Any, tmp_path: Path) -> None:
                 photo = Path("photo.png").read_bytes()
                 with urlopen(Request(f"{address}v1/predict", photo), timeout=60) as answer:
                     said = json.load(answer)
-                assert said["kind"] == "metric"
+                assert said["made_by"]["model"] == "lab_floor:floor"
             finally:
                 process.terminate()
 
