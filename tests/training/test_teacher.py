@@ -16,13 +16,15 @@ from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.resizing import resize
 from rilievo.training.distil.distil_config import Stage, TrainConfig
+from rilievo.training.distil.distil_run import provenance_of
 from rilievo.training.distil.distil_task import train
 from rilievo.training.distil.frames.distil_frames import LessonFrames
 from rilievo.training.distil.frames.frame_batches import collate
 from rilievo.training.distil.frames.shard_pool import ShardPool
 from rilievo.training.distil.frames.shards import KINDS, read_shard
-from rilievo.training.distil.small_export import Provenance
+from rilievo.training.distil.small_export import Provenance, export_small
 from rilievo.training.distil.teacher import teach, write_lessons
+from rilievo.training.distil.teachers import read_teachers
 from rilievo.training.losses.depth_losses import taught_depth_loss
 from rilievo.training.networks.small import TINY, SmallNet
 from rilievo.types import DepthKind, Photo
@@ -55,6 +57,37 @@ def test_a_teachers_depth_and_normals_become_frames(photos: list[Path], tmp_path
     np.testing.assert_allclose(frame.normals / 127, said.normals, atol=0.005)
     assert np.isnan(frame.camera[0])
     assert len(ShardPool(tmp_path / "shards", outdoors=0.0)) == 2
+
+
+def test_the_card_of_a_network_names_its_teachers_and_their_licences(
+    photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, commercial in (("ours", True), ("theirs", False)):
+        teacher = load_model("rilievo/tiny")
+        licence = "MIT" if commercial else "CC-BY-NC-4.0"
+        teacher.card = replace(
+            teacher.card, name=f"test/{name}", licence=licence, commercial=commercial
+        )
+        write_lessons(teacher, photos, tmp_path / "shards" / name, (64, 96))
+    teachers = read_teachers(tmp_path / "shards")
+    assert [each.model for each in teachers] == ["test/ours", "test/theirs"]
+    assert teachers[0].weights_sha256 == load_model("rilievo/tiny").weights_sha256
+    provenance = provenance_of(teachers)
+    assert "NON-COMMERCIAL LICENCE of a teacher" in "".join(capsys.readouterr())
+    path = tmp_path / "pupil.onnx"
+    export_small(SmallNet(TINY), path, provenance)
+    model = load_model(path, device="cpu")
+    named = "test/ours (MIT), test/theirs (CC-BY-NC-4.0, NON-COMMERCIAL)"
+    assert model.card.teacher == named
+    assert model.card.licence == f"its maker's; labelled by {named}"
+    assert model.made_by.licence == model.card.licence
+
+
+def test_a_broken_record_of_a_teacher_is_named(tmp_path: Path) -> None:
+    (tmp_path / "teacher.json").write_text("{")
+    with pytest.raises(InputError, match=r"teacher\.json: not the record of a teacher"):
+        read_teachers(tmp_path)
+    assert provenance_of(()).licence == "Apache-2.0"
 
 
 def test_no_photograph_at_all_is_refused(photos: list[Path], tmp_path: Path) -> None:

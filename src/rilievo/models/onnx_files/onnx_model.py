@@ -12,7 +12,8 @@ float32 (batch,) [degrees]. Normalisation is part of the graph. Metadata: ``rili
 ``rilievo.size``, ``rilievo.area``, ``rilievo.multiple``, ``rilievo.resampling``,
 ``rilievo.padding``, ``rilievo.fill``. Optional: ``rilievo.back`` (``inverse`` if depth is resized
 to the photograph as inverse depth, otherwise ``values``), ``rilievo.precision`` of the weights
-(fp32 by default), ``rilievo.weights_sha256`` of the weights that the file was made from, and
+(fp32 by default), ``rilievo.weights_sha256`` of the weights that the file was made from,
+``rilievo.teacher``, the models that labelled its training images, with their licences, and
 ``rilievo.adopted`` = ``yes`` for another program's network that the user described.
 
 Version 1 always has depth and never ``fov``. Of the metadata it has only the first four,
@@ -54,7 +55,8 @@ _EXTERNAL = b"\x0a\x08location\x12"
 class OnnxFacts:
     """Metadata of a file; ``kind`` is None if the network predicts no depth.
 
-    ``adopted`` is True for a network of another program, described by its user.
+    ``adopted`` is True for a network of another program, described by its user. ``teacher`` names
+    the models that labelled its training images.
     """
 
     name: str
@@ -64,6 +66,7 @@ class OnnxFacts:
     needs_focal: bool
     precision: str = "fp32"
     adopted: bool = False
+    teacher: str = ""
 
     def metadata(self) -> Mapping[str, str]:
         """Metadata entries for a file with these facts."""
@@ -75,6 +78,7 @@ class OnnxFacts:
             "rilievo.focal": FOCAL_IS_WIDTH if self.needs_focal else "none",
             "rilievo.precision": self.precision,
             **({"rilievo.adopted": "yes"} if self.adopted else {}),
+            **({"rilievo.teacher": self.teacher} if self.teacher else {}),
             **self.preparation.metadata(),
         }
 
@@ -175,6 +179,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
             needs_focal=version == FORMAT and metadata["rilievo.focal"] == FOCAL_IS_WIDTH,
             precision=_line({"rilievo.precision": "fp32", **metadata}, "rilievo.precision"),
             adopted=metadata.get("rilievo.adopted") == "yes",
+            teacher=printable(metadata.get("rilievo.teacher", "")[:_LONGEST]),
         )
     except KeyError as error:
         raise ModelError(f"{path}: metadata {error} is missing") from error
@@ -239,5 +244,6 @@ def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
         sky="sky" in outputs,
         steps="steps" in outputs,
         licence=facts.licence,
+        teacher=facts.teacher,
         megabytes=path.stat().st_size / 1e6,
     )

@@ -1,7 +1,7 @@
 """Training of a small network on another model's answers, from options to the run's page."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from rilievo.training.distil.distil_task import check_folder, first_batches, tra
 from rilievo.training.distil.frames.distil_frames import LessonFrames, RunFrames
 from rilievo.training.distil.frames.shard_pool import ShardPool
 from rilievo.training.distil.small_export import Provenance
+from rilievo.training.distil.teachers import Teacher, described, read_teachers
 from rilievo.training.engine.processes import is_first_process
 from rilievo.training.engine.progress import say
 from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, rows_of
@@ -46,10 +47,25 @@ def train_distil(options: DistilOptions) -> None:
     frames = LessonFrames(ShardPool(options.shards, outdoors=config.outdoors))
     network = seeded_network(config, TINY)
     load_start(network, config, frames, options, name=NAME)
-    provenance = Provenance(
-        name=NAME, trained_on="the frames that were given to 'rilievo train distil'"
-    )
+    provenance = provenance_of(read_teachers(options.shards))
     run_training(network, config, frames, options, provenance=provenance, name=NAME)
+
+
+def provenance_of(teachers: Sequence[Teacher]) -> Provenance:
+    """Provenance of a network: its maker's, and its teachers' with their licences."""
+    if not teachers:
+        return Provenance(
+            name=NAME, trained_on="the frames that were given to 'rilievo train distil'"
+        )
+    named = described(teachers)
+    if any(each.commercial is False for each in teachers):
+        say_once(f"note: NON-COMMERCIAL LICENCE of a teacher: {named}; the card will say so")
+    return Provenance(
+        name=NAME,
+        trained_on=f"photographs of its maker, labelled by {named}",
+        licence=f"its maker's; labelled by {named}",
+        teacher=named,
+    )
 
 
 def prepare_process() -> None:

@@ -33,12 +33,16 @@ class Provenance:
 
     Attributes:
         trained_on: Training images, and origin of the encoder.
+        licence: Licence of the weights.
+        teacher: Models that labelled the images, with their licences; empty if none did.
         area: Pixels per image at inference. Training ends at 49,152; another value is only set
             where it scores better on held-out photographs.
     """
 
     name: str
     trained_on: str
+    licence: str = LICENCE
+    teacher: str = ""
     area: int = 49152
 
 
@@ -75,8 +79,9 @@ def export_small(network: SmallNet, path: Path, provenance: Provenance) -> None:
             "rilievo.kind": "up_to_scale",
             "rilievo.area": str(provenance.area),
             "rilievo.multiple": str(MULTIPLE),
-            "rilievo.licence": LICENCE,
+            "rilievo.licence": provenance.licence,
             "rilievo.trained_on": provenance.trained_on,
+            **({"rilievo.teacher": provenance.teacher} if provenance.teacher else {}),
             "rilievo.precision": "fp32",
             "rilievo.format": FIRST_FORMAT,
         }

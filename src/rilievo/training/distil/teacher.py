@@ -24,6 +24,7 @@ from rilievo.models.base import Model
 from rilievo.models.processing.refinement import FlipAveraged
 from rilievo.prediction import Prediction
 from rilievo.training.distil.frames.shards import KINDS
+from rilievo.training.distil.teachers import write_teacher
 from rilievo.training.engine.progress import Progress
 from rilievo.types import CameraSource, DepthKind, Photo
 
@@ -75,6 +76,7 @@ def write_lessons(
     make_folder(folder)
     if any(folder.glob("shard-*.npz")):
         raise OutputError(f"{printable(folder)}: holds shards already; choose another folder")
+    write_teacher(model, folder)
     waiting: list[Lesson] = []
     failures: list[InputError] = []
     taken = shards = 0
