@@ -6,6 +6,7 @@ Usage: python -m benchmarks.hub theirs MODEL FOLDER OUTPUT
        python -m benchmarks.hub difference MODEL PHOTO ENGINE
 
 Ours is ``PUBLISHED``, the catalogue's adapter on the file that ``$GRAPH`` names, or an int8 file.
+``hub_bare`` compares the same graph, and a smaller one, with the engine alone.
 """
 
 import json
@@ -15,11 +16,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.depth_anything import SIDE, save_as_published, save_for_transformers
+from benchmarks.hub_bare import GRAPHS, compare_bare
 from benchmarks.measure import (
     ROOT,
     Cost,
@@ -34,15 +35,11 @@ from benchmarks.photographs import SIDE as PHOTO_SIDE
 from benchmarks.photographs import make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
-from rilievo.models.finding.cards import MODELS
-from rilievo.models.load_options import LoadOptions
-from rilievo.models.outside import outside_model
-
-if TYPE_CHECKING:
-    from rilievo.models.base import Model
+from benchmarks.small_network import save_small_network
 
 KIND = "affine_inverse"
-PUBLISHED, GRAPH = "benchmarks.hub:load", "RILIEVO_BENCHMARK_GRAPH"
+PUBLISHED = "benchmarks.hub_bare:depth_anything"
+GRAPH, ZIP = GRAPHS["depth-anything-v2/small"], GRAPHS["zipdepth"]
 THEIRS = "transformers pipeline"
 EXACT, EXACT_FAST = "onnxruntime fp32 (the usual one)", "openvino fp32"
 BF16, INT8 = "openvino bf16", "openvino int8"
@@ -53,6 +50,7 @@ LEAST_COLD_RATIO, MOST_MEMORY, MOST_DIFFERENCE = 5.0, 0.5, 1e-4
 def run(settings: Settings) -> Report:
     os.environ["RILIEVO_CACHE"] = str(settings.folder("cache"))
     os.environ[GRAPH] = str(save_as_published(settings.work / "published.onnx"))
+    os.environ[ZIP] = str(save_small_network(settings.work / "zip.onnx"))
     folder = settings.work / "photographs"
     photos = make_photographs(folder, settings.count(8, quick=4))
     model = save_for_transformers(settings.folder("transformers"))
@@ -66,6 +64,7 @@ def run(settings: Settings) -> Report:
         _rates(model, int8, folder, settings), rounds=settings.count(2, quick=1), warm_up=False
     )
     costs = in_turns(_processes(model, photos[0], settings), rounds=settings.count(3, quick=2))
+    bare_table, bare_bars = compare_bare(settings, folder, photos)
     return Report(
         name="hub",
         about=(
@@ -74,10 +73,14 @@ def run(settings: Settings) -> Report:
             "written depth pictures, in turns, loading left out. Cold: one photograph, the whole "
             "process, the file being there. fp32 differs from theirs by at most "
             f"{max(differences.values()):.1e} of the range. int8, calibrated on the photographs, "
-            f"differs from torch by {agreement}."
+            f"differs from torch by {agreement}. The bare engine reads the JPEG with Pillow, "
+            "resizes, normalises and runs the same graph with the same settings, and writes "
+            "nothing; rilievo (--sharp off) also enlarges the answer to the photograph and writes "
+            "its picture and JSON. Medians of CPU time, in turns. zipdepth is a network of its "
+            "size class."
         ),
-        tables=(_rate_table(rates), _cost_table(costs)),
-        bars=_bars(rates, costs, differences),
+        tables=(_rate_table(rates), _cost_table(costs), bare_table),
+        bars=(*_bars(rates, costs, differences), *bare_bars),
     )
 
 
@@ -244,15 +247,6 @@ def _difference(model: str, path: str, engine: str) -> float:
     [ours] = load_model(PUBLISHED, engine=engine).infer([photo])
     assert ours.depth is not None, "a depth model"
     return float(np.abs(ours.depth - theirs).max() / np.ptp(theirs))
-
-
-@outside_model(MODELS["depth-anything-v2/small"])
-def load(options: LoadOptions) -> "Model":
-    """Open the file as the catalogue does."""
-    from rilievo.models.catalogue.graphs.published_graph import open_graph
-
-    card = MODELS["depth-anything-v2/small"]
-    return open_graph(Path(os.environ[GRAPH]), options, card, weights_sha256="0")
 
 
 _PARTS = {"theirs": _theirs, "ours": _ours, "export": _export, "difference": _difference}

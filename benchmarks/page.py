@@ -10,15 +10,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import BenchmarkError, NotHereError, rilievo_command, spread
+from benchmarks.measure import BenchmarkError, NotHereError, answer_of, rilievo_command, spread
 from benchmarks.photographs import make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
+from benchmarks.small_network import save_small_network
 
 SIZE_PROMISE = 7.0
 """Megabytes, compressed, that a first answer needs."""
@@ -26,6 +27,9 @@ ANSWER_PROMISE = 1.5
 """Seconds from the first photograph after the page is loaded to its depth."""
 RATE_PROMISE = 8.0
 """Frames a second of the camera, seen by the network at 256x192."""
+
+SHARPER_PROMISE = 20.0
+"""Megabytes, compressed, that a first and a sharper answer by ZipDepth need."""
 
 _CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 _PATIENCE = 120_000
@@ -42,17 +46,38 @@ def run(settings: Settings) -> Report:
         stdout=subprocess.DEVNULL,
     )
     [photo] = make_photographs(settings.folder("page-photo"), 1)
+    sharper = settings.work / "sharper-page"
+    answer_of("page_site", sharper, save_small_network(settings.work / "small.onnx"))
     from playwright.sync_api import sync_playwright
 
-    with _host(folder) as address, sync_playwright() as playwright:
+    with (
+        _host(folder) as address,
+        _host(sharper) as sharper_address,
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(
             executable_path=chromium,
             args=["--no-sandbox", "--enable-unsafe-swiftshader", *_CAMERA],
         )
         visits = [_visit(browser, address, photo) for _ in range(settings.count(7, quick=2))]
         lives = [_live(browser, address) for _ in range(settings.count(3, quick=1))]
+        rounds = settings.count(5, quick=2)
+        twice = [_twice(browser, sharper_address, photo) for _ in range(rounds)]
         browser.close()
-    return _report(_megabytes(folder), visits, lives)
+    first = _report(_megabytes(folder), visits, lives)
+    megabytes = _megabytes(sharper, "models/zipdepth*")
+    return replace(
+        first,
+        tables=(*first.tables, _sharper_table(megabytes, twice)),
+        bars=(
+            *first.bars,
+            Bar(
+                promise=f"with ZipDepth, {SHARPER_PROMISE:g} MB compressed",
+                measured=f"{megabytes:.2f} MB",
+                kept=megabytes <= SHARPER_PROMISE,
+            ),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +106,29 @@ class _Live:
 
     rate: float
     cpu: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Twice:
+    """Seconds from a photograph to both answers, and CPU time [s] of the tab for them."""
+
+    first: float
+    sharper: float
+    cpu_first: float
+    cpu_sharper: float
+
+
+def _sharper_table(megabytes: float, visits: Sequence[_Twice]) -> Table:
+    return Table(
+        columns=("with a network of ZipDepth's size class", "median (least to most)"),
+        rows=(
+            ("compressed files of both answers [MB]", f"{megabytes:.2f}"),
+            ("first answer [s]", str(spread([each.first for each in visits]))),
+            ("sharper answer, fetched and anchored [s]", str(spread([x.sharper for x in visits]))),
+            ("CPU time of the tab, first [s]", str(spread([x.cpu_first for x in visits]))),
+            ("CPU time of the tab, both [s]", str(spread([x.cpu_sharper for x in visits]))),
+        ),
+    )
 
 
 def _report(megabytes: float, visits: Sequence[_Visit], lives: Sequence[_Live]) -> Report:
@@ -172,6 +220,20 @@ def _visit(browser: Any, address: str, photo: Path) -> _Visit:
     return _Visit(ready=ready, first=depths[0], surface=surfaces[0], next=depths[1], cpu=spent[0])
 
 
+def _twice(browser: Any, address: str, photo: Path) -> _Twice:
+    page = _opened(browser, address)
+    start, before = time.perf_counter(), _cpu_of_tabs()
+    page.set_input_files("#photo-file", str(photo))
+    page.locator("#result-title", has_text=photo.name).wait_for()
+    first, cpu_first = time.perf_counter() - start, _cpu_of_tabs() - before
+    page.locator("#state", has_text="Sharper, done").or_(
+        page.locator("#state", has_text="there is no surface")
+    ).wait_for()
+    sharper, cpu_sharper = time.perf_counter() - start, _cpu_of_tabs() - before
+    page.context.close()
+    return _Twice(first=first, sharper=sharper, cpu_first=cpu_first, cpu_sharper=cpu_sharper)
+
+
 def _cpu_of_tabs() -> float:
     """CPU time [s] of the browser's processes for pages, which are descendants of this one."""
     parents, times = {}, {}
@@ -206,7 +268,9 @@ def _live(browser: Any, address: str) -> _Live:
     return _Live(rate=rate, cpu=share / rate)
 
 
-def _megabytes(folder: Path) -> float:
+def _megabytes(folder: Path, more: str = "") -> float:
+    """Compressed size [MB] of the files of a first visit, and of those of a pattern."""
     script = (folder / "sw.js").read_text(encoding="utf-8")
     names = json.loads(script.partition("FILES = ")[2].partition(";\n")[0])[1:]
-    return sum(len(gzip.compress((folder / name).read_bytes())) for name in names) / 1e6
+    files = [folder / name for name in names] + (sorted(folder.glob(more)) if more else [])
+    return sum(len(gzip.compress(each.read_bytes())) for each in files) / 1e6
