@@ -28,9 +28,9 @@ MOST_DOUBT = 0.45
 KNOWN_LENGTHS = "known lengths"
 """``Calibration.method`` of metres that come from lengths."""
 _FITTED_WITH = "rilievo/base"
-_LEVEL, _SHARE = 0.235, 0.53
-"""Doubt of ``rilievo/small`` on the scale of ``rilievo/base``, a line: around its usual doubt,
-ranges are those that were fitted to ``rilievo/small`` itself."""
+_LEVEL, _SHARE = 0.08, 0.95
+"""Doubt of ``rilievo/small`` on the scale of ``rilievo/base``, a line: chosen so that on
+the panel as many depths are inside its ranges as of those that were fitted to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
