@@ -1,5 +1,6 @@
 """Lenses from calibration files and GPano, their spelling, and refusals in one line."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,9 @@ def test_results_of_any_lens_are_read_back(tmp_path, lens):
         np.testing.assert_allclose(back.camera.rays(pixels), given.camera.rays(pixels), atol=1e-9)
         assert back.depth.is_distance == lens.has_unit_rays
     assert np.load(tmp_path / "room.npz")["lens"].item() == str(spelling_of(lens))
-    with pytest.raises(InputError, match="defined for pinhole cameras only"):
-        given.save(tmp_path / "surface", ["glb"])
-    assert not list(tmp_path.glob("surface*"))
+    given.save(tmp_path / "surface", ["glb"])
+    content = (tmp_path / "surface.glb").read_bytes()
+    document = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
+    assert "cameras" not in document
+    assert document["scenes"][0]["nodes"] == [0]
+    assert document["accessors"][3]["count"] > 300

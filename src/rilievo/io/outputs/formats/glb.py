@@ -20,6 +20,7 @@ from jaxtyping import Float32, Float64, Int32, UInt16
 from PIL import Image
 
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
 from rilievo.io.outputs.dropping import sky_share, surface_pixels
 from rilievo.io.outputs.facts import FileFacts, SurfaceFacts
@@ -163,7 +164,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     document = _document(
         parts,
         about,
-        _camera(camera.needs_pinhole("the camera of a GLB"), depth.shape),
+        _camera(camera.K, depth.shape) if isinstance(camera.lens, Pinhole) else None,
         with_texture=texture is not None,
     )
     write_glb(job.path, parts, document)
@@ -212,7 +213,7 @@ def _camera(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int]) -> Mapping[st
 def _document(
     parts: Sequence[Part],
     about: Any,
-    camera: Mapping[str, Any],
+    camera: Mapping[str, Any] | None,
     *,
     with_texture: bool,
 ) -> dict[str, Any]:
@@ -253,6 +254,11 @@ def _document(
         "bufferViews": chunk.views,
         "buffers": [{"byteLength": chunk.length}],
     }
+    if camera is None:
+        # glTF has cameras of pinholes alone; the surface of another lens needs none.
+        document["scenes"][0]["nodes"].pop()
+        document["nodes"].pop()
+        del document["cameras"]
     if with_texture:
         clamp = {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}
         document["images"] = [{"bufferView": len(chunk.views) - 1, "mimeType": "image/jpeg"}]
