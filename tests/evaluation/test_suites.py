@@ -8,6 +8,7 @@ import pytest
 
 from rilievo.cli import main
 from rilievo.data.datasets import DATASETS
+from rilievo.data.datasets.sets.moge_bundle import SETS
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.suite import SuiteRun, find_suite, suite_names, suites
@@ -184,3 +185,20 @@ def test_names_of_results_fit_folders() -> None:
     one = SuiteRun(benchmark="lab:BENCH", dataset="folder", split="test")
     assert one.label == "lab-BENCH-folder-test"
     assert replace(one, name="../x/y").label == "x-y"
+
+
+@pytest.mark.parametrize(
+    ("suite", "benchmark"), [("moge-depth", "moge-metric"), ("moge-points", "moge-points-metric")]
+)
+def test_suites_of_moge_score_metres_on_every_set_that_has_them(suite: str, benchmark: str) -> None:
+    runs = find_suite(suite).runs
+    scored = [run.split for run in runs if run.benchmark == benchmark]
+    in_metres = [name for name, each in SETS.items() if each.is_metric]
+    assert sorted(map(str, scored)) == sorted(in_metres)
+    assert list(find_benchmark("moge-metric").alignment.items()) == [("metric", "none")]
+
+
+def test_the_suite_of_dsine_is_its_zips_own_protocol() -> None:
+    runs = find_suite("dsine-normals").runs
+    assert all(find_benchmark(run.benchmark).dataset == "dsine" for run in runs)
+    assert len(runs) == 5
