@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rilievo.models import MODELS
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.table import RemoteFile
 
@@ -73,6 +74,7 @@ def _facts(folder: Path, path: str) -> RemoteFile:
 @pytest.fixture
 def catalogue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[CatalogueMirror]:
     """A mirror that is running, with empty caches."""
+    assert len(MODELS.own)  # cards are kept once they are made: not those of look-alikes
     site = tmp_path / "site"
     site.mkdir()
     handler = functools.partial(Stating, directory=str(site))
