@@ -10,6 +10,8 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.lens import Lens
 
 AnyCentred = TypeVar("AnyCentred", bound="Centred")
+Numbers = Float[np.ndarray, "*n"] | np.floating
+"""A number a pixel; numpy makes that of one pixel alone a scalar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,11 @@ class Centred(Lens):
         """Lens of the mirrored image."""
         return replace(self, cx=width - 1 - self.cx)
 
-    def from_centre(
-        self, pixels: Float[np.ndarray, "2 *n"]
-    ) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
+    def from_centre(self, pixels: Float[np.ndarray, "2 *n"]) -> tuple[Numbers, Numbers]:
         """Pixels as (x, y) about the centre, in units of fx and fy."""
         u, v = np.asarray(pixels, np.float64)
         return (u - self.cx) / self.fx, (v - self.cy) / self.fy
 
-    def to_pixels(
-        self, x: Float[np.ndarray, "*n"], y: Float[np.ndarray, "*n"], dtype: np.dtype
-    ) -> Float[np.ndarray, "2 *n"]:
+    def to_pixels(self, x: Numbers, y: Numbers, dtype: np.dtype) -> Float[np.ndarray, "2 *n"]:
         """Pixels of (x, y) about the centre, in a precision."""
         return np.stack([x * self.fx + self.cx, y * self.fy + self.cy]).astype(dtype)

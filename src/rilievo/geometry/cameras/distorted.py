@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Float64
 
-from rilievo.geometry.cameras.centred import Centred
+from rilievo.geometry.cameras.centred import Centred, Numbers
 
 _FARTHEST = 20.0
 """Largest tangent of the angle to the axis that is seen, 87 degrees."""
@@ -61,9 +61,7 @@ class Distorted(Centred):
         x, y = self._distorted(x, y)
         return self.to_pixels(np.where(seen, x, np.nan), np.where(seen, y, np.nan), points.dtype)
 
-    def _distorted(
-        self, x: Float64[np.ndarray, "*n"], y: Float64[np.ndarray, "*n"]
-    ) -> tuple[Float64[np.ndarray, "*n"], Float64[np.ndarray, "*n"]]:
+    def _distorted(self, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
         p1, p2 = self.p
         s = x * x + y * y
         radial = _radial(s, self.k)
@@ -72,9 +70,7 @@ class Distorted(Centred):
             y * radial + p1 * (s + 2 * y * y) + 2 * p2 * x * y,
         )
 
-    def _undistorted(
-        self, seen_x: Float64[np.ndarray, "*n"], seen_y: Float64[np.ndarray, "*n"]
-    ) -> tuple[Float64[np.ndarray, "*n"], Float64[np.ndarray, "*n"]]:
+    def _undistorted(self, seen_x: Numbers, seen_y: Numbers) -> tuple[Numbers, Numbers]:
         """The point that is seen there, by Newton's method from the radial solution."""
         limit, knots, radii = _table(self.k)
         away = np.hypot(seen_x, seen_y)
@@ -101,16 +97,12 @@ class Distorted(Centred):
         return np.where(inside, x, np.nan), np.where(inside, y, np.nan)
 
 
-def _radial(
-    s: Float64[np.ndarray, "*n"], k: tuple[float, float, float, float, float, float]
-) -> Float64[np.ndarray, "*n"]:
+def _radial(s: Numbers, k: tuple[float, float, float, float, float, float]) -> Numbers:
     above = 1 + s * (k[0] + s * (k[1] + s * k[2]))
     return above / (1 + s * (k[3] + s * (k[4] + s * k[5])))
 
 
-def _radial_slope(
-    s: Float64[np.ndarray, "*n"], k: tuple[float, float, float, float, float, float]
-) -> Float64[np.ndarray, "*n"]:
+def _radial_slope(s: Numbers, k: tuple[float, float, float, float, float, float]) -> Numbers:
     """Derivative of the radial factor by the squared radius s."""
     below = 1 + s * (k[3] + s * (k[4] + s * k[5]))
     above = 1 + s * (k[0] + s * (k[1] + s * k[2]))

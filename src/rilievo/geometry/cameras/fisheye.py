@@ -5,10 +5,10 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.centred import Centred
+from rilievo.geometry.cameras.centred import Centred, Numbers
 from rilievo.geometry.cameras.lens import Lens
 
 _KNOTS = 4097
@@ -75,7 +75,7 @@ class Fisheye(Centred):
         share = np.where(seen, _distance(angle, self.k), np.nan) / np.where(aside > 0, aside, 1)
         return self.to_pixels(x * share, y * share, points.dtype)
 
-    def _angle(self, away: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
+    def _angle(self, away: Numbers) -> Numbers:
         """Angle to the axis at a distance from the centre; NaN beyond the limit."""
         if not any(self.k):
             return np.where(away <= self.limit, away, np.nan)
@@ -95,16 +95,12 @@ def fisheye_of(shape: tuple[int, int], degrees: float) -> Lens:
     return Fisheye(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2)
 
 
-def _distance(
-    angle: Float64[np.ndarray, "*n"], k: tuple[float, float, float, float]
-) -> Float64[np.ndarray, "*n"]:
+def _distance(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
     square = angle * angle
     return angle * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3]))))
 
 
-def _slope(
-    angle: Float64[np.ndarray, "*n"], k: tuple[float, float, float, float]
-) -> Float64[np.ndarray, "*n"]:
+def _slope(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
     square = angle * angle
     return 1 + square * (3 * k[0] + square * (5 * k[1] + square * (7 * k[2] + square * 9 * k[3])))
 

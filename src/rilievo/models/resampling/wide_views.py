@@ -8,7 +8,7 @@ where they overlap, then one map from their gradients (``geometry.sphere``).
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
@@ -41,6 +41,7 @@ _FAR = 1e-6
 _LEAST_TRUST = 0.05
 
 
+@runtime_checkable
 class Answer(Protocol):
     """Parts of ``Inference`` that are put together."""
 
