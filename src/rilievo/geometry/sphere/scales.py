@@ -10,7 +10,7 @@ solved together, by least absolute differences.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float, Float32, Float64
 
 from rilievo.errors import InputError
 
@@ -135,7 +135,7 @@ def _middle(layers: Layers, places: Places, view: int) -> float:
     return float(np.median((layers.values[view] - places.lengths[view])[seen]))
 
 
-def _nearest(layers: Layers, values: Float32[np.ndarray, "k h w"]) -> Layers:
+def _nearest(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
     """The layers at the nearest places alone."""
     weight = layers.weights.sum(axis=0)
     mean = (layers.weights * values).sum(axis=0) / np.maximum(weight, 1e-9)
