@@ -11,6 +11,7 @@ import pytest
 import rilievo
 from rilievo.cli.options_of import options_of
 from rilievo.models.arguments import PredictArguments
+from rilievo.options.anchor_use import AnchorUse
 from rilievo.options.given_camera import GivenCamera
 from rilievo.options.known_sizes import KnownArguments, KnownSizes
 from rilievo.options.on_off import Switch
@@ -20,7 +21,7 @@ from rilievo.options.refine import Refine
 from rilievo.options.saving_options import Saving
 from rilievo.predicting.options import RECORDS, PredictKeywords, PredictOptions
 
-OF_REQUESTS = (GivenCamera, KnownSizes, Refine, Saving)
+OF_REQUESTS = (GivenCamera, KnownSizes, AnchorUse, Refine, Saving)
 """Records that requests have; the others are of runs over files."""
 EVERY = [(kind, field.name) for kind in RECORDS.values() for field in fields(kind)]
 
@@ -48,7 +49,7 @@ def test_every_option_is_a_keyword_of_python(kind: type[Record], name: str) -> N
     assert name in PredictKeywords.__annotations__
     assert name in signature(PredictOptions).parameters
     of_predict = {*PredictArguments.__annotations__}
-    if kind in (GivenCamera, Refine):
+    if kind in (GivenCamera, AnchorUse, Refine):
         assert name in of_predict
     if name in of_predict:
         default = signature(rilievo.predict).parameters[name].default
@@ -56,7 +57,7 @@ def test_every_option_is_a_keyword_of_python(kind: type[Record], name: str) -> N
 
 
 def test_predict_has_no_other_arguments_than_those_of_records() -> None:
-    names = {field.name for kind in (GivenCamera, Refine) for field in fields(kind)}
+    names = {field.name for kind in (GivenCamera, AnchorUse, Refine) for field in fields(kind)}
     assert {*PredictArguments.__annotations__} == names | {*KnownArguments.__annotations__}
     flat = {name for _, name in EVERY}
     assert {*PredictKeywords.__annotations__} == flat | {*RECORDS}

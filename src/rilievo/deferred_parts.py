@@ -17,9 +17,9 @@ _Parts = TypeVar("_Parts", bound="DeferredParts")
 
 @dataclass(frozen=True, slots=True)
 class _Later:
-    """Placeholder for an array that has not been computed yet."""
+    """Placeholder for a value that has not been computed yet."""
 
-    make: Callable[[], np.ndarray]
+    make: Callable[[], object]
 
 
 class DeferredParts:
@@ -35,22 +35,28 @@ class DeferredParts:
         def __getattribute__(self, name: str) -> Any:
             value = object.__getattribute__(self, name)
             if isinstance(value, _Later):
-                value = read_only(value.make())
+                value = value.make()
+                if isinstance(value, np.ndarray):
+                    value = read_only(value)
                 object.__setattr__(self, name, value)
             return value
 
-    def defer(self, name: str, make: Callable[[], np.ndarray]) -> None:
+    def defer(self, name: str, make: Callable[[], object]) -> None:
         """Register a function that computes a field when it is first read.
 
         Args:
             name: Name of the field.
-            make: Function that computes the array.
+            make: Function that computes the value; arrays become read-only.
         """
         object.__setattr__(self, name, _Later(make))
 
     def has(self, name: str) -> bool:
         """Whether a field is not None, without computing it."""
         return object.__getattribute__(self, name) is not None
+
+    def is_computed(self, name: str) -> bool:
+        """Whether a field has its value, so that reading it costs nothing."""
+        return not isinstance(object.__getattribute__(self, name), _Later)
 
     def but(self: _Parts, **changes: Any) -> _Parts:
         """A copy with some fields changed; fields not computed yet stay so."""

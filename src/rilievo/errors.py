@@ -115,6 +115,10 @@ class CalibrationError(RilievoError, ValueError):
     """Known distances do not determine the scale (and shift) of a depth map."""
 
 
+class UndeterminedError(CalibrationError):
+    """Known distances determine one number of affine depth, but not both."""
+
+
 @contextmanager
 def needing(what: str, extra: str) -> Iterator[None]:
     """Turn failed imports in the block into errors that name the extra with the package.

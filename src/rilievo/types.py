@@ -203,6 +203,29 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchoring:
+    """Fit of a model's affine depth to the depth of another, with which surfaces are made of it.
+
+    Attributes:
+        model: Name of the model whose depth was fitted to.
+        rank_correlation: Spearman's correlation of the two answers as depth; 1 is the same order.
+        residual: Median absolute difference of the logarithms of the two depths after the fit.
+        space: Quantity that scale and shift apply to: "depth" or "inverse".
+        scale: Fitted scale; None where it was refused.
+        shift: Fitted shift; None where it was refused.
+        refused: Reason why no surface can be made; None where one can.
+    """
+
+    model: str
+    rank_correlation: float | None = None
+    residual: float | None = None
+    space: str | None = None
+    scale: float | None = None
+    shift: float | None = None
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MadeBy:
     """Origin of a prediction, sufficient to repeat it.
 
@@ -237,6 +260,8 @@ class Prediction(DeferredParts):
             does not tell.
         camera: Intrinsics of the image.
         calibration: Conversion of depth to metres; None if none was asked for.
+        anchoring: Fit of affine depth to that of the embedded model, found when it is first read;
+            None if depth is not affine, was never anchored, or ``--anchor off`` was asked for.
         photo: The photograph itself, for coloured surfaces; None if read from files.
         made_by: Model, weights and settings.
     """
@@ -247,6 +272,7 @@ class Prediction(DeferredParts):
     sky: Bool[np.ndarray, "h w"] | None = None
     camera: Camera | None = None
     calibration: Calibration | None = None
+    anchoring: Anchoring | None = None
     photo: Photo | None = None
     made_by: MadeBy
 

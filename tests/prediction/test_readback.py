@@ -53,6 +53,8 @@ def test_every_format_gives_back_what_it_was_given(
     tmp_path: Path, name: str, kind: DepthKind, compress: bool
 ) -> None:
     given = prediction(kind)
+    if name == "anchored" and not kind.is_depth:
+        pytest.skip("nothing is anchored here: tests/predicting/test_anchored.py")
     [path, json] = save(given, tmp_path / "photo", [name], SaveOptions(compress=compress))
     [facts] = read_sidecar(json).files
     agree(read_prediction(path), given, name, facts.scale or 0.0)

@@ -26,7 +26,7 @@ from rilievo.calibration.record import (
     find_field,
 )
 from rilievo.calibration.scale_and_shift import fit_scale_and_shift
-from rilievo.errors import CalibrationError
+from rilievo.errors import CalibrationError, UndeterminedError
 from rilievo.types import Camera, DepthKind, DepthMap
 
 # A fact whose fitted value differs by more than this factor, either way, gives a warning.
@@ -82,7 +82,7 @@ def calibrate(
     check_depth_map(depth)
     least = 1 if depth.is_depth else 2
     if len(known) < least:
-        raise CalibrationError(_too_few(depth.kind, len(known)))
+        raise UndeterminedError(_too_few(depth.kind, len(known)))
     _refuse_shared_pixels(depth, [each for each in known if isinstance(each, KnownPoint)])
     facts = [fact_of(depth, each, camera) for each in known]
     if depth.is_depth:
@@ -182,7 +182,7 @@ def scale_and_shift(
     first, second = _pairs(x)
     apart = np.abs(x[second] - x[first]) > alike
     if not apart.any():
-        raise CalibrationError(
+        raise UndeterminedError(
             "all known points have the same predicted depth, which does not determine a shift: "
             "give one that is clearly nearer or farther"
         )

@@ -13,7 +13,7 @@ from jaxtyping import Float64
 
 from rilievo.alignment import Fit, FitSpace
 from rilievo.calibration.fact import Fact
-from rilievo.errors import CalibrationError
+from rilievo.errors import UndeterminedError
 from rilievo.types import DepthKind, DepthMap
 
 _GRID = 241
@@ -46,7 +46,7 @@ def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
     costs = np.array([cost(offset) for offset in offsets])
     best = int(costs.argmin())
     if np.mean(costs < costs[best] + _FLAT) > 0.5:
-        raise CalibrationError(
+        raise UndeterminedError(
             "what is known lies at one depth, which does not determine a shift: give a point or a "
             "length that is clearly nearer or farther"
         )

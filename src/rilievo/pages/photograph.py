@@ -134,7 +134,9 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
     if depth is None:
         return None, None
     if not depth.is_depth:
-        return None, "Known distances make one possible: rilievo predict --known u,v,metres."
+        return None, (
+            "Two known distances make one possible: rilievo predict --known u,v,metres twice."
+        )
     if camera is None:
         return None, "The camera is not known, and without one there is no surface."
     if not isinstance(camera.lens, Pinhole):

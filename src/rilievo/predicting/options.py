@@ -12,6 +12,7 @@ import tyro
 from rilievo.errors import OptionError
 from rilievo.models.base import Model
 from rilievo.models.model_options import Network, NetworkChoice, load_as
+from rilievo.options.anchor_use import AnchorArguments, AnchorUse
 from rilievo.options.engine import Speed, SpeedOptions
 from rilievo.options.given_camera import CameraArguments, GivenCamera
 from rilievo.options.known_sizes import KnownOptions, KnownSizes
@@ -25,6 +26,7 @@ RECORDS: Mapping[str, type[Record]] = {
     "network": Network,
     "view": GivenCamera,
     "sizes": KnownSizes,
+    "surface": AnchorUse,
     "refine": Refine,
     "speed": Speed,
     "video": VideoUse,
@@ -48,6 +50,7 @@ class PredictKeywords(
     NetworkChoice,
     CameraArguments,
     KnownOptions,
+    AnchorArguments,
     RefineArguments,
     SpeedOptions,
     VideoOptions,
@@ -59,6 +62,7 @@ class PredictKeywords(
     network: Network
     view: GivenCamera
     sizes: KnownSizes
+    surface: AnchorUse
     refine: Refine
     speed: Speed
     video: VideoUse
@@ -70,7 +74,7 @@ class PredictOptions:
 
     They are given flat, by the names of the flags: ``PredictOptions(save="ply", fov=60)``; the
     records that hold and explain them are ``Saving``, ``Network``, ``GivenCamera``, ``KnownSizes``,
-    ``Refine``, ``Speed`` and ``VideoUse``.
+    ``AnchorUse``, ``Refine``, ``Speed`` and ``VideoUse``.
 
     Raises:
         OptionError: If an option is out of range or two do not go together.
@@ -80,6 +84,7 @@ class PredictOptions:
     network: Annotated[Network, _FLAT]
     view: Annotated[GivenCamera, _FLAT]
     sizes: Annotated[KnownSizes, _FLAT]
+    surface: Annotated[AnchorUse, _FLAT]
     refine: Annotated[Refine, _FLAT]
     speed: Annotated[Speed, _FLAT]
     video: Annotated[VideoUse, _FLAT]

@@ -33,6 +33,20 @@ class Prediction(types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
 
     __slots__ = ()
 
+    @property
+    def anchored(self) -> "Prediction":
+        """The prediction with depth of which surfaces can be made.
+
+        It is the prediction itself, unless its depth is of an affine kind: then depth is up to
+        scale, by a scale and a shift fitted to the embedded model's depth, which runs once for it.
+        ``anchoring`` says how well the two agree.
+
+        Raises:
+            NoDepthError: If the prediction has no depth.
+            InputError: If depth is of an affine kind and cannot be anchored, or may not be.
+        """
+        return _methods().anchored(self)
+
     def measure(self, *points: tuple[float, float]) -> "Measurement":
         """Measure a height, length or area in the photograph.
 
@@ -90,7 +104,7 @@ class Prediction(types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
 
         Raises:
             NoDepthError: If the prediction has no depth.
-            InputError: If the depth is of an affine kind, from which no surface can be made.
+            InputError: If the depth is of an affine kind and cannot be anchored.
         """
         return _methods().points(self, step)
 
@@ -103,7 +117,7 @@ class Prediction(types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
 
         Raises:
             NoDepthError: If the prediction has no depth.
-            InputError: If the depth is of an affine kind, from which no surface can be made.
+            InputError: If the depth is of an affine kind and cannot be anchored.
         """
         return _methods().mesh(self, step)
 

@@ -23,6 +23,7 @@ from rilievo.io.outputs.formats.panel import panel_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure import area, height, length
 from rilievo.measurement import Measurement
+from rilievo.prediction.anchored import anchored
 from rilievo.prediction.saving import save
 from rilievo.types import Prediction
 
@@ -87,6 +88,7 @@ def points(prediction: Prediction, step: int | None = None) -> PointCloud:
     Raises:
         InputError: If the depth is of an affine kind, or the camera is not known.
     """
+    prediction = anchored(prediction)
     options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
     return surfaces.point_cloud(
         depth.depth(),
@@ -101,6 +103,7 @@ def points(prediction: Prediction, step: int | None = None) -> PointCloud:
 
 def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
     """Make a mesh as ``--save glb`` does, but without merging flat parts."""
+    prediction = anchored(prediction)
     options, depth = SaveOptions(), prediction.depth
     return surfaces.mesh(
         depth.depth(),

@@ -20,6 +20,17 @@ class Need(StrEnum):
     PHOTO = "photo"
 
 
+class Surface(StrEnum):
+    """Depth that an output is made of, where the model's own is of an affine kind."""
+
+    NO = "no"
+    """The model's own answer."""
+    IF_POSSIBLE = "if possible"
+    """Anchored depth where there is one, else the model's own answer."""
+    YES = "yes"
+    """Anchored depth alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One output format.
@@ -29,6 +40,7 @@ class Output:
         summary: One line for help texts.
         needs: Parts of the prediction that are required.
         takes: Parts that are also stored, where the prediction has them.
+        surface: Whether it is made of anchored depth where the model's own is of an affine kind.
         writer: Function from a ``WriteJob`` and the parts in ``needs``, in their order, to
             ``FileFacts``, as ``module:function``, by default in ``rilievo.io.outputs.formats``; for
             outputs of other packages the function itself.
@@ -48,6 +60,7 @@ class Output:
     summary: str
     needs: tuple[Need, ...]
     takes: tuple[Need, ...] = ()
+    surface: Surface = Surface.NO
     writer: str | Callable[..., Any]
     reader: str | Callable[..., Any] | None = None
     gives: tuple[Need, ...] = ()

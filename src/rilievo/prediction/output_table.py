@@ -7,7 +7,7 @@ from pathlib import Path
 from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
 from rilievo.plugins import OpenTable, is_place
-from rilievo.prediction.output import Need, Output, outside_output
+from rilievo.prediction.output import Need, Output, Surface, outside_output
 
 _MEANT: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("mesh", "gltf", "obj", "stl", "fbx", "usdz", "3d", "surface"), ("glb", "ply")),
@@ -90,10 +90,22 @@ _OUTPUTS: Mapping[str, Output] = {
         package="OpenEXR",
         options=(),
     ),
+    "anchored": Output(
+        suffix=".anchored.npy",
+        summary="depth of which surfaces are made, as a float32 array; affine depth is anchored",
+        needs=(Need.DEPTH,),
+        surface=Surface.YES,
+        writer="arrays:write_anchored",
+        reader="arrays:read_npy",
+        gives=(Need.DEPTH,),
+        exact=True,
+        options=(),
+    ),
     "normals": Output(
         suffix=".normals.png",
         summary="picture of the normals (OpenGL axes: x right, y up, z towards the viewer)",
         needs=(Need.NORMALS,),
+        surface=Surface.IF_POSSIBLE,
         writer="picture_files:write_normals",
         reader="picture_files:read_normals",
         gives=(Need.NORMALS,),
@@ -103,6 +115,7 @@ _OUTPUTS: Mapping[str, Output] = {
         suffix=".normals.npy",
         summary="normals as a float32 array h x w x 3 (x right, y down, z forward)",
         needs=(Need.NORMALS,),
+        surface=Surface.IF_POSSIBLE,
         writer="arrays:write_normals_npy",
         reader="arrays:read_normals_npy",
         gives=(Need.NORMALS,),
@@ -133,6 +146,7 @@ _OUTPUTS: Mapping[str, Output] = {
         summary="point cloud with normals and colours",
         needs=(Need.DEPTH, Need.CAMERA),
         takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
+        surface=Surface.YES,
         writer="ply:write",
         options=(*SURFACE, "backing"),
     ),
@@ -141,6 +155,7 @@ _OUTPUTS: Mapping[str, Output] = {
         summary="mesh textured with the photograph (glTF axes: x right, y up, z backwards)",
         needs=(Need.DEPTH, Need.CAMERA),
         takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
+        surface=Surface.YES,
         writer="glb:write",
         options=(*SURFACE, "backing"),
     ),
@@ -156,6 +171,7 @@ _OUTPUTS: Mapping[str, Output] = {
             Need.CAMERA,
             Need.PHOTO,
         ),
+        surface=Surface.IF_POSSIBLE,
         writer="rilievo.pages.photograph:write",
         options=(*COLOURING, *SURFACE),
     ),

@@ -16,7 +16,7 @@ from rilievo.io.outputs.facts import FileFacts, Sidecar, SourceFacts
 from rilievo.io.outputs.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.outputs.stored import Stored
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import load
+from rilievo.prediction.output import Surface, load
 from rilievo.prediction.output_table import OUTPUTS
 from rilievo.types import DepthMap
 
@@ -72,6 +72,7 @@ def read_prediction(path: str | Path) -> Prediction:
             sky=stored.sky,
             camera=None if sidecar.camera is None else camera_of(sidecar.camera),
             calibration=sidecar.calibration,
+            anchoring=sidecar.anchoring,
             made_by=sidecar.made_by,
         )
     except InputError as error:
@@ -142,6 +143,7 @@ def _read_files(found: _StoredFiles) -> Stored:
     readable.sort(
         key=lambda facts: (
             facts.file != found.named,
+            OUTPUTS[facts.output].surface is not Surface.NO,
             not OUTPUTS[facts.output].exact,
             order.index(facts.output),
         )
@@ -154,6 +156,8 @@ def _read_files(found: _StoredFiles) -> Stored:
         if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
             stored = _read_file(path, facts)
             _check(path, stored, found.sidecar.source)
+            if stored.values is not None and OUTPUTS[facts.output].surface is Surface.YES:
+                stored = replace(stored, is_anchored=True)
             have = have.completed_by(stored)
     return have
 
@@ -190,9 +194,10 @@ def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
 def _depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
     if stored.values is None or stored.valid is None:
         return None
-    if sidecar.depth is None:
+    facts = (sidecar.anchored if stored.is_anchored else None) or sidecar.depth
+    if facts is None:
         raise InputError("its JSON does not say what its depth is")
-    return DepthMap(values=stored.values, kind=sidecar.depth.kind, valid=stored.valid)
+    return DepthMap(values=stored.values, kind=facts.kind, valid=stored.valid)
 
 
 def _line(error: BaseException) -> str:

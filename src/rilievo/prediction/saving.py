@@ -16,7 +16,8 @@ from rilievo.io.outputs.ownership import Claim, agreeing, check_claim, merged, s
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import describe, sidecar_path, write_sidecar
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.prediction.output import Need, load
+from rilievo.prediction.anchored import anchored, can_be_anchored, checked_anchoring
+from rilievo.prediction.output import Need, Surface, load
 from rilievo.prediction.output_table import OUTPUTS, output_of, read_names
 from rilievo.types import Prediction, Setting
 
@@ -99,7 +100,8 @@ def write_parts(
     check_parts(prediction, names)
     make_folder(stem.parent)
     paths = _paths(stem, names)
-    about = describe(prediction, run=run)
+    own_answer, surface = prediction, _surface_of(prediction, names)
+    about = describe(prediction, run=run, anchored=surface)
     state = state_of(stem)
     before, claim = _claimed(stem, names, options, about, run, thoroughness)
     with filling(claim.placement()) as placement:
@@ -107,13 +109,14 @@ def write_parts(
         facts = []
         for name, path in zip(names, paths, strict=True):
             its = own.get(name, OwnOptions(saving=options))
+            anchored = surface if _is_of_surface(own_answer, name) else None
             job = WriteJob(
                 path=placement.part(path),
                 file=path.name,
                 output=name,
-                prediction=prediction,
+                prediction=own_answer if anchored is None else anchored,
                 options=its.saving,
-                about=about,
+                about=about if anchored is None else replace(about, depth=about.anchored),
             )
             described = write_file(job)
             found = sum_of(job.path)
@@ -170,17 +173,41 @@ def is_installed(name: str) -> bool:
     return package is None or find_spec(package) is not None
 
 
+def surface_for(prediction: Prediction, name: str) -> Prediction:
+    """The prediction that an output is made of: with anchored depth where it is of a surface."""
+    return anchored(prediction) if _is_of_surface(prediction, name) else prediction
+
+
+def _surface_of(prediction: Prediction, names: Sequence[str]) -> Prediction | None:
+    """Prediction with anchored depth, if an output is made of it; None if none is."""
+    is_asked = any(_is_of_surface(prediction, name) for name in names)
+    return anchored(prediction) if is_asked else None
+
+
+def _is_of_surface(prediction: Prediction, name: str) -> bool:
+    """Whether an output is made of anchored depth, which the prediction's own is not."""
+    depth, surface = prediction.depth_or_none, OUTPUTS[name].surface
+    if depth is None or depth.is_depth or surface is Surface.NO:
+        return False
+    if Need.NORMALS in OUTPUTS[name].needs and prediction.has("normals"):
+        return False
+    return surface is Surface.YES or can_be_anchored(prediction)
+
+
 def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
     """Refuse outputs that need parts this prediction does not have."""
     for name in names:
+        is_surface = _is_of_surface(prediction, name)
+        if is_surface:
+            checked_anchoring(prediction)
         for need in OUTPUTS[name].needs:
+            if is_surface and need is Need.NORMALS and prediction.camera is not None:
+                continue  # They are those of the surface.
             if not prediction.has("depth_or_none" if need is Need.DEPTH else need):
                 raise OptionError(
                     f"output '{name}' needs {need}, which model '{prediction.made_by.model}' "
                     "does not give"
                 )
-        if Need.CAMERA in OUTPUTS[name].needs and prediction.depth_or_none is not None:
-            prediction.depth.depth()
 
 
 def parts_of(names: Sequence[str]) -> set[Need]:
@@ -204,4 +231,5 @@ def needed_parts(prediction: Prediction, output: str) -> tuple[Any, ...]:
 
     ``check_parts`` refuses predictions that lack one.
     """
+    prediction = surface_for(prediction, output)
     return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from rilievo.io.checks.sums import FileSum
 from rilievo.io.json_record import to_json
-from rilievo.types import Calibration, CameraSource, DepthKind, MadeBy, Setting
+from rilievo.types import Anchoring, Calibration, CameraSource, DepthKind, MadeBy, Setting
 
 FORMAT = "rilievo/1"
 
@@ -188,7 +188,9 @@ class Sidecar:
     Attributes:
         format: Format version, ``FORMAT``.
         source: The photograph.
-        depth: The depth map; None where there is none.
+        depth: The depth map, as the model answers it or in metres; None where there is none.
+        anchored: The depth map that surfaces and normals were made of; None where it is ``depth``.
+        anchoring: Fit that gave it; None where nothing was anchored.
         normals: Axes of the normals; None where there are none.
         camera: The camera; None where there is none.
         calibration: The calibration; None unless one was asked for.
@@ -204,6 +206,8 @@ class Sidecar:
     normals: str | None = None
     camera: CameraFacts | None = None
     calibration: Calibration | None = None
+    anchored: DepthFacts | None = None
+    anchoring: Anchoring | None = None
     made_by: MadeBy
     run: Mapping[str, Setting] = field(default_factory=dict)
     files: tuple[FileFacts, ...] = ()

@@ -111,6 +111,8 @@ def merged(
         # Maps that this run left out because none of its files needs them.
         depth=about.depth or before.depth,
         normals=about.normals or before.normals,
+        anchored=about.anchored or before.anchored,
+        anchoring=about.anchoring or before.anchoring,
         files=(*described_before, *written),
         earlier=tuple(name for name in earlier if name not in others),
     )

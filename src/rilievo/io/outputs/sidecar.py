@@ -41,8 +41,12 @@ def describe(
     prediction: Prediction,
     *,
     run: Mapping[str, Setting] | None = None,
+    anchored: Prediction | None = None,
 ) -> Sidecar:
-    """Make the sidecar of a prediction, before any file is written."""
+    """Make the sidecar of a prediction, before any file is written.
+
+    ``anchored`` is the same with anchored depth, of which surfaces are made.
+    """
     height, width = prediction.shape
     photo, camera, made_by = prediction.photo, prediction.camera, prediction.made_by
     return Sidecar(
@@ -50,9 +54,11 @@ def describe(
             file=Path(photo.name).name if photo else "array", width=width, height=height
         ),
         depth=None if prediction.depth_or_none is None else _depth_facts(prediction.depth),
-        normals=OUR_AXES if prediction.has("normals") else None,
+        normals=OUR_AXES if (anchored or prediction).has("normals") else None,
         camera=None if camera is None else _camera_facts(camera, width, height),
         calibration=prediction.calibration,
+        anchored=None if anchored is None else _depth_facts(anchored.depth),
+        anchoring=prediction.anchoring if prediction.is_computed("anchoring") else None,
         made_by=replace(made_by, settings=dict(made_by.settings)),
         run=dict(run or {}),
     )

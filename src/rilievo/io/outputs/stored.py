@@ -15,13 +15,17 @@ from rilievo.io.photographs.decode import load as load_pixels
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Arrays of one file; None for parts that it does not hold."""
+    """Arrays of one file; None for parts that it does not hold.
+
+    ``is_anchored`` says that its depth is the one of which surfaces are made.
+    """
 
     values: Float32[np.ndarray, "h w"] | None = None
     valid: Bool[np.ndarray, "h w"] | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
     confidence: Float32[np.ndarray, "h w"] | None = None
     sky: Bool[np.ndarray, "h w"] | None = None
+    is_anchored: bool = False
 
     def lacks(self, part: str) -> bool:
         """Whether "depth", "normals", "confidence" or "sky" is missing."""
@@ -31,7 +35,12 @@ class Stored:
         """Fill in missing parts from ``other``."""
         completed = self
         if self.values is None:
-            completed = replace(completed, values=other.values, valid=other.valid)
+            completed = replace(
+                completed,
+                values=other.values,
+                valid=other.valid,
+                is_anchored=other.is_anchored,
+            )
         if self.normals is None:
             completed = replace(completed, normals=other.normals)
         if self.confidence is None:

@@ -9,10 +9,11 @@ from rilievo.calibration.points import calibrate
 from rilievo.calibration.readings import place
 from rilievo.calibration.record import Calibrated, facts
 from rilievo.calibration.sparse import of_own_depth, plausible
-from rilievo.errors import CalibrationError
+from rilievo.errors import CalibrationError, InputError, UndeterminedError
 from rilievo.measure.expectation import with_expected_error
 from rilievo.predicting.photographs.known_metres import Metres
 from rilievo.prediction import Prediction
+from rilievo.prediction.anchored import with_normals
 from rilievo.types import Camera, CameraSource, OwnDepth
 
 
@@ -44,6 +45,9 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         return prediction, None
     if prediction.depth_or_none is None:
         raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
+    affine = not prediction.depth.is_depth
+    if affine and prediction.has("anchoring"):
+        return _with_metres_of_affine(prediction, metres)
     if metres.known or metres.sparse:
         _check_no_sky(prediction, metres)
         known, remark = metres.known, None
@@ -85,6 +89,25 @@ def _check_no_sky(prediction: Prediction, metres: Metres) -> None:
                 f"known point {point} lies on the sky, which has no distance: choose one on "
                 "something"
             )
+
+
+def _with_metres_of_affine(
+    prediction: Prediction, metres: Metres
+) -> tuple[Prediction, Calibrated | None]:
+    """Fix both numbers of affine depth by what is known, or else one after anchoring."""
+    if metres.camera_height is None:
+        try:
+            metric, fitted = with_metres(prediction.but(anchoring=None), metres)
+            return with_normals(metric), fitted
+        except UndeterminedError as error:
+            why = str(error)
+    else:
+        why = "the camera's height gives one number"
+    try:
+        surface = prediction.anchored
+    except InputError as refused:
+        raise CalibrationError(f"{why}; {refused}") from refused
+    return with_metres(surface, metres)
 
 
 def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Prediction, str | None]:

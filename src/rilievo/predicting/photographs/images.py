@@ -18,12 +18,14 @@ from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.model_options import model_of
 from rilievo.models.processing.refined import refined
 from rilievo.models.processing.trimming import border_note
+from rilievo.options.anchor_use import AnchorUse
 from rilievo.options.given_camera import GivenCamera
 from rilievo.options.keyword_messages import in_keywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.option_record import picked, refuse_unknown, signature_with
 from rilievo.options.refine import Refine
 from rilievo.plugins import trust
+from rilievo.predicting.photographs.anchored_depth import anchorable
 from rilievo.predicting.photographs.known_metres import Metres
 from rilievo.predicting.photographs.metres import in_metres
 from rilievo.predicting.photographs.named_camera import with_camera
@@ -118,6 +120,9 @@ def predict(
         camera_height: Height of the camera above a visible floor [m], in place of ``known``.
         own_depth: Take metres from the depth that the photograph's file holds, if no other size is
             known. ``Photo.own_depth`` has that depth.
+        anchor: auto: surfaces, normals and one known size of affine depth take its scale and shift
+            from the embedded model, which runs when the first of them is asked for; off: they are
+            refused. ``Prediction.anchored`` has that depth.
         flip: Average with the mirror image.
         confidence: own, that of the model; or mirror, agreement with itself about the mirror image,
             which ranks errors better on unfamiliar cameras and takes twice the time.
@@ -142,7 +147,7 @@ def predict(
     with in_keywords():
         refuse_unknown("predict", options, PredictArguments.__annotations__)
         refine, view = picked(Refine, options), picked(GivenCamera, options)
-        sizes = picked(KnownSizes, options)
+        sizes, anchor = picked(KnownSizes, options), picked(AnchorUse, options)
     if several and (sizes.known or sizes.sparse is not None):
         raise OptionError(
             "known and sparse belong to one photograph: call predict for each with its own"
@@ -170,6 +175,7 @@ def predict(
         with _ready(model, device, engine, precision) as loaded:
             network = refined(loaded, refine, vanishing_points=view.vanishing_points)
             [prediction] = network.predict_raw([photo])
+        prediction = anchorable(prediction, anchor, refine)
         if sizes.sparse is not None:
             metres = Metres(sparse=read_sparse_depth(sizes, photo.shape))
         own = photo.own_depth if sizes.own_depth else None
@@ -204,5 +210,5 @@ def _remark(prediction: Prediction, photo: Photo, unused: str | None) -> str | N
 
 
 vars(predict)["__signature__"] = signature_with(
-    predict, PredictArguments, (GivenCamera, KnownSizes, Refine)
+    predict, PredictArguments, (GivenCamera, KnownSizes, AnchorUse, Refine)
 )

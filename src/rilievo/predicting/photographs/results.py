@@ -24,11 +24,14 @@ from rilievo.options.option_record import recorded
 from rilievo.options.saving_options import Saving
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.anchored_depth import anchorable
 from rilievo.predicting.photographs.known_metres import known_text, metres_of, sparse_facts
 from rilievo.predicting.photographs.metres import in_metres, trust
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.panorama_signs import panorama_note
-from rilievo.prediction.output import Need
+from rilievo.prediction import Prediction
+from rilievo.prediction.anchored import can_be_anchored
+from rilievo.prediction.output import Need, Surface
 from rilievo.prediction.output_table import OUTPUTS, options_of
 from rilievo.prediction.saving import OwnOptions, check_outputs, is_installed, parts_of, write_parts
 from rilievo.types import Photo, Setting
@@ -78,7 +81,8 @@ class Results:
             if missing == [Need.CAMERA] and self.model.card.kind is not None:
                 raise OptionError(
                     f"--save {name}: surfaces of depth of kind '{self.model.card.kind}' are bent "
-                    "until it is calibrated: give two known depths or more with --known"
+                    "until it is calibrated: give two known depths or more with --known, or leave "
+                    "out --anchor off"
                 )
             if missing:
                 raise OptionError(
@@ -89,14 +93,16 @@ class Results:
     def _missing(self, name: str) -> list[Need]:
         """Needs of a format that this model, with the sizes that the user knows, does not meet."""
         card = self.model.card
-        is_depth = self.options.sizes.makes_metric or (card.kind is not None and card.kind.is_depth)
+        has_depth, is_depth = card.kind is not None, card.kind is not None and card.kind.is_depth
+        anchors = has_depth and not is_depth and self.options.surface.anchors
+        is_depth = is_depth or anchors or self.options.sizes.makes_metric
         given = {
             Need.PHOTO: True,
-            Need.DEPTH: card.kind is not None,
-            Need.NORMALS: card.normals,
+            Need.DEPTH: has_depth,
+            Need.NORMALS: card.normals or anchors,
             Need.CONFIDENCE: card.confidence,
             Need.SKY: card.sky,
-            Need.CAMERA: card.kind is not None and bool(is_depth),
+            Need.CAMERA: has_depth and is_depth,
         }
         return [need for need in OUTPUTS[name].needs if not given[need]]
 
@@ -140,9 +146,11 @@ class Results:
         """
         formats, metres = self._with_broken(job), metres_of(self.options, job, photo.shape)
         finished = self.model.finish(inference, photo)
+        finished = anchorable(finished, self.options.surface, self.options.refine)
         sizes = self.options.sizes
         own = photo.own_depth if sizes.own_depth else None
         prediction, remark = in_metres(finished, metres, markers=sizes.markers, own=own)
+        formats = self._without_surfaces(formats, prediction)
         if Need.NORMALS not in parts_of(formats):
             # Only now: sharpening asks the network's normals, whatever is written.
             prediction = prediction.but(normals=None)
@@ -164,6 +172,20 @@ class Results:
             run=self.run_facts(job),
             thoroughness=self.thoroughness,
             own=self._own_options(job, formats),
+        )
+
+    def _without_surfaces(
+        self, formats: tuple[str, ...], prediction: Prediction
+    ) -> tuple[str, ...]:
+        """Outputs that can be made of a photograph; ``all`` may be without surfaces."""
+        depth = prediction.depth_or_none
+        if not self.options.saving.asks_for_all or depth is None or can_be_anchored(prediction):
+            return formats
+        return tuple(
+            name
+            for name in formats
+            if OUTPUTS[name].surface is not Surface.YES
+            and (Need.NORMALS not in OUTPUTS[name].needs or prediction.has("normals"))
         )
 
     def _own_options(self, job: Job, formats: Iterable[str]) -> Mapping[str, OwnOptions]:
@@ -244,6 +266,7 @@ class Results:
             "known": known_text(options.sizes, job),
             **sparse_facts(options, job),
             **recorded(options.sizes),
+            **recorded(options.surface),
             **recorded(options.refine),
             **self._saving_facts(job),
             **self._video_facts(job),

@@ -26,6 +26,7 @@ from rilievo.io.videos.video_format import Coding, SoundSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.trimming import for_frames, frames_note, within
 from rilievo.predicting.stages import FINISH, map_ahead
+from rilievo.predicting.videos.clip_anchor import of_frame
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import (
     AS_NUMBERS,
@@ -141,6 +142,8 @@ class _Clip:
             normals=about.normals,
             camera=about.camera,
             calibration=about.calibration,
+            anchored=about.anchored,
+            anchoring=about.anchoring,
             made_by=about.made_by,
             run=about.run,
             files=tuple(sorted(facts, key=lambda each: files.outputs.index(each.output))),
@@ -170,11 +173,12 @@ class _Clip:
             is_positive=kind is not None and kind.is_depth,
         )
 
-    def _prediction(self, answer: Inference, photo: Photo, model: Model) -> Prediction:
-        """Bring a corrected answer to the size of ``photo``, in metres if they are known."""
+    def _prediction(self, answer: Inference, photo: Photo, model: Model, index: int) -> Prediction:
+        """Bring the corrected answer of a frame to the size of ``photo``, in metres if known."""
         # The JSON has one camera for all frames; a camera of the photo still takes precedence.
         answer = replace(answer, camera=self.first_pass.camera)
-        prediction = model.finish(answer, photo)
+        anchoring = of_frame(self.first_pass.anchorings, self.first_pass.shots, index)
+        prediction = model.finish(answer, photo).but(anchoring=anchoring)
         metric = self.first_pass.metric
         return prediction if metric is None else metric.applied_to(prediction)
 
@@ -185,11 +189,11 @@ class _Clip:
         return measure(self._depths(), count=self.stored.count, what=self.options.save.draw)
 
     def _depths(self) -> Iterator[DepthMap]:
-        for answer in self._answers():
+        for index, answer in enumerate(self._answers()):
             assert answer.depth is not None, "the first frame had depth"
             blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
             alone = Inference(depth=answer.depth, valid=answer.valid)
-            yield self._prediction(alone, blank, within(self.model)).depth
+            yield self._prediction(alone, blank, within(self.model), index).depth
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
         changed = InputError(
@@ -210,7 +214,7 @@ class _Clip:
         def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
             frame, answer = work
             photo = self.options.prepare(frame.photo)
-            prediction = self._prediction(answer, photo, self.model)
+            prediction = self._prediction(answer, photo, self.model, frame.index)
             rendered = [sink.render(prediction, frame.index) for sink in sinks]
             depth = prediction.depth_or_none
             return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
@@ -235,6 +239,7 @@ class _Clip:
             ticks=tuple(ticks - self._origin for ticks in first_pass.ticks),
             origin=str(self._origin * source.time_base),
             shots=first_pass.shots,
+            anchorings=first_pass.anchorings,
             scales=tuple(each.scale for each in first_pass.corrections),
             shifts=tuple(each.shift for each in first_pass.corrections),
             still=still_frames(first_pass.stretches),

@@ -8,6 +8,7 @@ import numpy as np
 from rilievo.alignment import Fit, to_depth
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.predicting.stages import Stages
+from rilievo.predicting.videos.clip_anchor import Reference
 from rilievo.prediction import Prediction
 from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Setting
 
@@ -18,17 +19,22 @@ class Metric:
 
     fit: Fit
     facts: Calibration
+    is_anchored: bool = False
+    """Whether it applies to anchored depth, in the place of the model's own."""
 
     def applied_to(self, prediction: Prediction) -> Prediction:
         """Convert a prediction, which has the scale (and shift) of the first frame, to metres.
 
         Pixels for which the fit gives no positive depth become invalid.
         """
+        if self.is_anchored:
+            prediction = prediction.anchored
         metres = to_depth(prediction.depth, self.fit)
         valid = prediction.depth.valid & (metres > 0) & np.isfinite(metres)
         metres[~valid] = 0
         depth = DepthMap(values=metres, kind=DepthKind.METRIC, valid=valid)
-        return prediction.but(depth_or_none=depth, calibration=self.facts)
+        anchoring = prediction.anchoring if self.is_anchored else None
+        return prediction.but(depth_or_none=depth, calibration=self.facts, anchoring=anchoring)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,8 @@ class ClipOptions:
         temporal: Whether the scales of frames are aligned.
         prepare: Function that gives a frame the camera that the user named.
         calibrate: Function from the first frame to metres; returns None if no size is known.
+        anchoring: Function that lets the first frame be anchored when that is first asked for.
+        reference: Function that gives the depth to which frames are anchored.
         run: Other options of the run, for the JSON.
         stages: Stopwatch of the stages.
     """
@@ -52,5 +60,7 @@ class ClipOptions:
     temporal: bool = True
     prepare: Callable[[Photo], Photo] = lambda photo: photo
     calibrate: Callable[[Prediction], Metric | None] = lambda first: None
+    anchoring: Callable[[Prediction], Prediction] = lambda first: first
+    reference: Reference | None = None
     run: Mapping[str, Setting] = field(default_factory=dict)
     stages: Stages = field(default_factory=Stages)

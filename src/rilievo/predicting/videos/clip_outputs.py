@@ -18,8 +18,8 @@ from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.output_table import OUTPUTS
-from rilievo.prediction.saving import write_file
-from rilievo.types import DepthKind
+from rilievo.prediction.saving import surface_for, write_file
+from rilievo.types import Anchoring, DepthKind
 
 AS_PICTURES = ("colour", "normals", "stereo")
 AS_NUMBERS = "png16"
@@ -40,6 +40,7 @@ class VideoFacts:
         origin: Time in the source that is zero here [s], as a fraction.
         shots: Indices of the frames at which a shot begins; the ratio of the scales of different
             shots is unknown, unless depth is metric.
+        anchorings: Anchoring of each shot, where something is made of anchored depth.
         scales: Factor of each frame's numbers from the model, which aligns the frames.
         shifts: Number added after that; all zero except for the affine kinds.
         still: First and last frame of each stretch in which the camera stands still, and depth is
@@ -61,6 +62,7 @@ class VideoFacts:
     notes: tuple[str, ...]
     faults: tuple[str, ...]
     still: tuple[tuple[int, int], ...] = ()
+    anchorings: tuple[Anchoring, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,14 +161,15 @@ class FolderSink(Sink):
             if is_empty and Need.CAMERA in OUTPUTS[output].needs:
                 continue  # no pixel has depth (only sky, say), so there is no surface to write
             name = f"{index:06d}{OUTPUTS[output].suffix}"
+            made_of = surface_for(prediction, output)
             self._facts[output][name] = write_file(
                 WriteJob(
                     path=self._part / name,
                     file=name,
                     output=output,
-                    prediction=prediction,
+                    prediction=made_of,
                     options=self._form.options,
-                    about=about,
+                    about=about if made_of is prediction else describe(made_of),
                 )
             )
             self._sums[output][name] = sum_of(self._part / name)

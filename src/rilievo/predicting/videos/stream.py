@@ -12,11 +12,13 @@ from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.model_options import model_of
 from rilievo.models.processing.refined import refined
+from rilievo.options.anchor_use import AnchorUse
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.given_camera import GivenCamera
 from rilievo.options.keyword_messages import in_keywords
 from rilievo.options.option_record import picked
 from rilievo.options.refine import Refine
+from rilievo.predicting.photographs.anchored_depth import anchorable
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.prediction import Prediction
 from rilievo.types import Photo
@@ -76,7 +78,8 @@ def predicted_frames(
     from rilievo.io.videos.live_frames import live_frames
 
     frames = live_frames(source, newest=newest)
-    return _predicted(frames, str(source), refined(model, refine), view)
+    network = refined(model, refine)
+    return _predicted(frames, str(source), network, view, refine)
 
 
 def _predicted(
@@ -84,8 +87,10 @@ def _predicted(
     name: str,
     model: Model,
     view: GivenCamera,
+    refine: Refine,
 ) -> Iterator[Prediction]:
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
         photo = with_camera(photo, view)
-        yield from model.predict_raw([photo])
+        [prediction] = model.predict_raw([photo])
+        yield anchorable(prediction, AnchorUse(), refine)

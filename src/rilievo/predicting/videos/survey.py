@@ -17,6 +17,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.processing.trimming import seen_by, within
 from rilievo.models.resampling.sampling import shrink
 from rilievo.predicting.stages import read_ahead
+from rilievo.predicting.videos.clip_anchor import AnchorTrack
 from rilievo.predicting.videos.clip_options import ClipOptions, Metric
 from rilievo.predicting.videos.clip_outputs import Extent
 from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAnswers
@@ -25,7 +26,7 @@ from rilievo.predicting.videos.temporal import ScaleTrack
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import check_parts, parts_of
-from rilievo.types import Camera, DepthKind, DepthMap, Photo
+from rilievo.types import Anchoring, Camera, DepthKind, DepthMap, Photo
 
 _PIXELS_AHEAD = 16_000_000
 _FRAMES, _PIXELS = 1024, 2048
@@ -45,6 +46,7 @@ class FirstPass:
         stretches: Number of the stretch in which the camera stands still, for each frame;
             ``MOVING`` elsewhere.
         shots: Indices of the frames at which a shot begins.
+        anchorings: Anchoring of each shot; empty if nothing is made of anchored depth.
         metric: Conversion of depth to metres; None if no size is known.
         camera: Camera of the first frame, which the network may have predicted.
         about: Facts about the first frame, which the JSON gives for all.
@@ -55,6 +57,7 @@ class FirstPass:
     corrections: tuple[Correction, ...]
     stretches: tuple[int, ...]
     shots: tuple[int, ...]
+    anchorings: tuple[Anchoring, ...]
     metric: Metric | None
     camera: Camera | None
     about: Sidecar
@@ -66,6 +69,7 @@ def run_first_pass(
 ) -> FirstPass:
     """Predict every frame, and store the answers."""
     first: _First | None = None
+    anchors: AnchorTrack | None = None
     track = None if model.card.kind is None else ScaleTrack(model.card.kind)
     parts = parts_of(options.outputs)
     ticks: list[int] = []
@@ -74,7 +78,9 @@ def run_first_pass(
         answers = options.stages.answer(model, photos)
         for frame, photo, answer in zip(batch, photos, answers, strict=True):
             if first is None:
-                first = _begin(model.finish(answer, photo), options)
+                first = _begin(options.anchoring(model.finish(answer, photo)), options)
+                if first.uses_anchor and options.reference and model.card.kind is not None:
+                    anchors = AnchorTrack(options.reference, model.card.kind)
             seen = seen_by(model, photo).pixels
             small = Photo(pixels=shrink(seen, _size_of(answer)), name=photo.name)
             checked = within(model).finish(_only(answer, parts), small)
@@ -82,6 +88,8 @@ def run_first_pass(
             stored.append(answer, None if answer.depth is None else _grey(small))
             if track is not None and checked.depth_or_none is not None:
                 track.watch(sample_of(checked.depth, small))
+                if anchors is not None:
+                    anchors.watch(len(ticks), track.shots[-1], checked.depth, small)
             ticks.append(frame.ticks)
             report(len(ticks), source.frame_estimate and 2 * source.frame_estimate)
     if first is None:
@@ -91,11 +99,17 @@ def run_first_pass(
     if track is not None and options.temporal:
         corrections = track.corrections(float(source.rate))
         stretches = track.stretches(float(source.rate))
+    if first.metric is not None:
+        corrections = _from_first(corrections)
+    anchorings = () if anchors is None else anchors.anchorings(corrections)
+    if anchorings:
+        first = _begin(first.prediction.but(anchoring=anchorings[0]), options)
     return FirstPass(
         ticks=tuple(ticks),
-        corrections=tuple(corrections if first.metric is None else _from_first(corrections)),
+        corrections=tuple(corrections),
         stretches=tuple(stretches),
         shots=(0,) if track is None else tuple(track.shots),
+        anchorings=anchorings,
         metric=first.metric,
         camera=first.camera,
         about=first.about,
@@ -111,6 +125,8 @@ def frames_ahead(source: FrameSource) -> Iterator[Frame]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _First:
+    prediction: Prediction
+    uses_anchor: bool
     metric: Metric | None
     camera: Camera | None
     about: Sidecar
@@ -118,12 +134,20 @@ class _First:
 
 def _begin(prediction: Prediction, options: ClipOptions) -> _First:
     """Find metres from the first frame, and refuse outputs that cannot be made."""
+    own = prediction
     metric = options.calibrate(prediction)
     if metric is not None:
         prediction = metric.applied_to(prediction)
     check_parts(prediction, options.outputs)
     about = describe(prediction, run=options.run)
-    return _First(metric=metric, camera=prediction.camera, about=about)
+    uses_anchor = about.anchoring is not None and about.anchoring.refused is None
+    return _First(
+        prediction=own,
+        uses_anchor=uses_anchor,
+        metric=metric,
+        camera=prediction.camera,
+        about=about,
+    )
 
 
 def _from_first(corrections: list[Correction]) -> list[Correction]:

@@ -11,8 +11,10 @@ from rilievo.io.files.limits import printable
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import FrameSource
+from rilievo.options.refine import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.anchored_depth import anchorable, reference_depth
 from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.known_metres import metres_of
 from rilievo.predicting.photographs.results import Results
@@ -81,8 +83,10 @@ def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
         prediction, fitted = with_metres(first, replace(metres, smooth=False))
         if fitted is None or prediction.calibration is None:
             return None
-        return Metric(fit=fitted.fit, facts=prediction.calibration)
+        is_anchored = prediction.anchoring is not None
+        return Metric(fit=fitted.fit, facts=prediction.calibration, is_anchored=is_anchored)
 
+    surface, refine = results.options.surface, results.options.refine
     saving = results.options.saving
     outputs, adds = results.formats_with_those_there(job)
     return ClipOptions(
@@ -92,6 +96,8 @@ def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
         temporal=not results.options.video.independent,
         prepare=results.prepare,
         calibrate=calibrate,
+        anchoring=lambda first: anchorable(first, surface, refine),
+        reference=lambda photo: reference_depth(photo, UNREFINED),
         run=results.run_facts(job),
     )
 

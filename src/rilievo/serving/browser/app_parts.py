@@ -21,6 +21,7 @@ FILES: Mapping[str, str] = {
     "tiff": "Depth, TIFF",
     "exr": "Depth, OpenEXR",
     "npy": "Depth, NPY",
+    "anchored": "Depth of surfaces, NPY",
     "normals-npy": "Normals, NPY",
     "npz": "Everything, NPZ",
     "ply": "Points, PLY",

@@ -29,6 +29,15 @@ _CHECKSUM = "crc32"
 
 def write_npy(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the values, (h, w), NaN where invalid."""
+    return _written(job, depth)
+
+
+def write_anchored(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write the depth of which surfaces are made, (h, w), NaN where invalid."""
+    return _written(job, depth)
+
+
+def _written(job: WriteJob, depth: DepthMap) -> FileFacts:
     with job.path.open("wb") as file:
         np.save(file, with_nan(depth.values, depth.valid), allow_pickle=False)
     return job.float_depth_facts(job.depth_facts.meaning)

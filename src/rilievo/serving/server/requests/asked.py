@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import check_points, read_points
+from rilievo.options.anchor_use import AnchorUse
 from rilievo.options.camera_forms import parse_numbers
 from rilievo.options.given_camera import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
@@ -34,7 +35,7 @@ from rilievo.serving.server.requests.variant import Variant
 _MOST_POINTS = 500
 
 Point = tuple[float, float]
-_OF_PHOTOGRAPHS = (GivenCamera(), KnownSizes(), Refine())
+_OF_PHOTOGRAPHS = (GivenCamera(), KnownSizes(), AnchorUse(), Refine())
 Record = TypeVar("Record", bound=BaseModel)
 _MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
 """Names that clients try, which are not spelt like the parameters they mean."""
@@ -49,7 +50,7 @@ class _FromRecords(BaseModel):
     @cached_property
     def options(self) -> PredictOptions:
         """The same as options of ``rilievo predict``, checked by its rules."""
-        kinds = (GivenCamera, KnownSizes, Refine, Saving)
+        kinds = (GivenCamera, KnownSizes, AnchorUse, Refine, Saving)
         names = (name for kind in kinds for name in names_in_requests(kind))
         given: dict[str, Any] = {
             name: getattr(self, name) for name in names if name in type(self).model_fields
@@ -103,8 +104,9 @@ class PredictAsked(_PredictParameters):
     """Parameters of a prediction."""
 
     save: Text = "json"
-    """Outputs with commas: json, colour, png16, npy, npz, tiff, exr, normals, normals-npy,
-    confidence, sky, ply, glb, html, panel, stereo; or all. One comes as it is, several as a zip."""
+    """Outputs with commas: json, colour, png16, npy, npz, tiff, exr, anchored, normals,
+    normals-npy, confidence, sky, ply, glb, html, panel, stereo; or all. One comes as it is, several
+    as a zip."""
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
     """Column and row U,V of a point whose value the JSON tells; repeat it for several."""
 

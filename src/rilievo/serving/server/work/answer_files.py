@@ -38,6 +38,7 @@ _BYTES_PER_PIXEL: Mapping[str, float] = {
     "npz": 22,
     "tiff": 4.2,
     "exr": 4.2,
+    "anchored": 4,
     "normals": 3,
     "normals-npy": 12,
     "confidence": 1,

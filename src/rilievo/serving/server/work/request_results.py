@@ -10,6 +10,7 @@ from rilievo.io.outputs.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.trimming import border_note
 from rilievo.options.keyword_messages import with_keywords
+from rilievo.predicting.photographs.anchored_depth import anchorable
 from rilievo.predicting.photographs.metres import in_metres, trust
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.units import unit_notes
@@ -59,6 +60,7 @@ def finish(
     """Bring an answer to the photograph's size, and to metres where a size is known."""
     options, metres = asked.options, asked.metres
     prediction = model.finish(inference, photo)
+    prediction = anchorable(prediction, options.surface, options.refine)
     own = photo.own_depth if options.sizes.own_depth else None
     prediction, remark = in_metres(prediction, metres, markers=options.sizes.markers, own=own)
     remarks = [remark, border_note(model, photo), photo.animation_note]

@@ -1,0 +1,87 @@
+"""Depth of which surfaces are made: a prediction's own, or affine depth anchored to another."""
+
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from rilievo.alignment import Fit, FitSpace
+from rilievo.alignment.anchor import anchored_depth
+from rilievo.errors import InputError
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.types import Anchoring, Prediction
+
+AnyPrediction = TypeVar("AnyPrediction", bound=Prediction)
+_WINDOW = 5
+
+
+def anchored(prediction: AnyPrediction) -> AnyPrediction:
+    """The prediction with depth up to scale or in metres, of which surfaces can be made.
+
+    Normals that the model does not give are those of the anchored surface.
+
+    Raises:
+        NoDepthError: If the prediction has no depth.
+        InputError: If its depth is of an affine kind, and was not or cannot be anchored.
+    """
+    depth = prediction.depth
+    if depth.is_depth:
+        return prediction
+    found = checked_anchoring(prediction)
+    return with_normals(prediction.but(depth_or_none=anchored_depth(depth, fit_of(found))))
+
+
+def with_normals(prediction: AnyPrediction) -> AnyPrediction:
+    """Give a prediction that has none the normals of its surface, computed when they are read."""
+    if prediction.has("normals") or prediction.camera is None:
+        return prediction
+    made = prediction.but()
+    made.defer("normals", lambda: _normals(prediction))
+    return made
+
+
+def checked_anchoring(prediction: Prediction) -> Anchoring:
+    """The anchoring of affine depth; refuses a prediction that was not or cannot be anchored.
+
+    Raises:
+        InputError: If there is none.
+    """
+    found = prediction.anchoring
+    if found is not None and found.refused is not None:
+        raise InputError(found.refused)
+    if found is None:
+        prediction.depth.depth()
+    assert found is not None, "depth of an affine kind was just refused"
+    return found
+
+
+def fit_of(anchoring: Anchoring) -> Fit:
+    """The fitted line of an anchoring that was not refused."""
+    assert anchoring.space is not None, "it was not refused"
+    assert anchoring.scale is not None, "it was not refused"
+    assert anchoring.shift is not None, "it was not refused"
+    return Fit(
+        space=FitSpace(anchoring.space),
+        scale=anchoring.scale,
+        shift=anchoring.shift,
+        residual=anchoring.residual or 0.0,
+        pixels=0,
+    )
+
+
+def can_be_anchored(prediction: Prediction) -> bool:
+    """Whether a prediction has depth of which surfaces can be made."""
+    depth = prediction.depth_or_none
+    if depth is None or depth.is_depth:
+        return depth is not None
+    found = prediction.anchoring
+    return found is not None and found.refused is None
+
+
+def _normals(prediction: Prediction) -> Float32[np.ndarray, "3 h w"]:
+    depth = prediction.depth
+    normals, known = normals_from_depth(
+        depth.depth(), prediction.known_camera, depth.valid, window=_WINDOW
+    )
+    towards = np.array([0, 0, -1], np.float32)[:, None, None]
+    return np.where(known, normals, towards).astype(np.float32)

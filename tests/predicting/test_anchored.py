@@ -1,0 +1,238 @@
+"""Affine depth becomes a surface by the embedded model, and only where a surface is asked for."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rilievo
+from affine_answers import SHIFT, AffineAnswer, affine_graph
+from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.predicting.photographs import anchored_depth
+from rilievo.types import DepthKind
+
+SIZE = (120, 160)
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    """A floor, a wall and a box, with texture."""
+    chance = np.random.default_rng(1)
+    height, width = SIZE
+    picture = np.full((height, width, 3), 170.0)
+    picture[60:] = np.linspace(90, 150, 60)[:, None, None]
+    picture[40:90, 60:100] = (120, 60, 40)
+    return np.clip(picture + chance.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return affine_graph(tmp_path_factory.mktemp("affine") / "affine.onnx")
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Photographs that the embedded model was asked for."""
+    asked: list[object] = []
+    reference = anchored_depth.reference_depth
+
+    def counted(photo, refine):
+        asked.append(photo)
+        return reference(photo, refine)
+
+    monkeypatch.setattr(anchored_depth, "reference_depth", counted)
+    return asked
+
+
+def same(depth: np.ndarray, other: np.ndarray, *, one_scale: bool = False) -> None:
+    """Compare all but the edges, where resizing of depth and of inverse depth differ."""
+    ratios = np.log(depth / other)
+    middle = np.median(ratios) if one_scale else 0
+    assert np.quantile(np.abs(ratios - middle), 0.9) < 0.01
+
+
+def write(folder: Path, photo: np.ndarray) -> Path:
+    path = folder / "room.png"
+    Image.fromarray(photo).save(path)
+    return path
+
+
+def test_the_surface_is_the_models_and_its_two_numbers_are_the_embedded_ones(
+    photo: np.ndarray, network: Path
+) -> None:
+    own = rilievo.predict(photo, sharp=False)
+    affine = rilievo.predict(photo, model=network, sharp=False)
+    assert affine.depth.kind is DepthKind.AFFINE_INVERSE
+    anchored = affine.anchored
+    assert anchored.depth.kind is DepthKind.UP_TO_SCALE
+    same(anchored.depth.values, own.depth.values, one_scale=True)
+    found = anchored.anchoring
+    assert found is not None
+    assert found.model == "rilievo/base"
+    assert found.rank_correlation == pytest.approx(1, abs=1e-3)
+    assert found.residual == pytest.approx(0, abs=1e-3)
+    assert found.shift is not None
+    assert found.scale is not None
+    assert found.shift / found.scale == pytest.approx(-SHIFT, rel=0.05)
+    assert anchored.normals is not None
+    expected, known = normals_from_depth(
+        anchored.depth.values, anchored.known_camera, anchored.depth.valid, window=5
+    )
+    np.testing.assert_allclose(anchored.normals[:, known], expected[:, known], atol=1e-5)
+    assert len(affine.mesh().triangles) == len(anchored.mesh().triangles) > 100
+    assert own.anchored is own
+
+
+def test_the_embedded_model_runs_only_when_a_surface_is_asked_for_and_then_once(
+    photo: np.ndarray, network: Path, runs: list[object], tmp_path: Path
+) -> None:
+    predicted = rilievo.predict(photo, model=network)
+    predicted.save(tmp_path / "maps", "npy,png16,colour,npz")
+    assert not runs
+    predicted.save(tmp_path / "surfaces", "ply,glb,normals,anchored")
+    predicted.points()
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
+def test_depth_with_a_shift_and_inverse_depth_with_one_are_anchored(
+    photo: np.ndarray, kind: DepthKind
+) -> None:
+    own = rilievo.predict(photo, sharp=False)
+    affine = rilievo.predict(photo, model=AffineAnswer(kind), sharp=False)
+    same(affine.anchored.depth.values, own.depth.values, one_scale=True)
+
+
+def test_depth_files_keep_the_models_own_answer_whatever_else_is_saved(
+    photo: np.ndarray, network: Path, tmp_path: Path
+) -> None:
+    path = write(tmp_path, photo)
+    options = rilievo.PredictOptions(
+        model=str(network), output=tmp_path / "out", save="npy,anchored,ply,glb,normals,html,npz"
+    )
+    assert rilievo.predict_files([path], options, show=False).exit_code == 0
+    said = json.loads((tmp_path / "out/room.json").read_text())
+    assert said["depth"]["kind"] == "affine_inverse"
+    assert said["anchored"]["kind"] == "up_to_scale"
+    assert said["anchoring"]["model"] == "rilievo/base"
+    assert said["anchoring"]["rank_correlation"] > 0.99
+    assert said["anchoring"]["residual"] < 0.01
+    own = np.load(tmp_path / "out/room.depth.npy")
+    np.testing.assert_array_equal(own, rilievo.predict(photo, model=network).depth.values)
+    np.testing.assert_array_equal(np.load(tmp_path / "out/room.npz")["depth"], own)
+    surface = np.load(tmp_path / "out/room.anchored.npy")
+    numbers = said["anchoring"]
+    np.testing.assert_allclose(1 / surface, numbers["scale"] * own + numbers["shift"], rtol=1e-4)
+    assert "<canvas" in (tmp_path / "out/room.html").read_text(encoding="utf-8")
+    again = rilievo.predict_files([path], options, show=False)
+    assert again.exit_code == 0
+    read = rilievo.read_prediction(tmp_path / "out/room")
+    assert read.depth.kind is DepthKind.AFFINE_INVERSE
+    np.testing.assert_allclose(read.anchored.depth.values, surface, rtol=1e-5)
+    named = rilievo.read_prediction(tmp_path / "out/room.anchored.npy")
+    assert named.depth.kind is DepthKind.UP_TO_SCALE
+    np.testing.assert_array_equal(named.depth.values, surface)
+
+
+def test_one_known_distance_gives_metres_by_the_anchored_depth(
+    photo: np.ndarray, network: Path, tmp_path: Path
+) -> None:
+    known = [(80, 100, 2.0)]
+    own = rilievo.predict(photo, known=known, sharp=False)
+    metric = rilievo.predict(photo, model=network, known=known, sharp=False)
+    assert metric.depth.kind is DepthKind.METRIC
+    same(metric.depth.values, own.depth.values)
+    assert metric.calibration is not None
+    assert metric.calibration.method == "known points"
+    assert metric.anchoring is not None
+    assert metric.measure((20, 100), (140, 100)).value == pytest.approx(
+        own.measure((20, 100), (140, 100)).value, rel=0.01
+    )
+    metric.save(tmp_path / "room", "npy")
+    said = json.loads((tmp_path / "room.json").read_text())
+    assert said["depth"]["kind"] == "metric"
+    assert said["anchoring"]["model"] == "rilievo/base"
+
+
+def test_two_known_distances_fix_both_numbers_and_nothing_is_anchored(
+    photo: np.ndarray, network: Path, runs: list[object]
+) -> None:
+    own = rilievo.predict(photo, sharp=False).depth.values
+    known = [(80, 115, float(own[115, 80])), (80, 20, float(own[20, 80]))]
+    metric = rilievo.predict(photo, model=network, known=known, sharp=False)
+    assert metric.depth.kind is DepthKind.METRIC
+    same(metric.depth.values, own)
+    assert metric.anchoring is None
+    assert metric.normals is not None
+    assert not runs
+
+
+def test_two_known_distances_at_one_depth_give_the_scale_alone(
+    photo: np.ndarray, network: Path
+) -> None:
+    own = rilievo.predict(photo, sharp=False).depth.values
+    metres = float(own[100, 80])
+    known = [(80, 100, metres), (81, 100, metres)]
+    metric = rilievo.predict(photo, model=network, known=known, sharp=False)
+    assert metric.anchoring is not None
+    same(metric.depth.values, own)
+
+
+def test_off_refuses_surfaces_and_single_sizes_as_ever(
+    photo: np.ndarray, network: Path, tmp_path: Path
+) -> None:
+    predicted = rilievo.predict(photo, model=network, anchor="off")
+    assert predicted.anchoring is None
+    for make in (predicted.mesh, predicted.points, lambda: predicted.anchored):
+        with pytest.raises(InputError, match="two known distances"):
+            make()
+    with pytest.raises(CalibrationError, match="give a second one"):
+        rilievo.predict(photo, model=network, anchor="off", known=[(80, 100, 2.0)])
+    with pytest.raises(OptionError, match="auto or off"):
+        rilievo.predict(photo, model=network, anchor="on")
+    options = rilievo.PredictOptions(model=str(network), output=tmp_path, save="npy", anchor="off")
+    rilievo.predict_files([write(tmp_path, photo)], options, show=False)
+    assert json.loads((tmp_path / "room.json").read_text())["run"]["anchor"] == "off"
+
+
+def test_an_answer_in_another_order_is_refused_in_words(photo: np.ndarray, tmp_path: Path) -> None:
+    noise = AffineAnswer(DepthKind.AFFINE_INVERSE, seed=3)
+    predicted = rilievo.predict(photo, model=noise)
+    for save in ("ply", "glb", "anchored"):
+        with pytest.raises(InputError, match=r"correlates by -?0\.\d\d, less than 0\.7"):
+            predicted.save(tmp_path / "room", save)
+    predicted.save(tmp_path / "room", "npy,html")
+    said = json.loads((tmp_path / "room.json").read_text())
+    assert "correlates" in said["anchoring"]["refused"]
+    assert said.get("anchored") is None
+    with pytest.raises(CalibrationError, match=r"give a second one.*correlates"):
+        rilievo.predict(photo, model=noise, known=[(80, 100, 2.0)])
+
+
+def test_a_height_of_the_camera_measures_anchored_depth(network: Path) -> None:
+    """A floor seen from above: the same metres as by the embedded model itself."""
+    height, width = 240, 320
+    chance = np.random.default_rng(2)
+    picture = np.full((height, width, 3), 200.0)
+    rows = np.arange(height)[:, None]
+    picture[100:] = (110 + 40 * ((3000 // (rows[100:] - 90)) % 2))[..., None]
+    picture = np.clip(picture + chance.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
+    try:
+        own = rilievo.predict(picture, camera_height=1.5, fov=60, sharp=False)
+    except CalibrationError:
+        pytest.skip("the embedded model sees no floor in this picture")
+    metric = rilievo.predict(picture, model=network, camera_height=1.5, fov=60, sharp=False)
+    ratio = metric.depth.values / own.depth.values
+    assert np.median(ratio) == pytest.approx(1, rel=0.15)
+
+
+def test_raw_predictions_and_those_of_evaluation_have_no_anchor(
+    photo: np.ndarray, network: Path
+) -> None:
+    [raw] = rilievo.load_model(network).predict_raw([photo])
+    assert not raw.has("anchoring")
+    with pytest.raises(InputError, match="two known distances"):
+        raw.mesh()
