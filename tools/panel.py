@@ -114,7 +114,7 @@ def scored(name: str, model: Model, sample: Sample, seed: int) -> FrameScores:
     photo = np.ascontiguousarray(sample.image)
     plain = rilievo.predict(photo, model=model, camera=sample.camera, sharp=False)
     sharp = rilievo.predict(photo, model=model, camera=sample.camera)
-    true, valid = sample.depth, _valid(name, sample)
+    true, valid = sample.depth, valid_of(name, sample)
     depth = _scaled(plain.depth.values, true, valid)
     pair = DepthPair(predicted=depth, true=true, valid=valid)
     edges = DepthPair(predicted=_scaled(sharp.depth.values, true, valid), true=true, valid=valid)
@@ -138,7 +138,8 @@ def scored(name: str, model: Model, sample: Sample, seed: int) -> FrameScores:
     )
 
 
-def _valid(name: str, sample: Sample) -> Bool[np.ndarray, "h w"]:
+def valid_of(name: str, sample: Sample) -> Bool[np.ndarray, "h w"]:
+    """Pixels with true depth that are scored."""
     depth, valid = sample.depth, sample.depth_valid
     assert depth is not None
     farthest = _FARTHEST.get(name, _FARTHEST_ELSEWHERE)
