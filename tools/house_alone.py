@@ -68,7 +68,8 @@ def is_of_a_wing(name: str) -> bool:
 def folders_of_tests(house: Path) -> Iterator[str]:
     """Folders of tests that are named like a folder of the house."""
     for folder in sorted((house / "src" / "rilievo").iterdir()):
-        if (house / "tests" / folder.name).is_dir():
+        is_part = folder.name not in {*WINGS, "__pycache__"}
+        if is_part and (house / "tests" / folder.name).is_dir():
             yield f"tests/{folder.name}"
 
 

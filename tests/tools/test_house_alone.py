@@ -22,6 +22,8 @@ def test_files_of_wings_and_of_their_tests_stay_behind() -> None:
 
 
 def test_folders_of_tests_stand_in_folders_of_its_names(tmp_path: Path) -> None:
-    for name in ("src/rilievo/io", "src/rilievo/pages", "tests/io", "tests/tools"):
-        (tmp_path / name).mkdir(parents=True)
+    for name in ("io", "pages", "data", "__pycache__"):
+        (tmp_path / "src" / "rilievo" / name).mkdir(parents=True)
+    for name in ("io", "tools", "data", "__pycache__"):
+        (tmp_path / "tests" / name).mkdir(parents=True)
     assert list(folders_of_tests(tmp_path)) == ["tests/io"]
