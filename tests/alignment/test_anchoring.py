@@ -27,7 +27,8 @@ def room(seed: int, shape: tuple[int, int] = (60, 80)) -> np.ndarray:
     """Depth of planes at random angles, as in a room: 1 to some 10 units."""
     chance = np.random.default_rng(seed)
     v, u = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-    inverse = np.full(shape, 0.1)
+    # A far wall that leans, as no fit is possible where most of a picture has one depth.
+    inverse = 0.1 + 0.04 * v + 0.01 * u
     for _ in range(5):
         level, down, across = chance.uniform(-0.3, 0.3, 3)
         inverse = np.maximum(inverse, level + down * v + across * u)
