@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, OutputError
-from rilievo.predicting.workers.work import Do, Report
+from rilievo.predicting.workers.work_protocol import Do, Report
 
 
 def end_process() -> None:

@@ -24,7 +24,7 @@ from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.predicting.batch_options import BatchOptions
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.workers.predict_across import predict_across
-from rilievo.predicting.workers.work import joined
+from rilievo.predicting.workers.work_protocol import joined
 
 
 def main(network: str, photos: str, toy: str, folder: Path) -> None:

@@ -31,7 +31,7 @@ from rilievo.geometry.surfaces.surface import mesh
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference, Model, WrappedModel
-from rilievo.models.processing.edges import window
+from rilievo.models.processing.edge_snapping import window
 from rilievo.models.processing.sharpening import Sharpened
 from rilievo.prediction import Prediction
 from rilievo.types import Photo, Sample

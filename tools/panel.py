@@ -19,7 +19,7 @@ from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.data.datasets.files import read_counts
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.pairs import DepthPair, sparsify
-from rilievo.evaluation.scoring.resampling import confidence_at
+from rilievo.evaluation.scoring.resizing import confidence_at
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.camera_file import pinhole_K
 from rilievo.io.photographs.photo import read_photo

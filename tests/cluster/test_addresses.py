@@ -27,7 +27,7 @@ from rilievo.predicting.inputs import LeftOut, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.workers.predict_across import PredictWork, predict_across
-from rilievo.predicting.workers.work import Report
+from rilievo.predicting.workers.work_protocol import Report
 
 fsspec = pytest.importorskip("fsspec", reason="the extra 'cluster' is not installed")
 

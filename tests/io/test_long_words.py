@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.calibration.known_table import read_known_table
+from rilievo.calibration.known_csv import read_known_csv
 from rilievo.calibration.lengths import KnownLength, KnownPoint
 from rilievo.calibration.points import calibrate
 from rilievo.errors import CalibrationError, InputError, OptionError
@@ -19,7 +19,7 @@ def test_a_photograph_s_name_in_a_table_that_is_too_long_is_refused_in_a_line(
     table = tmp_path / "known.csv"
     table.write_text(f"file,u,v,metres\n{name},1,2,3\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"line 2: there is no 'n|line 2: there is no 'ä") as error:
-        read_known_table(table)
+        read_known_csv(table)
     assert len(str(error.value)) < 700
 
 

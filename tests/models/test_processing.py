@@ -1,8 +1,8 @@
 """Results of the processing around a network, pinned: a change of them has to be told.
 
 ``version.PROCESSING`` keeps results of different processing apart. Between processors the numbers
-here differ by a millionth; a constant of ``rilievo.models.processing.edges`` changed by a fifth
-moves them by two to fifty thousandths.
+here differ by a millionth; a constant of ``rilievo.models.processing.edge_snapping`` changed by a
+fifth moves them by two to fifty thousandths.
 """
 
 import numpy as np

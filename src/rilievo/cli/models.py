@@ -13,10 +13,10 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, table
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card
+from rilievo.models.adapter_settings import SettingFacts, describe_settings, settings_class
 from rilievo.models.card import RESEARCH_DATA, ModelCard
 from rilievo.models.catalogue.table import Entry, find_entry
 from rilievo.models.default.embedded_cards import SEPARATE, read_details
-from rilievo.models.settings import SettingFacts, describe_settings, settings_class
 from rilievo.models.speeds import Speed, speeds
 
 _ACTIONS = {

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 
 from rilievo.cli.switches import switch_words
-from rilievo.models.settings import field_texts
+from rilievo.models.adapter_settings import field_texts
 
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH"}
 _WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}

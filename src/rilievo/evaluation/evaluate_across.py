@@ -23,7 +23,7 @@ from rilievo.predicting.batch_options import BatchOptions
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.workers.predict_across import refuse_paid
 from rilievo.predicting.workers.spreading import spread_out, threads_each
-from rilievo.predicting.workers.work import Do, Failure, Report
+from rilievo.predicting.workers.work_protocol import Do, Failure, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

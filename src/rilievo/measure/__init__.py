@@ -4,6 +4,6 @@ from rilievo.measure.quantities import angle as angle
 from rilievo.measure.quantities import area as area
 from rilievo.measure.quantities import height as height
 from rilievo.measure.quantities import length as length
-from rilievo.measurement import Measurement as Measurement
+from rilievo.measured_quantity import Measurement as Measurement
 
 __all__ = ["Measurement", "angle", "area", "height", "length"]

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from rilievo.errors import OptionError
 from rilievo.measure.quantities import angle as angle_between
 from rilievo.measure.quantities import area, height, length
-from rilievo.measurement import Measurement
+from rilievo.measured_quantity import Measurement
 from rilievo.types import Prediction
 
 COVERAGE = 0.8

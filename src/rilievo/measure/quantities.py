@@ -12,7 +12,7 @@ from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import Pixel, place, ray, value_at, values_at_ends
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.measure.expectation import expected_of_line, known_length
-from rilievo.measurement import Measurement
+from rilievo.measured_quantity import Measurement
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
 Point = tuple[float, float]

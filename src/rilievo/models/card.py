@@ -48,8 +48,8 @@ class ModelCard:
         source: Origin of the weights: a repository of the hub, the absolute path of a folder, or
             the page of a hosted service; None for weights inside the package, or a file given by
             path.
-        settings: Dataclass of its settings, ``module:class`` (``rilievo.models.settings``); None if
-            it has none.
+        settings: Dataclass of its settings, ``module:class``
+            (``rilievo.models.adapter_settings``); None if it has none.
     """
 
     name: str

@@ -28,7 +28,7 @@ class LoadOptions:
             cuda) and int8, which are faster and less exact.
         threads: Threads of one inference; None takes one per core.
         revision: Branch, tag or commit of the repository on the hub; None takes its main branch.
-        settings: Settings of this model, by name (``rilievo.models.settings``).
+        settings: Settings of this model, by name (``rilievo.models.adapter_settings``).
     """
 
     device: str = "auto"

@@ -68,7 +68,7 @@ class NetworkOptions(TrustOptions):
         """Settings of ``--set``, by name."""
         if not self.settings:
             return {}
-        from rilievo.models.settings import parse_pairs
+        from rilievo.models.adapter_settings import parse_pairs
 
         return parse_pairs(self.settings)
 

@@ -13,9 +13,9 @@ from rilievo.predicting.photographs.units import unit_notes
 def check_known(sizes: KnownSizes, inputs: int) -> None:
     """Refuse points of one photograph if there are several, and a table that cannot be used."""
     if sizes.table is not None:
-        from rilievo.calibration.known_table import read_known_table, shared_known
+        from rilievo.calibration.known_csv import read_known_csv, shared_known
 
-        (shared_known if sizes.same_camera else read_known_table)(sizes.table)
+        (shared_known if sizes.same_camera else read_known_csv)(sizes.table)
     elif sizes.same_camera:
         if sizes.sparse is not None and sizes.sparse.is_dir():
             raise OptionError(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rilievo.geometry.surfaces.surface import Mesh, PointCloud
     from rilievo.io.outputs.save_options import SaveOptions
-    from rilievo.measurement import Measurement
+    from rilievo.measured_quantity import Measurement
 
 
 def _methods() -> ModuleType:

@@ -22,7 +22,7 @@ from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.formats.panel import panel_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure import area, height, length
-from rilievo.measurement import Measurement
+from rilievo.measured_quantity import Measurement
 from rilievo.prediction.anchored import anchored
 from rilievo.prediction.saving import save
 from rilievo.types import Prediction

@@ -13,7 +13,7 @@ from browser import Opened, chromium
 from predictions import prediction
 from rilievo.calibration.lengths import KnownLength
 from rilievo.measure.measured_record import measure_points
-from rilievo.measurement import Measurement
+from rilievo.measured_quantity import Measurement
 from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.known_metres import Metres
 from rilievo.prediction import Prediction

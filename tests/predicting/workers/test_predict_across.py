@@ -19,7 +19,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import Summary
 from rilievo.predicting.workers.predict_across import predict_across
-from rilievo.predicting.workers.work import Report
+from rilievo.predicting.workers.work_protocol import Report
 
 MakeNetwork = Callable[..., Path]
 NAMES = ("a.png", "a.jpg", "deep/b.png", "deep/c.png", "deep/er/b.png", "z.png")

@@ -7,7 +7,7 @@ import pytest
 from killed_work import Deadly
 from rilievo.errors import RilievoError
 from rilievo.predicting.workers.processes import work_in_processes
-from rilievo.predicting.workers.work import Report, joined, open_work
+from rilievo.predicting.workers.work_protocol import Report, joined, open_work
 
 
 def run(work: Deadly, items: list[str], *, workers: int = 1, size: int = 4) -> Report:

@@ -8,7 +8,7 @@ from rilievo.errors import OptionError
 from rilievo.predicting.batch_options import BatchOptions, ClusterOptions, parse_share
 from rilievo.predicting.workers.processes import cores
 from rilievo.predicting.workers.spreading import threads_each
-from rilievo.predicting.workers.work import in_tasks, task_size
+from rilievo.predicting.workers.work_protocol import in_tasks, task_size
 
 
 @given(name=st.text(), count=st.integers(1, 50))

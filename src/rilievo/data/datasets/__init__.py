@@ -22,7 +22,7 @@ _DATASETS: Mapping[str, str] = {
     "middlebury": "rilievo.data.datasets.sets.middlebury:Middlebury",
     "moge-bundle": "rilievo.data.datasets.sets.moge_bundle:MogeBundle",
     "navi": "rilievo.data.datasets.sets.navi:Navi",
-    "nyuv2": "rilievo.data.datasets.sets.nyuv2:NYUv2",
+    "nyuv2": "rilievo.data.datasets.sets.nyuv2.dataset:NYUv2",
     "seven-scenes": "rilievo.data.datasets.sets.seven_scenes:SevenScenes",
     "sunrgbd": "rilievo.data.datasets.sets.sunrgbd:SunRgbd",
     "synthetic": "rilievo.data.datasets.sets.rendered:Rendered",

@@ -15,7 +15,7 @@ from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.rules import fitted
 from rilievo.evaluation.scoring.regions import counted_window, depth_mask
-from rilievo.evaluation.scoring.resampling import depth_at
+from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.plugins import is_place
 from rilievo.types import Truth
 

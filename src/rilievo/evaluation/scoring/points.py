@@ -22,7 +22,7 @@ from rilievo.evaluation.scoring.metres import (
     notes_on_pixels,
 )
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
-from rilievo.evaluation.scoring.resampling import depth_at
+from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.types import Camera, Truth
 
 

@@ -19,7 +19,7 @@ from rilievo.evaluation.scoring.regions import (
     size_of,
     truth_for,
 )
-from rilievo.evaluation.scoring.resampling import normals_at
+from rilievo.evaluation.scoring.resizing import normals_at
 from rilievo.types import Truth
 
 

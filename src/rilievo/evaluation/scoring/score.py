@@ -22,7 +22,7 @@ from rilievo.evaluation.scoring.metres import check_answered, in_metres, notes_o
 from rilievo.evaluation.scoring.points import Paired, camera_pair, points_pair, stability_pair
 from rilievo.evaluation.scoring.ranges import range_sums
 from rilievo.evaluation.scoring.regions import normals_mask, size_of, truth_for
-from rilievo.evaluation.scoring.resampling import confidence_at, depth_at, directed, normals_at
+from rilievo.evaluation.scoring.resizing import confidence_at, depth_at, directed, normals_at
 from rilievo.types import Truth
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.row_bands import bands
 from rilievo.models.base import Inference, Model, WrappedModel, check_answer
-from rilievo.models.processing.edges import agreed, calm, decide, sides, unexplained, window
+from rilievo.models.processing.edge_snapping import agreed, calm, decide, sides, unexplained, window
 from rilievo.models.resampling.resizing import JUMP, Field, Stack, Steps, resize
 from rilievo.models.resampling.sampling import shrink_roughly
 from rilievo.models.speeds import infer_timed

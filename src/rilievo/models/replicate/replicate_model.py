@@ -20,6 +20,7 @@ from PIL import Image
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.photographs.decode import PILLOW_ERRORS
+from rilievo.models.adapter_settings import read_settings
 from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import AUTO, LoadOptions
@@ -37,7 +38,6 @@ from rilievo.models.replicate.replicate_service import (
     Service,
     open_service,
 )
-from rilievo.models.settings import read_settings
 from rilievo.types import Photo
 
 _ASPECT = 0.03  # largest difference in aspect ratio to the photograph; models round their sizes

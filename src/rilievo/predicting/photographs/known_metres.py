@@ -44,11 +44,11 @@ def known_of(sizes: KnownSizes, job: Job) -> tuple[Known, ...]:
     """Known points and lengths of one photograph, from the options or their table."""
     if sizes.table is None:
         return sizes.facts
-    from rilievo.calibration.known_table import read_known_table, shared_known
+    from rilievo.calibration.known_csv import read_known_csv, shared_known
 
     if sizes.same_camera:
         return shared_known(sizes.table)
-    known = read_known_table(sizes.table).get(job.source.resolve(), ())
+    known = read_known_csv(sizes.table).get(job.source.resolve(), ())
     if not known:
         raise InputError(f"{job.source}: {sizes.table} has no point of it")
     return known

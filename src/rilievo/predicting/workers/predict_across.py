@@ -22,7 +22,7 @@ from rilievo.predicting.stages import Spent, Stages
 from rilievo.predicting.summary import Summary, Tally
 from rilievo.predicting.workers.places import Disk, Places, places_of
 from rilievo.predicting.workers.spreading import spread_out, threads_each
-from rilievo.predicting.workers.work import Failure, Report
+from rilievo.predicting.workers.work_protocol import Failure, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,14 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Generic
 
 from rilievo.errors import RilievoError
-from rilievo.predicting.workers.work import Item, Report, Work, in_tasks, killed_twice, open_work
+from rilievo.predicting.workers.work_protocol import (
+    Item,
+    Report,
+    Work,
+    in_tasks,
+    killed_twice,
+    open_work,
+)
 from rilievo.version import VERSION
 
 DEATHS_AT_START = 3

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from rilievo.measurement import Measurement
+from rilievo.measured_quantity import Measurement
 from rilievo.options.keyword_messages import with_keywords
 from rilievo.predicting.photographs.metres import trust
 from rilievo.prediction import Prediction

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.files.limits import printable
+from rilievo.models.adapter_settings import read_settings
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.settings import read_settings
 from rilievo.training.adapters.run_models import VideoSettings
 from rilievo.training.networks.blueprint import DEPTH, ENCODER
 from rilievo.types import DepthKind

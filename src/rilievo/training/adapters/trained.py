@@ -14,10 +14,10 @@ from torch import Tensor
 
 from rilievo.errors import ModelError
 from rilievo.io.files.limits import reason
+from rilievo.models.adapter_settings import read_settings
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.models.settings import read_settings
 from rilievo.plugins import check_trusted
 from rilievo.training.adapters.run_models import (
     CONFIG,

@@ -24,7 +24,7 @@ from rilievo.pages.pictures import (
     truth_panels,
 )
 from rilievo.plugins import trust
-from rilievo.predicting.workers.work import Failure
+from rilievo.predicting.workers.work_protocol import Failure
 from rilievo.prediction import Prediction
 from rilievo.training.engine.progress import say as print_line
 from rilievo.training.networks.blueprint import Task

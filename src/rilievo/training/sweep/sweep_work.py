@@ -12,7 +12,7 @@ from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.models import load_model
 from rilievo.predicting.batch_options import BatchOptions
 from rilievo.predicting.workers.spreading import spread_out, threads_each
-from rilievo.predicting.workers.work import Do, Failure, Report, joined
+from rilievo.predicting.workers.work_protocol import Do, Failure, Report, joined
 from rilievo.training.adapters.run_models import is_run
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.networks.backbones import Backbone

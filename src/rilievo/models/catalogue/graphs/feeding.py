@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from rilievo.errors import OptionError
+from rilievo.models.adapter_settings import read_settings
 from rilievo.models.catalogue.graphs.graph_facts import Feeding, GraphFacts
 from rilievo.models.catalogue.graphs.letterbox import Letterbox, letterbox
 from rilievo.models.onnx_files.session import Arrays
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.models.resampling.sampling import shrink
-from rilievo.models.settings import read_settings
 from rilievo.types import Photo, Setting
 
 PICTURE, TOKENS = "picture", "tokens"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, Field, create_model
 
-from rilievo.models.settings import field_texts
+from rilievo.models.adapter_settings import field_texts
 from rilievo.options.on_off import Switch
 from rilievo.options.option_marks import LOCAL, InRequests
 from rilievo.options.option_record import Record, marks_of

@@ -14,7 +14,7 @@ _NEEDED = ("file", "u", "v", "metres")
 _OPTIONAL = ("along", "u2", "v2")
 
 
-def read_known_table(path: Path) -> Mapping[Path, tuple[Known, ...]]:
+def read_known_csv(path: Path) -> Mapping[Path, tuple[Known, ...]]:
     """Read the known points and lengths of each photograph, by its resolved path."""
     found = path.stat().st_mtime_ns if path.exists() else 0
     return _read(path.absolute(), found)
@@ -24,7 +24,7 @@ def shared_known(path: Path) -> tuple[Known, ...]:
     """All facts of a table whose photographs are from one camera that does not move."""
     found: dict[Known, None] = {}
     points: dict[tuple[float, float], Known] = {}
-    for known in (each for facts in read_known_table(path).values() for each in facts):
+    for known in (each for facts in read_known_csv(path).values() for each in facts):
         found.setdefault(known)
         if isinstance(known, KnownPoint):
             first = points.setdefault((known.u, known.v), known)

@@ -7,7 +7,7 @@ import pytest
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import MODELS, load_model
-from rilievo.models.settings import (
+from rilievo.models.adapter_settings import (
     describe_settings,
     parse_pairs,
     read_settings,

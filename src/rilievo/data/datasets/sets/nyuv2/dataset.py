@@ -1,0 +1,223 @@
+"""NYU Depth V2 (Silberman et al. 2012), in all common layouts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.data.datasets.base import Dataset, Request, checked_ids, own_card
+from rilievo.data.datasets.files import found_in
+from rilievo.data.datasets.mat_file import MatSlices
+from rilievo.data.datasets.sets.nyuv2.image_folders import LabelledImages, SyncFolders
+from rilievo.data.datasets.sets.nyuv2.layout import (
+    LABELLED,
+    SIZE,
+    K,
+    Layout,
+    Listing,
+    MaskedValues,
+    carries_sync_names,
+    find_pairs,
+    find_sync,
+    listed,
+    of_metres,
+    official_indices,
+)
+from rilievo.data.datasets.sets.nyuv2.normals_files import (
+    GeoNetFolder,
+    NormalsOf,
+    find_geonet,
+    find_normals,
+)
+from rilievo.errors import InputError
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.io.files.limits import printable
+from rilievo.types import Camera, Truth
+
+__all__ = ["NYUv2"]
+
+_LABELLED_NAME = "nyu_depth_v2_labeled.mat"
+# Side of the window for normals [px]: large, since depth is quantised to millimetres or more.
+_NORMALS_WINDOW = 15
+_DEPTH = {"raw": "rawDepths", "filled": "depths"}
+
+
+class NYUv2(Dataset):
+    """NYU Depth V2; the layout on disk is detected.
+
+    Variants ``raw`` and ``filled`` give depth, ``normals`` gives true normals with depth where
+    there is some, and ``depth_normals`` gives normals computed from depth. Variants that a layout
+    lacks are refused.
+    """
+
+    card = own_card("nyuv2")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._layout = _recognised(request.root)
+        if request.variant not in self._layout.variants:
+            known = " or ".join(f"'{variant}'" for variant in self._layout.variants)
+            choose = " or ".join(f"--variant {variant}" for variant in self._layout.variants)
+            raise InputError(
+                f"{request.root}: is {self._layout.what}, which does not hold '{request.variant}' "
+                f"but {known}: say {choose}"
+            )
+        listing = self._layout.listing(request.split, request.list_file)
+        where = printable(request.list_file or request.root)
+        self.ids, self.absent = checked_ids(listing.ids, where), listing.absent
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, RGB."""
+        return self._layout.image(id)
+
+    def truth(self, id: str) -> Truth:
+        """Depth [m], normals, or both, depending on the variant."""
+        variant = self.request.variant
+        held = "filled" if "filled" in self._layout.variants else "raw"
+        if variant == "depth_normals" and "raw" in self._layout.variants:
+            held = "raw"
+        depth = self._layout.depth(id, held if variant == "depth_normals" else variant)
+        normals = self._layout.normals(id) if variant == "normals" else None
+        part = depth or normals
+        assert part is not None, "every variant of a layout gives depth or normals"
+        camera = Camera(K=K) if part.valid.shape == SIZE else None
+        if variant == "depth_normals" and depth is not None:
+            normals = self._from_depth(id, depth, camera)
+        return Truth(
+            id=id,
+            depth=None if depth is None else depth.values,
+            depth_valid=None if depth is None else depth.valid,
+            normals=None if normals is None else normals.values,
+            normals_valid=None if normals is None else normals.valid,
+            camera=camera,
+            scene=self._layout.scene(id),
+        )
+
+    def _from_depth(self, id: str, depth: MaskedValues, camera: Camera | None) -> MaskedValues:
+        if camera is None:
+            height, width = depth.valid.shape
+            raise InputError(
+                f"{self.request.root}: image '{id}' is {width} x {height}, but its intrinsics, "
+                "which normals need, are known for 640 x 480 alone"
+            )
+        values, valid = normals_from_depth(
+            depth.values, camera, depth.valid, window=_NORMALS_WINDOW
+        )
+        return MaskedValues(values=values, valid=valid)
+
+
+def _recognised(root: Path) -> Layout:
+    if root.is_file():
+        return _labelled(root)
+    for recognise in _LAYOUTS:
+        if (layout := recognise(root)) is not None:
+            return layout
+    raise InputError(
+        f"{root}: is no NYU Depth V2 that we know; expected {_LABELLED_NAME}, folders of "
+        "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, or GeoNet's .mat files "
+        "(DSINE's NNNNNN_img.png are dataset 'dsine', split 'nyuv2'); found "
+        f"{found_in(root)}"
+    )
+
+
+def _labelled(path: Path) -> Layout:
+    return LabelledMat(path, find_normals(path.parent))
+
+
+def _labelled_in(root: Path) -> Layout | None:
+    path = root / _LABELLED_NAME
+    return _labelled(path) if path.is_file() else None
+
+
+def _two_folders(root: Path) -> Layout | None:
+    pairs = find_pairs(root)
+    if pairs is None or not pairs.found:
+        return None
+    if carries_sync_names(pairs):
+        return SyncFolders(root, pairs)
+    return LabelledImages(root, pairs, find_normals(root))
+
+
+def _geonet(root: Path) -> Layout | None:
+    files = find_geonet(root)
+    return None if files is None else GeoNetFolder(root, files)
+
+
+def _sync(root: Path) -> Layout | None:
+    pairs = find_sync(root)
+    return None if pairs is None or not pairs.found else SyncFolders(root, pairs)
+
+
+# The first match counts: layouts detected by a single name come before those that need a search.
+_LAYOUTS: tuple[Callable[[Path], Layout | None], ...] = (
+    _labelled_in,
+    _two_folders,
+    _geonet,
+    _sync,
+)
+
+
+class LabelledMat(Layout):
+    """The labelled images in one MATLAB file of version 7.3; an id is the index from 0.
+
+    HDF5 holds MATLAB's axes in reverse order: images (N, 3, width, height), depth (N, width,
+    height). Each picture is read on its own and transposed.
+    """
+
+    what = "the labelled set as published (nyu_depth_v2_labeled.mat)"
+
+    def __init__(self, root: Path, normals: NormalsOf | None) -> None:
+        self.root = root
+        self._file, self._normals = MatSlices(root), normals
+        self._count = self._checked_count()
+        self.variants = ("raw", "filled", "depth_normals")
+        if normals is not None:
+            self.variants += ("normals",)
+
+    def listing(self, split: str, list_file: Path | None) -> Listing:
+        """Images of a split by the official list, or of the user's own."""
+        if list_file is not None:
+            names = {f"{index:04d}": f"{index:04d}" for index in range(self._count)}
+            return listed(list_file, names, {}, f"ids are 0000 to {self._count - 1:04d}")
+        if split == "all":
+            indices = tuple(range(self._count))
+        elif self._count == LABELLED:
+            indices = official_indices(split)
+        else:
+            raise InputError(
+                f"{self.root}: has {self._count} images, not the official {LABELLED}, so which are "
+                f"'{split}' is not known: give a list, or take the split 'all'"
+            )
+        ids = tuple(f"{index:04d}" for index in indices)
+        return Listing(ids=ids)
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph: one image of the array, transposed."""
+        return np.ascontiguousarray(self._file.slice("images", int(id)).transpose(2, 1, 0))
+
+    def depth(self, id: str, variant: str) -> MaskedValues:
+        """Depth from ``rawDepths`` with holes, or from ``depths`` without."""
+        return of_metres(self._file.slice(_DEPTH.get(variant, "rawDepths"), int(id)).T)
+
+    def normals(self, id: str) -> MaskedValues | None:
+        """True normals from a file beside this one."""
+        return None if self._normals is None else self._normals(int(id))
+
+    def scene(self, id: str) -> str | None:
+        """Scene from the file's ``scenes``, such as ``kitchen_0004``."""
+        return self._file.text("scenes", int(id))
+
+    def _checked_count(self) -> int:
+        found = self._file.shapes()
+        shapes = {name: found.get(name, ()) for name in ("images", "depths", "rawDepths")}
+        images = shapes["images"]
+        if len(images) == 4 and images[1] == 3:
+            count, _, width, height = images
+            if shapes["depths"] == shapes["rawDepths"] == (count, width, height):
+                return count
+        raise InputError(
+            f"{self.root}: holds images {shapes['images']}, depths {shapes['depths']} and "
+            f"rawDepths {shapes['rawDepths']}, expected (1449, 3, 640, 480) and twice (1449, 640, "
+            "480): is it nyu_depth_v2_labeled.mat?"
+        )
