@@ -88,16 +88,20 @@ docs: $(VENV)/core
 page:
 	cd web && npm ci --ignore-scripts --no-audit --no-fund && node build.js
 
-# Versions and hashes of what the core needs, as this environment was tested with.
+# Versions and hashes of what the core, the server and the models need, as this environment was tested with.
+PINNED := core serve models
 .PHONY: pin
 pin: $(VENV)/test
 	$(BIN)/pip install --quiet --group release
 	$(BIN)/pip freeze --exclude-editable > $(VENV)/frozen.txt
-	{ echo '# The core as it was tested: made by `make pin`, installed as docs/wheels.md says.'; \
-	  $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
-	    --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	    --constraint $(VENV)/frozen.txt; } > $(VENV)/tested-core.txt
-	mv $(VENV)/tested-core.txt requirements/tested-core.txt
+	for part in $(PINNED); do \
+	  extra=; test $$part = core || extra="--extra $$part"; \
+	  { echo "# The $$part as tested: made by \`make pin\`, installed as docs/wheels.md says."; \
+	    $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade $$extra \
+	      --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	      --constraint $(VENV)/frozen.txt; } > $(VENV)/tested-$$part.txt || exit 1; \
+	  mv $(VENV)/tested-$$part.txt requirements/tested-$$part.txt; \
+	done
 
 # Every benchmark into docs/benchmarks.md, 21 minutes at most; what cannot be measured says why there.
 # Ray and FiftyOne are measured where they are installed: pip install -e '.[cluster,view]'.
