@@ -16,10 +16,11 @@ from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison_tables import (
-    comma_separated,
-    latex,
-    markdown,
+    differences_table,
+    long_table,
+    values_table,
 )
+from rilievo.pages.tables import comma_separated, latex, markdown
 
 ABS_REL, DELTA1 = METRICS[0], METRICS[2]
 
@@ -264,10 +265,17 @@ def test_published_rows_stand_below_with_their_sources() -> None:
     assert [row.name for row in published] == [each.model for each in best_first]
     assert with_metric
     assert compared.title == card.title
-    for text in (markdown(compared), latex(compared), comma_separated(compared)):
+    for text in (
+        markdown(values_table(compared), differences_table(compared)),
+        latex(values_table(compared)),
+        comma_separated(long_table(compared)),
+    ):
         assert "ublished" in text
         assert f"{with_metric[0].values['abs_rel']:g}" in text
-    assert all(each.source[:12] in markdown(compared) for each in with_metric)
+    assert all(
+        each.source[:12] in markdown(values_table(compared), differences_table(compared))
+        for each in with_metric
+    )
     other = {**known["settings"], "max_depth": 80.0}
     for name, settings in (("nyuv2-eigen+log", known["settings"]), ("nyuv2-eigen", other)):
         changed = run_of("a", random_errors(), benchmark=name, settings=settings)

@@ -13,14 +13,14 @@ from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison_tables import (
-    comma_separated,
-    csv_text,
+    differences_table,
     disagreements,
-    latex,
-    markdown,
+    long_table,
+    values_table,
     write_comparison,
 )
 from rilievo.io.verification import verify
+from rilievo.pages.tables import Table, comma_separated, heads, latex, markdown
 
 EVIL = "<script>alert(1)</script>|$x_1$ & 5% #~^\\{}*`\n=2"
 
@@ -32,13 +32,13 @@ def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
         run_of(f"={name}{EVIL}", each, ids=ids) for name, each in (("a", values), ("b", values + 1))
     ]
     compared = compare(runs)
-    text = markdown(compared)
+    text = markdown(values_table(compared), differences_table(compared))
     assert "<script>" not in text.replace("\\<script", "")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows[:4]} == {3}
-    table = list(csv.DictReader(io.StringIO(comma_separated(compared))))
+    table = list(csv.DictReader(io.StringIO(comma_separated(long_table(compared)))))
     assert [row["model"][:3] for row in table] == ["'=a", "'=b"]
-    body = latex(compared)
+    body = latex(values_table(compared))
     for special in "&%$#_{}~^\\":
         written = {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
         assert written.get(special, f"\\{special}") in body
@@ -111,7 +111,7 @@ def test_the_command_prints_tables_or_writes_a_file(
     compared = compare([Path(run) for run in runs], baseline="b")
     for _, _, each in compared.differences():
         assert f"{each.mean:.4f}" in printed
-    assert "a - b" in printed
+    assert "a − b" in printed
     assert "after one factor an image" in printed
     assert main(["compare", *runs, "-o", str(tmp_path / "c.tex"), "--metrics", "abs_rel"]) == 0
     assert "\\toprule" in (tmp_path / "c.tex").read_text()
@@ -145,4 +145,4 @@ def test_the_command_shows_five_metrics_unless_all_are_asked_for(
 
 
 def test_a_table_without_rows_keeps_its_header() -> None:
-    assert csv_text(("model", "value"), []) == "model,value\n"
+    assert comma_separated(Table(heads=heads("model", "value"), rows=())) == "model,value\n"

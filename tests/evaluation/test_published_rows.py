@@ -17,7 +17,8 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Published, settings_of
 from rilievo.evaluation.commands.benchmarks import main
 from rilievo.evaluation.tables.comparing import compare
-from rilievo.evaluation.tables.comparison_tables import comma_separated, latex, markdown
+from rilievo.evaluation.tables.comparison_tables import differences_table, long_table, values_table
+from rilievo.pages.tables import comma_separated, latex, markdown
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 FACTORS = (1, 100)
@@ -163,11 +164,14 @@ def test_published_rows_are_sorted_never_bold_and_say_what_they_lack(card: Bench
     assert [row.source for row in published] == ["a table; unquoted", "p; cropped", "p", "p", "p"]
     assert sum(cell.is_best for row in compared.runs for cell in row.cells.values()) == 1
     assert not any(cell.is_best for row in published for cell in row.cells.values())
-    for text, bold in ((markdown(compared), "**"), (latex(compared), r"\textbf")):
+    for text, bold in (
+        (markdown(values_table(compared), differences_table(compared)), "**"),
+        (latex(values_table(compared)), r"\textbf"),
+    ):
         lines = [line for line in text.splitlines() if bold in line]
         assert len(lines) == 1
         assert "ublished" not in lines[0]
-    table = list(csv.DictReader(comma_separated(compared).splitlines()))
+    table = list(csv.DictReader(comma_separated(long_table(compared)).splitlines()))
     assert {row["model"]: row["quote"] for row in table if row["published"] == "True"} == {
         "old": "",
         "near": "near 0.1",

@@ -22,13 +22,13 @@ from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
 from rilievo.evaluation.tables.standings import Standings, mean_ranks, standings
 from rilievo.evaluation.tables.standings_tables import (
-    comma_separated,
-    latex,
-    markdown,
+    long_table,
+    wide_table,
     write_standings,
 )
 from rilievo.evaluation.tables.wording import shortlist
 from rilievo.io.verification import verify
+from rilievo.pages.tables import comma_separated, latex, markdown
 
 ABS_REL, _, DELTA1 = METRICS
 GAINS = {"good": 0.0, "fair": 0.01, "poor": 0.05}
@@ -287,11 +287,11 @@ def test_runs_that_do_not_compare_are_refused() -> None:
 
 def test_tables_have_every_number(tmp_path: Path) -> None:
     found = standings(three_by_two())
-    rows = list(csv.DictReader(comma_separated(found).splitlines()))
+    rows = list(csv.DictReader(comma_separated(long_table(found)).splitlines()))
     assert len(rows) == 3 * 2 * 2
     poor = [row for row in rows if row["model"] == "poor" and row["metric"] == "abs_rel"]
     assert [row["rank"] for row in poor] == ["3.0", "3.0"]
-    text = markdown(found)
+    text = markdown(wide_table(found))
     assert text.splitlines()[0].count("|") == 2 + 1 + 4
     assert "3.00 (3.00 to 3.00)" in text
     page = tmp_path / "board" / "leaderboard.html"
@@ -313,7 +313,7 @@ def test_a_table_has_its_checksum_beside_it(tmp_path: Path, ending: str) -> None
 
 
 def test_latex_has_bold_only_what_beats_every_other_run_significantly() -> None:
-    text = latex(standings(three_by_two()))
+    text = latex(wide_table(standings(three_by_two())))
     lines = {line.partition(" &")[0]: line for line in text.splitlines() if " & " in line}
     assert [lines[name].count("\\textbf") for name in GAINS] == [2, 2, 0]
     assert "underline" not in text
@@ -324,7 +324,7 @@ def test_latex_has_bold_only_what_beats_every_other_run_significantly() -> None:
     alike = runs_of(
         *(run_on(name, model, chance.normal(0, 0.02, 40)) for name in "ab" for model in "xy")
     )
-    assert "textbf" not in latex(standings(alike))
+    assert "textbf" not in latex(wide_table(standings(alike)))
 
 
 def test_a_terminal_shows_more_than_a_wide_table(

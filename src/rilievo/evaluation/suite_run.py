@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,11 +15,14 @@ from rilievo.evaluation.evaluating import model_name, score_plan
 from rilievo.evaluation.plan import Plan, make_plan
 from rilievo.evaluation.predictions.cache import PREDICTIONS, read_cache
 from rilievo.evaluation.predictions.predicting import fingerprint_of, load_model_of
-from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.results.evaluation_folder import finished_results
+from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
+from rilievo.evaluation.tables.wording import interval, number
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.processing.refined import mirrored
+from rilievo.pages.tables import NOTHING, Table, heads
 from rilievo.plugins import trust
 
 
@@ -101,8 +104,8 @@ def run_suite(
     if options.predictions is None:
         load()  # what is wrong with the model is no fault of a benchmark
     rows: list[SuiteRow] = []
-    for number, run in enumerate(chosen.runs, start=1):
-        say(f"{number} of {len(chosen.runs)}: {run.label}")
+    for place, run in enumerate(chosen.runs, start=1):
+        say(f"{place} of {len(chosen.runs)}: {run.label}")
         own = _own_options(options, run, folder)
         try:
             rows.append(_row(run, model, load, root, own, rows, show=show))
@@ -204,18 +207,38 @@ def _suite_folder(model: str | None, suite: Suite, options: EvaluateOptions) -> 
     return folder
 
 
-def suite_lines(result: SuiteResult) -> Iterator[tuple[str, str, str, str, str]]:
-    """Label, leading metric, its value, its interval, and how many images have a score."""
+def suite_table(result: SuiteResult) -> Table:
+    """The leading metric of each benchmark, then means over sets, which the notes name."""
+    rows: list[tuple[str, ...]] = []
+    numbers: list[OnSet] = []
     for row in result.rows:
         run = row.evaluation
         if run is None:
-            yield row.label, "-", "-", "-", row.reason
+            rows.append((row.label, NOTHING, NOTHING, NOTHING, row.reason))
             continue
         leading = run.summaries[0]
-        reach = "-"
-        if leading.low is not None and leading.high is not None:
-            reach = f"{leading.low:.4f} to {leading.high:.4f}"
-        state = f"{len(run.scores)} of {run.data.asked}" + (
-            ", done before" if row.was_finished else ""
-        )
-        yield row.label, leading.label, f"{leading.value:.4f}", reach, state
+        state = f"{len(run.scores)} of {run.data.asked}"
+        state += ", done before" if row.was_finished else ""
+        rows.append((row.label, leading.label, number(leading.value), interval(leading), state))
+        numbers.append(_on_set(row.label, run, leading))
+    means = set_means(numbers)
+    for each in means:
+        [value] = each.values.values()
+        rows.append((each.label, each.heading, number(value), NOTHING, NOTHING))
+    return Table(
+        heads=heads("benchmark", "metric", "value", "95 % interval", "images", words=["metric"]),
+        rows=tuple(rows),
+        notes=notes_on_means(means),
+    )
+
+
+def _on_set(label: str, run: Evaluation, leading: Summary) -> OnSet:
+    return OnSet(
+        label=label,
+        benchmark=run.benchmark,
+        metric=leading.metric,
+        heading=leading.label,
+        unit=leading.unit,
+        better=leading.better,
+        values={run.made_by.model: leading.value},
+    )

@@ -11,11 +11,24 @@ import pytest
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
 from rilievo.evaluation.probe_scores import published_under
+from rilievo.pages.tables import comma_separated, latex, markdown
 from rilievo.training.sweep.sweep_results import Better, Cell, Measured, Value
 from rilievo.training.sweep.sweep_table import PUBLISHED, Table, make_table, spread_of
-from rilievo.training.sweep.sweep_writing import comma_separated, latex, markdown
+from rilievo.training.sweep.sweep_writing import full_table, shown_table
 
 PROBE3D = BENCHMARKS["probe3d-nyuv2"]
+
+
+def in_markdown(table: Table) -> str:
+    return markdown(shown_table(table))
+
+
+def in_latex(table: Table) -> str:
+    return latex(shown_table(table))
+
+
+def in_csv(table: Table) -> str:
+    return comma_separated(full_table(table))
 
 
 def cell(value: float, *, seed: int = 0, title: str = "mine", sha256: str = "0") -> Cell:
@@ -64,7 +77,7 @@ def test_mean_and_spread_worked_out_by_hand() -> None:
 
 def test_seeds_become_one_row_with_its_spread_in_percent() -> None:
     table = make_table("t", [cell(0.5), cell(0.7, seed=1), cell(0.9, title="other")], {})
-    text = markdown(table)
+    text = in_markdown(table)
     assert "| mine | linear | 60.0 ± 14.1 | 0.500 ± 0.000 | 2.5 M | 0.250 |" in text
     assert "| other (one seed) | linear | 90.0 | 0.500 | 2.5 M | 0.250 |" in text
 
@@ -74,7 +87,7 @@ def test_published_rows_stand_where_the_benchmark_is_theirs_alone() -> None:
     table = with_published([right], BENCHMARKS.values())
     published = [row for row in table.rows if row.probe == PUBLISHED]
     assert len(published) == 25
-    line = next(line for line in markdown(table).splitlines() if line.startswith("| MAE B16 "))
+    line = next(line for line in in_markdown(table).splitlines() if line.startswith("| MAE B16 "))
     assert line == "| MAE B16 | published | 67.9 | 0.660 | - | - |"
     other = with_published([cell(0.5, sha256="changed")], BENCHMARKS.values())
     assert not [row for row in other.rows if row.probe == PUBLISHED]
@@ -110,7 +123,7 @@ def test_both_benchmarks_of_normals_have_the_25_rows() -> None:
 
 
 def test_every_number_is_in_the_comma_separated_table() -> None:
-    text = comma_separated(make_table("t", [cell(0.25), cell(0.75, seed=1)], {}))
+    text = in_csv(make_table("t", [cell(0.25), cell(0.75, seed=1)], {}))
     (row,) = csv.DictReader(io.StringIO(text))
     assert float(row["probe3d-nyuv2/delta1"]) == 0.5
     assert float(row["probe3d-nyuv2/delta1 spread"]) == pytest.approx(0.353553, abs=1e-6)
@@ -118,17 +131,18 @@ def test_every_number_is_in_the_comma_separated_table() -> None:
 
 
 def test_what_latex_reads_as_its_own_is_written_as_itself() -> None:
-    text = latex(make_table("t", [cell(0.5, title="a_b & 50 %")], {}))
+    text = in_latex(make_table("t", [cell(0.5, title="a_b & 50 %")], {}))
     assert r"a\_b \& 50 \% (one seed) & linear & 50.0" in text
     assert r"$\delta$1 \% $\uparrow$" in text
-    assert text.count(r"\\") == 2
+    rows = text.partition(r"\bottomrule")[0]
+    assert rows.count(r"\\") == 2
 
 
 def test_images_without_a_score_are_said_below() -> None:
     one = cell(0.5)
     (measured,) = one.measured
     gap = replace(one, measured=(replace(measured, unscored=2, reason="a: b"),))
-    assert "2 images have no score under probe3d-nyuv2; the first, a: b" in markdown(
+    assert "2 images have no score under probe3d-nyuv2; the first, a: b" in in_markdown(
         make_table("t", [gap], {})
     )
 
@@ -157,22 +171,22 @@ def test_rows_are_ranked_on_the_images_that_all_of_them_have() -> None:
     table = make_table("t", [lucky, strong], {})
     (column,) = table.columns
     assert [row.scores[column].mean for row in table.rows] == pytest.approx([0.75, 0.85])
-    for text in (markdown(table), latex(table), comma_separated(table)):
+    for text in (in_markdown(table), in_latex(table), in_csv(table)):
         assert "2 common images" in text
-    assert "85.0" in markdown(table)
+    assert "85.0" in in_markdown(table)
     # Where every image has a score, the benchmark's own numbers stay.
     whole = make_table("t", [strong], {})
     assert next(iter(whole.rows[0].scores.values())).mean == pytest.approx(0.6)
-    assert "common images" not in markdown(whole)
+    assert "common images" not in in_markdown(whole)
 
 
 def test_rows_without_a_common_image_have_no_number() -> None:
     cells = [scored_on("x", {"a": 0.8}, of=2), scored_on("y", {"b": 0.9}, of=2)]
     table = make_table("t", cells, {})
     assert [dict(row.scores) for row in table.rows] == [{}, {}]
-    assert "0 images that all rows have" in markdown(table)
+    assert "0 images that all rows have" in in_markdown(table)
 
 
 def test_a_title_with_a_bar_stays_in_its_column() -> None:
-    line = markdown(make_table("t", [cell(0.5, title="a|b")], {})).splitlines()[4]
+    line = in_markdown(make_table("t", [cell(0.5, title="a|b")], {})).splitlines()[4]
     assert line.startswith(r"| a\|b (one seed) | linear |")

@@ -13,24 +13,25 @@ from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluation.results.per_image_table import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables.comparing import compare, named_runs, shared_metrics
-from rilievo.evaluation.tables.comparison import Cell, Comparison, Row
-from rilievo.evaluation.tables.comparison_tables import check_ending, write_comparison
+from rilievo.evaluation.tables.comparison import Comparison
+from rilievo.evaluation.tables.comparison_tables import (
+    check_ending,
+    differences_table,
+    values_table,
+    write_comparison,
+)
 from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
 from rilievo.evaluation.tables.standings import Standings, leading_two, standings
-from rilievo.evaluation.tables.standings_tables import has_ranks, rank_text, write_standings
-from rilievo.evaluation.tables.wording import (
-    NOTHING,
-    aligned,
-    bounds,
-    column_head,
-    count,
-    number,
-    p_value,
-    shortlist,
-    signed,
+from rilievo.evaluation.tables.standings_tables import (
+    has_ranks,
+    means_table,
+    ranks_table,
+    write_standings,
 )
+from rilievo.evaluation.tables.wording import aligned, count, shortlist
 from rilievo.io.files.limits import printable
 from rilievo.models.model_options import TrustOptions
+from rilievo.pages.tables import Table
 from rilievo.plugins import trust
 
 
@@ -39,17 +40,8 @@ def lines_of(comparison: Comparison) -> Iterator[str]:
     yield f"{comparison.benchmark}: {comparison.title}".removesuffix(": ")
     yield f"{comparison.dataset}: {count(comparison.images)} images"
     yield ""
-    heads = [column_head(each.label, each.unit, each.better) for each in comparison.columns]
-    metrics = [column.metric for column in comparison.columns]
-    rows = [
-        [_name(comparison, row), *(_cell(row.cells.get(metric)) for metric in metrics)]
-        for row in comparison.rows
-    ]
-    yield table(["model", *heads], rows)
-    yield ""
-    if differences := list(_differences(comparison)):
-        yield table(["model", "metric", "difference", "95 % interval", "p (Holm)"], differences)
-        yield ""
+    yield from _lines(values_table(comparison))
+    yield from _lines(differences_table(comparison))
     for row in comparison.runs:
         if (said := aligned(row.alignment)) is not None:
             yield f"{printable(row.name)}: {said}"
@@ -58,45 +50,23 @@ def lines_of(comparison: Comparison) -> Iterator[str]:
 
 
 def standing_lines(standings: Standings) -> Iterator[str]:
-    """A table for each benchmark, then the mean ranks and the notes."""
+    """A table for each benchmark, then the mean ranks, means over sets and notes."""
     for event in standings.events:
-        columns = event.comparison.columns
         yield f"{event.label}: {event.comparison.title}".removesuffix(": ")
         yield f"{event.comparison.dataset}: {count(event.comparison.images)} images"
-        heads = [column_head(each.label, each.unit, each.better) for each in columns]
-        rows = [
-            [_name(event.comparison, row), *(_cell(row.cells.get(each.metric)) for each in columns)]
-            for row in event.comparison.rows
-        ]
-        yield table(["model", *heads], rows)
-        yield ""
+        yield from _lines(values_table(event.comparison))
     if has_ranks(standings):
-        rows = [[printable(each.name), rank_text(each)] for each in standings.models]
-        yield table(["model", "mean rank (95 % interval)"], rows)
-        yield ""
+        yield from _lines(ranks_table(standings))
+    if standings.means:
+        yield from _lines(means_table(standings))
     yield from (printable(note) for note in standings.notes)
 
 
-def _name(comparison: Comparison, row: Row) -> str:
-    source = f" [{comparison.sources[row.source]}]" if row.source else ""
-    return printable(row.name) + source
-
-
-def _cell(cell: Cell | None) -> str:
-    if cell is None:
-        return NOTHING
-    return number(cell.value) + ("*" if cell.is_marked else "") + ("!" if cell.is_best else "")
-
-
-def _differences(comparison: Comparison) -> Iterator[list[str]]:
-    for row, column, each in comparison.differences():
-        yield [
-            f"{printable(row.name)} - {printable(column.reference)}",
-            column.label,
-            signed(each.mean),
-            bounds(each.low, each.high),
-            p_value(each.p),
-        ]
+def _lines(made: Table) -> Iterator[str]:
+    """A table with an empty line below; nothing of one without rows."""
+    if made.rows:
+        yield table(made.plain_heads, made.plain_rows)
+        yield ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from rilievo.evaluation.evaluating import PredictedPart, evaluate
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.results.evaluation_folder import REPORT, run_folder
-from rilievo.evaluation.suite_run import run_suite, suite_lines
+from rilievo.evaluation.suite_run import run_suite, suite_table
 from rilievo.evaluation.tables.wording import aligned, shortlist
 from rilievo.io.files.limits import printable
 from rilievo.models import DEFAULT_MODEL
@@ -30,7 +30,6 @@ LISTED = 5
 """Number of images without a score that are printed; the report has all of them."""
 
 _HEADER = ("metric", "value", "95 % interval", "median", "images", "better")
-_SUITE_HEADER = ("benchmark", "metric", "value", "95 % interval", "images")
 _SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 
 
@@ -108,11 +107,13 @@ def _run_suite(model: str | None, suite: str, given: _Arguments) -> int:
         raise OptionError("--shard and --ray are for one benchmark; run those of the suite apart")
     result = run_suite(model, suite, given.root, given.options, say=complain)
     failed = [row for row in result.rows if row.evaluation is None]
+    made = suite_table(result)
     lines = [
         f"{result.suite.name}: {result.suite.title}",
         "",
-        table(_SUITE_HEADER, [tuple(map(printable, line)) for line in suite_lines(result)]),
+        table(made.plain_heads, made.plain_rows),
         "",
+        *made.notes,
         f"{len(result.rows) - len(failed)} of {len(result.rows)} benchmarks have results, in "
         f"{printable(result.folder)}; 'rilievo compare' puts such folders side by side",
     ]

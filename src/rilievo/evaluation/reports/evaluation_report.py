@@ -9,6 +9,13 @@ from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.named_metrics import known_metrics
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.records import Evaluation, Score, Summary
+from rilievo.evaluation.reports.report_tables import (
+    images_table,
+    metrics_table,
+    part_table,
+    ranges_table,
+    unscored_table,
+)
 from rilievo.evaluation.results.intervals import FEWEST, scene_count
 from rilievo.evaluation.results.per_image_table import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
@@ -117,6 +124,8 @@ def write_report(
     leading = evaluation.summaries[0] if evaluation.summaries else None
     order = ranked(scores, leading) if leading else []
     known = {each.metric: each for each in evaluation.summaries}
+    short = shortlist(metric_names(evaluation))
+    shown = scores if len(scores) <= LONGEST_TABLE else order[: -WORST - 1 : -1]
     has_pixels = any(each.pixels for each in evaluation.ranges)
     write_page(
         path,
@@ -125,7 +134,11 @@ def write_report(
         words=wording,
         leading=leading,
         headline=[known[name] for name in headline(metric_names(evaluation))],
-        short=shortlist(metric_names(evaluation)),
+        metrics=metrics_table(evaluation),
+        parts={part.name: part_table(part.summaries, short) for part in evaluation.parts},
+        range_rows=ranges_table(evaluation.ranges),
+        images=images_table(evaluation, shown),
+        unscored=unscored_table(evaluation.unscored),
         scenes=scene_count([score.scene for score in scores]),
         fewest=FEWEST,
         items=shown_images(evaluation, pictures) if order and pictures is not None else None,
@@ -134,10 +147,6 @@ def write_report(
         histograms=list(_spread(evaluation)),
         ranges=error_against_depth(evaluation.ranges) if has_pixels else None,
         certainty=list(_certainty(evaluation)),
-        table=scores if len(scores) <= LONGEST_TABLE else order[: -WORST - 1 : -1],
-        has_scale=any(score.scale is not None for score in scores),
-        has_shift=any(score.shift is not None for score in scores),
-        has_notes=any(score.notes for score in scores),
     )
 
 

@@ -1,6 +1,5 @@
 """The per-image table of an evaluation as CSV and Parquet, and ``evaluation.json`` read back."""
 
-import csv
 import math
 import os
 from collections.abc import Iterator
@@ -13,12 +12,10 @@ from rilievo.io.checks.marks import is_torn
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason
 from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.pages.tables import Table, comma_separated, heads
 
 FORMAT = "rilievo-evaluation/1"
 FILE_NAME = "evaluation.json"
-
-# What a spreadsheet takes for the start of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -69,18 +66,14 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
     Texts that a spreadsheet would take for a formula get a leading apostrophe; Parquet has them
     as they are.
     """
-    header = ["id", *metric_names(evaluation), "pixels", "true_share", "scale", "shift"]
-    header += ["unanswered", "notes", "unscored"]
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, header, lineterminator="\n")
-        table.writeheader()
-        table.writerows(map(_as_cells, _records(evaluation)))
-
-
-def _as_cells(record: dict[str, Any]) -> dict[str, Any]:
-    texts = {name: "; ".join(each) for name, each in record.items() if isinstance(each, list)}
-    texts |= {name: each for name, each in record.items() if isinstance(each, str)}
-    return record | {name: cell_text(each) for name, each in texts.items()}
+    names = ["id", *metric_names(evaluation), "pixels", "true_share", "scale", "shift"]
+    names += ["unanswered", "notes", "unscored"]
+    rows = (
+        record | {"notes": "; ".join(record.get("notes", ()))} for record in _records(evaluation)
+    )
+    table = Table(heads=heads(*names), rows=tuple(tuple(map(row.get, names)) for row in rows))
+    with replacing(path) as part:
+        part.write_bytes(comma_separated(table).encode())
 
 
 def write_parquet(evaluation: Evaluation, path: Path) -> None:
@@ -144,12 +137,6 @@ def _metadata(evaluation: Evaluation) -> dict[str, str]:
 def metric_names(evaluation: Evaluation) -> tuple[str, ...]:
     """Names of all metrics, the leading one first."""
     return tuple(summary.metric for summary in evaluation.summaries)
-
-
-def cell_text(text: str) -> str:
-    """The text on one line, as a spreadsheet may have it: never a formula."""
-    line = printable(text) if text else ""
-    return f"'{line}" if text.startswith(_FORMULA) else line
 
 
 def _unicode(text: str) -> str:

@@ -1,35 +1,49 @@
-"""A comparison as Markdown, CSV and LaTeX, and written by the ending of its file."""
+"""A comparison as tables and a page, written by the ending of their file."""
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from rilievo.errors import OptionError, RilievoError
-from rilievo.evaluation.results.per_image_table import cell_text
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.comparison import Cell, Column, Comparison, Row
 from rilievo.evaluation.tables.report_charts import image_by_image, standing
-from rilievo.evaluation.tables.wording import aligned, headline, quantity
+from rilievo.evaluation.tables.wording import (
+    aligned,
+    bounds,
+    column_head,
+    count,
+    headline,
+    number,
+    p_value,
+    quantity,
+    signed,
+)
 from rilievo.io.checks.checksums import beside, write_beside
 from rilievo.io.files.atomic import remove
 from rilievo.pages.charts import Chart
-from rilievo.pages.document import text_of, write_page, write_text
+from rilievo.pages.document import write_page, write_text
 from rilievo.pages.pictures import Item, answer_panels, error_end, photo_panel, truth_panels
-
-T = TypeVar("T")
+from rilievo.pages.tables import (
+    NOTHING,
+    Content,
+    Entry,
+    Head,
+    Table,
+    comma_separated,
+    heads,
+    latex,
+    markdown,
+)
 
 MOST_DISAGREED = 20
 """Images that the page lists, of those on which the runs disagree."""
 MOST_SHOWN = 8
 """Images of which the page has pictures."""
-_COLUMNS = (
+_COLUMNS = heads(
     *("model", "published", "alignment", "metric", "unit", "better", "value", "low", "high"),
     *("rank", "best", "reference", "difference", "difference_low", "difference_high", "p"),
     *("images", "source", "quote"),
@@ -62,17 +76,21 @@ def write_comparison_page(
     leading = comparison.columns[0]
     disagreed = disagreements(comparison, leading)
     known = {column.metric: column for column in comparison.columns}
+    shown = tuple(known[name] for name in headline([*known]))
+    result = values_table(replace(comparison, rows=comparison.runs, columns=shown))
     write_page(
         path,
         "comparison.html",
         words=wording,
         comparison=comparison,
         leading=leading,
-        headline=[known[name] for name in headline([*known])],
+        result=result,
+        values=values_table(comparison, on_page=True),
+        differences=differences_table(comparison),
+        disagreements=_disagreement_table(comparison, disagreed),
         alignments=alignments(comparison),
         standing=standing(comparison, leading),
         pairs=_pairs(comparison, leading),
-        disagreements=disagreed,
         items=list(_items(comparison, leading, disagreed, pictures)) if pictures else [],
     )
 
@@ -156,22 +174,37 @@ def write_comparison(
         path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``.
         pictures: Pictures of the runs for a page, by the names of their rows; None for none.
     """
-    texts = {".md": markdown, ".csv": comma_separated, ".tex": latex}
-    page = partial(write_comparison_page, comparison, path, pictures)
-    write_by_ending(path, comparison, texts, page)
+    write_by_ending(
+        path,
+        lambda: (values_table(comparison), differences_table(comparison)),
+        lambda: long_table(comparison),
+        lambda: write_comparison_page(comparison, path, pictures),
+    )
 
 
 def write_by_ending(
-    path: Path, made: T, texts: Mapping[str, Callable[[T], str]], page: Callable[[], None]
+    path: Path,
+    shown: Callable[[], tuple[Table, ...]],
+    full: Callable[[], Table],
+    page: Callable[[], None],
 ) -> None:
-    """Write the text of the file's ending, or the page, and its checksum beside it."""
+    """Write what the file's ending names, and its checksum beside it.
+
+    Args:
+        path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``.
+        shown: Makes the tables to read, of which LaTeX has the first.
+        full: Makes the table of all numbers, for CSV.
+        page: Writes the page.
+    """
     check_ending(path)
     remove(beside(path))  # of what is replaced now
     ending = path.suffix.lower()
     if ending == ".html":
         page()
+    elif ending == ".csv":
+        write_text(path, comma_separated(full()))
     else:
-        write_text(path, texts[ending](made))
+        write_text(path, markdown(*shown()) if ending == ".md" else latex(shown()[0]))
     write_beside(path)
 
 
@@ -185,16 +218,82 @@ def check_ending(path: Path) -> None:
         )
 
 
-def markdown(comparison: Comparison) -> str:
-    """Two tables, values and differences, and the notes."""
-    return text_of("comparison.md", comparison=comparison, words=wording)
+def values_table(comparison: Comparison, *, on_page: bool = False) -> Table:
+    """A row a model with a column a metric; a page has ranks and alignments too."""
+    ranked = on_page and len(comparison.runs) > 1
+    rows = []
+    for row in comparison.rows:
+        cells = [row.cells.get(column.metric) for column in comparison.columns]
+        source = comparison.sources[row.source] if row.source else None
+        entries = [Entry(text=row.name, source=source)]
+        entries += [entry_of(cell, ranked=ranked) for cell in cells]
+        entries += [Entry(text=aligned(row.alignment) or NOTHING)] if on_page else []
+        rows.append(tuple(entries))
+    columns = [
+        Head(text=column_head(each.label, each.unit, each.better)) for each in comparison.columns
+    ]
+    method = [Head(text="aligned by", is_text=True)] if on_page else []
+    images = f"{count(comparison.images)} images"
+    return Table(
+        title=comparison.benchmark,
+        lead=(
+            *([f"{comparison.title}."] if comparison.title else []),
+            f"{comparison.dataset}: {images}.",
+        ),
+        caption=f"{comparison.benchmark}: {images}",
+        heads=(Head(text="model"), *columns, *method),
+        rows=tuple(rows),
+        parted=len(comparison.runs),
+        notes=comparison.notes,
+        sources=tuple(comparison.sources),
+    )
 
 
-def comma_separated(comparison: Comparison) -> str:
-    """One line a row and metric; no text in it is a formula."""
-    return csv_text(
-        _COLUMNS,
-        (
+def entry_of(cell: Cell | None, *, ranked: bool = False) -> Entry:
+    """One metric of one row as tables have it."""
+    if cell is None:
+        return Entry(text=NOTHING)
+    reach = "" if cell.low is None else bounds(cell.low, cell.high)
+    return Entry(
+        text=number(cell.value),
+        interval=reach,
+        minor=(f"rank {cell.rank}",) if ranked and cell.rank is not None else (),
+        is_best=cell.is_best,
+        is_marked=cell.is_marked,
+    )
+
+
+def differences_table(comparison: Comparison) -> Table:
+    """Every run against the reference of each metric."""
+    return Table(
+        heads=heads("difference", "metric", "mean", "95 % interval", "p (Holm)", words=["metric"]),
+        rows=tuple(
+            (
+                f"{row.name} − {column.reference}",
+                column_head(column.label, column.unit, column.better),
+                Entry(text=signed(each.mean), is_marked=each.is_significant),
+                bounds(each.low, each.high),
+                p_value(each.p),
+            )
+            for row, column, each in comparison.differences()
+        ),
+        is_sortable=True,
+    )
+
+
+def _disagreement_table(comparison: Comparison, found: tuple[Disagreement, ...]) -> Table:
+    return Table(
+        heads=heads("image", *(row.name for row in comparison.runs), "spread"),
+        rows=tuple((each.id, *map(number, each.values), number(each.spread)) for each in found),
+        is_sortable=True,
+    )
+
+
+def long_table(comparison: Comparison) -> Table:
+    """One line a row and metric, with numbers in full."""
+    return Table(
+        heads=_COLUMNS,
+        rows=tuple(
             _cells(row, column, row.cells[column.metric])
             for row in comparison.rows
             for column in comparison.columns
@@ -203,24 +302,11 @@ def comma_separated(comparison: Comparison) -> str:
     )
 
 
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as lines of CSV, under a header."""
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([header, *rows])
-    return file.getvalue()
-
-
-def _cells(row: Row, column: Column, cell: Cell) -> list[object]:
+def _cells(row: Row, column: Column, cell: Cell) -> tuple[Content, ...]:
     each, ours = cell.difference, not row.is_published
-    cells: list[object] = [cell_text(row.name), row.is_published, row.alignment]
-    cells += [cell_text(column.metric), column.unit, column.better]
+    cells: list[Content] = [row.name, row.is_published, row.alignment]
+    cells += [column.metric, column.unit, column.better]
     cells += [cell.value, cell.low, cell.high, cell.rank, cell.is_best]
-    cells += [cell_text(column.reference) if ours else None]
+    cells += [column.reference if ours else None]
     cells += [None] * 4 if each is None else [each.mean, each.low, each.high, each.p]
-    cells += [len(column.ids) if ours else None, cell_text(row.source or "")]
-    return [*cells, cell_text(row.quote)]
-
-
-def latex(comparison: Comparison) -> str:
-    """A table for ``booktabs``, with its notes under it."""
-    return text_of("comparison.tex", comparison=comparison, words=wording)
+    return (*cells, len(column.ids) if ours else None, row.source or "", row.quote)

@@ -20,13 +20,14 @@ from rilievo.errors import OptionError
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.results.intervals import FEWEST, grouped, scene_count, scene_means
 from rilievo.evaluation.tables.comparing import compare, shared_metrics
-from rilievo.evaluation.tables.comparison import Cell, Comparison, scenes_of
+from rilievo.evaluation.tables.comparison import Cell, Column, Comparison, scenes_of
 from rilievo.evaluation.tables.run_groups import (
     Run,
     grouped_runs,
     labels_of,
     refuse_other_settings,
 )
+from rilievo.evaluation.tables.set_means import OnSet, SetMean, notes_on_means, set_means
 
 COMPANIONS = ("delta1", "within_11_25", "point_delta1")
 """Metrics that papers print beside the leading one; the first that a benchmark has is shown."""
@@ -86,12 +87,14 @@ class Standings:
         models: The best mean rank first.
         shared: Labels of the benchmarks that mean ranks rest on.
         notes: Notes to read before the numbers are believed.
+        means: Means over sets, of families that have several.
     """
 
     events: tuple[Event, ...]
     models: tuple[Standing, ...]
     shared: tuple[str, ...]
     notes: tuple[str, ...]
+    means: tuple[SetMean, ...] = ()
 
 
 def leading_two(known: Sequence[str]) -> Sequence[str]:
@@ -139,11 +142,28 @@ def standings(
     without = [label for label, each in by_label.items() if each is None]
     models = [_standing(name, ranks, shared, [each[name] for each in drawn]) for name in names]
     models.sort(key=lambda each: (each.mean_rank is None, each.mean_rank or 0.0, each.name))
+    means = set_means(
+        [_on_set(event, column) for event in events for column in event.comparison.columns]
+    )
     return Standings(
         events=events,
         models=tuple(models),
         shared=shared,
-        notes=tuple(_notes(events, shared, len(names), without)),
+        notes=(*_notes(events, shared, len(names), without), *notes_on_means(means)),
+        means=means,
+    )
+
+
+def _on_set(event: Event, column: Column) -> OnSet:
+    rows = event.comparison.runs
+    return OnSet(
+        label=event.label,
+        benchmark=event.comparison.benchmark,
+        metric=column.metric,
+        heading=column.label,
+        unit=column.unit,
+        better=column.better,
+        values={row.name: row.cells[column.metric].value for row in rows},
     )
 
 

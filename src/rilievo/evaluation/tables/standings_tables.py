@@ -1,22 +1,23 @@
-"""Standings as Markdown, CSV, LaTeX or a leaderboard, by the ending of their file."""
+"""Standings as tables, written by the ending of their file."""
 
 import os
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from rilievo.evaluation.results.per_image_table import cell_text
-from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.comparison import Column
-from rilievo.evaluation.tables.comparison_tables import csv_text, write_by_ending
+from rilievo.evaluation.tables.comparison_tables import entry_of, values_table, write_by_ending
 from rilievo.evaluation.tables.standings import Event, Standing, Standings
-from rilievo.evaluation.tables.wording import NOTHING
+from rilievo.evaluation.tables.wording import NOTHING, column_head, number
 from rilievo.pages.charts import Chart, Mark, intervals
-from rilievo.pages.document import text_of, write_page
+from rilievo.pages.document import write_page
+from rilievo.pages.tables import Content, Entry, Head, Table, heads
 
-_COLUMNS = (
+Links = Mapping[str, Mapping[str, str]]
+"""Addresses of reports by benchmark and model."""
+
+_COLUMNS = heads(
     *("model", "mean_rank", "mean_rank_low", "mean_rank_high", "benchmark", "rank"),
     *("in_mean_rank", "metric", "unit", "better", "value", "low", "high", "images"),
 )
@@ -29,9 +30,12 @@ def write_standings(standings: Standings, path: Path) -> None:
         standings: Standings to write.
         path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``; the last is a leaderboard.
     """
-    texts = {".md": markdown, ".csv": comma_separated, ".tex": latex}
-    page = partial(write_leaderboard, standings, path)
-    write_by_ending(path, standings, texts, page)
+    write_by_ending(
+        path,
+        lambda: (wide_table(standings),),
+        lambda: long_table(standings),
+        lambda: write_leaderboard(standings, path),
+    )
 
 
 def has_ranks(standings: Standings) -> bool:
@@ -46,55 +50,102 @@ def columns_of(standings: Standings) -> Iterator[tuple[Event, Column]]:
             yield event, column
 
 
-def rank_text(model: Standing) -> str:
+def ranks_table(standings: Standings) -> Table:
+    """Mean ranks alone."""
+    return Table(
+        heads=heads("model", "mean rank (95 % interval)"),
+        rows=tuple(
+            (name, f"{rank.text} ({rank.interval})" if rank.interval else rank)
+            for name, rank in ((each.name, _rank(each)) for each in standings.models)
+        ),
+    )
+
+
+def means_table(standings: Standings) -> Table:
+    """Means over sets alone."""
+    columns = [
+        Head(text=column_head(each.heading, each.unit, each.better), group=each.label)
+        for each in standings.means
+    ]
+    rows = [
+        (model.name, *(number(each.values.get(model.name)) for each in standings.means))
+        for model in standings.models
+    ]
+    return Table(heads=(Head(text="model"), *columns), rows=tuple(rows))
+
+
+def wide_table(standings: Standings, links: Links | None = None) -> Table:
+    """A row a model: mean ranks, the benchmarks side by side, and means over sets.
+
+    Args:
+        standings: Standings to show.
+        links: Addresses of reports by benchmark and model, for a page, which has ranks too.
+    """
+    ranked, events = has_ranks(standings), list(columns_of(standings))
+    columns = [Head(text="mean rank ↓")] if ranked else []
+    columns += [
+        Head(text=column_head(each.label, each.unit, each.better), group=event.label)
+        for event, each in events
+    ]
+    means, rows = means_table(standings), []
+    for model, (_, *averages) in zip(standings.models, means.rows, strict=True):
+        cells = [_rank(model)] if ranked else []
+        cells += [_entry(standings, model, *each, links) for each in events]
+        rows.append((model.name, *cells, *averages))
+    caption = "Bold: significantly better than every other run"
+    return Table(
+        heads=(Head(text="model"), *columns, *means.heads[1:]),
+        rows=tuple(rows),
+        caption=f"{caption}; mean rank over {len(standings.shared)} benchmarks."
+        if ranked
+        else f"{caption}.",
+        notes=standings.notes,
+        is_sortable=True,
+    )
+
+
+def _rank(model: Standing) -> Entry:
     """A mean rank with its interval."""
     if model.mean_rank is None:
-        return NOTHING
-    text = f"{model.mean_rank:.2f}"
-    if model.low is None or model.high is None:
-        return text
-    return f"{text} ({model.low:.2f} to {model.high:.2f})"
+        return Entry(text=NOTHING)
+    known = model.low is not None and model.high is not None
+    reach = f"{model.low:.2f} to {model.high:.2f}" if known else ""
+    return Entry(text=f"{model.mean_rank:.2f}", interval=reach)
 
 
-def markdown(standings: Standings) -> str:
-    """One wide table, and the notes."""
-    return text_of("standings.md", **_content(standings))
+def _entry(
+    standings: Standings, model: Standing, event: Event, column: Column, links: Links | None
+) -> Entry:
+    cell = event.cell(model.name, column.metric)
+    entry = entry_of(cell)
+    if links is None or cell is None or column is not event.comparison.columns[0]:
+        return entry if links is None else replace(entry, interval="")
+    several = len(standings.models) > 1
+    return replace(
+        entry,
+        interval="",
+        minor=(f"rank {model.ranks[event.label]:g}",) if several else (),
+        link=links[event.label].get(model.name, ""),
+    )
 
 
-def comma_separated(standings: Standings) -> str:
-    """One line a model, benchmark and metric; no text in it is a formula."""
-    rows: list[list[object]] = []
+def long_table(standings: Standings) -> Table:
+    """One line a model, benchmark and metric, with numbers in full."""
+    rows: list[tuple[Content, ...]] = []
     for model in standings.models:
+        facts = (model.name, model.mean_rank, model.low, model.high)
         for event, column in columns_of(standings):
             cell = event.cell(model.name, column.metric)
             if cell is not None:
-                row: list[object] = [cell_text(model.name), model.mean_rank, model.low, model.high]
-                row += [cell_text(event.label), model.ranks[event.label]]
-                row += [event.label in standings.shared, cell_text(column.metric), column.unit]
-                row += [column.better, cell.value, cell.low, cell.high, event.comparison.images]
-                rows.append(row)
-    return csv_text(_COLUMNS, rows)
-
-
-def latex(standings: Standings) -> str:
-    """A table for ``booktabs`` as papers print it: benchmarks side by side."""
-    rules, at = [], 2
-    for event in standings.events:
-        width = len(event.comparison.columns)
-        rules.append(f"{at}-{at + width - 1}")
-        at += width
-    return text_of("standings.tex", **_content(standings), rules=rules)
-
-
-def _content(standings: Standings) -> dict[str, Any]:
-    """Facts that both tables show."""
-    return {
-        "words": wording,
-        "standings": standings,
-        "columns": list(columns_of(standings)),
-        "ranked": has_ranks(standings),
-        "rank_text": rank_text,
-    }
+                place = (event.label, model.ranks[event.label], event.label in standings.shared)
+                metric = (column.metric, column.unit, column.better)
+                reach = (cell.value, cell.low, cell.high, event.comparison.images)
+                rows.append((*facts, *place, *metric, *reach))
+        for each in standings.means:
+            if model.name in each.values:
+                metric = (each.metric, each.unit, each.better, each.values[model.name])
+                rows.append((*facts, each.label, None, False, *metric, None, None, None))
+    return Table(heads=_COLUMNS, rows=tuple(rows))
 
 
 def write_leaderboard(standings: Standings, path: Path) -> None:
@@ -113,10 +164,12 @@ def write_leaderboard(standings: Standings, path: Path) -> None:
         path,
         "leaderboard.html",
         standings=standings,
-        words=wording,
         has_ranks=has_ranks(standings),
+        wide=wide_table(standings, links),
+        tables={
+            event.label: values_table(event.comparison, on_page=True) for event in standings.events
+        },
         chart=_chart(standings) if has_ranks(standings) else None,
-        links=links,
     )
 
 

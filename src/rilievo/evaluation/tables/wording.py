@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Summary
+from rilievo.pages.tables import NOTHING
 
 SHOWN = 5
 """Metrics of a terminal's table."""
@@ -15,8 +16,6 @@ _USUAL = (
 )
 
 _HEADLINE = ("abs_rel", "delta1", "rmse", "mean", "within_11_25", "median", "psnr", "ssim")
-NOTHING = "–"
-"""Text in the cell of a missing number."""
 ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
 DIRECTIONS: Mapping[Better, str] = {
     Better.LOWER: "lower is better",

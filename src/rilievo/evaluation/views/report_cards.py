@@ -8,13 +8,14 @@ import numpy as np
 
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.metrics.metric import Better
-from rilievo.evaluation.tables.wording import ARROWS, head, number, quantity, shortlist
+from rilievo.evaluation.tables.wording import column_head, head, number, quantity, shortlist
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import Column, ViewItem, ViewItems, disagreement, notes_of
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.pages.figure import check_figure, write_figure
 from rilievo.pages.pictures import Panel, answer_panels, error_end, photo_panel, truth_panels, uri
+from rilievo.pages.tables import Table, heads
 
 PICTURES = "pictures"
 """Folder of the pictures beside a page."""
@@ -125,18 +126,18 @@ def card_of(
     )
 
 
-def models_table(items: ViewItems) -> tuple[tuple[str, ...], list[tuple[Column, list[str]]]]:
-    """Headings of the usual metrics, and each model with its numbers."""
+def models_table(items: ViewItems) -> Table:
+    """Each model with what it shows, its licence and the usual metrics."""
     known = {each.metric: each for column in items.columns for each in column.summaries}
-    heads = {
-        name: f"{head(known[name].label, known[name].unit)} {ARROWS[known[name].better]}"
-        for name in shortlist([*known])
-    }
-    rows = []
+    chosen = [known[name] for name in shortlist([*known])]
+    numbers = [column_head(each.label, each.unit, each.better) for each in chosen]
+    rows: list[tuple[str, ...]] = []
     for column in items.columns:
         own = {each.metric: each.value for each in column.summaries}
-        rows.append((column, [number(own.get(metric)) for metric in heads]))
-    return tuple(heads.values()), rows
+        values = [number(own.get(each.metric)) for each in chosen]
+        rows.append((column.label, column.shows, column.made_by.licence, *values))
+    words = ["shows", "licence"]
+    return Table(heads=heads("model", *words, *numbers, words=words), rows=tuple(rows))
 
 
 def _address(panel: Panel, name: str, beside: Path | None) -> str:

@@ -113,7 +113,6 @@ def _prepared(path: Path, *, alone: bool) -> Path | None:
 def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
     """The page in pieces; cards are built while it is written, and append to ``failed``."""
     known = sortables(items)
-    heads, rows = models_table(items)
     models = ", ".join(column.label for column in items.columns)
     titles = [each.label for each in items.columns if each.kind is not None]
     normals = [f"{each.label}, normals" for each in items.columns if each.normals]
@@ -124,8 +123,7 @@ def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Ite
         beside=True,
         title=f"{models} on {items.name}" if models else items.name,
         images=len(items.ids),
-        heads=heads,
-        rows=rows,
+        models=models_table(items),
         orders=list(_orders(known)),
         filters=[("", "every image"), *((each.key, each.label) for each in known)],
         titles=titles,

@@ -29,12 +29,13 @@ def main(arguments: Sequence[str]) -> int:
         description="Train and compare probes of depth and normals on many backbones.",
         examples=("rilievo probe sweep.toml",),
     )
+    from rilievo.pages.tables import markdown
     from rilievo.training.sweep.sweep_run import sweep_probes
-    from rilievo.training.sweep.sweep_writing import markdown
+    from rilievo.training.sweep.sweep_writing import shown_table
 
     swept = sweep_probes(given.file, given.options)
     with printing():
-        print(markdown(swept.table))
+        print(markdown(shown_table(swept.table)))
         for cell in swept.cells:
             for doubt in cell.doubts:
                 print(f"warning: {printable(Path(cell.run).name)}: {doubt}")

@@ -23,6 +23,7 @@ from rilievo.pages.pictures import (
     photo_panel,
     truth_panels,
 )
+from rilievo.pages.tables import comma_separated, latex, markdown
 from rilievo.plugins import trust
 from rilievo.predicting.workers.work_protocol import Failure
 from rilievo.prediction import Prediction
@@ -33,13 +34,9 @@ from rilievo.training.sweep.sweep_results import CELLS, Cell
 from rilievo.training.sweep.sweep_scoring import Scoring, open_scoring
 from rilievo.training.sweep.sweep_table import Table, make_table
 from rilievo.training.sweep.sweep_writing import (
-    cells_of,
-    comma_separated,
-    heads_of,
-    latex,
-    markdown,
-    notes_of,
+    full_table,
     plots_of,
+    shown_table,
 )
 from rilievo.types import Truth
 
@@ -122,14 +119,15 @@ def _written(
     doubts = [f"{Path(cell.run).name}: {each}" for cell in cells for each in cell.doubts]
     failed = [f"{each.name}: {each.reason}" for each in failures]
     files: list[Path] = []
+    made = shown_table(table)
     remove(folder / CHECKSUMS)  # outdated, since the files are replaced now
     for name, text in (
         (
             "table.md",
-            markdown(table) + _listed("Nothing learned", doubts) + _listed("Passed over", failed),
+            markdown(made) + _listed("Nothing learned", doubts) + _listed("Passed over", failed),
         ),
-        ("table.csv", comma_separated(table)),
-        ("table.tex", latex(table)),
+        ("table.csv", comma_separated(full_table(table))),
+        ("table.tex", latex(made)),
     ):
         with replacing(folder / name) as part:
             part.write_text(text, encoding="utf-8")
@@ -148,13 +146,10 @@ def _written(
     write_page(
         files[-1],
         "sweep.html",
-        title=table.title,
+        made=made,
         runs=len(cells),
         plots=plots.values(),
         pictures=pictures,
-        heads=heads_of(table),
-        rows=[cells_of(row, table.columns) for row in table.rows],
-        notes=notes_of(table),
         doubts=doubts,
         failures=failed,
     )

@@ -1,12 +1,10 @@
-"""The table of a sweep as files: Markdown, LaTeX, CSV, plots."""
+"""The table of a sweep as readers see it; its plots."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rilievo.pages import tables
 from rilievo.pages.charts import SERIES, Chart, drawing
-from rilievo.pages.document import text_of
 from rilievo.training.sweep.sweep_table import PUBLISHED, Column, Row, Score, Table
 
 NOT_THERE = "-"
@@ -14,46 +12,45 @@ _WIDE = 20.0
 _MARKERS = "os^Dv"
 
 
-def markdown(table: Table) -> str:
-    """Format as Markdown, with the sources of published rows below."""
-    return text_of("sweep.md", table=table, **_content(table), notes=notes_of(table))
+def shown_table(table: Table) -> tables.Table:
+    """The table to read, with the sources of published rows below."""
+    ours = [row for row in table.rows if row.probe != PUBLISHED]
+    theirs = [row for row in table.rows if row.probe == PUBLISHED]
+    return tables.Table(
+        title=table.title,
+        caption=table.title,
+        heads=tables.heads(*heads_of(table), words=["probe"]),
+        rows=tuple(tuple(cells_of(row, table.columns)) for row in (*ours, *theirs)),
+        parted=len(ours),
+        notes=tuple(notes_of(table)),
+        is_sortable=True,
+    )
 
 
-def latex(table: Table) -> str:
-    """Format as LaTeX, for the package booktabs."""
-    return text_of("sweep.tex", **_content(table))
-
-
-def _content(table: Table) -> dict[str, Any]:
-    ours = [cells_of(row, table.columns) for row in table.rows if row.probe != PUBLISHED]
-    theirs = [cells_of(row, table.columns) for row in table.rows if row.probe == PUBLISHED]
-    return {"heads": heads_of(table), "ours": ours, "theirs": theirs}
-
-
-def comma_separated(table: Table) -> str:
-    """Format as CSV with six significant digits; means and spreads have columns of their own."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+def full_table(table: Table) -> tables.Table:
+    """The table with six significant digits; means and spreads have columns of their own."""
     names = [
         f"{each.benchmark}/{each.metric}"
         + ("" if each.images is None else f" ({each.images} common images)")
         for each in table.columns
     ]
-    writer.writerow(
-        ["backbone", "probe", "layers", "seeds", "parameters", "probe_parameters", "cpu_seconds"]
-        + [name for each in names for name in (each, f"{each} spread")]
-        + ["source"]
+    pairs = [name for each in names for name in (each, f"{each} spread")]
+    facts = ("seeds", "parameters", "probe_parameters", "cpu_seconds")
+    return tables.Table(
+        heads=tables.heads("backbone", "probe", "layers", *facts, *pairs, "source"),
+        rows=tuple(_full(row, table.columns) for row in table.rows),
     )
-    for row in table.rows:
-        facts = (row.seeds or None, row.parameters, row.probe_parameters, row.cpu_seconds)
-        scores = [row.scores.get(column) for column in table.columns]
-        writer.writerow(
-            [row.title, row.probe, " ".join(map(str, row.layers))]
-            + ["" if each is None else f"{each:.6g}" for each in facts]
-            + [cell for each in scores for cell in _numbers(each)]
-            + [row.source or ""]
-        )
-    return text.getvalue()
+
+
+def _full(row: Row, columns: Sequence[Column]) -> tuple[str, ...]:
+    facts = (row.seeds or None, row.parameters, row.probe_parameters, row.cpu_seconds)
+    scores = [row.scores.get(column) for column in columns]
+    return (
+        *(row.title, row.probe, " ".join(map(str, row.layers))),
+        *("" if each is None else f"{each:.6g}" for each in facts),
+        *(cell for each in scores for cell in _numbers(each)),
+        row.source or "",
+    )
 
 
 def heads_of(table: Table) -> list[str]:

@@ -1,0 +1,97 @@
+"""Means over sets, as papers print them beside the sets themselves: every set counts the same.
+
+Sets belong together where one benchmark scored them (MoGe's on its ten sets), or benchmarks of one
+program that has another for each set (Marigold's five).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from rilievo.evaluation.metrics.metric import Better
+
+FAMILIES = ("marigold",)
+"""Beginnings of names of benchmarks that are of one program, each for one set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnSet:
+    """Numbers of one metric on one set.
+
+    Attributes:
+        label: Name of the set in tables.
+        benchmark: Name of the benchmark.
+        values: Number of each model that was scored there.
+    """
+
+    label: str
+    benchmark: str
+    metric: str
+    heading: str
+    unit: str
+    better: Better
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetMean:
+    """A metric's mean over sets.
+
+    Attributes:
+        family: Benchmark of the sets, or what their benchmarks' names share.
+        sets: Labels of the sets.
+        values: Mean of each model that was scored on all of them.
+    """
+
+    family: str
+    metric: str
+    heading: str
+    unit: str
+    better: Better
+    sets: tuple[str, ...]
+    values: Mapping[str, float]
+
+    @property
+    def label(self) -> str:
+        """Name of the column."""
+        return f"{self.family}: mean of {len(self.sets)} sets"
+
+    @property
+    def note(self) -> str:
+        """The sets by name."""
+        return f"{self.label}, each counting the same: {', '.join(self.sets)}."
+
+
+def set_means(numbers: Sequence[OnSet]) -> tuple[SetMean, ...]:
+    """Means of each metric over the sets of a family; a family of one set has none."""
+    groups: dict[tuple[str, str], list[OnSet]] = {}
+    for each in numbers:
+        groups.setdefault((_family(each.benchmark), each.metric), []).append(each)
+    means = []
+    for (family, metric), sets in groups.items():
+        models = [name for name in sets[0].values if all(name in each.values for each in sets)]
+        if len(sets) > 1 and models:
+            means.append(
+                SetMean(
+                    family=family,
+                    metric=metric,
+                    heading=sets[0].heading,
+                    unit=sets[0].unit,
+                    better=sets[0].better,
+                    sets=tuple(each.label for each in sets),
+                    values={n: fmean(each.values[n] for each in sets) for n in models},
+                )
+            )
+    return tuple(means)
+
+
+def notes_on_means(means: Sequence[SetMean]) -> tuple[str, ...]:
+    """Sets that each mean is over, each family once."""
+    return tuple(dict.fromkeys(each.note for each in means))
+
+
+def _family(benchmark: str) -> str:
+    """The benchmark itself, or its program; with what the user changed, which is another."""
+    name, plus, changes = benchmark.partition("+")
+    program = name.partition("-")[0]
+    return (program if program in FAMILIES else name) + plus + changes
