@@ -13,6 +13,7 @@ from rilievo.errors import MissingExtraError
 
 EXTRAS = frozenset(
     (
+        "av",
         "cv2",
         "diffusers",
         "fiftyone",

@@ -128,20 +128,20 @@ def _pythons(folders: Sequence[Path]) -> Iterator[Python]:
 
 def _install(trial: Trial, home: Path) -> list[str]:
     """Install rilievo and what its tests need; returns the versions worth telling."""
-    _run(trial.python.program, "-m", "venv", "--clear", "--without-pip", home)
+    quietly(trial.python.program, "-m", "venv", "--clear", "--without-pip", home)
     python = home / "bin" / "python"
     rilievo = ("--editable", f"{ROOT}[video]")
     if trial.oldest:
         # A wheel is what users get, so the oldest that is allowed is the oldest that has one.
         wheels = ("--only-binary", ":all:", "--no-binary", "rilievo")
         uv = ("-m", "uv", "pip", "install", "--python", python)
-        _run(sys.executable, *uv, *wheels, "--resolution", "lowest-direct", *rilievo)
+        quietly(sys.executable, *uv, *wheels, "--resolution", "lowest-direct", *rilievo)
     else:
-        _pip(python, "install", *rilievo)
-    kept = _pip(python, "freeze", "--exclude-editable")
+        pip(python, "install", *rilievo)
+    kept = pip(python, "freeze", "--exclude-editable")
     (home / "kept.txt").write_text(kept, encoding="utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    _pip(
+    pip(
         python,
         "install",
         *("--only-binary", ":all:", "--constraint", home / "kept.txt"),
@@ -151,12 +151,13 @@ def _install(trial: Trial, home: Path) -> list[str]:
     return [f"{name} {version}" for name, _, version in found if name in TOLD]
 
 
-def _pip(python: Path, command: str, *arguments: str | Path) -> str:
+def pip(python: Path, command: str, *arguments: str | Path) -> str:
     """Run this environment's pip for another environment, which then needs none."""
-    return _run(sys.executable, "-m", "pip", "--quiet", "--python", python, command, *arguments)
+    return quietly(sys.executable, "-m", "pip", "--quiet", "--python", python, command, *arguments)
 
 
-def _run(*command: str | Path) -> str:
+def quietly(*command: str | Path) -> str:
+    """Run a command for what it prints; one that fails raises what it printed."""
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,9 @@ from rilievo.errors import OutputError
 from rilievo.io.files import placement
 from rilievo.io.files.locks import lock_path, locked, sweep_lock
 from rilievo.io.files.placement import place, place_one
-from rilievo.io.outputs.sidecar import read_sidecar
+from rilievo.io.outputs.sidecar import Sidecar, read_sidecar
 from rilievo.io.verification import verify
+from rilievo.prediction import saving
 from rilievo.prediction.saving import save, write_parts
 from rilievo.types import DepthKind
 
@@ -47,6 +49,24 @@ def test_another_prediction_that_was_placed_meanwhile_is_not_replaced(tmp_path: 
         place_one(other)
     assert (tmp_path / "photo.json").read_bytes() == whole
     assert {path.name for path in tmp_path.iterdir()} == {"photo.json", "photo.npz"}
+
+
+def test_files_that_are_placed_while_the_record_is_read_refuse_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stem = tmp_path / "photo"
+    other = write_parts(prediction(), stem, ["png16"])
+    agreeing = saving.agreeing
+
+    def slow(*arguments: Any) -> Sidecar | None:
+        found = agreeing(*arguments)
+        monkeypatch.setattr(saving, "agreeing", agreeing)
+        place_one(other)
+        return found
+
+    monkeypatch.setattr(saving, "agreeing", slow)
+    save(prediction(), stem, ["npz"])
+    assert listed(tmp_path) == {"npz", "png16"}
 
 
 def test_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import MissingExtraError, OptionError
+from rilievo.errors import MissingExtraError, OptionError, OutputError
 from rilievo.io.checks.faults import Thoroughness
 from rilievo.io.checks.sums import sum_of
 from rilievo.io.files.atomic import make_folder
@@ -146,11 +146,20 @@ def _claimed(
     run: Mapping[str, Setting] | None,
     thoroughness: Thoroughness,
 ) -> tuple[Sidecar | None, Claim]:
-    """The JSON of an earlier run to which this one adds, and permission to put files there."""
-    before = None if options.overwrite else agreeing(stem, about, run, thoroughness)
-    replaces = options.overwrite or before is not None
+    """The JSON of an earlier run to which this one adds, and permission to put files there.
+
+    It is read twice, so a refusal stands only if no other run has written it in between.
+    """
     files = [path.name for path in _paths(stem, names)]
-    return before, check_claim(stem, files, overwrite=replaces)
+    while True:
+        state = state_of(stem)
+        try:
+            before = None if options.overwrite else agreeing(stem, about, run, thoroughness)
+            replaces = options.overwrite or before is not None
+            return before, check_claim(stem, files, overwrite=replaces)
+        except OutputError:
+            if state_of(stem) == state:
+                raise
 
 
 def _paths(stem: Path, names: Sequence[str]) -> list[Path]:

@@ -202,7 +202,7 @@ class Claim:
 
 
 def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
-    """Thoroughness whether a set of files may be written, without changing anything.
+    """Check whether a set of files may be written, without changing anything.
 
     Args:
         stem: Path of the files without their suffixes.
