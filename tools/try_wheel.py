@@ -6,8 +6,9 @@ The wheel and the source archive are built from what git tracks. For each extra 
 them; without names the core and every extra but those of ``LEFT_OUT``) an empty environment gets
 the wheel with that extra, then what the tests need beside it, held to the versions that came with
 the wheel. The tests run in a folder without the package's sources, so what they import is what was
-installed. Tests that need another extra skip themselves (tests/without_extras.py). A table says
-how large each environment is and how its tests ended.
+installed. Those of the house run, and those of the wings that the extra is for; tests that need
+another extra skip themselves (tests/without_extras.py). A table says how large each environment is
+and how its tests ended.
 """
 
 import argparse
@@ -22,14 +23,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from house_alone import folders_of_tests
 from try_pythons import pip, quietly
 from walls import ROOT
 
 CORE = "core"
 LEFT_OUT = ("cluster", "view")
 """Extras with tests of their own: ``make test-ray`` and ``make test-view``."""
-OF_THE_CHECKOUT = ("campaign", "making", "rendering", "tools")
-"""Folders of tests for what stands beside the package."""
+WINGS_OF = {
+    "app": ("serving",),
+    "evaluate": ("data", "evaluation"),
+    "mcp": ("serving",),
+    "serve": ("serving",),
+    "train": ("training",),
+}
+"""Wings whose tests an extra is for, beside those of the house."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +117,27 @@ def run(extra: str, *, wheel: Path, python: str, folder: Path, needs: Sequence[s
         print(f"{extra}: {(error.stderr or error.stdout).strip()}", flush=True)
         return Ended(extra, 0, 0, "could not be installed", passed=False)
     checkout = folder / "checkout"
-    tests = sorted(
-        f"tests/{each.name}"
-        for each in (checkout / "tests").iterdir()
-        if each.is_dir() and each.name not in OF_THE_CHECKOUT
-    )
+    wings = [f"tests/{each}" for each in WINGS_OF.get(extra, ())]
     pytest = ("-m", "pytest", "-q", "-r", "fE", "-n", "auto", "-m", "not slow")
+    plugins = ("-p", "without_extras", "-p", "no:cacheprovider")
     done = subprocess.run(
-        [program, *pytest, "-p", "without_extras", "-p", "no:cacheprovider", *tests],
+        [
+            program,
+            *pytest,
+            "-p",
+            "without_extras",
+            "-p",
+            "no:cacheprovider",
+            *folders_of_tests(ROOT),
+            *wings,
+        ],
         cwd=checkout,
         # `-p` is read before pytest knows the folder of the tests.
-        env={**os.environ, "PYTHONPATH": str(checkout / "tests")},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(checkout / "tests"),
+            "RILIEVO_WEIGHTS": str(checkout / "weights"),
+        },
         stdout=subprocess.PIPE,
         text=True,
         check=False,

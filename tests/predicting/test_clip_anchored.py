@@ -119,6 +119,7 @@ def test_frames_of_a_long_shot_are_thinned_evenly() -> None:
 def test_a_known_distance_makes_a_clip_metric_by_anchored_depth(
     frames: Path, tmp_path: Path
 ) -> None:
+    pytest.importorskip("av", reason="the extra 'video' is not installed")
     own = rilievo.predict(frames / "0000.png", known=[(60, 80, 2.0)], sharp=False)
     options = rilievo.PredictOptions(
         output=tmp_path / "out",

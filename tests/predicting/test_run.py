@@ -385,6 +385,7 @@ def test_a_known_point_that_disagrees_is_said_at_the_end(
 def test_a_sequence_with_a_changed_frame_is_not_finished(
     tmp_path: Path, make_network: MakeNetwork
 ) -> None:
+    pytest.importorskip("av", reason="the extra 'video' is not installed")
     for index in range(3):
         write_photo(tmp_path / f"frames/{index}.png", size=(64, 64))
     network, frames, out = make_network(), tmp_path / "frames", tmp_path / "out"

@@ -42,6 +42,7 @@ def test_the_path_past_two_walls_is_found_in_metres(walls: Path) -> None:
 def test_the_command_needs_no_run_and_writes_files_and_errors(
     walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("cv2")
     command = ["trajectory", str(walls / "images"), "--model", MODEL, "--device", "cpu"]
     command += ["--poses", str(walls / "poses.txt"), "--camera", "80,80,47.5,31.5"]
     assert main([*command, "-o", str(tmp_path / "path")]) == 0
@@ -58,6 +59,7 @@ def test_the_command_needs_no_run_and_writes_files_and_errors(
 
 
 def test_the_model_may_stand_before_the_clip_but_is_named_once(walls: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
     clip, out = str(walls / "images"), str(tmp_path / "a.txt")
     assert main(["trajectory", MODEL, clip, "-o", out, "--device", "cpu"]) == 0
     assert main(["trajectory", MODEL, clip, "-o", out, "--model", MODEL]) == 2

@@ -12,6 +12,7 @@ from typing import Any
 import onnx
 import pytest
 
+import rilievo
 from catalogue_mirror import CatalogueMirror, catalogue
 from moge_lookalike import write_moge
 from published_graphs import write_inverse_depth, write_metric3d
@@ -27,7 +28,8 @@ from rilievo.serving.browser.folder import write_page
 __all__ = ["catalogue"]
 
 ROOT = Path(__file__).parents[3]
-DEFAULT = ROOT / "src/rilievo/models/default"
+PACKAGE = Path(rilievo.__file__).parent
+DEFAULT = PACKAGE / "models/default"
 MOST_BYTES = 7_000_000
 """Compressed, of what a visitor needs for a first answer."""
 
@@ -172,7 +174,7 @@ def test_two_networks_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_built_is_built_of_what_lies_here() -> None:
     """Otherwise ``make page`` builds it anew."""
-    sums = json.loads((ROOT / "src/rilievo/serving/browser/built/sources.json").read_text("utf-8"))
+    sums = json.loads((PACKAGE / "serving/browser/built/sources.json").read_text("utf-8"))
     sources = {f"web/source/{path.name}" for path in (ROOT / "web/source").iterdir()}
     assert sources < sums.keys()
     for name, digest in sums.items():
