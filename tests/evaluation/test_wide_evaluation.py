@@ -43,7 +43,7 @@ def test_a_panorama_of_ones_own_folder_is_evaluated_by_its_rays(tmp_path: Path):
         "depth: {file: 'depth/{id}.npy', kind: distance}\ncamera: {lens: equirect}\n"
     )
     model = Sphere()
-    options = EvaluateOptions(dataset="folder")
+    options = EvaluateOptions(dataset="folder", output=tmp_path / "out")
     found = evaluate(model, "depth", tmp_path, options, show=False)
     assert len(model.shown) == 24
     [error] = [each.value for each in found.summaries if each.metric == "abs_rel"]

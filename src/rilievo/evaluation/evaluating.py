@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -131,17 +131,17 @@ def score_plan(
     if options.predictions is None:
         source = predicted(load(), plan, options, show=show, filling=filling)
     else:
-        source = _given(name, plan, options)
+        source = given_source(name, plan, options)
     tallied, unscored, job = _scored(plan, source, options, show=show)
     seconds = time.perf_counter() - start
-    evaluation = _evaluation(plan, source, tallied, unscored, command=command, seconds=seconds)
+    evaluation = evaluation_of(plan, source, tallied, unscored, command=command, seconds=seconds)
     shown = ReportPictures(
         benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers, fit_of=job.fit_of
     )
     return write_results(evaluation, source.folder, shown)
 
 
-def _given(name: str | None, plan: Plan, options: EvaluateOptions) -> Source:
+def given_source(name: str | None, plan: Plan, options: EvaluateOptions) -> Source:
     """The predictions that the user gives, once they are found to fit the benchmark and folder."""
     source = find_predictions(name, plan, options)
     made_by = source.answers.made_by
@@ -177,8 +177,7 @@ def _scored(
     plan: Plan, source: Source, options: EvaluateOptions, *, show: bool
 ) -> tuple[Tallied, tuple[Unscored, ...], ScoreJob]:
     """Every image of the selection, with its score or without."""
-    unscored = [Unscored(id=each.id, reason=each.reason) for each in plan.absent]
-    unscored += source.failed
+    unscored = unread(plan, source)
     lost = {each.id for each in source.failed}
     ids = [id for id in plan.ids if id not in lost]
     job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers)
@@ -187,22 +186,33 @@ def _scored(
     tallied = Tallied(benchmark=plan.benchmark)
     with Tally(output=source.folder, total=len(ids), show=show) as tally:
         tally.part("score")
-        for each in score_all(job, ids, workers=options.workers or _cores()):
+        for each in score_all(job, ids, workers=options.workers or cores()):
             if isinstance(each, Unscored):
                 unscored.append(each)
                 tally.failed(f"{printable(each.id)}: {each.reason}")
             else:
                 tallied.add(each)
                 tally.done()
+    check_scored(tallied, unscored)
+    return tallied, tuple(unscored), job
+
+
+def unread(plan: Plan, source: Source) -> list[Unscored]:
+    """Images without files or predictions."""
+    absent = [Unscored(id=each.id, reason=each.reason) for each in plan.absent]
+    return [*absent, *source.failed]
+
+
+def check_scored(tallied: Tallied, unscored: Sequence[Unscored]) -> None:
+    """Refuse an evaluation in which no image has a score."""
     if not tallied.scores:
         raise InputError(
             f"none of the {len(unscored)} images could be scored; the first, {unscored[0].id}: "
             f"{unscored[0].reason}"
         )
-    return tallied, tuple(unscored), job
 
 
-def _evaluation(
+def evaluation_of(
     plan: Plan,
     source: Source,
     tallied: Tallied,
@@ -211,6 +221,7 @@ def _evaluation(
     command: str,
     seconds: float,
 ) -> Evaluation:
+    """The record of what was scored."""
     benchmark, kind = plan.benchmark, source.answers.kind
     method: AlignMethod | PointFit | str | None = None
     if benchmark.task in FITTED and kind is not None:
@@ -226,7 +237,7 @@ def _evaluation(
         settings={**words, **settings_of(benchmark)},
         task=benchmark.task.value,
         made_by=source.answers.made_by,
-        kind=None if kind is None or benchmark.task is Task.NORMALS else kind.value,
+        kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
         alignment=None if method is None else str(method),
         data=plan.facts,
         summaries=tallied.summaries(exact_values(plan, source.answers, tallied)),
@@ -243,5 +254,6 @@ def _evaluation(
     )
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

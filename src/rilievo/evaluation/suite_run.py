@@ -207,11 +207,11 @@ def _suite_folder(model: str | None, suite: Suite, options: EvaluateOptions) -> 
     return folder
 
 
-def suite_table(result: SuiteResult) -> Table:
+def rows_table(scored: Sequence[SuiteRow]) -> Table:
     """The leading metric of each benchmark, then means over sets, which the notes name."""
     rows: list[tuple[str, ...]] = []
     numbers: list[OnSet] = []
-    for row in result.rows:
+    for row in scored:
         run = row.evaluation
         if run is None:
             rows.append((row.label, NOTHING, NOTHING, NOTHING, row.reason))

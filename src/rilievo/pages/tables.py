@@ -16,7 +16,7 @@ from rilievo.pages.document import latex_command, latex_text, markdown_text
 NOTHING = "–"
 """Text in the cell of a missing number."""
 
-Content: TypeAlias = "Entry | str | float | None"
+Content: TypeAlias = "Entry | str | int | float | None"
 """Content of a cell; bare numbers are for CSV, which has them in full."""
 
 # What a spreadsheet takes for the start of a formula.

@@ -23,6 +23,7 @@ from rilievo.evaluation.tables.comparison_tables import (
 from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
 from rilievo.evaluation.tables.standings import Standings, leading_two, standings
 from rilievo.evaluation.tables.standings_tables import (
+    changes_table,
     has_ranks,
     means_table,
     ranks_table,
@@ -57,6 +58,7 @@ def standing_lines(standings: Standings) -> Iterator[str]:
         yield from _lines(values_table(event.comparison))
     if has_ranks(standings):
         yield from _lines(ranks_table(standings))
+    yield from _lines(changes_table(standings))
     if standings.means:
         yield from _lines(means_table(standings))
     yield from (printable(note) for note in standings.notes)

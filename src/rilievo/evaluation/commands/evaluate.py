@@ -15,9 +15,13 @@ from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import PredictedPart, evaluate
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.protocols.protocols_run import evaluate_protocols
 from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.results.evaluation_folder import REPORT, run_folder
-from rilievo.evaluation.suite_run import run_suite, suite_table
+from rilievo.evaluation.suite_run import SuiteRow, rows_table, run_suite
+from rilievo.evaluation.tables.run_groups import find_runs
+from rilievo.evaluation.tables.standings import standings
+from rilievo.evaluation.tables.standings_tables import changes_table
 from rilievo.evaluation.tables.wording import aligned, shortlist
 from rilievo.io.files.limits import printable
 from rilievo.models import DEFAULT_MODEL
@@ -48,6 +52,11 @@ class _Arguments:
     """Several benchmarks one after the other, in place of one: a suite that 'rilievo benchmarks'
     lists, or a file of your own. --root holds the folders of their datasets, --predictions one
     folder for each of them. What is finished is not done again."""
+    protocols: Annotated[str | None, tyro.conf.arg(metavar="all|A,B")] = None
+    """Score --dataset by all benchmarks that the predictions can answer, or those that are named,
+    with one prediction an image, in place of one benchmark."""
+    against: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN")] = ()
+    """Results of other models; with --protocols, ranks of all of them by benchmark are shown."""
     root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder of the dataset; 'rilievo datasets NAME' shows its layout. Only 'synthetic', which is
     generated, needs none.
@@ -72,12 +81,15 @@ def main(arguments: Sequence[str]) -> int:
         examples=(
             "rilievo evaluate -b nyuv2-eigen --root nyu/ -o small",
             "rilievo evaluate -b depth --dataset folder --root mine/ --predictions theirs/",
+            "rilievo evaluate --protocols all --dataset nyuv2 --root nyu/ -o small",
             "rilievo evaluate --suite marigold --root datasets/ -o small",
         ),
     )
     model = given.model
     if model is None and given.options.predictions is None:
         model = DEFAULT_MODEL
+    if given.protocols is not None:
+        return _run_protocols(model, given.protocols, given)
     if given.suite is not None:
         return _run_suite(model, given.suite, given)
     evaluation = _evaluated(model, given)
@@ -106,22 +118,53 @@ def _run_suite(model: str | None, suite: str, given: _Arguments) -> int:
     if (given.batch.shard, given.batch.ray) != (None, None):
         raise OptionError("--shard and --ray are for one benchmark; run those of the suite apart")
     result = run_suite(model, suite, given.root, given.options, say=complain)
-    failed = [row for row in result.rows if row.evaluation is None]
-    made = suite_table(result)
+    return _say_rows(f"{result.suite.name}: {result.suite.title}", result.rows, result.folder)
+
+
+def _run_protocols(model: str | None, protocols: str, given: _Arguments) -> int:
+    if (given.benchmark, given.suite) != (None, None):
+        raise OptionError("--protocols takes the place of --benchmark and --suite; leave them out")
+    if (given.batch.shard, given.batch.ray) != (None, None):
+        raise OptionError("--shard and --ray are for one benchmark; leave them out")
+    result = evaluate_protocols(model, protocols, given.root, given.options)
+    _say_rows(f"{given.options.dataset}: {protocols}", result.rows, result.folder)
+    scored = [row for row in result.rows if row.evaluation is not None]
+    if given.against:
+        _say_changes([row.folder for row in scored], given.against)
+    # What a benchmark refuses as a whole is no fault of an image.
+    return 0 if all(row.is_whole for row in scored) else 1
+
+
+def _say_changes(ours: Sequence[Path], others: Sequence[Path]) -> None:
+    """Print how the ranks of models change with the benchmark."""
+    runs = find_runs(ours)
+    known = {run.evaluation.benchmark_sha256 for run in runs}
+    runs += tuple(run for run in find_runs(others) if run.evaluation.benchmark_sha256 in known)
+    changes = changes_table(standings(runs))
+    if not changes.rows:
+        raise OptionError("--against has no other model's results of two of these benchmarks")
+    with printing():
+        print(f"\n{table(changes.plain_heads, changes.plain_rows)}")
+
+
+def _say_rows(title: str, rows: Sequence[SuiteRow], folder: Path) -> int:
+    """Print benchmarks with their numbers or reasons; returns the exit code of a suite."""
+    made = rows_table(rows)
+    scored = [row for row in rows if row.evaluation is not None]
     lines = [
-        f"{result.suite.name}: {result.suite.title}",
+        title,
         "",
         table(made.plain_heads, made.plain_rows),
         "",
         *made.notes,
-        f"{len(result.rows) - len(failed)} of {len(result.rows)} benchmarks have results, in "
-        f"{printable(result.folder)}; 'rilievo compare' puts such folders side by side",
+        f"{len(scored)} of {len(rows)} benchmarks have results, in {printable(folder)}; "
+        "'rilievo compare' puts such folders side by side",
     ]
     with printing():
         print("\n".join(lines))
-    if len(failed) == len(result.rows):
+    if not scored:
         return USAGE_ERROR
-    return 0 if all(row.is_whole for row in result.rows) else 1
+    return 0 if all(row.is_whole for row in rows) else 1
 
 
 def _say_part(part: PredictedPart) -> int:

@@ -1,7 +1,7 @@
 """Predictions of a model for a dataset's photographs, which a cache keeps."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.data.datasets.base import Dataset, spread
@@ -66,7 +66,24 @@ def predicted(
     check_results(folder, plan.benchmark, model.made_by, plan.dataset.request.root)
     fingerprint = fingerprint_of(model, plan.benchmark)
     refuse_other_kinds(plan.benchmark, fingerprint.kind)
-    cache = open_cache(folder / PREDICTIONS, fingerprint, plan.ids)
+    place = folder / PREDICTIONS
+    kept = filled(place, fingerprint, loaded, plan, options, show=show, filling=filling)
+    return replace(kept, folder=folder)
+
+
+def filled(
+    folder: Path,
+    fingerprint: Fingerprint,
+    loaded: Model,
+    plan: Plan,
+    options: EvaluateOptions,
+    *,
+    show: bool,
+    filling: Fill,
+) -> Source:
+    """A cache with predictions for all images of a plan; those that it has are not made again."""
+    model = mirrored(loaded, options)
+    cache = open_cache(folder, fingerprint, plan.ids)
     absent, broken = cache.missing(plan.ids)
     missing = {*absent, *broken}
     there = [id for id in plan.ids if id not in missing]
@@ -115,6 +132,19 @@ def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
         version=made_by.version,
         confidence=confidence,
         camera=camera,
+    )
+
+
+def whole_fingerprint(model: Model, benchmark: Benchmark) -> Fingerprint:
+    """Facts of predictions that hold all that the model gives, whatever a benchmark scores."""
+    card = model.card
+    own = fingerprint_of(model, benchmark)
+    return replace(
+        own,
+        kind=card.kind,
+        normals=card.normals,
+        confidence=card.confidence,
+        camera=card.camera,
     )
 
 

@@ -16,7 +16,9 @@ from rilievo.io.files.durable import sync_tree
 from rilievo.io.json_record import to_json
 
 
-def write_results(evaluation: Evaluation, folder: Path, pictures: ReportPictures) -> Evaluation:
+def write_results(
+    evaluation: Evaluation, folder: Path, pictures: ReportPictures | None
+) -> Evaluation:
     """Write ``evaluation.json``, the per-image tables and the report, each whole or not at all.
 
     What needs a package that is not installed is left out, and that is said. The evaluation comes

@@ -1,5 +1,6 @@
 """A prediction in the metres in which a benchmark scores it: resized, aligned, clipped."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.rules import fitted
 from rilievo.evaluation.scoring.regions import counted_window, depth_mask
 from rilievo.evaluation.scoring.resizing import depth_at
+from rilievo.evaluation.scoring.solved import Solved
 from rilievo.plugins import is_place
 from rilievo.types import Truth
 
@@ -57,7 +59,11 @@ class Metres:
 
 
 def in_metres(
-    benchmark: Benchmark, predicted: DepthMap, truth: Truth, fit: Fit | None = None
+    benchmark: Benchmark,
+    predicted: DepthMap,
+    truth: Truth,
+    fit: Fit | None = None,
+    solved: Solved | None = None,
 ) -> Metres:
     """Bring a prediction to the truth's size and to metres, as the benchmark does.
 
@@ -66,7 +72,9 @@ def in_metres(
         predicted: Predicted depth, at any size.
         truth: Ground truth of what the benchmark shows the model.
         fit: Fit of the whole scene, where the benchmark makes one; None for the image's own.
+        solved: What other benchmarks computed of the same prediction and truth.
     """
+    solved = Solved() if solved is None else solved
     method = method_for(benchmark, predicted.kind)
     mask = depth_mask(benchmark, truth)
     assert truth.depth is not None, "what has a mask of depth has depth"
@@ -79,10 +87,14 @@ def in_metres(
         raise NoGroundTruthError(why_nothing_counts(benchmark, truth, mask))
     height, width = mask.shape
     _refuse_cropped(benchmark, predicted, (height, width))
-    resized = resized_for(benchmark, predicted, (height, width))
+    size = (benchmark.interpolation, benchmark.least_predicted)
+    resized = solved.once(size, lambda: resized_for(benchmark, predicted, (height, width)))
     both = mask & resized.valid
     unanswered = check_answered(benchmark, mask, both)
-    aligned = _aligned(benchmark, resized, truth, both, method, fit)
+    aligned = solved.once(
+        (*size, method, *_fit_settings(benchmark), fit, both.tobytes()),
+        lambda: _aligned(benchmark, resized, truth, both, method, fit),
+    )
     notes = notes_on(benchmark, truth, both, resized, aligned, unanswered)
     if is_place(method):
         notes = [each for each in notes if each != OTHER_UNIT]
@@ -103,6 +115,14 @@ def in_metres(
         aligned=aligned,
         unanswered=unanswered,
         notes=tuple(notes),
+    )
+
+
+def _fit_settings(benchmark: Benchmark) -> tuple[Hashable, ...]:
+    """Settings on which a fit depends besides its method and its pixels."""
+    return (
+        *(benchmark.least_depth, benchmark.min_inverse, benchmark.positive_fit),
+        *(benchmark.fit_side, benchmark.truth_ceiling),
     )
 
 

@@ -23,6 +23,7 @@ from rilievo.evaluation.scoring.metres import (
 )
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import depth_at
+from rilievo.evaluation.scoring.solved import Solved
 from rilievo.types import Camera, Truth
 
 
@@ -42,9 +43,13 @@ class Paired:
     notes: tuple[str, ...] = ()
 
 
-def points_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
+def points_pair(
+    benchmark: Benchmark, answer: Answer, truth: Truth, solved: Solved | None = None
+) -> Paired:
     """Predicted points, fitted to the true ones as the benchmark does."""
-    raw, valid, kind = _predicted(benchmark, answer, truth)
+    solved = Solved() if solved is None else solved
+    lifted = ("points", benchmark.interpolation)
+    raw, valid, kind = solved.once(lifted, lambda: _predicted(benchmark, answer, truth))
     fit = point_fit_for(benchmark, kind)
     if fit is PointFit.POINT_SHIFT and not truth.is_metric:
         raise InputError("the true depth has no unit, and the benchmark takes points in metres")
@@ -62,7 +67,8 @@ def points_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
     chosen = nearest_valid(both)
     x, y = (each.reshape(3, -1)[:, chosen.places] for each in (raw, true))
     weights = chosen.times / np.sqrt(np.square(y).sum(axis=0))
-    fitted = fit_points(x, y, weights, fit)
+    key = (*lifted, fit, benchmark.truth_ceiling, both.tobytes())
+    fitted = solved.once(key, lambda: fit_points(x, y, weights, fit))
     predicted = fitted.scale * raw + fitted.shift[:, None, None]
     pair = PointsPair(predicted=predicted, true=true, valid=both, raw=raw, objects=truth.objects)
     assert truth.depth_valid is not None

@@ -7,20 +7,26 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import RilievoError
-from rilievo.evaluation.answers import Answers
+from rilievo.evaluation.answers import Answer, Answers
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.score import Scored, score, score_stability
+from rilievo.evaluation.scoring.solved import Solved
 from rilievo.io.files.limits import unreadable
+from rilievo.types import Truth
+
+T = TypeVar("T")
+Out = TypeVar("Out", covariant=True)
 
 CHUNK = 8
 """Images that a process takes at once."""
@@ -28,16 +34,25 @@ CHUNK = 8
 PER_PROCESS = 60
 """Images for which one more process pays: it takes about a second to start."""
 
-_JOBS: list["ScoreJob"] = []
+_JOBS: list["Job"] = []
 """The work of a process that scores, in that process."""
 
 # https://man7.org/linux/man-pages/man3/mallopt.3.html
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
+@runtime_checkable
+class Job(Protocol[Out]):
+    """All that scoring an image takes besides its id; it travels to other processes."""
+
+    def score(self, id: str) -> Out:
+        """The score of one image, or why it has none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreJob:
-    """All that scoring an image takes besides its id; it travels to other processes.
+    """A ``Job`` of one benchmark.
 
     Attributes:
         fits: Fit of each scene, where the benchmark makes one fit for each.
@@ -61,35 +76,47 @@ class ScoreJob:
         """The fit of the image's scene; None where images have fits of their own."""
         return self.fits.get(self.scenes[id]) if id in self.scenes else None
 
+    def score(self, id: str) -> Scored | Unscored:
+        """The score of one image, or why it has none."""
 
-def score_one(job: ScoreJob, id: str) -> Scored | Unscored:
-    """The score of one image, or why it has none."""
+        def scored() -> Scored:
+            answer, truth = self.answers.read(id), self.dataset.truth(id)
+            return self.score_read(id, answer, truth, Solved())
+
+        return scored_or_not(id, scored)
+
+    def score_read(self, id: str, answer: Answer, truth: Truth, solved: Solved) -> Scored:
+        """The score of an image whose prediction and truth are read."""
+        if self.benchmark.task is Task.STABILITY:
+            next_id = self.following[id]
+            frames = answer, self.answers.read(next_id)
+            truths = truth, self.dataset.truth(next_id)
+            return score_stability(self.benchmark, frames, truths, self.fit_of(id))
+        return score(self.benchmark, answer, truth, self.fit_of(id), solved)
+
+
+def scored_or_not(id: str, score: Callable[[], T]) -> T | Unscored:
+    """Result of a function for an image, or why there is none."""
     try:
-        answer, truth = job.answers.read(id), job.dataset.truth(id)
-        if job.benchmark.task is Task.STABILITY:
-            next_id = job.following[id]
-            frames = answer, job.answers.read(next_id)
-            truths = truth, job.dataset.truth(next_id)
-            return score_stability(job.benchmark, frames, truths, job.fit_of(id))
-        return score(job.benchmark, answer, truth, job.fit_of(id))
+        return score()
     except RilievoError as error:
         return Unscored(id=id, reason=str(error))
     except OSError as error:
         return Unscored(id=id, reason=str(unreadable(error, id)))
 
 
-def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Scored | Unscored]:
+def score_all(job: Job[T], ids: Sequence[str], *, workers: int) -> Iterator[T]:
     """Scores in the order of the ids; in this process alone where others would not pay."""
     workers = min(workers, len(ids) // PER_PROCESS)
     if workers < 2:
         _keep_freed_memory()
-        yield from (score_one(job, id) for id in ids)
+        yield from map(job.score, ids)
         return
     chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
     # Forked processes would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, _start, (job,))
-    waiting: deque[Future[list[Scored | Unscored]]] = deque()
+    waiting: deque[Future[list[T]]] = deque()
     try:
         for chunk in chunks:
             waiting.append(pool.submit(_score_chunk, chunk))
@@ -106,7 +133,7 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Sc
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(job: ScoreJob) -> None:
+def _start(job: Job) -> None:
     """Make a process ready: Ctrl-C is for the one that started it, with which it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -134,5 +161,5 @@ def _keep_freed_memory() -> None:
                 ctypes.CDLL(None).mallopt(parameter, 1 << 25)
 
 
-def _score_chunk(ids: Sequence[str]) -> list[Scored | Unscored]:
-    return [score_one(_JOBS[0], id) for id in ids]
+def _score_chunk(ids: Sequence[str]) -> list[Any]:
+    return [_JOBS[0].score(id) for id in ids]

@@ -18,11 +18,12 @@ from rilievo.evaluation.metrics.depth import OrderPair
 from rilievo.evaluation.metrics.metric import Sums
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.evaluation.records import Score
-from rilievo.evaluation.scoring.metres import check_answered, in_metres, notes_on_pixels
+from rilievo.evaluation.scoring.metres import Metres, check_answered, in_metres, notes_on_pixels
 from rilievo.evaluation.scoring.points import Paired, camera_pair, points_pair, stability_pair
 from rilievo.evaluation.scoring.ranges import range_sums
 from rilievo.evaluation.scoring.regions import normals_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import confidence_at, depth_at, directed, normals_at
+from rilievo.evaluation.scoring.solved import Solved
 from rilievo.types import Truth
 
 
@@ -46,7 +47,13 @@ class Scored:
     reliability: Float64[np.ndarray, "levels"] | None = None
 
 
-def score(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None = None) -> Scored:
+def score(
+    benchmark: Benchmark,
+    answer: Answer,
+    truth: Truth,
+    fit: Fit | None = None,
+    solved: Solved | None = None,
+) -> Scored:
     """Score one image.
 
     Args:
@@ -54,16 +61,20 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None = 
         answer: The prediction of what the benchmark shows the model, at any size.
         truth: Ground truth of the whole photograph, at its size.
         fit: Fit of the image's scene, where the benchmark makes one fit for each.
+        solved: Fits that other benchmarks made of the same prediction and truth.
     """
     truth = truth_for(benchmark, truth)
-    return _scored(benchmark, truth, _paired(benchmark, answer, truth, fit))
+    solved = Solved() if solved is None else solved
+    return _scored(benchmark, truth, _paired(benchmark, answer, truth, fit, solved))
 
 
-def _paired(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None) -> Paired:
+def _paired(
+    benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None, solved: Solved
+) -> Paired:
     if benchmark.task is Task.NORMALS:
         return _paired_normals(benchmark, answer, truth)
     if benchmark.task is Task.POINTS:
-        return points_pair(benchmark, answer, truth)
+        return points_pair(benchmark, answer, truth, solved)
     if benchmark.task is Task.CAMERA:
         return camera_pair(answer, truth)
     if answer.depth is None:
@@ -72,17 +83,13 @@ def _paired(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None)
         return _paired_points(benchmark, answer.depth, truth)
     if benchmark.task is Task.PICTURE:
         return _paired_pictures(benchmark, answer.depth, truth)
-    return _paired_depth(benchmark, answer.depth, answer.confidence, truth, fit)
+    metres = in_metres(benchmark, answer.depth, truth, fit, solved)
+    return _paired_depth(metres, answer.confidence, truth)
 
 
 def _paired_depth(
-    benchmark: Benchmark,
-    predicted: DepthMap,
-    confidence: Float32[np.ndarray, "a b"] | None,
-    truth: Truth,
-    given: Fit | None,
+    metres: Metres, confidence: Float32[np.ndarray, "a b"] | None, truth: Truth
 ) -> Paired:
-    metres = in_metres(benchmark, predicted, truth, given)
     assert truth.depth_valid is not None
     if confidence is not None:
         confidence = confidence_at(confidence, size_of(truth))

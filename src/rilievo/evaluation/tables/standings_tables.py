@@ -32,7 +32,7 @@ def write_standings(standings: Standings, path: Path) -> None:
     """
     write_by_ending(
         path,
-        lambda: (wide_table(standings),),
+        lambda: (wide_table(standings), changes_table(standings)),
         lambda: long_table(standings),
         lambda: write_leaderboard(standings, path),
     )
@@ -59,6 +59,26 @@ def ranks_table(standings: Standings) -> Table:
             for name, rank in ((each.name, _rank(each)) for each in standings.models)
         ),
     )
+
+
+def changes_table(standings: Standings) -> Table:
+    """Ranks of several models under each of several benchmarks."""
+    models = standings.models
+    rows = [
+        (event.label, *(_plain_rank(model.ranks.get(event.label)) for model in models))
+        for event in standings.events
+    ]
+    reaches = [(min(each.ranks.values()), max(each.ranks.values())) for each in models]
+    rows.append(("from best to worst", *(f"{low:g} to {high:g}" for low, high in reaches)))
+    several = len(models) > 1 and len(standings.events) > 1
+    return Table(
+        heads=heads("rank by benchmark", *(model.name for model in models)),
+        rows=tuple(rows) if several else (),
+    )
+
+
+def _plain_rank(rank: float | None) -> str:
+    return NOTHING if rank is None else f"{rank:g}"
 
 
 def means_table(standings: Standings) -> Table:
@@ -166,6 +186,7 @@ def write_leaderboard(standings: Standings, path: Path) -> None:
         standings=standings,
         has_ranks=has_ranks(standings),
         wide=wide_table(standings, links),
+        changes=changes_table(standings),
         tables={
             event.label: values_table(event.comparison, on_page=True) for event in standings.events
         },

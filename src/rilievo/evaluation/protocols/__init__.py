@@ -1,0 +1,1 @@
+"""One prediction an image, scored by every benchmark that it can answer."""
