@@ -1,6 +1,8 @@
 """A video of affine depth is anchored shot by shot, not frame by frame."""
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,12 +14,13 @@ import rilievo
 from affine_answers import AffineAnswer, affine_graph
 from rilievo.io.files.limits import read_text
 from rilievo.io.videos.frame_folder import FrameFolder
+from rilievo.models.base import Inference
 from rilievo.options.anchor_use import AnchorUse
 from rilievo.options.refine import UNREFINED
 from rilievo.predicting.photographs import anchored_depth
 from rilievo.predicting.photographs.anchored_depth import anchorable, reference_depth
 from rilievo.predicting.videos.clip import predict_clip
-from rilievo.predicting.videos.clip_anchor import AnchorTrack
+from rilievo.predicting.videos.clip_anchor import AnchorTrack, RunningAnchor
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.frame_answers import Correction
 from rilievo.types import DepthKind, DepthMap, Photo
@@ -143,3 +146,52 @@ def test_a_known_distance_makes_a_clip_metric_by_anchored_depth(
 
 def _affine_file(folder: Path) -> Path:
     return affine_graph(folder / "affine.onnx")
+
+
+class _Drifting(AffineAnswer):
+    """Answers with a slow drift of its scale, as networks do that see one frame at a time."""
+
+    drift = 0.0
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        answers = super().infer(photos)
+        self.drift += 0.001
+        return [replace(each, depth=each.depth * (1 + self.drift)) for each in answers]  # pyright: ignore
+
+
+def _streamed(scenes: Sequence[np.ndarray], reads: Callable[[int], bool]):
+    """Anchorings of a stream's frames whose surface is read, and the frames that were looked at."""
+    model, seen = _Drifting(DepthKind.AFFINE_INVERSE), list[str]()
+
+    def reference(photo: Photo) -> DepthMap:
+        seen.append(photo.name)
+        return reference_depth(photo, UNREFINED)
+
+    anchor, found = RunningAnchor(reference), {}
+    for number, pixels in enumerate(scenes):
+        [prediction] = model.predict_raw([Photo(pixels=pixels, name=str(number))])
+        prediction = anchor.watch(prediction)
+        if reads(number):
+            found[number] = prediction.anchoring
+    return found, [int(each) for each in seen]
+
+
+def test_a_stream_has_a_running_scale_and_shift_that_a_cut_resets() -> None:
+    one = [scene(1, index % 12) for index in range(40)]
+    other = [scene(2)[::-1].copy() for _ in range(6)]
+    found, seen = _streamed(one + other, lambda number: True)
+    assert seen == [0, 1, 2, 4, 8, 16, 32, 40, 41, 42, 44]
+    fits = [(found[index].scale, found[index].shift) for index in range(46)]
+    assert len(set(fits)) == len(seen)
+    assert fits[16:32] == [fits[16]] * 16
+    alone, _ = _streamed(other, lambda number: True)
+    drifted = (1 + 0.001 * 41) / (1 + 0.001)
+    assert found[40].scale * drifted == pytest.approx(alone[0].scale, rel=2e-2)
+
+
+def test_the_embedded_model_sees_no_frame_of_a_stream_that_nobody_asks_for() -> None:
+    one = [scene(1, index % 12) for index in range(12)]
+    found, seen = _streamed(one, lambda number: number in (5, 9, 11))
+    assert seen == [5, 11]
+    assert found[5].refused is None
+    assert _streamed(one, lambda number: False) == ({}, [])

@@ -1,20 +1,30 @@
-"""Anchoring of a video: a scale with a shift for each shot, from several of its frames."""
+"""Anchoring of videos and streams: a scale with a shift for each shot, from several of its frames.
+
+A stream has no end to wait for. Its fit is made of the latest frames of a shot that the embedded
+model saw, and it sees a frame only where something asks for anchored depth.
+"""
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from rilievo.alignment.anchor import anchor_values, paired
 from rilievo.errors import CalibrationError, InputError
 from rilievo.predicting.photographs.anchored_depth import refused_anchoring, stated_anchoring
 from rilievo.predicting.videos.frame_answers import Correction
+from rilievo.predicting.videos.looks import FrameSample, compare, sample_of
+from rilievo.prediction import Prediction
 from rilievo.types import Anchoring, DepthKind, DepthMap, Photo
 
 _FRAMES = 8
-"""Most frames of a shot that are kept, evenly spread."""
+"""Most frames of a shot that are kept: evenly spread, or the latest ones of a stream."""
+_APART = 16
+"""Frames between two of a stream that are kept, once a shot has that many."""
 _PLACES = 512
 """Most places of a frame that are kept."""
 
@@ -29,6 +39,16 @@ class _Pair:
     frame: int
     x: Float32[np.ndarray, "n"]
     reference: Float32[np.ndarray, "n"]
+
+
+def _pair(frame: int, depth: DepthMap, reference: DepthMap) -> _Pair:
+    x, z = paired(depth, reference)
+    step = max(1, -(-x.size // _PLACES))
+    return _Pair(frame, x[::step].astype(np.float32), z[::step].astype(np.float32))
+
+
+def _joined(arrays: Sequence[Float32[np.ndarray, "_"]]) -> Float64[np.ndarray, "n"]:
+    return np.concatenate(arrays).astype(np.float64)
 
 
 class _Shot:
@@ -64,9 +84,7 @@ class AnchorTrack:
         shot = self._shots[-1]
         if not shot.takes(frame):
             return
-        x, reference = paired(depth, self._reference(photo))
-        step = max(1, -(-x.size // _PLACES))
-        shot.add(_Pair(frame, x[::step].astype(np.float32), reference[::step].astype(np.float32)))
+        shot.add(_pair(frame, depth, self._reference(photo)))
 
     def anchorings(self, corrections: Sequence[Correction]) -> tuple[Anchoring, ...]:
         """One anchoring a shot, for answers after their corrections.
@@ -91,7 +109,7 @@ class AnchorTrack:
                 for each in shot.pairs
             ]
         )
-        reference = np.concatenate([each.reference.astype(np.float64) for each in shot.pairs])
+        reference = _joined([each.reference for each in shot.pairs])
         try:
             found = stated_anchoring(anchor_values(x, reference, is_inverse=self._is_inverse))
         except CalibrationError as error:
@@ -104,3 +122,62 @@ class AnchorTrack:
 def of_frame(anchorings: Sequence[Anchoring], shots: Sequence[int], frame: int) -> Anchoring | None:
     """Anchoring of a frame's shot; None if the video is not anchored."""
     return anchorings[bisect_right(shots, frame) - 1] if anchorings else None
+
+
+@dataclass(slots=True)
+class _OpenShot:
+    """Frames of a stream's shot that the embedded model saw, the latest ones."""
+
+    first: int
+    pairs: deque[_Pair] = field(default_factory=lambda: deque(maxlen=_FRAMES))
+    lock: Lock = field(default_factory=Lock)
+
+    def takes(self, frame: int) -> bool:
+        """Whether to show a frame to the embedded model: frames 0, 1, 2, 4, 8, 16, 32, 48, ..."""
+        if not self.pairs:
+            return True
+        last = self.pairs[-1].frame
+        return frame - last >= min(_APART, max(1, last - self.first))
+
+    def anchoring(
+        self, frame: int, depth: DepthMap, photo: Photo, reference: Reference
+    ) -> Anchoring:
+        """Anchoring of a frame, by those that were seen so far."""
+        with self.lock:
+            try:
+                if self.takes(frame):
+                    self.pairs.append(_pair(frame, depth, reference(photo)))
+                x = _joined([each.x for each in self.pairs])
+                z = _joined([each.reference for each in self.pairs])
+                is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
+                return stated_anchoring(anchor_values(x, z, is_inverse=is_inverse))
+            except CalibrationError as error:
+                return refused_anchoring(str(error))
+
+
+class RunningAnchor:
+    """Anchoring of the frames of a stream, given in order."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+        self._count = 0
+        self._sample: FrameSample | None = None
+        self._shot = _OpenShot(0)
+
+    def watch(self, prediction: Prediction) -> Prediction:
+        """Let the next frame be anchored when its surface is first asked for.
+
+        A prediction that has depth as it is, or none at all, stays as it is.
+        """
+        depth, photo = prediction.depth_or_none, prediction.photo
+        if depth is None or depth.is_depth or photo is None:
+            return prediction
+        frame, self._count = self._count, self._count + 1
+        sample = sample_of(depth, photo)
+        if self._sample is None or compare(self._sample, sample).is_cut:
+            self._shot = _OpenShot(frame)
+        self._sample = sample
+        shot, reference = self._shot, self._reference
+        anchored = prediction.but()
+        anchored.defer("anchoring", lambda: shot.anchoring(frame, depth, photo, reference))
+        return anchored

@@ -1,6 +1,7 @@
 """``rilievo.stream``: predictions of a camera, a network stream or a video, frame by frame."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,14 @@ from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.model_options import model_of
 from rilievo.models.processing.refined import refined
-from rilievo.options.anchor_use import AnchorUse
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.given_camera import GivenCamera
 from rilievo.options.keyword_messages import in_keywords
 from rilievo.options.option_record import picked
 from rilievo.options.refine import Refine
-from rilievo.predicting.photographs.anchored_depth import anchorable
+from rilievo.predicting.photographs.anchored_depth import reference_depth
 from rilievo.predicting.photographs.named_camera import with_camera
+from rilievo.predicting.videos.clip_anchor import RunningAnchor
 from rilievo.prediction import Prediction
 from rilievo.types import Photo
 
@@ -39,7 +40,8 @@ def stream(
     """Predict frames as they arrive, in constant memory.
 
     Each frame is predicted independently, as ``rilievo.predict`` predicts a photograph; for depth
-    that does not flicker over a whole video use ``rilievo.predict_files``.
+    that does not flicker over a whole video use ``rilievo.predict_files``. Only the scale and shift
+    of anchored depth come from several frames, until the next cut.
 
     Args:
         source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
@@ -89,8 +91,9 @@ def _predicted(
     view: GivenCamera,
     refine: Refine,
 ) -> Iterator[Prediction]:
+    anchor = RunningAnchor(partial(reference_depth, refine=refine))
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
         photo = with_camera(photo, view)
         [prediction] = model.predict_raw([photo])
-        yield anchorable(prediction, AnchorUse(), refine)
+        yield anchor.watch(prediction)
