@@ -1,6 +1,7 @@
 // The server behind the page: it predicts, keeps results at addresses of their own, and writes files.
 
 import { made, part } from "viewer";
+import { isDepth } from "./preparation.js";
 import { metresNow } from "./result.js";
 import { settings } from "./settings.js";
 import { historyOf } from "./app_history.js";
@@ -58,8 +59,13 @@ export function serverOf({ say, show, predict }) {
     return { ...result, id, place: "on the server" };
   }
 
-  async function answered(source, { sharp, fov }) {
-    const model = models.value.slice(PREFIX.length), asked = { model, sharp: sharp ? "on" : "off" };
+  // The network that answers first, where the chosen one's depth is affine, and so anchored.
+  const gives = ({ depth }) => Boolean(depth) && isDepth(depth);
+  const isAffine = (model) => Boolean(model?.depth) && !gives(model);
+  const quick = () => (isAffine(app.models.find(({ name }) => PREFIX + name === models.value)) ? app.models.find(gives) : null);
+
+  async function answered(source, { sharp, fov }, { first } = {}) {
+    const wanted = models.value.slice(PREFIX.length), model = first?.name ?? wanted, asked = { model, sharp: sharp ? "on" : "off" };
     if (fov > 0) asked.fov = fov;
     if (source.example) asked.example = source.example;
     else if (source.again) asked.again = source.again;
@@ -67,8 +73,18 @@ export function serverOf({ say, show, predict }) {
     if (source instanceof Blob) say(`${asked.name}: sent to the server …`);
     const { id, name } = await send(`app/results?${params(asked)}`, source instanceof Blob ? checked(source) : null)
       .catch((error) => { throw new Error(error.message.replace(`${stem(asked.name ?? "")}: `, "")); });
-    if (!source.example) results.add({ id, name, model });
-    return view(id);
+    if (!source.example && !first) results.add({ id, name, model });
+    return { ...await view(id), next: first && wanted };
+  }
+
+  // The same photograph by the chosen network; the first answer stays where that fails.
+  async function sharpened(source, { id, name, madeBy }, options) {
+    try {
+      return await answered(source.example ? source : { again: id, name }, options);
+    } catch (error) {
+      if (!source.example) results.add({ id, name, model: madeBy.model });
+      throw error;
+    }
   }
 
   // The result at an address; a model that is chosen then predicts its photograph anew.
@@ -115,12 +131,13 @@ export function serverOf({ say, show, predict }) {
   return {
     begin: go,
     hasModel: fromServer,
-    answer: answered,
+    answer: (source, asked) => answered(source, asked, { first: quick() }),
+    sharpened,
     shown(result) {
       videos.hide();
       document.body.classList.toggle("from-server", Boolean(result.id));
       if (result.id) link(result);
-      if (result.id && known(result.madeBy.model)) models.value = PREFIX + result.madeBy.model;
+      if (result.id && !result.next && known(result.madeBy.model)) models.value = PREFIX + result.madeBy.model;
     },
     // Takes what a photograph alone is not; says whether it did.
     take(files) {

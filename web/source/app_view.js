@@ -15,11 +15,13 @@ export async function viewOf(address) {
   const depth = new Float32Array(buffer, 4 + length, count), normals = new Int8Array(buffer, afterDepth, afterNormals - afterDepth);
   const { camera, made_by: madeBy, source: { width, height } } = about, [[fx, , cx], [, fy, cy]] = camera.K;
   const whole = { fx, fy, cx, cy, source: camera.source };
+  const kind = about.shown_kind, refused = about.anchoring?.refused;
   return {
-    name: about.name, kind: about.depth.kind, madeBy, notes: about.remarks, outputs: about.outputs, seconds: null, size: { width, height }, camera: whole,
+    name: about.name, kind, anchoring: about.anchoring, madeBy, outputs: about.outputs,
+    notes: [...about.remarks, ...(refused ? [`there is no surface: ${refused}`] : [])], seconds: null, size: { width, height }, camera: whole,
     photo: await createImageBitmap(new Blob([buffer.slice(afterSky)], { type: "image/jpeg" })),
     prediction: {
-      name: about.name, height: rows, width: columns, kind: about.depth.kind, depth, valid: Uint8Array.from(depth, (z) => (z === z ? 1 : 0)),
+      name: about.name, height: rows, width: columns, kind, depth, valid: Uint8Array.from(depth, (z) => (z === z ? 1 : 0)),
       sky: about.sky ? new Uint8Array(buffer, afterNormals, count) : null,
       camera: { fx: fx / step, fy: fy / step, cx: (cx - firstColumn) / step, cy: (cy - firstRow) / step, source: camera.source },
       normalsAt: about.normals ? (at, across) => picked(normals, columns, at, across) : null,

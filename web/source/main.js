@@ -80,7 +80,7 @@ async function show(source, load, { isFirst = true } = {}) {
     showRest(result, rest);
     const notes = result.notes.length ? ` ${name}: ${result.notes.join("; ")}.` : "", spent = ((performance.now() - began) / 1000).toFixed(2);
     say(result.next ? `${name}: the first answer came in ${spent} s, a sharper one by ${result.next} follows …`
-      : `${result.anchoring ? "Sharper, done" : "Done"} in ${spent} s${result.id ? "" : ", nothing was uploaded"}.${notes}`);
+      : `${isFirst ? "Done" : "Sharper, done"} in ${spent} s${result.id ? "" : ", nothing was uploaded"}.${notes}`);
     return result;
   } catch (error) {
     if (!isLatest()) return null;
@@ -97,7 +97,8 @@ async function predict(source, place = "") {
     say(`${[place, name].filter(Boolean).join(", ")}: depth is predicted …`);
     return server?.hasModel() ? server.answer(source, options()) : inBrowser(source, name, isLatest);
   });
-  return first?.next ? show(source, (isLatest) => sharpened(model, name, isLatest), { isFirst: false }) : first;
+  if (!first?.next) return first;
+  return show(source, (isLatest) => (first.id ? server.sharpened(source, first, options()) : sharpened(model, name, isLatest)), { isFirst: false });
 }
 
 const server = serverOf({ say, show, predict });

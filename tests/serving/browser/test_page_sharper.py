@@ -14,7 +14,7 @@ from plyfile import PlyData
 import rilievo
 from browser import chromium
 from catalogue_mirror import CatalogueMirror, catalogue
-from published_graphs import constant, node, write
+from published_graphs import write_ramp
 from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
 from rilievo.cli import main
 from rilievo.io.photographs.photo import read_photo
@@ -29,36 +29,6 @@ __all__ = ["catalogue"]
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "zipdepth"
-
-
-def write_ramp(path: Path, *, step: float = 1.0) -> Path:
-    """ZipDepth's signature: inverse depth grows downwards by a step a row, and with brightness.
-
-    It falls downwards where the step is negative, against all order of an indoor photograph.
-    """
-    constants = [
-        constant("w", np.full((1, 3, 1, 1), 8.0)),
-        constant("axes", [1], np.int64),
-        constant("zero", 0.0),
-        constant("step", step),
-        constant("rows", 2, np.int64),
-    ]
-    nodes = [
-        node("Mul", ["pixel_values", "w"], ["product"]),
-        node("ReduceSum", ["product", "axes"], ["bright"], keepdims=1),
-        node("Mul", ["bright", "zero"], ["blank"]),
-        node("Add", ["blank", "step"], ["steps"]),
-        node("CumSum", ["steps", "rows"], ["ramp"]),
-        node("Add", ["ramp", "bright"], ["predicted_depth"]),
-    ]
-    size: list[int | str] = ["height", "width"]
-    return write(
-        path,
-        nodes,
-        constants,
-        {"pixel_values": ["batch_size", 3, *size]},
-        {"predicted_depth": ["batch_size", 1, *size]},
-    )
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The file of a result that the page shows: facts, depth, normals and the photograph.
 
+Affine depth is shown as the page shows surfaces: anchored, where it can be.
+
 Four bytes with the length of a JSON (little-endian), the JSON, depth as float32 (NaN: no depth),
 normals as three int8 a point where there are some, the sky as one uint8 a point (1: no surface)
 where the model tells, and the photograph as JPEG. Depth, normals and sky are those of every so
@@ -19,6 +21,7 @@ from rilievo.io.outputs.stored import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.trimming import Trimmed
 from rilievo.prediction import Prediction
+from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output_table import OUTPUTS
 from rilievo.serving.server.work.answer_files import can_give
 from rilievo.serving.server.work.request_results import Result, record
@@ -37,7 +40,8 @@ def view_bytes(result: Result, name: str, model: Model, inference: Inference) ->
     Normals and sky of a photograph with more points than the page shows are made at the page's
     size: those of 12 megapixels take most of the time of an answer.
     """
-    prediction = result.prediction
+    own = result.prediction
+    prediction = own.anchored if can_be_anchored(own) else own
     depth, photo = prediction.depth, prediction.photo
     assert photo is not None, "made by a model"
     height, width = prediction.shape
@@ -48,6 +52,8 @@ def view_bytes(result: Result, name: str, model: Model, inference: Inference) ->
     normals = sky = b""
     if prediction.has("normals") or prediction.has("sky"):
         shown = prediction if step == 1 else thinned(model, inference, photo, step)
+        if not shown.depth.is_depth and prediction.depth.is_depth:
+            shown = shown.but(anchoring=own.anchoring).anchored
         inside = np.s_[: len(down), : len(across)]
         if prediction.has("normals") and shown.normals is not None:
             towards = np.rint(shown.normals[:, *inside] * 127).astype(np.int8)
@@ -57,6 +63,7 @@ def view_bytes(result: Result, name: str, model: Model, inference: Inference) ->
     about: dict[str, Any] = record(result, [])
     about |= {
         "name": name,
+        "shown_kind": depth.kind,
         "lattice": {
             "step": step,
             "rows": len(down),

@@ -1,0 +1,98 @@
+"""Affine networks of the app's server: they answer after another, and their surface is anchored."""
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rilievo
+from browser import chromium
+from catalogue_mirror import CatalogueMirror, catalogue
+from published_graphs import write_ramp
+from rilievo.models.catalogue.download import fetch_files
+from rilievo.models.catalogue.table import find_entry
+from rilievo.types import DepthKind
+from serve_process import serve_process
+
+__all__ = ["catalogue"]
+
+NAME = "zipdepth"
+SOON = 90_000
+
+
+@pytest.fixture
+def tab() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser.new_context(reduced_motion="reduce")
+
+
+def seen(address: str) -> tuple[dict[str, Any], np.ndarray]:
+    """Facts and depth of the result at an address, as the page is told them."""
+    with urlopen(address.replace("/r/", "/app/results/") + "/view") as response:
+        content = response.read()
+    start = 4 + int.from_bytes(content[:4], "little")
+    about = json.loads(content[4:start])
+    shape = about["lattice"]["rows"], about["lattice"]["columns"]
+    return about, np.frombuffer(content, "<f4", shape[0] * shape[1], start).reshape(shape)
+
+
+@pytest.mark.parametrize("step", [1.0, -1.0])
+def test_the_first_network_answers_and_then_the_affine_one_anchored(
+    catalogue: CatalogueMirror, tab: Any, tmp_path: Path, step: float
+) -> None:
+    catalogue.offer(NAME, lambda path: write_ramp(path, step=step))
+    fetch_files(find_entry(NAME))
+    photograph = tmp_path / "street.png"
+    Image.open(files("rilievo.models") / "near_and_far/street.jpg").save(photograph)
+    with serve_process(tmp_path, "--offer", NAME, app=True) as server:
+        page, complaints = tab.new_page(), list[str]()
+        page.set_default_timeout(SOON)
+        page.on("pageerror", lambda each: complaints.append(str(each)))
+        page.goto(server.address)
+        page.locator("#state", has_text="Done").wait_for()
+        page.evaluate(
+            "() => { window.heard = []; new MutationObserver(() => heard.push("
+            "document.getElementById('state').textContent)).observe("
+            "document.getElementById('state'), { childList: true }); }"
+        )
+        page.locator("#sharp").uncheck()
+        page.set_input_files("#photo-file", photograph)
+        page.locator("#result-title", has_text="street").wait_for()
+        page.locator("#state", has_text="Done").wait_for()
+        page.select_option("#model", f"server:{NAME}")
+        page.locator("#state", has_text="Sharper, done").wait_for()
+        heard, state = page.evaluate("() => heard"), page.locator("#state").inner_text()
+        assert page.input_value("#model") == f"server:{NAME}"
+        told = page.locator("#facts").inner_text()
+        tiles = page.locator("#history-results a").count()
+        about, depth = seen(page.url)
+        page.reload()
+        page.locator("#state", has_text="Done").wait_for()
+        assert NAME in page.locator("#facts").inner_text()
+    assert complaints == []
+    assert any(f"a sharper one by {NAME} follows" in each for each in heard)
+    assert tiles == 2, "the first answer of two is no result of its own"
+
+    assert about["depth"]["kind"] == DepthKind.AFFINE_INVERSE
+    if step < 0:
+        assert "disagree about this picture" in state
+        assert about["shown_kind"] == DepthKind.AFFINE_INVERSE
+        return
+    expected = rilievo.predict(photograph, model=NAME, sharp=False)
+    anchoring = expected.anchoring
+    assert anchoring is not None
+    assert f"by {anchoring.model}; rank correlation" in told
+    assert about["shown_kind"] == DepthKind.UP_TO_SCALE
+    surface, lattice = expected.anchored.depth, about["lattice"]
+    grid = tuple(
+        slice(lattice[side], None, lattice["step"]) for side in ("first_row", "first_column")
+    )
+    known = np.isfinite(depth)
+    np.testing.assert_array_equal(known, surface.valid[grid])
+    np.testing.assert_allclose(depth[known], surface.values[grid][known], rtol=1e-3)
