@@ -15,8 +15,8 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
 from rilievo.calibration.record import facts as facts_of
 from rilievo.errors import RilievoError
 from rilievo.io.photographs.exif import assumed_camera
+from rilievo.measure import angle
 from rilievo.measure.expectation import circumstances_at, circumstances_of_line
 from rilievo.prediction import Prediction
 from rilievo.types import Camera, DepthKind, DepthMap, Sample
@@ -100,13 +101,13 @@ def _true(sample: Sample) -> DepthMap:
     return DepthMap(values=np.where(valid, depth, 1), kind=DepthKind.METRIC, valid=valid)
 
 
-def trials(frame: Frame, seed: int = 0) -> Iterator[Trial]:
+def trials(frame: Frame, seed: int = 0, methods: Mapping[str, int] = METHODS) -> Iterator[Trial]:
     """Measure with metres from every method, with the true camera and with an assumed one."""
     for assumed in (False, True):
         chance = np.random.default_rng([seed, frame.index])
         camera = assumed_camera(frame.truth.shape) if assumed else frame.camera
-        plain = replace(frame.prediction, camera=camera)
-        for method, count in METHODS.items():
+        plain = frame.prediction.but(camera=camera).anchored
+        for method, count in methods.items():
             for _ in range(count):
                 try:
                     metric = _in_metres(plain, frame, method, chance)
@@ -141,7 +142,7 @@ def _in_metres(
             known = rilievo.KnownLength(u1=a.u, v1=a.v, u2=b.u, v2=b.v, metres=metres)
         fitted = rilievo.calibrate(plain.depth, [known], camera=plain.camera)
         asked = (str(known),)
-    return replace(plain, depth_or_none=fitted.depth, calibration=facts_of(fitted, asked))
+    return plain.but(depth_or_none=fitted.depth, calibration=facts_of(fitted, asked))
 
 
 def _compared(metric: Prediction, frame: Frame, chance: np.random.Generator) -> Iterator[Trial]:
@@ -180,15 +181,21 @@ def _true_ends(frame: Frame, a: Pixel, b: Pixel) -> list[Float64[np.ndarray, "3"
 class Table:
     """Trials of one kind as arrays: features, logarithms of errors, cameras and frames."""
 
-    def __init__(self, trials: Sequence[Trial]) -> None:
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        methods: Collection[str] = tuple(METHODS),
+        features: Sequence[str] = FEATURES,
+    ) -> None:
+        self.methods, self.columns = tuple(methods), tuple(features)
         # Sets of one camera share the first word of their names.
         self.cameras = np.array([each.set.partition("-")[0] for each in trials])
         self.frames = np.array([each.frame for each in trials])
         self.errors = np.abs([each.error for each in trials])
         self.features = np.array(
             [
-                [each.given.method == method for method in METHODS]
-                + [float(getattr(each.given, name)) for name in FEATURES]
+                [each.given.method == method for method in self.methods]
+                + [each.given.feature(name) for name in self.columns]
                 for each in trials
             ]
         )
@@ -202,7 +209,7 @@ class Table:
         share = np.array([1 / math.sqrt(count[name]) for name in sets])
         share /= share.sum()
         weights = np.zeros(X.shape[1])
-        weights[: len(METHODS)] = np.quantile(y, COVERAGE)
+        weights[: len(self.methods)] = np.quantile(y, COVERAGE)
         for _ in range(60):
             miss = y - X @ weights
             pull = share * np.where(miss > 0, COVERAGE, 1 - COVERAGE) / np.maximum(abs(miss), 0.02)
@@ -224,8 +231,14 @@ class Table:
             ratio, frames = self.errors[out] / expected, self.frames[out]
             ratios += [ratio[frames == frame] for frame in np.unique(frames)]
         weights = self.fitted(chosen)
-        weights[: len(METHODS)] += math.log(conformal_quantile(ratios, COVERAGE))
+        weights[: len(self.methods)] += math.log(conformal_quantile(ratios, COVERAGE))
         return weights
+
+    def learned(self) -> dict[str, object]:
+        """Numbers of ``ranges.json`` for one quantity."""
+        weights = [round(float(each), 3) for each in self.widened(np.ones(len(self.errors), bool))]
+        base = dict(zip(self.methods, weights, strict=False))
+        return {"base": base, **dict(zip(self.columns, weights[len(base) :], strict=True))}
 
     def judged(self) -> tuple[float, float, dict[str, float]]:
         """Coverage on cameras kept out, relative width, and coverage of each camera."""
@@ -246,13 +259,13 @@ class Table:
 
 def angles(frame: Frame, chance: np.random.Generator, count: int = 20) -> Iterator[float]:
     """Errors of angles between flat patches [degrees]."""
-    from rilievo.measure import angle
-
-    true = replace(frame.prediction, depth_or_none=frame.truth, camera=frame.camera)
+    true = frame.prediction.but(depth_or_none=frame.truth, camera=frame.camera, anchoring=None)
     for _ in range(count):
         a, b = _pair(frame, chance)
         try:
-            said = [angle(each, (a.u, a.v), (b.u, b.v)) for each in (frame.prediction, true)]
+            said = [
+                angle(each, (a.u, a.v), (b.u, b.v)) for each in (frame.prediction.anchored, true)
+            ]
         except RilievoError:
             continue
         if not any("flat" in remark for remark in said[1].remarks):
@@ -269,18 +282,11 @@ def main() -> None:
     for frame in frames(Path(os.environ["RILIEVO_DATA"])):
         found += trials(frame)
         turned += angles(frame, np.random.default_rng(frame.index))
-    learned: dict[str, object] = {}
+    learned = dict[str, object]()
     for what in ("length", "depth"):
         chosen = [each for each in found if each.what == what]
         table = Table(chosen)
-        weights = table.widened(np.ones(len(chosen), bool))
-        learned[what] = {
-            "base": {name: round(float(w), 3) for name, w in zip(METHODS, weights, strict=False)},
-            **{
-                n: round(float(w), 3)
-                for n, w in zip(FEATURES, weights[len(METHODS) :], strict=True)
-            },
-        }
+        learned[what] = table.learned()
         coverage, width, sets = table.judged()
         print(f"{what}: {len(chosen)} trials, kept out: {100 * coverage:.0f} % inside, width "
               f"{width:.2f} of one constant range")  # fmt: skip
@@ -297,7 +303,13 @@ def main() -> None:
     print(f"angle: 80 % within {learned['angle']}, {len(turned)} trials")
     print(json.dumps(learned, indent=1))
     if write:
-        _TARGET.write_text(json.dumps(learned, indent=1) + "\n", encoding="utf-8")
+        write_numbers(learned)
+
+
+def write_numbers(learned: Mapping[str, object]) -> None:
+    """Replace some of the numbers of ``ranges.json``."""
+    kept = json.loads(_TARGET.read_text(encoding="utf-8"))
+    _TARGET.write_text(json.dumps({**kept, **learned}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

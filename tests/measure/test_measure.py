@@ -21,7 +21,7 @@ from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.terms import terms_of
 from rilievo.models import DEFAULT_MODEL
 from rilievo.prediction import Prediction
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy
+from rilievo.types import Anchoring, Camera, CameraSource, DepthKind, DepthMap, MadeBy
 from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
@@ -197,6 +197,39 @@ def test_ranges_widen_where_the_model_is_less_confident() -> None:
             weight_of("length", "doubt") * doubt_as_fitted(1 - confidence, given.made_by.model)
         )
     assert widths[0] < widths[1]
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [((0.05, 0.95), (0.2, 0.95)), ((0.05, 0.95), (0.05, 0.75))],
+    ids=["residual", "order"],
+)
+def test_ranges_of_anchored_depth_widen_where_it_fits_worse(
+    better: tuple[float, float], worse: tuple[float, float]
+) -> None:
+    widths, errors, bases = [], [], []
+    for residual, order in (better, worse):
+        fit = Anchoring(model="rilievo/base", residual=residual, rank_correlation=order)
+        given = with_expected_error(known_here().but(anchoring=fit))
+        found = length(given, (30, 20), (90, 60))
+        widths.append(found.high / found.low)
+        assert given.calibration is not None
+        errors.append(given.calibration.expected_error)
+        bases.append(terms_of(given).known_length)
+    assert widths[0] < widths[1]
+    assert errors[0] < errors[1]
+    # The page draws the range by its terms, of which the fit is one factor.
+    assert widths[1] / widths[0] > 1
+    ratio = math.log(widths[1]) / math.log(widths[0])
+    assert ratio == pytest.approx(math.exp(bases[1] - bases[0]), rel=1e-6)
+
+
+def test_depth_that_was_not_anchored_keeps_its_ranges() -> None:
+    found = length(known_here(confidence=0.9), (30, 20), (90, 60))
+    fit = Anchoring(model="rilievo/base", residual=0.1, rank_correlation=0.9)
+    anchored = length(known_here(confidence=0.9).but(anchoring=fit), (30, 20), (90, 60))
+    assert found.value == anchored.value
+    assert found.high != anchored.high
 
 
 def test_a_calibration_says_the_error_to_expect() -> None:

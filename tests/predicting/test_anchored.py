@@ -11,6 +11,7 @@ import rilievo
 from affine_answers import SHIFT, AffineAnswer, affine_graph
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
+from rilievo.measure.expectation import misfit_of
 from rilievo.predicting.photographs import anchored_depth
 from rilievo.types import DepthKind
 
@@ -143,6 +144,7 @@ def test_one_known_distance_gives_metres_by_the_anchored_depth(
     known = [(80, 100, 2.0)]
     own = rilievo.predict(photo, known=known, sharp=False)
     metric = rilievo.predict(photo, model=network, known=known, sharp=False)
+    assert misfit_of(metric) is not None
     assert metric.depth.kind is DepthKind.METRIC
     same(metric.depth.values, own.depth.values)
     assert metric.calibration is not None
@@ -163,6 +165,7 @@ def test_two_known_distances_fix_both_numbers_and_nothing_is_anchored(
     own = rilievo.predict(photo, sharp=False).depth.values
     known = [(80, 115, float(own[115, 80])), (80, 20, float(own[20, 80]))]
     metric = rilievo.predict(photo, model=network, known=known, sharp=False)
+    assert misfit_of(metric) is None
     assert metric.depth.kind is DepthKind.METRIC
     same(metric.depth.values, own)
     assert metric.anchoring is None

@@ -114,3 +114,9 @@ export function anchored(own, { model, values }) {
   if (nearest === Infinity) return { anchoring: { ...how, refused: "no pixel has a positive depth" } };
   return { anchoring: { ...how, space, scale, shift }, depth, valid: valid.every(Boolean) ? null : valid };
 }
+
+// Terms of measuring by an anchoring: ranges are wider where it fits worse (rilievo.measure.terms).
+export function widened(terms, { misfit, disorder, least_residual: least }, { residual, rank_correlation: order }) {
+  const more = misfit * Math.log(Math.max(residual, least)) + disorder * (1 - order);
+  return { ...terms, own: terms.own + more, known_length: terms.known_length + more };
+}

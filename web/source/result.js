@@ -1,6 +1,7 @@
 // One photograph's pictures, surface, measurements and files.
 
 import { enliven, made, part, renew, slide } from "viewer";
+import { widened } from "./anchor.js";
 import { settings } from "./settings.js";
 
 const KINDS = {
@@ -66,17 +67,24 @@ export function showPictures(result, { threads, save }) {
   main.hidden = false;
 }
 
+// Terms of measuring: those of anchored depth are wider where it fits worse (rilievo.measure.terms).
+function termsOf({ kind, camera, anchoring }) {
+  const source = GUESSED.includes(camera.source) ? "assumed" : "known";
+  if (!anchoring) return settings.terms[kind][source];
+  return { ...widened(settings.terms.anchored[source], settings.misfit, anchoring), metric: kind === "metric" };
+}
+
 // Normals, the surface, and all that is measured on it.
-export function showRest({ kind, camera, has }, { normals, surface }) {
+export function showRest(result, { normals, surface }) {
   if (normals) put("normals", normals);
-  if (!has.surface) return;
+  if (!result.has.surface) return;
   const state = part("surface-state");
   if (!surface) {
     state.textContent = "Nothing is left of the surface.";
     dropSurface();
     return;
   }
-  const terms = { ...settings.terms[kind][GUESSED.includes(camera.source) ? "assumed" : "known"], floor: surface.floor, in_files: true };
+  const terms = { ...termsOf(result), floor: surface.floor, in_files: true };
   try {
     rule = enliven(document.querySelector(".stage"), surface.data, surface.form, terms, state);
   } catch (error) {

@@ -7,8 +7,9 @@ The error bound that holds for eight measurements in ten is modelled as
 
 with a base for each method of calibration. Base and weights are fitted by
 ``tools/calibrate_ranges.py`` on frames of several cameras, predicted by the embedded model; its
-folds hold whole frames out. Errors are errors of the logarithm, so a length L lies between
-L / exp(error) and L * exp(error).
+folds hold whole frames out. Anchored depth has a base and weights of its own, two of them for how
+well the anchoring fits; ``tools/calibrate_anchored_ranges.py`` fits them. Errors are errors of the
+logarithm, so a length L lies between L / exp(error) and L * exp(error).
 """
 
 import json
@@ -21,8 +22,11 @@ from importlib.resources import files
 COVERAGE = 0.8
 """Share of measurements whose truth lies within the range."""
 FEATURES = ("far", "along", "deeper", "fact_along", "assumed", "doubt")
+ANCHORED_FEATURES = ("far", "along", "deeper", "fact_along", "assumed", "misfit", "disorder")
 USUAL_DOUBT = 0.35
 """Doubt of a photograph whose model gives no confidence: the mean of those it was fitted on."""
+LEAST_RESIDUAL = 0.02
+"""Residual of an anchoring below which a better one says nothing more."""
 MOST_DOUBT = 0.45
 """Largest doubt of those photographs; more counts as this."""
 KNOWN_LENGTHS = "known lengths"
@@ -31,6 +35,19 @@ _FITTED_WITH = "rilievo/base"
 _LEVEL, _SHARE = 0.08, 0.95
 """Doubt of ``rilievo/small`` on the scale of ``rilievo/base``, a line: chosen so that on
 the panel as many depths are inside its ranges as of those that were fitted to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """Disagreement of anchored depth with the depth to which it was anchored.
+
+    Attributes:
+        misfit: Logarithm of the anchoring's residual, which is at least ``LEAST_RESIDUAL``.
+        disorder: 1 minus the rank correlation of both.
+    """
+
+    misfit: float
+    disorder: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +63,8 @@ class Circumstances:
         fact_along: Share of the known length that points away from the camera; 0 for a point.
         assumed: Whether the focal length is assumed.
         doubt: 1 minus the confidence that nine tenths of the photograph exceed; at most
-            ``MOST_DOUBT``.
+            ``MOST_DOUBT``. Not of anchored depth.
+        anchored: How well an anchoring fits; None of depth that was not anchored.
     """
 
     method: str
@@ -56,6 +74,12 @@ class Circumstances:
     fact_along: float = 0.0
     assumed: bool = False
     doubt: float = USUAL_DOUBT
+    anchored: Misfit | None = None
+
+    def feature(self, name: str) -> float:
+        """Value of one of ``FEATURES`` or ``ANCHORED_FEATURES``."""
+        holder = self.anchored if name in ("misfit", "disorder") else self
+        return float(getattr(holder, name))
 
 
 def doubt_as_fitted(doubt: float, model: str) -> float:
@@ -75,28 +99,31 @@ def expected_error(what: str, given: Circumstances) -> float:
         what: "length" or "depth".
         given: Circumstances of the number.
     """
-    size = base_of(what, given.method)
-    size += sum(weight_of(what, name) * float(getattr(given, name)) for name in FEATURES)
-    return math.exp(size)
+    is_anchored = given.anchored is not None
+    size = base_of(what, given.method, is_anchored=is_anchored)
+    features = ANCHORED_FEATURES if is_anchored else FEATURES
+    weights = ((name, weight_of(what, name, is_anchored=is_anchored)) for name in features)
+    return math.exp(size + sum(weight * given.feature(name) for name, weight in weights))
 
 
-def base_of(what: str, method: str) -> float:
+def base_of(what: str, method: str, *, is_anchored: bool = False) -> float:
     """Logarithm of the error by how metres came about; the largest of a method without its own."""
-    bases: Mapping[str, float] = _learned()[what]["base"]
+    bases: Mapping[str, float] = _learned(is_anchored)[what]["base"]
     return bases.get(method, max(bases.values()))
 
 
-def weight_of(what: str, feature: str) -> float:
-    """Weight of one of ``FEATURES``."""
-    return float(_learned()[what][feature])
+def weight_of(what: str, feature: str, *, is_anchored: bool = False) -> float:
+    """Weight of one of ``FEATURES``, or of ``ANCHORED_FEATURES``."""
+    return float(_learned(is_anchored)[what][feature])
 
 
-def angle_error() -> float:
+def angle_error(*, is_anchored: bool = False) -> float:
     """Error [degrees] that a share ``COVERAGE`` of angles between planes stays below."""
-    return float(_learned()["angle"]["degrees"])
+    return float(_learned(is_anchored)["angle"]["degrees"])
 
 
 @cache
-def _learned() -> Mapping[str, Mapping]:
+def _learned(is_anchored: bool) -> Mapping[str, Mapping]:
     text = files("rilievo.calibration").joinpath("ranges.json").read_text(encoding="utf-8")
-    return json.loads(text)
+    learned = json.loads(text)
+    return learned["anchored"] if is_anchored else learned

@@ -13,9 +13,11 @@ from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_kn
 from rilievo.calibration.points import MANY
 from rilievo.calibration.ranges import (
     COVERAGE,
+    LEAST_RESIDUAL,
     MOST_DOUBT,
     USUAL_DOUBT,
     Circumstances,
+    Misfit,
     doubt_as_fitted,
     expected_error,
 )
@@ -117,11 +119,16 @@ def circumstances_at(
             None.
     """
     camera, method = prediction.known_camera, method_of(prediction)
-    assumed, doubt = is_assumed(camera), doubt_of(prediction)
+    assumed, doubt, anchored = is_assumed(camera), doubt_of(prediction), misfit_of(prediction)
     facts = known_places(prediction) if facts is None else facts
     if not facts:
         return Circumstances(
-            method=method, far=UNKNOWN_FAR, along=along, assumed=assumed, doubt=doubt
+            method=method,
+            far=UNKNOWN_FAR,
+            along=along,
+            assumed=assumed,
+            doubt=doubt,
+            anchored=anchored,
         )
     u, v = camera.project(at)
     far, _, z, fact_along = min(
@@ -136,6 +143,18 @@ def circumstances_at(
         fact_along=fact_along,
         assumed=assumed,
         doubt=doubt,
+        anchored=anchored,
+    )
+
+
+def misfit_of(prediction: Prediction) -> Misfit | None:
+    """Disagreement of anchored depth with the embedded model's; None of depth of another origin."""
+    depth = prediction.depth_or_none
+    found = prediction.anchoring if depth is not None and depth.is_depth else None
+    if found is None or found.residual is None or found.rank_correlation is None:
+        return None
+    return Misfit(
+        misfit=math.log(max(found.residual, LEAST_RESIDUAL)), disorder=1 - found.rank_correlation
     )
 
 

@@ -11,7 +11,7 @@ from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import Pixel, place, ray, value_at, values_at_ends
 from rilievo.errors import CalibrationError, OptionError
-from rilievo.measure.expectation import expected_of_line, known_length
+from rilievo.measure.expectation import expected_of_line, known_length, misfit_of
 from rilievo.measured_quantity import Measurement
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
@@ -136,7 +136,7 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
         normals.append(plane / np.linalg.norm(plane))
         misses.append(miss)
     degrees = math.degrees(math.acos(float(np.clip(normals[0] @ normals[1], -1, 1))))
-    error = angle_error()
+    error = angle_error(is_anchored=misfit_of(prediction) is not None)
     measured = Measurement(
         what="angle",
         value=degrees,

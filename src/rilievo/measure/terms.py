@@ -23,6 +23,7 @@ from rilievo.measure.expectation import (
     known_lengths,
     known_places,
     method_of,
+    misfit_of,
 )
 from rilievo.measure.quantities import FLAT
 from rilievo.types import DepthKind, Prediction
@@ -94,17 +95,29 @@ class Terms:
 
 def terms_of(prediction: Prediction) -> Terms:
     """Parameters for a prediction with depth and a camera."""
-    more = weight_of("length", "assumed") * is_assumed(prediction.known_camera)
-    more += weight_of("length", "doubt") * doubt_of(prediction)
+    anchored = misfit_of(prediction)
+    is_anchored = anchored is not None
+
+    def weight(feature: str) -> float:
+        return weight_of("length", feature, is_anchored=is_anchored)
+
+    def base(method: str) -> float:
+        return base_of("length", method, is_anchored=is_anchored)
+
+    more = weight("assumed") * is_assumed(prediction.known_camera)
+    if anchored is None:
+        more += weight("doubt") * doubt_of(prediction)
+    else:
+        more += weight("misfit") * anchored.misfit + weight("disorder") * anchored.disorder
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
-        own=base_of("length", method_of(prediction)) + more,
-        known_length=base_of("length", KNOWN_LENGTHS) + more,
-        far=weight_of("length", "far"),
-        along=weight_of("length", "along"),
-        deeper=weight_of("length", "deeper"),
-        fact_along=weight_of("length", "fact_along"),
-        angle_error=angle_error(),
+        own=base(method_of(prediction)) + more,
+        known_length=base(KNOWN_LENGTHS) + more,
+        far=weight("far"),
+        along=weight("along"),
+        deeper=weight("deeper"),
+        fact_along=weight("fact_along"),
+        angle_error=angle_error(is_anchored=is_anchored),
         floor=_floor(prediction),
         places=tuple(known_places(prediction)),
         lengths=tuple(

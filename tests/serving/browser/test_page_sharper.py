@@ -1,5 +1,6 @@
 """Affine networks on the page: they answer after the embedded one, to which they are anchored."""
 
+import json
 import re
 from collections.abc import Iterator
 from importlib.resources import files
@@ -18,11 +19,12 @@ from published_graphs import write_ramp
 from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
 from rilievo.cli import main
 from rilievo.io.photographs.photo import read_photo
+from rilievo.measure.terms import terms_of
 from rilievo.models import load_model
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry
 from rilievo.serving.browser.folder import write_page
-from rilievo.types import DepthKind, DepthMap
+from rilievo.types import Anchoring, Camera, CameraSource, DepthKind, DepthMap, MadeBy, Prediction
 from static_host import Visitor, hosted
 
 __all__ = ["catalogue"]
@@ -192,6 +194,43 @@ def test_the_fit_in_the_tab_is_that_of_python(tab: Any, *, is_inverse: bool) -> 
             assert found["shift"] == pytest.approx(expected.fit.shift, rel=1e-6)
             assert found["residual"] == pytest.approx(expected.fit.residual, rel=1e-6)
             assert found["rank_correlation"] == pytest.approx(expected.rank_correlation, abs=1e-9)
+    context.close()
+
+
+def test_ranges_of_the_tab_widen_with_the_fit_as_in_python(
+    catalogue: CatalogueMirror, tab: Any, tmp_path: Path
+) -> None:
+    html = (written(catalogue, tmp_path / "page") / "index.html").read_text("utf-8")
+    told = re.search(r'id="page-settings"[^>]*>(.*?)</script>', html, re.DOTALL)
+    assert told
+    settings = json.loads(told[1])
+    context = tab.new_context()
+    with hosted(ROOT / "web/source") as address:
+        page = context.new_page()
+        page.goto(f"{address}anchor.js")
+        for residual, order in ((0.001, 1.0), (0.05, 0.9), (0.3, 0.71)):
+            fit = Anchoring(model="", residual=residual, rank_correlation=order)
+            expected = terms_of(
+                Prediction(
+                    depth_or_none=DepthMap(
+                        values=np.ones((2, 2), np.float32), kind=DepthKind.UP_TO_SCALE
+                    ),
+                    camera=Camera(K=np.eye(3), source=CameraSource.ASSUMED),
+                    made_by=MadeBy(
+                        model="", weights_sha256="", licence="", settings={}, version=""
+                    ),
+                    anchoring=fit,
+                )
+            )
+            found = page.evaluate(
+                """async ([terms, misfit, residual, order]) => {
+                    const { widened } = await import("./anchor.js");
+                    return widened(terms, misfit, { residual, rank_correlation: order });
+                }""",
+                [settings["terms"]["anchored"]["assumed"], settings["misfit"], residual, order],
+            )
+            for name in ("own", "known_length", "far", "along", "deeper", "angle_error"):
+                assert found[name] == pytest.approx(getattr(expected, name), abs=1e-9), name
     context.close()
 
 

@@ -1,4 +1,4 @@
-"""Anchoring of videos and streams: a scale with a shift for each shot, from several of its frames.
+"""Anchoring of a video or a stream: a scale with a shift for each shot, from several frames of it.
 
 A stream has no end to wait for. Its fit is made of the latest frames of a shot that the embedded
 model saw, and it sees a frame only where something asks for anchored depth.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rilievo.calibration.ranges import LEAST_RESIDUAL
 from rilievo.io.json_record import to_json
 from rilievo.measure.terms import Terms
 from rilievo.pages.document import text_of
@@ -73,6 +74,21 @@ class AppSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MisfitTerms:
+    """Parameters by which the page widens the ranges of depth that it anchors.
+
+    Attributes:
+        misfit: Weight of the logarithm of the residual.
+        disorder: Weight of 1 minus the rank correlation.
+        least_residual: Least residual that counts.
+    """
+
+    misfit: float
+    disorder: float
+    least_residual: float = LEAST_RESIDUAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageSettings:
     """Settings that the scripts read from the page.
 
@@ -82,6 +98,7 @@ class PageSettings:
         colours: RGB of the colour map, 256 times three bytes in base64.
         example: Address of a photograph to try.
         terms: Terms of measuring, by the kind of depth and by whether the camera is known.
+        misfit: What the fit of anchored depth adds to them.
         app: The server behind the page; None where there is none.
     """
 
@@ -90,6 +107,7 @@ class PageSettings:
     colours: str
     example: str
     terms: Mapping[str, Mapping[str, Terms]]
+    misfit: MisfitTerms
     app: AppSettings | None = None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.calibration.ranges import weight_of
 from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.io.colour_maps import DEPTH_COLOURS, colour_table
 from rilievo.io.files.atomic import make_folder, replacing_folder
@@ -29,12 +30,13 @@ from rilievo.prediction import Prediction
 from rilievo.serving.browser.document import (
     GENERATOR,
     AppSettings,
+    MisfitTerms,
     PageModel,
     PageSettings,
     document,
 )
 from rilievo.serving.browser.page_graph import PageGraph, page_graph
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy
+from rilievo.types import Anchoring, Camera, CameraSource, DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
 
 INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
@@ -60,6 +62,8 @@ _NAMES = {INDEX, WORKER, MODELS, EXAMPLE, "page.css", "icon.svg", "licences.txt"
     *_BUILT,
 }
 _HERE = files("rilievo.serving.browser")
+_UNIT_FIT = Anchoring(model="", rank_correlation=1.0, residual=1.0)
+"""A fit that adds nothing to the ranges: the page adds its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +193,15 @@ def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | No
     _write_text(folder / "page.css", pages_asset("style.css") + asset("page.css") + style)
     colours = base64.b64encode(np.ascontiguousarray(colour_table(DEPTH_COLOURS)).tobytes())
     settings = PageSettings(
-        models=models, colours=colours.decode("ascii"), example=EXAMPLE, terms=_terms(), app=app
+        models=models,
+        colours=colours.decode("ascii"),
+        example=EXAMPLE,
+        terms=_terms(),
+        misfit=MisfitTerms(
+            misfit=weight_of("length", "misfit", is_anchored=True),
+            disorder=weight_of("length", "disorder", is_anchored=True),
+        ),
+        app=app,
     )
     _write_text(folder / INDEX, document(settings))
     if app:
@@ -248,19 +260,25 @@ def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
 def _terms() -> Mapping[str, Mapping[str, Terms]]:
     """Terms of measuring that a page cannot know before it sees a photograph."""
     sources = {"assumed": CameraSource.ASSUMED, "known": CameraSource.EXIF_35MM}
+    sorts = {
+        "up_to_scale": (DepthKind.UP_TO_SCALE, None),
+        "metric": (DepthKind.METRIC, None),
+        "anchored": (DepthKind.UP_TO_SCALE, _UNIT_FIT),
+    }
     return {
-        kind.value: {name: terms_of(_seen(kind, source)) for name, source in sources.items()}
-        for kind in (DepthKind.UP_TO_SCALE, DepthKind.METRIC)
+        sort: {name: terms_of(_seen(kind, source, fit)) for name, source in sources.items()}
+        for sort, (kind, fit) in sorts.items()
     }
 
 
-def _seen(kind: DepthKind, source: CameraSource) -> Prediction:
+def _seen(kind: DepthKind, source: CameraSource, fit: Anchoring | None) -> Prediction:
     made_by = MadeBy(model="", weights_sha256="", licence="", settings={}, version=VERSION)
     return Prediction(
         depth_or_none=DepthMap(values=np.ones((2, 2), np.float32), kind=kind),
         camera=Camera(K=np.eye(3), source=source),
         photo=None,
         made_by=made_by,
+        anchoring=fit,
     )
 
 
