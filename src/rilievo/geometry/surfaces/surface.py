@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
+from rilievo.geometry.surfaces.closing import continued, repeated_columns, with_caps
 from rilievo.geometry.surfaces.contour import contoured
 from rilievo.geometry.surfaces.flat import merge_flat
 from rilievo.geometry.surfaces.lattice import (
@@ -63,7 +64,7 @@ class Mesh:
         points: Points in the camera frame, in the unit of the depth map.
         normals: Unit normals in the camera frame, towards the camera.
         pixels: Pixel (u, v) [px] of each vertex's colour, for textures: the pixel that sees it,
-            except for vertices of a backing.
+            except for vertices of a backing. At the seam of a panorama u goes on past its width.
         triangles: Indices of vertices, counter-clockwise as the camera sees them, so that
             (b - a) x (c - a) points towards the camera.
     """
@@ -197,7 +198,8 @@ def mesh(
 ) -> Mesh:
     """Make triangles between neighbouring pixels, torn at edges.
 
-    ``cut.specks`` also removes small loose patches and closes small holes.
+    ``cut.specks`` also removes small loose patches and closes small holes. A panorama that goes
+    all round is closed where its edges meet and at the poles.
 
     Four neighbours become two triangles, split along the diagonal whose ends differ less in depth,
     so that edges are followed rather than crossed.
@@ -215,8 +217,11 @@ def mesh(
         backing: Share of the picture's width by which far surfaces go on behind near ones
             (``backing``), for views from beside the camera; 0 leaves that out.
     """
-    cut = cut or Cut()
-    sampled = sample_lattice(depth, camera_of(camera), valid, step, normals)
+    cut, camera = cut or Cut(), camera_of(camera)
+    again = repeated_columns(camera, depth.shape[1], step)
+    depth, valid = continued(depth, again), continued(valid, again)
+    normals = None if normals is None else continued(normals, again)
+    sampled = sample_lattice(depth, camera, valid, step, normals)
     lattice = mended(sampled, cut)
     layer = None
     if backing:
@@ -246,6 +251,8 @@ def mesh(
         pixels=np.ascontiguousarray(pixels.T),
         triangles=number[triangles],
     )
+    if again:
+        front = with_caps(front, lattice, number, used, height=len(depth), cut=cut)
     return front if layer is None else _mesh_with(front, layer, cut)
 
 

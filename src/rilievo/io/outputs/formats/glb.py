@@ -21,6 +21,7 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.surfaces.closing import goes_round
 from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
 from rilievo.io.outputs.dropping import sky_share, surface_pixels
 from rilievo.io.outputs.facts import FileFacts, SurfaceFacts
@@ -30,6 +31,7 @@ from rilievo.types import Camera, DepthMap, Photo
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126
 AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z"
+_REPEAT, _CLAMP = 10497, 33071
 _JPEG_QUALITY = 90
 _FLATNESS = 0.004
 """Relative change of depth allowed for fewer triangles; networks are ten times less exact."""
@@ -166,6 +168,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
         about,
         _camera(camera.K, depth.shape) if isinstance(camera.lens, Pinhole) else None,
         with_texture=texture is not None,
+        is_round=goes_round(camera, depth.shape[1]),
     )
     write_glb(job.path, parts, document)
     return facts
@@ -216,6 +219,7 @@ def _document(
     camera: Mapping[str, Any] | None,
     *,
     with_texture: bool,
+    is_round: bool,
 ) -> dict[str, Any]:
     """The JSON chunk of parts that are ordered as in ``_geometry``, the picture last."""
     chunk = chunk_of(parts)
@@ -260,8 +264,9 @@ def _document(
         document["nodes"].pop()
         del document["cameras"]
     if with_texture:
-        clamp = {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}
+        across = _REPEAT if is_round else _CLAMP
+        sampler = {"magFilter": 9729, "minFilter": 9987, "wrapS": across, "wrapT": _CLAMP}
         document["images"] = [{"bufferView": len(chunk.views) - 1, "mimeType": "image/jpeg"}]
-        document["samplers"] = [clamp]
+        document["samplers"] = [sampler]
         document["textures"] = [{"source": 0, "sampler": 0}]
     return document
