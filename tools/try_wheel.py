@@ -42,7 +42,7 @@ WINGS_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the trial of one extra ended."""
+    """Outcome of the trial of one extra."""
 
     extra: str
     megabytes: float

@@ -64,7 +64,7 @@ class Circumstances:
         assumed: Whether the focal length is assumed.
         doubt: 1 minus the confidence that nine tenths of the photograph exceed; at most
             ``MOST_DOUBT``. Not of anchored depth.
-        anchored: How well an anchoring fits; None of depth that was not anchored.
+        anchored: Fit of an anchoring; None of depth that was not anchored.
     """
 
     method: str

@@ -7,13 +7,14 @@ three.js.
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.surfaces.lattice import places
 from rilievo.geometry.surfaces.surface import surface_step
@@ -139,15 +140,17 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
         )
     if camera is None:
         return None, "The camera is not known, and without one there is no surface."
-    if not isinstance(camera.lens, Pinhole):
-        return None, "Pages draw surfaces of ordinary photographs alone; save ply for this one."
+    if not isinstance(camera.lens, Pinhole | Equirectangular):
+        return None, "Pages draw no surfaces of this lens; save ply or glb for this one."
     step = surface_step(depth.shape, min(options.surface_points, MOST_POINTS))
+    # Who stands inside a panorama sees the sky too, and every speck where it is.
+    is_inside = isinstance(camera.lens, Equirectangular)
     relief = pack_relief(
         depth.depth(),
         camera,
-        surface_pixels(job.prediction, job.options.drop),
+        depth.valid if is_inside else surface_pixels(prediction, options.drop),
         step=step,
-        cut=options.cut,
+        cut=replace(options.cut, specks=0) if is_inside else options.cut,
         normals=prediction.normals,
     )
     return relief, None if relief else "The surface is empty: no pixel is connected to a neighbour."

@@ -72,7 +72,7 @@ def in_metres(
         predicted: Predicted depth, at any size.
         truth: Ground truth of what the benchmark shows the model.
         fit: Fit of the whole scene, where the benchmark makes one; None for the image's own.
-        solved: What other benchmarks computed of the same prediction and truth.
+        solved: Fits that other benchmarks computed of the same prediction and truth.
     """
     solved = Solved() if solved is None else solved
     method = method_for(benchmark, predicted.kind)

@@ -1,12 +1,12 @@
-"""Panoramas that go all round, closed: behind the camera, where both edges meet, and at the poles.
+"""Closing of panoramas that go all round: behind the camera, at the poles.
 
 A lattice ends at the edges of its picture. Of a whole panorama the first columns are repeated after
 the last one, so that triangles continue over the seam, and the rows at the poles get a cap.
 """
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int32, Shaped
@@ -14,11 +14,6 @@ from jaxtyping import Bool, Int32, Shaped
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, places
-
-if TYPE_CHECKING:
-    from rilievo.geometry.surfaces.surface import Mesh
-
-Field = TypeVar("Field", bound=Shaped[np.ndarray, "*n h w"])
 
 _AT_THE_POLE = 1e-3
 """Angle [radians] within which an edge of the picture is at a pole."""
@@ -40,25 +35,43 @@ def repeated_columns(camera: Camera, width: int, step: int) -> int:
     return first + math.ceil(width / step) * step + 1 - width
 
 
-def continued(field: Field, columns: int) -> Field:
+def continued(field: Shaped[np.ndarray, "*n h w"], columns: int) -> Shaped[np.ndarray, "*n h v"]:
     """Field with its first columns repeated after the last one."""
     return np.concatenate([field, field[..., :columns]], axis=-1) if columns else field
 
 
-def with_caps(
-    front: "Mesh",
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """A fan of triangles from a pole to the vertices around it.
+
+    Attributes:
+        side: -1 at the top, 1 at the bottom.
+        row: Edge of the picture at the pole [px].
+        ring: Numbers of the vertices around the pole, by column.
+    """
+
+    side: int
+    row: float
+    ring: Int32[np.ndarray, "k"]
+
+    def triangles(self, pole: int) -> Int32[np.ndarray, "m 3"]:
+        """Triangles to the vertex ``pole``, counter-clockwise as the camera sees them."""
+        pair = (self.ring[1:], self.ring[:-1]) if self.side > 0 else (self.ring[:-1], self.ring[1:])
+        return np.stack([*pair, np.full_like(self.ring[1:], pole)], axis=1)
+
+
+def caps_of(
     lattice: Lattice,
     number: Int32[np.ndarray, "n"],
     used: Bool[np.ndarray, "a b"],
     *,
     height: int,
     cut: Cut,
-) -> "Mesh":
-    """Mesh of a whole panorama with its poles closed, where all that is around them is there.
+) -> Iterator[Cap]:
+    """Caps of a whole panorama, where all that is around a pole is there.
 
     Args:
-        front: Mesh of the lattice.
-        lattice: Lattice of the mesh, of which the first columns are repeated.
+        lattice: Lattice of which the first columns are repeated.
         number: Vertex of each point of the lattice that is used.
         used: Points of the lattice that are vertices.
         height: Height of the panorama [px].
@@ -66,30 +79,11 @@ def with_caps(
     """
     lens = lattice.camera.lens
     if not isinstance(lens, Equirectangular):
-        return front
-    for row, edge in ((0, -0.5), (-1, height - 0.5)):
-        latitude = (edge - lens.cy) / lens.fy
-        depth = lattice.depth[row]
+        return
+    for row, edge, side in ((0, -0.5, -1), (-1, height - 0.5, 1)):
+        is_there = abs((edge - lens.cy) / lens.fy - side * math.pi / 2) < _AT_THE_POLE
         is_whole = lattice.valid[row].all() and used[row, 0] and used[row, -1]
+        depth = lattice.depth[row]
         is_smooth = depth.max() <= depth.min() * np.float32(1 + cut.jump) ** 2
-        if abs(abs(latitude) - math.pi / 2) < _AT_THE_POLE and is_whole and is_smooth:
-            ring = number.reshape(used.shape)[row][used[row]]
-            front = _capped(front, ring, math.copysign(1, latitude), edge)
-    return front
-
-
-def _capped(front: "Mesh", ring: Int32[np.ndarray, "k"], side: float, edge: float) -> "Mesh":
-    """Mesh with a fan of triangles from a pole to the vertices around it."""
-    around = front.points[ring]
-    pole = np.array([0, side * np.abs(around[:, 1]).mean(), 0], np.float32)
-    # Counter-clockwise as the camera sees them: columns grow to the right below the top pole.
-    pair = (ring[1:], ring[:-1]) if side > 0 else (ring[:-1], ring[1:])
-    fan = np.stack([*pair, np.full(len(ring) - 1, len(front.points), np.int32)], axis=1)
-    pixel = np.array([front.pixels[ring, 0].mean(), edge], np.float32)
-    return replace(
-        front,
-        points=np.concatenate([front.points, pole[None]]),
-        normals=np.concatenate([front.normals, np.array([[0, -side, 0]], np.float32)]),
-        pixels=np.concatenate([front.pixels, pixel[None]]),
-        triangles=np.concatenate([front.triangles, fan.astype(np.int32)]),
-    )
+        if is_there and is_whole and is_smooth:
+            yield Cap(side, edge, number.reshape(used.shape)[row][used[row]])

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
-from rilievo.geometry.surfaces.closing import continued, repeated_columns, with_caps
+from rilievo.geometry.surfaces.closing import Cap, caps_of, continued, repeated_columns
 from rilievo.geometry.surfaces.contour import contoured
 from rilievo.geometry.surfaces.flat import merge_flat
 from rilievo.geometry.surfaces.lattice import (
@@ -252,8 +252,22 @@ def mesh(
         triangles=number[triangles],
     )
     if again:
-        front = with_caps(front, lattice, number, used, height=len(depth), cut=cut)
+        for cap in caps_of(lattice, number, used, height=len(depth), cut=cut):
+            front = _capped(front, cap)
     return front if layer is None else _mesh_with(front, layer, cut)
+
+
+def _capped(front: Mesh, cap: Cap) -> Mesh:
+    """Mesh with a pole closed."""
+    height = np.abs(front.points[cap.ring, 1]).mean()
+    pole = np.array([[0, cap.side * height, 0]], np.float32)
+    pixel = np.array([[front.pixels[cap.ring, 0].mean(), cap.row]], np.float32)
+    return Mesh(
+        points=np.concatenate([front.points, pole]),
+        normals=np.concatenate([front.normals, np.array([[0, -cap.side, 0]], np.float32)]),
+        pixels=np.concatenate([front.pixels, pixel]),
+        triangles=np.concatenate([front.triangles, cap.triangles(len(front.points))]),
+    )
 
 
 def _mesh_normals(

@@ -8,15 +8,14 @@
 const pixelOf = (lattice, at) => [lattice.firstColumn + (at % lattice.columns) * lattice.step,
   lattice.firstRow + Math.floor(at / lattice.columns) * lattice.step];
 
-const onRay = ({ fx, fy, cx, cy }, [u, v], z) => [((u - cx) / fx) * z, ((v - cy) / fy) * z, z];
+const onRay = (camera, pixel, z) => lensOf(camera).ray(pixel).map((axis) => axis * z);
 const pointOf = (lattice, at) => onRay(lattice.camera, pixelOf(lattice, at), lattice.z[at]);
 const UNEXPLAINED = 0.25, AGREEING = Math.cos((25 * Math.PI) / 180);
 const less = (p, q) => [p[0] - q[0], p[1] - q[1], p[2] - q[2]];
 
 // `at` is the point of one corner, whose normal confirms a triangle that is seen at a grazing angle.
-function isSeen(p, q, r, cut, { normals }, at) {
-  const near = Math.min(p[2], q[2], r[2]), far = Math.max(p[2], q[2], r[2]);
-  if (far > near * (1 + cut.jump)) return false;
+function isSeen([i, j, k], [p, q, r], cut, { normals, z }, at) {
+  if (Math.max(z[i], z[j], z[k]) > Math.min(z[i], z[j], z[k]) * (1 + cut.jump)) return false;
   const normal = cross(less(q, p), less(r, p));
   if (-dot(normal, p) > Math.sqrt(dot(normal, normal) * dot(p, p)) * Math.sin((cut.grazing * Math.PI) / 180)) return true;
   return normals ? dot(normal, normals.subarray(3 * at, 3 * at + 3)) > Math.sqrt(dot(normal, normal)) * AGREEING : false;
@@ -42,7 +41,7 @@ function stepsAlong({ rows, columns, z, valid }, pitch, cut) {
 // One byte for every four neighbours a b / c d: 1 where they are split from a to d, plus 2 and 4
 // where their left and right triangle is there.
 function facesOf(lattice, cut) {
-  const { rows, columns, valid } = lattice, faces = new Uint8Array((rows - 1) * (columns - 1));
+  const { rows, columns, valid, z } = lattice, faces = new Uint8Array((rows - 1) * (columns - 1));
   const line = (row) => Array.from({ length: columns }, (_, column) => pointOf(lattice, row * columns + column));
   const beside = stepsAlong(lattice, 1, cut), below = stepsAlong(lattice, columns, cut);
   let upper = line(0);
@@ -52,12 +51,13 @@ function facesOf(lattice, cut) {
       const at = row * columns + column;
       const [a, b, c, d] = [upper[column], upper[column + 1], lower[column], lower[column + 1]];
       const [va, vb, vc, vd] = [valid[at], valid[at + 1], valid[at + columns], valid[at + columns + 1]];
-      const even = Math.abs(a[2] - d[2]) <= Math.abs(b[2] - c[2]);
+      const [i, j, k, l] = [at, at + 1, at + columns, at + columns + 1];
+      const even = Math.abs(z[i] - z[l]) <= Math.abs(z[j] - z[k]);
       // If one corner is missing, take the split that keeps the triangle of the other three.
       const falling = va && vd && (even || !(vb && vc));
       const [above, under] = falling ? [at, at + columns] : [at + columns, at];
-      const first = va && vc && (falling ? vd : vb) && !below[at] && !beside[under] && isSeen(a, c, falling ? d : b, cut, lattice, at + columns);
-      const second = vb && vd && (falling ? va : vc) && !below[at + 1] && !beside[above] && isSeen(b, falling ? a : c, d, cut, lattice, at + 1);
+      const first = va && vc && (falling ? vd : vb) && !below[at] && !beside[under] && isSeen([i, k, falling ? l : j], [a, c, falling ? d : b], cut, lattice, k);
+      const second = vb && vd && (falling ? va : vc) && !below[at + 1] && !beside[above] && isSeen([j, falling ? i : k, l], [b, falling ? a : c, d], cut, lattice, j);
       faces[to] = (falling ? 1 : 0) + (first ? 2 : 0) + (second ? 4 : 0);
     }
     upper = lower;

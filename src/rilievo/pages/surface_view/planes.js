@@ -44,7 +44,7 @@ function fitted(points) {
 
 // Planes of the lattice, inside of an outline and around a place (column, row); null of too few points.
 function fits(depth, form) {
-  const { rows, columns, step } = form, across = form.first_column, down = form.first_row;
+  const { rows, columns, step } = form, across = form.first_column, down = form.first_row, { ray } = lensOf(form);
   function among(ranges) {
     const points = [];
     for (let row = 0; row < rows; row++) {
@@ -53,7 +53,7 @@ function fits(depth, form) {
         const last = Math.min(columns - 1, Math.floor((right - across) / step));
         for (let column = Math.max(0, Math.ceil((left - across) / step)); column <= last; column++) {
           const z = depth[row * columns + column];
-          if (z) points.push(((across + column * step - form.cx) / form.fx) * z, ((v - form.cy) / form.fy) * z, z);
+          if (z) points.push(...ray([across + column * step, v]).map((axis) => axis * z));
         }
       }
     }

@@ -19,6 +19,30 @@ function unpack(bytes, form) {
   return { depth, faces: bytes.subarray(2 * count) };
 }
 
+// Rays of pixels and pixels of points by the lens of a form: a pinhole, or a panorama's pixels per radian. Depth times
+// ray is the point, x right, y down, z forward.
+const LENSES = new WeakMap();
+function lensOf(form) {
+  if (!LENSES.has(form)) LENSES.set(form, madeLens(form));
+  return LENSES.get(form);
+}
+
+function madeLens({ fx, fy, cx, cy, lens }) {
+  if (lens !== "equirectangular") {
+    return { ray: ([u, v]) => [(u - cx) / fx, (v - cy) / fy, 1], depth: (p) => p[2],
+      pixel: ([x, y, z]) => [(fx * x) / z + cx, (fy * y) / z + cy] };
+  }
+  const ray = ([u, v]) => {
+    const across = (u - cx) / fx, down = (v - cy) / fy, level = Math.cos(down);
+    return [Math.sin(across) * level, Math.sin(down), Math.cos(across) * level];
+  };
+  return { ray, depth: (p) => Math.hypot(...p),
+    pixel: ([x, y, z]) => [fx * Math.atan2(x, z) + cx, fy * Math.atan2(y, Math.hypot(x, z)) + cy] };
+}
+
+// Whether the edge of a picture lies at a pole of its panorama.
+const isPole = ({ lens, fy, cy }, edge) => lens === "equirectangular" && Math.abs(Math.abs(edge - cy) / fy - Math.PI / 2) < 1e-3;
+
 // The lattice that depth and form describe.
 const latticeFrom = (depth, form) => ({ rows: form.rows, columns: form.columns, firstRow: form.first_row,
   firstColumn: form.first_column, step: form.step, z: depth.map((z) => z || 1),
@@ -28,17 +52,19 @@ const latticeFrom = (depth, form) => ({ rows: form.rows, columns: form.columns, 
 // points from which others take their colour.
 function vertices(lattice, { width, height }, unit, rims = [], source = null) {
   const position = new Float32Array(3 * lattice.z.length), uv = new Float32Array(2 * lattice.z.length);
-  const { columns, firstRow, firstColumn, step, camera: { fx, fy, cx, cy } } = lattice;
+  const { rows, columns, firstRow, firstColumn, step, camera } = lattice, { ray } = lensOf(camera);
   const put = (at, u, v, depth, left = u, top = v) => {
-    const z = depth / unit;
-    position[3 * at] = ((u - cx) / fx) * z;
-    position[3 * at + 1] = -((v - cy) / fy) * z;
-    position[3 * at + 2] = -z;
+    const far = depth / unit, [x, y, z] = ray([u, v]);
+    position.set([x * far, -y * far, -z * far], 3 * at);
     // The texture's (0, 0) is the outer corner of the bottom-left pixel, ours a pixel's centre.
     uv[2 * at] = (left + 0.5) / width;
     uv[2 * at + 1] = 1 - (top + 0.5) / height;
   };
-  const column = (at) => firstColumn + (at % columns) * step, row = (at) => firstRow + Math.floor(at / columns) * step;
+  const column = (at) => firstColumn + (at % columns) * step, row = (at) => {
+    const number = Math.floor(at / columns), edge = number ? height - 0.5 : -0.5;
+    // A panorama's first and last rows are drawn together to its poles.
+    return number % (rows - 1) === 0 && isPole(camera, edge) ? edge : firstRow + number * step;
+  };
   for (let at = 0; at < lattice.z.length; at++) {
     const from = source ? source[at] : at;
     put(at, column(at), row(at), lattice.z[at], column(from), row(from));

@@ -6,6 +6,7 @@ over a range of 1 to 100. Differences along the rows, with high and low bytes ap
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt16
 
 from rilievo.geometry.cameras.camera import Camera, camera_of
+from rilievo.geometry.cameras.equirectangular import Equirectangular
+from rilievo.geometry.surfaces.closing import continued, repeated_columns
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, faces_of, sample_lattice, triangles_of
 from rilievo.geometry.surfaces.patches import mended
 
@@ -53,10 +56,11 @@ class ReliefForm:
         step: Distance between two rows, or two columns, of the lattice [px].
         width: Width of the photograph [px].
         height: Height of the photograph [px].
-        fx: Focal length fx of K [px].
-        fy: Focal length fy of K [px].
-        cx: Principal point cx of K [px].
-        cy: Principal point cy of K [px].
+        lens: "pinhole", or "equirectangular" of a panorama.
+        fx: Focal length fx of K, or a panorama's pixels per radian across [px].
+        fy: The same down.
+        cx: Principal point cx of K, or the column on the camera's axis [px].
+        cy: The same, as a row.
         nearest: Natural logarithm of the depth with code 1; code 0 means no depth.
         spacing: Difference in the logarithm between neighbouring codes.
         jump: Limit of the surface, as ``Cut.jump``.
@@ -70,6 +74,7 @@ class ReliefForm:
     step: int
     width: int
     height: int
+    lens: str
     fx: float
     fy: float
     cx: float
@@ -112,8 +117,8 @@ def pack_relief(
     """Encode the surface of a depth map, cut as in ``rilievo.geometry.mesh``; None if it is empty.
 
     Args:
-        depth: z along the optical axis, in any positive unit.
-        camera: Camera of this depth map, or its K [px]; a pinhole, as the page takes it for one.
+        depth: Depth along the rays, in any positive unit.
+        camera: Camera of this depth map, or its K [px]: a pinhole or a panorama.
         valid: Pixels that have depth.
         step: Step between the pixels that become points; 1 uses every pixel.
         cut: Thresholds at which the surface is cut.
@@ -121,7 +126,11 @@ def pack_relief(
     """
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
-    K = (camera := camera_of(camera)).needs_pinhole("the surface of a page")
+    camera, shape = camera_of(camera), depth.shape
+    lens = _lens(camera)
+    again = repeated_columns(camera, depth.shape[1], step)
+    depth, valid = continued(depth, again), continued(valid, again)
+    normals = None if normals is None else continued(normals, again)
     lattice = mended(sample_lattice(depth, camera, valid, step, normals), cut)
     faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)
@@ -141,21 +150,30 @@ def pack_relief(
     first, second = (side.any(axis=0) for side in (faces.first, faces.second))
     corners = faces.falling + np.uint8(2) * first + np.uint8(4) * second
     return Relief(
-        form=_form(lattice, K, depth.shape, cut, (nearest, spacing)),
+        form=_form(lattice, lens, shape, cut, (nearest, spacing)),
         data=zlib.compress(_differences(codes) + corners.astype(np.uint8).tobytes()),
         points=int(used.sum()),
         triangles=len(triangles),
     )
 
 
+def _lens(camera: Camera) -> tuple[str, Sequence[float]]:
+    """Name of a lens that the page knows, and its fx, fy, cx, cy."""
+    if isinstance(camera.lens, Equirectangular):
+        return camera.lens.name, (camera.lens.fx, camera.lens.fy, camera.lens.cx, camera.lens.cy)
+    K = camera.needs_pinhole("the surface of a page")
+    return "pinhole", (K[0, 0], K[1, 1], K[0, 2], K[1, 2])
+
+
 def _form(
     lattice: Lattice,
-    K: Float64[np.ndarray, "3 3"],
+    lens: tuple[str, Sequence[float]],
     shape: tuple[int, ...],
     cut: Cut,
     codes: tuple[float, float],
 ) -> ReliefForm:
     (rows, columns), (height, width) = lattice.valid.shape, shape
+    name, (fx, fy, cx, cy) = lens
     return ReliefForm(
         rows=rows,
         columns=columns,
@@ -164,10 +182,11 @@ def _form(
         step=lattice.rows.step,
         width=width,
         height=height,
-        fx=float(K[0, 0]),
-        fy=float(K[1, 1]),
-        cx=float(K[0, 2]),
-        cy=float(K[1, 2]),
+        lens=name,
+        fx=float(fx),
+        fy=float(fy),
+        cx=float(cx),
+        cy=float(cy),
         nearest=codes[0],
         spacing=codes[1],
         jump=cut.jump,

@@ -41,12 +41,15 @@ function readings(depth, form, terms) {
       + lower * ((1 - right) * four[2] + right * four[3]);
   }
   // At both ends by the line through its inside; null where that is not straight.
-  function inside([u1, v1], [u2, v2]) {
-    if (Math.hypot(u2 - u1, v2 - v1) < terms.line_least_pixels) return null;
+  function inside(first, second) {
+    if (Math.hypot(second[0] - first[0], second[1] - first[1]) < terms.line_least_pixels) return null;
+    const lens = lensOf(form), rays = [lens.ray(first), lens.ray(second)];
     const t = [], y = [], count = terms.line_samples, margin = terms.line_ends;
     for (let place = 0; place < count; place++) {
       const at = margin + (1 - 2 * margin) * place / (count - 1);
-      const inverse = between(u1 + at * (u2 - u1), v1 + at * (v2 - v1));
+      // A point of the line is a combination of the two rays, times a factor whose inverse is linear.
+      const on = rays[0].map((axis, each) => (1 - at) * axis + at * rays[1][each]);
+      const inverse = between(...lens.pixel(on)) * lens.depth(on);
       if (inverse > 0) { t.push(at); y.push(inverse); }
     }
     if (t.length < 0.9 * count) return null;
@@ -89,7 +92,7 @@ function again(metres, known) {
 function ruler(depth, form, terms) {
   const { near, ends } = readings(depth, form, terms), planes = fits(depth, form, terms);
   const size = (vector) => Math.hypot(...vector), less = (p, q) => p.map((each, axis) => each - q[axis]);
-  const ray = ([u, v]) => [(u - form.cx) / form.fx, (v - form.cy) / form.fy, 1];
+  const { ray, pixel, depth: away } = lensOf(form);
   const lifted = (place, z) => ray(place).map((each) => each * z);
   let middle = 0;
   // Also what says nothing is drawn: its points are dragged on from where they are.
@@ -119,10 +122,10 @@ function ruler(depth, form, terms) {
       const depths = points.map((each) => near(each) || usual()), found = planes.inside(points);
       if (!found) return { depths, fault: "too small for a plane" };
       const corners = points.map((each) => lifted(each, 1 / dot(found.plane, ray(each))));
-      if (corners.some((each) => !(each[2] > 0))) return { depths, fault: "its plane passes behind the camera" };
+      if (points.some((each) => !(dot(found.plane, ray(each)) > 0))) return { depths, fault: "its plane passes behind the camera" };
       const sides = corners.map((each, at) => [each, corners[(at + 1) % corners.length]]);
       const crossed = sides.map(([a, b]) => cross(a, b)).reduce((a, b) => a.map((each, axis) => each + b[axis]));
-      return { depths: corners.map((each) => each[2]), value: size(crossed) / 2, power: 2,
+      return { depths: corners.map(away), value: size(crossed) / 2, power: 2,
         spans: sides.map(([a, b]) => span(a, b)), miss: found.miss };
     },
     angle({ points }) {
@@ -135,8 +138,8 @@ function ruler(depth, form, terms) {
     },
   };
   // Error of the logarithm to expect, by the nearest place that is known: rilievo.calibration.ranges.
-  function error({ middle: [x, y, z], along }, base, places) {
-    const u = (form.fx * x) / z + form.cx, v = (form.fy * y) / z + form.cy;
+  function error({ middle, along }, base, places) {
+    const [u, v] = pixel(middle), z = away(middle);
     const [far, at] = places.map((place, index) => [size([place[0] - u, place[1] - v]) / form.width, index])
       .sort((one, other) => one[0] - other[0])[0] ?? [terms.unknown_far, -1];
     const apart = at < 0 ? 0 : Math.abs(Math.log(z / places[at][2])), share = at < 0 ? 0 : places[at][3];
@@ -168,6 +171,6 @@ function ruler(depth, form, terms) {
       return isRatio ? `${Number((each.value / found[0].value).toPrecision(3))} × line 1` : what === "length" ? "length not known" : "not known";
     });
     return { factor, metric, known, texts, depths: found.map((each) => each.depths), feet: found.map(({ foot }) => foot &&
-      { place: [(form.fx * foot[0]) / foot[2] + form.cx, (form.fy * foot[1]) / foot[2] + form.cy], z: foot[2] }) };
+      { place: pixel(foot), z: away(foot) }) };
   };
 }

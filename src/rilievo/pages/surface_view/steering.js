@@ -7,7 +7,8 @@ function press(event, shown) {
   const arrow = arrows[event.key], zooms = { "+": 1 / 1.15, "=": 1 / 1.15, "-": 1.15 };
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "0" || event.key === "Home") shown.reset();
-  if (event.key in zooms) {
+  if (event.key in zooms && shown.inside) shown.zoom(zooms[event.key]);
+  else if (event.key in zooms) {
     const offset = camera.position.clone().sub(orbit.target).multiply(zooms[event.key]);
     camera.position.copy(orbit.target).add(offset);
     orbit.forcePosition();
@@ -52,7 +53,9 @@ function wheel(canvas, shown) {
   let chosen = false;
   addEventListener("pointerdown", (event) => { chosen = event.target === canvas; }, { signal: life.signal });
   canvas.addEventListener("wheel", (event) => {
-    if (chosen || event.ctrlKey || document.fullscreenElement?.contains(canvas)) shown.still();
-    else event.stopImmediatePropagation();
+    if (chosen || event.ctrlKey || document.fullscreenElement?.contains(canvas)) {
+      shown.still();
+      if (shown.inside) shown.zoom(Math.exp(event.deltaY / 1000));
+    } else event.stopImmediatePropagation();
   }, { capture: true, passive: false });
 }

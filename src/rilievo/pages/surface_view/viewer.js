@@ -36,19 +36,29 @@ void main() {
   }
 }`;
 
-const texture = (gl, image) => image
-  ? new OGL.Texture(gl, { image, wrapS: gl.CLAMP_TO_EDGE, wrapT: gl.CLAMP_TO_EDGE })
+const texture = (gl, image, form) => image
+  ? new OGL.Texture(gl, { image, wrapS: isInside(form) ? gl.REPEAT : gl.CLAMP_TO_EDGE, wrapT: gl.CLAMP_TO_EDGE })
   : new OGL.Texture(gl, { image: new Uint8Array([180, 180, 180, 255]), width: 1, height: 1,
     generateMipmaps: false });
 
+const isInside = ({ lens }) => lens === "equirectangular";
+
+// The byte of four neighbours that all have depth, with both of their triangles; else as it is.
+function untorn(depth, { columns }, bits, at) {
+  const from = Math.floor(at / (columns - 1)) * columns + (at % (columns - 1));
+  return [0, 1, columns, columns + 1].every((each) => depth[from + each]) ? bits | 6 : bits;
+}
+
 function model(gl, data, form) {
   const { Geometry, Mesh, Program } = OGL;
-  const index = triangles(data.faces, form), used = corners(index, data.depth.length);
-  const lattice = latticeFrom(data.depth, form), rims = contoured(lattice, data.faces, index, form);
+  // From inside nobody sees behind an edge, so nothing is torn.
+  const faces = isInside(form) ? data.faces.map((bits, at) => untorn(data.depth, form, bits, at)) : data.faces;
+  const index = triangles(faces, form), used = corners(index, data.depth.length);
+  const lattice = latticeFrom(data.depth, form), rims = contoured(lattice, faces, index, form);
   const logarithm = used.reduce((sum, at) => sum + Math.log(data.depth[at]), 0) / used.length;
   const unit = Math.exp(logarithm), { position, uv } = vertices(lattice, form, unit, rims);
   const photo = part("photo"), normals = part("normals");
-  const uniforms = { picture: { value: texture(gl, photo) }, normals: { value: texture(gl, normals) },
+  const uniforms = { picture: { value: texture(gl, photo, form) }, normals: { value: texture(gl, normals, form) },
     known: { value: normals ? 1 : 0 }, shape: { value: photo ? 0 : 1 }, size: { value: 2 } };
   const drawn = (numbers, mode, points, own = uniforms) => {
     const program = new Program(gl, { vertex: VERTEX, fragment: FRAGMENT, uniforms: own, cullFace: false });
@@ -67,8 +77,9 @@ function model(gl, data, form) {
     } };
 }
 
-// How far what is there reaches from the middle of the photograph's camera, across and up.
-function reach(position, used) {
+// How far what is there reaches from the middle of the photograph's camera, across and up; from inside, a window.
+function reach(position, used, inside) {
+  if (inside) return { ...WINDOW };
   let across = 0, up = 0;
   for (const at of used) {
     const z = -position[3 * at + 2];
@@ -87,25 +98,30 @@ const turned = (right, up) =>
   [Math.sin(right) * Math.cos(up), Math.sin(up), Math.cos(right) * Math.cos(up)];
 
 const BACKING = 0.1; // share of the width, as in rilievo predict --backing 0.1
+const AROUND = "Drag, or use the arrow keys, to look around; + and −, or the wheel after a click, zoom; 0 looks ahead.";
+const WINDOW = { across: 0.7, up: 0.7 }, STEP = 0.001; // from inside: half a window's sides, and how far one turns about
 const FREE = 1.5, HELD = (40 * Math.PI) / 180, SWAY = (8 * Math.PI) / 180;
 const PERIOD = 10, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
 
 function view(canvas, data, form) {
   const renderer = new OGL.Renderer({ canvas, dpr: Math.min(devicePixelRatio, 2), alpha: true,
     antialias: true, webgl: 2 });
-  const { gl } = renderer, { signal } = life, shown = model(gl, data, form), bounds = reach(shown.position, shown.used);
+  const inside = isInside(form), { ray } = lensOf(form);
+  const { gl } = renderer, { signal } = life, shown = model(gl, data, form);
+  const bounds = reach(shown.position, shown.used, inside);
   const camera = new OGL.Camera(gl, { near: 0.01, far: 1000, fov: 45 });
   let until = 0, drawing = false, dots = false, before = "", began = null, frames = 0, orbit, most;
   let halfWidth = 0, halfHeight = 0, drew = () => {}, layer = null, isBacked = false;
   // The library knows its limits only when it begins.
   function hold(limit) {
-    const target = orbit ? orbit.target : new camera.position.constructor(0, 0, -1);
+    const target = orbit ? orbit.target : new camera.position.constructor(0, 0, inside ? -STEP : -1);
     orbit?.remove();
     most = limit;
     const ends = limit === FREE ? {} : { minAzimuthAngle: -limit, maxAzimuthAngle: limit,
       minPolarAngle: Math.PI / 2 - limit, maxPolarAngle: Math.PI / 2 + limit };
-    orbit = new OGL.Orbit(camera, { element: canvas, target, rotateSpeed: 0.5, panSpeed: 0.5, ease: 0.35,
-      inertia: 0.6, minDistance: 0.02, maxDistance: 60, ...ends });
+    const about = inside ? { rotateSpeed: -0.3, minDistance: STEP, maxDistance: STEP, enablePan: false }
+      : { rotateSpeed: 0.5, minDistance: 0.02, maxDistance: 60 };
+    orbit = new OGL.Orbit(camera, { element: canvas, target, panSpeed: 0.5, ease: 0.35, inertia: 0.6, ...about, ...ends });
     wake();
   }
   // Only while something moves: a page that lies open costs nothing.
@@ -136,18 +152,18 @@ function view(canvas, data, form) {
   }
   // At the photograph's own camera, whose middle is looked at.
   function reset() {
-    orbit.target.set(0, 0, -1);
+    orbit.target.set(0, 0, inside ? -STEP : -1);
     camera.position.set(0, 0, 0);
     orbit.forcePosition();
     frames = 0;
-    began = matchMedia("(prefers-reduced-motion: reduce)").matches ? null : performance.now();
+    began = inside || matchMedia("(prefers-reduced-motion: reduce)").matches ? null : performance.now();
     wake();
   }
   function turn(right, up) {
     const offset = camera.position.clone().sub(orbit.target), far = offset.len();
     const held = (angle) => Math.max(-most, Math.min(most, angle));
-    const azimuth = Math.atan2(offset[0], offset[2]) + right;
-    const height = Math.asin(Math.max(-1, Math.min(1, offset[1] / far))) + up;
+    const way = inside ? -1 : 1, azimuth = Math.atan2(offset[0], offset[2]) + way * right;
+    const height = Math.asin(Math.max(-1, Math.min(1, offset[1] / far))) + way * up;
     offset.set(...turned(most === FREE ? azimuth : held(azimuth), held(height))).multiply(far);
     camera.position.copy(orbit.target).add(offset);
     orbit.forcePosition();
@@ -162,6 +178,11 @@ function view(canvas, data, form) {
     canvas.style.width = canvas.style.height = "";
     camera.perspective({ aspect: width / height, fov: angle(bounds, width / height) });
     wake();
+  }
+  // Who stands inside comes no nearer; what is seen gets larger.
+  function zoom(factor) {
+    bounds.across = bounds.up = Math.max(0.15, Math.min(1.5, bounds.up * factor));
+    fit();
   }
   // Where a point in space lies on the canvas, and how far before the camera.
   const spot = [0, 0, 0];
@@ -190,24 +211,23 @@ function view(canvas, data, form) {
     return found;
   }
   // Where a place of the photograph at a depth lies on the canvas; null behind the camera.
-  function place([u, v], z) {
-    const far = z / shown.unit;
-    const [x, y, w] = project(((u - form.cx) / form.fx) * far, -((v - form.cy) / form.fy) * far, -far);
+  function place(at, z) {
+    const [a, b, c] = ray(at).map((axis) => (axis * z) / shown.unit), [x, y, w] = project(a, -b, -c);
     return z && w > 0 ? [x, y] : null;
   }
   // The place of the photograph that is seen there; null where there is no surface.
   function find(x, y) {
     const at = seen(x, y, 12);
-    return at < 0 ? null : [form.first_column + (at % form.columns) * form.step,
+    return at < 0 ? null : [(form.first_column + (at % form.columns) * form.step) % form.width,
       form.first_row + Math.floor(at / form.columns) * form.step];
   }
-  hold(HELD);
+  hold(inside ? FREE : HELD);
   signal.addEventListener("abort", () => {
     orbit.remove();
     gl.getExtension("WEBGL_lose_context")?.loseContext();
   });
   return {
-    camera, fit, wake, hold, reset, turn, place, find,
+    camera, fit, wake, hold, reset, turn, place, find, zoom, inside,
     depthAt: (x, y) => data.depth[seen(x, y)] ?? 0,
     whenDrawn(act) { drew = act; },
     get orbit() { return orbit; },
@@ -232,11 +252,13 @@ function switches(canvas, controls, shown) {
     box.addEventListener("change", () => act(box.checked));
     controls.append(made("label", {}, box, words));
   };
-  choice("free", "Turn freely", (isFree) => {
-    shown.hold(isFree ? FREE : HELD);
-    shown.turn(0, 0);
-  });
-  choice("backing", "Fill behind edges", shown.back);
+  if (!shown.inside) { // From where the camera stood nothing is hidden.
+    choice("free", "Turn freely", (isFree) => {
+      shown.hold(isFree ? FREE : HELD);
+      shown.turn(0, 0);
+    });
+    choice("backing", "Fill behind edges", shown.back);
+  }
   if (!document.fullscreenEnabled) return;
   const button = document.createElement("button");
   button.type = "button";
@@ -251,7 +273,11 @@ function show(data, form) {
   for (const each of [canvas, controls, part("surface-help")]) each.hidden = false;
   // A canvas of the photograph's shape leaves no empty half beside a portrait.
   canvas.style.setProperty("--shape", `${form.width} / ${form.height}`);
-  const shown = view(canvas, data, form);
+  const shown = view(canvas, data, form), help = part("surface-help");
+  if (shown.inside) {
+    canvas.setAttribute("aria-label", canvas.getAttribute("aria-label").replace(help.textContent, AROUND));
+    help.textContent = AROUND;
+  }
   touch(canvas, shown);
   wheel(canvas, shown);
   switches(canvas, controls, shown);

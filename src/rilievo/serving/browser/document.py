@@ -98,7 +98,7 @@ class PageSettings:
         colours: RGB of the colour map, 256 times three bytes in base64.
         example: Address of a photograph to try.
         terms: Terms of measuring, by the kind of depth and by whether the camera is known.
-        misfit: What the fit of anchored depth adds to them.
+        misfit: Error that the fit of anchored depth adds to them.
         app: The server behind the page; None where there is none.
     """
 
