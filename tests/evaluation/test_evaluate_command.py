@@ -18,6 +18,7 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.metrics import depth as depth_metrics
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums
 from rilievo.evaluation.metrics.pairs import DepthPair
+from rilievo.models import DEFAULT_MODEL
 from tiny_dataset import write_tiny
 from tiny_evaluation import TINY, run_tiny, write_predictions
 
@@ -98,9 +99,9 @@ def test_a_killed_run_goes_on_to_the_same_result(root: Path, tmp_path: Path) -> 
     process.wait()
     kept = {path: path.stat().st_mtime_ns for path in predictions.rglob("*.npz")}
     assert kept
-    after = run_tiny("rilievo/small", root, output=tmp_path / "out")
+    after = run_tiny(DEFAULT_MODEL, root, output=tmp_path / "out")
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
-    whole = run_tiny("rilievo/small", root, output=tmp_path / "whole")
+    whole = run_tiny(DEFAULT_MODEL, root, output=tmp_path / "whole")
     assert after.scores == whole.scores
     assert len(after.scores) == 12
 
