@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.scoring.score import Scored, score
 from rilievo.types import DepthKind, DepthMap, Truth
+from stored_answers import stored
 
 
 def scene(shape: tuple[int, int] = (480, 640), *, far: float = 12.0, seed: int = 0) -> Truth:
@@ -39,4 +39,4 @@ def guess(truth: Truth, kind: DepthKind, *, seed: int = 1) -> DepthMap:
 
 def scored(name: str | Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
     benchmark = name if isinstance(name, Benchmark) else find_benchmark(name)
-    return score(benchmark, Answer(depth=predicted), truth)
+    return score(benchmark, stored(depth=predicted), truth)

@@ -16,7 +16,6 @@ from sureness import FrameSureness, sureness
 
 from rilievo.data.datasets.base import Request
 from rilievo.errors import CalibrationError, RilievoError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.evaluate_options import EvaluateOptions
@@ -147,25 +146,23 @@ def _judge(frame: "_Frame", model: int, number: int, part: Part) -> Judged:
     try:
         prediction = frame.prediction(model, part)
         truth = frame.truth(part)
-        answer = Answer(depth=prediction.depth_or_none, normals=prediction.normals)
         try:
-            scored, flat = score(part.plan.benchmark, answer, truth), False
+            scored, flat = score(part.plan.benchmark, prediction, truth), False
         except CalibrationError:
             if part.column is not Column.ALIGNED:
                 raise
             # A line whose slope is not below zero: the best one is level.
-            scored, flat = score(part.plan.benchmark, _level(answer), truth), True
+            scored, flat = score(part.plan.benchmark, _level(prediction), truth), True
         sure = sureness(part.plan.benchmark, prediction, truth) if part.sure else None
     except RilievoError as error:
         return Judged(model=model, part=number, reason=str(error))
     return Judged(model=model, part=number, scored=scored, flat=flat, sureness=sure)
 
 
-def _level(answer: Answer) -> Answer:
-    """The same answer with one depth everywhere."""
-    assert answer.depth is not None, "what was fitted has depth"
-    level = np.ones_like(answer.depth.values)
-    return replace(answer, depth=replace(answer.depth, values=level))
+def _level(prediction: Prediction) -> Prediction:
+    """The same prediction with one depth everywhere."""
+    level = np.ones_like(prediction.depth.values)
+    return replace(prediction, depth_or_none=replace(prediction.depth, values=level))
 
 
 @dataclass(slots=True, kw_only=True)

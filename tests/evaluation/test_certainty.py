@@ -10,7 +10,6 @@ import pytest
 from fixed_depth import FixedDepth
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.metrics import CERTAINTY_METRICS
@@ -19,6 +18,7 @@ from rilievo.evaluation.results.per_image_table import read_evaluation
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
 from scenes_to_score import depth_of, guess, scene
+from stored_answers import stored
 from tiny_evaluation import run_tiny, write_predictions
 
 
@@ -106,7 +106,7 @@ def test_predictions_of_others_have_none(root: Path, tmp_path: Path) -> None:
 def test_a_smaller_confidence_is_resized_between_pixel_centres() -> None:
     truth = scene((40, 60))
     small = np.random.default_rng(0).uniform(0, 1, (20, 30)).astype(np.float32)
-    answer = Answer(depth=guess(truth, DepthKind.METRIC), confidence=small)
+    answer = stored(depth=guess(truth, DepthKind.METRIC), confidence=small)
     benchmark = replace(BENCHMARKS["certainty"], metrics=("ece",))
     found = score(benchmark, answer, truth).score.values["ece"]
 
@@ -129,7 +129,7 @@ def test_nobody_is_sure_of_pixels_without_an_answer() -> None:
     depth = guess(truth, DepthKind.METRIC)
     valid = np.ones(depth.shape, bool)
     valid[:20] = False
-    answer = Answer(
+    answer = stored(
         depth=DepthMap(values=depth.values, kind=depth.kind, valid=valid),
         confidence=np.ones((40, 60), np.float32),
     )

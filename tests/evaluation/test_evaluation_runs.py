@@ -118,11 +118,11 @@ def test_normals_are_pooled_with_their_exact_median(root: Path, tmp_path: Path) 
     shown = ReportPictures(
         benchmark=BENCHMARKS["normals"],
         dataset=open_dataset(TINY, root),
-        answers=find_predictions(
+        predictions=find_predictions(
             None,
             make_plan(BENCHMARKS["normals"], root, EvaluateOptions(dataset=TINY)),
             EvaluateOptions(predictions=tmp_path / "out"),
-        ).answers,
+        ).predictions,
     )
     angles = []
     for score in found.scores:
@@ -142,8 +142,8 @@ def test_pictures_of_a_report_are_what_was_scored(root: Path, tmp_path: Path) ->
     write_predictions(root, tmp_path / "theirs")
     options = EvaluateOptions(dataset=TINY, predictions=tmp_path / "theirs", kind="up_to_scale")
     plan = make_plan(BENCHMARKS["depth"], root, options)
-    answers = find_predictions(None, plan, options).answers
-    shown = ReportPictures(benchmark=plan.benchmark, dataset=plan.dataset, answers=answers)
+    predictions = find_predictions(None, plan, options).predictions
+    shown = ReportPictures(benchmark=plan.benchmark, dataset=plan.dataset, predictions=predictions)
     found = evaluate(None, "depth", root, replace(options, output=tmp_path / "out"), show=False)
     for score in found.scores:
         depth, truth = shown.depth(score.id), shown.truth(score.id)
@@ -159,8 +159,8 @@ def test_processes_score_as_one_does(root: Path, tmp_path: Path) -> None:
     write_predictions(root, tmp_path / "theirs")
     options = EvaluateOptions(dataset=TINY, predictions=tmp_path / "theirs", kind="metric")
     plan = make_plan(BENCHMARKS["depth"], root, options)
-    answers = find_predictions(None, plan, options).answers
-    job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, answers=answers)
+    predictions = find_predictions(None, plan, options).predictions
+    job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, predictions=predictions)
     # Ids may come more than once here; what matters is that all come back, in order.
     ids = [*plan.ids * 25, "nowhere"]
     alone = list(score_all(job, ids, workers=1))

@@ -9,7 +9,6 @@ from PIL import Image
 
 from predictions import prediction
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import Foreign, describe_extra, open_foreign
 from rilievo.evaluation.stored import stored_as
@@ -194,7 +193,7 @@ def test_normals_come_in_either_order(tmp_path: Path) -> None:
     put(tmp_path, "0003.npy", np.zeros((48, 64, 3), np.uint8))
     found = opened(tmp_path, kind=None, task=Task.NORMALS)
     for id in IDS[:2]:
-        answer: Answer = found.read(id)
+        answer = found.read(id)
         assert answer.normals is not None
         np.testing.assert_array_equal(answer.normals, normals)
     with pytest.raises(InputError, match="normals are floating-point numbers"):

@@ -11,7 +11,6 @@ import pytest
 
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.answers import Answer, Answers
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
@@ -21,9 +20,11 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.score import score
+from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.pages.pictures import depth_panel
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene, scored
+from stored_answers import stored
 from tiny_evaluation import run_tiny, write_predictions
 
 HOLE = (slice(200, 230), slice(100, 160))
@@ -91,12 +92,12 @@ def test_normals_without_direction_are_left_out_or_refused() -> None:
     predicted[:, 100:110, 100:120] = 0
     predicted[:, 300, 300] = np.nan
     truth = Truth(id="a", normals=true, normals_valid=np.ones(shape, bool))
-    found = score(BENCHMARKS["normals"], Answer(normals=predicted), truth).score
+    found = score(BENCHMARKS["normals"], stored(normals=predicted), truth).score
     assert found.unanswered == 201
     assert found.pixels == 480 * 640 - 201
     refusing = with_rule("normals", Invalid.REFUSE)
     with pytest.raises(InputError, match="no answer at 201 of the 307200 pixels"):
-        score(refusing, Answer(normals=predicted), truth)
+        score(refusing, stored(normals=predicted), truth)
 
 
 def test_the_rule_is_a_setting_and_its_default_keeps_older_hashes() -> None:
@@ -149,13 +150,13 @@ def test_pictures_show_what_was_charged() -> None:
     truth = scene(far=9.0)
     predicted = holed(DepthKind.METRIC, truth)
 
-    answers = Mock(Answers)
+    answers = Mock(Predictions)
     answers.kind, answers.made_by = DepthKind.METRIC, None
-    answers.read.return_value = Answer(depth=predicted)
+    answers.read.return_value = stored(depth=predicted)
     dataset = Mock(Dataset)
     dataset.truth.return_value = truth
     rule = with_rule("nyuv2-eigen", Invalid.FAR)
-    shown = ReportPictures(benchmark=rule, dataset=dataset, answers=answers)
+    shown = ReportPictures(benchmark=rule, dataset=dataset, predictions=answers)
     depth = shown.depth("a")
     assert depth is not None
     charged = np.asarray(shown.truth("a").depth_valid)[HOLE]

@@ -18,6 +18,7 @@ from rilievo.evaluation.protocols.choosing import choose, same_pictures
 from rilievo.evaluation.protocols.protocols_run import ProtocolsResult, evaluate_protocols
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.scoring import metres, points
+from rilievo.evaluation.views.evaluated_runs import open_run
 from rilievo.models.base import Model
 from tiny_dataset import Tiny
 from tiny_evaluation import TINY, write_predictions
@@ -178,3 +179,15 @@ def test_the_command_shows_how_ranks_change(
     assert [rank["depth"][noisy], rank["moge-scale"][noisy]] == ["1", "2"]
     assert main([*asked, "--benchmark", "depth"]) == 2
     assert main(["evaluate", "--protocols", "all", "--root", str(root)]) == 2
+
+
+def test_a_result_opens_with_the_predictions_that_all_share(root: Path, tmp_path: Path) -> None:
+    options = EvaluateOptions(dataset=TINY, output=tmp_path / "all", limit=2)
+    result = evaluate_protocols("rilievo/small", "depth,moge-scale", root, options, show=False)
+    for row in result.rows:
+        assert row.evaluation is not None
+        run = open_run(row.folder, None)
+        assert run.shown.depth(row.evaluation.scores[0].id) is not None
+    own = EvaluateOptions(dataset=TINY, output=tmp_path / "again", predictions=tmp_path / "all")
+    again = evaluate(None, "depth", root, replace(own, limit=2), show=False)
+    assert again.scores == by_name(result)["depth"].scores

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Crop, benchmark_sha256
 from rilievo.evaluation.benchmarks.suite import find_suite
@@ -16,6 +15,7 @@ from rilievo.evaluation.scoring.score import score
 from rilievo.plugins import is_place, trust
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene
+from stored_answers import stored
 from tiny_evaluation import TINY, run_tiny, write_predictions
 
 HERE = "test_rules"
@@ -72,7 +72,7 @@ def test_a_crop_and_a_mask_say_which_pixels_count() -> None:
     truth = scene((40, 60))
     predicted = guess(truth, DepthKind.METRIC)
     own = replace(PLAIN, crop=f"{HERE}:upper_half", mask=f"{HERE}:nearer_than_11")
-    found = score(own, Answer(depth=predicted), truth).score
+    found = score(own, stored(depth=predicted), truth).score
     mask = valid_of(truth) & (depth_of(truth) < 11)
     mask[20:] = False
     assert found.pixels == mask.sum()
@@ -84,7 +84,7 @@ def test_a_fit_of_ones_own_takes_any_kind() -> None:
     truth = scene((40, 60))
     predicted = guess(truth, DepthKind.AFFINE_INVERSE)
     own = replace(PLAIN, alignment={DepthKind.AFFINE_INVERSE: f"{HERE}:cubes"})
-    found = score(own, Answer(depth=predicted), truth).score
+    found = score(own, stored(depth=predicted), truth).score
     mask = valid_of(truth)
     x = predicted.values.astype(np.float64)[mask] ** 3
     t = depth_of(truth)[mask].astype(np.float64)
@@ -114,7 +114,7 @@ def test_words_of_the_enums_still_mean_themselves() -> None:
     one = replace(BENCHMARKS["nyuv2-eigen"], crop="nyu_eigen")
     assert benchmark_sha256(one) == benchmark_sha256(BENCHMARKS["nyuv2-eigen"])
     truth = scene((480, 640), far=9)
-    answer = Answer(depth=guess(truth, DepthKind.METRIC))
+    answer = stored(depth=guess(truth, DepthKind.METRIC))
     assert score(one, answer, truth).score == score(BENCHMARKS[one.name], answer, truth).score
 
 
@@ -140,7 +140,7 @@ def test_a_rule_of_ones_own_changes_the_hash() -> None:
 )
 def test_what_a_rule_gives_is_checked(change: dict[str, object], words: str) -> None:
     truth = scene((40, 60))
-    answer = Answer(depth=guess(truth, DepthKind.METRIC))
+    answer = stored(depth=guess(truth, DepthKind.METRIC))
     with pytest.raises(InputError, match=words):
         score(replace(PLAIN, **change), answer, truth)
 

@@ -12,15 +12,16 @@ from rilievo.alignment.subsample import nearest_valid
 from rilievo.data.datasets.sets import moge_bundle
 from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.answers import Answer, PointMap
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
 from rilievo.evaluation.predictions.cache import read_cache
 from rilievo.evaluation.scoring.score import score
+from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Truth
+from stored_answers import stored
 
 SIZE = (12, 16)
 K = np.array([[15.0, 0, 7.5], [0, 15.0, 5.5], [0, 0, 1]])
@@ -39,6 +40,11 @@ def truth(*, is_metric: bool = True, with_objects: bool = False) -> Truth:
         objects=(1 + (u > 8)).astype(np.int64) if with_objects else None,
         is_metric=is_metric,
     )
+
+
+def seen(K: np.ndarray) -> Camera:
+    """A camera that a model saw in the photograph."""
+    return Camera(K=K, source=CameraSource.PREDICTED)
 
 
 def guess(kind: DepthKind = DepthKind.METRIC) -> DepthMap:
@@ -92,7 +98,9 @@ def test_points_are_scored_as_published(fit: PointFit) -> None:
         PointFit.POINT_SCALE_SHIFT: "moge-points-affine",
     }[fit]
     found = score(
-        BENCHMARKS[name], Answer(depth=guess(), camera=Camera(K=K_SEEN), size=SIZE), truth()
+        BENCHMARKS[name],
+        stored(depth=guess(), camera=seen(K_SEEN)),
+        truth(),
     )
     rel, delta1 = expected((scale * p + shift[:, None])[:, valid], t[:, valid])
     assert found.score.values["point_rel"] == pytest.approx(rel, rel=1e-6)
@@ -104,8 +112,12 @@ def test_points_of_a_file_are_those_of_depth_and_camera() -> None:
     benchmark = BENCHMARKS["moge-points-affine"]
     values = lifted(guess().values, K_SEEN).astype(np.float32)
     points = PointMap(values=values, kind=DepthKind.AFFINE, valid=np.ones(SIZE, bool))
-    one = score(benchmark, Answer(points=points), truth()).score
-    two = score(benchmark, Answer(depth=guess(), camera=Camera(K=K_SEEN), size=SIZE), truth()).score
+    one = score(benchmark, stored(points=points), truth()).score
+    two = score(
+        benchmark,
+        stored(depth=guess(), camera=seen(K_SEEN)),
+        truth(),
+    ).score
     assert one.values["point_rel"] == pytest.approx(two.values["point_rel"], rel=1e-5)
 
 
@@ -114,15 +126,17 @@ def test_the_camera_counts() -> None:
     assert known.depth is not None
     perfect = DepthMap(values=known.depth, kind=DepthKind.METRIC)
     benchmark = BENCHMARKS["moge-points-scale"]
-    right = score(benchmark, Answer(depth=perfect, camera=Camera(K=K), size=SIZE), known).score
-    wrong = score(benchmark, Answer(depth=perfect, camera=Camera(K=K_SEEN), size=SIZE), known).score
+    right = score(benchmark, stored(depth=perfect, camera=seen(K), size=SIZE), known).score
+    wrong = score(
+        benchmark,
+        stored(depth=perfect, camera=seen(K_SEEN), size=SIZE),
+        known,
+    ).score
     assert right.values["point_rel"] == pytest.approx(0, abs=1e-9)
     assert wrong.values["point_rel"] > 0.01
     small = DepthMap(values=perfect.values[::2, ::2], kind=DepthKind.METRIC)
     halved = np.array([[7.5, 0, 3.5], [0, 7.5, 2.5], [0, 0, 1]])
-    resized = score(
-        benchmark, Answer(depth=small, camera=Camera(K=halved), size=(6, 8)), known
-    ).score
+    resized = score(benchmark, stored(depth=small, camera=seen(halved), size=(6, 8)), known).score
     assert resized.values["point_rel"] < 0.1
 
 
@@ -133,7 +147,7 @@ def test_objects_are_fitted_by_themselves() -> None:
     assert known.depth_valid is not None
     moved = np.where(known.objects == 1, known.depth, 2 * known.depth)
     points = lifted(moved.astype(np.float64), K) + 0.3 * (known.objects == 2)
-    answer = Answer(
+    answer = stored(
         points=PointMap(
             values=points.astype(np.float32), kind=DepthKind.AFFINE, valid=np.ones(SIZE, bool)
         )
@@ -142,7 +156,7 @@ def test_objects_are_fitted_by_themselves() -> None:
     assert local["local_rel"] == pytest.approx(0, abs=1e-6)
     assert local["local_delta1"] == 1
     assert score(BENCHMARKS["moge-points-affine"], answer, known).score.values["point_rel"] > 0.02
-    noisy = Answer(depth=guess(), camera=Camera(K=K_SEEN), size=SIZE)
+    noisy = stored(depth=guess(), camera=seen(K_SEEN))
     found = score(BENCHMARKS["moge-points-local"], noisy, known).score.values["local_rel"]
     p, t, valid, places, times = sampled()
     means = []
@@ -160,7 +174,9 @@ def test_objects_are_fitted_by_themselves() -> None:
 
 def test_the_field_of_view_is_in_degrees() -> None:
     found = score(
-        BENCHMARKS["moge-fov"], Answer(camera=Camera(K=K_SEEN), size=SIZE), truth()
+        BENCHMARKS["moge-fov"],
+        stored(camera=seen(K_SEEN), size=SIZE),
+        truth(),
     ).score.values
     gap = 2 * np.degrees(np.arctan(8 / 19) - np.arctan(8 / 15))
     assert found["fov_deviation"] == pytest.approx(gap, rel=1e-9)
@@ -168,16 +184,20 @@ def test_the_field_of_view_is_in_degrees() -> None:
 
 
 def test_points_in_metres_need_metres() -> None:
-    answer = Answer(depth=guess(), camera=Camera(K=K_SEEN), size=SIZE)
+    answer = stored(depth=guess(), camera=seen(K_SEEN), size=SIZE)
     with pytest.raises(InputError, match="no unit"):
         score(BENCHMARKS["moge-points-metric"], answer, truth(is_metric=False))
     with pytest.raises(InputError, match="no unit"):
         score(BENCHMARKS["depth"], answer, truth(is_metric=False))
-    scaled = Answer(depth=guess(DepthKind.UP_TO_SCALE), camera=Camera(K=K_SEEN), size=SIZE)
+    scaled = stored(
+        depth=guess(DepthKind.UP_TO_SCALE),
+        camera=seen(K_SEEN),
+        size=SIZE,
+    )
     with pytest.raises(OptionError, match="not 'up_to_scale'"):
         score(BENCHMARKS["moge-points-metric"], scaled, truth())
     with pytest.raises(InputError, match="not both depth and a camera"):
-        score(BENCHMARKS["moge-points-scale"], Answer(depth=guess()), truth())
+        score(BENCHMARKS["moge-points-scale"], stored(depth=guess()), truth())
 
 
 class Seeing(Model):
@@ -222,7 +242,7 @@ def test_a_models_points_and_camera_are_kept(bundle: Path, tmp_path: Path) -> No
     assert (found.kind, found.alignment) == ("metric", "point_scale_shift")
     answer = read_cache(out / "predictions").read(found.scores[0].id)
     assert answer.camera is not None
-    assert answer.size == (30, 40)
+    assert answer.shape == (30, 40)
     again = options(tmp_path / "again", predictions=out)
     other = evaluate(None, "moge-points-metric", bundle, again, show=False)
     assert other.summaries[0].value > 0

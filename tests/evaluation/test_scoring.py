@@ -8,13 +8,13 @@ from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structu
 
 from rilievo.alignment import AlignMethod
 from rilievo.errors import InputError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.scoring.ranges import range_errors, range_sums
 from rilievo.evaluation.scoring.score import score
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene, scored
+from stored_answers import stored
 
 
 def test_nyuv2_eigen_is_the_published_recipe() -> None:
@@ -182,7 +182,7 @@ def test_rounding_keeps_four_decimals_of_degrees_and_of_percent() -> None:
     true[2] = -1
     truth = Truth(id="a", normals=true, normals_valid=np.ones((480, 640), bool))
     benchmark = BENCHMARKS["marigold-nyuv2-normals"]
-    answer = Answer(normals=normals.astype(np.float32))
+    answer = stored(normals=normals.astype(np.float32))
     values = score(benchmark, answer, truth).score.values
     plain = score(replace(benchmark, rounding=None), answer, truth).score.values
     unit = normals.astype(np.float32) / np.linalg.norm(normals.astype(np.float32), axis=0)
@@ -222,7 +222,7 @@ def test_every_benchmark_of_depth_scores_perfect_depth_perfectly() -> None:
             values = values[:, 80:560]
         predicted = DepthMap(values=values, kind=DepthKind.METRIC)
         sure = np.ones(values.shape, np.float32)
-        answer = Answer(depth=predicted, confidence=sure)
+        answer = stored(depth=predicted, confidence=sure)
         found = score(benchmark, answer, truth).score.values
         assert found["delta1"] == 1, benchmark.name
         errors = {"abs_rel", "rmse"} & set(benchmark.metrics)

@@ -6,13 +6,13 @@ import pytest
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.data.datasets.files import TOO_FAR, TOO_NEAR
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.scoring.metres import CONSTANT
 from rilievo.evaluation.scoring.regions import depth_mask
 from rilievo.evaluation.scoring.score import score
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene, scored
+from stored_answers import stored
 
 REASONS = {
     "other proportions": (np.ones((480, 480), np.float32), "other proportions"),
@@ -133,6 +133,6 @@ def test_a_kind_that_the_benchmark_does_not_take_is_refused() -> None:
 
 def test_what_is_not_predicted_is_said() -> None:
     with pytest.raises(InputError, match="the prediction has no depth"):
-        score(BENCHMARKS["depth"], Answer(), scene())
+        score(BENCHMARKS["depth"], stored(), scene())
     with pytest.raises(InputError, match="the prediction has no normals"):
-        score(BENCHMARKS["normals"], Answer(), scene())
+        score(BENCHMARKS["normals"], stored(), scene())

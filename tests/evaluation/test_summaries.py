@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark
 from rilievo.evaluation.records import Summary
 from rilievo.evaluation.results.summaries import Tallied, on_scenes
 from rilievo.evaluation.scoring.score import Scored, score
 from rilievo.types import DepthKind, DepthMap, Truth
+from stored_answers import stored
 
 PLAIN = replace(BENCHMARKS["depth"], metrics=("abs_rel", "rmse", "delta1", "silog"))
 POOLED = replace(PLAIN, averaging=Averaging.POOLED)
@@ -30,7 +30,7 @@ def scored(benchmark: Benchmark, number: int) -> Scored:
     true, predicted = image(number)
     truth = Truth(id=f"{number}", depth=true, depth_valid=true > 0)
     depth = DepthMap(values=predicted, kind=DepthKind.METRIC)
-    return score(benchmark, Answer(depth=depth), truth)
+    return score(benchmark, stored(depth=depth), truth)
 
 
 def summaries(benchmark: Benchmark, count: int) -> dict[str, Summary]:

@@ -136,7 +136,10 @@ def score_plan(
     seconds = time.perf_counter() - start
     evaluation = evaluation_of(plan, source, tallied, unscored, command=command, seconds=seconds)
     shown = ReportPictures(
-        benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers, fit_of=job.fit_of
+        benchmark=plan.benchmark,
+        dataset=plan.dataset,
+        predictions=source.predictions,
+        fit_of=job.fit_of,
     )
     return write_results(evaluation, source.folder, shown)
 
@@ -144,9 +147,9 @@ def score_plan(
 def given_source(name: str | None, plan: Plan, options: EvaluateOptions) -> Source:
     """The predictions that the user gives, once they are found to fit the benchmark and folder."""
     source = find_predictions(name, plan, options)
-    made_by = source.answers.made_by
+    made_by = source.predictions.made_by
     check_results(source.folder, plan.benchmark, made_by, plan.dataset.request.root)
-    refuse_other_kinds(plan.benchmark, source.answers.kind)
+    refuse_other_kinds(plan.benchmark, source.predictions.kind)
     return source
 
 
@@ -180,7 +183,7 @@ def _scored(
     unscored = unread(plan, source)
     lost = {each.id for each in source.failed}
     ids = [id for id in plan.ids if id not in lost]
-    job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers)
+    job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, predictions=source.predictions)
     if job.needs_scenes:
         job, ids = with_scenes(job, ids)
     tallied = Tallied(benchmark=plan.benchmark)
@@ -222,7 +225,7 @@ def evaluation_of(
     seconds: float,
 ) -> Evaluation:
     """The record of what was scored."""
-    benchmark, kind = plan.benchmark, source.answers.kind
+    benchmark, kind = plan.benchmark, source.predictions.kind
     method: AlignMethod | PointFit | str | None = None
     if benchmark.task in FITTED and kind is not None:
         method = method_for(benchmark, kind)
@@ -236,11 +239,11 @@ def evaluation_of(
         benchmark_sha256=benchmark_sha256(benchmark),
         settings={**words, **settings_of(benchmark)},
         task=benchmark.task.value,
-        made_by=source.answers.made_by,
+        made_by=source.predictions.made_by,
         kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
         alignment=None if method is None else str(method),
         data=plan.facts,
-        summaries=tallied.summaries(exact_values(plan, source.answers, tallied)),
+        summaries=tallied.summaries(exact_values(plan, source.predictions, tallied)),
         parts=tallied.parts,
         ranges=tallied.ranges,
         sparsification=tallied.sparsification,

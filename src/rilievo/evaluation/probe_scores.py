@@ -16,7 +16,6 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.base import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError, suggest
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
@@ -29,6 +28,7 @@ from rilievo.evaluation.records import Score, Summary, Unscored
 from rilievo.evaluation.results.summaries import Tallied
 from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model
 from rilievo.evaluation.scoring.score import score
+from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.models.base import Model
 from rilievo.types import Photo, Prediction, Truth
 
@@ -239,12 +239,14 @@ def _score(
     )
 
 
-def _as_it_stands(prediction: Prediction) -> Answer:
+def _as_it_stands(prediction: Prediction) -> StoredPrediction:
     """Mark a probe's depth as metric: probes learn the dataset's own unit, whatever their kind."""
     depth = prediction.depth_or_none
     if depth is not None:
         depth = DepthMap(values=depth.values, kind=DepthKind.METRIC)
-    return Answer(depth=depth, normals=prediction.normals)
+    return StoredPrediction(
+        depth_or_none=depth, normals=prediction.normals, made_by=prediction.made_by
+    )
 
 
 def _scores(tally: Tallied, unscored: Sequence[Unscored]) -> BenchmarkScores:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.evaluation.answers import PointMap
+from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.io.files.limits import printable
 from rilievo.types import DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION

@@ -132,13 +132,14 @@ def _row(
     benchmark, where = find_benchmark(run.benchmark), _root_of(run, root)
     plan = make_plan(benchmark, where, options)
     row = SuiteRow(label=run.label, folder=options.output)
-    command = options.command_line(model_name(model), run.benchmark, where)
     if options.predictions is None:
         loaded = mirrored(load(), options)
         found = finished_results(options.output, plan, loaded.made_by)
         if found is not None:
             return replace(row, evaluation=found, was_finished=True)
         options = replace(options, predictions=_kept_before(loaded, plan, done))
+    # With the predictions of an earlier run of the suite, so that results open with them.
+    command = options.command_line(model_name(model), run.benchmark, where)
     evaluation = score_plan(
         plan, options, name=model_name(model), load=load, command=command, show=show
     )

@@ -10,12 +10,12 @@ from PIL import Image
 from rilievo.cli import main
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
 from rilievo.evaluation.scoring.score import score
 from rilievo.types import DepthKind, DepthMap
+from stored_answers import stored
 
 PAIRS = {
     "images/indoor/a.jpg": [
@@ -59,7 +59,7 @@ def test_pairs_are_read_the_nearer_point_first(da2k: Path) -> None:
 def test_order_is_that_of_depth_whatever_its_kind(da2k: Path, kind: DepthKind) -> None:
     data = open_dataset("da2k", da2k)
     values = rows() if kind.is_depth else -3 * rows()
-    answer = Answer(depth=DepthMap(values=values, kind=kind))
+    answer = stored(depth=DepthMap(values=values, kind=kind))
     found = score(BENCHMARKS["da2k"], answer, data.truth("images/indoor/a"))
     assert found.score.values["in_order"] == pytest.approx(2 / 3)
     assert found.score.pixels == 3
@@ -68,14 +68,14 @@ def test_order_is_that_of_depth_whatever_its_kind(da2k: Path, kind: DepthKind) -
 def test_ties_and_missing_answers(da2k: Path) -> None:
     truth = open_dataset("da2k", da2k).truth("images/indoor/a")
     flat = DepthMap(values=np.ones((48, 64), np.float32), kind=DepthKind.METRIC)
-    assert score(BENCHMARKS["da2k"], Answer(depth=flat), truth).score.values["in_order"] == 0
+    assert score(BENCHMARKS["da2k"], stored(depth=flat), truth).score.values["in_order"] == 0
     small = DepthMap(values=rows(24, 32), kind=DepthKind.METRIC)
-    assert score(BENCHMARKS["da2k"], Answer(depth=small), truth).score.values["in_order"] > 0.6
+    assert score(BENCHMARKS["da2k"], stored(depth=small), truth).score.values["in_order"] > 0.6
     valid = np.ones((48, 64), bool)
     valid[40, 10] = False
     holed = DepthMap(values=rows(), kind=DepthKind.METRIC, valid=valid)
     with pytest.raises(InputError, match="NaN or infinite at a point"):
-        score(BENCHMARKS["da2k"], Answer(depth=holed), truth)
+        score(BENCHMARKS["da2k"], stored(depth=holed), truth)
 
 
 def test_every_pair_counts_the_same(

@@ -9,9 +9,9 @@ from PIL import Image
 
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.scoring.score import score
+from stored_answers import stored
 
 SIZE = (40, 60)
 K = np.array([[55.0, 0, 29.5], [0, 55.0, 19.5], [0, 0, 1]])
@@ -74,7 +74,7 @@ def test_numbers_of_exr_files_are_read(tmp_path: Path, split: str) -> None:
     assert truth.normals_valid is not None
     assert truth.normals_valid.sum() == (SIZE[0] - 7) * SIZE[1]
     np.testing.assert_allclose(np.moveaxis(truth.normals, 0, 2)[7:], -normals[7:], atol=1e-6)
-    answer = Answer(normals=truth.normals)
+    answer = stored(normals=truth.normals)
     assert score(BENCHMARKS[f"dsine-{split}"], answer, truth).score.values["mean"] == 0
 
 

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 
 from rilievo.data.datasets.files import names_in
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.evaluation.answers import Answer
+from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.io.checks.faults import is_blank
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
 from rilievo.io.files.broken import BROKEN_FILE
@@ -115,7 +115,7 @@ class Cache:
             np.savez(file, allow_pickle=False, **arrays)
 
     @retry_miscounted
-    def read(self, id: str) -> Answer:
+    def read(self, id: str) -> StoredPrediction:
         """The prediction of one image."""
         path = self.path_of(id)
         check_regular(path)
@@ -133,11 +133,23 @@ class Cache:
         except BROKEN_FILE as error:
             raise _broken(path, error) from error
         if depth is None or self.kind is None:
-            return Answer(normals=normals, confidence=confidence, camera=camera, size=size)
+            return StoredPrediction(
+                normals=normals,
+                confidence=confidence,
+                camera=camera,
+                size=size,
+                made_by=self.made_by,
+            )
         if valid is None:
             valid = np.ones(depth.shape, bool)
         depth = DepthMap(values=depth, kind=self.kind, valid=valid)
-        return Answer(depth=depth, normals=normals, confidence=confidence, camera=camera, size=size)
+        return StoredPrediction(
+            depth_or_none=depth,
+            normals=normals,
+            confidence=confidence,
+            camera=camera,
+            made_by=self.made_by,
+        )
 
     @retry_miscounted
     def is_of(self, id: str, photo: UInt8[np.ndarray, "h w 3"]) -> bool:

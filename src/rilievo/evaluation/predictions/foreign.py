@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.stored import (
     Stored,
@@ -18,11 +17,12 @@ from rilievo.evaluation.stored import (
     said_kind,
     stranger,
 )
+from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.io.files.limits import printable
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
 from rilievo.prediction.readback import read_prediction
-from rilievo.types import CameraSource, DepthKind, DepthMap, MadeBy
+from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
 
 LISTED = 10
 """Names that a message lists."""
@@ -52,7 +52,7 @@ class Foreign:
     files: Mapping[str, Path] = field(default_factory=dict)
     extra: tuple[Path, ...] = ()
 
-    def read(self, id: str) -> Answer:
+    def read(self, id: str) -> Prediction:
         """The prediction of one image."""
         if id not in self.files:
             names = dict.fromkeys((id, id.replace("/", "_"), id.rpartition("/")[2]))
@@ -64,22 +64,16 @@ class Foreign:
         if self.ours:
             prediction = read_prediction(path)
             self._check_kind(path, prediction.depth_or_none)
-            camera = prediction.camera
-            seen = camera is not None and camera.source is CameraSource.PREDICTED
-            return Answer(
-                depth=prediction.depth_or_none,
-                normals=prediction.normals,
-                confidence=prediction.confidence,
-                camera=camera if seen else None,
-                size=prediction.shape if seen else None,
-            )
+            return prediction
         numbers = read_numbers(path)
         try:
             if self.kind is None:
-                return Answer(normals=normals_of(numbers))
+                return StoredPrediction(made_by=self.made_by, normals=normals_of(numbers))
             if self.task is Task.POINTS:
-                return Answer(points=points_of(numbers, self.kind))
-            return Answer(depth=depth_of(numbers, self.stored))
+                return StoredPrediction(made_by=self.made_by, points=points_of(numbers, self.kind))
+            return StoredPrediction(
+                made_by=self.made_by, depth_or_none=depth_of(numbers, self.stored)
+            )
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 

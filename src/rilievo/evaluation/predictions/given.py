@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rilievo.errors import OptionError
-from rilievo.evaluation.answers import Answers
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.benchmarks.named_metrics import judges_confidence
 from rilievo.evaluation.evaluate_options import EvaluateOptions
@@ -16,6 +15,7 @@ from rilievo.evaluation.predictions.predicting import refuse_other_photographs
 from rilievo.evaluation.predictions.source import Source
 from rilievo.evaluation.predictions.stack import open_stack
 from rilievo.evaluation.results.evaluation_folder import run_folder
+from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.limits import printable
 
 
@@ -71,10 +71,10 @@ def _stacked(label: str | None, plan: Plan, options: EvaluateOptions) -> Source:
 
 
 def _source(
-    answers: Answers, plan: Plan, options: EvaluateOptions, warnings: Sequence[str] = ()
+    predictions: Predictions, plan: Plan, options: EvaluateOptions, warnings: Sequence[str] = ()
 ) -> Source:
-    folder = run_folder(options.output, answers.made_by.model, plan.benchmark.name)
-    return Source(answers=answers, folder=folder, warnings=tuple(warnings))
+    folder = run_folder(options.output, predictions.made_by.model, plan.benchmark.name)
+    return Source(predictions=predictions, folder=folder, warnings=tuple(warnings))
 
 
 def _fitting(cache: Cache, plan: Plan, options: EvaluateOptions) -> Cache:

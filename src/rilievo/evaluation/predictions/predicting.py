@@ -95,7 +95,7 @@ def filled(
         wanted = [id for id in plan.ids if id in missing]
         failed = filling(cache, model, plan.dataset, plan.benchmark.input_crop, wanted, tally)
     warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
-    return Source(answers=cache, folder=folder, failed=tuple(failed), warnings=warnings)
+    return Source(predictions=cache, folder=folder, failed=tuple(failed), warnings=warnings)
 
 
 def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:

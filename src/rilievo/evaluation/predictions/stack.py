@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Shaped
 
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.stored import Stored, depth_of, said_kind, stranger
+from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.types import DepthKind, MadeBy
 
@@ -25,11 +25,12 @@ class Stack:
     made_by: MadeBy
     places: Mapping[str, int]
 
-    def read(self, id: str) -> Answer:
+    def read(self, id: str) -> StoredPrediction:
         """The prediction of one image; nothing else is read."""
         numbers = np.array(_opened(self.path)[self.places[id]])
         try:
-            return Answer(depth=depth_of(numbers, self.stored))
+            depth = depth_of(numbers, self.stored)
+            return StoredPrediction(made_by=self.made_by, depth_or_none=depth)
         except InputError as error:
             place = f"{printable(self.path)}[{self.places[id]}]"
             raise InputError(f"{place}: {error}") from error

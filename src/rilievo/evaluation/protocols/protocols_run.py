@@ -119,8 +119,12 @@ def evaluate_protocols(
         entries = _given(chosen, name, folder, options, refused)
     scored = _scored(entries, folder, options, refused, show=show)
 
-    def command(plan: Plan) -> str:
-        return options.command_line(name, plan.benchmark.name, root)
+    def command(entry: _Entry) -> str:
+        # Whoever opens one of the results finds its predictions.
+        given = options.predictions or entry.source.folder
+        label = entry.plan.benchmark.name
+        own = replace(options, output=folder / label, predictions=given)
+        return own.command_line(name, label, root)
 
     seconds = time.perf_counter() - start
     done += [_written(each, folder, command, seconds) for each in scored]
@@ -200,7 +204,9 @@ def _entry(plan: Plan, source: Source) -> _Entry:
     return _Entry(
         plan=plan,
         source=source,
-        job=ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers),
+        job=ScoreJob(
+            benchmark=plan.benchmark, dataset=plan.dataset, predictions=source.predictions
+        ),
         ids=[id for id in plan.ids if id not in lost],
         tallied=Tallied(benchmark=plan.benchmark),
         unscored=unread(plan, source),
@@ -262,7 +268,7 @@ def _with_a_score(entries: Sequence[_Entry], refused: dict[str, str]) -> Iterato
 
 
 def _written(
-    entry: _Entry, folder: Path, command: Callable[[Plan], str], seconds: float
+    entry: _Entry, folder: Path, command: Callable[[_Entry], str], seconds: float
 ) -> SuiteRow:
     name = entry.plan.benchmark.name
     evaluation: Evaluation = evaluation_of(
@@ -270,7 +276,7 @@ def _written(
         entry.source,
         entry.tallied,
         tuple(entry.unscored),
-        command=command(entry.plan),
+        command=command(entry),
         seconds=seconds,
     )
     evaluation = write_results(evaluation, folder / name, None)

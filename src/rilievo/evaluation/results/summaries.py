@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.data.datasets.files import TOO_FAR, TOO_NEAR
-from rilievo.evaluation.answers import Answers
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.named_metrics import metrics_of
 from rilievo.evaluation.metrics.certainty import Reliability, reliability
@@ -37,6 +36,7 @@ from rilievo.evaluation.results.intervals import (
 from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluation.scoring.ranges import COUNT, range_errors
 from rilievo.evaluation.scoring.score import Scored, angles
+from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.limits import printable
 
 KEPT_SUMS = 64
@@ -199,7 +199,7 @@ def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
     return Reach.SHARE if not unit and max(values) <= 1 else Reach.ANY
 
 
-def exact_values(plan: Plan, answers: Answers, tallied: Tallied) -> dict[str, float]:
+def exact_values(plan: Plan, predictions: Predictions, tallied: Tallied) -> dict[str, float]:
     """The median angle of all pixels, where it is what the benchmark quotes: two more readings."""
     benchmark = plan.benchmark
     pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark.metrics
@@ -209,7 +209,7 @@ def exact_values(plan: Plan, answers: Answers, tallied: Tallied) -> dict[str, fl
 
     def each() -> Iterator[Float64[np.ndarray, "n"]]:
         for id in scored:
-            yield angles(benchmark, answers.read(id), plan.dataset.truth(id))
+            yield angles(benchmark, predictions.read(id), plan.dataset.truth(id))
 
     return {"median": pooled_median(each)}
 

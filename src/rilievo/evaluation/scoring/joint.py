@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rilievo.evaluation.answers import Answer, Answers
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.pool import ScoreJob, scored_or_not
 from rilievo.evaluation.scoring.score import Scored
 from rilievo.evaluation.scoring.solved import Solved
-from rilievo.types import Truth
+from rilievo.evaluation.stored_predictions import Predictions
+from rilievo.types import Prediction, Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class JointJob:
     """Work of several benchmarks on the same predictions and the same truth.
 
     Attributes:
-        turns: All have the dataset and the answers of the first.
+        turns: All have the dataset and the predictions of the first.
     """
 
     turns: Sequence[Turn]
@@ -38,7 +38,7 @@ class JointJob:
             return tuple(read if id in turn.ids else None for turn in self.turns)
         solved = Solved()
         return tuple(
-            scored_or_not(id, partial(turn.job.score_read, id, read.answer, read.truth, solved))
+            scored_or_not(id, partial(turn.job.score_read, id, read.prediction, read.truth, solved))
             if id in turn.ids
             else None
             for turn in self.turns
@@ -47,23 +47,23 @@ class JointJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    answer: Answer
+    prediction: Prediction
     truth: Truth
 
 
 def _read(job: ScoreJob, id: str) -> _Read:
-    return _Read(answer=job.answers.read(id), truth=job.dataset.truth(id))
+    return _Read(prediction=job.predictions.read(id), truth=job.dataset.truth(id))
 
 
 def joined(turns: Sequence[Turn]) -> list[list[int]]:
     """Places of the turns that share predictions and truth, in groups."""
-    groups: list[tuple[Answers, object, list[int]]] = []
+    groups: list[tuple[Predictions, object, list[int]]] = []
     for place, turn in enumerate(turns):
         key = turn.job.dataset.request
-        for answers, request, places in groups:
-            if answers == turn.job.answers and request == key:
+        for predictions, request, places in groups:
+            if predictions == turn.job.predictions and request == key:
                 places.append(place)
                 break
         else:
-            groups.append((turn.job.answers, key, [place]))
+            groups.append((turn.job.predictions, key, [place]))
     return [places for *_, places in groups]

@@ -11,7 +11,6 @@ from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair, StabilityPair
 from rilievo.evaluation.scoring.metres import (
@@ -24,7 +23,8 @@ from rilievo.evaluation.scoring.metres import (
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.evaluation.scoring.solved import Solved
-from rilievo.types import Camera, Truth
+from rilievo.evaluation.stored_predictions import StoredPrediction
+from rilievo.types import Camera, CameraSource, Prediction, Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +44,12 @@ class Paired:
 
 
 def points_pair(
-    benchmark: Benchmark, answer: Answer, truth: Truth, solved: Solved | None = None
+    benchmark: Benchmark, prediction: Prediction, truth: Truth, solved: Solved | None = None
 ) -> Paired:
     """Predicted points, fitted to the true ones as the benchmark does."""
     solved = Solved() if solved is None else solved
     lifted = ("points", benchmark.interpolation)
-    raw, valid, kind = solved.once(lifted, lambda: _predicted(benchmark, answer, truth))
+    raw, valid, kind = solved.once(lifted, lambda: _predicted(benchmark, prediction, truth))
     fit = point_fit_for(benchmark, kind)
     if fit is PointFit.POINT_SHIFT and not truth.is_metric:
         raise InputError("the true depth has no unit, and the benchmark takes points in metres")
@@ -89,9 +89,10 @@ def point_fit_for(benchmark: Benchmark, kind: DepthKind) -> PointFit:
     return PointFit(fit)
 
 
-def camera_pair(answer: Answer, truth: Truth) -> Paired:
+def camera_pair(prediction: Prediction, truth: Truth) -> Paired:
     """Predicted and true horizontal field of view."""
-    if answer.camera is None or answer.size is None:
+    camera = _seen_camera(prediction)
+    if camera is None:
         raise InputError("the prediction has no camera of its own")
     if truth.camera is None:
         raise InputError("the dataset has no camera for this image")
@@ -99,10 +100,16 @@ def camera_pair(answer: Answer, truth: Truth) -> Paired:
     if array is None:
         raise InputError(f"sample {truth.id}: has neither true depth nor true normals")
     pair = FieldOfViewPair(
-        predicted=_field_of_view(answer.camera, answer.size[1]),
+        predicted=_field_of_view(camera, prediction.shape[1]),
         true=_field_of_view(truth.camera, array.shape[-1]),
     )
     return Paired(pair=pair)
+
+
+def _seen_camera(prediction: Prediction) -> Camera | None:
+    """Camera that the model saw in the photograph; None where it was given or assumed."""
+    camera = prediction.camera
+    return camera if camera is not None and camera.source is CameraSource.PREDICTED else None
 
 
 def _field_of_view(camera: Camera, width: int) -> float:
@@ -112,32 +119,33 @@ def _field_of_view(camera: Camera, width: int) -> float:
 
 
 def _predicted(
-    benchmark: Benchmark, answer: Answer, truth: Truth
+    benchmark: Benchmark, prediction: Prediction, truth: Truth
 ) -> tuple[Float64[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"], DepthKind]:
     """Predicted points at the truth's size, where there are any, and their kind."""
     assert truth.depth is not None or truth.normals is not None
     height, width = depth_mask(benchmark, truth).shape
-    if answer.points is not None:
-        points = answer.points
+    points = prediction.points if isinstance(prediction, StoredPrediction) else None
+    if points is not None:
         if points.valid.shape != (height, width):
             raise InputError(
                 f"the predicted points are {points.valid.shape[0]} x {points.valid.shape[1]}, "
                 f"the truth {height} x {width}: points are not resized, give them at that size"
             )
         return points.values.astype(np.float64), points.valid, points.kind
-    if answer.depth is None or answer.camera is None:
+    camera = _seen_camera(prediction)
+    if prediction.depth_or_none is None or camera is None:
         raise InputError(
             "the prediction has no points, and not both depth and a camera of its own to make them"
         )
-    depth = depth_at(answer.depth, (height, width), benchmark.interpolation)
-    camera = answer.camera.resized(size=answer.depth.shape, new_size=(height, width))
+    depth = depth_at(prediction.depth, (height, width), benchmark.interpolation)
+    camera = camera.resized(size=prediction.depth.shape, new_size=(height, width))
     values = np.where(depth.valid, depth.values, np.float32(1)).astype(np.float64)
     return camera.points(values), depth.valid, depth.kind
 
 
 def stability_pair(
     benchmark: Benchmark,
-    frames: tuple[Answer, Answer],
+    frames: tuple[Prediction, Prediction],
     truths: tuple[Truth, Truth],
     fit: Fit | None,
 ) -> Paired:
@@ -146,14 +154,14 @@ def stability_pair(
     if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
         raise InputError("the dataset has no camera or no pose for this frame or the next one")
     maps: list[DepthMap] = []
-    for answer, truth in zip(frames, (first, second), strict=True):
-        if answer.depth is None:
+    for prediction, truth in zip(frames, (first, second), strict=True):
+        if prediction.depth_or_none is None:
             raise InputError("the prediction has no depth")
         # With the fit of the whole scene, a frame needs no truth of its own (Video Depth Anything).
         if fit is not None and benchmark.min_inverse is not None:
-            maps.append(fitted_to_scene(benchmark, answer.depth, size_of(truth), fit))
+            maps.append(fitted_to_scene(benchmark, prediction.depth, size_of(truth), fit))
         else:
-            metres = in_metres(benchmark, answer.depth, truth)
+            metres = in_metres(benchmark, prediction.depth, truth)
             maps.append(replace(metres.aligned.depth, values=metres.depth))
     seen = [each.valid for each in maps]
     depths = [np.where(each.valid, each.values, np.float32(0)).astype(np.float64) for each in maps]

@@ -17,13 +17,13 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import RilievoError
-from rilievo.evaluation.answers import Answer, Answers
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.score import Scored, score, score_stability
 from rilievo.evaluation.scoring.solved import Solved
+from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.limits import unreadable
-from rilievo.types import Truth
+from rilievo.types import Prediction, Truth
 
 T = TypeVar("T")
 Out = TypeVar("Out", covariant=True)
@@ -62,7 +62,7 @@ class ScoreJob:
 
     benchmark: Benchmark
     dataset: Dataset
-    answers: Answers
+    predictions: Predictions
     fits: Mapping[str, Fit] = field(default_factory=dict)
     scenes: Mapping[str, str] = field(default_factory=dict)
     following: Mapping[str, str] = field(default_factory=dict)
@@ -80,19 +80,19 @@ class ScoreJob:
         """The score of one image, or why it has none."""
 
         def scored() -> Scored:
-            answer, truth = self.answers.read(id), self.dataset.truth(id)
-            return self.score_read(id, answer, truth, Solved())
+            prediction, truth = self.predictions.read(id), self.dataset.truth(id)
+            return self.score_read(id, prediction, truth, Solved())
 
         return scored_or_not(id, scored)
 
-    def score_read(self, id: str, answer: Answer, truth: Truth, solved: Solved) -> Scored:
+    def score_read(self, id: str, prediction: Prediction, truth: Truth, solved: Solved) -> Scored:
         """The score of an image whose prediction and truth are read."""
         if self.benchmark.task is Task.STABILITY:
             next_id = self.following[id]
-            frames = answer, self.answers.read(next_id)
+            frames = prediction, self.predictions.read(next_id)
             truths = truth, self.dataset.truth(next_id)
             return score_stability(self.benchmark, frames, truths, self.fit_of(id))
-        return score(self.benchmark, answer, truth, self.fit_of(id), solved)
+        return score(self.benchmark, prediction, truth, self.fit_of(id), solved)
 
 
 def scored_or_not(id: str, score: Callable[[], T]) -> T | Unscored:

@@ -9,7 +9,6 @@ from jaxtyping import Float32, UInt8
 from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.base import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.evaluation.answers import Answers
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.regions import (
@@ -20,6 +19,7 @@ from rilievo.evaluation.scoring.regions import (
     truth_for,
 )
 from rilievo.evaluation.scoring.resizing import normals_at
+from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.types import Truth
 
 
@@ -37,7 +37,7 @@ class ReportPictures:
 
     benchmark: Benchmark
     dataset: Dataset
-    answers: Answers
+    predictions: Predictions
     fit_of: Callable[[str], Fit | None] = lambda _: None
 
     def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -48,9 +48,8 @@ class ReportPictures:
         """Predicted depth [m] as it was scored; None where the task is another."""
         if self.benchmark.task is not Task.DEPTH:
             return None
-        answer = self.answers.read(id)
-        assert answer.depth is not None, "an image with a score of depth has depth"
-        metres = in_metres(self.benchmark, answer.depth, self._cut(id), self.fit_of(id))
+        prediction = self.predictions.read(id)
+        metres = in_metres(self.benchmark, prediction.depth, self._cut(id), self.fit_of(id))
         # Pixels that were charged as far have no answer, but were scored.
         valid = metres.aligned.depth.valid | metres.mask
         return DepthMap(values=metres.depth, kind=DepthKind.METRIC, valid=valid)
@@ -59,10 +58,10 @@ class ReportPictures:
         """Predicted normals of unit length; None where the task is another."""
         if self.benchmark.task is not Task.NORMALS:
             return None
-        answer = self.answers.read(id)
-        assert answer.normals is not None, "an image with a score of normals has normals"
+        prediction = self.predictions.read(id)
+        assert prediction.normals is not None, "an image with a score of normals has normals"
         size = size_of(self._cut(id))
-        normals = normals_at(answer.normals, size, self.benchmark.interpolation)
+        normals = normals_at(prediction.normals, size, self.benchmark.interpolation)
         with np.errstate(invalid="ignore"):
             length = np.linalg.norm(normals, axis=0)
             return normals / np.where(length > 0, length, np.float32(1))

@@ -77,16 +77,16 @@ def _fits(job: ScoreJob, scenes: Mapping[str, str]) -> dict[str, Fit]:
 def _moments(job: ScoreJob, id: str) -> tuple[FitSpace, Float64[np.ndarray, "5"]]:
     """Pixels, and the sums of x, y, x² and xy, of one frame."""
     benchmark = job.benchmark
-    answer, truth = job.answers.read(id), truth_for(benchmark, job.dataset.truth(id))
-    if answer.depth is None or truth.depth is None:
+    prediction, truth = job.predictions.read(id), truth_for(benchmark, job.dataset.truth(id))
+    if prediction.depth_or_none is None or truth.depth is None:
         raise InputError("no depth")
-    method = method_for(benchmark, answer.depth.kind)
+    method = method_for(benchmark, prediction.depth.kind)
     if method not in _SPACES:
         raise InputError(f"the fit '{method}' is none of whole scenes")
     space = _SPACES[AlignMethod(method)]
     mask = depth_mask(benchmark, truth)
     height, width = mask.shape
-    resized = resized_for(benchmark, answer.depth, (height, width))
+    resized = resized_for(benchmark, prediction.depth, (height, width))
     both = mask & resized.valid
     x = abscissa(resized.values[both].astype(np.float64), resized.kind, space)
     y = abscissa(truth.depth[both].astype(np.float64), DepthKind.METRIC, space)

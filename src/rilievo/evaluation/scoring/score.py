@@ -10,7 +10,6 @@ from jaxtyping import Float, Float32, Float64, UInt8
 from rilievo.alignment.fit import Fit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError
-from rilievo.evaluation.answers import Answer
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.benchmarks.named_metrics import metrics_of
 from rilievo.evaluation.metrics.certainty import curves_of, reliability_sums
@@ -24,7 +23,7 @@ from rilievo.evaluation.scoring.ranges import range_sums
 from rilievo.evaluation.scoring.regions import normals_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import confidence_at, depth_at, directed, normals_at
 from rilievo.evaluation.scoring.solved import Solved
-from rilievo.types import Truth
+from rilievo.types import Prediction, Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ class Scored:
 
 def score(
     benchmark: Benchmark,
-    answer: Answer,
+    prediction: Prediction,
     truth: Truth,
     fit: Fit | None = None,
     solved: Solved | None = None,
@@ -58,33 +57,33 @@ def score(
 
     Args:
         benchmark: Benchmark that scores.
-        answer: The prediction of what the benchmark shows the model, at any size.
+        prediction: The prediction of what the benchmark shows the model, at any size.
         truth: Ground truth of the whole photograph, at its size.
         fit: Fit of the image's scene, where the benchmark makes one fit for each.
         solved: Fits that other benchmarks made of the same prediction and truth.
     """
     truth = truth_for(benchmark, truth)
     solved = Solved() if solved is None else solved
-    return _scored(benchmark, truth, _paired(benchmark, answer, truth, fit, solved))
+    return _scored(benchmark, truth, _paired(benchmark, prediction, truth, fit, solved))
 
 
 def _paired(
-    benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None, solved: Solved
+    benchmark: Benchmark, prediction: Prediction, truth: Truth, fit: Fit | None, solved: Solved
 ) -> Paired:
     if benchmark.task is Task.NORMALS:
-        return _paired_normals(benchmark, answer, truth)
+        return _paired_normals(benchmark, prediction, truth)
     if benchmark.task is Task.POINTS:
-        return points_pair(benchmark, answer, truth, solved)
+        return points_pair(benchmark, prediction, truth, solved)
     if benchmark.task is Task.CAMERA:
-        return camera_pair(answer, truth)
-    if answer.depth is None:
+        return camera_pair(prediction, truth)
+    if prediction.depth_or_none is None:
         raise InputError("the prediction has no depth")
     if benchmark.task is Task.ORDER:
-        return _paired_points(benchmark, answer.depth, truth)
+        return _paired_points(benchmark, prediction.depth, truth)
     if benchmark.task is Task.PICTURE:
-        return _paired_pictures(benchmark, answer.depth, truth)
-    metres = in_metres(benchmark, answer.depth, truth, fit, solved)
-    return _paired_depth(metres, answer.confidence, truth)
+        return _paired_pictures(benchmark, prediction.depth, truth)
+    metres = in_metres(benchmark, prediction.depth, truth, fit, solved)
+    return _paired_depth(metres, prediction.confidence, truth)
 
 
 def _paired_depth(
@@ -113,8 +112,8 @@ def _paired_depth(
     )
 
 
-def _paired_normals(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paired:
-    pair = _normals_pair(benchmark, answer, truth)
+def _paired_normals(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Paired:
+    pair = _normals_pair(benchmark, prediction, truth)
     assert truth.normals_valid is not None, "what makes a pair of normals has normals"
     unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
     return Paired(
@@ -125,23 +124,23 @@ def _paired_normals(benchmark: Benchmark, answer: Answer, truth: Truth) -> Paire
     )
 
 
-def angles(benchmark: Benchmark, answer: Answer, truth: Truth) -> Float64[np.ndarray, "n"]:
+def angles(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Float64[np.ndarray, "n"]:
     """Angles between predicted and true normals [°], at the pixels that are scored."""
     truth = truth_for(benchmark, truth)
-    return _normals_pair(benchmark, answer, truth).angles
+    return _normals_pair(benchmark, prediction, truth).angles
 
 
-def _normals_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> NormalsPair:
-    if answer.normals is None:
+def _normals_pair(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> NormalsPair:
+    if prediction.normals is None:
         raise InputError("the prediction has no normals")
     mask = normals_mask(benchmark, truth)
     if not mask.any():
         raise NoGroundTruthError("no pixel has a true normal that counts")
     assert truth.normals is not None, "what has a mask of normals has normals"
-    resized = normals_at(answer.normals, size_of(truth), benchmark.interpolation)
+    resized = normals_at(prediction.normals, size_of(truth), benchmark.interpolation)
     answered = mask & directed(resized)
     check_answered(benchmark, mask, answered)
-    confidence = answer.confidence
+    confidence = prediction.confidence
     if confidence is not None:
         confidence = confidence_at(confidence, size_of(truth))
     return NormalsPair(predicted=resized, true=truth.normals, valid=answered, confidence=confidence)
@@ -201,7 +200,7 @@ def eight_bits(values: Float[np.ndarray, "h w"], *, turned: bool) -> UInt8[np.nd
 
 def score_stability(
     benchmark: Benchmark,
-    frames: tuple[Answer, Answer],
+    frames: tuple[Prediction, Prediction],
     truths: tuple[Truth, Truth],
     fit: Fit | None = None,
 ) -> Scored:

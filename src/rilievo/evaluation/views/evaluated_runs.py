@@ -8,7 +8,6 @@ from typing import Annotated
 import tyro
 
 from rilievo.errors import InputError, OptionError, UntrustedCodeError
-from rilievo.evaluation.answers import Answers
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, benchmark_sha256
 from rilievo.evaluation.evaluate_options import EvaluateOptions
@@ -18,8 +17,9 @@ from rilievo.evaluation.predictions.given import find_predictions
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.results.per_image_table import read_evaluation
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.evaluation.tables.wording import aligned
-from rilievo.evaluation.views.readers import ScoredReader
+from rilievo.evaluation.views.readers import AsScored
 from rilievo.evaluation.views.view_items import Column
 from rilievo.io.files.limits import printable
 from rilievo.plugins import check_trusted
@@ -79,7 +79,7 @@ def open_run(path: Path, root: Path | None) -> Run:
     shown = ReportPictures(
         benchmark=plan.benchmark,
         dataset=plan.dataset,
-        answers=_answers(folder, evaluation, plan, options),
+        predictions=_predictions(folder, evaluation, plan, options),
     )
     column = _column(evaluation, shown, plan)
     return Run(folder=folder, evaluation=evaluation, plan=plan, column=column, shown=shown)
@@ -113,9 +113,11 @@ def _benchmark(name: str, path: Path) -> Benchmark:
         ) from error
 
 
-def _answers(folder: Path, evaluation: Evaluation, plan: Plan, options: EvaluateOptions) -> Answers:
+def _predictions(
+    folder: Path, evaluation: Evaluation, plan: Plan, options: EvaluateOptions
+) -> Predictions:
     if options.predictions is not None:
-        return find_predictions(evaluation.made_by.model, plan, options).answers
+        return find_predictions(evaluation.made_by.model, plan, options).predictions
     kept = folder / PREDICTIONS
     if not (kept / FINGERPRINT).is_file():
         raise InputError(
@@ -127,7 +129,7 @@ def _answers(folder: Path, evaluation: Evaluation, plan: Plan, options: Evaluate
 
 def _column(evaluation: Evaluation, shown: ReportPictures, plan: Plan) -> Column:
     task = shown.benchmark.task
-    kind = None if task is Task.NORMALS else shown.answers.kind
+    kind = None if task is Task.NORMALS else shown.predictions.kind
     lost = {each.id: each.reason for each in evaluation.unscored}
     return Column(
         label=printable(evaluation.made_by.model),
@@ -136,7 +138,8 @@ def _column(evaluation: Evaluation, shown: ReportPictures, plan: Plan) -> Column
         kind=DepthKind.METRIC if task is Task.DEPTH else kind,
         shows=_shows(evaluation),
         normals=task is Task.NORMALS,
-        reader=ScoredReader(shown=shown, ids=frozenset(plan.ids)),
+        predictions=AsScored(shown=shown),
+        ids=frozenset(plan.ids),
         summaries=evaluation.summaries,
         scores={score.id: score for score in evaluation.scores},
         unscored=lost,

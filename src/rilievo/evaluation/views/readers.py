@@ -5,74 +5,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import InputCrop, Task
-from rilievo.evaluation.predictions.foreign import Foreign
 from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.io.outputs.facts import FORMAT, Sidecar
 from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
 from rilievo.io.photographs.photo import read_photo
-from rilievo.prediction.readback import read_prediction
-from rilievo.types import Camera, DepthMap, Truth
+from rilievo.types import DepthKind, MadeBy, Prediction, Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """Prediction of a model for one image, as it is shown.
-
-    Attributes:
-        depth: Depth in metres as it was scored; if it was not scored in metres, the model's own
-            values.
-        normals: Unit normals in the camera frame, towards the camera.
-    """
-
-    depth: DepthMap | None = None
-    normals: Float32[np.ndarray, "3 h w"] | None = None
-    camera: Camera | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoredReader:
+class AsScored:
     """Predictions of an evaluation, as they were scored."""
 
     shown: ReportPictures
-    ids: frozenset[str]
 
-    def read(self, id: str) -> Seen | None:
+    @property
+    def made_by(self) -> MadeBy:
+        """Model, weights and settings that made the predictions."""
+        return self.shown.predictions.made_by
+
+    @property
+    def kind(self) -> DepthKind | None:
+        """Kind of the depth that was predicted."""
+        return self.shown.predictions.kind
+
+    def read(self, id: str) -> Prediction:
         """Depth in metres, as aligned and clipped; normals of unit length.
 
         Depth that was scored as a picture is returned in the model's own values.
         """
-        if id not in self.ids:
-            return None
         if self.shown.benchmark.task is Task.PICTURE:
-            return Seen(depth=self.shown.answers.read(id).depth)
-        return Seen(depth=self.shown.depth(id), normals=self.shown.normals(id))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderReader:
-    """Results of ``rilievo predict``, or of other programs."""
-
-    found: Foreign
-
-    def read(self, id: str) -> Seen | None:
-        """Depth in the model's own values; results of rilievo also have their camera."""
-        if id not in self.found.files:
-            return None
-        if not self.found.ours:
-            answer = self.found.read(id)
-            return Seen(depth=answer.depth, normals=answer.normals)
-        prediction = read_prediction(self.found.files[id])
-        return Seen(
-            depth=prediction.depth_or_none,
-            normals=prediction.normals,
-            camera=prediction.camera,
-        )
+            return self.shown.predictions.read(id)
+        depth, normals = self.shown.depth(id), self.shown.normals(id)
+        return StoredPrediction(depth_or_none=depth, normals=normals, made_by=self.made_by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,7 +92,7 @@ def panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
     for each in item.shown:
         if each.seen is not None:
             seen, label = each.seen, each.column.label
-            yield from answer_panels(label, seen.depth, seen.normals, item.truth, end)
+            yield from answer_panels(label, seen.depth_or_none, seen.normals, item.truth, end)
 
 
 def card_of(
@@ -158,7 +158,7 @@ def _values(known: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, fl
             if score is not None and each.metric in score.values:
                 yield each.key, float(score.values[each.metric])
         else:
-            depths = [shown.seen.depth for shown in item.shown if shown.seen is not None]
+            depths = [shown.seen.depth_or_none for shown in item.shown if shown.seen is not None]
             differing = disagreement([depth for depth in depths if depth is not None])
             if differing is not None:
                 yield each.key, differing

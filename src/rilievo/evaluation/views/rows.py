@@ -178,7 +178,7 @@ def _depths(item: ViewItem) -> Iterator[tuple[str, DepthMap]]:
     if true is not None and true.valid.any():
         yield TRUE_DEPTH, true
     for each in item.shown:
-        if each.seen is not None and each.seen.depth is not None:
+        if each.seen is not None and each.seen.depth_or_none is not None:
             yield each.column.field, each.seen.depth
 
 
@@ -206,7 +206,7 @@ def _numbers(item: ViewItem) -> Iterator[tuple[str, float]]:
         K = item.camera.needs_pinhole("a view of intrinsics")
         for name, place in (("fx", (0, 0)), ("fy", (1, 1)), ("cx", (0, 2)), ("cy", (1, 2))):
             yield name, float(K[place])
-    depths = [each.seen.depth for each in item.shown if each.seen is not None]
+    depths = [each.seen.depth_or_none for each in item.shown if each.seen is not None]
     differing = disagreement([each for each in depths if each is not None])
     if differing is not None:
         yield DISAGREEMENT, differing

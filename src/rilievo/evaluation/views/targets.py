@@ -13,7 +13,6 @@ from rilievo.evaluation.views.evaluated_runs import Run, open_run
 from rilievo.evaluation.views.readers import (
     DatasetImages,
     FolderImages,
-    FolderReader,
     ids_of,
     photos_of,
 )
@@ -194,7 +193,8 @@ def _column(folder: Path, ids: Sequence[str], options: SourceOptions) -> Column:
         kind=found.kind,
         shows=found.kind.value if found.kind else "normals",
         normals=found.ours,
-        reader=FolderReader(found=found),
+        predictions=found,
+        ids=frozenset(found.files),
         summaries=(),
         scores={},
         unscored={},

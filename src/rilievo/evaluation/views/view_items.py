@@ -10,14 +10,12 @@ from jaxtyping import Float, Float64, UInt8
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.records import Score, Summary
+from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.evaluation.views.readers import (
     DatasetImages,
     FolderImages,
-    FolderReader,
-    ScoredReader,
-    Seen,
 )
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Truth
+from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Prediction, Truth
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
 """Names of fields that every image has; models may not use them."""
@@ -34,6 +32,7 @@ class Column:
         kind: Kind of the depth that is shown; None without depth.
         shows: Description of that depth: the model's own kind, and the fit.
         normals: Whether it has normals.
+        ids: Images that it has predictions for.
         summaries: Summaries of its metrics, the leading one first; empty without an evaluation.
         unscored: Reasons for missing scores, by image.
     """
@@ -44,7 +43,8 @@ class Column:
     kind: DepthKind | None
     shows: str
     normals: bool
-    reader: ScoredReader | FolderReader
+    predictions: Predictions
+    ids: frozenset[str]
     summaries: tuple[Summary, ...]
     scores: Mapping[str, Score]
     unscored: Mapping[str, str]
@@ -59,7 +59,7 @@ class Shown:
     """
 
     column: Column
-    seen: Seen | None
+    seen: Prediction | None
     fault: str | None = None
 
 
@@ -125,7 +125,8 @@ class ViewItems:
 
 def _shown(column: Column, id: str) -> Shown:
     try:
-        return Shown(column=column, seen=column.reader.read(id))
+        known = id in column.ids
+        return Shown(column=column, seen=column.predictions.read(id) if known else None)
     except RilievoError as error:
         return Shown(column=column, seen=None, fault=str(error))
 

@@ -1,4 +1,4 @@
-"""Predictions to be scored, wherever they come from: read one image at a time."""
+"""Predictions by id, wherever they come from: a cache, results of rilievo, files of others."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from rilievo.records import no_hash, same_record
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy
+from rilievo.types import DepthKind, MadeBy, Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,32 +28,31 @@ class PointMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Prediction for one image, at any size.
+class StoredPrediction(Prediction):
+    """A prediction whose parts are of any size, with what only files have.
 
     Attributes:
-        depth: None where there is none.
-        normals: Camera frame, towards the camera; None where there are none.
-        confidence: Confidence of the depth, or of the normals of a model of normals alone, in
-            [0, 1]; None where there is none.
         points: Points, where they are given as such; else they follow from depth and ``camera``.
-        camera: Camera that the model saw in the photograph; None where it saw none.
-        size: (height, width) that ``camera`` is of.
+        size: (height, width) that ``camera`` is of, where neither depth nor normals say it.
     """
 
-    depth: DepthMap | None = None
-    normals: Float32[np.ndarray, "3 h w"] | None = None
-    confidence: Float32[np.ndarray, "a b"] | None = None
     points: PointMap | None = None
-    camera: Camera | None = None
     size: tuple[int, int] | None = None
 
     __eq__ = same_record
     __hash__ = no_hash
 
+    def __post_init__(self) -> None:
+        """Check nothing: parts of files may differ in size, and are resized later."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Size (height, width)."""
+        return Prediction.shape.__get__(self) if self.size is None else self.size
+
 
 @runtime_checkable
-class Answers(Protocol):
+class Predictions(Protocol):
     """Predictions by id; read in other processes, so it holds paths alone."""
 
     @property
@@ -66,6 +65,6 @@ class Answers(Protocol):
         """Kind of their depth; None for normals only."""
         ...
 
-    def read(self, id: str) -> Answer:
+    def read(self, id: str) -> Prediction:
         """The prediction of one image."""
         ...
