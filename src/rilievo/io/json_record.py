@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from rilievo.errors import suggest
@@ -103,7 +104,7 @@ def _read_tuple(kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...
 
 def _read_record(kind: Any, data: Any, where: str) -> Any:
     _expect(isinstance(data, dict), "an object", data, where)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     values = {}
     for field in fields(kind):
         if field.name in data:
@@ -111,6 +112,12 @@ def _read_record(kind: Any, data: Any, where: str) -> Any:
         elif field.default is MISSING and field.default_factory is MISSING:
             raise NotThisRecord(f"{where} has no '{field.name}'")
     return kind(**values)
+
+
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    """Types of a class's fields; looking them up takes longer than reading a file of them."""
+    return get_type_hints(kind)
 
 
 def _read_plain(kind: Any, data: Any, where: str) -> Any:

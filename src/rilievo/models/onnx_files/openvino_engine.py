@@ -1,13 +1,13 @@
 """ONNX files run by OpenVINO (extra ``fast``)."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, first_line
 from rilievo.models.cache_folder import cache_directory
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.file_metadata import file_metadata
 from rilievo.models.onnx_files.session import Arrays, Session
 from rilievo.telemetry import import_openvino
 
@@ -25,14 +25,14 @@ def open_openvino(path: Path, options: LoadOptions) -> Session:
         "INFERENCE_PRECISION_HINT": "f32" if options.precision == "fp32" else "bf16",
         "PERFORMANCE_HINT": "LATENCY",
     }
-    cache = _writable_cache(f"{options.precision}-{options.threads or 'all'}")
+    cache = _writable_cache(path, f"{options.precision}-{options.threads or 'all'}")
     if cache is not None:
         settings["CACHE_DIR"] = str(cache)
     if options.threads:
         settings["INFERENCE_NUM_THREADS"] = options.threads
     try:
-        network = openvino.Core().read_model(str(path))
-        compiled = openvino.Core().compile_model(network, "CPU", settings)
+        # From a path, a network that is in the cache is not read again.
+        compiled = openvino.Core().compile_model(str(path), "CPU", settings)
     except RuntimeError as error:
         where, cure = "", ""
         if options.precision == "bf16":  # processors with little or no bf16 lack kernels
@@ -54,7 +54,7 @@ def open_openvino(path: Path, options: LoadOptions) -> Session:
         feed=feed,
         input_names=tuple(_input_name(each) for each in compiled.inputs),
         output_names=outputs,
-        metadata=_openvino_metadata(network),
+        metadata=file_metadata(path),
         device="cpu",
         one_by_one=any(len(shape) and shape[0] == 1 for shape in shapes),
     )
@@ -78,23 +78,24 @@ def _output_name(output: Any) -> str:
     return name if name in output.get_names() else output.get_any_name()
 
 
-def _writable_cache(setting: str) -> Path | None:
+def _writable_cache(path: Path, setting: str) -> Path | None:
     """OpenVINO's folder of compiled networks, created; None if it cannot be, and is not used.
 
-    Each setting has a folder of its own. OpenVINO 2026.4.1 names a compiled network by its file
-    alone, so it would run one of fp32 as bf16, which reads beyond its weights and crashes.
+    Each setting and each state of a file has a folder of its own. OpenVINO 2026.4.1 names a
+    compiled network by its file's path alone: it would run one of fp32 as bf16, which reads beyond
+    its weights and crashes, and another network of the same size, written within the same second.
     """
     try:
-        folder = cache_directory() / "openvino" / setting
+        folder = cache_directory() / "openvino" / setting / _state(path)
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ModelError):
         return None
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _openvino_metadata(network: Any) -> Mapping[str, str]:
-    """ONNX metadata, which OpenVINO stores under ``framework`` in its run-time information."""
-    if not network.has_rt_info(["framework"]):
-        return {}
-    keys = network.get_rt_info(["framework"]).value
-    return {key: str(network.get_rt_info(["framework", key]).value) for key in keys}
+def _state(path: Path) -> str:
+    """Name for the state of a file, and of the weights beside it under the usual names."""
+    weights = (path.with_name(path.name + each) for each in ("_data", ".data"))
+    states = (each.stat() for each in (path, *weights) if each is path or each.exists())
+    facts = ((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)
+    return "-".join(".".join(f"{number:x}" for number in each) for each in facts)

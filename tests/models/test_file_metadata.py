@@ -1,0 +1,85 @@
+"""Metadata of ONNX files, and networks that OpenVINO has compiled before."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from rilievo.errors import ModelError
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.file_metadata import file_metadata
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
+
+
+def _network(times: float) -> onnx.ModelProto:
+    """A network that multiplies its input by one weight."""
+    weight = numpy_helper.from_array(np.full((1, 1), times, np.float32), "weight")
+    node = helper.make_node("Mul", ["image", "weight"], ["depth"])
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 8])
+        for name in ("image", "depth")
+    ]
+    graph = helper.make_graph([node], "network", ends[:1], ends[1:], [weight])
+    opset = helper.make_opsetid("", 17)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=8)
+
+
+@given(metadata=st.dictionaries(TEXTS, TEXTS, max_size=5))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_metadata_are_those_that_onnx_wrote(tmp_path: Path, metadata: dict[str, str]) -> None:
+    network, path = _network(1), tmp_path / "network.onnx"
+    helper.set_model_props(network, metadata)
+    onnx.save(network, path)
+    assert file_metadata(path) == metadata
+
+
+def test_metadata_before_the_graph_and_large_weights_are_read(tmp_path: Path) -> None:
+    network, path = _network(1), tmp_path / "network.onnx"
+    helper.set_model_props(network, {"key": "value"})
+    first = onnx.ModelProto(metadata_props=network.metadata_props).SerializeToString()
+    network.ClearField("metadata_props")
+    large = numpy_helper.from_array(np.zeros(1 << 20, np.float32), "large")
+    network.graph.initializer.append(large)
+    path.write_bytes(first + network.SerializeToString())
+    assert file_metadata(path) == {"key": "value"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x77", b"\x72\x05ab", b"\x72\xff\xff\xff\xff\x7f", b"\xff" * 12, b"\x3f"]
+)
+def test_files_that_are_no_onnx_are_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "network.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"not an ONNX file: (it|an) ") as caught:
+        file_metadata(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_of_the_same_name_size_and_time_is_compiled_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
+    path, image = tmp_path / "network.onnx", np.ones((1, 8), np.float32)
+    for times in (2.0, 3.0):
+        onnx.save(_network(times), tmp_path / "new.onnx")
+        os.utime(tmp_path / "new.onnx", (1_000_000, 1_000_000))
+        (tmp_path / "new.onnx").replace(path)
+        session = open_session(path, LoadOptions(engine="openvino"))
+        np.testing.assert_array_equal(session.feed({"image": image})["depth"], times * image)
+        assert session.metadata == {}
+
+
+def test_a_compiled_network_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "network.onnx"
+    onnx.save(_network(2), path)
+    for _ in range(2):
+        open_session(path, LoadOptions(engine="openvino"))
+    [_] = (tmp_path / "cache").rglob("*.blob")
