@@ -81,8 +81,8 @@ def scores(model: Model, sample: Sample) -> tuple[list[float], float]:
     """AbsRel of each of ``MAPS``, and the 95th percentile of false steps between views."""
     views, kind = icosahedron(upright=True), model.kind or DepthKind.UP_TO_SCALE
     answers = answers_to(model, sample, views)
-    raw, _ = layers_of([map_of(each, kind) for each in answers], views, ROWS)
-    solved, _ = layers_of(agreeing(answers, views, kind), views, ROWS)
+    raw = layers_of([map_of(each, kind) for each in answers], views, ROWS)
+    solved = layers_of(agreeing(answers, views, kind), views, ROWS)
     true, valid = truth_of(sample, ROWS)
     area = np.cos(rows_of(ROWS))[:, None] * np.ones((1, 2 * ROWS))
     factors = []

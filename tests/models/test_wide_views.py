@@ -18,6 +18,8 @@ from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.measure import length
 from rilievo.models.base import Inference, Model
+from rilievo.models.processing.refinement import FlipAveraged, Tiled
+from rilievo.models.resampling.sampling import shrink
 from rilievo.types import Camera, DepthKind, Photo
 
 ROOM = np.array([2.0, 1.3, 3.0])
@@ -59,6 +61,9 @@ class Reader(FixedDepth):
         self.shown: list[Photo] = []
         self._change = change
 
+    def distance(self, directions: np.ndarray) -> np.ndarray:
+        return distance(directions)
+
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         answers = []
         for photo in photos:
@@ -66,7 +71,7 @@ class Reader(FixedDepth):
             rays = rays_of(photo.camera.lens, photo.shape)
             unit = np.moveaxis(photo.pixels, 2, 0) / 127.5 - 1
             unit = unit / np.linalg.norm(unit, axis=0)
-            z = distance(unit) / np.linalg.norm(rays, axis=0)
+            z = self.distance(unit) / np.linalg.norm(rays, axis=0)
             self.shown.append(photo)
             answers.append(Inference(depth=self._change(z, len(self.shown)).astype(np.float32)))
         return answers
@@ -136,6 +141,57 @@ def test_ordinary_photographs_go_to_the_model_as_they_are():
     assert second.depth.shape == (80, 100)
     assert first.depth.shape == (240, 320)
     assert len(model.shown) == 2  # mild distortion is one view
+
+
+def rippled(directions: np.ndarray) -> np.ndarray:
+    return distance(directions) * (1 + 0.15 * np.sin(20 * directions).prod(axis=0))
+
+
+class Coarse(Reader):
+    """Reads a room with rippled walls at 24 pixels a side only, however large the view."""
+
+    def distance(self, directions: np.ndarray) -> np.ndarray:
+        return rippled(directions)
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        size = (24, 24)
+        small = [
+            Photo(
+                pixels=shrink(photo.pixels, size),
+                camera=Camera(lens=photo.camera.lens.resized(size=photo.shape, new_size=size)),
+            )
+            for photo in photos
+            if photo.camera is not None
+        ]
+        return super().infer(small)
+
+
+def test_tiles_show_detail_in_every_view_of_a_panorama():
+    draw = np.random.default_rng(2)
+
+    def scaled(z: np.ndarray, _: int) -> np.ndarray:
+        return z * draw.uniform(0.7, 1.4)
+
+    coarse = Coarse(DepthKind.UP_TO_SCALE, scaled)
+    tiled = Tiled(Coarse(DepthKind.UP_TO_SCALE, scaled), 64)
+    photo = photograph(*PICTURES["panorama"])
+    true = rippled(rays_of(*PICTURES["panorama"]))
+    errors = []
+    for model in (coarse, tiled):
+        [found] = model.predict_raw([photo])
+        ratio = np.log(found.depth.values / true)
+        errors.append(ratio - np.median(ratio))
+    assert np.abs(errors[1]).mean() < 0.45 * np.abs(errors[0]).mean()
+    # There is no step where the left and the right edge meet.
+    assert np.abs(errors[1][:, 0] - errors[1][:, -1]).max() < 0.05
+
+
+def test_tiles_and_mirrors_of_a_panorama_come_to_metres_of_its_size():
+    model = FlipAveraged(Tiled(Reader(DepthKind.METRIC, lambda z, _: z), 128))
+    [found] = model.predict_raw([photograph(*PICTURES["panorama"])])
+    true = distance(rays_of(*PICTURES["panorama"]))
+    assert found.depth.is_distance
+    assert np.median(np.abs(found.depth.values / true - 1)) < 0.02
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from PIL import Image
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.resampling.resizing import resize
+from rilievo.models.resampling.wide_views import through_views
 from rilievo.types import DepthKind, Photo
 
 Field = Float32[np.ndarray, "h w"]
@@ -60,6 +61,7 @@ class Tiled(WrappedModel):
 
     A tile alone has no reliable distance or slope, so it contributes fine detail only: the coarse
     part of its prediction is replaced by that of the whole. Tiles overlap by half and are blended.
+    Of a wide photograph, the perspective views are taken large, and each has its tiles.
     """
 
     def __init__(self, model: Model, side: int) -> None:
@@ -70,7 +72,11 @@ class Tiled(WrappedModel):
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict one photograph after the other; each is a batch of tiles."""
-        return [self._infer_one(photo) for photo in photos]
+
+        def narrow(photos: Sequence[Photo]) -> list[Inference]:
+            return [self._infer_one(photo) for photo in photos]
+
+        return through_views(photos, self.card.kind, narrow, detailed=True)
 
     def _infer_one(self, photo: Photo) -> Inference:
         [whole] = self.model.infer([photo])

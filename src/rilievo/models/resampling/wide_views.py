@@ -33,6 +33,8 @@ _TOGETHER = 2
 """Number of views that a model is given at once."""
 _MOST_ROWS, _LEAST_ROWS = 640, 64
 """Limits of the height of the grid on which views are merged."""
+_DETAILED_SIDE, _DETAILED_ROWS = 2048, 1280
+"""Largest side of a view [px] and height of the grid of models that look at views in tiles."""
 _COARSE_ROWS = 128
 """Height of the grid on which views are compared."""
 _SEEN = 0.5
@@ -79,6 +81,8 @@ def through_views(
     photos: Sequence[Photo],
     kind: DepthKind | None,
     infer: Callable[[Sequence[Photo]], list[SomeAnswer]],
+    *,
+    detailed: bool = False,
 ) -> list[SomeAnswer]:
     """Answers of a network, those of wide photographs by views.
 
@@ -86,23 +90,30 @@ def through_views(
         photos: Photographs.
         kind: Kind of the network's depth.
         infer: Function that runs the network on ordinary photographs.
+        detailed: Whether it makes use of large views, as tiles do.
     """
     if not any(map(is_wide, photos)):
         return infer(photos)
     narrow = iter(infer(plain) if (plain := [p for p in photos if not is_wide(p)]) else [])
-    return [_wide(photo, kind, infer) if is_wide(photo) else next(narrow) for photo in photos]
+    return [
+        _wide(photo, kind, infer, detailed=detailed) if is_wide(photo) else next(narrow)
+        for photo in photos
+    ]
 
 
 def _wide(
     photo: Photo,
     kind: DepthKind | None,
     infer: Callable[[Sequence[Photo]], list[SomeAnswer]],
+    *,
+    detailed: bool,
 ) -> SomeAnswer:
     assert photo.camera is not None, "a wide photograph has a lens"
     lens = photo.camera.lens
     views = views_of(lens, photo.shape)
     tangent = max(view.tangent for view in views)
-    side = int(np.clip(math.ceil(2 * tangent * lens.focal), _LEAST_SIDE, _SIDE))
+    most = _DETAILED_SIDE if detailed else _SIDE
+    side = int(np.clip(math.ceil(2 * tangent * lens.focal), _LEAST_SIDE, most))
     picture = Picture(photo.pixels, lens, pixels_a_radian=side / (2 * tangent))
     answers: list[SomeAnswer] = []
     for first in range(0, len(views), _TOGETHER):
@@ -115,7 +126,8 @@ def _wide(
             for view in views[first : first + _TOGETHER]
         ]
         answers += infer(shown)
-    return _together(answers, views, kind, lens, photo.shape)
+    rows = _DETAILED_ROWS if detailed else _MOST_ROWS
+    return _together(answers, views, kind, lens, photo.shape, rows)
 
 
 def _together(
@@ -124,6 +136,7 @@ def _together(
     kind: DepthKind | None,
     lens: Lens,
     shape: tuple[int, int],
+    most_rows: int,
 ) -> SomeAnswer:
     """The answer to the whole, at about the resolution of those to the views."""
     first = answers[0].normals if answers[0].depth is None else answers[0].depth
@@ -141,7 +154,8 @@ def _together(
         if len(views) == 1:
             logs, seen = _one(answers[0], views[0], kind, directions)
         else:
-            logs, seen = _solved(answers, views, kind, directions, a_radian)
+            height = 2 * (int(np.clip(math.pi * a_radian, _LEAST_ROWS, most_rows)) // 2)
+            logs, seen = _solved(answers, views, kind, directions, height)
         valid = has_ray & seen
         depth = _values(logs, np.where(has_ray, length, 1), kind).astype(np.float32)
     normals = _vectors(answers, views, directions)
@@ -260,12 +274,11 @@ def _solved(
     views: Sequence[View],
     kind: DepthKind,
     directions: Float64[np.ndarray, "3 h w"],
-    a_radian: float,
+    height: int,
 ) -> tuple[Float64[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
-    """Logarithm of distance, and where any view saw it."""
-    height = 2 * (int(np.clip(math.pi * a_radian, _LEAST_ROWS, _MOST_ROWS)) // 2)
+    """Logarithm of distance, merged on a grid of a height, and where any view saw it."""
     maps = agreeing(answers, views, kind)
-    layers, _ = layers_of(maps, views, height)
+    layers = layers_of(maps, views, height)
     field = merged(layers)
     u, v = panorama((height, 2 * height)).project(directions)
     found = sampled(field, u, v, wraps=True)[..., 0].astype(np.float64)
@@ -279,36 +292,47 @@ def agreeing(answers: Sequence[Answer], views: Sequence[View], kind: DepthKind) 
     if not kind.is_depth:
         logs = log_depths([each.values for each in maps], inverse=kind is DepthKind.AFFINE_INVERSE)
         maps = [replace(each, values=own) for each, own in zip(maps, logs, strict=True)]
-    layers, places = layers_of(maps, views, _COARSE_ROWS, compares=True)
+    layers = layers_of(maps, views, _COARSE_ROWS, compares=True)
+    places = places_of(views, _COARSE_ROWS)
     found = corrections(layers, places, affine=not kind.is_depth)
     return [replace(each, values=found.of(n, each.values)) for n, each in enumerate(maps)]
 
 
 def layers_of(
     maps: Sequence[ViewMap], views: Sequence[View], height: int, *, compares: bool = False
-) -> tuple[Layers, Places]:
+) -> Layers:
     """Views on the equirectangular grid of a height [px], as logarithms of distance.
 
     With ``compares``, weights are those for comparing views.
     """
-    v, u = np.mgrid[:height, : 2 * height].astype(np.float64)
-    whole = panorama((height, 2 * height)).rays(np.stack([u, v]))
-    shape = (len(views), height, 2 * height)
-    values, weights, across, down, lengths = (np.zeros(shape, np.float32) for _ in range(5))
+    whole = _directions(height)
+    values, weights = (np.zeros((len(views), *whole.shape[1:]), np.float32) for _ in range(2))
     for number, (own, view) in enumerate(zip(maps, views, strict=True)):
         part = _seen(view, whole)
-        length = -np.log(part.cosine)
-        values[number][part.inside] = part.of(own.values[..., None])[:, 0] + length
+        values[number][part.inside] = part.of(own.values[..., None])[:, 0] - np.log(part.cosine)
         known = part.of(own.valid[..., None])[:, 0] > _SEEN
         weight = part.weight * known
         if own.trust is not None and compares:
             weight = weight * part.of(own.trust[..., None])[:, 0] ** 2
         weights[number][part.inside] = weight
+    return Layers(values=values, weights=weights, area=np.cos(rows_of(height)))
+
+
+def places_of(views: Sequence[View], height: int) -> Places:
+    """Places of the directions of a grid of a height [px] in each view."""
+    whole = _directions(height)
+    across, down, lengths = (np.zeros((len(views), *whole.shape[1:]), np.float32) for _ in range(3))
+    for number, view in enumerate(views):
+        part = _seen(view, whole)
         across[number][part.inside], down[number][part.inside] = part.u, part.v
-        lengths[number][part.inside] = length
-    area = np.cos(rows_of(height))
-    layers = Layers(values=values, weights=weights, area=area)
-    return layers, Places(across=across, down=down, lengths=lengths)
+        lengths[number][part.inside] = -np.log(part.cosine)
+    return Places(across=across, down=down, lengths=lengths)
+
+
+def _directions(height: int) -> Float64[np.ndarray, "3 h w"]:
+    """Directions of the pixels of a whole panorama of a height [px]."""
+    v, u = np.mgrid[:height, : 2 * height].astype(np.float64)
+    return panorama((height, 2 * height)).rays(np.stack([u, v]))
 
 
 def _vectors(
