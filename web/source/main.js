@@ -6,7 +6,7 @@ import { startCamera } from "./live.js";
 import { isDepth } from "./preparation.js";
 import { showPictures, showRest } from "./result.js";
 import { settings } from "./settings.js";
-import { ask } from "./working.js";
+import { ask, isGpu } from "./working.js";
 
 const OWN = "own";
 const state = part("state"), models = part("model"), sharp = part("sharp"), view = part("fov");
@@ -189,7 +189,7 @@ function listen() {
 // Keeps what a visit without a network needs; private windows and plain http allow none of it.
 async function keep() {
   try {
-    await navigator.serviceWorker.register("sw.js");
+    await navigator.serviceWorker.register(`sw.js?runtime=${isGpu ? "gpu" : "cpu"}`);
     await navigator.serviceWorker.ready;
     document.documentElement.dataset.offline = "";
   } catch {

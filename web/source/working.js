@@ -12,7 +12,7 @@ async function hasCard() {
 // WebGPU is for pages with a second, larger network, and asked for or refused in the address by
 // ?gpu=1 and ?gpu=0; its runtime needs a browser that can suspend WebAssembly.
 const asked = new URLSearchParams(location.search).get("gpu"), isLarge = settings.models.some(({ kind }) => kind && !isDepth(kind));
-const isGpu = "Suspending" in WebAssembly && (asked === "1" || (asked !== "0" && isLarge && await hasCard()));
+export const isGpu = "Suspending" in WebAssembly && (asked === "1" || (asked !== "0" && isLarge && await hasCard()));
 const worker = new Worker(isGpu ? "worker-gpu.js" : "worker.js", { type: "module" }), waiting = new Map();
 let count = 0, broken = null;
 

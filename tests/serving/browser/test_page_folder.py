@@ -30,7 +30,6 @@ __all__ = ["catalogue"]
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(rilievo.__file__).parent
 DEFAULT = PACKAGE / "models/default"
-MOST_BYTES = 7_000_000
 """Compressed, of what a visitor needs for a first answer."""
 
 
@@ -47,9 +46,13 @@ def settings(site: Path) -> Any:
     return json.loads(text)
 
 
-def first_files(site: Path) -> list[str]:
+def first_files(site: Path, device: str) -> list[str]:
     script = (site / "sw.js").read_text("utf-8")
-    return json.loads(script.partition("FILES = ")[2].partition(";\n")[0])
+    files, runtimes = (
+        json.loads(script.partition(f"{name} = ")[2].partition(";\n")[0])
+        for name in ("FILES", "RUNTIMES")
+    )
+    return [*files, *runtimes[device]]
 
 
 def test_the_networks_are_small_ones_of_the_package_and_small_is_first(site: Path) -> None:
@@ -61,14 +64,20 @@ def test_the_networks_are_small_ones_of_the_package_and_small_is_first(site: Pat
         assert model["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-def test_what_a_first_visit_needs_is_there_and_small(site: Path) -> None:
-    files = first_files(site)
+@pytest.mark.parametrize(
+    ("device", "runtime", "most"), [("cpu", "ort", 7_000_000), ("gpu", "ort-gpu", 7_500_000)]
+)
+def test_what_a_first_visit_needs_is_there_and_small(
+    site: Path, device: str, runtime: str, most: int
+) -> None:
+    files = first_files(site, device)
     assert files[0] == "./"
     assert settings(site)["models"][0]["file"] in files
     assert settings(site)["models"][1]["file"] not in files
-    assert {"index.html", "app.js", "worker.js", "ort.mjs", "ort.wasm.gz", "page.css"} < {*files}
+    assert {"index.html", "app.js", "page.css", f"{runtime}.mjs", f"{runtime}.wasm.gz"} < {*files}
+    assert sum(name.endswith(".wasm.gz") for name in files) == 1
     packed = sum(len(gzip.compress((site / name).read_bytes())) for name in files[1:])
-    assert packed < MOST_BYTES
+    assert packed < most
 
 
 def test_the_page_names_no_other_host(site: Path) -> None:

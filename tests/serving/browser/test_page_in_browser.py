@@ -412,6 +412,33 @@ def test_models_are_kept_where_there_is_room_and_answered_where_there_is_none(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("gpu", "runtime"), [("0", "ort"), ("1", "ort-gpu")])
+def test_a_browser_is_given_the_runtime_of_one_device_and_has_it_without_a_network(
+    visitor: Visitor, photographs: Path, tmp_path: Path, gpu: str, runtime: str
+) -> None:
+    write_page(tmp_path / "site")
+    with hosted(tmp_path / "site") as address:
+        context = visitor.context.browser.new_context(reduced_motion="reduce")
+        guest = Visitor(context, f"{address}?gpu={gpu}")
+        if gpu == "1" and not guest.page.evaluate("() => 'Suspending' in WebAssembly"):
+            pytest.skip("this Chromium cannot suspend WebAssembly")
+        guest.page.locator("html[data-offline]").wait_for()
+        kept = guest.page.evaluate(
+            """async () => {
+                const [name] = await caches.keys(), cache = await caches.open(name);
+                return (await cache.keys()).map((each) => each.url.split("/").at(-1));
+            }"""
+        )
+    assert [each for each in kept if each.endswith(".wasm.gz")] == [f"{runtime}.wasm.gz"]
+    guest.page.reload()
+    guest.wait_until_ready()
+    guest.give(photographs / "person.png")
+    depth, _ = guest.depth(tmp_path)
+    check_depth(depth, by_python(photographs / "person.png").depth.values, sharp=True)
+    context.close()
+
+
+@pytest.mark.slow
 def test_webgpu_answers_as_in_python_where_it_is_asked_for(
     address: str, photographs: Path, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,12 @@ USUAL = ("rilievo/small", "rilievo/tiny")
 _PUBLISHED = ("moge-2", "depth-pro")
 """Published graphs that the page feeds and reads as their rows of the table say."""
 
-_GPU = ("worker-gpu.js", "ort-gpu.mjs", "ort-gpu.wasm.gz")
-"""Files for graphics cards alone."""
-_BUILT = ("app.js", "worker.js", "ort.mjs", "ort.wasm.gz", *_GPU)
+_RUNTIMES: Mapping[str, Sequence[str]] = {
+    "cpu": ("worker.js", "ort.mjs", "ort.wasm.gz"),
+    "gpu": ("worker-gpu.js", "ort-gpu.mjs", "ort-gpu.wasm.gz"),
+}
+"""Files that run the networks; a browser fetches those of one device."""
+_BUILT = ("app.js", *chain.from_iterable(_RUNTIMES.values()))
 _MANIFEST = {
     "name": "rilievo: depth and surface of a photograph",
     "short_name": "rilievo",
@@ -249,11 +253,12 @@ def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
     for each in every:
         digest.update(f"{each.relative_to(folder).as_posix()} {sha256(each)}\n".encode())
     files = [each.name for each in sorted(folder.iterdir()) if each.is_file()]
-    names = [each for each in files if each not in _GPU]
+    one_device = {*chain.from_iterable(_RUNTIMES.values())}
+    names = [each for each in files if each not in one_device]
     first = ["./", *names, models[0].file]
     head = f"const VERSION = {json.dumps(digest.hexdigest()[:16])};\n"
     head += f"const FILES = {json.dumps(first)};\n"
-    head += f"const LATER = {json.dumps(_GPU)};\n"
+    head += f"const RUNTIMES = {json.dumps(_RUNTIMES)};\n"
     return head + (_HERE / "sw.js").read_text("utf-8")
 
 

@@ -1,12 +1,13 @@
 // What was fetched once is there without a network. `rilievo page` writes three lines above this:
-// VERSION, of all files together, FILES, those that the first visit needs, and LATER, those that a
-// graphics card needs besides.
+// VERSION, of all files together, FILES, those that the first visit needs, and RUNTIMES, what runs the
+// networks besides: on the processor, or on a graphics card. A browser is given one of the two.
 
 // Several pages may live on one host, each with files of its own.
 const PREFIX = `rilievo ${registration.scope} `, CACHE = PREFIX + VERSION;
+const FIRST = [...FILES, ...RUNTIMES[new URL(location).searchParams.get("runtime") ?? "cpu"]];
 
 addEventListener("install", (event) => {
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(FILES.map((name) => new Request(name, { cache: "no-cache" })))).then(() => skipWaiting()));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(FIRST.map((name) => new Request(name, { cache: "no-cache" })))).then(() => skipWaiting()));
 });
 
 addEventListener("activate", (event) => {
@@ -20,7 +21,7 @@ addEventListener("activate", (event) => {
 function isOwn(address) {
   if (!address.startsWith(registration.scope)) return false;
   const name = address.slice(registration.scope.length).replace(/[?#].*$/, "");
-  return name === "" || FILES.includes(name) || LATER.includes(name) || name.startsWith("models/");
+  return name === "" || FILES.includes(name) || Object.values(RUNTIMES).flat().includes(name) || name.startsWith("models/");
 }
 
 async function answer(event) {
