@@ -63,8 +63,8 @@ class Saving(Record):
     """Folder for the results; made when missing. Trees of input folders are kept."""
     save: Annotated[str, tyro.conf.arg(metavar="NAME,..."), LOCAL, UNRECORDED] = "colour"
     """Outputs to write, separated by commas: colour, png16, npy, npz, tiff, exr, normals,
-    normals-npy, confidence, sky, ply, glb, html, panel, stereo; or all; or package.module:NAME of
-    an output of your own. A JSON file that describes them is always added.
+    normals-npy, confidence, sky, ply, splat, glb, html, panel, stereo; or all; or
+    package.module:NAME of an output of your own. A JSON file that describes them is always added.
     """
     overwrite: Annotated[bool, LOCAL, UNRECORDED] = False
     """Replace what rilievo wrote before, with the same options or others. Files of other programs
@@ -90,8 +90,8 @@ class Saving(Record):
     The background is beyond that share of the way from near to far; by default beyond half of
     it."""
     backing: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 0.0
-    """Share of the photograph's width by which far surfaces continue behind near ones in glb and
-    ply, in mirrored colours, for views from the side, such as 0.1; 0 for none.
+    """Share of the photograph's width by which far surfaces continue behind near ones in glb, ply
+    and splat, in mirrored colours, for views from the side, such as 0.1; 0 for none.
     """
     stereo: Annotated[str | None, tyro.conf.arg(metavar="LAYOUT,...")] = None
     """Layout of stereo pictures: side-by-side, top-bottom or anaglyph; after commas, strength=SHARE

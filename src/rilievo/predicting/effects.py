@@ -42,9 +42,9 @@ def without_effect(inputs: Sequence[str | Path], options: PredictOptions) -> lis
     notes = unit_notes(sizes.facts, sizes.camera_height, options.view.fov)
     if options.video.sequence and not any(Path(name).is_dir() for name in inputs):
         notes.append("--sequence is about folders of frames, and none was named")
-    if saving.drop and not {"ply", "glb", "html"} & {*saving.formats}:
+    if saving.drop and not {"ply", "splat", "glb", "html"} & {*saving.formats}:
         notes.append("--drop is about surfaces, and none is saved: add ply, glb or html to --save")
-    if saving.backing and not {"ply", "glb"} & {*saving.formats}:
+    if saving.backing and not {"ply", "splat", "glb"} & {*saving.formats}:
         notes.append(
             "--backing is about meshes and clouds, and none is saved: add glb or ply to --save"
         )

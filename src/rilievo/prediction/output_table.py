@@ -14,6 +14,9 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("pointcloud", "point-cloud", "points", "cloud", "pcd", "xyz", "las"), ("ply",)
     ),
+    **dict.fromkeys(
+        ("splats", "gaussian", "gaussians", "gaussian-splat", "3dgs", "gs"), ("splat",)
+    ),
     **dict.fromkeys(("png", "jpg", "jpeg", "picture", "image", "webp", "heatmap"), ("colour",)),
     **dict.fromkeys(("depth", "numpy", "raw", "array"), ("npy", "png16")),
     **dict.fromkeys(("mp4", "video", "movie", "gif"), ("colour",)),
@@ -150,6 +153,15 @@ _OUTPUTS: Mapping[str, Output] = {
         writer="ply:write",
         options=(*SURFACE, "backing"),
     ),
+    "splat": Output(
+        suffix=".splat.ply",
+        summary="Gaussian splats for viewers such as SuperSplat: a flat one a pixel",
+        needs=(Need.DEPTH, Need.CAMERA),
+        takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
+        surface=Surface.YES,
+        writer="splat:write",
+        options=(*SURFACE, "backing"),
+    ),
     "glb": Output(
         suffix=".glb",
         summary="mesh textured with the photograph (glTF axes: x right, y up, z backwards)",
@@ -228,7 +240,8 @@ class Named:
 def output_of(path: Path) -> Named | None:
     """Output that a path names, such as ``cat.glb``; None if its suffix is of none."""
     name = path.name
-    for output, each in _OUTPUTS.items():
+    # The longest first: .splat.ply also ends in .ply.
+    for output, each in sorted(_OUTPUTS.items(), key=lambda item: -len(item[1].suffix)):
         if name.lower().endswith(each.suffix) and len(name) > len(each.suffix):
             return Named(stem=path.with_name(name[: -len(each.suffix)]), output=output)
     short = _OF_SUFFIX.get(path.suffix.lower())

@@ -25,6 +25,7 @@ FILES: Mapping[str, str] = {
     "normals-npy": "Normals, NPY",
     "npz": "Everything, NPZ",
     "ply": "Points, PLY",
+    "splat": "Gaussian splats, PLY",
     "glb": "Mesh, GLB",
     "html": "Page to share",
     "panel": "Picture for slides",

@@ -57,15 +57,19 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
             backing=options.backing or None,
         ),
     )
-    comments = [
+    element = PlyElement.describe(_rows(cloud), "vertex")
+    with job.path.open("wb") as file:
+        PlyData([element], byte_order="<", comments=comments_of(job, facts)).write(file)
+    return facts
+
+
+def comments_of(job: WriteJob, facts: FileFacts) -> list[str]:
+    """Lines of the header: unit, axes, and the JSON in pieces."""
+    return [
         f"unit: {job.depth_facts.unit} ({job.depth_facts.meaning})",
         f"axes: {OUR_AXES}",
         *(f"rilievo: {piece}" for piece in _pieces(job.about.alone(facts))),
     ]
-    element = PlyElement.describe(_rows(cloud), "vertex")
-    with job.path.open("wb") as file:
-        PlyData([element], byte_order="<", comments=comments).write(file)
-    return facts
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -48,11 +48,11 @@ _BYTES_PER_PIXEL: Mapping[str, float] = {
     "panel": 9,
     "stereo": 6,
 }
-_BYTES_PER_POINT: Mapping[str, float] = {"ply": 32, "glb": 60, "html": 16}
+_BYTES_PER_POINT: Mapping[str, float] = {"ply": 32, "splat": 70, "glb": 60, "html": 16}
 _UNKNOWN = 32
 _LEAST = 200_000
 
-SURFACES = frozenset({"ply", "glb", "html", "stereo"})
+SURFACES = frozenset({"ply", "splat", "glb", "html", "stereo"})
 """Outputs that take seconds rather than a fraction of one."""
 _CHUNK = 2**18
 

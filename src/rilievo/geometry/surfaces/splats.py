@@ -1,0 +1,204 @@
+"""Gaussian splats of a surface: a flat one a point, as large as its pixel is on the surface.
+
+One pixel sees a parallelogram of the plane through its point. Its sides are the changes of the
+point from one pixel to the next, along rows and along columns; with them as a covariance, splats
+of neighbouring pixels meet, whatever the lens and however the surface leans. Seen by the
+photograph's camera, every splat is a round spot of ``_SPREAD`` pixels.
+
+Across the surface a splat is as thick as its neighbours are off its plane: thin on a wall, thicker
+where the surface bends.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int
+
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.surfaces.lattice import places
+from rilievo.geometry.surfaces.surface import PointCloud
+
+_SPREAD = 0.55
+"""Standard deviation of a splat, in steps between pixels: larger blurs, smaller leaves gaps."""
+_LEAST_COSINE = 0.2
+"""Cosine between normal and ray at which splats stop growing, so that none is longer than 5 : 1."""
+_THICKNESS = (0.05, 0.5)
+"""Least and largest thickness, as a share of the splat's smaller width."""
+_CHUNK = 65_536
+"""Number of splats made at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splats:
+    """Gaussians in the camera frame.
+
+    Attributes:
+        centres: Points of the surface.
+        normals: Unit normals, towards the camera.
+        scales: Standard deviations along the three axes, in the unit of the points; the third is
+            the thickness.
+        rotations: Unit quaternions (w, x, y, z) that turn the axes x, y, z into those of a splat.
+        rows: Slice of the cloud from which they are made.
+    """
+
+    centres: Float32[np.ndarray, "n 3"]
+    normals: Float32[np.ndarray, "n 3"]
+    scales: Float32[np.ndarray, "n 3"]
+    rotations: Float32[np.ndarray, "n 4"]
+    rows: slice
+
+
+def splats(
+    cloud: PointCloud, camera: Camera, *, shape: tuple[int, int], step: int = 1
+) -> Iterator[Splats]:
+    """Make a splat of every point, some ten thousand at a time.
+
+    Args:
+        cloud: Points that ``point_cloud`` made of this camera's depth.
+        camera: Camera of the depth map.
+        shape: Height and width of the depth map.
+        step: Step between the pixels that became points.
+    """
+    number = _numbers(cloud, camera, shape, step)
+    for rows in _chunks(len(cloud.points)):
+        points, normals = (
+            each[rows].astype(np.float64).T for each in (cloud.points, cloud.normals)
+        )
+        across, down = _sides(points, normals, camera, step)
+        off = _off_plane(cloud, rows, number, _cells(points, camera, shape, step))
+        axes, widths = _ellipse(across, down, normals)
+        least, most = (share * widths[1] for share in _THICKNESS)
+        thickness = np.clip(_SPREAD * off, least, most)
+        yield Splats(
+            centres=cloud.points[rows],
+            normals=cloud.normals[rows],
+            scales=np.stack([*widths, thickness], axis=1).astype(np.float32),
+            rotations=_quaternions(axes).astype(np.float32),
+            rows=rows,
+        )
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    for start in range(0, count, _CHUNK):
+        yield slice(start, min(start + _CHUNK, count))
+
+
+def _cells(
+    points: Float64[np.ndarray, "3 n"], camera: Camera, shape: tuple[int, int], step: int
+) -> Int[np.ndarray, "2 n"]:
+    """Row and column of each point in the lattice that is sampled."""
+    u, v = camera.project(points)
+    rows, columns = (places(length, step) for length in shape)
+    cells = [
+        np.rint((np.nan_to_num(place) - line.start) / step).astype(int).clip(0, len(line) - 1)
+        for place, line in ((v, rows), (u, columns))
+    ]
+    return np.stack(cells)
+
+
+def _numbers(
+    cloud: PointCloud, camera: Camera, shape: tuple[int, int], step: int
+) -> Int[np.ndarray, "a b"]:
+    """Number of the point at each place of the lattice, -1 where there is none.
+
+    Of two at one place it is the first: that of the surface, not of its backing.
+    """
+    size = [len(places(length, step)) for length in shape]
+    number = np.full(size, -1, np.int32)
+    for rows in reversed([*_chunks(len(cloud.points))]):
+        row, column = _cells(cloud.points[rows].astype(np.float64).T, camera, shape, step)
+        here = np.arange(rows.start, rows.stop, dtype=np.int32)
+        number[row[::-1], column[::-1]] = here[::-1]
+    return number
+
+
+def _sides(
+    points: Float64[np.ndarray, "3 n"],
+    normals: Float64[np.ndarray, "3 n"],
+    camera: Camera,
+    step: int,
+) -> tuple[Float64[np.ndarray, "3 n"], Float64[np.ndarray, "3 n"]]:
+    """Changes of each point on its plane, from one pixel of the lattice to the next.
+
+    On the plane n P = c a ray r has the depth d = c / (n r), so P = d r changes with the pixel by
+    d (r' - r (n r') / (n r)).
+    """
+    depth, pixels = camera.depth_of(points), camera.project(points)
+    ray = points / depth
+    length = np.linalg.norm(ray, axis=0)
+    facing = np.minimum((normals * ray).sum(axis=0), -_LEAST_COSINE * length)
+    sides = []
+    for axis in (0, 1):
+        half = np.zeros((2, 1))
+        half[axis] = 0.5
+        change = step * (camera.rays(pixels + half) - camera.rays(pixels - half))
+        # At the edge of a fisheye's image one of the rays may not exist.
+        other = np.eye(3)[axis][:, None] * length * step / camera.focal
+        change = np.where(np.isfinite(change).all(axis=0), change, other)
+        sides.append(depth * (change - ray * (normals * change).sum(axis=0) / facing))
+    return sides[0], sides[1]
+
+
+def _off_plane(
+    cloud: PointCloud,
+    rows: slice,
+    number: Int[np.ndarray, "a b"],
+    cells: Int[np.ndarray, "2 n"],
+) -> Float64[np.ndarray, "n"]:
+    """Mean distance of the four neighbours from each point's plane; 0 of a point without any.
+
+    What is farther off than it is away lies beyond an edge, and is no neighbour.
+    """
+    points, normals = cloud.points[rows], cloud.normals[rows]
+    padded = np.pad(number, 1, constant_values=-1)
+    own = number[cells[0], cells[1]] == np.arange(rows.start, rows.stop)
+    total, count = np.zeros(len(points)), np.zeros(len(points))
+    for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        beside = padded[cells[0] + 1 + down, cells[1] + 1 + right]
+        way = (cloud.points[beside] - points).astype(np.float64)
+        off = np.abs((way * normals).sum(axis=1))
+        is_near = own & (beside >= 0) & (2 * off * off < (way * way).sum(axis=1))
+        total += np.where(is_near, off, 0)
+        count += is_near
+    return total / np.maximum(count, 1)
+
+
+def _ellipse(
+    across: Float64[np.ndarray, "3 n"],
+    down: Float64[np.ndarray, "3 n"],
+    normals: Float64[np.ndarray, "3 n"],
+) -> tuple[Float64[np.ndarray, "3 3 n"], Float64[np.ndarray, "2 n"]]:
+    """Axes of the splats, as columns of rotations, and both widths, the larger first."""
+    across = across - normals * (normals * across).sum(axis=0)
+    down = down - normals * (normals * down).sum(axis=0)
+    length = np.linalg.norm(across, axis=0)
+    first = across / length
+    second = np.cross(normals, first, axis=0)
+    along, beside = (first * down).sum(axis=0), (second * down).sum(axis=0)
+    xx, yy, xy = length**2 + along**2, beside**2, along * beside
+    mean, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    angle = np.arctan2(2 * xy, xx - yy) / 2
+    large = mean + half
+    widths = _SPREAD * np.sqrt(np.stack([large, (length * beside) ** 2 / large]))
+    longer = np.cos(angle) * first + np.sin(angle) * second
+    return np.stack([longer, np.cross(normals, longer, axis=0), normals], axis=1), widths
+
+
+def _quaternions(axes: Float64[np.ndarray, "3 3 n"]) -> Float64[np.ndarray, "n 4"]:
+    """Unit quaternions (w, x, y, z) of rotations.
+
+    Every row of the matrix 4 q q^T is a multiple of q; the longest one is exact enough.
+    """
+    (a, b, c), (d, e, f), (g, h, i) = axes
+    product = np.array(
+        [
+            [1 + a + e + i, h - f, c - g, d - b],
+            [h - f, 1 + a - e - i, b + d, c + g],
+            [c - g, b + d, 1 - a + e - i, f + h],
+            [d - b, c + g, f + h, 1 - a - e + i],
+        ]
+    )
+    largest = np.einsum("kkn->kn", product).argmax(axis=0)
+    chosen = product[largest, :, np.arange(axes.shape[-1])]
+    return chosen / np.linalg.norm(chosen, axis=1, keepdims=True)

@@ -1,0 +1,101 @@
+"""Gaussian splats as a binary PLY, with the properties that 3D Gaussian Splatting writes.
+
+The names and meanings are those of the authors' program (Kerbl and others, SIGGRAPH 2023), which
+viewers took over: colours as the constant term of spherical harmonics, opacity as a logit, scales
+as logarithms, rotations as quaternions (w, x, y, z). Files of that program stand in COLMAP's frame,
+which is ours: x right, y down, z forward. Viewers turn it upright.
+"""
+
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.errors import InputError
+from rilievo.geometry.surfaces.splats import Splats, splats
+from rilievo.geometry.surfaces.surface import PointCloud, point_cloud, surface_step
+from rilievo.io.outputs.dropping import sky_share, surface_pixels
+from rilievo.io.outputs.facts import OUR_AXES, FileFacts, SurfaceFacts
+from rilievo.io.outputs.formats.ply import comments_of
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.types import Camera, DepthMap
+
+PROPERTIES = (
+    *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
+    *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
+)
+CONSTANT_HARMONIC = 0.5 / np.sqrt(np.pi)
+"""The spherical harmonic of degree 0, by which viewers multiply f_dc before they add a half."""
+_OPACITY = 0.98
+_GREY = 128
+"""Red, green and blue of a splat where there is no photograph."""
+
+
+def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
+    """Write a splat for every point of the surface, a chunk at a time."""
+    options, photo = job.options, job.prediction.photo
+    step = surface_step(depth.shape, options.surface_points)
+    cloud = point_cloud(
+        depth.depth(),
+        camera,
+        surface_pixels(job.prediction, options.drop),
+        colours=None if photo is None else photo.pixels,
+        normals=job.prediction.normals,
+        step=step,
+        cut=options.cut,
+        backing=options.backing,
+    )
+    if not len(cloud.points):
+        raise InputError(f"{job.about.source.file}: no surface is left to write as splats")
+    facts = FileFacts(
+        file=job.file,
+        output=job.output,
+        holds="Gaussian splats of the surface",
+        unit=job.depth_facts.unit,
+        axes=OUR_AXES,
+        surface=SurfaceFacts(
+            pixel_step=step,
+            points=len(cloud.points),
+            edge_jump=options.edge,
+            grazing_degrees=options.grazing,
+            specks=options.specks,
+            dropped=options.dropped,
+            sky=sky_share(job.prediction),
+            backing=options.backing or None,
+        ),
+    )
+    with job.path.open("wb") as file:
+        _write_header(file, len(cloud.points), comments_of(job, facts))
+        for part in splats(cloud, camera, shape=depth.shape, step=step):
+            file.write(_rows(part, _colours(cloud, part)).tobytes())
+    return facts
+
+
+def _write_header(file: BinaryIO, count: int, comments: list[str]) -> None:
+    lines = (
+        "ply",
+        "format binary_little_endian 1.0",
+        *(f"comment {comment}" for comment in comments),
+        f"element vertex {count}",
+        *(f"property float {name}" for name in PROPERTIES),
+        "end_header",
+    )
+    file.write(("\n".join(lines) + "\n").encode("ascii"))
+
+
+def _colours(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
+    if cloud.colours is None:
+        return np.full((len(part.centres), 3), _GREY, np.uint8)
+    return cloud.colours[part.rows]
+
+
+def _rows(part: Splats, colours: UInt8[np.ndarray, "n 3"]) -> np.ndarray:
+    columns = (
+        part.centres,
+        part.normals,
+        (colours / np.float32(255) - np.float32(0.5)) / CONSTANT_HARMONIC,
+        np.full((len(colours), 1), np.log(_OPACITY / (1 - _OPACITY))),
+        np.log(part.scales),
+        part.rotations,
+    )
+    return np.concatenate(columns, axis=1).astype("<f4")
