@@ -8,6 +8,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
 from rilievo.geometry.cameras.fisheye import Fisheye, fisheye_of
+from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.lens import Lens
 
 SIZE = (60, 90)
@@ -23,6 +24,7 @@ LENSES = {
     "rational": RATIONAL,
     "fisheye": BENT,
     "equidistant": fisheye_of(SIZE, 200),
+    "fov": Fov(fx=40, fy=41, cx=44.0, cy=28.5, omega=0.93),
     "panorama": panorama(SIZE),
     "part": panorama(SIZE, horizontal=140, vertical=70),
 }
@@ -102,6 +104,28 @@ def test_an_equidistant_fisheye_counts_angles():
     assert lens.field_of_view((100, 100)) == pytest.approx(180, abs=0.01)
 
 
+def test_a_fov_lens_sees_where_its_paper_says():
+    # By tangents of half angles alone: with w = pi / 2 the distance r is arctan(2 tan t) / w.
+    lens = Fov(fx=100, fy=100, cx=0, cy=0, omega=np.pi / 2)
+    point = np.array([0.5, 0.0, 1.0])
+    assert lens.project(point)[0] == pytest.approx(100 * (np.pi / 4) / (np.pi / 2))
+    np.testing.assert_allclose(
+        lens.rays(np.array([50.0, 0.0])), point / np.linalg.norm(point), atol=1e-12
+    )
+    # Where tan t is 1 / (2 tan(w / 2)), the distance is 45 degrees in units of w.
+    point = np.array([0.0, 0.5, np.tan(0.6)])
+    assert Fov(fx=9, fy=10, cx=0, cy=7, omega=1.2).project(point)[1] == pytest.approx(
+        7 + 10 * (np.pi / 4) / 1.2
+    )
+    # Little distortion is none, and pixels a radian at the centre are those of the derivative.
+    plain = Fov(fx=70, fy=72, cx=3, cy=4, omega=1e-4).project(np.array([[0.3], [-0.2], [1.0]]))
+    np.testing.assert_allclose(plain[:, 0], [3 + 21, 4 - 14.4], atol=1e-5)
+    step = lens.project(np.array([1e-6, 0.0, 1.0]))[0] - lens.project(np.array([0.0, 0, 1]))[0]
+    assert step / 1e-6 == pytest.approx(lens.focal)
+    assert np.isnan(lens.rays(np.array([101.0, 0.0]))).all()
+    assert np.isnan(lens.project(np.array([1.0, 0.0, -0.1]))).all()
+
+
 def test_a_field_ends_where_its_distortion_folds():
     folding = Distorted(fx=50, fy=50, cx=45, cy=30, k=(-0.5, 0, 0, 0, 0, 0))
     # The seen radius r (1 - r²/2) is largest, .544, at r = .816.
@@ -123,5 +147,8 @@ def test_lenses_refuse_numbers_that_are_none():
         Equirectangular(fx=0, fy=1, cx=0, cy=0)
     with pytest.raises(InputError, match="at most 180 degrees from its axis, not 200"):
         Fisheye(fx=1, fy=1, cx=0, cy=0, limit=np.radians(200))
+    for omega in (0.0, -1.0, 3.2):
+        with pytest.raises(InputError, match="omega of a FOV lens"):
+            Fov(fx=1, fy=1, cx=0, cy=0, omega=omega)
     with pytest.raises(InputError, match="finite numbers"):
         Distorted(fx=1, fy=1, cx=0, cy=0, k=(np.inf, 0, 0, 0, 0, 0))

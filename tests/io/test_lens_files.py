@@ -12,6 +12,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
 from rilievo.geometry.cameras.fisheye import Fisheye
+from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.spelling import spelled, spelling_of
 from rilievo.io.lenses.calibration_file import read_lens
 from rilievo.io.outputs.sidecar import describe
@@ -23,6 +24,7 @@ from rilievo.types import DepthKind, DepthMap, MadeBy
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
 BENT = Distorted(fx=500, fy=501, cx=320, cy=239, k=(-0.2, 0.05, 0.01, 0, 0, 0), p=(1e-3, 2e-3))
+WIDE = Fov(fx=300, fy=301, cx=319.5, cy=239.5, omega=0.9)
 ROUND = Fisheye(fx=200, fy=201, cx=319.5, cy=239.5, k=(0.01, -2e-3, 0, 0))
 
 
@@ -33,7 +35,7 @@ def written(folder: Path, name: str, text: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "lens", [BENT, ROUND, panorama((100, 200)), Camera(K=np.diag([50.0, 60, 1])).lens]
+    "lens", [BENT, ROUND, WIDE, panorama((100, 200)), Camera(K=np.diag([50.0, 60, 1])).lens]
 )
 def test_a_spelled_lens_is_read_as_it_was(lens):
     again = spelled(str(spelling_of(lens))).lens((480, 640))
@@ -67,6 +69,8 @@ def test_angles_are_from_edge_to_edge_of_the_picture():
         ("fishey:180", "fisheye"),
         ("opencv:1,2,3", "has 8 or 9 or 12 numbers, got 3"),
         ("pinhole:0,1,2,3", "positive"),
+        ("fov:90", "fov has 5 numbers, got 1"),
+        ("fov:300,300,320,240,4", "omega of a FOV lens is an angle between 0 and 3.14"),
         ("equirect:nan", "got nan"),
         ("", "got ''"),
     ],
@@ -111,8 +115,53 @@ def test_colmap_cameras_are_read_about_the_centre_of_the_first_pixel(tmp_path):
     several = "1 PINHOLE 640 480 500 500 320 240\n2 PINHOLE 640 480 600 600 320 240\n"
     with pytest.raises(InputError, match="holds 2 cameras"):
         read_lens(written(tmp_path, "two.txt", several))
-    with pytest.raises(InputError, match="COLMAP's model 'FOV'"):
-        read_lens(written(tmp_path, "fov.txt", "1 FOV 640 480 500 500 320 240 1\n"))
+    fov = "1 FOV 640 480 300 301 320 240 0.9\n"
+    assert read_lens(written(tmp_path, "fov.txt", fov)).lens((480, 640)) == WIDE
+    straight = read_lens(written(tmp_path, "straight.txt", fov.replace("0.9", "0")))
+    assert str(straight) == "pinhole:300,301,319.5,239.5@640x480"
+    with pytest.raises(InputError, match="COLMAP's model 'THIN_PRISM_FISHEYE'"):
+        read_lens(written(tmp_path, "thin.txt", fov.replace("FOV", "THIN_PRISM_FISHEYE")))
+
+
+RELATIVE = "0.349153 0.436593 0.493140 0.499021 0.933271\n1280 1024\ncrop\n640 480\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # DSO's README: K(0,0) = width fx, K(0,2) = width cx - 0.5, and so on.
+        (RELATIVE, "fov:446.91584,447.071232,630.7192,510.497504,0.933271@1280x1024"),
+        ("FOV " + RELATIVE, "fov:446.91584,447.071232,630.7192,510.497504,0.933271@1280x1024"),
+        ("300 301 319.5 239.5 0.9\n640 480\nnone\n640 480\n", str(spelling_of(WIDE)) + "@640x480"),
+        ("Pinhole 300 301 319.5 239.5 0\n640 480\n", "pinhole:300,301,319.5,239.5@640x480"),
+        ("300 301 319 239 0\n640 480\nnone\n640 480\n", "pinhole:300,301,319,239@640x480"),
+        ("300 301 319 239 -.1 .01 0 0\n640 480\nfull\n640 480\n",
+         "opencv:300,301,319,239,-0.1,0.01,0,0@640x480"),
+        ("EquiDistant 300 301 319 239 .1 .01 0 0\n640 480\n",
+         "fisheye:300,301,319,239,0.1,0.01,0,0@640x480"),
+    ],
+)  # fmt: skip
+def test_calibrations_of_tums_monocular_videos_are_read(tmp_path, text, expected):
+    found = read_lens(written(tmp_path, "camera.txt", text))
+    given = spelled(expected)
+    assert (found.name, found.size) == (given.name, given.size)
+    assert found.numbers == pytest.approx(given.numbers)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("FOV 300 301 319 239 .9 1\n640 480\n", "no lens of DSO; read are FOV"),
+        ("Omni 300 301 319 239 .9\n640 480\n", "no lens of DSO"),
+        ("Pinhole 300 301 319 239 .9\n640 480\n", "fifth number is 0"),
+        ("300 301 319 239 4\n640 480\n", "omega of a FOV lens"),
+        ("300 301 319 239 .9\n0 480\n", "positive"),
+    ],
+)
+def test_calibrations_of_dso_that_are_none_are_refused(tmp_path, text, words):
+    with pytest.raises(InputError, match=words) as refused:
+        read_lens(written(tmp_path, "camera.txt", text))
+    assert "\n" not in str(refused.value)
 
 
 def test_kitti_tum_and_kalibr_files_are_read(tmp_path):
@@ -129,6 +178,9 @@ def test_kitti_tum_and_kalibr_files_are_read(tmp_path):
         "  resolution: [640, 480]\n"
     )
     assert read_lens(written(tmp_path, "cam.yaml", kalibr)).lens((480, 640)) == ROUND
+    wide = kalibr.replace("equidistant", "fov").replace("[0.01, -0.002, 0, 0]", "[0.9]")
+    wide = wide.replace("[200, 201", "[300, 301")
+    assert read_lens(written(tmp_path, "fov.yaml", wide)).lens((480, 640)) == WIDE
     odd = kalibr.replace("equidistant", "fov")
     with pytest.raises(InputError, match="lens model 'fov' with 4"):
         read_lens(written(tmp_path, "odd.yaml", odd))
@@ -185,7 +237,9 @@ def test_odd_statements_count_as_none(tmp_path, words):
     assert read_photo(saved(tmp_path / "odd.jpg", (200, 100), words)).camera is None
 
 
-@pytest.mark.parametrize("lens", [BENT, ROUND, panorama((60, 120))], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "lens", [BENT, ROUND, WIDE, panorama((60, 120))], ids=lambda each: each.name
+)
 def test_results_of_any_lens_are_read_back(tmp_path, lens):
     depth = DepthMap(values=np.full((60, 120), 2, np.float32), kind=DepthKind.METRIC)
     given = Prediction(depth_or_none=depth, camera=Camera(lens=lens), made_by=MADE_BY)

@@ -68,9 +68,9 @@ def parse_camera(text: str) -> Named:
 
 def is_lens(text: str) -> bool:
     """Whether a text begins as that of a lens does; a file of that name comes first."""
-    return bool(re.match(r"(pinhole|equirect|fisheye|opencv)(:|$)", text)) and not os.path.exists(
-        text
-    )
+    return bool(
+        re.match(r"(pinhole|equirect|fisheye|opencv|fov)(:|$)", text)
+    ) and not os.path.exists(text)
 
 
 def parse_numbers(text: str) -> Named:

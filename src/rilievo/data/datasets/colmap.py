@@ -23,6 +23,9 @@ _FOCALS: Mapping[str, int] = {
     "OPENCV": 2,
     "OPENCV_FISHEYE": 2,
     "FULL_OPENCV": 2,
+    "FOV": 2,
+    "SIMPLE_RADIAL_FISHEYE": 1,
+    "RADIAL_FISHEYE": 1,
     "THIN_PRISM_FISHEYE": 2,
 }
 

@@ -15,18 +15,20 @@ from rilievo.errors import InputError, OptionError, suggest
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
 from rilievo.geometry.cameras.fisheye import Fisheye, fisheye_of
+from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.cameras.pinhole import Pinhole
 
 FORMS = (
     "pinhole, equirect, equirect:DEGREESxDEGREES, fisheye:DEGREES, or exactly pinhole:, equirect:, "
-    "fisheye: or opencv: with FX,FY,CX,CY and coefficients"
+    "fisheye:, opencv: or fov: with FX,FY,CX,CY and coefficients"
 )
 _COUNTS: Mapping[str, tuple[int, ...]] = {
     "pinhole": (0, 4),
     "equirect": (0, 1, 2, 4),
     "fisheye": (1, 4, 8, 9),
     "opencv": (8, 9, 12),
+    "fov": (5,),
 }
 """Numbers that may follow a name."""
 _TEXT = re.compile(r"([a-z]+)(?::([^@]*))?(?:@(\d{1,6})x(\d{1,6}))?")
@@ -39,7 +41,7 @@ class SpelledLens:
     """A lens in words, which a picture's size makes exact.
 
     Attributes:
-        name: "pinhole", "equirect", "fisheye" or "opencv".
+        name: "pinhole", "equirect", "fisheye", "opencv" or "fov".
         numbers: Angles [degrees], or fx, fy, cx, cy and coefficients.
         size: (height, width) of pictures that the numbers are for; None for those of any size.
     """
@@ -85,6 +87,8 @@ class SpelledLens:
             return Pinhole(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]))
         if self.name == "equirect":
             return _equirect(self.numbers, size, picture)
+        if self.name == "fov":
+            return Fov(*self.numbers)
         return (_fisheye if self.name == "fisheye" else _opencv)(self.numbers, size)
 
 
@@ -134,6 +138,9 @@ def spelling_of(lens: Lens) -> SpelledLens:
     if isinstance(lens, Fisheye):
         numbers = (lens.fx, lens.fy, lens.cx, lens.cy, *lens.k, float(np.degrees(lens.limit)))
         return SpelledLens(name="fisheye", numbers=numbers)
+    if isinstance(lens, Fov):
+        numbers = (lens.fx, lens.fy, lens.cx, lens.cy, lens.omega)
+        return SpelledLens(name="fov", numbers=numbers)
     if isinstance(lens, Distorted):
         k1, k2, k3, *rest = lens.k
         numbers = (lens.fx, lens.fy, lens.cx, lens.cy, k1, k2, *lens.p, k3, *rest)

@@ -1,8 +1,9 @@
 """Lenses from the files of calibration programs.
 
 Supported are COLMAP's ``cameras.txt``, KITTI's ``calib.txt`` (``P2``) and ``calib_cam_to_cam.txt``
-(``P_rect_02``), TUM's numbers (fx fy cx cy d0 to d4), Kalibr's YAML with one camera, YAML of ROS
-and OpenCV, JSON beside results of rilievo, and K as text or npy.
+(``P_rect_02``), TUM's numbers (fx fy cx cy d0 to d4), ``camera.txt`` of TUM's monocular videos and
+of DSO, Kalibr's YAML with one camera, YAML of ROS and OpenCV, JSON beside results of rilievo, and K
+as text or npy.
 """
 
 import json
@@ -29,10 +30,20 @@ _COLMAP: Mapping[str, tuple[str, int, int]] = {
     "SIMPLE_RADIAL_FISHEYE": ("fisheye", 1, 1),
     "RADIAL_FISHEYE": ("fisheye", 1, 2),
     "OPENCV_FISHEYE": ("fisheye", 2, 4),
+    "FOV": ("fov", 2, 1),
 }
 """Our name, number of focal lengths and number of coefficients of each of COLMAP's models."""
 _KITTI = ("P2", "P_rect_02")
+_DSO: Mapping[str, tuple[str, int]] = {
+    "fov": ("fov", 1),
+    "pinhole": ("pinhole", 1),
+    "radtan": ("opencv", 4),
+    "equidistant": ("fisheye", 4),
+    "kannalabrandt": ("fisheye", 4),
+}
+"""Our name and number of coefficients of each of DSO's models."""
 _RADTAN = ("radtan", "plumb_bob", "rational_polynomial", "brown", "opencv", "none", "pinhole")
+_FOV = ("fov", "atan")
 _EQUIDISTANT = ("equidistant", "fisheye", "kannala_brandt", "kannala_brandt4")
 
 
@@ -60,6 +71,8 @@ def read_lens(path: Path) -> SpelledLens:
         found = next((line for line in lines if line.startswith(f"{name}:")), None)
         if found is not None:
             return _of_kitti(found, lines, path)
+    if _is_of_dso(lines):
+        return _of_dso(lines, path)
     numbers = _numbers_alone(text)
     if len(numbers) in (8, 9) and not (len(numbers) == 9 and numbers[6:] == [0, 0, 1]):
         return _checked("opencv", numbers, None, path)
@@ -82,7 +95,9 @@ def _numbers_alone(text: str) -> list[float]:
 def _checked(
     name: str, numbers: Sequence[float], size: tuple[int, int] | None, path: Path
 ) -> SpelledLens:
-    """A lens whose numbers a lens may have."""
+    """A lens whose numbers a lens may have; without distortion FOV is a pinhole."""
+    if name in ("fov", "pinhole") and not any(numbers[4:]):
+        name, numbers = "pinhole", numbers[:4]
     found = SpelledLens(name=name, numbers=tuple(map(float, numbers)), size=size)
     try:
         return spelled(str(found), option="its lens")
@@ -136,6 +151,36 @@ def _of_kitti(line: str, lines: Sequence[str], path: Path) -> SpelledLens:
     return _checked("pinhole", (numbers[0], numbers[5], numbers[2], numbers[6]), size, path)
 
 
+def _is_of_dso(lines: Sequence[str]) -> bool:
+    """Whether lines are those of DSO: a lens, the size of its pictures, what to make of them."""
+    if len(lines) < 2 or not re.fullmatch(r"\d{1,6}\s+\d{1,6}", lines[1]):
+        return False
+    words = lines[0].split(maxsplit=1)
+    has_name = words[0].isalpha() and len(words) == 2
+    return len(_numbers_alone(words[1] if has_name else lines[0])) >= 5
+
+
+def _of_dso(lines: Sequence[str], path: Path) -> SpelledLens:
+    words = lines[0].split()
+    model = words.pop(0).lower() if words[0].isalpha() else ""
+    numbers = _numbers_alone(" ".join(words))
+    default = {5: "fov", 8: "radtan"}.get(len(numbers), "")
+    name, count = _DSO.get(model or default, ("", 0))
+    if len(numbers) != 4 + count:
+        raise InputError(
+            f"{printable(path)}: '{printable(lines[0][:60])}' is no lens of DSO; read are FOV and "
+            "Pinhole (fx fy cx cy omega), RadTan and EquiDistant (fx fy cx cy and 4 coefficients)"
+        )
+    width, height = map(int, lines[1].split())
+    fx, fy, cx, cy, *bend = numbers
+    if cx < 1 and cy < 1:
+        # Parts of the width and the height, from the corner of the first pixel.
+        fx, fy, cx, cy = fx * width, fy * height, cx * width - 0.5, cy * height - 0.5
+    if name == "pinhole" and any(bend):
+        raise InputError(f"{printable(path)}: is a pinhole, whose fifth number is 0")
+    return _checked(name, [fx, fy, cx, cy, *bend], (height, width), path)
+
+
 def _of_yaml(text: str, path: Path) -> SpelledLens:
     # OpenCV's header and tags are not standard YAML; they mark an ordinary mapping.
     text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
@@ -170,11 +215,13 @@ def _of_entries(entries: Mapping[str, Any], path: Path) -> SpelledLens:
         return _checked(name, focal, shape, path)
     if model in _EQUIDISTANT and len(bend) == 4:
         return _checked("fisheye", [*focal, *bend], shape, path)
+    if model in _FOV and len(bend) == 1:
+        return _checked("fov", [*focal, *bend], shape, path)
     if model in _RADTAN and len(bend) in (4, 5, 8):
         return _checked("opencv", [*focal, *bend], shape, path)
     raise InputError(
         f"{printable(path)}: has the lens model '{printable(model)}' with {len(bend)} "
-        "coefficients; read are radtan (4, 5 or 8) and equidistant (4)"
+        "coefficients; read are radtan (4, 5 or 8), equidistant (4) and fov (1)"
     )
 
 
