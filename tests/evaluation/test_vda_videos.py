@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.sets.vda_videos import SETS
+from rilievo.data.datasets.sets.videos.vda_videos import SETS
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluate_options import EvaluateOptions
@@ -146,7 +146,7 @@ def test_lists_that_are_none_are_refused_in_a_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words):
             open_dataset("vda-videos", tmp_path, split="scannet")
     whole.unlink()
-    with pytest.raises(InputError, match=r"expected scannet/scannet_video\.json"):
+    with pytest.raises(InputError, match=r"scene0707_00, found .*scannet_video\.json"):
         open_dataset("vda-videos", tmp_path, split="scannet")
 
 

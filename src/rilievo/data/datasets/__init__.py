@@ -27,7 +27,7 @@ _DATASETS: Mapping[str, str] = {
     "sunrgbd": "rilievo.data.datasets.sets.sunrgbd:SunRgbd",
     "synthetic": "rilievo.data.datasets.sets.rendered:Rendered",
     "tum": "rilievo.data.datasets.sets.tum:Tum",
-    "vda-videos": "rilievo.data.datasets.sets.vda_videos:VdaVideos",
+    "vda-videos": "rilievo.data.datasets.sets.videos.vda_videos:VdaVideos",
 }
 __all__ = [
     "DATASETS",

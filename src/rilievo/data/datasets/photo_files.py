@@ -68,19 +68,25 @@ class Listed(Dataset, Generic[Entry]):
         self._files, self._order = present, tuple(entries)
         self.ids, self.absent = tuple(present), tuple(absent)
 
-    def _choose(self, found: Mapping[str, Entry], list_file: Path | None) -> None:
+    def _choose(
+        self,
+        found: Mapping[str, Entry],
+        list_file: Path | None,
+        needed: Callable[[Entry], Iterable[Path | None]] = _paths,
+    ) -> None:
         """Keep the images of the split, or of the user's list.
 
         Args:
             found: Records with paths in some fields, by id, in the split's order.
             list_file: File with one id per line, which replaces the split's list.
+            needed: Function that gives the files without which an entry is absent.
         """
         asked, where = tuple(found), printable(self.request.root)
         if list_file is not None:
             where = printable(list_file)
             asked = tuple(line.text for line in text_lines(list_file))
         chosen = {id: found.get(id) for id in checked_ids(asked, where)}
-        self._keep(chosen, unknown=f"named in {where}, not found")
+        self._keep(chosen, needed, unknown=f"named in {where}, not found")
 
 
 @runtime_checkable

@@ -50,7 +50,7 @@ class DepthFiles:
 
 def listed_files(request: Request) -> list[DepthFiles]:
     """Files of the frames of a list, in its order, from any part of the download."""
-    annotated, raw = _annotated_folder(request.root), _raw_folder(request.root)
+    annotated, raw = annotated_folder(request.root), raw_folder(request.root)
     frames = listed_frames(request.root, request.split, request.list_file)
     names = cache(names_in)
     return [_files(frame, _depth_of(frame, annotated), raw, names) for frame in frames]
@@ -60,8 +60,8 @@ def annotated_files(request: Request) -> list[DepthFiles]:
     """Files of every depth map in the part that the split names, for both cameras."""
     if request.list_file is not None:
         return listed_files(request)
-    part = _annotated_folder(request.root) / request.split
-    raw = _raw_folder(request.root)
+    part = annotated_folder(request.root) / request.split
+    raw = raw_folder(request.root)
     drives = sorted(name for name in names_in(part) if DRIVE_NAME.fullmatch(name))
     if not drives:
         raise InputError(
@@ -108,7 +108,7 @@ def paired_files(request: Request) -> list[DepthFiles]:
     ]
 
 
-def _annotated_folder(root: Path) -> Path:
+def annotated_folder(root: Path) -> Path:
     """Folder with ``train`` and ``val``, or with the drives themselves."""
     for folder in _root_and_below(root):
         for part in _PARTS:
@@ -121,7 +121,7 @@ def _annotated_folder(root: Path) -> Path:
     )
 
 
-def _raw_folder(root: Path) -> Path:
+def raw_folder(root: Path) -> Path:
     """Folder with the dates of KITTI raw."""
     for folder in _root_and_below(root):
         if any(_DATE.fullmatch(name) for name in names_in(folder)):

@@ -1,0 +1,1 @@
+"""Sets of videos with true depth, as papers on video depth score them."""

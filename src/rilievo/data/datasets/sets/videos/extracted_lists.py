@@ -1,0 +1,83 @@
+"""Lists of frames that the extraction scripts of Video Depth Anything write, in JSON."""
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from rilievo.data.datasets.files import read_counts
+from rilievo.data.datasets.sets.videos.video_frame import VideoFrame
+from rilievo.errors import InputError
+from rilievo.io.files.limits import printable, read_text
+from rilievo.io.json_record import parse_json
+
+
+def listed_frames(path: Path, key: str, most: int) -> dict[str, VideoFrame]:
+    """Frames by id: the photograph's path below the list's folder, without its suffix.
+
+    Args:
+        path: The list.
+        key: Name of the set in it.
+        most: Most frames of a video.
+    """
+    found: dict[str, VideoFrame] = {}
+    for scene, frames in _videos(path, key):
+        for frame in frames[:most]:
+            entry = _entry(path, scene, frame)
+            id = entry.image.relative_to(path.parent).with_suffix("").as_posix()
+            if id in found:
+                raise InputError(f"{path}: lists '{printable(id)}' twice")
+            found[id] = entry
+    return found
+
+
+def stored_depth(path: Path, *, factor: float) -> Float32[np.ndarray, "h w"]:
+    """Read depth [m] of 16 bits; 0 is unknown.
+
+    Args:
+        path: The file.
+        factor: Stored number of a metre.
+    """
+    return (read_counts(path) / factor).astype(np.float32)
+
+
+def _videos(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
+    """Name and frames of each video of a list."""
+    content = parse_json(read_text(path))
+    videos = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(videos, list):
+        raise InputError(f"{path}: has no list of videos under '{key}'")
+    for video in videos:
+        if not isinstance(video, dict):
+            raise InputError(f"{path}: holds a {type(video).__name__}, expected a video by name")
+        for scene, frames in video.items():
+            if not isinstance(frames, list):
+                raise InputError(f"{path}: the video '{printable(scene)}' is no list of frames")
+            yield scene, frames
+
+
+def _entry(path: Path, scene: str, frame: Any) -> VideoFrame:
+    if not isinstance(frame, dict):
+        frame = {}
+    factor = frame.get("factor")
+    is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
+    if not is_number or not (math.isfinite(factor) and factor > 0):
+        raise InputError(f"{path}: a frame of '{printable(scene)}' has no positive number 'factor'")
+    image, depth = (_file(path, scene, frame.get(name)) for name in ("image", "gt_depth"))
+    reader = partial(stored_depth, factor=float(factor))
+    return VideoFrame(image=image, depth=depth, scene=scene, read_depth=reader)
+
+
+def _file(path: Path, scene: str, name: object) -> Path:
+    """A file below the list's folder."""
+    known = PurePosixPath(name) if isinstance(name, str) and "\0" not in name else None
+    if not name or known is None or known.is_absolute() or ".." in known.parts:
+        raise InputError(
+            f"{path}: a frame of '{printable(scene)}' names no 'image' and 'gt_depth' below "
+            "the list's folder"
+        )
+    return path.parent / known

@@ -1,0 +1,70 @@
+"""Drives of KITTI with annotated depth, as downloaded."""
+
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.data.datasets.files import names_in
+from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, read_camera
+from rilievo.data.datasets.sets.kitti_depth import annotated_folder, raw_folder
+from rilievo.data.datasets.sets.kitti_frames import CAMERAS, KittiFrame, picture_of
+from rilievo.data.datasets.sets.videos.downloads import Download, Frames, Videos, stems
+from rilievo.data.datasets.sets.videos.extracted_lists import stored_depth
+from rilievo.data.datasets.sets.videos.video_frame import VideoFrame, View
+
+_LEFT = CAMERAS["l"]
+_STEPS_A_METRE = 256.0
+
+
+def even_sides(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """The picture without its last row or column, where their number is odd."""
+    height, width = image.shape[:2]
+    return image[: height - height % 2, : width - width % 2]
+
+
+def _open(root: Path, _: str) -> Videos:
+    annotated, raw, names = annotated_folder(root), raw_folder(root), cache(names_in)
+
+    def frames(video: str, taken: slice) -> Frames:
+        parts = (annotated / part / video / "proj_depth" for part in ("val", "train", ""))
+        there = next((part for part in parts if part.is_dir()), annotated / video)
+        depths = there / "groundtruth" / _LEFT
+        for stem in stems(depths, ".png")[taken]:
+            frame = KittiFrame(drive=video, camera=_LEFT, index=stem)
+            files = VideoFrame(
+                image=picture_of(frame, raw, names),
+                depth=depths / f"{stem}.png",
+                scene=video,
+                read_depth=partial(stored_depth, factor=_STEPS_A_METRE),
+                read_view=partial(_view, raw / frame.date),
+                cut=even_sides,
+            )
+            yield f"{video}/rgb/{stem}", files
+
+    return frames
+
+
+def _view(day: Path) -> View:
+    return View(camera=read_camera(day, _LEFT).camera) if (day / CAMERA_FILE).is_file() else View()
+
+
+KITTI = Download(
+    videos=(
+        "2011_09_26_drive_0002_sync",
+        "2011_09_26_drive_0005_sync",
+        "2011_09_26_drive_0013_sync",
+        "2011_09_26_drive_0020_sync",
+        "2011_09_26_drive_0023_sync",
+        "2011_09_26_drive_0036_sync",
+        "2011_09_26_drive_0079_sync",
+        "2011_09_26_drive_0095_sync",
+        "2011_09_26_drive_0113_sync",
+        "2011_09_28_drive_0037_sync",
+        "2011_09_29_drive_0026_sync",
+        "2011_09_30_drive_0016_sync",
+        "2011_10_03_drive_0047_sync",
+    ),
+    open=_open,
+)
