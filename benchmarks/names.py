@@ -13,6 +13,7 @@ BENCHMARKS: Mapping[str, str] = {
     "install": "a fresh environment with the core alone: seconds and megabytes",
     "synthetic": "frames a second of the renderer, alone and in clips",
     "scoring": "654 predictions on disk, against the loop of FiftyOne's tutorial",
+    "protocols": "one prediction scored by every benchmark, against separate scores",
     "view": "samples into FiftyOne, in bulk and one by one",
     "app": "the page in a real Chromium: first paint, answers, memory of the server",
     "serve": "the HTTP interface under load, against a folder",
