@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float32, Float64
 from PIL import Image
 
 import rilievo
+from rilievo.alignment.lines import least_absolute_line
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.pinhole import Pinhole
@@ -40,6 +41,7 @@ FLAT = 0.01
 """Largest relative step of the truth that counts as none."""
 FIRST_SEED = 1000
 PICTURED = 1004
+AFFINE = ("as it is", "each view as inverse depth with its own scale and shift")
 MAPS = ("panorama", "true factors", "medians", "a factor each")
 
 
@@ -97,6 +99,29 @@ def scores(model: Model, sample: Sample) -> tuple[list[float], float]:
     return [abs_rel(each, true, valid, area) for each in maps], false_steps(
         whole, true, valid, solved
     )
+
+
+def affine_scores(model: Model, sample: Sample, seed: int) -> list[float]:
+    """AbsRel of inverse distance after one scale and shift of the panorama.
+
+    First of the network's depth as it is, then of its inverse with a random scale and shift a view.
+    """
+    views, draw = icosahedron(upright=True), np.random.default_rng(seed)
+    answers = answers_to(model, sample, views)
+    affine = []
+    for answer in answers:
+        assert answer.depth is not None
+        values = draw.uniform(0.5, 2) / answer.depth
+        values += draw.uniform(-1, 1) * float(np.diff(np.percentile(values, (2, 98)))[0])
+        affine.append(replace(answer, depth=values.astype(np.float32)))
+    true, valid = truth_of(sample, ROWS)
+    area = (np.cos(rows_of(ROWS))[:, None] * np.ones((1, 2 * ROWS)))[valid]
+    inverse, found = np.exp(-true[valid]), []
+    for given, kind in ((answers, DepthKind.UP_TO_SCALE), (affine, DepthKind.AFFINE_INVERSE)):
+        whole = np.exp(-merged(layers_of(agreeing(given, views, kind), views, ROWS))[valid])
+        scale, shift = least_absolute_line(whole.astype(np.float64), inverse, area / inverse)
+        found.append(float((area * np.abs(scale * whole + shift - inverse) / inverse).sum()))
+    return [each / float(area.sum()) for each in found]
 
 
 def answers_to(model: Model, sample: Sample, views: Sequence[View]) -> list[Inference]:
@@ -178,19 +203,35 @@ def write_picture(model: Model, seed: int, path: Path) -> None:
     both.resize((800, 800), Image.Resampling.LANCZOS).save(path, quality=80)
 
 
+def print_affine(model: Model, seeds: range) -> None:
+    """Print what a scale and a shift a view cost."""
+    samples = ((seed, render_wide(seed, panorama(SIZE), SIZE)) for seed in seeds)
+    means = np.mean([affine_scores(model, sample, seed) for seed, sample in samples], axis=0)
+    print(f"Rendered panoramas of seeds {seeds[0]} to {seeds[-1]}, model {model.name}; AbsRel of")
+    print("inverse distance after a scale and a shift of the panorama\n")
+    print("| depth | AbsRel |\n|---|---|")
+    for name, mean in zip(AFFINE, means, strict=True):
+        print(f"| {name} | {mean:.3f} |")
+
+
 def main() -> None:
     """Render, predict and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("count", nargs="?", type=int, default=20, help="panoramas (20)")
+    parser.add_argument("--first", type=int, default=FIRST_SEED, help="seed of the first (1000)")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="model to judge")
+    parser.add_argument("--affine", action="store_true", help="judge affine values alone")
     parser.add_argument("--picture", type=Path, help="picture of one panorama to write instead")
     given = parser.parse_args()
     model = load_model(given.model)
     if given.picture is not None:
         return write_picture(model, PICTURED, given.picture)
     model.infer([Photo(pixels=np.zeros((64, 64, 3), np.uint8))])
-    first = render_wide(FIRST_SEED, panorama(SIZE), SIZE)
-    print(f"{given.count} rendered panoramas, model {model.name}\n", flush=True)
+    if given.affine:
+        return print_affine(model, range(given.first, given.first + given.count))
+    first = render_wide(given.first, panorama(SIZE), SIZE)
+    last = given.first + given.count - 1
+    print(f"Rendered panoramas of seeds {given.first} to {last}, model {model.name}\n", flush=True)
     large, small, memory = cost(model, first)
     print(
         f"4096x2048: {large:.2f} s of CPU, {large / small:.0f} times a 640x480 photograph "
@@ -198,8 +239,8 @@ def main() -> None:
         flush=True,
     )
     rows, steps, pairs = [], [], []
-    for seed in range(FIRST_SEED, FIRST_SEED + given.count):
-        sample = first if seed == FIRST_SEED else render_wide(seed, panorama(SIZE), SIZE)
+    for seed in range(given.first, last + 1):
+        sample = first if seed == given.first else render_wide(seed, panorama(SIZE), SIZE)
         found, step = scores(model, sample)
         rows.append(found)
         steps.append(step)

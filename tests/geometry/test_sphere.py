@@ -11,7 +11,7 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.sphere.affine import log_depths
+from rilievo.geometry.sphere.affine import log_depth, shifts_of, spanned
 from rilievo.geometry.sphere.filling import filled
 from rilievo.geometry.sphere.merging import merged, rows_of
 from rilievo.geometry.sphere.scales import Corrections, Layers, Places, corrections
@@ -161,24 +161,34 @@ def test_views_without_anything_in_common_are_refused():
 
 
 @pytest.mark.parametrize("inverse", [True, False])
-def test_affine_views_are_put_together_nearly_as_depth_is(inverse):
+def test_a_scale_and_a_shift_of_each_view_are_found_by_what_views_share(inverse):
     views, places = icosahedron(upright=True), places_of(icosahedron(upright=True))
     draw = np.random.default_rng(4)
     true = layers_of(views, np.zeros(12))
-    depth = np.exp(true.values - places.lengths)
-    depth = np.where(true.weights > 0, depth, np.median(depth))
-    scales, shifts = draw.uniform(0.5, 2, (2, 12, 1, 1))
-    values = (1 / depth if inverse else depth) * scales + shifts
-    logs = np.stack(log_depths(list(values.astype(np.float32)), inverse=inverse))
     seen = true.weights > 0
-    again = log_depths(list((3 * values + 5).astype(np.float32)), inverse=inverse)
-    np.testing.assert_allclose(logs, again, atol=1e-3)
-    given = replace(true, values=logs + places.lengths)
-    found = corrections(given, places, affine=True)
-    middles = found.middles[:, None, None]
-    straight = middles + (logs - middles) / found.power + found.factors[:, None, None]
-    error = (straight + places.lengths - true.values)[seen]
-    assert np.abs(error - np.median(error)).mean() < 0.6 * np.abs(TRUE - np.median(TRUE)).mean()
+    z = np.where(seen, np.exp(true.values - places.lengths), 1)
+    for own, each in zip(seen, z, strict=True):
+        each[~own] = np.median(each[own])
+    scales, shifts = draw.uniform(0.5, 2, (12, 1, 1)), draw.uniform(-1, 1, (12, 1, 1))
+    values = spanned(list(((1 / z if inverse else z) * scales + shifts).astype(np.float32)))
+    again = spanned(list(((1 / z if inverse else z) * (3 * scales) + 5).astype(np.float32)))
+    np.testing.assert_allclose(np.stack(values)[seen], np.stack(again)[seen], atol=1e-4)
+    given = replace(true, values=np.stack(values) + places.lengths)
+    found = shifts_of(given, places, inverse=inverse)
+    logs = [
+        log_depth(each, float(own), inverse=inverse)
+        for each, own in zip(values, found, strict=True)
+    ]
+    error = np.stack(logs) + places.lengths - true.values
+    within = [each[own] - np.median(each[own]) for own, each in zip(seen, error, strict=True)]
+    assert np.abs(np.concatenate(within)).mean() < 0.02
+
+
+def test_shifts_stay_where_views_share_nothing():
+    views = cube(40)[:2]
+    layers = layers_of(views, np.zeros(2))
+    found = shifts_of(layers, places_of(views), inverse=True)
+    np.testing.assert_allclose(found, 1 / 19)
 
 
 def test_views_that_agree_merge_into_what_they_see_at_seams_and_poles_too():

@@ -1,40 +1,150 @@
-"""Depth of views whose values are affine, before views are compared.
+"""Depth of views whose values are affine: two numbers a view, by what views see in common.
 
-Values x of a view mean a x + b, which is depth z, or its inverse. The shift is taken so that the
-ends of the view are twenty to one; what is wrong about that is, to first order, a power of depth,
-which shows where views overlap (``scales``).
+Values x of a view mean a (x + b), which is depth z, or its inverse. Where two views overlap they
+see one distance at different depths z, and so both numbers of every view show but for one factor of
+all. They are solved together in logarithms of distance, by least absolute differences.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
+
+from rilievo.geometry.sphere.scales import Layers, Places
 
 _SHIFT = 1 / 19
-"""Shift, relative to the span of a view, at which its ends are twenty to one."""
+"""Shift, relative to the span of a view, at which its ends are twenty to one: where one begins."""
+_LEAST_SHIFT, _MOST_SHIFT = 1e-3, 20.0
+_HELD = 1e-4
+"""Weight that holds logarithms of shifts to where one begins, relative to the others."""
+_BRIDGE = 1e-6
+"""Weight that holds factors to 1, relative to the others: one factor of all is free."""
 _ENDS = (2.0, 98.0)
 """Percentiles taken for the ends of a view's values."""
 _LEAST_SPAN = 0.3
 """Least span of a view's values, relative to that of the others: one may see a single wall."""
 _FLOOR = 0.3
 """Least value after the shift, relative to the shift."""
+_STRIDES = (4, 2)
+"""Every how manieth row and column of the overlaps counts, coarse to fine."""
+_ROUNDS = 40
+_FARTHEST_STEP = 0.7
+"""Largest change of the logarithm of a shift in one round."""
+_LEAST = 1e-3
+"""Residual below which differences count alike, in logarithms."""
+_LEAST_SHARED = 8
 
 
-def log_depths(
-    views: Sequence[Float32[np.ndarray, "a b"]], *, inverse: bool
-) -> list[Float32[np.ndarray, "a b"]]:
-    """Logarithms of z of views, each up to a factor and all to one power.
-
-    Args:
-        views: Affine values of each view.
-        inverse: Whether values are affine in inverse depth.
-    """
+def spanned(views: Sequence[Float32[np.ndarray, "a b"]]) -> list[Float32[np.ndarray, "a b"]]:
+    """Affine values of views, from 0 to 1 between the ends of each."""
     ends = np.array([np.percentile(view, _ENDS) for view in views])
     spans = ends[:, 1] - ends[:, 0]
     spans = np.maximum(spans, max(_LEAST_SPAN * float(np.median(spans)), 1e-9))
-    found = []
-    for view, low, span in zip(views, ends[:, 0], spans, strict=True):
-        shifted = (view - np.float32(low)) / np.float32(span) + np.float32(_SHIFT)
-        logs = np.log(np.maximum(shifted, np.float32(_FLOOR * _SHIFT)))
-        found.append(-logs if inverse else logs)
-    return found
+    return [
+        (view - np.float32(low)) / np.float32(span)
+        for view, low, span in zip(views, ends[:, 0], spans, strict=True)
+    ]
+
+
+def log_depth(
+    values: Float32[np.ndarray, "*n"], shift: float, *, inverse: bool
+) -> Float32[np.ndarray, "*n"]:
+    """Logarithms of z of spanned values, up to a factor."""
+    logs = np.log(np.maximum(values + np.float32(shift), np.float32(_FLOOR * shift)))
+    return -logs if inverse else logs
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Places that two views share: their values, and how much farther the second's rays go."""
+
+    first: int
+    second: int
+    values: tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]
+    lengths: Float64[np.ndarray, "n"]
+    weights: Float64[np.ndarray, "n"]
+
+
+def shifts_of(layers: Layers, places: Places, *, inverse: bool) -> Float64[np.ndarray, "k"]:
+    """Shifts of views, solved with their factors.
+
+    Args:
+        layers: Spanned values, to which the logarithms of the rays' lengths are added.
+        places: Places of their pixels in the views.
+        inverse: Whether values are affine in inverse depth.
+    """
+    count = len(layers.values)
+    # Factors, then logarithms of shifts, relative to where one begins.
+    numbers = np.zeros(2 * count)
+    for stride in _STRIDES:
+        pairs = _pairs(layers, places, stride)
+        for _ in range(_ROUNDS if pairs else 0):
+            change = _change(pairs, numbers, -1.0 if inverse else 1.0)
+            change *= min(1.0, _FARTHEST_STEP / max(float(np.abs(change[count:]).max()), 1e-9))
+            numbers += change
+            limits = np.log(np.array([_LEAST_SHIFT, _MOST_SHIFT]) / _SHIFT)
+            numbers[count:] = numbers[count:].clip(*limits)
+            if np.abs(change).max() < 1e-4:
+                break
+    return np.asarray(_SHIFT * np.exp(numbers[count:]))
+
+
+def _pairs(layers: Layers, places: Places, stride: int) -> list[_Pair]:
+    some = (..., slice(None, None, stride), slice(None, None, stride))
+    lengths = places.lengths[some].astype(np.float64)
+    values = layers.values[some] - lengths
+    weights = layers.weights[some] * layers.area[::stride, None]
+    pairs = []
+    for first in range(len(values)):
+        for second in range(first + 1, len(values)):
+            both = np.minimum(weights[first], weights[second])
+            shared = both > 0
+            if np.count_nonzero(shared) >= _LEAST_SHARED:
+                pairs.append(
+                    _Pair(
+                        first,
+                        second,
+                        (values[first][shared], values[second][shared]),
+                        (lengths[second] - lengths[first])[shared],
+                        both[shared].astype(np.float64),
+                    )
+                )
+    return pairs
+
+
+def _change(
+    pairs: list[_Pair], numbers: Float64[np.ndarray, "k2"], sign: float
+) -> Float64[np.ndarray, "k2"]:
+    """Change of the numbers by one weighted step of Gauss and Newton."""
+    count = len(numbers) // 2
+    factors, shifts = numbers[:count], _SHIFT * np.exp(numbers[count:])
+    matrix, right = np.zeros((2 * count, 2 * count)), np.zeros(2 * count)
+    for pair in pairs:
+        logs, slopes = zip(
+            *(
+                _shifted(values, float(shifts[view]))
+                for values, view in zip(pair.values, (pair.first, pair.second), strict=True)
+            ),
+            strict=True,
+        )
+        residuals = factors[pair.second] - factors[pair.first] + pair.lengths
+        residuals += sign * (logs[1] - logs[0])
+        one = np.ones_like(residuals)
+        features = np.stack([one, sign * slopes[1], -one, -sign * slopes[0]])
+        weighted = features * (pair.weights / np.maximum(np.abs(residuals), _LEAST))
+        at = [pair.second, count + pair.second, pair.first, count + pair.first]
+        matrix[np.ix_(at, at)] += weighted @ features.T
+        right[at] -= weighted @ residuals
+    means = np.diagonal(matrix).reshape(2, count).mean(axis=1)
+    held = np.maximum(np.repeat(means * (_BRIDGE, _HELD), count), 1e-12)
+    return np.linalg.solve(matrix + np.diag(held), right - held * numbers)
+
+
+def _shifted(
+    values: Float64[np.ndarray, "n"], shift: float
+) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+    """Logarithms of shifted values, and their derivatives by the logarithm of the shift."""
+    least = _FLOOR * shift
+    above = np.maximum(values + shift, least)
+    return np.log(above), np.where(values + shift > least, shift / above, 1.0)

@@ -26,8 +26,8 @@ _SLOPE = 0.02
 _LEAST_SHARED = 8
 _NEAR = 0.5
 """Share of the sphere, nearest first, by which the power is found: skies have no depth."""
-_POWERS, _AFFINE_POWERS = (0.6, 1.0), (0.4, 2.0)
-"""Limits of the power, of depth and of what was depth but for a shift."""
+_POWERS = (0.6, 1.0)
+"""Limits of the power."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +91,12 @@ class Corrections:
         return straight + (factor + slope[0] * x[None] + slope[1] * y[:, None])
 
 
-def corrections(layers: Layers, places: Places, *, affine: bool = False) -> Corrections:
+def corrections(layers: Layers, places: Places) -> Corrections:
     """Solve the corrections of all views together.
 
     Args:
         layers: Logarithms of distance as the network gives them.
         places: Places of their pixels in the views.
-        affine: Whether the values had an unknown shift, so that the power may be any.
 
     Raises:
         InputError: If no two views see a place in common, of several.
@@ -109,7 +108,7 @@ def corrections(layers: Layers, places: Places, *, affine: bool = False) -> Corr
     if count > 1:
         first = layers.values + _solved(layers, plain)[:, 0, None, None]
         power = _power(_nearest(layers, first), places)
-        power = float(np.clip(power, *(_AFFINE_POWERS if affine else _POWERS)))
+        power = float(np.clip(power, *_POWERS))
     straight = replace(
         layers,
         values=(

@@ -17,7 +17,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.cameras.pinhole import Pinhole
-from rilievo.geometry.sphere.affine import log_depths
+from rilievo.geometry.sphere.affine import log_depth, shifts_of, spanned
 from rilievo.geometry.sphere.filling import filled
 from rilievo.geometry.sphere.merging import merged, rows_of
 from rilievo.geometry.sphere.scales import Layers, Places, corrections
@@ -289,13 +289,26 @@ def _solved(
 def agreeing(answers: Sequence[Answer], views: Sequence[View], kind: DepthKind) -> list[ViewMap]:
     """Logarithms of z of views, corrected so that they agree where they overlap."""
     maps = [map_of(answer, kind) for answer in answers]
-    if not kind.is_depth:
-        logs = log_depths([each.values for each in maps], inverse=kind is DepthKind.AFFINE_INVERSE)
-        maps = [replace(each, values=own) for each, own in zip(maps, logs, strict=True)]
-    layers = layers_of(maps, views, _COARSE_ROWS, compares=True)
     places = places_of(views, _COARSE_ROWS)
-    found = corrections(layers, places, affine=not kind.is_depth)
+    if not kind.is_depth:
+        maps = _shifted(maps, views, places, inverse=kind is DepthKind.AFFINE_INVERSE)
+    layers = layers_of(maps, views, _COARSE_ROWS, compares=True)
+    found = corrections(layers, places)
     return [replace(each, values=found.of(n, each.values)) for n, each in enumerate(maps)]
+
+
+def _shifted(
+    maps: Sequence[ViewMap], views: Sequence[View], places: Places, *, inverse: bool
+) -> list[ViewMap]:
+    """Logarithms of z of views with affine values, each up to a factor."""
+    values = spanned([each.values for each in maps])
+    maps = [replace(each, values=own) for each, own in zip(maps, values, strict=True)]
+    layers = layers_of(maps, views, _COARSE_ROWS, compares=True)
+    shifts = shifts_of(layers, places, inverse=inverse)
+    return [
+        replace(each, values=log_depth(each.values, float(shift), inverse=inverse))
+        for each, shift in zip(maps, shifts, strict=True)
+    ]
 
 
 def layers_of(
