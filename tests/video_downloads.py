@@ -96,8 +96,8 @@ def write_sintel(root: Path) -> Written:
     return written
 
 
-def write_kitti(root: Path) -> Written:
-    """Sides are odd; the first drive has more frames than count."""
+def write_kitti(root: Path, *, short: bool = True) -> Written:
+    """Sides are odd; the first drive has more frames than the 110 that count (``short``)."""
     written, shape = Written(), (41, 61)
     for number, (drive, count) in enumerate(zip(DRIVES, (112, 3), strict=True)):
         truth = root / "data_depth_annotated" / "val" / drive / "proj_depth/groundtruth/image_02"
@@ -108,7 +108,7 @@ def write_kitti(root: Path) -> Written:
             write(truth / name, counts)
             photographs = root / "raw" / drive[:10] / drive / "image_02" / "data"
             write(photographs / name, picture(shape, frame))
-            if frame < 5 + 110:
+            if not short or frame < 5 + 110:
                 written.add(drive, f"{drive}/rgb/{name[:-4]}", counts / 256)
     # Pictures without depth are no part of a video.
     write(root / "raw" / DRIVES[0][:10] / DRIVES[0] / "image_02/data/0000000004.png", counts)

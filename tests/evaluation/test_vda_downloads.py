@@ -22,6 +22,7 @@ CAPS = {"sintel": 70.0, "kitti": 80.0, "bonn": 10.0, "scannet": 10.0}
 WRITERS: dict[str, Callable[[Path], Written]] = {
     "sintel": write_sintel,
     "kitti": write_kitti,
+    "kitti-500": lambda root: write_kitti(root, short=False),
     "bonn": write_bonn,
     "bonn-500": lambda root: write_bonn(root, short=False),
     "scannet": write_scannet,
@@ -108,3 +109,21 @@ def test_downloads_give_the_numbers_of_the_paper(tmp_path: Path, split: str) -> 
     assert all("has no frames of this video" in each.reason for each in found.unscored)
     total = {"sintel": 23, "kitti": 13, "bonn": 5, "scannet": 100}[name]
     assert len(found.unscored) == total - len(written.depth)
+
+
+def test_downloads_with_poses_have_the_error_of_neighbouring_frames(tmp_path: Path) -> None:
+    written = write_scannet(tmp_path / "set", short=False)
+    write_predictions(written, tmp_path / "theirs", half=False)
+    options = EvaluateOptions(
+        output=tmp_path / "out",
+        workers=1,
+        predictions=tmp_path / "theirs",
+        kind="affine_inverse",
+        dataset="vda-videos",
+        split="scannet-500",
+    )
+    found = evaluate(None, "video-tae", tmp_path / "set", options, show=False)
+    lost = [each.id for each in found.unscored if "no pose" in each.reason]
+    # Tracking was lost at frame 3 of both videos.
+    assert lost == [f"scene{video}_00/color/{n}" for video in ("0707", "0710") for n in (2, 3)]
+    assert len(found.scores) == (14 - 1) + (5 - 1) - len(lost)

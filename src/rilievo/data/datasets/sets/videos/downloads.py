@@ -17,7 +17,8 @@ from rilievo.io.files.limits import printable
 
 USUAL = "default"
 """Variant with the frames that papers score."""
-_LEVELS = 3
+_LEVELS = 2
+"""Folders between the root and the part of a set that is sought."""
 
 Frames: TypeAlias = Iterator[tuple[str, VideoFrame]]
 """Frames with their ids, in order."""
@@ -76,12 +77,9 @@ def folder_below(root: Path, expected: str, is_it: Callable[[Path], bool]) -> Pa
     Raises:
         InputError: If there is none; the message says what was ``expected``.
     """
-    level = [root]
-    for _ in range(_LEVELS):
-        for folder in level:
-            if is_it(folder):
-                return folder
-        level = [path for each in level for path in _folders(each)]
+    for folder in _down(root):
+        if is_it(folder):
+            return folder
     raise InputError(f"{printable(root)}: expected {expected}, found {found_in(root)}")
 
 
@@ -95,6 +93,15 @@ def stems(folder: Path, suffix: str) -> list[str]:
     return sorted(name[: -len(suffix)] for name in names_in(folder) if name.endswith(suffix))
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    paths = (folder / name for name in sorted(names_in(folder)))
-    return (path for path in paths if path.is_dir())
+def _down(root: Path) -> Iterator[Path]:
+    """The root, the folders in it, and those in them."""
+    level = [root]
+    yield root
+    for _ in range(_LEVELS):
+        level = [
+            each / name
+            for each in level
+            for name in sorted(names_in(each))
+            if (each / name).is_dir()
+        ]
+        yield from level
