@@ -26,6 +26,7 @@ from rilievo.evaluation.tables.standings_tables import (
     changes_table,
     has_ranks,
     means_table,
+    pairs_table,
     ranks_table,
     write_standings,
 )
@@ -59,6 +60,7 @@ def standing_lines(standings: Standings) -> Iterator[str]:
     if has_ranks(standings):
         yield from _lines(ranks_table(standings))
     yield from _lines(changes_table(standings))
+    yield from _lines(pairs_table(standings))
     if standings.means:
         yield from _lines(means_table(standings))
     yield from (printable(note) for note in standings.notes)

@@ -1,4 +1,4 @@
-"""Models over several benchmarks: one table, and mean ranks with intervals.
+"""Models over several benchmarks: one table, mean ranks with intervals, and pairs of models.
 
 A model's rank on a benchmark is that of its number in the leading metric, 1 for the best; equal
 numbers share the mean of their ranks (Demšar 2006, "Statistical Comparisons of Classifiers over
@@ -21,6 +21,12 @@ from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.results.intervals import FEWEST, grouped, scene_count, scene_means
 from rilievo.evaluation.tables.comparing import compare, shared_metrics
 from rilievo.evaluation.tables.comparison import Cell, Column, Comparison, scenes_of
+from rilievo.evaluation.tables.pairs_over_sets import (
+    PairOverSets,
+    ScenesOnSet,
+    errors_by_scene,
+    pairs_over_sets,
+)
 from rilievo.evaluation.tables.run_groups import (
     Run,
     grouped_runs,
@@ -88,6 +94,7 @@ class Standings:
         shared: Labels of the benchmarks that mean ranks rest on.
         notes: Notes to read before the numbers are believed.
         means: Means over sets, of families that have several.
+        pairs: Every two models over the benchmarks that all have, the surest claims first.
     """
 
     events: tuple[Event, ...]
@@ -95,6 +102,7 @@ class Standings:
     shared: tuple[str, ...]
     notes: tuple[str, ...]
     means: tuple[SetMean, ...] = ()
+    pairs: tuple[PairOverSets, ...] = ()
 
 
 def leading_two(known: Sequence[str]) -> Sequence[str]:
@@ -133,10 +141,14 @@ def standings(
     names = dict.fromkeys(run.evaluation.made_by.model for run in runs)
     ranks = {event.label: ranks_of(event.comparison) for event in events}
     shared = tuple(label for label, each in ranks.items() if len(each) == len(names))
-    by_label = {
-        event.label: _drawn(event, group)
+    scenes = {
+        event.label: _scenes(event, group)
         for event, group in zip(events, groups.values(), strict=True)
-        if event.label in shared
+    }
+    common_events = [event for event in events if event.label in shared]
+    by_label = {
+        event.label: drawn_ranks(event.comparison, scenes[event.label], event.label)
+        for event in common_events
     }
     drawn = [each for each in by_label.values() if each is not None]
     without = [label for label, each in by_label.items() if each is None]
@@ -145,13 +157,53 @@ def standings(
     means = set_means(
         [_on_set(event, column) for event in events for column in event.comparison.columns]
     )
+    sets = [_scenes_on(event, scenes[event.label]) for event in common_events]
+    compared = [each for each in sets if each is not None]
     return Standings(
         events=events,
         models=tuple(models),
         shared=shared,
-        notes=(*_notes(events, shared, len(names), without), *notes_on_means(means)),
+        notes=(
+            *_notes(events, shared, len(names), without),
+            *_notes_on_pairs(compared, shared, len(names)),
+            *notes_on_means(means),
+        ),
         means=means,
+        pairs=pairs_over_sets(compared) if len(compared) > 1 else (),
     )
+
+
+def _scenes_on(event: Event, scenes: Sequence[str | None]) -> ScenesOnSet | None:
+    """Errors of the models by scene; None where drawing scenes would move another number."""
+    comparison, column = event.comparison, event.comparison.columns[0]
+    if not is_mean_of_images(comparison, scenes):
+        return None
+    errors = errors_by_scene(
+        column.values, column.better, column.unit, scenes, by_scene=comparison.by_scene
+    )
+    return None if errors is None else ScenesOnSet(label=event.label, errors=errors)
+
+
+def _notes_on_pairs(
+    compared: Sequence[ScenesOnSet], shared: Sequence[str], models: int
+) -> Iterator[str]:
+    """Notes on what pairs of models rest on."""
+    if models < 2 or len(shared) < 2:
+        return
+    labels = [each.label for each in compared]
+    left = [label for label in shared if label not in labels]
+    if len(labels) > 1:
+        yield (
+            "Pairs of models: errors in the first metric, one over the other, geometric mean over "
+            f"{', '.join(labels)}, each counting the same (of shares, what they lack to 1). "
+            "Intervals draw scenes anew, the same ones for all models; with 95 % those of all "
+            "pairs hold. They speak of new scenes of these benchmarks, not of other benchmarks."
+        )
+    if left:
+        yield (
+            "Not in the comparison of pairs, as there are fewer than three images or scenes, or "
+            f"numbers that are no means of errors: {', '.join(left)}."
+        )
 
 
 def _on_set(event: Event, column: Column) -> OnSet:
@@ -198,10 +250,10 @@ def _event(
     )
 
 
-def _drawn(event: Event, group: Sequence[Run]) -> Mapping[str, Float64[np.ndarray, "draws"]] | None:
+def _scenes(event: Event, group: Sequence[Run]) -> tuple[str | None, ...]:
+    """The scenes of the images in the first column."""
     runs = {run.evaluation.made_by.model: run.evaluation for run in group}
-    scenes = scenes_of(runs, event.comparison.columns[0].ids)
-    return drawn_ranks(event.comparison, scenes, event.label)
+    return scenes_of(runs, event.comparison.columns[0].ids)
 
 
 def _standing(

@@ -32,7 +32,7 @@ def write_standings(standings: Standings, path: Path) -> None:
     """
     write_by_ending(
         path,
-        lambda: (wide_table(standings), changes_table(standings)),
+        lambda: (wide_table(standings), changes_table(standings), pairs_table(standings)),
         lambda: long_table(standings),
         lambda: write_leaderboard(standings, path),
     )
@@ -75,6 +75,32 @@ def changes_table(standings: Standings) -> Table:
         heads=heads("rank by benchmark", *(model.name for model in models)),
         rows=tuple(rows) if several else (),
     )
+
+
+def pairs_table(standings: Standings) -> Table:
+    """Every two models over all benchmarks; nothing of one benchmark, which has its own table."""
+    rows = [
+        (
+            each.first,
+            each.second,
+            f"{_percent(each.ratio)} ({_percent(each.low)} to {_percent(each.high)})",
+            f"{each.p:.4f}",
+            "yes" if each.is_claimed else "not shown",
+        )
+        for each in standings.pairs
+    ]
+    return Table(
+        heads=heads(
+            *("model", "against", "error over all benchmarks (95 %, all pairs together)"),
+            *("p", "better"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _percent(ratio: float) -> str:
+    """Difference of an error from another, in percent."""
+    return f"{100 * (ratio - 1):+.1f} %" if ratio < 10 else f"x {ratio:.3g}"
 
 
 def _plain_rank(rank: float | None) -> str:
@@ -187,6 +213,7 @@ def write_leaderboard(standings: Standings, path: Path) -> None:
         has_ranks=has_ranks(standings),
         wide=wide_table(standings, links),
         changes=changes_table(standings),
+        pairs=pairs_table(standings),
         tables={
             event.label: values_table(event.comparison, on_page=True) for event in standings.events
         },
