@@ -63,7 +63,7 @@ class Saving(Record):
     """Folder for the results; made when missing. Trees of input folders are kept."""
     save: Annotated[str, tyro.conf.arg(metavar="NAME,..."), LOCAL, UNRECORDED] = "colour"
     """Outputs to write, separated by commas: colour, png16, npy, npz, tiff, exr, normals,
-    normals-npy, confidence, sky, ply, splat, glb, html, panel, stereo; or all; or
+    normals-npy, confidence, sky, ply, splat, glb, html, turn, turn-mp4, panel, stereo; or all; or
     package.module:NAME of an output of your own. A JSON file that describes them is always added.
     """
     overwrite: Annotated[bool, LOCAL, UNRECORDED] = False
@@ -91,7 +91,8 @@ class Saving(Record):
     it."""
     backing: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 0.0
     """Share of the photograph's width by which far surfaces continue behind near ones in glb, ply
-    and splat, in mirrored colours, for views from the side, such as 0.1; 0 for none.
+    and splat, in mirrored colours, for views from the side, such as 0.1; 0 for none (turns have
+    0.15).
     """
     stereo: Annotated[str | None, tyro.conf.arg(metavar="LAYOUT,...")] = None
     """Layout of stereo pictures: side-by-side, top-bottom or anaglyph; after commas, strength=SHARE

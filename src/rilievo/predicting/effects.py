@@ -8,6 +8,10 @@ from rilievo.errors import OptionError
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.units import unit_notes
+from rilievo.prediction.output_table import OUTPUTS
+
+_SURFACES = {name for name, each in OUTPUTS.items() if "drop" in (each.options or ())}
+"""Outputs that show the surface, or parts of it."""
 
 
 def check_known(sizes: KnownSizes, inputs: int) -> None:
@@ -42,9 +46,9 @@ def without_effect(inputs: Sequence[str | Path], options: PredictOptions) -> lis
     notes = unit_notes(sizes.facts, sizes.camera_height, options.view.fov)
     if options.video.sequence and not any(Path(name).is_dir() for name in inputs):
         notes.append("--sequence is about folders of frames, and none was named")
-    if saving.drop and not {"ply", "splat", "glb", "html"} & {*saving.formats}:
+    if saving.drop and not _SURFACES & {*saving.formats}:
         notes.append("--drop is about surfaces, and none is saved: add ply, glb or html to --save")
-    if saving.backing and not {"ply", "splat", "glb"} & {*saving.formats}:
+    if saving.backing and not (_SURFACES - {"html"}) & {*saving.formats}:
         notes.append(
             "--backing is about meshes and clouds, and none is saved: add glb or ply to --save"
         )

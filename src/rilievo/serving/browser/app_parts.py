@@ -28,6 +28,8 @@ FILES: Mapping[str, str] = {
     "splat": "Gaussian splats, PLY",
     "glb": "Mesh, GLB",
     "html": "Page to share",
+    "turn": "Turning surface, WebP",
+    "turn-mp4": "Turning surface, MP4",
     "panel": "Picture for slides",
     "stereo": "Stereo picture",
 }

@@ -105,8 +105,8 @@ class PredictAsked(_PredictParameters):
 
     save: Text = "json"
     """Outputs with commas: json, colour, png16, npy, npz, tiff, exr, anchored, normals,
-    normals-npy, confidence, sky, ply, splat, glb, html, panel, stereo; or all. One comes as it is,
-    several as a zip."""
+    normals-npy, confidence, sky, ply, splat, glb, html, turn, turn-mp4, panel, stereo; or all.
+    One comes as it is, several as a zip."""
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
     """Column and row U,V of a point whose value the JSON tells; repeat it for several."""
 

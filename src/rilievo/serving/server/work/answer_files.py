@@ -28,6 +28,8 @@ MEDIA_TYPES: Mapping[str, str] = {
     ".ply": "application/x-ply",
     ".glb": "model/gltf-binary",
     ".html": "text/html; charset=utf-8",
+    ".webp": "image/webp",
+    ".mp4": "video/mp4",
     ".zip": "application/zip",
 }
 # Bytes that a file takes at most: by pixel of the photograph, and by point of a surface.
@@ -45,6 +47,8 @@ _BYTES_PER_PIXEL: Mapping[str, float] = {
     "sky": 1,
     "glb": 3,
     "html": 6,
+    "turn": 6,
+    "turn-mp4": 6,
     "panel": 9,
     "stereo": 6,
 }
@@ -52,7 +56,7 @@ _BYTES_PER_POINT: Mapping[str, float] = {"ply": 32, "splat": 70, "glb": 60, "htm
 _UNKNOWN = 32
 _LEAST = 200_000
 
-SURFACES = frozenset({"ply", "splat", "glb", "html", "stereo"})
+SURFACES = frozenset({"ply", "splat", "glb", "html", "turn", "turn-mp4", "stereo"})
 """Outputs that take seconds rather than a fraction of one."""
 _CHUNK = 2**18
 

@@ -1,0 +1,58 @@
+"""A surface that turns for three seconds, as an animated WebP, or as a video."""
+
+from fractions import Fraction
+
+import numpy as np
+from PIL import Image
+
+from rilievo.io.outputs.dropping import sky_share
+from rilievo.io.outputs.facts import FileFacts
+from rilievo.io.outputs.turning import RATE, SECONDS, Scene, first_view, scene_of, turn
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.types import Camera, DepthMap, Photo
+
+_QUALITY = 72
+_METHOD = 2
+"""Effort of WebP, 0 to 6: 6 saves an eighth of the bytes and takes four times as long."""
+
+
+def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
+    """Write the animation, which repeats for ever."""
+    scene = scene_of(job.prediction, depth, camera, photo, job.options)
+    first, *rest = (Image.fromarray(frame) for frame in turn(scene))
+    with job.path.open("wb") as file:
+        first.save(
+            file,
+            "WEBP",
+            save_all=True,
+            append_images=rest,
+            duration=round(1000 / RATE),
+            loop=0,
+            quality=_QUALITY,
+            method=_METHOD,
+        )
+    return _facts(job, scene)
+
+
+def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
+    """Write the video."""
+    from rilievo.io.videos.video_format import Coding, VideoFormat
+    from rilievo.io.videos.video_writer import writing_part
+
+    scene = scene_of(job.prediction, depth, camera, photo, job.options)
+    like = VideoFormat(
+        size=first_view(scene).size, rate=RATE, time_base=Fraction(1) / RATE, coding=Coding.PICTURE
+    )
+    with writing_part(job.path.with_name(job.file), job.path, like) as writer:
+        for number, frame in enumerate(turn(scene)):
+            writer.write(np.ascontiguousarray(frame), number)
+    return _facts(job, scene)
+
+
+def _facts(job: WriteJob, scene: Scene) -> FileFacts:
+    return FileFacts(
+        file=job.file,
+        output=job.output,
+        holds=f"the surface, turning for {SECONDS} seconds",
+        surface=scene.facts(job.options, sky_share(job.prediction)),
+    )

@@ -1,0 +1,225 @@
+"""Frames of a surface that turns for three seconds: a little to the left and to the right.
+
+It begins and ends at the photograph's own view, so that it can be repeated without a jump. Sky
+stays, far behind everything else. Where near things move aside, far surfaces go on behind them
+(``backing``). A pinhole's surface is turned about its middle; in a panorama or a fisheye one
+stands, and looks around.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8
+from PIL import Image
+
+from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.geometry.surfaces.raster import Raster, rastered
+from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
+from rilievo.io.outputs.dropping import distant_sky, surface_pixels
+from rilievo.io.outputs.facts import SurfaceFacts
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.types import DepthMap, Photo, Prediction
+
+RATE = Fraction(20)
+"""Frames a second."""
+SECONDS = 3
+GROUND = (24, 26, 30)
+"""Colour behind the surface, which suits light and dark pages."""
+_SIDE = 480
+"""Longest side of a frame [px]."""
+_FINE = 2
+"""Samples a pixel, along rows and along columns."""
+_SWING = (8.0, 2.5)
+"""Degrees to either side, and down where it is farthest aside."""
+_LOOK = 25.0
+"""Degrees to either side for who stands inside."""
+_WINDOW = 75.0
+"""Horizontal field of view [degrees] of who stands inside."""
+_ZOOM = 1.06
+"""Enlargement, which keeps the border of the photograph out of the picture."""
+_MOST_POINTS = 250_000
+_FLATNESS = 0.004
+_BACKING = 0.15
+"""Share of the picture's width by which far surfaces go on behind near ones."""
+_SKY = 3.0
+"""Depth of the sky, relative to the 98th percentile of all other depth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A surface with the sky behind it, and the photograph that it wears.
+
+    Attributes:
+        mesh: The surface; pixels count in ``photo``.
+        photo: The photograph.
+        camera: Camera of the photograph.
+        pivot: Point about which a view turns; the camera itself for who stands inside.
+        step: Step between the pixels that became points.
+    """
+
+    mesh: Mesh
+    photo: UInt8[np.ndarray, "h w 3"]
+    camera: Camera
+    pivot: Float64[np.ndarray, "3"]
+    step: int
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether one stands in the surface."""
+        return not isinstance(self.camera.lens, Pinhole)
+
+    def facts(self, options: SaveOptions, sky: float | None) -> SurfaceFacts:
+        """Describe the surface."""
+        return SurfaceFacts(
+            pixel_step=self.step,
+            points=len(self.mesh.points),
+            triangles=len(self.mesh.triangles),
+            edge_jump=options.edge,
+            grazing_degrees=options.grazing,
+            specks=options.specks,
+            dropped=options.dropped,
+            sky=sky,
+            backing=options.backing or _BACKING,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A camera that looks at a scene: its size, intrinsics, and how far it went around.
+
+    Attributes:
+        size: Height and width [px].
+        K: Intrinsics [px].
+        yaw: Degrees to the right around the scene; to the left for who stands inside.
+        pitch: Degrees down.
+    """
+
+    size: tuple[int, int]
+    K: Float64[np.ndarray, "3 3"]
+    yaw: float = 0.0
+    pitch: float = 0.0
+
+
+def scene_of(
+    prediction: Prediction,
+    depth: DepthMap,
+    camera: Camera,
+    photo: Photo,
+    options: SaveOptions,
+) -> Scene:
+    """Make the surface, with the sky far behind it.
+
+    Raises:
+        InputError: If there is no surface.
+    """
+    there = surface_pixels(prediction, options.drop)
+    if not there.any():
+        raise InputError(f"{photo.name}: no surface is left to turn")
+    sky = _sky(prediction, depth) if "sky" not in options.drop else np.zeros(depth.shape, bool)
+    seen = depth.depth()[there]
+    values = np.where(sky, np.float32(_SKY * np.percentile(seen, 98)), depth.depth())
+    is_pinhole = isinstance(camera.lens, Pinhole)
+    step = surface_step(depth.shape, min(options.surface_points, _MOST_POINTS))
+    surface = mesh(
+        values.astype(np.float32),
+        camera,
+        there | sky,
+        normals=prediction.normals,
+        step=step,
+        cut=options.cut,
+        # A large triangle may reach from before the camera to behind it.
+        flatness=_FLATNESS if is_pinhole else 0,
+        smooth=True,
+        backing=options.backing or _BACKING,
+    )
+    if not len(surface.triangles):
+        raise InputError(f"{photo.name}: no surface is left to turn")
+    height, width = depth.shape
+    middle = camera.rays(np.array([(width - 1) / 2, (height - 1) / 2]))
+    pivot = middle * np.median(seen) if is_pinhole else np.zeros(3)
+    return Scene(mesh=surface, photo=photo.pixels, camera=camera, pivot=pivot, step=step)
+
+
+def _sky(prediction: Prediction, depth: DepthMap) -> Bool[np.ndarray, "h w"]:
+    return distant_sky(depth) if prediction.sky is None else prediction.sky
+
+
+def first_view(scene: Scene, side: int = _SIDE) -> View:
+    """View of the photograph's camera, or through a window of who stands inside."""
+    height, width = scene.photo.shape[:2]
+    if scene.is_inside:
+        size = (side * 2 // 3, side)
+        focal = side / 2 / math.tan(math.radians(_WINDOW / 2))
+        K = np.array([[focal, 0, (size[1] - 1) / 2], [0, focal, (size[0] - 1) / 2], [0, 0, 1]])
+        return View(size=size, K=K)
+    share = min(1.0, side / max(height, width))
+    size = (max(1, round(height * share)), max(1, round(width * share)))
+    return View(size=size, K=resize_K(scene.camera.K, size=(height, width), new_size=size))
+
+
+def turn(scene: Scene) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Yield the frames of a turn; it swings back through the views that it came by."""
+    first = first_view(scene)
+    K = first.K.copy()
+    if not scene.is_inside:
+        K[:2, :2] *= _ZOOM
+        K[:2, 2] += (_ZOOM - 1) * (K[:2, 2] - (np.array(first.size[::-1]) - 1) / 2)
+    count = int(RATE * SECONDS)
+    drawn: dict[float, UInt8[np.ndarray, "h w 3"]] = {}
+    for number in range(count):
+        aside = round(math.sin(2 * math.pi * number / count), 9)
+        if aside not in drawn:
+            yaw, pitch = (_LOOK, 0.0) if scene.is_inside else _SWING
+            view = replace(first, K=K, yaw=yaw * aside, pitch=pitch * aside**2)
+            drawn[aside] = picture(scene, view)
+        yield drawn[aside]
+
+
+def seen(scene: Scene, view: View, fine: int = 1) -> Raster:
+    """Draw the surface as a view sees it, with ``fine`` samples a pixel along each side."""
+    height, width = view.size
+    points = (scene.mesh.points - scene.pivot) @ _rotation(view).T + scene.pivot
+    size = (fine * height, fine * width)
+    K = resize_K(view.K, size=view.size, new_size=size)
+    return rastered(scene.mesh, points.astype(np.float32), K, size)
+
+
+def picture(scene: Scene, view: View) -> UInt8[np.ndarray, "h w 3"]:
+    """Draw the surface in the photograph's colours."""
+    found = seen(scene, view, _FINE)
+    photo, scale = _reduced(scene.photo, view.size)
+    height, width = photo.shape[:2]
+    # Pixel centres of the photograph that was reduced, too.
+    u, v = np.rint((found.pixels + np.float32(0.5)) * scale[:, None, None] - 0.5).astype(int)
+    u = u % width if scene.is_inside else u.clip(0, width - 1)
+    colours = photo[v.clip(0, height - 1), u]
+    colours[found.inverse_depth == 0] = GROUND
+    samples = (colours[a::_FINE, b::_FINE] for a, b in np.ndindex(_FINE, _FINE))
+    total = sum(each.astype(np.uint16) for each in samples)
+    return ((total + _FINE**2 // 2) // _FINE**2).astype(np.uint8)
+
+
+def _reduced(
+    photo: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
+) -> tuple[UInt8[np.ndarray, "a b 3"], Float32[np.ndarray, "2"]]:
+    """Photograph of about as many pixels as are sampled, and its size relative to the whole."""
+    height, width = photo.shape[:2]
+    share = min(1.0, _FINE * max(size) / max(height, width))
+    if share == 1:
+        return photo, np.ones(2, np.float32)
+    small = (max(1, round(width * share)), max(1, round(height * share)))
+    image = Image.fromarray(photo).resize(small, Image.Resampling.BOX, reducing_gap=2.0)
+    return np.asarray(image), np.array([small[0] / width, small[1] / height], np.float32)
+
+
+def _rotation(view: View) -> Float64[np.ndarray, "3 3"]:
+    a, b = math.radians(view.yaw), math.radians(view.pitch)
+    around_y = np.array([[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]])
+    around_x = np.array([[1, 0, 0], [0, math.cos(b), -math.sin(b)], [0, math.sin(b), math.cos(b)]])
+    return around_x @ around_y
