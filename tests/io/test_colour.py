@@ -191,6 +191,14 @@ def test_normals_have_the_colours_that_the_field_knows() -> None:
     assert [tuple(colour) for colour in normals_picture(normals)[0].tolist()] == [*ours.values()]
 
 
+def test_normals_without_value_are_drawn_as_none() -> None:
+    normals = np.tile(np.float32([[[0]], [[0]], [[-1]]]), (1, 2, 3))
+    known = np.array([[True, False, True], [True, True, False]])
+    picture = normals_picture(normals, known)
+    assert (picture[~known] == 128).all()
+    assert (picture[known] == (128, 128, 255)).all()
+
+
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=3))
 def test_a_normal_can_be_read_from_its_colour(normal: list[float]) -> None:
     picture = normals_picture(np.array(normal, np.float32).reshape(3, 1, 1))

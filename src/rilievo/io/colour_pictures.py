@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.errors import OptionError
 from rilievo.io.colour_maps import DEPTH_COLOURS, check_colour_map, colour_table, invalid_colour
@@ -172,11 +172,21 @@ def colour_levels(
     return levels
 
 
-def normals_picture(normals: Float32[np.ndarray, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+NO_NORMAL = 128
+"""Red, green and blue where there is no normal: the colour of a vector without length."""
+
+
+def normals_picture(
+    normals: Float32[np.ndarray, "3 h w"], known: Bool[np.ndarray, "h w"] | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
     """Draw normals in the usual colours: a wall seen head-on is (128, 128, 255).
 
     The picture has the axes of OpenGL (x right, y up, z towards the viewer), so it shows (x, -y,
     -z) of our normals, each mapped from -1..1 to 0..255.
+
+    Args:
+        normals: Unit normals in our frame.
+        known: Pixels that have a normal; the others are grey, ``NO_NORMAL``. All if None.
     """
     height, width = normals.shape[1:]
     picture = np.empty((height, width, 3), np.uint8)
@@ -185,6 +195,8 @@ def normals_picture(normals: Float32[np.ndarray, "3 h w"]) -> UInt8[np.ndarray, 
             numbers = normals[channel, rows] * np.float32(sign)
             numbers += np.float32(128)
             picture[rows, :, channel] = np.clip(numbers, 0, 255, out=numbers)
+    if known is not None and not known.all():
+        picture[~known] = NO_NORMAL
     return picture
 
 

@@ -39,6 +39,15 @@ def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Bool[np.nda
     return remaining
 
 
+def known_normals(prediction: Prediction) -> Bool[np.ndarray, "h w"] | None:
+    """Pixels whose normals mean something: those with depth; None where depth does not tell.
+
+    A border that was trimmed has neither, nor has the sky of models that mark it by depth.
+    """
+    depth = prediction.depth_or_none
+    return None if depth is None else depth.valid
+
+
 def sky_share(prediction: Prediction) -> float | None:
     """Share of the pixels that the model calls sky; None if it does not tell."""
     sky = prediction.sky

@@ -8,6 +8,7 @@ from functools import partial
 from rilievo.io.checks.sums import sum_of
 from rilievo.io.colour_pictures import ColourRange, Drawn, colourise, normals_picture, range_of
 from rilievo.io.files.placement import Placement
+from rilievo.io.outputs.dropping import known_normals
 from rilievo.io.outputs.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts
 from rilievo.io.outputs.formats.colour_files import colour_facts
 from rilievo.io.outputs.formats.picture_files import stereo_range, stereo_words
@@ -59,6 +60,15 @@ class VideoSink(Sink):
         return [replace(self._facts, bytes=found.bytes, sha256=found.sha256)]
 
 
+class NormalsSink(VideoSink):
+    """A video of normals, grey where there are none."""
+
+    def render(self, prediction: Prediction, index: int) -> Rendered:
+        """Draw a frame."""
+        [normals] = needed_parts(prediction, self._facts.output)
+        return normals_picture(normals, known_normals(prediction))
+
+
 def open_video_sinks(
     files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
 ) -> list[Sink]:
@@ -96,7 +106,7 @@ def _colour(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
 
 def _normals(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=PICTURE_AXES)
-    return VideoSink(writer, facts, normals_picture)
+    return NormalsSink(writer, facts, normals_picture)
 
 
 def _stereo(writer: VideoWriter, name: str, form: ClipForm) -> Sink:

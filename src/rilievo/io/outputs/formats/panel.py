@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rilievo.geometry.surfaces.lattice import places
 from rilievo.io.colour_pictures import colourise, normals_picture
+from rilievo.io.outputs.dropping import known_normals
 from rilievo.io.outputs.facts import FileFacts
 from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, picture_range
 from rilievo.io.outputs.save_options import SaveOptions
@@ -101,7 +102,9 @@ def _pictures(prediction: Prediction, options: SaveOptions) -> dict[str, Image.I
         )
     if prediction.normals is not None:
         normals = np.ascontiguousarray(prediction.normals[:, rows, columns])
-        pictures["Normals"] = Image.fromarray(normals_picture(normals))
+        known = known_normals(prediction)
+        some = None if known is None else known[rows, columns]
+        pictures["Normals"] = Image.fromarray(normals_picture(normals, some))
     return pictures
 
 

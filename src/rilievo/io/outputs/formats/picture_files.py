@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.io.colour_pictures import ColourRange, Drawn, normals_picture, range_of
-from rilievo.io.outputs.dropping import sky_share
+from rilievo.io.colour_pictures import NO_NORMAL, ColourRange, Drawn, normals_picture, range_of
+from rilievo.io.outputs.dropping import known_normals, sky_share
 from rilievo.io.outputs.facts import PICTURE_AXES, FileFacts
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.stereo import StereoOptions, stereo_picture
@@ -24,16 +24,20 @@ def write_normals(job: WriteJob, normals: Float32[np.ndarray, "3 h w"]) -> FileF
         file=job.file, output=job.output, holds="picture of normals", axes=PICTURE_AXES
     )
     text = {"Software": "rilievo", "rilievo": job.about.alone(facts)}
-    write_png(job.path, normals_picture(normals), text)
+    write_png(job.path, normals_picture(normals, known_normals(job.prediction)), text)
     return facts
 
 
 def read_normals(path: Path, facts: FileFacts) -> Stored:
-    """Read the normals in our axes; rounding errors are below half a degree."""
+    """Read the normals in our axes; rounding errors are below half a degree.
+
+    Pixels without a normal face the camera, as they do in memory.
+    """
     with opened(PngImageFile, path) as image:
         picture = np.asarray(image.convert("RGB"))
     normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)
     normals[1:] *= -1
+    normals[:, (picture == NO_NORMAL).all(axis=2)] = np.array([[0], [0], [-1]], np.float32)
     return Stored(normals=normals / np.linalg.norm(normals, axis=0))
 
 
