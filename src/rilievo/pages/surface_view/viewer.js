@@ -247,17 +247,21 @@ function view(canvas, data, form) {
 }
 
 function switches(canvas, controls, shown) {
-  const choice = (id, words, act) => {
-    const box = made("input", { type: "checkbox", id });
+  const choice = (id, words, act, checked = false) => {
+    const box = made("input", { type: "checkbox", id, checked });
     box.addEventListener("change", () => act(box.checked));
     controls.append(made("label", {}, box, words));
+    return box;
   };
   if (!shown.inside) { // From where the camera stood nothing is hidden.
     choice("free", "Turn freely", (isFree) => {
       shown.hold(isFree ? FREE : HELD);
       shown.turn(0, 0);
     });
-    choice("backing", "Fill behind edges", shown.back);
+    const backing = choice("backing", "Fill behind edges", shown.back, true);
+    // Nobody sees it from the photograph's own camera, so the surface is drawn first.
+    const later = window.requestIdleCallback ?? setTimeout, { signal } = life;
+    later(() => signal.aborted || shown.back(backing.checked));
   }
   if (!document.fullscreenEnabled) return;
   const button = document.createElement("button");
