@@ -347,6 +347,29 @@ def test_turning_is_held_until_it_is_freed(shown: Opened) -> None:
 
 
 @pytest.mark.slow
+def test_far_surfaces_go_on_behind_near_ones_from_the_start(browser: Any, tmp_path: Path) -> None:
+    """The left half of the wall is twice as near."""
+    given = quarters()
+    values = given.depth.values.copy()
+    values[:, : values.shape[1] // 2] /= 2
+    written(replace(given, depth_or_none=replace(given.depth, values=values)), tmp_path)
+    with context_of(browser, reduced_motion="reduce") as context:
+        shown = opened(context, tmp_path / "page.html")
+        assert shown.page.is_checked("#backing")
+        for way in ("ArrowRight", "ArrowLeft"):
+            press(shown, way, 4)
+            filled = seen(shown)
+            shown.page.uncheck("#backing")
+            hidden = differing(filled, seen(shown))
+            shown.page.check("#backing")
+            assert differing(filled, seen(shown)) < 0.001
+            if hidden > 0.005:
+                break
+        assert hidden > 0.005
+        assert shown.complaints == []
+
+
+@pytest.mark.slow
 def test_the_wheel_scrolls_the_page_until_the_surface_is_clicked(shown: Opened) -> None:
     first, box = seen(shown), shown.page.locator("#surface").bounding_box()
     shown.page.mouse.move(box["x"] + 20, box["y"] + 20)
