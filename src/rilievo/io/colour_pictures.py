@@ -19,6 +19,8 @@ _SAMPLES = 1 << 16
 # Smaller depths are drawn as this one, so that their inverse stays finite.
 _NEAREST = 1e-30
 _CONSTANT = 1e-6
+NO_NORMAL = 128
+"""Red, green and blue where there is no normal: the colour of a vector without length."""
 
 
 class Drawn(StrEnum):
@@ -170,10 +172,6 @@ def colour_levels(
     for rows in bands(depth.shape):
         levels[rows] = _levels(_drawn(depth.values[rows], depth.kind, what), limits)
     return levels
-
-
-NO_NORMAL = 128
-"""Red, green and blue where there is no normal: the colour of a vector without length."""
 
 
 def normals_picture(

@@ -1,4 +1,4 @@
-"""Pictures of triangles: which one a pinhole camera sees at each pixel, and where on it.
+"""Pictures of triangles: what place of which one a pinhole camera sees at each pixel.
 
 Rows are filled from one edge of a triangle to another, edges always computed from their upper end,
 so that neighbouring triangles share every pixel of their common edge exactly once.

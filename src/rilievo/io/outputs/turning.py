@@ -1,4 +1,4 @@
-"""Frames of a surface that turns for three seconds: a little to the left and to the right.
+"""Frames of a surface that turns for three seconds, a little to either side.
 
 It begins and ends at the photograph's own view, so that it can be repeated without a jump. Sky
 stays, far behind everything else. Where near things move aside, far surfaces go on behind them
@@ -53,7 +53,7 @@ _SKY = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A surface with the sky behind it, and the photograph that it wears.
+    """A surface before the sky, in the colours of its photograph.
 
     Attributes:
         mesh: The surface; pixels count in ``photo``.
@@ -91,7 +91,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A camera that looks at a scene: its size, intrinsics, and how far it went around.
+    """A camera that looks at a scene after it went around.
 
     Attributes:
         size: Height and width [px].
@@ -200,15 +200,16 @@ def picture(scene: Scene, view: View) -> UInt8[np.ndarray, "h w 3"]:
     u = u % width if scene.is_inside else u.clip(0, width - 1)
     colours = photo[v.clip(0, height - 1), u]
     colours[found.inverse_depth == 0] = GROUND
-    samples = (colours[a::_FINE, b::_FINE] for a, b in np.ndindex(_FINE, _FINE))
-    total = sum(each.astype(np.uint16) for each in samples)
-    return ((total + _FINE**2 // 2) // _FINE**2).astype(np.uint8)
+    total = np.full((*view.size, 3), _FINE**2 // 2, np.uint16)
+    for a, b in np.ndindex(_FINE, _FINE):
+        total += colours[a::_FINE, b::_FINE]
+    return (total // _FINE**2).astype(np.uint8)
 
 
 def _reduced(
     photo: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
 ) -> tuple[UInt8[np.ndarray, "a b 3"], Float32[np.ndarray, "2"]]:
-    """Photograph of about as many pixels as are sampled, and its size relative to the whole."""
+    """Photograph of about as many pixels as are sampled; its size relative to the whole."""
     height, width = photo.shape[:2]
     share = min(1.0, _FINE * max(size) / max(height, width))
     if share == 1:

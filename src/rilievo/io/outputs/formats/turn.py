@@ -1,13 +1,10 @@
-"""A surface that turns for three seconds, as an animated WebP, or as a video."""
+"""A surface that turns for three seconds, as an animated WebP."""
 
-from fractions import Fraction
-
-import numpy as np
 from PIL import Image
 
 from rilievo.io.outputs.dropping import sky_share
 from rilievo.io.outputs.facts import FileFacts
-from rilievo.io.outputs.turning import RATE, SECONDS, Scene, first_view, scene_of, turn
+from rilievo.io.outputs.turning import RATE, SECONDS, Scene, scene_of, turn
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap, Photo
 
@@ -31,25 +28,11 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileF
             quality=_QUALITY,
             method=_METHOD,
         )
-    return _facts(job, scene)
+    return facts_of(job, scene)
 
 
-def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
-    """Write the video."""
-    from rilievo.io.videos.video_format import Coding, VideoFormat
-    from rilievo.io.videos.video_writer import writing_part
-
-    scene = scene_of(job.prediction, depth, camera, photo, job.options)
-    like = VideoFormat(
-        size=first_view(scene).size, rate=RATE, time_base=Fraction(1) / RATE, coding=Coding.PICTURE
-    )
-    with writing_part(job.path.with_name(job.file), job.path, like) as writer:
-        for number, frame in enumerate(turn(scene)):
-            writer.write(np.ascontiguousarray(frame), number)
-    return _facts(job, scene)
-
-
-def _facts(job: WriteJob, scene: Scene) -> FileFacts:
+def facts_of(job: WriteJob, scene: Scene) -> FileFacts:
+    """Describe the file."""
     return FileFacts(
         file=job.file,
         output=job.output,
