@@ -6,7 +6,9 @@ inverse depth, depth clipped to the cap, metrics of each frame, averaged over a 
 videos. It reads no file of the set.
 """
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +17,10 @@ import pytest
 
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.protocols.protocols_run import evaluate_protocols
 from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.scoring import scenes
+from rilievo.evaluation.scoring.pool import ScoreJob
 from video_downloads import Written, write_bonn, write_kitti, write_scannet, write_sintel
 
 CAPS = {"sintel": 70.0, "kitti": 80.0, "bonn": 10.0, "scannet": 10.0}
@@ -127,3 +132,39 @@ def test_downloads_with_poses_have_the_error_of_neighbouring_frames(tmp_path: Pa
     # Tracking was lost at frame 3 of both videos.
     assert lost == [f"scene{video}_00/color/{n}" for video in ("0707", "0710") for n in (2, 3)]
     assert len(found.scores) == (14 - 1) + (5 - 1) - len(lost)
+
+
+def test_benchmarks_of_one_video_share_its_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = write_sintel(tmp_path / "set")
+    write_predictions(written, tmp_path / "theirs", half=False)
+    options = EvaluateOptions(
+        output=tmp_path / "all",
+        workers=1,
+        predictions=tmp_path / "theirs",
+        kind="affine_inverse",
+        dataset="vda-videos",
+    )
+    calls = Counter[tuple[str, str]]()
+
+    def count(name: str) -> None:
+        real = getattr(scenes, name)
+
+        def counted(job: ScoreJob, id: str) -> object:
+            calls[name, id] += 1
+            return real(job, id)
+
+        monkeypatch.setattr(scenes, name, counted)
+
+    count("_moments")
+    names = "video-depth,video-tae,vda-sintel"
+    result = evaluate_protocols(None, names, tmp_path / "set", options, show=False)
+    # One fit for video-depth and video-tae, and one for vda-sintel, whose truth has a cap.
+    frames = [id for video in written.depth.values() for id in video]
+    assert calls == {("_moments", id): 2 for id in frames}
+    for row in result.rows:
+        assert row.evaluation is not None, row.reason
+        own = replace(options, output=tmp_path / row.label)
+        alone = evaluate(None, row.label, tmp_path / "set", own, show=False)
+        assert alone.summaries == row.evaluation.summaries

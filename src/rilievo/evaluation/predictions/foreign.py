@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError
@@ -40,6 +40,7 @@ class Foreign:
         ours: Whether they are results of ``rilievo predict``, which say what they are.
         stored: Meaning of the values in its files, if they do not state it.
         kind: Kind of the depth or the points; None for normals.
+        points: Whether files of numbers hold points.
         extra: Files of no image that is to be scored.
     """
 
@@ -48,7 +49,7 @@ class Foreign:
     stored: Stored
     kind: DepthKind | None
     made_by: MadeBy
-    task: Task = Task.DEPTH
+    points: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
     extra: tuple[Path, ...] = ()
 
@@ -69,7 +70,7 @@ class Foreign:
         try:
             if self.kind is None:
                 return StoredPrediction(made_by=self.made_by, normals=normals_of(numbers))
-            if self.task is Task.POINTS:
+            if self.points:
                 return StoredPrediction(made_by=self.made_by, points=points_of(numbers, self.kind))
             return StoredPrediction(
                 made_by=self.made_by, depth_or_none=depth_of(numbers, self.stored)
@@ -112,7 +113,8 @@ def open_foreign(
     if ours and pattern is not None:
         raise OptionError("--pattern is for files of other programs; these are rilievo's own")
     paths = sidecars if ours else _number_files(folder)
-    known = POINT_PATTERNS if task is Task.POINTS else KNOWN_PATTERNS
+    points = task is Task.POINTS
+    known = POINT_PATTERNS if points else KNOWN_PATTERNS
     files, extra = matched(folder, paths, ids, pattern, known)
     if ours:
         kind, made_by = _own_facts(next(iter(files.values())), stored)
@@ -123,8 +125,16 @@ def open_foreign(
             )
         kind = None if task is Task.NORMALS else said_kind(stored, folder)
         made_by = stranger(folder, kind, stored)
-    facts = Foreign(folder=folder, ours=ours, stored=stored, kind=kind, made_by=made_by, task=task)
-    return replace(facts, files=files, extra=extra)
+    return Foreign(
+        folder=folder,
+        ours=ours,
+        stored=stored,
+        kind=kind,
+        made_by=made_by,
+        points=points,
+        files=files,
+        extra=extra,
+    )
 
 
 def _is_ours(path: Path) -> bool:

@@ -39,6 +39,7 @@ from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.scenes import with_scenes
 from rilievo.evaluation.scoring.score import Scored
+from rilievo.evaluation.scoring.solved import Solved
 from rilievo.evaluation.suite_run import SuiteRow
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction
@@ -239,10 +240,14 @@ def _scored(
 
 
 def _with_scenes(entries: Sequence[_Entry], refused: dict[str, str]) -> Iterator[_Entry]:
-    for each in entries:
+    turns = [Turn(job=each.job, ids=frozenset(each.ids)) for each in entries]
+    shared = {
+        place: solved for places in joined(turns) for solved in [Solved()] for place in places
+    }
+    for place, each in enumerate(entries):
         try:
             if each.job.needs_scenes:
-                each.job, each.ids = with_scenes(each.job, each.ids)
+                each.job, each.ids = with_scenes(each.job, each.ids, shared[place])
         except RilievoError as error:
             refused[each.plan.benchmark.name] = str(error)
         else:

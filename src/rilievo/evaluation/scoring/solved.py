@@ -1,4 +1,4 @@
-"""Fits of one image, so that benchmarks which ask for the same one share it."""
+"""Fits that several benchmarks ask for, of an image or of scenes, so that they share them."""
 
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Solved:
-    """Resized maps and fits of the prediction for one image, each computed once.
+    """Resized maps and fits for the same predictions and truth, each computed once.
 
     What raises an error is not kept: messages name the benchmark.
     """
