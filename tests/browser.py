@@ -46,18 +46,58 @@ def _started(playwright: Any) -> Iterator[Any]:
 
 
 class Opened:
-    """A page from disk, with everything that it asked for and complained of."""
+    """A page from disk or at an address, with everything that it asked for and complained of."""
 
-    def __init__(self, context: Any, path: Path) -> None:
+    def __init__(self, context: Any, path: Path | str) -> None:
         self.page = context.new_page()
         self.asked: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda each: self.asked.append(each.url))
         self.page.on("pageerror", lambda each: self.complaints.append(str(each)))
         self.page.on("console", self._hear)
-        self.page.goto(path.as_uri())
+        self.page.goto(path if isinstance(path, str) else path.as_uri())
 
     def _hear(self, message: Any) -> None:
         # What a software renderer says of its own speed is no fault of the page.
         if message.type in ("error", "warning") and "GPU stall" not in message.text:
             self.complaints.append(message.text)
+
+
+def unfold(page: Any, menu: str) -> None:
+    """Open a menu of the page, and close the others."""
+    page.evaluate(
+        "(menu) => document.querySelectorAll('details.menu')"
+        ".forEach((each) => { each.open = each.matches(menu); })",
+        menu,
+    )
+
+
+def bare(page: Any) -> None:
+    """Take away what stands on the surface, so that a picture of it shows the surface alone."""
+    page.evaluate(
+        "document.querySelectorAll('#surface-controls, .solid .reading')"
+        ".forEach((each) => { each.style.display = 'none'; })"
+    )
+
+
+def share_of_pictures(page: Any) -> float:
+    """Share of the window that pictures take, where no button lies on them."""
+    return page.evaluate(
+        """() => {
+            const seen = new Uint8Array(innerWidth * innerHeight);
+            const within = (at, most) => Math.max(0, Math.min(most, Math.round(at)));
+            const fill = (selector, value) => {
+                for (const each of document.querySelectorAll(selector)) {
+                    if (!each.checkVisibility()) continue;
+                    const { left, right, top, bottom } = each.getBoundingClientRect();
+                    const ends = [left, right].map((x) => within(x, innerWidth));
+                    for (let y = within(top, innerHeight); y < within(bottom, innerHeight); y++) {
+                        seen.fill(value, y * innerWidth + ends[0], y * innerWidth + ends[1]);
+                    }
+                }
+            };
+            fill(".stage, #surface", 1);
+            fill("header, button, summary, output, .head, .foot", 0);
+            return seen.reduce((sum, each) => sum + each, 0) / seen.length;
+        }"""
+    )

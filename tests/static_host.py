@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from browser import unfold
+
 PATIENCE = 120_000
 """Milliseconds that a busy machine may take."""
 
@@ -65,8 +67,9 @@ class Visitor:
             self.complaints.append(message.text)
 
     def wait_until_ready(self) -> None:
-        """Wait for the first network."""
-        self.page.locator("#state", has_text="give it a photograph").wait_for()
+        """Wait for the first network, and for the example that it shows."""
+        self.page.locator("html[data-ready]").wait_for()
+        self.page.locator("body:not([aria-busy]) #result-title").wait_for()
 
     @property
     def state(self) -> str:
@@ -88,6 +91,7 @@ class Visitor:
 
     def save(self, output: str, folder: Path) -> Path:
         """Press the button of a file; gives where it was put, under its own name."""
+        unfold(self.page, "#files")
         with self.page.expect_download() as download:
             self.page.click(f"button[data-output={output}]")
         path = folder / download.value.suggested_filename

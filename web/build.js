@@ -9,7 +9,7 @@ import { build } from "esbuild";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const RUNTIME = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded";
-const BUILT = "../src/rilievo/serving/browser/built/", VIEWER = "../src/rilievo/pages/surface_view/";
+const BUILT = "../src/rilievo/serving/browser/built/", VIEWER = "../src/rilievo/pages/";
 
 // The scripts of the page that --save html writes are no modules; here they are two.
 const RENEW = `
@@ -18,7 +18,8 @@ export function renew() {
   life = new AbortController();
 }
 `;
-const SHAPES = ["relief.js", "planes.js", "faces.js", "contour.js", "backing.js"];
+const view = (...names) => names.map((name) => `surface_view/${name}.js`);
+const SHAPES = view("relief", "planes", "faces", "contour", "backing");
 const MODULES = {
   relief: {
     scripts: SHAPES,
@@ -26,8 +27,8 @@ const MODULES = {
       + "quantile, steepest, triangles };",
   },
   viewer: {
-    scripts: ["ogl.js", ...SHAPES, "viewer.js", "steering.js", "ruler.js", "sheet.js", "lines.js", "pair.js"],
-    exports: `export { BACKING, enliven, made, part, slide };${RENEW}`,
+    scripts: [...view("ogl"), ...SHAPES, ...view("viewer", "steering", "ruler", "sheet", "lines"), "stage/slider.js", "stage/stage.js", "stage/marks.js", "stage/share.js"],
+    exports: `export { BACKING, enliven, intoAddress, made, part, saved, setStage, sharing };${RENEW}`,
   },
 };
 const shared = {
@@ -59,7 +60,7 @@ for (const [worker, runtime, kind, library] of [["worker", "ort", "", "wasm"], [
 
 // By these sums a test sees that what is built is built of what lies here.
 const own = (await readdir(here("source"))).map((name) => `web/source/${name}`);
-const sources = [...own, ...MODULES.viewer.scripts.map((name) => `src/rilievo/pages/surface_view/${name}`), "web/build.js", "web/package-lock.json"].sort();
+const sources = [...own, ...MODULES.viewer.scripts.map((name) => `src/rilievo/pages/${name}`), "web/build.js", "web/package-lock.json"].sort();
 const sums = {};
 for (const name of sources) sums[name] = createHash("sha256").update(await readFile(here(`../${name}`))).digest("hex");
 await writeFile(here(`${BUILT}sources.json`), `${JSON.stringify(sums, null, 1)}\n`);

@@ -32,7 +32,7 @@ export function historyOf({ say, open }) {
   // Addresses of the results that are shown: those of the last part of r/ONE,TWO.
   const ids = () => {
     const path = location.pathname.slice(new URL(document.baseURI).pathname.length);
-    return path.startsWith("r/") ? path.slice(2).split(",").filter(Boolean) : [];
+    return /^(r|embed)\//.test(path) ? path.replace(/^[^/]*\//, "").split(",").filter(Boolean) : [];
   };
 
   function tile({ id, name, model, kind }) {
@@ -48,7 +48,8 @@ export function historyOf({ say, open }) {
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      address([id]);
+      // Of several that are shown together, the chosen one comes first.
+      address(ids().includes(id) ? [id, ...ids().filter((each) => each !== id)] : [id]);
       open();
     });
     return link;
@@ -59,7 +60,6 @@ export function historyOf({ say, open }) {
     const all = [...strangers.map((id) => ({ id, name: "a result that was sent to you" })), ...results];
     strip.replaceChildren(...all.map(tile));
     part("history").hidden = !all.length;
-    part("copy-address").hidden = !shown.length;
     const many = all.filter(({ kind }) => kind !== "video").map(({ id }) => id), zip = part("history-zip");
     const wanted = shown.length > 1 ? shown : many;
     zip.hidden = wanted.length < 2;
@@ -67,20 +67,13 @@ export function historyOf({ say, open }) {
     zip.href = `app/zip?save=colour,png16,ply,glb&ids=${wanted.join()}`;
   }
 
-  function address(list) {
-    const wanted = new URL(list.length ? `r/${list.join()}` : ".", document.baseURI).href;
+  // `marks` are those that go on, where the same photograph is predicted anew.
+  function address(list, example = "", marks = "") {
+    const wanted = new URL(list.length ? `r/${list.join()}` : example ? `?example=${example}` : ".", document.baseURI).href + marks;
     if (wanted !== location.href) history.pushState(null, "", wanted);
     draw();
   }
 
-  part("copy-address").addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(location.href);
-      say("The address is copied: whoever has it can open this result while it is kept.");
-    } catch {
-      say(`The address of this result: ${location.href}`);
-    }
-  });
   part("forget").addEventListener("click", () => {
     keep([]);
     address([]);
@@ -93,9 +86,11 @@ export function historyOf({ say, open }) {
       forget(id);
       draw();
     },
+    // The key by which this browser changes the marks of a result that it made.
+    key: (id) => kept().find((each) => each.id === id)?.key ?? "",
     add(result) {
       keep([result, ...kept().filter(({ id }) => id !== result.id)]);
-      address([result.id]);
+      address([result.id], "", location.hash);
     },
   };
 }

@@ -3,7 +3,7 @@
 import { made, part } from "viewer";
 import { isDepth } from "./preparation.js";
 import { metresNow } from "./result.js";
-import { settings } from "./settings.js";
+import { exampleNamed, settings } from "./settings.js";
 import { historyOf } from "./app_history.js";
 import { isVideo, videosOf } from "./app_video.js";
 import { ask } from "./working.js";
@@ -33,10 +33,10 @@ function link({ id, outputs }) {
     each.hidden = !["all", ...outputs].includes(each.dataset.save);
     const address = `app/results/${id}/files?${params({ save: each.dataset.save })}`;
     each.href = address;
-    each.addEventListener("click", () => {
+    each.onclick = () => {
       const { factor, asked } = metresNow();
       each.href = factor ? `${address}&${params({ known_length: asked })}` : address;
-    });
+    };
   }
 }
 
@@ -71,18 +71,18 @@ export function serverOf({ say, show, predict }) {
     else if (source.again) asked.again = source.again;
     else asked.name = source.name || "photograph.png";
     if (source instanceof Blob) say(`${asked.name}: sent to the server …`);
-    const { id, name } = await send(`app/results?${params(asked)}`, source instanceof Blob ? checked(source) : null)
+    const { id, name, key } = await send(`app/results?${params(asked)}`, source instanceof Blob ? checked(source) : null)
       .catch((error) => { throw new Error(error.message.replace(`${stem(asked.name ?? "")}: `, "")); });
-    if (!source.example && !first) results.add({ id, name, model });
-    return { ...await view(id), next: first && wanted };
+    if (!source.example && !first) results.add({ id, name, model, key });
+    return { ...await view(id), key, next: first && wanted };
   }
 
   // The same photograph by the chosen network; the first answer stays where that fails.
-  async function sharpened(source, { id, name, madeBy }, options) {
+  async function sharpened(source, { id, name, key, madeBy }, options) {
     try {
       return await answered(source.example ? source : { again: id, name }, options);
     } catch (error) {
-      if (!source.example) results.add({ id, name, model: madeBy.model });
+      if (!source.example) results.add({ id, name, key, model: madeBy.model });
       throw error;
     }
   }
@@ -91,18 +91,15 @@ export function serverOf({ say, show, predict }) {
   async function present(id) {
     const about = await told(`app/results/${id}`);
     if (about.kind === "video") return videos.follow(id);
-    return show({ again: id, name: about.name }, () => view(id));
+    return show({ again: id, name: about.name }, async () => ({ ...await view(id), marks: about.marks }));
   }
 
-  // What the address names: results, or else the first example.
+  // What the address names: results, or else an example.
   async function go() {
     const ids = results.ids();
     try {
       if (ids.length) await present(ids[0]);
-      else {
-        const [[example, name]] = Object.entries(app.examples);
-        await predict({ example, name });
-      }
+      else await predict(exampleNamed(new URLSearchParams(location.search).get("example")));
     } catch (error) {
       if (error.status === 404) results.forget(ids[0]);
       say(error.message, true);
@@ -122,17 +119,25 @@ export function serverOf({ say, show, predict }) {
   }
 
   addEventListener("popstate", go);
-  for (const each of part("examples").querySelectorAll("button")) {
-    each.addEventListener("click", () => {
-      results.address([]);
-      predict({ example: each.dataset.example, name: each.title });
-    });
-  }
   return {
     begin: go,
+    example(source) {
+      results.address([], source.example);
+      predict(source);
+    },
     hasModel: fromServer,
     answer: (source, asked) => answered(source, asked, { first: quick() }),
     sharpened,
+    // Marks go to the server for results that this browser made; whoever was sent one keeps them to himself.
+    keep({ id }, marks) {
+      const key = results.key(id);
+      if (id && key) fetch(`app/results/${id}/marks?${params({ key })}`, { method: "PUT", body: marks }).catch(() => {});
+    },
+    // Addresses of what is shown: of the page, and of the view that other pages embed.
+    addresses({ id, example }) {
+      const base = example ? `?example=${example}` : `/${id}`, at = (path) => new URL(path, document.baseURI).href + location.hash;
+      return { page: location.href, embed: app.embeds && (id || example) ? at(`embed${base}`) : null };
+    },
     shown(result) {
       videos.hide();
       document.body.classList.toggle("from-server", Boolean(result.id));
@@ -152,14 +157,6 @@ export function serverOf({ say, show, predict }) {
       const local = made("optgroup", { label: "In this browser" }, ...models.children);
       models.replaceChildren(made("optgroup", { label: "On the server" }, ...own), local);
       models.value = PREFIX + app.models[0].name;
-    },
-    // The file of a photograph that is ours or the server's, for a network of this browser.
-    async file(source) {
-      if (source instanceof Blob) return source;
-      const address = source.example ? `examples/${source.example}.jpg` : `app/results/${source.again}/photo`;
-      const response = await fetch(address);
-      if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? "its photograph cannot be fetched");
-      return new File([await response.blob()], source.name);
     },
   };
 }

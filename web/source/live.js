@@ -20,6 +20,7 @@ export function startCamera({ open, say, take }) {
     stream = null;
     video.srcObject = null;
     section.hidden = true;
+    document.body.classList.remove("shows-camera");
   }
 
   async function frames(mine) {
@@ -52,6 +53,7 @@ export function startCamera({ open, say, take }) {
       const mine = await navigator.mediaDevices.getUserMedia({ video: wanted });
       stream = mine;
       section.hidden = false;
+      document.body.classList.add("shows-camera");
       say("The network is made ready …");
       video.srcObject = mine;
       await Promise.all([video.play(), open()]);

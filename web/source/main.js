@@ -1,20 +1,22 @@
 // The page: photographs come in by file, drop, paste or camera, and results are shown.
 
-import { BACKING, made, part } from "viewer";
+import { BACKING, intoAddress, made, part, saved } from "viewer";
 import { serverOf } from "./app_server.js";
 import { startCamera } from "./live.js";
 import { isDepth } from "./preparation.js";
-import { showPictures, showRest } from "./result.js";
-import { settings } from "./settings.js";
+import { metresNow, showPictures, showRest } from "./result.js";
+import * as kept from "./own_photographs.js";
+import { exampleNamed, fileOf, isEmbedded, settings } from "./settings.js";
 import { ask, isGpu } from "./working.js";
 
 const OWN = "own";
 const state = part("state"), models = part("model"), sharp = part("sharp"), view = part("fov");
-let last = null, asked = 0, opened = null;
+let last = null, asked = 0, opened = null, shownSearch = "";
 
-function say(text, isFault = false) {
+function say(text, isFault = false, isSettled = false) {
   state.textContent = text;
   state.classList.toggle("fault", isFault);
+  state.classList.toggle("settled", isSettled); // a phone hides what the result tells by itself
 }
 
 const fault = (name, error) => say(`${name}: ${error.message}`, true);
@@ -48,7 +50,7 @@ let own = null; // the ONNX file that the visitor picked
 let stopCamera = () => {};
 
 async function inBrowser(source, name, isLatest) {
-  const file = server ? await server.file(source) : source;
+  const file = await fileOf(source);
   const { threads } = await open(models.value === OWN ? own : null);
   if (!isLatest()) return null;
   say(`${name}: depth is predicted …`);
@@ -68,19 +70,22 @@ async function sharpened(model, name, isLatest) {
 async function show(source, load, { isFirst = true } = {}) {
   const turn = ++asked, name = source.name || "photograph.png", began = performance.now(), isLatest = () => turn === asked;
   last = source;
+  shownSearch = location.search;
   if (isFirst) document.body.setAttribute("aria-busy", "true");
   try {
     const result = await load(isLatest);
     if (!isLatest()) return null;
-    showPictures(result, { threads: result.threads, save });
+    result.marks ??= source.marks;
+    showPictures(result, { threads: result.threads });
     server?.shown(result);
     say(`${name}: the surface is made …`);
     const rest = await ask("rest");
     if (!isLatest()) return null;
-    showRest(result, rest);
+    showRest(result, rest, { say, keep: (marks) => (server ? server.keep(result, marks) : source.own && kept.mark(source.own, marks)),
+      addresses: () => server?.addresses({ ...result, example: source.example }) ?? addresses(source) });
     const notes = result.notes.length ? ` ${name}: ${result.notes.join("; ")}.` : "", spent = ((performance.now() - began) / 1000).toFixed(2);
     say(result.next ? `${name}: the first answer came in ${spent} s, a sharper one by ${result.next} follows …`
-      : `${isFirst ? "Done" : "Sharper, done"} in ${spent} s${result.id ? "" : ", nothing was uploaded"}.${notes}`);
+      : `${isFirst ? "Done" : "Sharper, done"} in ${spent} s${result.id ? "" : ", nothing was uploaded"}.${notes}`, false, !notes && !result.next);
     return result;
   } catch (error) {
     if (!isLatest()) return null;
@@ -103,25 +108,73 @@ async function predict(source, place = "") {
 
 const server = serverOf({ say, show, predict });
 
-async function save(output, metres) {
+async function save(output) {
   say("The file is written …");
   try {
-    const { name, blob } = await ask("save", { output, metres, backing: part("backing")?.checked ? BACKING : 0 }), address = URL.createObjectURL(blob);
-    made("a", { href: address, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    const { name, blob } = await ask("save", { output, metres: metresNow(), backing: part("backing")?.checked ? BACKING : 0 });
+    saved(blob, name);
     say(`${name}: ${(blob.size / 1e6).toFixed(1)} MB`);
   } catch (error) {
     fault("The file", error);
   }
 }
 
+// Photographs of the visitor, which stay in this browser: each has an address here.
+async function ownStrip() {
+  if (server) return;
+  const all = await kept.all();
+  part("own").hidden = !all.length;
+  part("own-photographs").replaceChildren(...all.map(({ id, name, file }) => {
+    const picture = made("img", { src: URL.createObjectURL(file), alt: name });
+    picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
+    return made("a", { href: `?own=${id}`, title: name }, picture);
+  }));
+}
+
+async function keepOwn(file) {
+  const id = await kept.keep(file);
+  if (!id) return;
+  Object.assign(file, { own: id });
+  history.pushState(null, "", new URL(`?own=${id}`, document.baseURI));
+  shownSearch = location.search;
+  ownStrip();
+}
+
+// What the address names, where no server is behind the page.
+async function shownByAddress() {
+  const asked = new URLSearchParams(location.search), wanted = asked.get("own"), found = wanted && await kept.find(wanted);
+  if (!found) {
+    const result = await predict(exampleNamed(asked.get("example")));
+    if (wanted) say("The photograph of this address is kept in another browser, or was forgotten: this is an example.", true);
+    return result;
+  }
+  return predict(Object.assign(new File([found.file], found.name, { type: found.file.type }), { own: found.id, marks: found.marks }));
+}
+
+// Addresses of what this page shows where no server is behind it.
+function addresses({ example: name, own }) {
+  const embed = name && new URL(`?embed&example=${name}`, document.baseURI).href + location.hash;
+  return { page: own ? null : location.href, embed };
+}
+
+// An example at an address of its own.
+function example(source) {
+  if (server) { server.example(source); return; }
+  const wanted = new URL(`?example=${source.example}`, document.baseURI).href;
+  if (wanted !== location.href) history.pushState(null, "", wanted);
+  predict(source);
+}
+
 function given(files) {
   const [file] = files;
-  if (!file) return;
+  if (!file || isEmbedded) return;
   if (file.name.toLowerCase().endsWith(".onnx")) take(file);
   else {
     stopCamera(); // photographs come in place of its view
-    if (!server?.take(files)) predict(file);
+    intoAddress(""); // marks are those of one photograph
+    if (server?.take(files)) return;
+    if (!server) keepOwn(file);
+    predict(file);
   }
 }
 
@@ -161,14 +214,18 @@ function listen() {
     if (!view.validity.valid) say("A field of view is a number of degrees from 1 to 170.", true);
     else if (last) predict(last);
   });
-  part("example")?.addEventListener("click", async () => {
-    try {
-      const blob = await (await fetch(settings.example)).blob();
-      given([new File([blob], settings.example, { type: blob.type })]);
-    } catch (error) {
-      fault(settings.example, error);
-    }
-  });
+  if (!server) {
+    part("forget").addEventListener("click", () => kept.forget().then(ownStrip));
+    addEventListener("popstate", () => { if (location.search !== shownSearch) shownByAddress(); });
+  }
+  for (const each of document.querySelectorAll("button[data-output]")) each.addEventListener("click", () => save(each.dataset.output));
+  for (const each of part("examples").querySelectorAll("button")) {
+    each.addEventListener("click", () => {
+      each.closest("details").open = false;
+      stopCamera();
+      example(exampleNamed(each.dataset.example));
+    });
+  }
   addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
   addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
   addEventListener("drop", (event) => {
@@ -178,12 +235,12 @@ function listen() {
     else say("What was dropped is no file; drop a photograph from a folder.", true);
   });
   addEventListener("paste", (event) => {
-    if (event.target.matches?.("input[type=text]")) return;
+    if (event.target.matches?.("input:not([type=file])")) return;
     const files = [...(event.clipboardData?.files ?? [])];
     if (files.length) given(files);
     else say("What was pasted is no picture; copy a picture first.", true);
   });
-  stopCamera = startCamera({ open: () => open(models.value === OWN ? own : null), say, take: predict });
+  stopCamera = startCamera({ open: () => open(models.value === OWN ? own : null), say, take: (file) => given([file]) });
 }
 
 // Keeps what a visit without a network needs; private windows and plain http allow none of it.
@@ -198,6 +255,7 @@ async function keep() {
 }
 
 async function start() {
+  document.body.classList.toggle("embedded", isEmbedded);
   const stops = Array.from({ length: 17 }, (_, each) =>
     `rgb(${settings.colours.subarray(...[0, 3].map((more) => 3 * Math.round((each * 255) / 16) + more)).join()})`);
   document.documentElement.style.setProperty("--ramp", `linear-gradient(to right, ${stops.join()})`);
@@ -211,13 +269,15 @@ async function start() {
   listen();
   try {
     await ask("begin", { colours: settings.colours, version: settings.version });
-    for (const each of document.querySelectorAll("#ask :disabled")) each.disabled = false;
+    for (const each of document.querySelectorAll(".top :disabled")) each.disabled = false;
     if (server) {
       await server.begin();
       return;
     }
     await open();
-    if (!last) say("The network is ready: give it a photograph.");
+    document.documentElement.dataset.ready = "";
+    ownStrip();
+    if (!last) await shownByAddress();
   } catch (error) {
     fault("This page", error);
   }

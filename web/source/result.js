@@ -1,7 +1,8 @@
 // One photograph's pictures, surface, measurements and files.
 
-import { enliven, made, part, renew, slide } from "viewer";
+import { enliven, intoAddress, made, part, renew, saved, setStage, sharing } from "viewer";
 import { widened } from "./anchor.js";
+import { savedPage } from "./saved_page.js";
 import { settings } from "./settings.js";
 
 const KINDS = {
@@ -37,34 +38,35 @@ function facts({ name, width, height, camera, madeBy, seconds, place, anchoring 
 }
 
 const GUESSED = ["assumed", "vanishing_points"];
-let rule = null; // how lengths are told, once there is a surface
+let alive = null; // how lengths are told and marks are kept, once there is a surface
 
 // The factor that makes depth metres, and the length that gives it; factor 0 where none is known.
-export const metresNow = () => rule?.metres ?? { factor: 0 };
+export const metresNow = () => alive?.rule.metres ?? { factor: 0 };
 
-const dropSurface = () => { for (const each of part("result").querySelectorAll("[data-needs=surface]")) each.remove(); };
+let stage = null;
 
-// Photograph and depth; `save(output, metres)` writes a file.
-export function showPictures(result, { threads, save }) {
+function needSurface(hasSurface) {
+  for (const each of document.querySelectorAll("[data-needs=surface], #save-page, #save-turn")) each.hidden = !hasSurface;
+}
+
+// Photograph and depth.
+export function showPictures(result, { threads }) {
   renew();
-  rule = null;
+  alive = null;
   const main = part("result");
   main.replaceChildren(part("result-parts").content.cloneNode(true));
   part("result-title").textContent = result.name;
-  part("result-kind").textContent = KINDS[result.kind]
-    + (result.camera.source === "assumed" ? " The camera is assumed, so angles of the surface may be off." : "");
+  part("result-kind").textContent = KINDS[result.kind];
   put("photo", result.photo);
   put("depth", result.depth);
-  if (!result.has.normals) part("normals").closest("section").remove();
+  if (!result.has.normals) part("normals").closest("figure").remove();
   part("ticks").replaceChildren(...result.ticks.map((each) => made("span", { textContent: each })));
-  part("surface-state").textContent = result.has.surface ? "The surface is being made …" : KINDS[result.kind];
-  if (!result.has.surface) dropSurface();
+  part("surface-state").textContent = "The surface is being made …";
+  if (!result.has.surface) part("surface-state").closest(".solid").remove();
+  needSurface(result.has.surface);
   facts(result, threads);
-  slide(part("pair"));
-  for (const button of main.querySelectorAll("button[data-output]")) {
-    button.addEventListener("click", () => save(button.dataset.output, metresNow()));
-  }
   main.hidden = false;
+  stage = setStage(result.width / result.height);
 }
 
 // Terms of measuring: those of anchored depth are wider where it fits worse (rilievo.measure.terms).
@@ -74,19 +76,35 @@ function termsOf({ kind, camera, anchoring }) {
   return { ...widened(settings.terms.anchored[source], settings.misfit, anchoring), metric: kind === "metric" };
 }
 
+addEventListener("hashchange", () => alive?.load(location.hash.slice(1)));
+
 // Normals, the surface, and all that is measured on it.
-export function showRest(result, { normals, surface }) {
+export function showRest(result, { normals, surface }, { keep, addresses, say }) {
   if (normals) put("normals", normals);
+  const handOn = (shown) => sharing({ name: result.name, shown, addresses, say });
+  handOn(null);
   if (!result.has.surface) return;
   const state = part("surface-state");
   if (!surface) {
     state.textContent = "Nothing is left of the surface.";
-    dropSurface();
+    needSurface(false);
     return;
   }
   const terms = { ...termsOf(result), floor: surface.floor, in_files: true };
   try {
-    rule = enliven(document.querySelector(".stage"), surface.data, surface.form, terms, state);
+    alive = enliven(stage, surface.data, surface.form, terms, state, location.hash.slice(1) || (result.marks ?? ""), (marks) => {
+      intoAddress(marks);
+      keep(marks);
+    });
+    handOn(alive.shown);
+    part("save-page").onclick = async () => {
+      try {
+        saved(await savedPage(result, surface, terms, alive.now()), `${result.name.replace(/\.[^.]*$/, "")}.html`);
+        say("The page is written: it holds pictures, surface, lines and view, and opens anywhere.");
+      } catch (error) {
+        say(`The page: ${error.message}`, true);
+      }
+    };
   } catch (error) {
     state.textContent = `This browser cannot show the surface: ${error.message}`;
   }

@@ -95,7 +95,8 @@ def pieces(
         beside: Whether pictures may stand in files beside the page.
         content: Variables of the template.
     """
-    texts = (asset("pages.js"),) if scripts is None else scripts
+    shared = (asset("stage/slider.js"), asset("pages.js"))
+    texts = shared if scripts is None else scripts
     style = f"{_colours()}{asset('style.css')}{own_style}"
     allowed = "'unsafe-inline'" if inline_styles else _digest(style)
     images = "'self' file: data:" if beside else "data:"

@@ -5,9 +5,7 @@
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...head.childNodes);
+    const button = made("button", { type: "button" }, ...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => {
       const up = head.getAttribute("aria-sort") !== "ascending";
@@ -36,29 +34,13 @@ const figures = (card) => [...card.querySelectorAll("figure[data-title]")];
 function stage(card, titles) {
   const chosen = titles.map((title) => figures(card).find((each) => each.dataset.title === title));
   if (!chosen[0] || !chosen[1]) return null;
-  const made = document.createElement("div"), slider = document.createElement("input");
-  made.className = "stage";
-  chosen.forEach((each) => made.append(each.querySelector("img").cloneNode()));
-  ["left", "right"].forEach((side, at) => {
-    const label = document.createElement("span");
-    label.className = side;
-    label.textContent = titles[at];
-    made.append(label);
-  });
-  slider.type = "range";
-  slider.step = "0.5";
-  slider.setAttribute("aria-label", `${titles[0]} left of the line, ${titles[1]} right of it`);
-  slider.addEventListener("input", () => made.style.setProperty("--cut", `${slider.value}%`));
-  made.append(slider);
-  return made;
+  return slider(chosen.map((each) => ({ title: each.dataset.title, picture: each.querySelector("img").cloneNode() }))).stage;
 }
 
 function chooser(words, titles, chosen, changed) {
-  const label = document.createElement("label"), select = document.createElement("select");
-  select.append(...titles.map((title) => new Option(title, title, title === chosen, title === chosen)));
+  const select = made("select", {}, ...titles.map((title) => new Option(title, title, title === chosen, title === chosen)));
   select.addEventListener("change", () => changed(select.value));
-  label.append(words, select);
-  return label;
+  return made("label", {}, words, select);
 }
 
 // One image at a time, chosen from a strip, its pictures two by two under the slider.
@@ -66,7 +48,7 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
   const cards = [...viewer.querySelectorAll("article")];
   const titles = [...new Set(cards.flatMap((card) => figures(card).map((each) => each.dataset.title)))];
   const sides = [viewer.dataset.left, viewer.dataset.right];
-  const strip = document.createElement("div"), bar = document.createElement("div");
+  const strip = made("div", { className: "strip" }), bar = made("div", { className: "choices" });
   const show = (chosen) => {
     cards.forEach((card, place) => {
       card.hidden = card !== chosen;
@@ -80,19 +62,14 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     chosen.classList.toggle("wide", made !== null && made.firstChild.getAttribute("width") > 2 * made.firstChild.getAttribute("height"));
   };
   const current = () => cards.find((card) => !card.hidden);
-  strip.className = "strip";
   for (const card of cards) {
-    const button = document.createElement("button"), image = figures(card)[0]?.querySelector("img").cloneNode();
-    const words = document.createElement("span"), value = document.createElement("b");
-    value.textContent = card.dataset.value;
-    words.append(`${card.dataset.label} `, value);
-    button.type = "button";
-    if (image) { image.alt = ""; button.append(image); }
-    button.append(words);
+    const image = figures(card)[0]?.querySelector("img").cloneNode();
+    if (image) image.alt = "";
+    const words = made("span", {}, `${card.dataset.label} `, made("b", { textContent: card.dataset.value }));
+    const button = made("button", { type: "button" }, ...(image ? [image] : []), words);
     button.addEventListener("click", () => show(card));
     strip.append(button);
   }
-  bar.className = "choices";
   ["Left ", "Right "].forEach((words, side) => bar.append(
     chooser(words, titles, sides[side], (title) => { sides[side] = title; show(current()); })));
   if (cards.length > 1) viewer.prepend(strip);

@@ -18,18 +18,19 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.surfaces.lattice import places
 from rilievo.geometry.surfaces.surface import surface_step
+from rilievo.io.colour_maps import DEPTH_COLOURS
 from rilievo.io.colour_pictures import Drawn, colourise, normals_picture
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.dropping import sky_share, surface_pixels
 from rilievo.io.outputs.facts import FileFacts, SurfaceFacts
-from rilievo.io.outputs.formats.colour_files import colour_bar, picture_range
+from rilievo.io.outputs.formats.colour_files import colour_bar, colours_of, picture_range
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.measure.terms import terms_of
-from rilievo.pages.document import pieces
+from rilievo.pages.document import asset, pieces
 from rilievo.pages.pictures import uri
-from rilievo.pages.surface_view.relief import SURFACE_SCRIPTS, Relief, asset, pack_relief
+from rilievo.pages.surface_view.relief import SURFACE_SCRIPTS, Relief, pack_relief
 from rilievo.types import CameraSource, DepthMap, Photo, Prediction
 
 MOST_POINTS = 250_000
@@ -87,27 +88,52 @@ def write(job: WriteJob) -> FileFacts:
     )
     pictures = tuple(pictures_of(prediction, options))
     ramp = "none" if bar is None else f"linear-gradient(to right, {', '.join(bar.colours)})"
-    names = ("pair.js", "page.js") if relief is None else SURFACE_SCRIPTS
     page = pieces(
         "photograph.html",
-        scripts=tuple(map(asset, names)),
-        own_style=f"{asset('page.css')}:root {{ --ramp: {ramp}; }}\n",
+        scripts=stage_scripts(has_surface=relief is not None),
+        own_style=_style(ramp),
         inline_styles=False,
         about=job.about,
         facts=surface,
         sources=_SOURCES,
         json=job.about.alone(facts),
-        main=pictures[: sum(each.id in ("photo", "depth") for each in pictures)],
-        others=[each for each in pictures if each.id not in ("photo", "depth")],
+        pictures=pictures,
         bar=bar,
         missing=missing,
         form=None if relief is None else to_json(relief.form),
         data_of=None if relief is None else base64.b64encode(relief.data).decode("ascii"),
         terms=None if relief is None else to_json(terms_of(prediction)),
-        licence=asset("ogl.LICENSE"),
+        licence=asset("surface_view/ogl.LICENSE"),
     )
     _write(job.path, page)
     return facts
+
+
+def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:
+    """Texts of the scripts of a page with a stage, in loading order."""
+    names = ("slider", "stage", "marks", "share", "page")
+    surface = SURFACE_SCRIPTS if has_surface else ()
+    return (
+        *(asset(f"surface_view/{name}") for name in surface),
+        *(asset(f"stage/{name}.js") for name in names),
+    )
+
+
+def saved_page() -> str:
+    """The page of a result for browsers to fill, which write one of what they show."""
+    ramp = f"linear-gradient(to right, {', '.join(colours_of(DEPTH_COLOURS))})"
+    page = pieces(
+        "saved.html",
+        scripts=stage_scripts(),
+        own_style=_style(ramp),
+        inline_styles=False,
+        licence=asset("surface_view/ogl.LICENSE"),
+    )
+    return "".join(page)
+
+
+def _style(ramp: str) -> str:
+    return f"{asset('stage/stage.css')}:root {{ --ramp: {ramp}; }}\n"
 
 
 def _write(path: Path, page: Iterator[str]) -> None:
@@ -177,7 +203,7 @@ def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Pictur
         words = (
             "Directions of surfaces in colours: a wall seen head-on is light blue, a floor green"
         )
-        yield _map("Surface normals", words, "normals", pixels)
+        yield _map("Normals", words, "normals", pixels)
     if prediction.confidence is not None:
         grey = np.rint(prediction.confidence[rows, columns] * np.float32(255)).astype(np.uint8)
         words = "Confidence of the model: white is highest, black is lowest"

@@ -158,7 +158,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
         metrics=(("abs_rel", f"$\\frac{evil}$", "<b>", Better.LOWER),),
     )
     page = _written(replace(made, command=evil), tmp_path, Rooms(broken="$x^2$"))
-    assert page.tags.count("script") == 1
+    assert page.tags.count("script") == 2
     # Two images of four pictures: photograph, truth, prediction and error.
     assert len(page.images) == 8
     assert evil in page.words

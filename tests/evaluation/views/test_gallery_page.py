@@ -78,7 +78,7 @@ def test_the_scripts_are_those_that_the_page_allows(runs: list[Path], tmp_path: 
     allowed = re.findall(r"'sha256-([^']+)'", text)
     digests = [hashlib.sha256(each.encode()).digest() for each in scripts]
     assert [base64.b64encode(each).decode() for each in digests] == allowed
-    assert len(scripts) == 2
+    assert len(scripts) == 3
     assert not re.search(r"https?://", text)
 
 

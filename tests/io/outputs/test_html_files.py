@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import Opened, chromium
+from browser import Opened, bare, chromium, share_of_pictures, unfold
 from predictions import MADE_BY, prediction
 from rilievo.cli import main
-from rilievo.pages.surface_view.relief import SURFACE_SCRIPTS
+from rilievo.pages.photograph import stage_scripts
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.types import Camera, DepthKind, DepthMap, Photo
@@ -81,7 +81,7 @@ class Reader(HTMLParser):
 
 def test_a_page_shows_every_part_there_is(tmp_path: Path) -> None:
     page = Reader(written(prediction(), tmp_path))
-    assert list(page.pictures()) == ["Photograph", "Depth", "Surface normals", "Confidence"]
+    assert list(page.pictures()) == ["Photograph", "Depth", "Normals", "Confidence"]
     assert {each.size for each in page.pictures().values()} == {(32, 24)}
     assert ("canvas", "surface") in [(name, each.get("id")) for name, each in page.elements]
 
@@ -129,7 +129,7 @@ def test_the_page_says_what_the_numbers_are(
 @pytest.mark.slow
 def test_a_model_of_normals_alone_has_a_page_without_a_surface(tmp_path: Path) -> None:
     page = Reader(written(replace(prediction(), depth_or_none=None, confidence=None), tmp_path))
-    assert list(page.pictures()) == ["Photograph", "Surface normals"]
+    assert list(page.pictures()) == ["Photograph", "Normals"]
     assert not any(name == "canvas" for name, _ in page.elements)
     assert any("no depth" in text for _, text in page.texts)
 
@@ -151,7 +151,7 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     page = Reader(text)
     scripts = [each for name, each in page.elements if name == "script"]
     # JSON, form and data of the surface, terms of measuring; the library and ours.
-    assert len(scripts) == 4 + len(SURFACE_SCRIPTS)
+    assert len(scripts) == 4 + len(stage_scripts())
     assert HOSTILE in "".join(page.text_of("h1"))
     assert "</script><script>alert(2)</script>" in page.text_of("dd")
     assert "<script>alert" not in text
@@ -163,7 +163,7 @@ def test_the_policy_allows_the_scripts_of_the_page_and_nothing_else(tmp_path: Pa
     blocks = re.findall(r"<(?:script|style)>(.*?)</(?:script|style)>", text, re.S)
     digests = {base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in blocks}
     assert set(re.findall(r"'sha256-([^']+)'", policy)) == digests
-    assert len(digests) == 1 + len(SURFACE_SCRIPTS)
+    assert len(digests) == 1 + len(stage_scripts())
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
 
@@ -280,9 +280,9 @@ def test_the_page_opens_from_disk_and_asks_for_nothing(shown: Opened, page_path:
 def test_from_the_camera_the_surface_is_the_photograph(shown: Opened) -> None:
     picture = seen(shown)
     height, width, _ = picture.shape
-    places = {"red": (1, 1), "green": (1, 3), "blue": (3, 1), "white": (3, 3)}
+    places = {"red": (3, 3), "green": (3, 5), "blue": (5, 3), "white": (5, 5)}
     for name, (row, column) in places.items():
-        colour = picture[height * row // 4, width * column // 4]
+        colour = picture[height * row // 8, width * column // 8]
         assert np.abs(colour - COLOURS[name]).max() < 30, name
 
 
@@ -338,15 +338,20 @@ def test_turning_is_held_until_it_is_freed(shown: Opened) -> None:
     held = seen(shown)
     press(shown, "ArrowRight", 3)
     assert differing(held, seen(shown)) < 0.005
-    shown.page.check("#free")
+    shown.page.evaluate("document.getElementById('free').click()")
     press(shown, "ArrowRight", 3)
     assert differing(held, seen(shown)) > 0.03
-    shown.page.uncheck("#free")
+    shown.page.evaluate("document.getElementById('free').click()")
     assert differing(held, seen(shown)) < 0.01
     assert shown.complaints == []
 
 
 @pytest.mark.slow
+def flip(shown: Opened) -> None:
+    """Change whether the page fills behind edges; its menu stays closed."""
+    shown.page.evaluate("document.getElementById('backing').click()")
+
+
 def test_far_surfaces_go_on_behind_near_ones_from_the_start(browser: Any, tmp_path: Path) -> None:
     """The left half of the wall is twice as near."""
     given = quarters()
@@ -359,9 +364,9 @@ def test_far_surfaces_go_on_behind_near_ones_from_the_start(browser: Any, tmp_pa
         for way in ("ArrowRight", "ArrowLeft"):
             press(shown, way, 4)
             filled = seen(shown)
-            shown.page.uncheck("#backing")
+            flip(shown)
             hidden = differing(filled, seen(shown))
-            shown.page.check("#backing")
+            flip(shown)
             assert differing(filled, seen(shown)) < 0.001
             if hidden > 0.005:
                 break
@@ -398,19 +403,28 @@ def test_the_pointer_reads_depth_on_the_surface_too(shown: Opened) -> None:
     assert float(words[0]) == pytest.approx(8 / 3, rel=0.03)
 
 
-def test_the_surface_has_the_shape_of_the_photograph(browser: Any, tmp_path: Path) -> None:
-    """A portrait leaves no empty half beside it."""
-    values = np.full((160, 80), 2, np.float32)
+@pytest.mark.parametrize("ratio", [0.67, 1.0, 1.5, 1.78, 2.4])
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_pictures_fill_the_window(
+    browser: Any, tmp_path: Path, size: tuple[int, int], ratio: float
+) -> None:
+    height, width = 80, round(80 * ratio)
     given = replace(
         quarters(),
-        depth_or_none=DepthMap(values=values, kind=DepthKind.METRIC),
-        photo=Photo(pixels=np.full((160, 80, 3), 90, np.uint8)),
+        depth_or_none=DepthMap(
+            values=np.full((height, width), 2, np.float32), kind=DepthKind.METRIC
+        ),
+        photo=Photo(pixels=np.full((height, width, 3), 90, np.uint8)),
     )
     written(given, tmp_path)
-    viewport = {"width": 390, "height": 2000}
+    viewport = {"width": size[0], "height": size[1]}
     with context_of(browser, viewport=viewport, reduced_motion="reduce") as context:
-        box = opened(context, tmp_path / "page.html").page.locator("#surface").bounding_box()
-    assert box["height"] / box["width"] == pytest.approx(2, rel=0.01)
+        page = opened(context, tmp_path / "page.html").page
+        assert share_of_pictures(page) > 0.7
+        stage = page.locator(".stage").bounding_box()
+        assert stage["width"] / stage["height"] == pytest.approx(width / height, rel=0.02)
+        for each in (stage, page.locator("#surface").bounding_box()):
+            assert each["y"] + each["height"] <= size[1]
 
 
 def one_second_apart(context: Any, path: Path) -> list[np.ndarray]:
@@ -446,10 +460,12 @@ def test_it_sways_unless_motion_is_unwelcome(browser: Any, page_path: Path, moti
 def test_shape_and_points_are_shown_without_the_photograph_and_thinned(
     shown: Opened,
 ) -> None:
+    unfold(shown.page, "#surface-controls .menu")
     shown.page.check("input[value=shape]")
+    bare(shown.page)
     shape = seen(shown)
     assert (shape.max(axis=2) - shape.min(axis=2)).max() < 40  # grey, whatever the photograph
-    shown.page.check("input[value=points]")
+    shown.page.evaluate("document.querySelector('input[value=points]').click()")
     points = seen(shown)
     assert (points.max(axis=2) - points.min(axis=2)).max() > 150
     assert shown.complaints == []

@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from browser import chromium
+from browser import chromium, share_of_pictures, unfold
 from clips import Clip, numbered, write_clip
 from serve_process import ServeProcess, serve_process
+from static_host import hosted
 
 CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
-WIDE = {"width": 1440, "height": 900}
+WIDE = {"width": 1280, "height": 800}
 SOON = 90_000
 OFFER = ("--offer", "rilievo/small", "--max-megabytes", "2", "--max-megapixels", "3")
 
@@ -86,17 +87,19 @@ def photographs(tmp_path: Path) -> list[Path]:
 
 def test_the_first_screen_shows_a_finished_example_and_six_others(visitor: Visitor) -> None:
     page = visitor.page
-    for selector in ("#photo", "#depth", "#normals", "#surface"):
-        box = page.locator(selector).bounding_box()
-        assert box["y"] + box["height"] <= WIDE["height"], selector
-        assert box["width"] > 300
+    assert share_of_pictures(page) > 0.7
+    unfold(page, ".menu:has(#examples)")
     thumbnails = "[...document.querySelectorAll('#examples img')].map(each => each.naturalWidth)"
     assert len(page.evaluate(thumbnails)) == 6
+    for each in page.locator("#examples img").all():
+        each.scroll_into_view_if_needed()
+        each.evaluate("each => each.decode()")
     assert min(page.evaluate(thumbnails)) > 300
     nameless = ":is(input, select):not(label *, [aria-label], [hidden]), img:not([alt])"
     assert page.evaluate(f"document.querySelectorAll('{nameless}').length") == 0
     assert page.evaluate("document.querySelectorAll('canvas:not([aria-label])').length") == 0
     page.get_by_title("A cat").click()
+    page.wait_for_url("**/?example=cat")
     visitor.wait("cat")
     assert not page.locator("#history").is_visible(), "examples are no results of the visitor"
 
@@ -108,6 +111,7 @@ def test_a_result_survives_reload_and_is_sent_to_somebody(
     visitor.give(photographs[0])
     first = page.url
     assert "/r/" in first
+    unfold(page, "#settings")
     page.select_option("#model", "server:rilievo/small")
     page.wait_for_url(lambda url: url != first)
     visitor.facts.get_by_text("rilievo/small", exact=True).wait_for()
@@ -133,6 +137,7 @@ def test_a_known_length_makes_metres_of_the_files(
     field = page.locator("#lines input").first
     field.fill("0,46")
     field.press("Enter")
+    unfold(page, "#files")
     with page.expect_download() as download:
         page.click("a[data-save=npz]")
     download.value.save_as(tmp_path / "cat.npz")
@@ -148,6 +153,7 @@ def test_several_photographs_have_one_address_and_one_zip(
     visitor.give(*photographs)
     page.locator("#state", has_text="2 of 2").wait_for()
     assert page.url.count(",") == 1
+    unfold(page, "#history")
     with page.expect_download() as download:
         page.click("#history-zip")
     download.value.save_as(tmp_path / "all.zip")
@@ -158,16 +164,79 @@ def test_several_photographs_have_one_address_and_one_zip(
     assert page.locator("#history [aria-current]").count() == 2
 
 
+def test_lines_and_view_are_kept_and_a_sent_address_changes_nothing_for_others(
+    browser: Any, server: ServeProcess, visitor: Visitor, photographs: list[Path]
+) -> None:
+    page = visitor.page
+    visitor.give(photographs[0])
+    own = page.url
+    page.click("#add-line")
+    measure(page, "0.46")
+    page.focus("#surface")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**/r/*#m=*v=*")
+    page.locator("#tabs button", has_text="Normals").click()
+    page.wait_for_url("**t=1")
+    sent = page.url
+
+    def opened(address: str) -> Visitor:
+        other = Visitor(browser, server, address.removeprefix(server.address))
+        other.wait("cat")
+        other.page.locator("#lines li").wait_for()
+        return other
+
+    for address in (own, sent):
+        other = opened(address)
+        assert readings(other.page) == readings(page) == ["0.46 m, known"]
+        other.page.locator("#tabs [aria-pressed=true]", has_text="Normals").wait_for()
+        measure(other.page, "2")
+        other.page.wait_for_url("**~2*")
+        other.context.close()
+    last = opened(own)
+    assert readings(last.page) == ["0.46 m, known"]
+    last.context.close()
+
+
+def measure(page: Any, metres: str) -> None:
+    page.locator("#lines input").fill(metres)
+    page.locator("#lines input").press("Enter")
+
+
+def readings(page: Any) -> list[str]:
+    return page.locator("#lines output").all_inner_texts()
+
+
+def test_only_named_origins_embed_a_view_without_uploads(browser: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page"
+    page.mkdir()
+    with hosted(page) as friend, hosted(page) as stranger:
+        options = ("--embed-origins", friend.rstrip("/"))
+        with serve_process(tmp_path, *options, app=True) as process:
+            frame = f'<iframe src="{process.address}embed?example=cat" width="800" height="600">'
+            (page / "index.html").write_text(f"<title>x</title>{frame}</iframe>")
+            tab = browser.new_page()
+            tab.goto(friend)
+            inside = tab.frame_locator("iframe")
+            inside.locator("#result-title", has_text="cat").wait_for(timeout=SOON)
+            assert not inside.locator("header").is_visible()
+            tab.goto(stranger)
+            tab.wait_for_timeout(1000)
+            assert inside.locator("#views").count() == 0
+            tab.close()
+
+
 def test_with_a_model_of_this_browser_nothing_is_sent(
     visitor: Visitor, photographs: list[Path]
 ) -> None:
     page = visitor.page
     before = len(visitor.posted())
+    unfold(page, "#settings")
     page.select_option("#model", "rilievo/tiny")
     visitor.facts.get_by_text("in this browser").wait_for()
     visitor.give(photographs[1])
     assert len(visitor.posted()) == before
     assert "nothing was uploaded" in page.locator("#state").inner_text()
+    unfold(page, "#files")
     assert page.locator("button[data-output=glb]").is_visible()
     assert not page.locator("a[data-save=glb]").is_visible()
 
@@ -194,6 +263,7 @@ def test_what_cannot_be_answered_is_one_line(
     assert page.locator("#state b").count() == 0
     page.goto(f"{page.url.partition('/r/')[0].rstrip('/')}/r/{'A' * 22}")
     page.locator("#state.fault", has_text="not here any more").wait_for()
+    unfold(page, ".menu:has(#examples)")
     page.get_by_title("A rocket").click()
     visitor.wait("rocket")
 
@@ -201,7 +271,7 @@ def test_what_cannot_be_answered_is_one_line(
 def test_on_a_phone_the_camera_is_first_and_all_can_be_hit(
     browser: Any, server: ServeProcess, photographs: list[Path]
 ) -> None:
-    size = {"width": 360, "height": 740}
+    size = {"width": 390, "height": 844}
     phone = Visitor(browser, server, viewport=size, is_mobile=True, has_touch=True)
     phone.wait("coffee")
     phone.give(photographs[0])
@@ -214,7 +284,9 @@ def test_on_a_phone_the_camera_is_first_and_all_can_be_hit(
     for each in page.locator("button:visible, a:visible, select:visible, label:visible").all():
         box = each.bounding_box()
         assert min(box["height"], box["width"]) >= 24, each.inner_text()
-    for each in page.locator("#ask label:visible").all():
+    assert share_of_pictures(page) > 0.7
+    unfold(page, "#settings")
+    for each in page.locator("#settings label:visible").all():
         assert each.bounding_box()["height"] < 64, "no word is broken into letters"
     assert phone.complaints == []
     phone.context.close()
@@ -232,6 +304,7 @@ def test_a_video_is_made_and_keeps_its_address(visitor: Visitor, tmp_path: Path)
     assert not page.locator("#result").is_visible()
     page.reload()
     page.get_by_role("link", name="walk.depth.mp4").wait_for()
+    unfold(page, ".menu:has(#examples)")
     page.get_by_title("A cup of coffee").click()
     visitor.wait("coffee")
     assert page.locator("#result").is_visible()

@@ -46,6 +46,9 @@ def test_a_model_of_a_file_is_offered_only_where_its_file_is(
         {"keep_minutes": float("inf")},
         {"token_file": Path("tokens")},
         {"root_path": "depth"},
+        {"embed_origins": "*"},
+        {"embed_origins": "https://a.example/path"},
+        {"embed_origins": "https://a.example; script-src *"},
     ],
 )
 def test_options_out_of_range_are_refused(wrong: dict[str, Any]) -> None:

@@ -313,3 +313,27 @@ def test_a_visitor_s_new_results_replace_the_oldest(tmp_path: Path) -> None:
         large = picture(90, (1600, 1600))
         check_refused(app.client.post("/app/results", content=large), 413, "disk")
         assert ids[-1] in app.folders
+
+
+def test_marks_are_changed_by_whoever_made_the_result_alone(app: App) -> None:
+    told = app.client.post("/app/results?name=a.png", content=picture(100, (64, 48))).json()
+    place, marks = f"/app/results/{told['id']}", "m=l1,2,30.5,4~0.46&v=0.1,0,0,0,0,-1,0"
+    for key in ("", "A" * 22):
+        check_refused(
+            app.client.put(f"{place}/marks?key={key}", content=marks), 403, "only who made"
+        )
+    assert app.client.get(place).json()["marks"] == ""
+    own = f"{place}/marks?key={told['key']}"
+    assert app.client.put(own, content=marks).json() == {"marks": marks}
+    for wrong, status in ((b"m=<script>", 400), (b"\xff", 400), (b"m" * 4001, 413)):
+        assert app.client.put(own, content=wrong).status_code == status
+    assert app.client.get(place).json()["marks"] == marks
+    assert told["key"] not in app.client.get(place).text
+    example = app.client.post("/app/results?example=cat").json()
+    assert "key" not in example
+
+
+def test_a_server_that_names_no_origins_is_not_embedded(app: App) -> None:
+    check_refused(app.client.get("/embed?example=cat"), 404, "--embed-origins")
+    for path in ("/", "/index.html", "/r/" + "A" * 22):
+        assert "frame-ancestors 'none'" in app.client.get(path).headers["content-security-policy"]

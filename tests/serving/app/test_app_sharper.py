@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import rilievo
-from browser import chromium
+from browser import chromium, unfold
 from catalogue_mirror import CatalogueMirror, catalogue
 from published_graphs import write_ramp
 from rilievo.models.catalogue.download import fetch_files
@@ -61,10 +61,12 @@ def test_the_first_network_answers_and_then_the_affine_one_anchored(
             "document.getElementById('state').textContent)).observe("
             "document.getElementById('state'), { childList: true }); }"
         )
+        unfold(page, "#settings")
         page.locator("#sharp").uncheck()
         page.set_input_files("#photo-file", photograph)
         page.locator("#result-title", has_text="street").wait_for()
         page.locator("#state", has_text="Done").wait_for()
+        unfold(page, "#settings")
         page.select_option("#model", f"server:{NAME}")
         page.locator("#state", has_text="Sharper, done").wait_for()
         heard, state = page.evaluate("() => heard"), page.locator("#state").inner_text()

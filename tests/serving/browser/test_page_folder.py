@@ -97,7 +97,7 @@ def test_with_a_server_behind_it_the_page_has_examples_and_nothing_for_offline(
     folder = write_page(tmp_path / "site", app=app).folder
     index = (folder / "index.html").read_text("utf-8")
     assert '<base href="/depth/">' in index
-    assert settings(folder)["app"]["examples"] == EXAMPLES
+    assert settings(folder)["examples"] == EXAMPLES
     assert {each.stem for each in folder.glob("examples/*")} == {*EXAMPLES}
     assert not re.search(r"https?:|//[a-z]", index)
     assert not (folder / "sw.js").exists()

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from skimage import data
 
 import rilievo
-from browser import chromium
+from browser import chromium, share_of_pictures, unfold
 from rilievo.calibration.lengths import KnownLength
 from rilievo.geometry.surfaces.surface import mesh, point_cloud
 from rilievo.io.outputs.save_options import SaveOptions
@@ -90,9 +90,11 @@ def check_depth(depth: np.ndarray, expected: np.ndarray, *, sharp: bool) -> None
 def test_depth_of_other_pngs_is_that_of_python(
     visitor: Visitor, photographs: Path, tmp_path: Path, name: str, sharp: bool
 ) -> None:
+    unfold(visitor.page, "#settings")
     visitor.page.locator("#sharp").set_checked(sharp)
     visitor.give(photographs / name)
     depth, valid = visitor.depth(tmp_path)
+    unfold(visitor.page, "#settings")
     visitor.page.locator("#sharp").set_checked(True)
     expected = by_python(photographs / name, sharp=sharp)
     np.testing.assert_array_equal(valid, expected.depth.valid)
@@ -133,6 +135,7 @@ def test_points_and_mesh_are_those_of_python(
         np.testing.assert_allclose(rows["z"], cloud.points[:, 2], rtol=1e-3)
         np.testing.assert_array_equal(rows["red"], cloud.colours[:, 0])  # type: ignore[index]
         np.testing.assert_allclose(rows["ny"], cloud.normals[:, 1], atol=1e-2)
+    unfold(visitor.page, "#surface-controls .menu")
     visitor.page.locator("#backing").set_checked(backing > 0)
     surface = mesh(
         depth.values,
@@ -247,12 +250,15 @@ def test_a_field_of_view_is_taken_in_place_of_the_assumed_one(
     visitor: Visitor, photographs: Path, tmp_path: Path
 ) -> None:
     page = visitor.page
+    unfold(page, "#settings")
     page.locator("#fov").fill("300")
     page.locator("#fov").press("Enter")
     page.locator("#state.fault", has_text="1 to 170").wait_for()
+    unfold(page, "#settings")
     page.locator("#fov").fill("80")
     visitor.give(photographs / "person.png")
     found = read_prediction(visitor.save("png16", tmp_path)).camera
+    unfold(page, "#settings")
     page.locator("#fov").fill("")
     expected = rilievo.predict(photographs / "person.png", model="rilievo/small", fov=80).camera
     assert found is not None
@@ -271,6 +277,7 @@ def test_a_network_of_ones_own_is_run_and_what_is_none_is_told(
     assert "no ONNX file" in visitor.state
     visitor.give_network(TINY, "rilievo/tiny")
     assert "tiny.onnx" in visitor.page.locator("#model option:checked").inner_text()
+    unfold(visitor.page, "#settings")
     visitor.page.select_option("#model", "rilievo/tiny")
     visitor.page.locator("#state", has_text="Done").wait_for()
 
@@ -323,18 +330,19 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     visitor: Visitor, address: str, photographs: Path
 ) -> None:
     context = visitor.context.browser.new_context(
-        viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
+        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
     )
     phone = Visitor(context, address)
     phone.give(photographs / "person.png")
+    assert share_of_pictures(phone.page) > 0.7
     box = phone.page.locator("html").bounding_box()
     assert box is not None
-    assert box["width"] == 360
+    assert box["width"] == 390
     for each in phone.page.locator("section:visible, button:visible, .button, select").all():
         place = each.bounding_box()
         assert place is not None
         assert place["x"] >= 0
-        assert place["x"] + place["width"] <= 360
+        assert place["x"] + place["width"] <= 390
         assert place["height"] >= 24
     assert phone.complaints == []
     context.close()
@@ -372,6 +380,7 @@ def test_it_works_offline_after_the_first_visit(
     guest.give(photographs / "person.png")
     depth, _ = guest.depth(tmp_path)
     check_depth(depth, by_python(photographs / "person.png").depth.values, sharp=True)
+    unfold(guest.page, "#settings")
     guest.page.select_option("#model", "rilievo/tiny")
     guest.page.locator("#state.fault", has_text="cannot be reached").wait_for()
     context.close()
@@ -395,6 +404,7 @@ def test_models_are_kept_where_there_is_room_and_answered_where_there_is_none(
         guest.page.locator("html[data-offline]").wait_for()
         guest.page.reload()
         guest.wait_until_ready()
+        unfold(guest.page, "#settings")
         guest.page.select_option("#model", "rilievo/tiny")
         guest.page.locator("#state", has_text="The network is ready.").wait_for()
         kept = guest.page.evaluate(

@@ -14,7 +14,7 @@ from plyfile import PlyData
 from skimage import data
 
 import rilievo
-from browser import chromium
+from browser import chromium, unfold
 from moge_lookalike import write_moge
 from open_field import open_field
 from published_graphs import write_depth_pro
@@ -148,6 +148,7 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     with chromium() as browser, hosted(folder) as address:
         context = browser.new_context(reduced_motion="reduce")
         visitor = Visitor(context, address)
+        unfold(visitor.page, "#settings")
         visitor.page.locator("#sharp").uncheck()
         yield visitor
         assert visitor.complaints == []
@@ -173,7 +174,8 @@ def test_a_network_answers_as_in_python(visitor: Visitor, tmp_path: Path, name: 
     scale = np.ptp(expected.depth.values)
     np.testing.assert_allclose(depth, expected.depth.values, rtol=0, atol=1e-3 * scale)
     button = visitor.page.locator("button[data-output=glb]")
-    assert button.count() == (1 if case.kind.is_depth else 0)
+    unfold(visitor.page, "#files")
+    assert button.is_visible() == case.kind.is_depth
     if not case.kind.is_depth:
         return
     # The network gives no normals, so they are those of the triangles.
@@ -194,6 +196,7 @@ def test_heights_areas_and_angles_are_those_of_python(visitor: Visitor, tmp_path
     write_room(photograph)
     page = visitor.page
     visitor.give_network(network, "test/colours")
+    unfold(page, "#settings")
     page.locator("#fov").fill("80")
     page.locator("#fov").press("Enter")
     visitor.give(photograph)
@@ -206,6 +209,7 @@ def test_heights_areas_and_angles_are_those_of_python(visitor: Visitor, tmp_path
     handles = page.locator(".stage [role=slider]").all()
     told = [re.findall(r"\d+", each.get_attribute("aria-valuetext"))[:2] for each in handles]
     places = [(int(column), int(row)) for column, row in told]
+    unfold(page, "#settings")
     page.locator("#fov").fill("")
     found = page.locator("#lines output").all_inner_texts()
     parts = (places[:2], places[2:3], places[3:7], places[7:])
@@ -230,11 +234,13 @@ def test_moge_answers_as_in_python(visitor: Visitor, tmp_path: Path, *, sharp: b
     pixels = data.coffee() if sharp else data.coffee()[::3, ::3]
     pixels = np.where(np.arange(pixels.shape[1])[:, None] < 50, pixels, [0, 255, 0] | pixels)
     Image.fromarray(pixels.astype(np.uint8)).save(photograph)
+    unfold(visitor.page, "#settings")
     visitor.page.locator("#sharp").set_checked(sharp)
     visitor.give_network(network, "moge-2")
     visitor.give(photograph)
     depth, valid = visitor.depth(tmp_path)
     fov = visitor.page.locator("#facts").inner_text()
+    unfold(visitor.page, "#settings")
     visitor.page.locator("#sharp").set_checked(False)
     options = LoadOptions(device="cpu")
     model = open_graph(network, options, MODELS["moge-2/small"], weights_sha256="0")
@@ -272,6 +278,7 @@ def test_the_larger_network_leaves_out_the_sky_and_sharpens_as_in_python(
 ) -> None:
     network, photograph = embedded_file("rilievo/base"), tmp_path / "field.png"
     Image.fromarray(open_field()[0]).save(photograph)
+    unfold(visitor.page, "#settings")
     visitor.page.locator("#sharp").check()
     visitor.give(photograph)
     visitor.give_network(network, "rilievo/base")
@@ -287,4 +294,5 @@ def test_the_larger_network_leaves_out_the_sky_and_sharpens_as_in_python(
     true = PlyData.read(path)["vertex"].data
     assert len(found) == pytest.approx(len(true), rel=5e-3)
     assert len(true) < 0.97 * expected.sky.size
+    unfold(visitor.page, "#settings")
     visitor.page.locator("#sharp").uncheck()

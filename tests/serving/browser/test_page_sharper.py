@@ -13,7 +13,7 @@ from PIL import Image
 from plyfile import PlyData
 
 import rilievo
-from browser import chromium
+from browser import chromium, unfold
 from catalogue_mirror import CatalogueMirror, catalogue
 from published_graphs import write_ramp
 from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
@@ -67,6 +67,7 @@ def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
         context = tab.new_context(reduced_motion="reduce")
         visitor = Visitor(context, address)
         page = visitor.page
+        unfold(page, "#settings")
         page.locator("#sharp").uncheck()
         page.evaluate(
             "() => { window.heard = []; new MutationObserver(() => heard.push("
@@ -115,10 +116,13 @@ def test_where_the_two_disagree_there_is_no_surface_and_that_is_told(
         visitor = Visitor(context, address)
         sharpened(visitor, photograph)
         assert "disagree about this picture" in visitor.state
-        assert visitor.page.locator("button[data-output=glb]").count() == 0
+        unfold(visitor.page, "#files")
+        assert not visitor.page.locator("button[data-output=glb]").is_visible()
+        unfold(visitor.page, "#settings")
         visitor.page.select_option("#model", "rilievo/small")
         visitor.page.locator("#state", has_text="Done").wait_for()
-        assert visitor.page.locator("button[data-output=glb]").count() == 1
+        unfold(visitor.page, "#files")
+        assert visitor.page.locator("button[data-output=glb]").is_visible()
         context.close()
     assert visitor.complaints == []
 
@@ -153,7 +157,8 @@ def test_without_the_second_network_the_first_answer_stays(
         visitor.page.set_input_files("#photo-file", photograph)
         visitor.page.locator("#state.fault", has_text="is not on this host").wait_for()
         assert "rilievo/small" in visitor.page.locator("#facts").inner_text()
-        assert visitor.page.locator("button[data-output=glb]").count() == 1
+        unfold(visitor.page, "#files")
+        assert visitor.page.locator("button[data-output=glb]").is_visible()
         context.close()
 
 

@@ -119,7 +119,7 @@ def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Ite
     titles = ["Photograph", "True depth", *titles, *(["True normals"] if normals else []), *normals]
     return pieces(
         "gallery.html",
-        scripts=(asset("pages.js"), asset("gallery.js")),
+        scripts=tuple(map(asset, ("stage/slider.js", "pages.js", "gallery.js"))),
         beside=True,
         title=f"{models} on {items.name}" if models else items.name,
         images=len(items.ids),

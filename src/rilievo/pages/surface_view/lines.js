@@ -20,21 +20,20 @@ function typed(text, terms) {
 function words(measured, terms) {
   if (measured.known >= 0) {
     // Where files are written when somebody asks for them, they are in these metres.
-    const [where, kept] = terms.in_files ? ["here and in files", "the legend keeps its"]
-      : ["here", "legend, facts and files keep their"];
-    return `Metres from line ${measured.known + 1}, ${where}; ${kept} own numbers.`;
+    return `Metres from line ${measured.known + 1}, ${terms.in_files ? "here and in files" : "on this page; files keep their own numbers"}.`;
   }
   return measured.metric ? "Eight in ten true values lie within such a range."
     : "Metres are not known: type the length of a line that you know, or add one.";
 }
 
-// The part of the page to measure in. Sheets are added with `on`; `scale` is how depth is told now.
-function measuring(depth, form, terms) {
+// The part of the page to measure in. Sheets are added with `on`; `told` is how depth is told now, and
+// `changed` hears what is measured whenever it is.
+function measuring(depth, form, terms, changed) {
   const measure = ruler(depth, form, terms), sheets = [], section = part("measure");
   const list = part("lines"), undo = part("undo"), redo = part("redo"), saying = part("measure-words");
-  let things = [], before = null, measured = measure(things), shape = "", past = [], future = [];
-  const inside = ([u, v]) =>
-    [Math.max(0, Math.min(form.width - 1, u)), Math.max(0, Math.min(form.height - 1, v))];
+  let things = [], before = null, heard = () => {}, measured = measure(things), shape = "", past = [], future = [];
+  // On a hundredth of a pixel, so that an address holds all of a place.
+  const inside = ([u, v]) => [[u, form.width], [v, form.height]].map(([at, size]) => Math.round(100 * Math.max(0, Math.min(size - 1, at))) / 100);
   const moves = {
     busy: () => before !== null,
     begin() { before = JSON.stringify(things); },
@@ -82,7 +81,8 @@ function measuring(depth, form, terms) {
         if (each === at || found.metres) thing.metres = each === at ? found.metres : null;
       }));
     });
-    return made("label", {}, "known length ", metres, " m");
+    metres.setAttribute("aria-label", `Known length of line ${at + 1} in metres`);
+    return made("label", {}, "known", metres, "m");
   }
   function corners(at) {
     const { points } = things[at], [[u1, v1]] = points, [u2, v2] = points.at(-1);
@@ -95,7 +95,7 @@ function measuring(depth, form, terms) {
   function row({ what }, at) {
     const reading = made("output", {});
     reading.setAttribute("aria-live", "off"); // the points tell it while they are moved
-    const drop = button("Remove", `Remove ${NAMES[what][0]} ${at + 1}`, () => {
+    const drop = button("✕", `Remove ${NAMES[what][0]} ${at + 1}`, () => {
       change(() => { things.splice(at, 1); });
       part("add-line").focus();
     });
@@ -120,6 +120,8 @@ function measuring(depth, form, terms) {
     });
     [undo.disabled, redo.disabled] = [!past.length, !future.length];
     tell(things.length ? words(measured, terms) : "");
+    changed(measured);
+    heard();
     redraw();
   }
   const redraw = () => { for (const each of sheets) each.draw(things, measured); };
@@ -150,6 +152,12 @@ function measuring(depth, form, terms) {
       sheets.push(sheet(parent, view, moves, form.width - 1));
       new ResizeObserver(redraw).observe(parent);
     },
+    get things() { return things; },
+    set things(next) {
+      [things, past, future] = [next, [], []];
+      show();
+    },
+    whenChanged(act) { heard = act; },
     // What depth is multiplied by for metres, and the line that says so; factor 0 where none does.
     get metres() {
       const line = things[measured.known];

@@ -8,7 +8,6 @@ over a range of 1 to 100. Differences along the rows, with high and low bytes ap
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt16
@@ -31,17 +30,9 @@ SURFACE_SCRIPTS = (
     "ruler.js",
     "sheet.js",
     "lines.js",
-    "pair.js",
-    "page.js",
 )
-"""Scripts of a page with a surface, in loading order."""
-_FOLDER = Path(__file__).parent
+"""Scripts of a surface, in loading order."""
 _LAST_CODE = 65535
-
-
-def asset(name: str) -> str:
-    """Text of a script, style or licence that pages embed."""
-    return (_FOLDER / name).read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,6 +101,7 @@ const BACKING = 0.1; // share of the width, as in rilievo predict --backing 0.1
 const AROUND = "Drag, or use the arrow keys, to look around; + and −, or the wheel after a click, zoom; 0 looks ahead.";
 const WINDOW = { across: 0.7, up: 0.7 }, STEP = 0.001; // from inside: half a window's sides, and how far one turns about
 const FREE = 1.5, HELD = (40 * Math.PI) / 180, SWAY = (8 * Math.PI) / 180;
+const EYES = 0.06; // between the eyes, as a share of the usual depth
 const PERIOD = 10, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
 
 function view(canvas, data, form) {
@@ -111,7 +112,7 @@ function view(canvas, data, form) {
   const bounds = reach(shown.position, shown.used, inside);
   const camera = new OGL.Camera(gl, { near: 0.01, far: 1000, fov: 45 });
   let until = 0, drawing = false, dots = false, before = "", began = null, frames = 0, orbit, most;
-  let halfWidth = 0, halfHeight = 0, drew = () => {}, layer = null, isBacked = false;
+  let halfWidth = 0, halfHeight = 0, drew = () => {}, rested = () => {}, layer = null, isBacked = false;
   // The library knows its limits only when it begins.
   function hold(limit) {
     const target = orbit ? orbit.target : new camera.position.constructor(0, 0, inside ? -STEP : -1);
@@ -145,6 +146,7 @@ function view(canvas, data, form) {
     drawing = now !== before || performance.now() < until || began !== null && sways;
     before = now;
     if (drawing) requestAnimationFrame(draw);
+    else if (began === null) rested();
   }
   function wake() {
     until = performance.now() + 100;
@@ -229,7 +231,59 @@ function view(canvas, data, form) {
   return {
     camera, fit, wake, hold, reset, turn, place, find, zoom, inside,
     depthAt: (x, y) => data.depth[seen(x, y)] ?? 0,
+    // For glasses of red and cyan: the surface from two eyes, drawn on a canvas of this size.
+    anaglyph(picture) {
+      const pose = [...camera.position], { clientWidth: width, clientHeight: height } = canvas;
+      const ratio = picture.width / picture.height, hides = [...orbit.target];
+      layer ??= shown.backing();
+      renderer.setSize(picture.width / renderer.dpr, picture.height / renderer.dpr);
+      camera.perspective({ aspect: ratio, fov: angle(bounds, ratio) / 1.06 });
+      for (const [eye, mask] of [[-1, [true, false, false, true]], [1, [false, true, true, true]]]) {
+        camera.position.set(eye * EYES / 2, 0, 0);
+        camera.lookAt([0, 0, -1]);
+        gl.colorMask(...mask);
+        renderer.render({ scene: shown.surface, camera });
+        renderer.render({ scene: layer, camera, clear: false });
+      }
+      gl.colorMask(true, true, true, true);
+      picture.getContext("2d").drawImage(canvas, 0, 0, picture.width, picture.height);
+      renderer.setSize(width, height);
+      camera.position.set(...pose);
+      orbit.target.set(...hides);
+      orbit.forcePosition();
+      fit();
+    },
+    // Turns once to the right, to the left and back, in so many seconds.
+    swing(seconds) {
+      began = null;
+      const start = performance.now();
+      let last = 0;
+      return new Promise((done) => {
+        (function on() {
+          const share = Math.min(1, (performance.now() - start) / 1000 / seconds), angle = SWAY * Math.sin(2 * Math.PI * share);
+          turn(angle - last, 0);
+          last = angle;
+          if (share < 1) requestAnimationFrame(on);
+          else done();
+        })();
+      });
+    },
     whenDrawn(act) { drew = act; },
+    whenRested(act) { rested = act; },
+    // Camera, what it looks at, and how much is seen from inside; null at the photograph's own camera.
+    get pose() {
+      const now = [...camera.position, ...orbit.target, inside ? bounds.up : 0];
+      const first = [0, 0, 0, 0, 0, inside ? -STEP : -1, inside ? WINDOW.up : 0];
+      return began !== null || now.every((each, at) => Math.abs(each - first[at]) < 1e-4) ? null : now;
+    },
+    set pose(next) {
+      began = null;
+      camera.position.set(...next.slice(0, 3));
+      orbit.target.set(...next.slice(3, 6));
+      if (inside && next[6]) bounds.across = bounds.up = Math.max(0.15, Math.min(1.5, next[6]));
+      orbit.forcePosition();
+      fit();
+    },
     get orbit() { return orbit; },
     still() { began = null; },
     back(chosen) {
@@ -250,7 +304,7 @@ function switches(canvas, controls, shown) {
   const choice = (id, words, act, checked = false) => {
     const box = made("input", { type: "checkbox", id, checked });
     box.addEventListener("change", () => act(box.checked));
-    controls.append(made("label", {}, box, words));
+    part("surface-choices").append(made("label", {}, box, words));
     return box;
   };
   if (!shown.inside) { // From where the camera stood nothing is hidden.
@@ -264,19 +318,14 @@ function switches(canvas, controls, shown) {
     later(() => signal.aborted || shown.back(backing.checked));
   }
   if (!document.fullscreenEnabled) return;
-  const button = document.createElement("button");
-  button.type = "button";
-  button.id = "fullscreen";
-  button.textContent = "Fullscreen";
+  const button = made("button", { type: "button", id: "fullscreen", textContent: "⛶", title: "Fullscreen", ariaLabel: "Fullscreen" });
   button.addEventListener("click", () => canvas.parentElement.requestFullscreen());
   controls.append(button);
 }
 
 function show(data, form) {
   const canvas = part("surface"), controls = part("surface-controls");
-  for (const each of [canvas, controls, part("surface-help")]) each.hidden = false;
-  // A canvas of the photograph's shape leaves no empty half beside a portrait.
-  canvas.style.setProperty("--shape", `${form.width} / ${form.height}`);
+  for (const each of [canvas, controls]) each.hidden = false;
   const shown = view(canvas, data, form), help = part("surface-help");
   if (shown.inside) {
     canvas.setAttribute("aria-label", canvas.getAttribute("aria-label").replace(help.textContent, AROUND));
@@ -300,6 +349,21 @@ function show(data, form) {
     part("surface-state").textContent = "The graphics card gave up on the surface: load the page anew.";
     part("surface-state").hidden = false;
   }, { signal: life.signal });
+  // Which look is chosen, whether it turns freely, and whether nothing is filled behind edges.
+  const boxes = ["free", "backing"].map(part), looks = [...controls.elements.look];
+  Object.assign(shown, {
+    setPose(next) { shown.pose = next; },
+    setLook([look, ...checked]) {
+      looks[look].checked = true;
+      shown.look(looks[look].value);
+      boxes.forEach((box, at) => {
+        if (!box) return;
+        box.checked = Boolean(checked[at]) === (box.id === "free");
+        box.dispatchEvent(new Event("change"));
+      });
+    },
+  });
+  Object.defineProperty(shown, "looks", { get: () => [looks.findIndex(({ checked }) => checked), ...boxes.map((box) => Number(box ? box.checked === (box.id === "free") : 0))] });
   new ResizeObserver(shown.fit).observe(canvas);
   shown.fit();
   shown.look(controls.elements.look.value);

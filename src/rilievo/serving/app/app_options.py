@@ -1,5 +1,6 @@
 """Options of ``rilievo app``: those of ``rilievo serve``, and limits of videos and results."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from rilievo.options.option_record import Rule, check_rules
 from rilievo.serving.address.address_options import is_count, is_positive
 from rilievo.serving.server.serve_options import ServeOptions
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?", re.IGNORECASE | re.ASCII)
 _PACKAGES = {"models": ("torch", "transformers", "diffusers")}
 _RULES: tuple[Rule, ...] = (
     ("max_frames", is_count, "1 or more"),
@@ -34,7 +36,7 @@ class AppOptions(ServeOptions):
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         **ServeOptions.GROUPS,
-        "Address": (*ServeOptions.GROUPS["Address"], "open"),
+        "Address": (*ServeOptions.GROUPS["Address"], "open", "embed_origins"),
         "Limits": (
             *ServeOptions.GROUPS["Limits"],
             "max_seconds",
@@ -52,6 +54,9 @@ class AppOptions(ServeOptions):
     """Port of the page; 0 takes a free one."""
     open: bool = False
     """Open the page in this machine's browser."""
+    embed_origins: Annotated[str | None, tyro.conf.arg(metavar="ORIGIN,...")] = None
+    """Origins whose pages may embed results, in a view without uploads, such as
+    https://blog.example.com, separated by commas; by default none."""
     offer: Annotated[str | None, tyro.conf.arg(metavar="NAME,...|all")] = None
     """Other models that visitors may choose, separated by commas; weights are downloaded at first
     use. 'all' is every model whose extra is installed, which is the default if only this machine
@@ -75,7 +80,19 @@ class AppOptions(ServeOptions):
                 "--token-file: the page asks for no token; put it behind a proxy that asks for a "
                 "password, or take 'rilievo serve'"
             )
+        for each in self.embedding:
+            if _ORIGIN.fullmatch(each) is None:
+                raise OptionError(
+                    f"--embed-origins: '{each}' is no origin; name scheme and host, such as "
+                    "https://blog.example.com"
+                )
         check_rules(self, _RULES)
+
+    @property
+    def embedding(self) -> tuple[str, ...]:
+        """Origins whose pages may embed results."""
+        given = (self.embed_origins or "").split(",")
+        return tuple(each.strip().rstrip("/") for each in given if each.strip())
 
     @property
     def offered(self) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ _PAGE_HEADERS = {
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
 _SWEEP_SECONDS = 20.0
+_MOST_MARKS = 4000
 _OWN = ("name", "again", "example")
 
 
@@ -48,6 +49,7 @@ class Site:
     store: ResultStore
     photographs: Photographs
     videos: Videos
+    embed_origins: tuple[str, ...] = ()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -74,6 +76,8 @@ class Site:
                 self._index,
                 "The page with results that are there, by ids with commas between.",
             ),
+            ("GET", "/embed", self._embedded, "The page without uploads, inside another one."),
+            ("GET", "/embed/{ids}", self._embedded, "The same with results, by ids."),
             (
                 "POST",
                 "/app/results",
@@ -101,6 +105,12 @@ class Site:
                 self._made,
                 "A file that was made of a video.",
             ),
+            (
+                "PUT",
+                "/app/results/{id}/marks",
+                self._mark,
+                "Keep lines and view with a result, by the key of whoever made it.",
+            ),
             ("POST", "/app/results/{id}/stop", self._stop, "Stop the work on a video."),
             ("POST", "/app/videos", self._video, "Begin the work on a video."),
             ("GET", "/app/zip", self._zip, "Files of several results (ids) as a zip."),
@@ -115,6 +125,18 @@ class Site:
         return _Timed(
             self.page / INDEX,
             headers=_PAGE_HEADERS,
+            seconds=self.service.options.download_seconds,
+        )
+
+    async def _embedded(self, request: Request) -> Response:
+        if not self.embed_origins:
+            raise Refusal(
+                404, "this server is not embedded: 'rilievo app --embed-origins' says where"
+            )
+        policy = f"{POLICY}; frame-ancestors {' '.join(self.embed_origins)}"
+        return _Timed(
+            self.page / INDEX,
+            headers={**_PAGE_HEADERS, "Content-Security-Policy": policy},
             seconds=self.service.options.download_seconds,
         )
 
@@ -133,7 +155,19 @@ class Site:
                 upload = self.photographs.photo(self._photograph(again))
             entry = await self.photographs.predict(upload, client, asked, lambda: left(request))
         self.store.release(entry)
-        return JSONResponse({"id": entry.id, "name": entry.name})
+        told = {"id": entry.id, "name": entry.name}
+        # An example is shared by all visitors, so none of them changes its marks.
+        return JSONResponse(told if example is not None else {**told, "key": entry.key})
+
+    async def _mark(self, request: Request) -> Response:
+        content = b""
+        async for piece in request.stream():
+            content += piece
+            if len(content) > _MOST_MARKS:
+                raise Refusal(413, f"marks have at most {_MOST_MARKS} bytes")
+        key, marks = request.query_params.get("key", ""), content.decode("ascii", "replace")
+        self.store.mark(request.path_params["id"], key, marks)
+        return JSONResponse({"marks": marks})
 
     async def _video(self, request: Request) -> Response:
         query, client = request.query_params, client_of(request)
@@ -152,7 +186,8 @@ class Site:
         entry = self.store.find(request.path_params["id"])
         work = self.videos.find(entry)
         if work is None:
-            return JSONResponse({"id": entry.id, "name": entry.name, "kind": "photograph"})
+            told = {"id": entry.id, "name": entry.name, "kind": "photograph"}
+            return JSONResponse({**told, "marks": entry.marks})
         return JSONResponse({"id": entry.id, "name": entry.name, "kind": "video", **work.facts()})
 
     async def _view(self, request: Request) -> Response:

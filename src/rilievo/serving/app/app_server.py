@@ -23,6 +23,7 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
             models=service.offered.facts(),
             keep_minutes=options.keep_minutes,
             max_bytes=options.max_bytes,
+            embeds=bool(options.embedding),
         )
         page = write_page(folder / "page", app=settings).folder
         return site_of(service, folder / "results", page, options)
@@ -45,4 +46,5 @@ def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -
         store=store,
         photographs=Photographs(service, store),
         videos=Videos(service, store, options),
+        embed_origins=options.embedding,
     )

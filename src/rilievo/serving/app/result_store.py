@@ -16,6 +16,7 @@ from rilievo.serving.server.request_refusals import Refusal
 from rilievo.serving.server.temporary_folders import Disk
 
 _ID = re.compile(r"[\w-]{22}", re.ASCII)
+_MARKS = re.compile(r"[a-z0-9=&;~,.-]{0,4000}")
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -31,6 +32,8 @@ class Entry:
         used: Time of its last use, of ``time.monotonic``.
         pins: Users that need its files now; they are not deleted meanwhile.
         is_removed: Whether it has no address any more.
+        key: 128 random bits, by which whoever made it changes its marks.
+        marks: Lines and view of its maker, as the fragment of the page's address.
     """
 
     id: str
@@ -41,6 +44,8 @@ class Entry:
     used: float = field(default_factory=time.monotonic)
     pins: int = 0
     is_removed: bool = False
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    marks: str = ""
 
 
 class ResultStore:
@@ -79,6 +84,15 @@ class ResultStore:
             )
         entry.used = time.monotonic()
         return entry
+
+    def mark(self, id: str, key: str, marks: str) -> None:
+        """Keep marks with a result; nobody but its maker may."""
+        entry = self.find(id)
+        if not secrets.compare_digest(entry.key.encode(), key.encode()):
+            raise Refusal(403, "only who made a result changes its marks: 'key' of an answer")
+        if _MARKS.fullmatch(marks) is None:
+            raise Refusal(400, "marks are the fragment of the page's address, at most 4000 letters")
+        entry.marks = marks
 
     @contextmanager
     def pinned(self, id: str) -> Iterator[Entry]:

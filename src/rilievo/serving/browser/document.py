@@ -63,14 +63,14 @@ class AppSettings:
         models: Models of the server, as ``/v1/models`` lists them.
         keep_minutes: Minutes without use after which a result is deleted.
         max_bytes: Size of the largest file that it takes.
-        examples: Photographs to try, by the name of their file without suffix.
+        embeds: Whether other pages may embed its results.
     """
 
     base: str
     models: Sequence[Mapping[str, object]]
     keep_minutes: float | int
     max_bytes: int
-    examples: Mapping[str, str] = field(default_factory=lambda: dict(EXAMPLES))
+    embeds: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,8 @@ class PageSettings:
         version: Version of rilievo.
         models: Networks; the first is used until another is chosen.
         colours: RGB of the colour map, 256 times three bytes in base64.
-        example: Address of a photograph to try.
+        examples: Photographs to try, by the name of their file without suffix; the first is shown
+            when the page opens.
         terms: Terms of measuring, by the kind of depth and by whether the camera is known.
         misfit: Error that the fit of anchored depth adds to them.
         app: The server behind the page; None where there is none.
@@ -105,7 +106,7 @@ class PageSettings:
     version: str = VERSION
     models: Sequence[PageModel]
     colours: str
-    example: str
+    examples: Mapping[str, str] = field(default_factory=lambda: dict(EXAMPLES))
     terms: Mapping[str, Mapping[str, Terms]]
     misfit: MisfitTerms
     app: AppSettings | None = None

@@ -25,9 +25,10 @@ from rilievo.models.catalogue.download import find_files
 from rilievo.models.catalogue.graphs.published_graph import PublishedGraph
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.weights_hash import sha256
-from rilievo.pages.document import asset as pages_asset
-from rilievo.pages.surface_view.relief import asset
+from rilievo.pages.document import asset
+from rilievo.pages.photograph import saved_page
 from rilievo.prediction import Prediction
+from rilievo.serving.browser.app_parts import EXAMPLES
 from rilievo.serving.browser.document import (
     GENERATOR,
     AppSettings,
@@ -41,7 +42,9 @@ from rilievo.types import Anchoring, Camera, CameraSource, DepthKind, DepthMap, 
 from rilievo.version import VERSION
 
 INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
-EXAMPLE = "coffee.jpg"
+EXAMPLE_FOLDER = "examples"
+SAVED = "page-to-save.html"
+"""Page that a browser fills with a result, once somebody wants to have one."""
 USUAL = ("rilievo/small", "rilievo/tiny")
 """Networks of every page; the first is there when the page opens, and answers first."""
 
@@ -61,7 +64,16 @@ _MANIFEST = {
     "display": "standalone",
     "icons": [{"src": "icon.svg", "sizes": "any", "type": "image/svg+xml"}],
 }
-_NAMES = {INDEX, WORKER, MODELS, EXAMPLE, "page.css", "icon.svg", "licences.txt"} | {
+_NAMES = {
+    INDEX,
+    WORKER,
+    MODELS,
+    EXAMPLE_FOLDER,
+    "coffee.jpg",
+    "page.css",
+    "icon.svg",
+    "licences.txt",
+} | {
     "page.webmanifest",
     *_BUILT,
 }
@@ -191,15 +203,15 @@ def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | No
         _copy(f"built/{name}", folder / name)
     for name in ("icon.svg", "licences.txt"):
         _copy(name, folder / name)
-    _copy(f"examples/{EXAMPLE}", folder / EXAMPLE)
-    styles = ("style.css", "app.css") if app else ("style.css",)
-    style = "".join((_HERE / name).read_text("utf-8") for name in styles)
-    _write_text(folder / "page.css", pages_asset("style.css") + asset("page.css") + style)
+    (folder / EXAMPLE_FOLDER).mkdir()
+    for name in EXAMPLES:
+        _copy(f"{EXAMPLE_FOLDER}/{name}.jpg", folder / EXAMPLE_FOLDER / f"{name}.jpg")
+    shared = "".join(map(asset, ("style.css", "stage/stage.css")))
+    _write_text(folder / "page.css", shared + (_HERE / "style.css").read_text("utf-8"))
     colours = base64.b64encode(np.ascontiguousarray(colour_table(DEPTH_COLOURS)).tobytes())
     settings = PageSettings(
         models=models,
         colours=colours.decode("ascii"),
-        example=EXAMPLE,
         terms=_terms(),
         misfit=MisfitTerms(
             misfit=weight_of("length", "misfit", is_anchored=True),
@@ -208,10 +220,8 @@ def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | No
         app=app,
     )
     _write_text(folder / INDEX, document(settings))
+    _write_text(folder / SAVED, saved_page())
     if app:
-        (folder / "examples").mkdir()
-        for name in app.examples:
-            _copy(f"examples/{name}.jpg", folder / "examples" / f"{name}.jpg")
         return
     _write_text(folder / "page.webmanifest", json.dumps(_MANIFEST, indent=1) + "\n")
     _write_text(folder / WORKER, _service_worker(folder, models))
@@ -254,8 +264,8 @@ def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
         digest.update(f"{each.relative_to(folder).as_posix()} {sha256(each)}\n".encode())
     files = [each.name for each in sorted(folder.iterdir()) if each.is_file()]
     one_device = {*chain.from_iterable(_RUNTIMES.values())}
-    names = [each for each in files if each not in one_device]
-    first = ["./", *names, models[0].file]
+    names = [each for each in files if each not in {*one_device, SAVED}]
+    first = ["./", *names, models[0].file, f"{EXAMPLE_FOLDER}/{next(iter(EXAMPLES))}.jpg"]
     head = f"const VERSION = {json.dumps(digest.hexdigest()[:16])};\n"
     head += f"const FILES = {json.dumps(first)};\n"
     head += f"const RUNTIMES = {json.dumps(_RUNTIMES)};\n"
@@ -310,6 +320,7 @@ def _strangers(folder: Path) -> Iterator[str]:
     for each in folder.iterdir():
         if each.name not in _NAMES:
             yield each.name
-    for each in (folder / MODELS).glob("*"):
-        if each.suffix != ".onnx":
-            yield f"{MODELS}/{each.name}"
+    for name, suffix in ((MODELS, ".onnx"), (EXAMPLE_FOLDER, ".jpg")):
+        for each in (folder / name).glob("*"):
+            if each.suffix != suffix:
+                yield f"{name}/{each.name}"

@@ -21,7 +21,7 @@ addEventListener("activate", (event) => {
 function isOwn(address) {
   if (!address.startsWith(registration.scope)) return false;
   const name = address.slice(registration.scope.length).replace(/[?#].*$/, "");
-  return name === "" || FILES.includes(name) || Object.values(RUNTIMES).flat().includes(name) || name.startsWith("models/");
+  return name === "" || FILES.includes(name) || Object.values(RUNTIMES).flat().includes(name) || /^(models\/|examples\/|page-to-save\.html$)/.test(name);
 }
 
 async function answer(event) {

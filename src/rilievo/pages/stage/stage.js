@@ -1,0 +1,155 @@
+"use strict";
+// The stage: the photograph and what was made of it under one slider, the surface beside or below,
+// and all that is done with them.
+const part = (id) => document.getElementById(id);
+
+// Ends what listens to the whole window, where a page shows one photograph after another.
+let life = new AbortController();
+
+const AROUND_IT = 130, COLUMN = { wide: 272, narrow: 128 }; // pixels that legend and buttons take: above and below, or beside
+
+// Area of a picture of this ratio in a box.
+const area = (width, height, ratio) => Math.min(width, Math.max(0, height) * ratio) ** 2 / ratio;
+
+// Where the surface stands, and how much the flat pane takes: as both pictures are largest. Legend
+// and buttons stand in a column beside the photograph or above and below it.
+function arrangement(width, height, ratio) {
+  const column = width > 900 ? COLUMN.wide : COLUMN.narrow, down = Math.min(0.55 * height, width / ratio + AROUND_IT);
+  const ways = [{ flat: Math.min(width / 2, Math.max(0.3 * width, (height - AROUND_IT) * ratio)), isBelow: false, isColumn: false },
+    { flat: down, isBelow: true, isColumn: false }, { flat: height / 2, isBelow: true, isColumn: true }];
+  const least = ({ flat, isBelow, isColumn }) => Math.min(
+    area((isBelow ? width : flat) - (isColumn ? column : 0), (isBelow ? flat : height) - (isColumn ? 0 : AROUND_IT), ratio),
+    area(width - (isBelow ? 0 : flat), height - (isBelow ? flat : 0), ratio));
+  return { ...ways.sort((one, other) => least(other) - least(one))[0], column };
+}
+
+function arrange(views, ratio) {
+  views.style.setProperty("--top", `${views.getBoundingClientRect().top + scrollY}px`);
+  const { flat, isBelow, isColumn, column } = arrangement(views.clientWidth, views.clientHeight, ratio);
+  for (const [name, pixels] of [["--flat", flat], ["--column", column]]) views.style.setProperty(name, `${Math.round(pixels)}px`);
+  views.classList.toggle("below", isBelow);
+  views.classList.toggle("column", isColumn);
+}
+
+// Makes the stage of the pictures that stand in `#pair`.
+function setStage(ratio) {
+  const views = part("views"), pair = part("pair"), tabs = part("tabs");
+  const shown = slider([...pair.querySelectorAll("figure")].map((each) => (
+    { title: each.querySelector("figcaption").textContent, picture: each.querySelector("img, canvas") })));
+  views.style.setProperty("--ratio", ratio);
+  views.classList.add("live");
+  pair.replaceWith(made("div", { className: "frame" }, shown.stage));
+  let changed = () => {};
+  function choose(title) {
+    shown.choose(title);
+    changed();
+    for (const each of tabs.children) each.setAttribute("aria-pressed", each.textContent === title);
+    part("legend")?.classList.toggle("aside", title !== "Depth");
+  }
+  function draw() {
+    tabs.replaceChildren(...shown.titles().map((title) => {
+      const tab = made("button", { type: "button", textContent: title });
+      tab.addEventListener("click", () => choose(title));
+      return tab;
+    }));
+    shown.stage.classList.toggle("single", !tabs.children.length);
+    choose(shown.titles()[0] ?? "");
+  }
+  draw();
+  const fit = () => arrange(views, ratio);
+  fit();
+  const seen = new ResizeObserver(fit);
+  for (const each of [views, document.querySelector(".top")]) seen.observe(each);
+  addEventListener("resize", fit, { signal: life.signal });
+  life.signal.addEventListener("abort", () => seen.disconnect());
+  shown.line.addEventListener("change", () => changed());
+  return { ...shown, choose, whenChanged(act) { changed = act; },
+    get tab() { return [...tabs.children].findIndex((each) => each.getAttribute("aria-pressed") === "true"); },
+    add(each) {
+      const chosen = tabs.querySelector("[aria-pressed=true]")?.textContent;
+      shown.add(each);
+      draw();
+      if (chosen) choose(chosen);
+    } };
+}
+
+// The pixel of the photograph at a place of a picture in its box, and back.
+const seenAt = (box, form, x, y) => [(x / box.width) * form.width - 0.5, (y / box.height) * form.height - 0.5];
+const placeOf = (box, form, [u, v]) => [((u + 0.5) / form.width) * box.width, ((v + 0.5) / form.height) * box.height];
+
+// Depth where the pointer is on a picture, from the lattice of the surface.
+function read(stage, data, form, said, reading) {
+  stage.addEventListener("pointermove", (event) => {
+    const box = stage.getBoundingClientRect();
+    const [u, v] = seenAt(box, form, event.clientX - box.left, event.clientY - box.top);
+    const near = (pixel, first, count) =>
+      Math.max(0, Math.min(count - 1, Math.round((pixel - first) / form.step)));
+    const z = data.depth[near(v, form.first_row, form.rows) * form.columns
+      + near(u, form.first_column, form.columns)];
+    const inside = (pixel, count) => Math.max(0, Math.min(count - 1, Math.round(pixel)));
+    reading.value = `column ${inside(u, form.width)}, row ${inside(v, form.height)}: ${said(z)}`;
+  });
+}
+
+// The same on the surface itself, once a frame at most.
+function probe(canvas, shown, said) {
+  const reading = made("output", { className: "reading" });
+  reading.setAttribute("aria-live", "off");
+  canvas.parentElement.after(reading);
+  let waiting = false;
+  canvas.addEventListener("pointermove", (event) => {
+    if (event.buttons || waiting) return;
+    waiting = true;
+    const { offsetX, offsetY } = event; // not to be had any more when the frame comes
+    requestAnimationFrame(() => {
+      waiting = false;
+      reading.value = `depth here: ${said(shown.depthAt(offsetX, offsetY))}`;
+    });
+  });
+}
+
+// Legend and words in one unit: that of the photograph, or metres by a line whose length is known.
+function inUnit({ factor, known }) {
+  for (const each of document.querySelectorAll("#ticks span, [data-unit]")) {
+    const own = each.dataset.own ??= each.textContent, numbers = each.matches("#ticks span");
+    if (known < 0 || (numbers && !Number.isFinite(Number.parseFloat(own)))) each.textContent = own;
+    else each.textContent = numbers ? `${Number((Number.parseFloat(own) * factor).toPrecision(3))} m` : `Metres from line ${known + 1}.`;
+  }
+}
+
+// Measuring and the depth under the pointer on every picture, and the surface to turn. `data` has
+// the depth and the faces of the lattice that `form` describes; `marks` are those of the beginning,
+// and `keep` hears them later. Gives how lengths are told.
+function enliven(whole, data, form, terms, state, marks = "", keep = () => {}) {
+  const { stage } = whole, rule = measuring(data.depth, form, terms, inUnit);
+  read(stage, data, form, rule.told, part("reading"));
+  const box = () => stage.getBoundingClientRect();
+  rule.on(stage, { place: (at) => placeOf(box(), form, at), find: (x, y) => seenAt(box(), form, x, y) });
+  if (!document.createElement("canvas").getContext("webgl2")) {
+    state.textContent = "This browser has no WebGL 2, so it cannot show the surface.";
+    return { rule, ...keeping({ stage: whole, rule, form, most: terms.most_metres }, marks, keep) };
+  }
+  const canvas = part("surface"), shown = show(data, form);
+  probe(canvas, shown, rule.told);
+  rule.on(canvas.parentElement, shown);
+  shown.whenDrawn(rule.redraw);
+  if (!shown.inside) {
+    const width = Math.min(form.width, 1200), size = { width, height: Math.round((width * form.height) / form.width) };
+    const picture = made("canvas", { ...size, ariaLabel: "Stereo picture for glasses of red and cyan" });
+    picture.setAttribute("role", "img");
+    whole.add({ title: "Stereo", picture, draw: shown.anaglyph });
+  }
+  return { rule, shown, ...keeping({ stage: whole, rule, shown, form, most: terms.most_metres }, marks, keep) };
+}
+
+// A menu closes when something else is pressed, or by Escape.
+for (const kind of ["pointerdown", "keydown", "focusin"]) {
+  addEventListener(kind, (event) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      const isInside = menu.contains(event.target);
+      if (kind === "keydown" ? event.key !== "Escape" : isInside) continue;
+      menu.open = false;
+      if (isInside) menu.firstElementChild.focus();
+    }
+  });
+}
