@@ -11,6 +11,7 @@ import tyro
 from rilievo.alignment import AlignMethod
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.benchmarks.benchmark import Invalid
+from rilievo.evaluation.peer_confidences import PeerConfidence, find_peer
 from rilievo.evaluation.stored import DISPARITY, Stored, stored_as
 from rilievo.models.model_options import ModelOptions
 from rilievo.plugins import is_place
@@ -26,6 +27,8 @@ _REPEATED = (
     "pattern",
     "kind",
     "scale",
+    "sure",
+    "sure_pattern",
     "invalid",
     "align",
     "limit",
@@ -93,7 +96,15 @@ class EvaluateOptions(ImageOptions, ModelOptions):
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Images": ("dataset", "split", "variant", "list_file", "limit"),
-        "Predictions of other programs": ("predictions", "pattern", "kind", "scale", "invalid"),
+        "Predictions of other programs": (
+            "predictions",
+            "pattern",
+            "kind",
+            "scale",
+            "sure",
+            "sure_pattern",
+            "invalid",
+        ),
         "Model and speed": (
             "settings",
             "yes",
@@ -124,6 +135,14 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     pattern: Annotated[str | None, tyro.conf.arg(metavar="PATTERN")] = None
     """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'
     or '{id}/depth.exr'. Names of Marigold's and MoGe's programs are known."""
+    sure: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Confidences of those predictions: moge, depth-anything-3, unidepth or metric3d, whose files
+    and direction are known; or what they are: probability (that depth is right within a factor of
+    1.25), higher (surer), lower (an uncertainty). They are the array 'confidence' beside 'depth' in
+    an npz file, if --sure-pattern names no files."""
+    sure_pattern: Annotated[str | None, tyro.conf.arg(metavar="PATTERN")] = None
+    """Name of an image's file of confidences below the folder of predictions, with {id}, such as
+    '{id}_sure.npy'."""
     invalid: Annotated[str | None, tyro.conf.arg(metavar="RULE")] = None
     """Treatment of pixels that count but have no prediction (NaN, infinite, 0 of whole numbers):
     skip leaves them out and counts them, refuse leaves the image without a score, far scores them
@@ -148,7 +167,12 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if self.workers is not None and self.workers < 1:
             raise OptionError(f"--workers is 1 or more, got {self.workers}")
         _ = self.depth_kind, self.method, self.model_settings, self.invalid_pixels
-        for name in ("scale", "pattern"):
+        _ = self.peer_confidence
+        if self.sure is None and self.sure_pattern is not None:
+            raise OptionError(
+                "--sure-pattern names files of confidences; say with --sure what they are"
+            )
+        for name in ("scale", "pattern", "sure"):
             if self.predictions is None and getattr(self, name) is not None:
                 raise OptionError(f"--{name} says what --predictions are; give that folder too")
         if self.predictions is None and self.kind == DISPARITY:
@@ -167,6 +191,15 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             OptionError: If there is no such kind.
         """
         return self.stored.kind
+
+    @property
+    def peer_confidence(self) -> PeerConfidence | None:
+        """The confidences beside the given predictions; None where none are.
+
+        Raises:
+            OptionError: If no such program or meaning is known.
+        """
+        return None if self.sure is None else find_peer(self.sure, self.sure_pattern)
 
     @property
     def invalid_pixels(self) -> Invalid | None:
@@ -208,7 +241,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             ("--root", root),
             ("--list", self.list_file),
             *(
-                (f"--{name}", value)
+                (f"--{name.replace('_', '-')}", value)
                 for name in _REPEATED
                 if (value := getattr(self, name)) != usual[name]
             ),

@@ -9,9 +9,10 @@ from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.base import Absent, Dataset, DatasetCard
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
-from rilievo.evaluation.benchmarks.named_metrics import CERTAINTY, metrics_of
+from rilievo.evaluation.benchmarks.named_metrics import CERTAINTY, TABLES, metrics_of
 from rilievo.evaluation.benchmarks.rules import find_rule
 from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.peer_confidences import Meaning
 from rilievo.evaluation.records import DataFacts
 from rilievo.plugins import is_place
 from rilievo.types import DepthKind
@@ -120,7 +121,7 @@ def settled(
         changes.append(f"invalid-{invalid}")
     metrics = benchmark.metrics
     if options.certainty:
-        metrics = _with_certainty(benchmark)
+        metrics = _with_certainty(benchmark, options)
         changes.append("certainty")
     # Benchmarks for any dataset have no split or variant of their own to depart from.
     named = changes if benchmark.dataset else [each for each in changes if "=" not in each]
@@ -136,14 +137,18 @@ def settled(
     )
 
 
-def _with_certainty(benchmark: Benchmark) -> tuple[str, ...]:
-    """The benchmark's metrics, and those of confidence."""
+def _with_certainty(benchmark: Benchmark, options: EvaluateOptions) -> tuple[str, ...]:
+    """The benchmark's metrics, and those of confidence; of a mere order, those that take it."""
     if benchmark.task not in CERTAINTY:
         raise OptionError(
             f"--certainty judges the confidence of depth or normals, and the benchmark "
             f"'{benchmark.name}' scores {benchmark.task}"
         )
-    return tuple(dict.fromkeys([*benchmark.metrics, *CERTAINTY[benchmark.task]]))
+    sure, added = options.peer_confidence, CERTAINTY[benchmark.task]
+    if sure is not None and sure.meaning is not Meaning.PROBABILITY:
+        table = TABLES[benchmark.task]
+        added = tuple(name for name in added if not table[name].needs_probability)
+    return tuple(dict.fromkeys([*benchmark.metrics, *added]))
 
 
 def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from rilievo.errors import InputError
 from rilievo.evaluation.metrics import (
@@ -203,3 +204,41 @@ def test_without_a_confidence_there_is_nothing_to_judge() -> None:
     bare = DepthPair(predicted=one.predicted, true=one.true, valid=one.valid)
     with pytest.raises(InputError, match="has no confidence"):
         value(CERTAINTY_METRICS["ece"], bare)
+
+
+@pytest.mark.parametrize("levels", [None, 5])
+def test_the_area_under_risk_and_coverage_is_the_mean_over_every_share(levels: int | None) -> None:
+    one = pair(6, levels=levels)
+    order = np.random.default_rng(1)
+    risks = []
+    # Equally sure pixels in any order: the mean over many orders is what is said.
+    for _ in range(1 if levels is None else 300):
+        places = np.lexsort((order.random(one.count), -one.c))
+        errors = np.abs(one.relative)[places]
+        risks.append(np.mean([errors[: k + 1].mean() for k in range(one.count)]))
+    found = value(CERTAINTY_METRICS["aurc_abs_rel"], one)
+    assert found == pytest.approx(np.mean(risks), rel=1e-9 if levels is None else 5e-3)
+
+
+def test_the_likelihood_is_that_of_laplace_and_least_where_the_spread_is_right() -> None:
+    chance = np.random.default_rng(2)
+    true = chance.uniform(1, 9, (200, 200))
+    spread = 0.2
+    said = 1 - math.exp(-math.log(1.25) / spread)
+    predicted = true * np.exp(chance.laplace(0, spread, true.shape))
+
+    def nll(confidence: float) -> float:
+        full = np.full(true.shape, confidence)
+        one = DepthPair(
+            predicted=predicted, true=true, valid=np.ones(true.shape, bool), confidence=full
+        )
+        return value(CERTAINTY_METRICS["nll"], one)
+
+    errors = np.abs(np.log(predicted / true))
+    expected = -scipy.stats.laplace.logpdf(errors, scale=spread).mean()
+    assert nll(said) == pytest.approx(expected, rel=1e-6)
+    # The entropy of the distribution, and no other confidence does better.
+    assert nll(said) == pytest.approx(1 + math.log(2 * spread), abs=0.02)
+    assert nll(said) < min(nll(said - 0.1), nll(said + 0.1))
+    assert math.isfinite(nll(0.0))
+    assert math.isfinite(nll(1.0))

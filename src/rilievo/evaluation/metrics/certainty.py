@@ -29,7 +29,9 @@ LEVEL = 0.9
 """Share of pixels that the range of ``coverage90_gap`` should hold."""
 _CURVES = "area between the sparsification curves of"
 _GAIN = "what removal by confidence gains over random removal, in"
-_calibration = partial(Metric, unit="", needs_confidence=True)
+_SUREST = 0.999
+"""Confidence that the likelihood of an error goes up to; at 1 it would be infinite."""
+_calibration = partial(Metric, unit="", needs_confidence=True, needs_probability=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,28 @@ def coverage_gap(sums: Sums, count: int) -> float:
     return float(sums[0] / count) - LEVEL
 
 
+def surprise(pair: DepthPair) -> Sums:
+    """Negative logarithm of the likelihood of each error of log depth, summed [nats].
+
+    Laplace's distribution has the spread that the confidence implies; confidences beyond 0.001 and
+    0.999, of which no likelihood follows, count as these.
+    """
+    spread = -np.log(NEAR) / np.log1p(-np.clip(pair.c, 1 - _SUREST, _SUREST))
+    return np.array([float((np.log(2 * spread) + pair.log_factor / spread).sum())])
+
+
+def risk_area(pair: DepthPair) -> Sums:
+    """Mean over all coverages of the AbsRel of the surest pixels (Geifman and El-Yaniv 2017).
+
+    Of pixels that are equally sure, a share is drawn by chance: each counts with their mean.
+    """
+    order = np.argsort(-pair.c, kind="stable")
+    _, group, sizes = np.unique(-pair.c[order], return_inverse=True, return_counts=True)
+    means = np.bincount(group, np.abs(pair.relative)[order]) / sizes
+    kept = np.cumsum(means[group]) / np.arange(1, pair.count + 1)
+    return np.array([float(kept.mean())])
+
+
 def _area(kind: str, error: str) -> Callable[[DepthPair | NormalsPair], Sums]:
     """AUSE or AURG of one error, by its name."""
     return lambda pair: np.array([getattr(pair.sparsified[error], kind)])
@@ -126,6 +150,26 @@ _METRICS: tuple[Metric[DepthPair], ...] = (
     *_areas("abs_rel", "AbsRel", "", "AbsRel"),
     *_areas("rmse", "RMSE", "m", "RMSE"),
     *_areas("delta1", "δ1", "", "1 - δ1"),
+    Metric(
+        "aurc_abs_rel",
+        "AURC AbsRel",
+        "",
+        Better.LOWER,
+        "area under the risk-coverage curve: AbsRel of the surest pixels, mean over all shares of "
+        "them (Geifman and El-Yaniv 2017)",
+        risk_area,
+        whole,
+        pools=False,
+        needs_confidence=True,
+    ),
+    _calibration(
+        name="nll",
+        label="NLL",
+        better=Better.LOWER,
+        summary="mean negative log-likelihood of ln(p/t) under the Laplace distribution that the "
+        "confidence implies (nats; confidence cut to 0.001 to 0.999)",
+        sums=surprise,
+    ),
     _calibration(
         name="ece",
         label="ECE",

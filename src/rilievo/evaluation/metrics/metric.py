@@ -76,6 +76,7 @@ class Metric(Generic[Pair]):
         pools: Whether sums of several images may be added. Metrics of whole pictures, such as SSIM,
             have no pooled form.
         needs_confidence: Whether it judges the confidence of a prediction.
+        needs_probability: Whether that confidence must be a probability, not an order alone.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Metric(Generic[Pair]):
     finish: Callable[[Sums, int], float] = mean
     pools: bool = True
     needs_confidence: bool = False
+    needs_probability: bool = False
 
 
 AnyMetric = Metric[Any]

@@ -7,8 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float32
+
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.peer_confidences import (
+    DEPTH_ARRAY,
+    PeerConfidence,
+    confidence_of,
+)
 from rilievo.evaluation.stored import (
     Stored,
     depth_of,
@@ -42,6 +50,8 @@ class Foreign:
         kind: Kind of the depth or the points; None for normals.
         points: Whether files of numbers hold points.
         extra: Files of no image that is to be scored.
+        sure: Meaning of the confidences beside the depth; None where there are none.
+        sure_files: Files of their own of these confidences.
     """
 
     folder: Path
@@ -52,6 +62,8 @@ class Foreign:
     points: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
     extra: tuple[Path, ...] = ()
+    sure: PeerConfidence | None = None
+    sure_files: Mapping[str, Path] = field(default_factory=dict)
 
     def read(self, id: str) -> Prediction:
         """The prediction of one image."""
@@ -66,17 +78,35 @@ class Foreign:
             prediction = read_prediction(path)
             self._check_kind(path, prediction.depth_or_none)
             return prediction
-        numbers = read_numbers(path)
+        inside = self.sure is not None and self.sure.pattern is None
+        numbers = read_numbers(path, name=DEPTH_ARRAY if inside else None)
+        confidence = self._confidence(id, path)
         try:
             if self.kind is None:
                 return StoredPrediction(made_by=self.made_by, normals=normals_of(numbers))
             if self.points:
                 return StoredPrediction(made_by=self.made_by, points=points_of(numbers, self.kind))
             return StoredPrediction(
-                made_by=self.made_by, depth_or_none=depth_of(numbers, self.stored)
+                made_by=self.made_by,
+                depth_or_none=depth_of(numbers, self.stored),
+                confidence=confidence,
             )
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+
+    def _confidence(self, id: str, path: Path) -> Float32[np.ndarray, "h w"] | None:
+        """The confidence that another program gives with the depth of a file."""
+        if self.sure is None:
+            return None
+        if self.sure.pattern is None:
+            return confidence_of(read_numbers(path, name=self.sure.array), self.sure.meaning, path)
+        if id not in self.sure_files:
+            raise InputError(
+                f"no confidence of it in {self.folder}, named as {self.sure.pattern}: say "
+                "--sure-pattern if it has another name"
+            )
+        file = self.sure_files[id]
+        return confidence_of(read_numbers(file), self.sure.meaning, file)
 
     def _check_kind(self, path: Path, depth: DepthMap | None) -> None:
         if depth is not None and depth.kind is not self.kind:
@@ -92,6 +122,7 @@ def open_foreign(
     stored: Stored,
     task: Task,
     pattern: str | None = None,
+    sure: PeerConfidence | None = None,
 ) -> Foreign:
     """Find the file of each image in a folder of predictions.
 
@@ -105,6 +136,7 @@ def open_foreign(
         stored: Meaning of the values. Results of ``rilievo predict`` state it themselves.
         task: Quantity that is to be scored.
         pattern: Pattern of the files' names, with ``{id}``; None for the ids themselves.
+        sure: Confidences beside the depth of another program; None where none are judged.
     """
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder of predictions")
@@ -112,9 +144,17 @@ def open_foreign(
     ours = any(_is_ours(path) for path in sidecars)
     if ours and pattern is not None:
         raise OptionError("--pattern is for files of other programs; these are rilievo's own")
+    if sure is not None and (ours or task is not Task.DEPTH):
+        raise OptionError(
+            "--sure is for depth of other programs; "
+            + ("these are rilievo's own" if ours else f"this benchmark scores {task}")
+        )
     paths = sidecars if ours else _number_files(folder)
     points = task is Task.POINTS
     known = POINT_PATTERNS if points else KNOWN_PATTERNS
+    sure_files: dict[str, Path] = {}
+    if sure is not None and sure.pattern is not None:
+        sure_files, paths = matched(folder, paths, ids, sure.pattern, ())
     files, extra = matched(folder, paths, ids, pattern, known)
     if ours:
         kind, made_by = _own_facts(next(iter(files.values())), stored)
@@ -134,6 +174,8 @@ def open_foreign(
         points=points,
         files=files,
         extra=extra,
+        sure=sure,
+        sure_files=sure_files,
     )
 
 

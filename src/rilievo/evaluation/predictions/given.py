@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.benchmarks.named_metrics import judges_confidence
+from rilievo.evaluation.benchmarks.named_metrics import judges_confidence, metrics_of
 from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.peer_confidences import Meaning, PeerConfidence
 from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, Cache, read_cache
 from rilievo.evaluation.predictions.foreign import describe_extra, open_foreign
@@ -43,6 +44,7 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
         stored=options.stored,
         task=plan.benchmark.task,
         pattern=options.pattern,
+        sure=_sure(plan, options),
     )
     if label is not None and not found.ours:
         found = replace(found, made_by=replace(found.made_by, model=label))
@@ -54,11 +56,33 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
     return _source(found, plan, options, warnings)
 
 
+def _sure(plan: Plan, options: EvaluateOptions) -> PeerConfidence | None:
+    """The confidences that are asked for, once the benchmark is found to judge no more of them."""
+    sure = options.peer_confidence
+    if sure is None:
+        return None
+    benchmark = plan.benchmark
+    if not judges_confidence(benchmark):
+        raise OptionError(
+            f"the benchmark '{benchmark.name}' judges no confidence: leave --sure out, or say "
+            "--certainty"
+        )
+    asked = [name for name, each in metrics_of(benchmark).items() if each.needs_probability]
+    if asked and sure.meaning is not Meaning.PROBABILITY:
+        raise OptionError(
+            f"'{options.sure}' is an order of the pixels and no probability, which "
+            f"{', '.join(asked)} of the benchmark '{benchmark.name}' ask for: take "
+            "certainty-order, or add --certainty to another benchmark"
+        )
+    return sure
+
+
 def _stacked(label: str | None, plan: Plan, options: EvaluateOptions) -> Source:
     """The predictions of a whole split in one file."""
     assert options.predictions is not None
-    if options.pattern is not None:
-        raise OptionError("--pattern is for a folder of --predictions; this is one file")
+    for name in ("pattern", "sure"):
+        if getattr(options, name) is not None:
+            raise OptionError(f"--{name} is for a folder of --predictions; this is one file")
     found = open_stack(
         options.predictions,
         plan.dataset.listed,
@@ -81,9 +105,12 @@ def _fitting(cache: Cache, plan: Plan, options: EvaluateOptions) -> Cache:
     """Refuse an earlier evaluation's predictions that are not what the benchmark scores."""
     mark, benchmark = cache.fingerprint, plan.benchmark
     where = printable(cache.folder)
-    if (options.scale, options.pattern) != (None, None) or options.kind not in (None, mark.kind):
+    if (options.scale, options.pattern, options.sure) != (None, None, None) or options.kind not in (
+        None,
+        mark.kind,
+    ):
         raise OptionError(
-            f"{where}: says itself what it holds; leave --kind, --scale and --pattern out"
+            f"{where}: says itself what it holds; leave --kind, --scale, --pattern and --sure out"
         )
     wanted = (("dataset", benchmark.dataset), ("input_crop", str(benchmark.input_crop)))
     for name, value in wanted:

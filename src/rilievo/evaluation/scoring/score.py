@@ -221,6 +221,7 @@ def _scored(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
             for name, value in values.items()
         }
     judged = any(metric.needs_confidence for metric in metrics.values())
+    calibrated = any(metric.needs_probability for metric in metrics.values())
     is_depth = isinstance(pair, DepthPair)
     return Scored(
         score=Score(
@@ -237,5 +238,5 @@ def _scored(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
         sums={name: each for name, each in sums.items() if metrics[name].pools},
         ranges=range_sums(pair.t, pair.relative) if is_depth else None,
         curves=curves_of(pair) if judged else None,
-        reliability=reliability_sums(pair) if judged and is_depth else None,
+        reliability=reliability_sums(pair) if calibrated and is_depth else None,
     )

@@ -1,0 +1,114 @@
+"""Confidences of other programs, in files beside their depth.
+
+A number that is no probability still orders the pixels, which is all that sparsification asks for.
+It is brought to 0 to 1 in each image by its least and its largest value, which changes no order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+
+from rilievo.errors import InputError, OptionError, suggest
+
+DEPTH_ARRAY = "depth"
+"""Name of depth in an npz file that holds a confidence too."""
+
+
+class Meaning(StrEnum):
+    """Direction of a confidence: what a larger number says of a pixel."""
+
+    PROBABILITY = "probability"
+    """Chance in [0, 1] that depth is right within a factor of 1.25."""
+    HIGHER = "higher"
+    """Surer."""
+    LOWER = "lower"
+    """Surer where it is smaller: an uncertainty, or an error to expect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerConfidence:
+    """Confidences of one program.
+
+    Attributes:
+        meaning: Direction of its numbers.
+        array: Name of its array in the npz file of the depth.
+        pattern: Name of its file below the folder of predictions, with ``{id}``; None where it is
+            in the file of the depth.
+        source: Place where the program's authors say so.
+    """
+
+    meaning: Meaning
+    array: str = "confidence"
+    pattern: str | None = None
+    source: str = ""
+
+
+def find_peer(name: str, pattern: str | None) -> PeerConfidence:
+    """Confidences by the program's name or their meaning.
+
+    Args:
+        name: Key of ``PEERS``.
+        pattern: Name of their files, where the program's own does not fit.
+    """
+    if name not in PEERS:
+        raise OptionError(f"--sure has no '{name}'; {suggest(name, PEERS)}")
+    if pattern is not None and pattern.count("{id}") != 1:
+        raise OptionError(
+            f"--sure-pattern has '{{id}}' once, such as '{{id}}/mask.png', got '{pattern}'"
+        )
+    return PEERS[name] if pattern is None else replace(PEERS[name], pattern=pattern)
+
+
+def confidence_of(
+    numbers: Shaped[np.ndarray, "..."], meaning: Meaning, path: Path
+) -> Float32[np.ndarray, "h w"]:
+    """Confidence in [0, 1], surer where it is larger; pixels without a number are least sure."""
+    if numbers.ndim != 2:
+        raise InputError(f"{path}: has shape {numbers.shape}, expected one confidence a pixel")
+    values = numbers.astype(np.float64)
+    known = np.isfinite(values)
+    if not known.any():
+        raise InputError(f"{path}: its confidence is NaN or infinite at all pixels")
+    least, most = float(values[known].min()), float(values[known].max())
+    if meaning is Meaning.PROBABILITY:
+        if least < 0 or most > 1:
+            raise InputError(
+                f"{path}: confidences reach from {least:g} to {most:g}, but probabilities lie in "
+                "0 to 1; say --sure higher or lower if they are none"
+            )
+        found = values
+    elif least == most:
+        found = np.full(values.shape, 0.5)
+    else:
+        from_end = values - least if meaning is Meaning.HIGHER else most - values
+        found = from_end / (most - least)
+    return np.where(known, found, 0).astype(np.float32)
+
+
+PEERS: Mapping[str, PeerConfidence] = {
+    "moge": PeerConfidence(
+        meaning=Meaning.HIGHER,
+        pattern="{id}/mask.png",
+        source="moge/scripts/infer.py: mask.png beside depth.exr, 255 where there is an answer",
+    ),
+    "depth-anything-3": PeerConfidence(
+        meaning=Meaning.HIGHER,
+        array="conf",
+        source="docs/API.md: conf beside depth in mini_npz; its mono and metric models have none",
+    ),
+    "unidepth": PeerConfidence(
+        meaning=Meaning.LOWER,
+        source="UniK3D, issue 18, by the author of both: the output is the error to expect of the "
+        "logarithm, whatever its name",
+    ),
+    "metric3d": PeerConfidence(
+        meaning=Meaning.HIGHER,
+        source="Metric3D, issue 45: trained to be 1 less the relative error, and not cut to 0 to 1",
+    ),
+    **{each.value: PeerConfidence(meaning=each) for each in Meaning},
+}
+"""Programs whose confidences are known, and the bare meanings for those of others."""
