@@ -7,6 +7,7 @@ BENCHMARKS: Mapping[str, str] = {
     "cold_start": "one photograph, whole process, against the transformers pipeline",
     "folder": "a folder of photographs against the bare network",
     "memory": "peak memory: more photographs, a large one, a longer video",
+    "long_clip": "600 frames of affine depth, anchored: memory, order, a kill halfway",
     "startup": "help, tables and import, and that none of them loads torch",
     "hub": "Depth Anything V2 small's shape by the catalogue, against the transformers pipeline",
     "loop": "rilievo.predict in a loop over photographs of 12 megapixels",
