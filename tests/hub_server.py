@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _misbehaved(self, path: str) -> bool:
         fault = self.hub.fault
-        if fault in ("500", "401"):
+        if fault in ("500", "401", "404"):
             self._send(int(fault), b"broken")
         elif fault == "gated":
             self._send(403, b"gated", {"X-Error-Code": "GatedRepo"})

@@ -171,6 +171,7 @@ def test_what_the_hub_does_not_have_is_said(
     [
         ("500", True, "HTTP 500"),
         ("401", True, "HTTP 401: set HF_TOKEN"),
+        ("404", True, "HTTP 404: it has no such repository; check the name"),
         ("gated", True, "accept its terms"),
         ("gated", False, "accept its terms"),
         ("html", True, "cannot be fetched"),

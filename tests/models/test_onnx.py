@@ -1,5 +1,6 @@
 """ONNX files that say what they are, and those that do not."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError, RilievoError, first_line
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
@@ -149,6 +151,23 @@ def test_a_missing_file_a_folder_and_text_are_each_said(tmp_path: Path) -> None:
     (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(ModelError, match="folder"):
         load_model(tmp_path / "folder.onnx")
+
+
+def test_the_card_of_a_file_is_shown_by_its_path(
+    make_network: MakeNetwork, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make_network()
+    assert main(["models", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[0] == str(path)
+    assert f"source      {path}" in said
+    assert main(["models", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["kind"] == "up_to_scale"
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_missing() -> None:
+    with pytest.raises(ModelError, match=r"^no folder 'model/', and no model of that name"):
+        load_model("model/")
 
 
 def test_an_unknown_model_gets_the_nearest_names() -> None:

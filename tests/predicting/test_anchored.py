@@ -204,7 +204,7 @@ def test_off_refuses_surfaces_and_single_sizes_as_ever(
 def test_an_answer_in_another_order_is_refused_in_words(photo: np.ndarray, tmp_path: Path) -> None:
     noise = AffineAnswer(DepthKind.AFFINE_INVERSE, seed=3)
     predicted = rilievo.predict(photo, model=noise)
-    for save in ("ply", "glb", "anchored"):
+    for save in ("ply", "glb", "anchored", "normals"):
         with pytest.raises(InputError, match=r"correlates by -?0\.\d\d, less than 0\.7"):
             predicted.save(tmp_path / "room", save)
     predicted.save(tmp_path / "room", "npy,html")

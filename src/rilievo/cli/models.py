@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from rilievo.cli.model_overview import overview
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, table
 from rilievo.errors import ModelError, OptionError
-from rilievo.models import DEFAULT_MODEL, MODELS, find_card
+from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.adapter_settings import SettingFacts, describe_settings, settings_class
 from rilievo.models.card import RESEARCH_DATA, ModelCard
 from rilievo.models.catalogue.table import Entry, find_entry
@@ -46,7 +46,7 @@ _USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """Model whose card to show; without it: what is here, and what one download gives."""
+    """Model or file whose card to show; without it: what is here, and what one download gives."""
     all: bool = False
     """List all models, including those of installed packages."""
     json: bool = False
@@ -78,15 +78,22 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if given.json:
-        found = MODELS.all().values() if given.name is None else [find_card(given.name)]
+        found = MODELS.all().values() if given.name is None else [_card_of(given.name)]
         text = json.dumps([_facts(card) for card in found], indent=1)
     elif given.name is not None:
-        text = _card(find_card(given.name))
+        text = _card(_card_of(given.name))
     else:
         text = _listing() if given.all else overview()
     with printing():
         print(text)
     return 0
+
+
+def _card_of(name: str) -> ModelCard:
+    """Card of a model by its name, or of one that lies in a file or folder and says what it is."""
+    if name in MODELS.own or not Path(name).exists():
+        return find_card(name)
+    return replace(load_model(name).card, name=name, source=name)
 
 
 def _fetch(action: str, arguments: Sequence[str]) -> int:

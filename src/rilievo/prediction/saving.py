@@ -213,6 +213,8 @@ def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
             if is_surface and need is Need.NORMALS and prediction.camera is not None:
                 continue  # They are those of the surface.
             if not prediction.has("depth_or_none" if need is Need.DEPTH else need):
+                if need is Need.NORMALS and prediction.anchoring is not None:
+                    checked_anchoring(prediction)  # It says why there is no surface.
                 raise OptionError(
                     f"output '{name}' needs {need}, which model '{prediction.made_by.model}' "
                     "does not give"

@@ -69,6 +69,10 @@ def unknown_model(name: str, others: Sequence[str]) -> ModelError:
         name: The name.
         others: Names of models that are not listed.
     """
+    if name.endswith("/"):
+        return ModelError(
+            f"no folder '{name}', and no model of that name; 'rilievo models --all' lists all"
+        )
     asked = name.partition("@")[0].lower()
     names = [*MODELS, *others]
     # Common abbreviations: da3, dav2.

@@ -39,6 +39,12 @@ missing.
 
 _REMEDY = "run this once where there is a network, or --quality fast"
 """``rilievo models fetch`` knows the models of the catalogue alone."""
+_HINTS = {
+    401: "set HF_TOKEN",
+    403: "set HF_TOKEN",
+    404: "it has no such repository; check the name, and HF_ENDPOINT if it is set",
+}
+"""Remedies of answers of a server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,8 +284,7 @@ def _why(error: Exception, repository: str, revision: str) -> str:
             return f"{place} has no such repository, or it needs HF_TOKEN"
         if isinstance(each, errors.HfHubHTTPError):
             status = each.response.status_code
-            hint = "set HF_TOKEN" if status in (401, 403) else "try again later"
-            return f"{place} answered with HTTP {status}: {hint}"
+            return f"{place} answered with HTTP {status}: {_HINTS.get(status, 'try again later')}"
     if any(isinstance(each, ConnectionError | TimeoutError | _client_error()) for each in causes):
         said = first_line(error)
         return f"{place} cannot be reached, did not answer or broke off ({said}): {_REMEDY}"

@@ -125,4 +125,6 @@ def _mapped(path: Path) -> dict[str, Any]:
 def check_shards(folder: Path) -> None:
     """Check that a folder of shards is there."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no folder of shards; render some first")
+        raise InputError(
+            f"{folder}: no folder of shards; 'rilievo train teacher' writes some, of photographs"
+        )
