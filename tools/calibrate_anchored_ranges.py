@@ -22,15 +22,13 @@ from pathlib import Path
 
 import numpy as np
 import panel
+from anchoring_frames import learning_samples
 from calibrate_ranges import Frame, Table, Trial, angles, trials, write_numbers
 from jaxtyping import Bool, Float64
-from real_frames import scored_samples
-from real_sets import REAL_SETS
 from try_anchoring import affine, seen_by_a_strong_model
 
 import rilievo
 from rilievo.calibration.ranges import ANCHORED_FEATURES, COVERAGE, angle_error, expected_error
-from rilievo.data.datasets import open_dataset
 from rilievo.models.base import Model
 from rilievo.predicting.photographs.anchored_depth import anchoring_of
 from rilievo.types import DepthKind, DepthMap, Sample
@@ -38,21 +36,9 @@ from rilievo.types import DepthKind, DepthMap, Sample
 METHODS = {"known points": 8, "known lengths": 8, "camera height": 1}
 """Number of scales that each method gives of a frame. Several points or lengths fix both numbers of
 affine depth, and nothing is anchored."""
-LEARNED = ("nyu-kept", "sunrgbd", "realsense", "motorcycle", "replica-47",
-           "replica-156", "icl", "tartanair", "tum-pair")  # fmt: skip
-RENDERED = {"rooms": 40, "desks": 12, "bathrooms": 12, "corridors": 12, "streets": 12}
 
 LEAST_KNOWN = 0.2
 """Least share of a frame with true depth."""
-
-
-def learning_samples(data: Path) -> Iterator[tuple[str, Sample]]:
-    """Frames to learn from, with the names of their sets."""
-    for kind, count in RENDERED.items():
-        rooms = open_dataset("synthetic", variant=kind)
-        yield from ((kind, rooms.sample(id)) for id in rooms.ids[:count])
-    for name in LEARNED:
-        yield from ((name, sample) for sample in scored_samples(REAL_SETS[name], data))
 
 
 def judging_samples(data: Path) -> Iterator[tuple[str, Sample]]:

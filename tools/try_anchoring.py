@@ -3,22 +3,26 @@
 The truth stands in the place of a strong model: the inverse depth of real frames with a random
 scale and shift, exact, or seen at 288x224 pixels with a smooth error of 8 %. It is anchored to the
 depth of the embedded model. AbsRel is that of the panel (``tools/panel.py``), depth scaled by the
-ratio of medians, over the frames that are not refused.
+ratio of medians, over the frames that are not refused. ``--frames learned`` tries the frames
+outside the panel (``tools/anchoring_frames.py``), on which the fit's constant was chosen.
 """
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import panel
+from anchoring_frames import learning_samples
 from jaxtyping import Bool, Float32
 from PIL import Image
 
 import rilievo
 from rilievo.alignment import Fit
+from rilievo.alignment import anchor as fitting
 from rilievo.alignment.anchor import anchor, anchored_depth
 from rilievo.models.base import Model
 from rilievo.types import DepthKind, DepthMap, Sample
@@ -122,14 +126,21 @@ def trial(name: str, sample: Sample, model: Model, seed: int) -> Trial | None:
     )
 
 
-def trials(data: Path) -> Iterator[Trial]:
-    """Try every frame of the panel's cameras."""
-    model = rilievo.load_model()
+def panel_samples(data: Path) -> Iterator[tuple[str, Sample]]:
+    """Frames of the panel's cameras, with the names of their sets."""
     for name in panel.DECIDING:
-        for seed, sample in enumerate(panel.frames(name, data)):
-            found = trial(name, sample, model, seed)
+        yield from ((name, sample) for sample in panel.frames(name, data))
+
+
+def trials(samples: Iterator[tuple[str, Sample]]) -> Iterator[Trial]:
+    """Try every frame; each set has seeds of its own."""
+    model, counts = rilievo.load_model(), Counter[str]()
+    for name, sample in samples:
+        if sample.depth is not None:
+            found = trial(name, sample, model, counts[name])
             if found is not None:
                 yield found
+        counts[name] += 1
 
 
 def table(found: list[Trial]) -> str:
@@ -139,9 +150,11 @@ def table(found: list[Trial]) -> str:
         "blurred truth | the same, anchored | more |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for name in panel.DECIDING:
+    for name in dict.fromkeys(each.camera for each in found):
         of = [each for each in found if each.camera == name]
         kept = [each for each in of if not each.refused]
+        if not kept:
+            continue
         columns = ("embedded", "exact", "blurred", "blurred_anchored")
         embedded, exact, blurred, anchored = (
             float(np.mean([getattr(each, column) for each in kept])) for column in columns
@@ -154,10 +167,21 @@ def table(found: list[Trial]) -> str:
     return "\n".join(rows)
 
 
+SAMPLES: Mapping[str, Callable[[Path], Iterator[tuple[str, Sample]]]] = {
+    "panel": panel_samples,
+    "learned": learning_samples,
+}
+
+
 def main() -> None:
     """Print the table."""
-    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
-    print(table(list(trials(Path(os.environ["RILIEVO_DATA"])))))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--frames", choices=tuple(SAMPLES), default="panel")
+    parser.add_argument("--contrast", type=float, help="constant of the fit, to try another")
+    given = parser.parse_args()
+    if given.contrast is not None:
+        vars(fitting)["_CONTRAST"] = given.contrast
+    print(table(list(trials(SAMPLES[given.frames](Path(os.environ["RILIEVO_DATA"]))))))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 // rilievo.alignment.anchor, which says why each step is as it is.
 
 const LEAST_CORRELATION = 0.7, ROWS = 48, COLUMNS = 64, LEAST_PLACES = 32;
-const GRID = 121, DECADES = 3, STEPS = 60, LOW = 0.05, FLOOR = 1e-3, CONTRAST = 0.75, FARTHEST = 1000;
+const GRID = 121, DECADES = 3, STEPS = 60, LOW = 0.05, FLOOR = 1e-3, CONTRAST = 0.85, FARTHEST = 1000;
 const GOLDEN = (Math.sqrt(5) - 1) / 2, NEVER_ZERO = 1e-12;
 
 // Values of a map at the pixels nearest to the centres of the grid's cells; NaN where it has none.
