@@ -75,6 +75,7 @@ _NAMES = {
     "licences.txt",
 } | {
     "page.webmanifest",
+    SAVED,
     *_BUILT,
 }
 _HERE = files("rilievo.serving.browser")
