@@ -69,6 +69,7 @@ _NAMES = {
     WORKER,
     MODELS,
     EXAMPLE_FOLDER,
+    SAVED,
     "coffee.jpg",
     "page.css",
     "icon.svg",
