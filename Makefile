@@ -116,6 +116,11 @@ figures: $(VENV)/test
 	$(BIN)/pip install --quiet --group benchmark
 	$(BIN)/python -m benchmarks.figures
 
+# The pictures of the guides, each by the command beside it (tools/pictures.toml). Commit what changes.
+.PHONY: pictures
+pictures: $(VENV)/test
+	$(BIN)/python tools/make_pictures.py
+
 benchmark: $(VENV)/core
 	$(BIN)/pip install --quiet --group benchmark
 	$(BIN)/python -m benchmarks

@@ -6,16 +6,18 @@ shift, and of the anchored one. The truth, seen at 288x224, stands in the place 
 The photograph: Motorcycle (Middlebury 2014, D. Scharstein and others).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import skimage.data
 from PIL import Image
 from try_anchoring import affine, inverse_of, seen_by_a_strong_model
-from write_readme_pictures import Samples
 
 import rilievo
 from rilievo.io.colour_pictures import colourise
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.turning import first_view, picture, scene_of
 from rilievo.predicting.photographs.anchored_depth import anchoring_of
 from rilievo.prediction import Prediction
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
@@ -58,7 +60,13 @@ def _guessed(strong: DepthMap) -> DepthMap:
 
 
 def _turned(prediction: Prediction) -> Image.Image:
-    return Samples(prediction).seen(*TURNED)
+    assert prediction.camera is not None
+    assert prediction.photo is not None
+    parts = (prediction, prediction.depth, prediction.camera, prediction.photo)
+    scene = scene_of(*parts, SaveOptions())
+    yaw, pitch = TURNED
+    view = replace(first_view(scene), yaw=yaw, pitch=pitch)
+    return Image.fromarray(picture(scene, view))
 
 
 def main() -> None:

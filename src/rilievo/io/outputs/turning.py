@@ -105,6 +105,14 @@ class View:
     yaw: float = 0.0
     pitch: float = 0.0
 
+    @property
+    def rotation(self) -> Float64[np.ndarray, "3 3"]:
+        """Rotation of the scene before the camera."""
+        a, b = math.radians(self.yaw), math.radians(self.pitch)
+        about_y = [[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]]
+        about_x = [[1, 0, 0], [0, math.cos(b), -math.sin(b)], [0, math.sin(b), math.cos(b)]]
+        return np.array(about_x) @ np.array(about_y)
+
 
 def scene_of(
     prediction: Prediction,
@@ -184,7 +192,7 @@ def turn(scene: Scene) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
 def seen(scene: Scene, view: View, fine: int = 1) -> Raster:
     """Draw the surface as a view sees it, with ``fine`` samples a pixel along each side."""
     height, width = view.size
-    points = (scene.mesh.points - scene.pivot) @ _rotation(view).T + scene.pivot
+    points = (scene.mesh.points - scene.pivot) @ view.rotation.T + scene.pivot
     size = (fine * height, fine * width)
     K = resize_K(view.K, size=view.size, new_size=size)
     return rastered(scene.mesh, points.astype(np.float32), K, size)
@@ -217,10 +225,3 @@ def _reduced(
     small = (max(1, round(width * share)), max(1, round(height * share)))
     image = Image.fromarray(photo).resize(small, Image.Resampling.BOX, reducing_gap=2.0)
     return np.asarray(image), np.array([small[0] / width, small[1] / height], np.float32)
-
-
-def _rotation(view: View) -> Float64[np.ndarray, "3 3"]:
-    a, b = math.radians(view.yaw), math.radians(view.pitch)
-    around_y = np.array([[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]])
-    around_x = np.array([[1, 0, 0], [0, math.cos(b), -math.sin(b)], [0, math.sin(b), math.cos(b)]])
-    return around_x @ around_y
