@@ -13,9 +13,9 @@ export async function viewOf(address) {
   const count = rows * columns, afterDepth = 4 + length + 4 * count, afterNormals = afterDepth + (about.normals ? 3 * count : 0);
   const afterSky = afterNormals + (about.sky ? count : 0);
   const depth = new Float32Array(buffer, 4 + length, count), normals = new Int8Array(buffer, afterDepth, afterNormals - afterDepth);
-  const { camera, made_by: madeBy, source: { width, height } } = about, [[fx, , cx], [, fy, cy]] = camera.K;
-  const whole = { fx, fy, cx, cy, source: camera.source };
-  const kind = about.shown_kind, refused = about.anchoring?.refused;
+  const { camera, lens, made_by: madeBy, source: { width, height } } = about;
+  const whole = { ...lens, source: camera.source, degrees: camera.horizontal_fov };
+  const kind = about.shown_kind, refused = lens ? about.anchoring?.refused : "the page draws those of ordinary photographs and of panoramas";
   return {
     name: about.name, kind, anchoring: about.anchoring, madeBy, outputs: about.outputs,
     notes: [...about.remarks, ...(refused ? [`there is no surface: ${refused}`] : [])], seconds: null, size: { width, height }, camera: whole,
@@ -23,7 +23,7 @@ export async function viewOf(address) {
     prediction: {
       name: about.name, height: rows, width: columns, kind, depth, valid: Uint8Array.from(depth, (z) => (z === z ? 1 : 0)),
       sky: about.sky ? new Uint8Array(buffer, afterNormals, count) : null,
-      camera: { fx: fx / step, fy: fy / step, cx: (cx - firstColumn) / step, cy: (cy - firstRow) / step, source: camera.source },
+      camera: lens && { ...whole, fx: lens.fx / step, fy: lens.fy / step, cx: (lens.cx - firstColumn) / step, cy: (lens.cy - firstRow) / step },
       normalsAt: about.normals ? (at, across) => picked(normals, columns, at, across) : null,
       // The form of a surface of these points, in pixels of the photograph.
       inWhole: (form) => ({ ...form, ...whole, width, height, step: form.step * step,

@@ -10,7 +10,7 @@ const KINDS = {
   affine: "Depth up to an unknown factor and shift, so there is no surface.",
   affine_inverse: "Inverse depth up to an unknown factor and shift, so there is no surface.",
 };
-const SOURCES = { fov: "given as a field of view", exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
+const SOURCES = { given: "given", gpano: "from the file (GPano)", markers: "from printed markers", fov: "given as a field of view", exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
   predicted: "predicted by the model", vanishing_points: "from vanishing points", assumed: "assumed, and may be far off" };
 
 function put(id, bitmap) {
@@ -25,7 +25,7 @@ const told = ({ model, rank_correlation: order, residual, refused }) =>
   refused ?? `scale and shift are fitted to depth by ${model}; rank correlation ${order}, median difference ${(100 * residual).toFixed(1)} %`;
 
 function facts({ name, width, height, camera, madeBy, seconds, place, anchoring }, threads) {
-  const degrees = (360 / Math.PI) * Math.atan(width / 2 / camera.fx), { settings: how } = madeBy;
+  const degrees = camera.degrees ?? (360 / Math.PI) * Math.atan(width / 2 / camera.fx), { settings: how } = madeBy;
   const rows = { photograph: `${name}, ${width} × ${height} px`,
     camera: `${SOURCES[camera.source]}; ${degrees.toFixed(1)}° wide`, model: madeBy.model,
     "licence of the model": madeBy.licence, "SHA-256 of its weights": madeBy.weights_sha256,

@@ -36,21 +36,26 @@ function withoutSky(z, seen, columns) {
   return seen.map((_, at) => (z[at] > limit ? 0 : 1));
 }
 
+const isInside = (camera) => camera.lens === "equirectangular";
+
 // The lattice of every `step`-th pixel.
 export function latticeOf({ depth, valid, sky, height, width, camera, normalsAt }, step) {
-  const down = places(height, step), across = places(width, step);
+  const down = places(height, step), across = places(width, step), inside = isInside(camera);
+  // Behind the camera a panorama that goes all round meets itself.
+  if (camera.goes_round) across.count++;
   const z = new Float32Array(down.count * across.count), seen = new Uint8Array(z.length).fill(1), shown = seen.slice();
   for (let row = 0, at = 0; row < down.count; row++) {
     for (let column = 0; column < across.count; column++, at++) {
-      const pixel = (down.first + row * step) * width + across.first + column * step;
+      const pixel = (down.first + row * step) * width + ((across.first + column * step) % width);
       if (valid && !valid[pixel]) seen[at] = 0;
       z[at] = seen[at] ? depth[pixel] : 1;
-      shown[at] = seen[at] && !sky?.[pixel] ? 1 : 0;
+      // Who stands inside a panorama sees its sky too.
+      shown[at] = seen[at] && (inside || !sky?.[pixel]) ? 1 : 0;
     }
   }
   return { rows: down.count, columns: across.count, firstRow: down.first, firstColumn: across.first,
-    step, z, valid: sky ? shown : withoutSky(z, seen, across.count), camera, height, width,
-    normals: normalsAt?.(steps(down.first, down.count, step), steps(across.first, across.count, step)) };
+    step, z, valid: sky || inside ? shown : withoutSky(z, seen, across.count), camera, height, width,
+    normals: normalsAt?.(steps(down.first, down.count, step), steps(across.first, across.count, step).map((each) => each % width)) };
 }
 
 // Whether a triangle joins a point to the next of its row, and to the one under it.
@@ -72,7 +77,9 @@ function linksOf(faces, { rows, columns }) {
 
 // A lattice without specks and small holes, and its faces.
 export function meshOf(prediction, step, cut = CUT) {
-  const lattice = latticeOf(prediction, step), links = linksOf(facesOf(lattice, cut), lattice);
+  const lattice = latticeOf(prediction, step), faces = facesOf(lattice, cut), links = linksOf(faces, lattice);
+  // Who stands inside a panorama sees every speck where it is.
+  if (isInside(lattice.camera)) return { lattice, faces };
   const valid = withoutSpecks(lattice, cut.specks, links.beside, links.below);
   const mended = closed({ ...lattice, valid }, cut);
   return { lattice: mended, faces: facesOf(mended, cut) };

@@ -88,10 +88,10 @@ async function shown(prediction) {
 async function view({ address }) {
   const { prediction, photo, size, camera, ...facts } = await viewOf(address), limits = colourRange(prediction);
   latest = prediction;
-  relief = isDepth(latest.kind) ? latest : null;
+  relief = isDepth(latest.kind) && latest.camera ? latest : null;
   const depth = await bitmapOf(depthPicture(latest, limits, table, gridOf(latest)));
   return { ...facts, ...size, camera, depth, photo, ticks: ticksOf(limits, latest.kind),
-    has: { normals: Boolean(latest.normalsAt), surface: isDepth(latest.kind) } };
+    has: { normals: Boolean(latest.normalsAt), surface: Boolean(relief) } };
 }
 
 // What may come after the picture of depth: that of normals, and the surface.

@@ -47,7 +47,8 @@ _SOURCES = {
     CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
     CameraSource.ASSUMED: "assumed, and may be far off",
 }
-_PHOTO_SIDE, _MAP_SIDE = 2048, 1024
+_PHOTO_SIDE, _PANORAMA_SIDE, _MAP_SIDE = 2048, 4096, 1024
+"""Longer sides of pictures [px]; one who stands in a panorama sees a small part of it at once."""
 _PHOTO_QUALITY, _MAP_QUALITY = 88, 90
 
 
@@ -185,7 +186,10 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
 def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Picture]:
     """Photograph, depth, normals and confidence, as far as the prediction has them."""
     if prediction.photo is not None:
-        yield photo_picture(prediction.photo, options)
+        camera = prediction.camera
+        is_inside = camera is not None and isinstance(camera.lens, Equirectangular)
+        side = _PANORAMA_SIDE if is_inside else _PHOTO_SIDE
+        yield photo_picture(prediction.photo, options, side)
     rows, columns = _grid(prediction.shape)
     depth = prediction.depth_or_none
     if depth is not None:
@@ -210,10 +214,10 @@ def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Pictur
         yield _map("Confidence", words, "confidence", grey)
 
 
-def photo_picture(photo: Photo, options: SaveOptions) -> Picture:
-    """The photograph, which is also the texture of the surface."""
+def photo_picture(photo: Photo, options: SaveOptions, side: int = _PHOTO_SIDE) -> Picture:
+    """The photograph, at most as wide or high as ``side``, which is also the surface's texture."""
     image = Image.fromarray(photo.pixels)
-    side = min(_PHOTO_SIDE, options.texture_side)
+    side = min(side, options.texture_side)
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
     jpeg = jpeg_bytes(image, quality=_PHOTO_QUALITY, subsampling=2)

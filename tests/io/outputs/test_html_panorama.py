@@ -14,7 +14,9 @@ from PIL import Image
 from browser import Opened, bare, chromium
 from predictions import prediction
 from rilievo.geometry.cameras.equirectangular import panorama
+from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import measure_points
+from rilievo.pages.photograph import pictures_of
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo
@@ -159,3 +161,13 @@ def test_sizes_are_those_of_python(shown: Opened) -> None:
     ):
         expected = measure_points(whole, points, angle=is_angle)
         assert text.removeprefix(name).removesuffix(", not flat") == str(expected)
+
+
+def test_the_texture_of_a_panorama_is_twice_as_fine_as_a_photographs():
+    wide = np.zeros((2500, 5000, 3), np.uint8)
+    for lens, side in ((panorama((2500, 5000)), 4096), (Camera(K=np.eye(3)).lens, 2048)):
+        shown = replace(
+            room(), depth_or_none=None, camera=Camera(lens=lens), photo=Photo(pixels=wide)
+        )
+        [picture] = pictures_of(shown, SaveOptions())
+        assert Image.open(io.BytesIO(picture.jpeg)).size == (side, side // 2)

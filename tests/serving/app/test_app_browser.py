@@ -18,6 +18,14 @@ from static_host import hosted
 CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 WIDE = {"width": 1280, "height": 800}
 SOON = 90_000
+GPANO = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+ xmlns:GPano="http://ns.google.com/photos/1.0/panorama/" """
+FULL = (
+    *("FullPanoWidthPixels='512'", "FullPanoHeightPixels='256'", "CroppedAreaLeftPixels='0'"),
+    *("CroppedAreaImageWidthPixels='512'", "CroppedAreaImageHeightPixels='256'"),
+    "CroppedAreaTopPixels='0'",
+)
 OFFER = ("--offer", "rilievo/small", "--max-megabytes", "2", "--max-megapixels", "3")
 
 
@@ -126,6 +134,35 @@ def test_a_result_survives_reload_and_is_sent_to_somebody(
     other.wait("cat")
     assert other.posted() == []
     other.context.close()
+
+
+def test_one_stands_in_a_panorama_and_a_fisheye_has_pictures(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    page = visitor.page
+    path = tmp_path / "hall.jpg"
+    picture = Image.fromarray(data.astronaut()).resize((512, 256))
+    whole = ("ProjectionType='equirectangular'", *FULL)
+    named = " ".join(f"GPano:{each}" for each in whole)
+    picture.save(path, xmp=f"{GPANO}{named}/></rdf:RDF></x:xmpmeta>".encode())
+    visitor.give(path)
+    visitor.facts.get_by_text("from the file (GPano); 360.0° wide").wait_for()
+    canvas = page.locator("#surface canvas, canvas#surface").first
+    canvas.wait_for()
+    before = canvas.screenshot()
+    canvas.focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(300)
+    assert canvas.screenshot() != before
+    address = f"{page.url.split('/r/')[0]}/app/results?name=round.jpg&projection=fisheye:180"
+    answer = page.request.post(address, data=path.read_bytes())
+    assert answer.ok, answer.text()
+    page.goto(f"{page.url.split('/r/')[0]}/r/{answer.json()['id']}")
+    visitor.wait("round")
+    reason = page.get_by_text("there is no surface: the page draws those of ordinary")
+    reason.first.wait_for(state="attached")
+    assert not page.locator("#surface").is_visible()
 
 
 def test_a_known_length_makes_metres_of_the_files(

@@ -1,6 +1,7 @@
 """The file of a result that the page shows: numbers of the prediction at every so many-th pixel."""
 
 import json
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ from PIL import Image
 
 import rilievo
 from open_field import open_field
+from rilievo.geometry.cameras.spelling import spelled
 from rilievo.models.processing import trimming
 from rilievo.models.processing.margins import Margins
 from rilievo.serving.app.view_file import view_bytes
 from rilievo.serving.server.requests.variant import Variant
 from rilievo.serving.server.work.request_results import Result
-from rilievo.types import Photo
+from rilievo.types import Camera, Photo
 
 
 def photograph(border: int) -> Photo:
@@ -53,6 +55,32 @@ def test_a_large_photograph_has_the_depth_and_nearly_the_normals_of_its_predicti
     assert np.percentile(angles[valid], 90) < 10
     if border:
         assert np.percentile(angles[~valid], 90) < 1, "a border faces the camera"
+
+
+@pytest.mark.parametrize(
+    ("projection", "lens", "side"),
+    [("equirect", "equirectangular", 2000), ("fisheye:120", None, 1600)],
+)
+def test_the_page_is_told_a_lens_that_it_draws(
+    projection: str, lens: str | None, side: int
+) -> None:
+    pixels = np.asarray(Image.fromarray(skimage.data.astronaut()).resize((2000, 1000)))
+    camera = Camera(lens=spelled(projection).lens((1000, 2000)))
+    photo, model = Photo(pixels=pixels, camera=camera), rilievo.load_model("rilievo/tiny")
+    [inference] = model.infer([photo])
+    result = Result(prediction=model.finish(inference, photo), remarks=())
+    content = view_bytes(result, "a", model, inference)
+    start = 4 + int.from_bytes(content[:4], "little")
+    about = json.loads(content[4:start])
+    if lens is None:
+        assert about["lens"] is None
+    else:
+        numbers = [about["lens"][name] for name in ("fx", "fy", "cx", "cy")]
+        np.testing.assert_allclose(numbers, [1000 / np.pi, 1000 / np.pi, 999.5, 499.5])
+        assert about["lens"]["lens"] == lens
+        assert about["lens"]["goes_round"]
+    shown = Image.open(BytesIO(content[content.rindex(b"\xff\xd8\xff") :]))
+    assert side / 2 < shown.width <= side
 
 
 @pytest.mark.parametrize("shrink", [1, 3])

@@ -118,7 +118,7 @@ def pack_relief(
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
     camera, shape = camera_of(camera), depth.shape
-    lens = _lens(camera)
+    lens = lens_of(camera)
     again = repeated_columns(camera, depth.shape[1], step)
     depth, valid = continued(depth, again), continued(valid, again)
     normals = None if normals is None else continued(normals, again)
@@ -148,8 +148,12 @@ def pack_relief(
     )
 
 
-def _lens(camera: Camera) -> tuple[str, Sequence[float]]:
-    """Name of a lens that the page knows, and its fx, fy, cx, cy."""
+def lens_of(camera: Camera) -> tuple[str, Sequence[float]]:
+    """Name of a lens that pages draw surfaces of, and its fx, fy, cx, cy.
+
+    Raises:
+        InputError: If it is neither a pinhole nor a panorama.
+    """
     if isinstance(camera.lens, Equirectangular):
         return camera.lens.name, (camera.lens.fx, camera.lens.fy, camera.lens.cx, camera.lens.cy)
     K = camera.needs_pinhole("the surface of a page")

@@ -17,19 +17,24 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rilievo.geometry.cameras.equirectangular import Equirectangular
+from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.surfaces.closing import goes_round
 from rilievo.io.outputs.stored import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.trimming import Trimmed
+from rilievo.pages.surface_view.relief import lens_of
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output_table import OUTPUTS
 from rilievo.serving.server.work.answer_files import can_give
 from rilievo.serving.server.work.request_results import Result, record
-from rilievo.types import Photo
+from rilievo.types import Camera, Photo
 
 _SIDE = 768
 """Most points along the longer side."""
-_PHOTO_SIDE = 1600
+_PHOTO_SIDE, _PANORAMA_SIDE = 1600, 4096
+"""Longer side of the photograph [px]; one who stands in a panorama sees a small part of it."""
 _THUMBNAIL_SIDE = 192
 _QUALITY = 88
 
@@ -73,14 +78,25 @@ def view_bytes(result: Result, name: str, model: Model, inference: Inference) ->
         },
         "normals": bool(normals),
         "sky": bool(sky),
+        "lens": _lens(prediction.camera, width),
         "outputs": [name for name in OUTPUTS.own if can_give(prediction, name)],
     }
     head = json.dumps(about).encode()
     head += b" " * (-len(head) % 4)
-    picture = jpeg(photo.pixels, _PHOTO_SIDE)
+    is_panorama = about["lens"] is not None and about["lens"]["lens"] != "pinhole"
+    picture = jpeg(photo.pixels, _PANORAMA_SIDE if is_panorama else _PHOTO_SIDE)
     return b"".join(
         (len(head).to_bytes(4, "little"), head, values.tobytes(), normals, sky, picture)
     )
+
+
+def _lens(camera: Camera | None, width: int) -> dict[str, Any] | None:
+    """Lens of the surface; None where the page draws none."""
+    if camera is None or not isinstance(camera.lens, Pinhole | Equirectangular):
+        return None
+    name, numbers = lens_of(camera)
+    named = dict(zip(("fx", "fy", "cx", "cy"), map(float, numbers), strict=True))
+    return {"lens": name, **named, "goes_round": goes_round(camera, width)}
 
 
 def thinned(model: Model, inference: Inference, photo: Photo, step: int) -> Prediction:
