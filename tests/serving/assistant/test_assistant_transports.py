@@ -1,11 +1,13 @@
 """The server of an assistant as a process: standard input and output, HTTP, and their ends."""
 
+import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -192,11 +194,58 @@ def test_other_addresses_methods_and_large_messages_are_refused_in_words(address
     assert (status, said["status"]) == (200, "ok")
 
 
-def test_snippets_of_the_guide_are_json_that_names_the_command() -> None:
+def snippets() -> dict[str, list[str]]:
+    """Programs with their arguments, as the settings of clients in the guide start them."""
     text = (ROOT / "docs" / "assistants.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```json\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 2
-    for block in blocks:
-        [servers] = json.loads(block).values()
-        assert servers["rilievo"]["args"][:2] == ["mcp", "--folder"]
-        assert servers["rilievo"]["command"].endswith("/rilievo")
+
+    def blocks(language: str) -> list[str]:
+        return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+    found = {}
+    for read, language in ((json.loads, "json"), (tomllib.loads, "toml")):
+        for block in blocks(language):
+            [(key, servers)] = read(block).items()
+            entry = servers["rilievo"]
+            assert entry.get("type", "stdio") == "stdio"
+            found[key] = [entry["command"], *entry["args"]]
+    for client, line in re.findall(r"(claude|codex) mcp add rilievo -- ([^`]+?)[`\n]*[`,]", text):
+        found[client] = line.split()
+    return found
+
+
+def test_the_guide_has_the_settings_of_clients_in_their_form() -> None:
+    found = snippets()
+    assert sorted(found) == ["claude", "codex", "mcpServers", "mcp_servers", "servers"]
+    assert found["claude"] == found["codex"] == found["mcpServers"] == found["mcp_servers"]
+
+
+@pytest.mark.parametrize("name", ["mcpServers", "servers"])
+def test_a_snippet_of_the_guide_starts_the_server(name: str, tmp_path: Path) -> None:
+    from mcp import Client, StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
+    pictures, program = tmp_path / "Pictures", tmp_path / "venv" / "bin" / "rilievo"
+    pictures.mkdir()
+    Image.effect_noise((160, 120), 60).convert("RGB").save(pictures / "a.png")
+    program.parent.mkdir(parents=True)
+    path = os.pathsep.join(sys.path)
+    program.write_text(
+        f"#!/bin/sh\nPYTHONPATH='{path}' exec '{sys.executable}' -m rilievo \"$@\"\n"
+    )
+    program.chmod(0o755)
+    words = [
+        word.replace("/home/you", str(tmp_path)).replace("${workspaceFolder}", str(pictures))
+        for word in snippets()[name]
+    ]
+    # Clients start servers in a folder of their own, with hardly any environment.
+    few = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    started = StdioServerParameters(command=words[0], args=words[1:], env=few, cwd="/")
+
+    async def ask() -> tuple[str, list[str]]:
+        async with Client(stdio_client(started)) as client:
+            listed = await client.list_tools()
+            return client.server_info.name, [tool.name for tool in listed.tools]
+
+    server, tools = asyncio.run(ask())
+    assert server == "rilievo"
+    assert sorted(tools) == ["depth", "describe", "known", "measure", "surface"]
