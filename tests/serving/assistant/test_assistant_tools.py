@@ -128,6 +128,24 @@ def test_a_distance_is_straight_from_the_camera_unless_said_otherwise(desktop: D
     assert straight.told["points"][0]["depth"] < 2.9
 
 
+def test_a_panorama_is_one_when_it_is_said(tmp_path: Path) -> None:
+    Image.effect_noise((512, 256), 60).convert("RGB").save(tmp_path / "hall.png")
+    desktop = Desktop(tmp_path, model=rilievo.load_model("rilievo/tiny"))
+    plain = desktop.call("depth", photo="hall.png", picture=False)
+    assert "along the camera's axis" in plain.text
+    told = desktop.call("known", photo="hall.png", projection="equirect")
+    assert told.told["facts"] == ["the lens is equirect"]
+    wide = desktop.call("depth", photo="hall.png", picture=False)
+    assert wide.told["field_of_view"] == 360
+    assert "Distance from the camera goes from" in wide.text
+    for projection, words in (("equirect:400", "up to 360 degrees"), ("lens", "got 'lens'")):
+        assert words in desktop.refusal("known", photo="hall.png", projection=projection)
+    assert "do not go together" in desktop.refusal("known", photo="hall.png", fov=60)
+    angle = {"photo": "hall.png", "what": "angle", "points": [[0.2, 0.6], [0.7, 0.6]]}
+    measured = desktop.call("measure", **angle)
+    assert "--projection equirect" in measured.told["command"]
+
+
 def test_a_refused_fact_is_not_kept(desktop: Desktop) -> None:
     desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
     refusal = desktop.refusal("known", photo="bike.png", camera_height=1.5)

@@ -142,6 +142,7 @@ def _seen(stamp: Stamp, facts: StatedFacts, model: Model) -> Seen:
             known=facts.known,
             camera_height=facts.camera_height,
             fov=facts.fov,
+            projection=facts.projection,
         )
     remarks = [str(each.message) for each in doubts if issubclass(each.category, UserWarning)]
     calibration = prediction.calibration

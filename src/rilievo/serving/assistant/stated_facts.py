@@ -17,12 +17,14 @@ class StatedFacts:
         words: The same in words, such as "door: 2 m".
         camera_height: Height of the camera above the floor [m].
         fov: Horizontal field of view [degrees].
+        projection: Lens in words, such as "equirect".
     """
 
     known: tuple[Known, ...] = ()
     words: tuple[str, ...] = ()
     camera_height: float | None = None
     fov: float | None = None
+    projection: str | None = None
 
     def with_fact(self, fact: Known, words: str) -> "StatedFacts":
         """Add a fact, in place of one about the same points."""
@@ -40,6 +42,7 @@ class StatedFacts:
             *self.words,
             *(() if height is None else (f"the camera is {height:g} m above the floor",)),
             *(() if fov is None else (f"the field of view is {fov:g} degrees",)),
+            *(() if self.projection is None else (f"the lens is {self.projection}",)),
         )
 
     @property
@@ -51,7 +54,8 @@ class StatedFacts:
             found += [name, str(each)]
         if self.camera_height is not None:
             found += ["--camera-height", repr(self.camera_height)]
-        return (*found, *(() if self.fov is None else ("--fov", repr(self.fov))))
+        found += [] if self.fov is None else ["--fov", repr(self.fov)]
+        return (*found, *(() if self.projection is None else ("--projection", self.projection)))
 
 
 def _same(one: Known, other: Known) -> bool:

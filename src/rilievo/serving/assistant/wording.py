@@ -24,6 +24,10 @@ _IN_TOOLS = (
         "known_length U1,V1,U2,V2,METRES or known U,V,METRES",
         "with the tool 'known'",
     ),
+    (
+        "projection equirect (projection='equirect') takes it as one",
+        "the tool 'known' with projection 'equirect' takes it as one",
+    ),
     ("give known points instead", "state a length or a distance with the tool 'known' instead"),
 )
 _STATE_ONE = (

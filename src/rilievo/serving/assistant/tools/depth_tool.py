@@ -41,7 +41,7 @@ class DepthAt(Told):
     pixel: list[float]
     """Column and row of the original."""
     depth: float
-    """Depth along the camera's axis."""
+    """Depth along the camera's axis; of panoramas and fisheyes, the distance from the camera."""
     low: float | None
     """Lower end of the range that holds for eight in ten pixels; null if sizes are not known."""
     high: float | None
@@ -107,10 +107,12 @@ def depth(photographs: Photographs, asked: DepthAsked) -> Answer[DepthTold]:
         licence=prediction.made_by.licence,
         facts=[*seen.facts.told],
     )
+    is_distance = seen.prediction.depth.is_distance
+    along = "Distance from the camera" if is_distance else "Depth along the camera's axis"
     text = paragraph(
         (
-            f"The original has {width} columns and {height} rows. Depth along the camera's axis "
-            f"goes from {number(near)} to {number(far)} {_UNITS[unit]}"
+            f"The original has {width} columns and {height} rows. {along} goes from "
+            f"{number(near)} to {number(far)} {_UNITS[unit]}"
             + (f", {SHARE} pixels within {100 * share:.0f} %." if share is not None else "."),
             *(_point_text(each, unit) for each in points),
             source_of_sizes(seen, unit),
@@ -158,7 +160,8 @@ DEPTH = AssistantTool(
     description=(
         "Predict depth of one photograph: a picture in colours (near is bright) and facts, among "
         "them the size of the original in pixels, nearest and farthest depth, the field of view; "
-        "and the depth at points, with ranges. Depth is measured along the camera's axis. In "
+        "and the depth at points, with ranges. Depth is measured along the camera's axis, of "
+        "panoramas and fisheyes along the line of sight. In "
         "metres if a size is known (tool 'known'), else in heights of the camera above the floor."
     ),
     asked=DepthAsked,

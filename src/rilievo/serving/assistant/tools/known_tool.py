@@ -49,6 +49,9 @@ class KnownAsked(Asked):
     """Height of the camera above the visible floor in metres."""
     fov: float | None = None
     """Horizontal field of view of the photograph in degrees, which narrows ranges."""
+    projection: Annotated[str, Field(max_length=400)] | None = None
+    """Lens of a photograph that is no ordinary one: equirect (a panorama), fisheye:DEGREES, or
+    opencv:FX,FY,CX,CY,K1,K2,P1,P2."""
     forget: bool = False
     """Forget everything stated about this photograph before."""
 
@@ -82,6 +85,8 @@ def known(photographs: Photographs, asked: KnownAsked) -> Answer[KnownTold]:
             facts = replace(facts, camera_height=asked.camera_height)
         if asked.fov is not None:
             facts = replace(facts, fov=asked.fov)
+        if asked.projection is not None:
+            facts = replace(facts, projection=asked.projection)
         if len(facts.known) > _MOST:
             raise OptionError(f"known: at most {_MOST} facts about one photograph")
         if facts.known and facts.camera_height is not None:
@@ -89,7 +94,12 @@ def known(photographs: Photographs, asked: KnownAsked) -> Answer[KnownTold]:
                 "known: lengths and distances do not go together with the camera's height; forget "
                 "the others first (forget: true)"
             )
-        GivenCamera(fov=facts.fov)
+        if facts.fov is not None and facts.projection is not None:
+            raise OptionError(
+                "known: fov and projection do not go together; forget the others first (forget: "
+                "true)"
+            )
+        GivenCamera(fov=facts.fov, projection=facts.projection)
         KnownSizes(camera_height=facts.camera_height)
         return facts
 
@@ -106,11 +116,11 @@ def _check(asked: KnownAsked) -> None:
         )
     if asked.thing is not None and len(asked.points) != 2:
         raise OptionError(f"known: a {asked.thing[:40]} lies between two points, got one")
-    given = (asked.points, asked.camera_height, asked.fov, asked.forget)
+    given = (asked.points, asked.camera_height, asked.fov, asked.projection, asked.forget)
     if not any(each not in (None, [], False) for each in given):
         raise OptionError(
             "known: state a length (two points and metres, or a thing), a distance (one point and "
-            "metres), camera_height or fov"
+            "metres), camera_height, fov or projection"
         )
 
 
@@ -162,10 +172,10 @@ KNOWN = AssistantTool(
     description=(
         "State a size that the user knows in a photograph: a length (two points, and metres or a "
         f"thing: {', '.join(USUAL_LENGTHS)}), a distance from the camera (one point and metres), "
-        "the camera's height above the floor, or its field of view. Later answers about this "
-        "photograph use it, also those to other clients of this server; it is forgotten when the "
-        "file changes or the server ends. State only what the user said or what is certain, as all "
-        "metres depend on it. A length across the picture, near what will be measured, serves "
+        "the camera's height above the floor, its field of view, or its lens. Later answers about "
+        "this photograph use it, also those to other clients of this server; it is forgotten when "
+        "the file changes or the server ends. State only what the user said or what is certain, as "
+        "all metres depend on it. A length across the picture, near what will be measured, serves "
         "best."
     ),
     asked=KnownAsked,
