@@ -1,0 +1,1 @@
+"""Benchmarks beside the released programs that they reproduce."""
