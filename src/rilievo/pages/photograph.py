@@ -17,6 +17,7 @@ from PIL import Image
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.surfaces.lattice import places
+from rilievo.geometry.surfaces.pieces import MOST
 from rilievo.geometry.surfaces.surface import surface_step
 from rilievo.io.colour_maps import DEPTH_COLOURS
 from rilievo.io.colour_pictures import Drawn, colourise, normals_picture
@@ -179,6 +180,7 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
         step=step,
         cut=replace(options.cut, specks=0) if is_inside else options.cut,
         normals=prediction.normals,
+        pieces=0 if is_inside else MOST,
     )
     return relief, None if relief else "The surface is empty: no pixel is connected to a neighbour."
 

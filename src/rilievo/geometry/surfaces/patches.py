@@ -81,7 +81,7 @@ def without_specks(lattice: Lattice, cut: Cut, links: Links | None = None) -> La
     """
     if not cut.specks or not lattice.valid.any():
         return lattice
-    links = _links(faces_of(lattice, cut)) if links is None else links
+    links = links_of(faces_of(lattice, cut)) if links is None else links
     return replace(lattice, valid=lattice.valid & ~_specks(lattice, cut, links))
 
 
@@ -136,7 +136,7 @@ def _specks(lattice: Lattice, cut: Cut, links: Links) -> Bool[np.ndarray, "h w"]
     return is_small[found.label]
 
 
-def _links(faces: Faces) -> Links:
+def links_of(faces: Faces) -> Links:
     """Find neighbours, side by side and one below the other, that are corners of one triangle."""
     first, second, falling = faces.first.any(axis=0), faces.second.any(axis=0), faces.falling
     height, width = falling.shape

@@ -34,6 +34,7 @@ from rilievo.geometry.surfaces.lattice import (
     vertex_normals,
 )
 from rilievo.geometry.surfaces.patches import mended, near_neighbours, without_specks
+from rilievo.geometry.surfaces.pieces import without_pieces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +196,7 @@ def mesh(
     flatness: float = 0.0,
     smooth: bool = False,
     backing: float = 0.0,
+    pieces: float = 0.0,
 ) -> Mesh:
     """Make triangles between neighbouring pixels, torn at edges.
 
@@ -216,13 +218,15 @@ def mesh(
         smooth: Turn the staircases of pixels along tears into lines (``contour``).
         backing: Share of the picture's width by which far surfaces go on behind near ones
             (``backing``), for views from beside the camera; 0 leaves that out.
+        pieces: Share of the points up to which a floating piece is laid onto the surface behind it
+            (``pieces``); 0 leaves all as they are.
     """
     cut, camera = cut or Cut(), camera_of(camera)
     again = repeated_columns(camera, depth.shape[1], step)
     depth, valid = continued(depth, again), continued(valid, again)
     normals = None if normals is None else continued(normals, again)
     sampled = sample_lattice(depth, camera, valid, step, normals)
-    lattice = mended(sampled, cut)
+    lattice = without_pieces(mended(sampled, cut), cut, pieces)
     layer = None
     if backing:
         flying = _flying(lattice, cut, _steepest(lattice, cut))

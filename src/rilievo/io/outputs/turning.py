@@ -19,6 +19,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.intrinsics import resize_K
+from rilievo.geometry.surfaces.pieces import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
 from rilievo.io.outputs.dropping import distant_sky, surface_pixels
@@ -145,6 +146,7 @@ def scene_of(
         flatness=_FLATNESS if is_pinhole else 0,
         smooth=True,
         backing=options.backing or _BACKING,
+        pieces=MOST,
     )
     if not len(surface.triangles):
         raise InputError(f"{photo.name}: no surface is left to turn")

@@ -17,6 +17,7 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.closing import continued, repeated_columns
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, faces_of, sample_lattice, triangles_of
 from rilievo.geometry.surfaces.patches import mended
+from rilievo.geometry.surfaces.pieces import without_pieces
 
 SURFACE_SCRIPTS = (
     "ogl.js",
@@ -104,6 +105,7 @@ def pack_relief(
     step: int,
     cut: Cut,
     normals: Float32[np.ndarray, "3 h w"] | None = None,
+    pieces: float = 0.0,
 ) -> Relief | None:
     """Encode the surface of a depth map, cut as in ``rilievo.geometry.mesh``; None if it is empty.
 
@@ -114,6 +116,7 @@ def pack_relief(
         step: Step between the pixels that become points; 1 uses every pixel.
         cut: Thresholds at which the surface is cut.
         normals: Normals of the same size, which tell steep surfaces from edges.
+        pieces: Largest share of a floating piece that is laid back, as in ``mesh``.
     """
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
@@ -122,7 +125,8 @@ def pack_relief(
     again = repeated_columns(camera, depth.shape[1], step)
     depth, valid = continued(depth, again), continued(valid, again)
     normals = None if normals is None else continued(normals, again)
-    lattice = mended(sample_lattice(depth, camera, valid, step, normals), cut)
+    sampled = mended(sample_lattice(depth, camera, valid, step, normals), cut)
+    lattice = without_pieces(sampled, cut, pieces)
     faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)
     if not len(triangles):

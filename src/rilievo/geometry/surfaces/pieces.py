@@ -1,0 +1,121 @@
+"""Small pieces that float before a surface, laid back onto it.
+
+Where a network is unsure, a cut leaves splinters between near and far: small patches that hang in
+the air as soon as one looks from beside. Such a patch is told by its rim, most of which is torn
+from other surfaces. It takes the depth of the surface behind it, so that the photograph stays
+whole and nothing floats.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from rilievo.geometry.surfaces.lattice import Cut, Lattice, faces_of
+from rilievo.geometry.surfaces.patches import Patches, links_of, patches
+
+MOST = 0.004
+"""Largest share of a lattice's points that a piece has."""
+_CUT_RIM = 0.5
+"""Least share of a piece's rim that is torn from other surfaces."""
+_LEAST_CONTACT = 0.2
+"""Least share of a piece's torn rim along which a surface is its background."""
+_ROUNDS = 64
+"""Number of times that the depth of a piece is averaged with that around it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rim:
+    """Places where the points of two patches are neighbours.
+
+    Attributes:
+        own: Patch of the first point.
+        other: Patch of the second, 0 where nothing is.
+    """
+
+    own: Int[np.ndarray, "n"]
+    other: Int[np.ndarray, "n"]
+
+
+def without_pieces(lattice: Lattice, cut: Cut, most: float = MOST) -> Lattice:
+    """Lay small floating pieces back onto the surface behind them.
+
+    Args:
+        lattice: Points of a surface.
+        cut: Limits at which it is torn.
+        most: Largest share of the points that a piece has; 0 leaves all as they are.
+    """
+    if not most or not lattice.valid.any():
+        return lattice
+    found = patches(lattice.valid, *links_of(faces_of(lattice, cut)))
+    rim = _rim(found)
+    hosts = _hosts(found, rim, lattice, most)
+    if not (hosts > 0).any():
+        return lattice
+    inverse = _laid_back(1 / lattice.depth.astype(np.float64), found, hosts)
+    depth = (1 / inverse).astype(lattice.depth.dtype)
+    moved = hosts[found.label] > 0
+    return lattice.with_depth(np.where(moved, depth, lattice.depth), lattice.valid)
+
+
+def _rim(found: Patches) -> _Rim:
+    """All neighbours in different patches, from both sides; the border of the picture is none."""
+    label = found.label
+    pairs = [(label[:, 1:], label[:, :-1]), (label[1:], label[:-1])]
+    own = np.concatenate([each.reshape(-1) for a, b in pairs for each in (a, b)])
+    other = np.concatenate([each.reshape(-1) for a, b in pairs for each in (b, a)])
+    apart = (own != other) & (own > 0)
+    return _Rim(own=own[apart], other=other[apart])
+
+
+def _hosts(found: Patches, rim: _Rim, lattice: Lattice, most: float) -> Int[np.ndarray, "n"]:
+    """Patch behind each piece; 0 for patches that are no pieces, or have nothing behind them."""
+    count = found.size.size
+    small = found.size <= most * lattice.valid.size
+    small[0] = False
+    whole = np.bincount(rim.own, minlength=count)
+    torn = np.bincount(rim.own[rim.other > 0], minlength=count)
+    piece = small & (torn > _CUT_RIM * np.maximum(whole, 1))
+    depth = _median_depth(found, lattice)
+    chosen = piece[rim.own] & (rim.other > 0) & ~piece[rim.other]
+    both, contacts = np.unique(
+        rim.own[chosen].astype(np.int64) * count + rim.other[chosen], return_counts=True
+    )
+    own, other = np.divmod(both, count)
+    enough = contacts >= _LEAST_CONTACT * torn[own]
+    hosts = np.zeros(count, int)
+    # The farthest last, so that it stays.
+    order = np.argsort(depth[other[enough]], kind="stable")
+    hosts[own[enough][order]] = other[enough][order]
+    return hosts
+
+
+def _median_depth(found: Patches, lattice: Lattice) -> Float64[np.ndarray, "n"]:
+    """Median depth of each patch."""
+    label, z = found.label.reshape(-1), lattice.depth.reshape(-1)
+    order = np.lexsort((z, label))
+    start = np.cumsum(found.size) - found.size
+    return z[order][np.minimum(start + found.size // 2, z.size - 1)].astype(np.float64)
+
+
+def _laid_back(
+    inverse: Float64[np.ndarray, "h w"], found: Patches, hosts: Int[np.ndarray, "n"]
+) -> Float64[np.ndarray, "h w"]:
+    """Inverse depth in which pieces continue their hosts; on a plane it is linear in the image."""
+    height, width = inverse.shape
+    label = np.pad(found.label, 1)
+    flat, names = np.pad(inverse, 1).reshape(-1), label.reshape(-1)
+    places = np.flatnonzero(hosts[names] > 0)
+    own = names[places]
+    around = places + np.array([-(width + 2), width + 2, -1, 1])[:, None]
+    is_host = names[around] == hosts[own]
+    weight = (is_host | (names[around] == own)).astype(np.float64)
+    total = np.bincount(own, (flat[around] * is_host).sum(axis=0), hosts.size)
+    count = np.bincount(own, is_host.sum(axis=0), hosts.size)
+    flat[places] = (total / np.maximum(count, 1))[own]
+    share = np.maximum(weight.sum(axis=0), 1)
+    has_any = np.asarray(weight.any(axis=0))
+    for _ in range(_ROUNDS):
+        mean = (flat[around] * weight).sum(axis=0) / share
+        flat[places] = np.where(has_any, mean, flat[places])
+    return flat.reshape(height + 2, width + 2)[1:-1, 1:-1]
