@@ -27,7 +27,7 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM"), args=["--enable-unsafe-swiftshader"]
         )
-        page = browser.new_page(viewport={"width": 1360, "height": 900}, reduced_motion="reduce")
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
         page.set_default_timeout(_WAIT)
         page.goto(address)
         page.locator("input[type=file]").first.set_input_files(

@@ -2,6 +2,7 @@
 
 import { made, part } from "viewer";
 import { isDepth } from "./preparation.js";
+import { modelOption } from "./model_list.js";
 import { metresNow } from "./result.js";
 import { exampleNamed, settings } from "./settings.js";
 import { historyOf } from "./app_history.js";
@@ -152,8 +153,7 @@ export function serverOf({ say, show, predict }) {
       return Boolean(video) || files.length > 1;
     },
     addModels() {
-      const own = app.models.map(({ name, licence, commercial }) => made("option", { value: PREFIX + name,
-        textContent: [name, licence, commercial === false ? "non-commercial" : ""].filter(Boolean).join(", ") }));
+      const own = app.models.map((model) => modelOption(model, PREFIX + model.name));
       const local = made("optgroup", { label: "In this browser" }, ...models.children);
       models.replaceChildren(made("optgroup", { label: "On the server" }, ...own), local);
       models.value = PREFIX + app.models[0].name;

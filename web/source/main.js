@@ -3,6 +3,7 @@
 import { BACKING, intoAddress, made, part, saved } from "viewer";
 import { serverOf } from "./app_server.js";
 import { startCamera } from "./live.js";
+import { modelOption, searchModels } from "./model_list.js";
 import { isDepth } from "./preparation.js";
 import { metresNow, showPictures, showRest } from "./result.js";
 import * as kept from "./own_photographs.js";
@@ -259,13 +260,13 @@ async function start() {
   const stops = Array.from({ length: 17 }, (_, each) =>
     `rgb(${settings.colours.subarray(...[0, 3].map((more) => 3 * Math.round((each * 255) / 16) + more)).join()})`);
   document.documentElement.style.setProperty("--ramp", `linear-gradient(to right, ${stops.join()})`);
-  for (const model of settings.models) {
-    const words = isSharper(model) ? ": sharper" : "";
-    models.append(made("option", { value: model.name, textContent: `${model.name}, ${model.megabytes} MB${words}` }));
+  for (const [place, model] of settings.models.entries()) {
+    models.append(modelOption({ ...model, here: !place && !server }, model.name, isSharper(model) ? ", sharper" : ""));
   }
   models.append(made("option", { value: OWN, textContent: "an ONNX file of yours …" }));
   models.value = (settings.models.find(isSharper) ?? settings.models[0]).name;
   server?.addModels();
+  searchModels();
   listen();
   try {
     await ask("begin", { colours: settings.colours, version: settings.version });

@@ -191,11 +191,12 @@ def test_the_best_have_the_highest_value_where_higher_is_better() -> None:
     assert values == sorted(values, reverse=True)
 
 
-def test_the_worst_come_first_and_then_the_best_in_their_order() -> None:
+def test_the_median_comes_first_then_the_worst_and_the_best_in_their_order() -> None:
     made = evaluation(values={"abs_rel": np.arange(1, 7) / 10}, metrics=(METRICS[0],))
     items = list(shown_images(made, Rooms()))
     assert [(each.label, each.value) for each in items] == [
-        *(("worst", each) for each in ("0.6000", "0.5000", "0.4000")),
+        ("median", "0.4000"),
+        *(("worst", each) for each in ("0.6000", "0.5000")),
         *(("best", each) for each in ("0.1000", "0.2000", "0.3000")),
     ]
 

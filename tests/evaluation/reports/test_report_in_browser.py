@@ -26,7 +26,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_a_report_shows_one_image_of_eight_with_a_slider(
+def test_a_report_shows_one_image_of_nine_with_a_slider(
     browser: Any, report: Path, width: int
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
@@ -34,7 +34,7 @@ def test_a_report_shows_one_image_of_eight_with_a_slider(
     page = shown.page
     try:
         buttons = page.locator(".strip button")
-        assert buttons.count() == 8
+        assert buttons.count() == 9
         assert page.locator("article:visible").count() == 1
         first = page.locator("article:visible h3").inner_text()
         buttons.nth(7).click()

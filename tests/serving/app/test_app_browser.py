@@ -262,6 +262,27 @@ def test_only_named_origins_embed_a_view_without_uploads(browser: Any, tmp_path:
             tab.close()
 
 
+def test_models_say_what_they_cost_and_are_found_by_typing(visitor: Visitor) -> None:
+    page = visitor.page
+    unfold(page, "#settings")
+    options = page.locator("#model option")
+    everything = options.all_inner_texts()
+    assert "rilievo/small: here, Apache-2.0" in everything
+    assert any(each.startswith("rilievo/tiny: download, ") for each in everything)
+    field = page.locator("#model-search")
+    field.fill("SMALL here")
+    assert [each for each in options.all_inner_texts() if "small" in each] == [
+        "rilievo/small: here, Apache-2.0"
+    ]
+    assert page.locator("#model-words").inner_text().startswith("1 of ")
+    field.press("Enter")
+    visitor.facts.get_by_text("rilievo/small", exact=True).wait_for()
+    unfold(page, "#settings")
+    field.fill("")
+    assert len(options.all_inner_texts()) == len(everything)
+    assert page.input_value("#model") == "server:rilievo/small"
+
+
 def test_with_a_model_of_this_browser_nothing_is_sent(
     visitor: Visitor, photographs: list[Path]
 ) -> None:

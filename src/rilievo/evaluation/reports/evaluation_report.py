@@ -54,12 +54,14 @@ def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
 
 
 def shown_images(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[Item]:
-    """The worst and the best images by the leading metric; each is read when it is drawn."""
+    """The median, worst and best images by the leading metric; each is read when it is drawn."""
     order = list(enumerate(ranked(evaluation.scores, evaluation.summaries[0]), start=1))
     half = min(STRIP, len(order) // 2)
     worst = order[len(order) - half :][::-1]
     best = order[: min(STRIP, len(order) - half)]
-    for rank, score in (*worst, *best):
+    middle = order[len(order) // 2]
+    # The page opens with the first: the median says more of a model than its worst image.
+    for rank, score in (middle, *(each for each in (*worst, *best) if each is not middle)):
         yield _item(evaluation, pictures, score, rank, len(order))
 
 
@@ -67,6 +69,12 @@ def usual_error(evaluations: Sequence[Evaluation]) -> float:
     """Relative error with the last colour in all maps of one page."""
     summaries = [each for run in evaluations for each in run.summaries]
     return error_end([each.median for each in summaries if each.metric == "abs_rel"])
+
+
+def _label(rank: int, images: int) -> str:
+    if rank == images // 2 + 1:
+        return "median"
+    return "best" if 2 * rank <= images + 1 else "worst"
 
 
 def _item(
@@ -85,7 +93,7 @@ def _item(
     leading = evaluation.summaries[0]
     return Item(
         name=id,
-        label="best" if 2 * rank <= images + 1 else "worst",
+        label=_label(rank, images),
         value=quantity(score.values[leading.metric], leading.unit),
         numbers=tuple(_numbers(evaluation, score, rank, images)),
         notes=score.notes,

@@ -42,6 +42,7 @@ class PageModel:
         licence: Licence of the network.
         megabytes: Size of the file.
         kind: Kind of its depth; affine depth is anchored to the first network's.
+        commercial: Whether its licence allows commercial use; None if unknown.
         graph: Way in which it is fed and read; None if its file says so, or the scripts know.
     """
 
@@ -51,6 +52,7 @@ class PageModel:
     licence: str
     megabytes: float
     kind: DepthKind | None
+    commercial: bool | None = None
     graph: PageGraph | None = None
 
 

@@ -76,7 +76,6 @@ _NAMES = {
     "licences.txt",
 } | {
     "page.webmanifest",
-    SAVED,
     *_BUILT,
 }
 _HERE = files("rilievo.serving.browser")
@@ -135,6 +134,7 @@ class _Network:
     name: str
     kind: DepthKind | None
     licence: str
+    commercial: bool | None
     path: Path
     sha256: str
     graph: PageGraph | None
@@ -169,6 +169,7 @@ def _network(name: str | Path) -> _Network:
         name=card.name,
         kind=card.kind,
         licence=card.licence,
+        commercial=card.commercial,
         path=files[0],
         sha256=model.weights_sha256,
         graph=graph,
@@ -238,6 +239,7 @@ def _copy_network(folder: Path, network: _Network) -> PageModel:
         sha256=sha256(folder / file),
         licence=network.licence,
         kind=network.kind,
+        commercial=network.commercial,
         graph=network.graph,
         megabytes=round(network.path.stat().st_size / 1e6, 1),
     )

@@ -9,6 +9,8 @@ from rilievo.errors import ModelError, suggest
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, find_card
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.card import ModelCard
+from rilievo.models.catalogue import table
+from rilievo.models.catalogue.requests import is_downloaded
 from rilievo.models.replicate import replicate_cards
 from rilievo.plugins import is_place
 from rilievo.serving.server.request_refusals import Refusal
@@ -110,4 +112,13 @@ def _card_facts(card: ModelCard | None) -> dict[str, object]:
         "licence": card.licence,
         "commercial": card.commercial,
         "megabytes": card.megabytes,
+        "here": _is_here(card),
     }
+
+
+def _is_here(card: ModelCard) -> bool | None:
+    """Whether the weights are on this machine; None where only their loader knows."""
+    entry = table.ENTRIES.get(card.name)
+    if entry is not None:
+        return is_downloaded(entry)
+    return True if card.extra is None else None

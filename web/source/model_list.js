@@ -1,0 +1,35 @@
+// The list of models: what each costs before it answers, and a field that searches it by typing.
+
+import { made, part } from "viewer";
+
+// `model` has name, licence and megabytes, `here` whether its weights are, and `commercial`.
+export function modelOption({ name, licence, megabytes, here, commercial }, value, more = "") {
+  const cost = here ? "here" : megabytes ? `download, ${Math.round(10 * megabytes) / 10} MB` : "download";
+  return made("option", { value, textContent: [`${name}: ${cost}${more}`, licence, commercial === false ? "non-commercial" : ""].filter(Boolean).join(", ") });
+}
+
+// Shows the models whose text has all the words that are typed; Enter takes the first of them.
+export function searchModels() {
+  const list = part("model"), field = part("model-search"), words = part("model-words");
+  const all = [...list.children], groups = all.map((each) => ({ each, options: each.matches("option") ? [] : [...each.children] }));
+  const options = [...list.options], texts = options.map((each) => each.textContent.toLowerCase());
+  let found = options;
+  field.addEventListener("input", () => {
+    const asked = field.value.toLowerCase().split(/\s+/).filter(Boolean), chosen = list.value;
+    found = options.filter((_, at) => asked.every((each) => texts[at].includes(each)));
+    // The model that is in use stays in the list.
+    const kept = (each) => found.includes(each) || each.value === chosen;
+    list.replaceChildren(...groups.flatMap(({ each, options: own }) => {
+      if (each.matches("option")) return kept(each) ? [each] : [];
+      each.replaceChildren(...own.filter(kept));
+      return each.children.length ? [each] : [];
+    }));
+    list.value = chosen;
+    words.textContent = asked.length ? `${found.length} of ${options.length} models${found.length ? "; Enter takes the first" : ""}` : "";
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !found.length || !field.value.trim()) return;
+    list.value = found[0].value;
+    list.dispatchEvent(new Event("change"));
+  });
+}
