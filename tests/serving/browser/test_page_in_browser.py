@@ -338,7 +338,9 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     box = phone.page.locator("html").bounding_box()
     assert box is not None
     assert box["width"] == 390
-    for each in phone.page.locator("section:visible, button:visible, .button, select").all():
+    for each in phone.page.locator(
+        "section:visible, button:visible, .button:visible, select:visible"
+    ).all():
         place = each.bounding_box()
         assert place is not None
         assert place["x"] >= 0
