@@ -1,5 +1,6 @@
 """Shared fixtures of tests of runs on video: networks small enough to train in a second."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from safetensors.torch import load_file
 from rilievo.data.clips.footage import VideoData
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.config.video_presets import preset_config
 from sliding_walls import SIZE
 
 CPU = VideoRunOptions(device="cpu")
@@ -23,6 +25,20 @@ def small_config(*roots: Path) -> VideoConfig:
         learning_rate=1e-3,
         checkpoint_steps=100,
     )
+
+
+def clip_config(root: Path, **changes: object) -> VideoConfig:
+    """Six steps of two targets with the tiny network, which are validated three times."""
+    plain = VideoConfig(
+        blueprint=VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
+        data=VideoData(roots=(str(root),), stride=1, held_out=0.2),
+        preset="clip",
+        start="rilievo/tiny",
+        prior="wall_depths:load",
+        batch_size=2,
+    )
+    config = replace(preset_config(plain), minutes=None, steps=6, warm_up=0, validations=3)
+    return replace(config, **changes)  # pyright: ignore[reportArgumentType]
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:

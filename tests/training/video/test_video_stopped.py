@@ -10,15 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from rilievo.data.clips.footage import VideoData
 from rilievo.models import load_model
 from rilievo.training.engine import loop
-from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.config.video_presets import preset_config
 from rilievo.training.video.video_run import train_video
-from sliding_walls import SIZE, write_walls
-from video_runs import CPU, same, weights_of
+from sliding_walls import write_walls
+from video_runs import CPU, clip_config, same, weights_of
 
 GO_ON = replace(CPU, resume=True)
 
@@ -46,20 +42,6 @@ def usual_signals() -> Iterator[None]:
     yield
     signal.signal(signal.SIGINT, before[0])
     signal.signal(signal.SIGTERM, before[1])
-
-
-def clip_config(root: Path, **changes: object) -> VideoConfig:
-    """Six steps of two targets with the tiny network, which are validated three times."""
-    plain = VideoConfig(
-        blueprint=VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
-        data=VideoData(roots=(str(root),), stride=1, held_out=0.2),
-        preset="clip",
-        start="rilievo/tiny",
-        prior="wall_depths:load",
-        batch_size=2,
-    )
-    config = replace(preset_config(plain), minutes=None, steps=6, warm_up=0, validations=3)
-    return replace(config, **changes)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture(scope="module")

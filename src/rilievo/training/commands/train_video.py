@@ -127,6 +127,8 @@ def _say_end(run: Path, record: "VideoRecord") -> None:
                 f"held out: {record.judged_by} {record.start_error:.4f} at the start, "
                 f"{record.best_error:.4f} at step {record.best_step}, whose weights are the run's"
             )
+        if record.elsewhere is not None:
+            print(f"other places: depth of shipped pictures has changed by {record.elsewhere:.1%}")
         if record.abs_rel is not None and record.constant_abs_rel is not None:
             print(
                 f"against the true depth beside them: AbsRel {record.abs_rel:.3f} scaled by the "

@@ -17,6 +17,7 @@ from rilievo.training.losses.warped_frames import Views
 from rilievo.training.networks.video.video_networks import VideoNetworks
 from rilievo.training.video.batch_numbers import BatchResult, measure
 from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.elsewhere.replay import OtherPlaces
 from rilievo.training.video.frames.target_frames import TargetFrames
 from rilievo.training.video.frames.video_batches import Batch, collate
 from rilievo.training.video.true_scores import Truth, depth_scores, motion_scores
@@ -40,7 +41,10 @@ class Learner(nn.Module):
     Attributes:
         camera: Refined focal lengths; None where they are fixed.
         losses: Weights of the losses, which may be less than those of the configuration.
+        elsewhere: Pictures of other places, which stand in each batch; None without.
     """
+
+    elsewhere: OtherPlaces | None = None
 
     def __init__(self, networks: VideoNetworks, config: VideoConfig) -> None:
         super().__init__()
@@ -55,7 +59,17 @@ class Learner(nn.Module):
         noise = torch.Generator(batch.views.target.device)
         noise.manual_seed(self.config.seed * 1_000_003 + batch.step)
         result = self.explain(views=batch.views, generator=noise)
-        return {"loss": result.loss.total, **measure(result)}
+        numbers = {"loss": result.loss.total, **measure(result)}
+        if self.elsewhere is None:
+            return numbers
+        targets = len(batch.views.target)
+        kept = self.elsewhere.loss(self.networks.depth, batch.step, targets)
+        weighted = self.losses.replay * kept
+        return {
+            **numbers,
+            "loss": numbers["loss"] + weighted,
+            "extra": numbers["extra"] + weighted.detach(),
+        }
 
     def explain(self, *, views: Views, generator: torch.Generator | None) -> BatchResult:
         """Predict depth and motion of a batch, and compute their loss.

@@ -49,6 +49,8 @@ class VideoRecord:
         best_error: Error of that step: of depth at triangulated corners where motion is by
             geometry, else photometric.
         start_error: Error of the weights that the run started from, where ``keep_best`` is set.
+        elsewhere: Mean change of depth of other places since the start, at the step whose weights
+            are the run's: |log| after the median of each picture, so that 0.05 is about 5 %.
         kept_start: Whether the run's weights are those of the start, since no others fit the
             held-out targets better.
         focal_factors: Factors of fx and fy that were learned for all sequences; None where they
@@ -75,6 +77,7 @@ class VideoRecord:
     best_step: int | None = None
     best_error: float | None = None
     start_error: float | None = None
+    elsewhere: float | None = None
     kept_start: bool = False
     sequences: tuple[SequenceFacts, ...]
     focal_factors: tuple[float, float] | None = None

@@ -29,6 +29,7 @@ from rilievo.types import DepthKind, DepthMap
 from rilievo.version import VERSION
 
 FOLDER = "pictures"
+_ELSEWHERE = " Depth of other places, shipped pictures of them, has changed by {:.1%}."
 
 
 @torch.no_grad()
@@ -66,6 +67,7 @@ def summarise(
         best_step=state.best_step if validated else None,
         best_error=state.best_error,
         start_error=_start_error(run) if keeps else None,
+        elsewhere=_elsewhere(run, state.best_step if keeps else state.step),
         kept_start=keeps and validated and state.best_step == 0,
         sequences=tuple(_facts(each, factors or (1.0, 1.0)) for each in frames.sequences),
         focal_factors=factors,
@@ -110,6 +112,12 @@ def _start_error(run: Path) -> float | None:
     if not rows:
         return None
     return float(rows[0].get("corner_error", rows[0]["warp_error"]))
+
+
+def _elsewhere(run: Path, step: int) -> float | None:
+    """Change of depth of other places at a validation; None where it was not measured."""
+    cells = [row.get("elsewhere") for row in rows_of(run, VALIDATIONS) if row["step"] == str(step)]
+    return float(cells[-1]) if cells and cells[-1] else None
 
 
 def _pose_parameters(networks: VideoNetworks) -> int:
@@ -167,9 +175,10 @@ def _verdict(record: VideoRecord) -> str:
         )
     if record.kept_start:
         return f"The start is kept: its {record.judged_by}, held out, is best: {start:.4f}."
+    kept = "" if record.elsewhere is None else _ELSEWHERE.format(record.elsewhere)
     return (
         f"The {record.judged_by} on held-out frames fell from {start:.4f} at the start to "
-        f"{best:.4f} at step {record.best_step:,}, whose weights are the run's."
+        f"{best:.4f} at step {record.best_step:,}, whose weights are the run's.{kept}"
     )
 
 

@@ -20,6 +20,7 @@ from rilievo.training.engine.progress import Progress, listed
 from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
 from rilievo.training.engine.task import Task, parameter_groups
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.elsewhere.replay import LARGEST_CHANGE, OtherPlaces
 from rilievo.training.video.failure_signs import SignWatch
 from rilievo.training.video.frames.loader import batches
 from rilievo.training.video.frames.video_batches import Batch
@@ -33,6 +34,8 @@ from rilievo.training.video.video_summary import save_pictures, summarise
 BEST = "best"
 _CLEARLY = 0.02
 """Share by which the error of a run has to be below that of its start to replace it."""
+_HALVINGS = 5
+"""Halvings of the way back to the start."""
 
 
 class VideoTask(Task[VideoState, Learner]):
@@ -64,7 +67,13 @@ class VideoTask(Task[VideoState, Learner]):
             parameter_groups(*groups), weight_decay=config.weight_decay
         )
         self.state = VideoState()
-        self._start = weights_of(learner.networks) if config.start_share else {}
+        needs_start = config.start_share or config.losses.replay
+        self._start = weights_of(learner.networks) if needs_start else {}
+        if config.losses.replay:
+            # Before a checkpoint is read: the answers are those of the start.
+            learner.elsewhere = OtherPlaces(
+                learner.networks.depth, config.blueprint, fabric.device, seed=config.seed
+            )
         self._course = Course.of(config, len(frames.training), processes=fabric.world_size)
         self.images, self.seed = self._course.images, config.seed
         self.accumulate, self.clip_norm = config.accumulate, config.clip_norm
@@ -91,9 +100,9 @@ class VideoTask(Task[VideoState, Learner]):
 
     @property
     def is_over(self) -> bool:
-        """Whether all steps are done, or the error has not fallen for too long."""
+        """Whether all steps are done, the error has not fallen for long, or it went back."""
         patience, state = self._config.patience, self.state
-        is_stale = patience is not None and state.stale >= patience
+        is_stale = state.back is not None or (patience is not None and state.stale >= patience)
         # A run of minutes takes one step however late it is.
         return is_stale or (self.share >= 1 and state.step > 0)
 
@@ -197,8 +206,9 @@ class VideoTask(Task[VideoState, Learner]):
     def validate(self, log: Journal, progress: Progress) -> None:
         """Draw a picture, score the targets that are held out and keep the best weights."""
         began = time.monotonic()
+        change = self._change(log, progress)
         with self._averaged():
-            self._judge(log, progress)
+            self._judge(log, progress, change)
         self._validation = self._fabric.broadcast(time.monotonic() - began)
         minutes = self.state.minutes
         if minutes is not None:
@@ -208,9 +218,11 @@ class VideoTask(Task[VideoState, Learner]):
 
     def _averaged(self) -> AbstractContextManager[None]:
         """Networks with the weights that are kept of those learned so far."""
-        return averaged(self.learner.networks, self._start, self._config.start_share)
+        back = self.state.back
+        share = self._config.start_share if back is None else back
+        return averaged(self.learner.networks, self._start, share)
 
-    def _judge(self, log: Journal, progress: Progress) -> None:
+    def _judge(self, log: Journal, progress: Progress, change: float | None) -> None:
         state, first = self.state, self._fabric.is_global_zero
         corner_error = math.nan
         if self._geometry is not None and len(self._frames.held_out):
@@ -228,15 +240,52 @@ class VideoTask(Task[VideoState, Learner]):
         row = {"step": state.step, **self.place(), **scores._asdict()}
         if self._geometry is not None:
             row["corner_error"] = corner_error
+        if change is not None:
+            row["elsewhere"] = change
         log.add(VALIDATIONS, row)
         if self._config.keep_best:
-            progress.say(f"held out: error {error:.4f} at step {state.step}")
+            kept = "" if change is None else f"; depth of other places has changed by {change:.1%}"
+            progress.say(f"held out: error {error:.4f} at step {state.step}{kept}")
         state.stale += 1
         if self._is_better(error):
             state.best_error, state.best_step, state.stale = error, state.step, 0
             if first:
                 save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
                 self._note_sum(self._run / BEST / WEIGHTS)
+
+    def _change(self, log: Journal, progress: Progress) -> float | None:
+        """Change of depth of other places since the start; where it is large, go back and end.
+
+        The way back is the straight line to the start's weights, along which the change falls.
+        """
+        elsewhere, state = self.learner.elsewhere, self.state
+        if elsewhere is None:
+            return None
+        with self._averaged():
+            change = self._fabric.broadcast(elsewhere.change(self.learner.networks.depth))
+        if change <= LARGEST_CHANGE:
+            return change
+        state.back, within = self._fabric.broadcast(self._way_back(elsewhere))
+        text = (
+            f"depth of other places has changed by {change:.1%} since the start, more than "
+            f"{LARGEST_CHANGE:.0%}: the run goes back to {within:.1%} and ends"
+        )
+        log.add(WARNINGS, {"step": state.step, "kind": "strayed", "text": text})
+        progress.say(f"warning: step {state.step}: {text}")
+        return within
+
+    def _way_back(self, elsewhere: OtherPlaces) -> tuple[float, float]:
+        """Least share of the start with which other places change little, and their change."""
+        learned, (less, more), within = self.learner.networks, (self._config.start_share, 1.0), 0.0
+        for _ in range(_HALVINGS):
+            share = (less + more) / 2
+            with averaged(learned, self._start, share):
+                change = elsewhere.change(learned.depth)
+            if change <= LARGEST_CHANGE:
+                more, within = share, change
+            else:
+                less = share
+        return more, within
 
     def _note_sum(self, path: Path) -> None:
         """Note what was written, since a power cut may take it before the end of the run."""

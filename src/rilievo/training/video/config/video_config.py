@@ -210,9 +210,14 @@ class VideoConfig:
             )
         if self.pose_warm_up and (known or not self.blueprint.pose.is_network):
             raise OptionError("pose_warm_up teaches a pose network: choose one (pose)")
+        if self.losses.replay and self.start in (None, "imagenet"):
+            raise OptionError(
+                "losses.replay keeps what the start knows of other places: start from "
+                "rilievo/small or from a run"
+            )
         if self.start_share and not geometry:
             raise OptionError("start_share goes with motion by geometry: set pose to it")
-        for name in ("anchor", "corners"):
+        for name in ("anchor", "corners", "replay"):
             if getattr(self.losses, name) and not geometry:
                 raise OptionError(f"losses.{name} goes with motion by geometry: set pose to it")
 

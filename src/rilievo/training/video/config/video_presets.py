@@ -18,6 +18,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.models.default.embedded_cards import SMALL, TINY
 from rilievo.training.engine.differences import Difference, changed, find_differences
 from rilievo.training.losses.video_options import VideoLosses
+from rilievo.training.networks.video.depth_network import EMBEDDED
 from rilievo.training.video.config.video_config import VideoAugmentation, VideoConfig
 
 EMBEDDED_AREAS: Mapping[str, int] = {SMALL: 64512, TINY: 49152}
@@ -121,9 +122,11 @@ def _refining(plain: VideoConfig) -> VideoConfig:
     the corners, plain roads and walls are pulled to the scale of the motion before the rest
     follows.
     """
+    # Other networks measure the statistics of their norms, which single pictures would spoil.
+    knows = plain.blueprint.encoder in EMBEDDED and plain.start not in (None, "imagenet")
     return replace(
         plain,
-        losses=VideoLosses(anchor=0.1, corners=0.5),
+        losses=VideoLosses(anchor=0.1, corners=0.5, replay=1.0 if knows else 0.0),
         learning_rate=2e-4,
         start_share=0.4,
         cosine=True,

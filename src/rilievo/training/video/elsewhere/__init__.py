@@ -1,0 +1,1 @@
+"""Other places, of which a run on one place must not forget."""

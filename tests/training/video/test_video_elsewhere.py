@@ -1,0 +1,173 @@
+"""Pictures of other places, which a run on one place must not forget."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rilievo.data.clips.footage import VideoData
+from rilievo.errors import OptionError
+from rilievo.models.resampling.preparation import network_size
+from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, rows_of
+from rilievo.training.losses.video_options import VideoLosses
+from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.networks.video.depth_network import depth_of
+from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
+from rilievo.training.video import video_task
+from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.config.video_presets import preset_config
+from rilievo.training.video.elsewhere.places import ARCHIVE, read_places
+from rilievo.training.video.elsewhere.replay import OtherPlaces
+from rilievo.training.video.video_records import video_folder
+from rilievo.training.video.video_run import start_from_embedded, train_video
+from sliding_walls import SIZE, write_walls
+from video_runs import CPU, clip_config, same, weights_of
+
+BLUEPRINT = VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
+
+
+@pytest.fixture(scope="module")
+def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_walls(tmp_path_factory.mktemp("walls") / "clip", frames=16)
+
+
+def tiny() -> VideoNetworks:
+    networks = make_networks(BLUEPRINT, offsets=(-1, 1), seed=0)
+    start_from_embedded(networks, "rilievo/tiny")
+    return networks
+
+
+def places_of(networks: VideoNetworks) -> OtherPlaces:
+    return OtherPlaces(networks.depth, BLUEPRINT, torch.device("cpu"), seed=0)
+
+
+def test_two_dozen_pictures_judge_and_others_are_learned_within_a_megabyte() -> None:
+    assert ARCHIVE.stat().st_size <= 1_000_000
+    judges, learned = (read_places(judges=each) for each in (True, False))
+    assert len(judges) == 24
+    assert len(learned) >= 24
+    assert not {each.tobytes() for each in judges} & {each.tobytes() for each in learned}
+    assert all(each.std() > 5 for each in (*judges, *learned)), "none is blank"
+    wide = [each.shape[1] > 2 * each.shape[0] for each in judges]
+    assert 0 < sum(wide) < len(wide) / 2
+
+
+def test_the_start_has_not_changed_and_a_factor_of_depth_is_no_change() -> None:
+    networks = tiny()
+    places = places_of(networks)
+    assert places.change(networks.depth) == 0
+    assert places.loss(networks.depth, 3, 4).item() == 0
+    with torch.no_grad():
+        # The head's first channel is the logarithm of depth.
+        networks.depth.decoder.head.bias[0] += 0.1
+    assert places.change(networks.depth) == pytest.approx(0, abs=2e-3)
+
+
+def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
+    networks = tiny()
+    places = places_of(networks)
+
+    def depths() -> list[np.ndarray]:
+        found = []
+        for picture in read_places(judges=True):
+            rows, columns = network_size(picture.shape[:2], area=SIZE[0] * SIZE[1], multiple=32)
+            shown = np.asarray(Image.fromarray(picture).resize((columns, rows)))
+            seen = torch.from_numpy(shown.astype(np.float32) / 255).permute(2, 0, 1)[None]
+            with torch.no_grad():
+                found.append(depth_of(networks.depth.eval()(seen)[0][0, 0], BLUEPRINT).numpy())
+        return found
+
+    before = depths()
+    with torch.no_grad():
+        networks.depth.decoder.head.weight[0] *= 1.2
+    expected = []
+    for old, new in zip(before, depths(), strict=True):
+        apart = np.log(new) - np.log(old)
+        expected.append(np.abs(apart - np.median(apart)).mean())
+    assert np.mean(expected) > 0.01
+    assert places.change(networks.depth) == pytest.approx(np.mean(expected), rel=0.01)
+
+
+def test_training_on_the_pictures_brings_a_changed_network_back() -> None:
+    networks = tiny()
+    places = places_of(networks)
+    with torch.no_grad():
+        networks.depth.decoder.head.weight[0] *= 1.2
+    changed = places.change(networks.depth)
+    optimizer = torch.optim.Adam(networks.depth.decoder.head.parameters(), lr=3e-4)
+    networks.train()
+    for step in range(12):
+        optimizer.zero_grad()
+        places.loss(networks.depth, step, 16).backward()
+        optimizer.step()
+    assert places.change(networks.depth) < 0.7 * changed
+
+
+def test_a_validation_states_the_change_and_the_record_that_of_its_weights(
+    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = train_video(clip_config(walls), tmp_path / "run", CPU)
+    assert record is not None
+    rows = rows_of(tmp_path / "run", VALIDATIONS)
+    changes = {int(row["step"]): float(row["elsewhere"]) for row in rows}
+    assert changes[0] == 0
+    assert changes[6] > 0
+    assert record.elsewhere == changes[record.best_step or 0]
+    assert "depth of other places has changed by" in capsys.readouterr().err
+
+
+def test_a_run_that_forgets_goes_back_to_the_bound_and_ends(
+    walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first validation is the start's, and the second one is beyond the bound."""
+    free = train_video(
+        clip_config(walls, keep_best=False, steps=2, validations=1), tmp_path / "free", CPU
+    )
+    assert free is not None
+    assert free.elsewhere is not None
+    bound = free.elsewhere / 2
+    monkeypatch.setattr(video_task, "LARGEST_CHANGE", bound)
+    run = tmp_path / "run"
+    record = train_video(clip_config(walls, keep_best=False), run, CPU)
+    assert record is not None
+    assert record.steps == 2
+    assert record.elsewhere is not None
+    assert 0.5 * bound < record.elsewhere <= bound
+    ended, places = tiny(), places_of(tiny())
+    ended.load_state_dict(weights_of(run))
+    assert places.change(ended.depth) == pytest.approx(record.elsewhere, rel=1e-4)
+    assert [row["kind"] for row in rows_of(run, WARNINGS)] == ["strayed"]
+    assert "the run goes back to" in capsys.readouterr().err
+
+
+def test_nothing_but_the_start_is_left_of_a_run_that_forgets_everything(
+    walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_task, "LARGEST_CHANGE", 1e-9)
+    record = train_video(clip_config(walls), tmp_path / "run", CPU)
+    assert record is not None
+    assert record.kept_start
+    assert record.elsewhere == 0
+    assert same(weights_of(tmp_path / "run"), dict(tiny().state_dict()))
+
+
+def test_replay_is_of_preset_clip_and_needs_a_start() -> None:
+    data = VideoData(roots=("clip",))
+    clip = VideoConfig(blueprint=BLUEPRINT, data=data, start="rilievo/tiny", preset="clip")
+    assert preset_config(clip).losses.replay == 1
+    with pytest.raises(OptionError, match="replay keeps what the start knows"):
+        VideoConfig(
+            blueprint=BLUEPRINT,
+            data=data,
+            prior="rilievo/small",
+            losses=VideoLosses(replay=1.0),
+        )
+
+
+def test_a_run_without_other_places_says_nothing_of_them(walls: Path, tmp_path: Path) -> None:
+    config = clip_config(walls, steps=2, validations=1, losses=VideoLosses(corners=0.5))
+    train_video(config, tmp_path / "run", CPU)
+    assert video_folder(tmp_path / "run").read_record().elsewhere is None
+    assert all("elsewhere" not in row for row in rows_of(tmp_path / "run", VALIDATIONS))
