@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
-from rilievo.data.clips.motion.clip_motion import ClipTracker
+from rilievo.data.clips.windows.clip_motion import ClipTracker
 from rilievo.data.fuse.clip_views import View
 from rilievo.data.fuse.depth_agreement import agreed, clip_scale
 from rilievo.data.fuse.fused_surface import fuse_views

@@ -18,10 +18,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.outputs.formats.colour_files import colours_of
 from rilievo.version import VERSION
 
-_MARKDOWN = re.compile(r"([\\`*{}\[\]#|~$&>]|<(?![ \d])|(?<![^\W_])_|_(?![^\W_]))")
-"""Characters that mean something to Markdown where they stand: not ``_`` within a word, nor ``<``
-before a number.
-"""
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _LATEX: Mapping[str, str] = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.data.clips.clip_frames import ClipFrame, ClipFrames
-from rilievo.data.clips.motion.clip_motion import ClipTracker
 from rilievo.data.clips.pose_files import PoseFile
+from rilievo.data.clips.windows.clip_motion import ClipTracker
 from rilievo.data.fuse.clip_views import View
 from rilievo.data.fuse.frame_depth import DepthOf
 from rilievo.data.fuse.fuse_options import FuseOptions

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
 from rilievo.data.clips.clip_frames import ClipFrame, ClipFrames
-from rilievo.data.clips.motion.clip_motion import ClipMotion, ClipTracker
+from rilievo.data.clips.windows.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.trajectories.chain import Chain, Walk
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError

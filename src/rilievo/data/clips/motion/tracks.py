@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Bool, Float, Float64, UInt8
 
 from rilievo.errors import MissingExtraError
 
@@ -98,24 +98,60 @@ def follow_corners(
     Raises:
         MissingExtraError: If OpenCV is not installed.
     """
-    cv2 = _cv2()
-    corners = cv2.goodFeaturesToTrack(frames[0], tracking.corners, tracking.quality, tracking.apart)
-    if corners is None:
-        return [np.zeros((0, 2))] * len(frames)
-    options = {"winSize": tracking.window, "maxLevel": tracking.levels}
-    # OpenCV's stubs require an array for the result; its manual says that None creates one.
-    track: Any = cv2.calcOpticalFlowPyrLK
-    places = [corners[:, 0].astype(np.float64)]
-    alive = np.ones(len(corners), bool)
-    now = corners
+    now = new_corners(frames[0], np.zeros((0, 2)), tracking)
+    places, alive = [now], np.ones(len(now), bool)
     for one, other in itertools.pairwise(frames):
-        there, found, _ = track(one, other, now, None, **options)
-        back, found_back, _ = track(other, one, there, None, **options)
-        off = np.linalg.norm((back - now)[:, 0], axis=1)
-        alive &= (found[:, 0] == 1) & (found_back[:, 0] == 1) & (off < tracking.comes_back)
-        places.append(np.where(alive[:, None], there[:, 0].astype(np.float64), np.nan))
-        now = there
+        now, found = follow(one, other, now, tracking)
+        alive &= found
+        places.append(np.where(alive[:, None], now, np.nan))
     return places
+
+
+def new_corners(
+    frame: UInt8[np.ndarray, "h w"], known: Float64[np.ndarray, "n 2"], tracking: Tracking
+) -> Float64[np.ndarray, "m 2"]:
+    """Find corners (x, y) [px] that are not beside known ones, together as many as are asked.
+
+    Raises:
+        MissingExtraError: If OpenCV is not installed.
+    """
+    cv2 = _cv2()
+    free = np.full(frame.shape, 255, np.uint8)
+    for x, y in known:
+        cv2.circle(free, (round(x), round(y)), tracking.apart, 0, -1)
+    most = tracking.corners - len(known)
+    if most < 1:
+        return np.zeros((0, 2))
+    corners = cv2.goodFeaturesToTrack(frame, most, tracking.quality, tracking.apart, mask=free)
+    return np.zeros((0, 2)) if corners is None else corners[:, 0].astype(np.float64)
+
+
+def follow(
+    first: UInt8[np.ndarray, "h w"],
+    second: UInt8[np.ndarray, "h w"],
+    places: Float64[np.ndarray, "n 2"],
+    tracking: Tracking,
+) -> tuple[Float64[np.ndarray, "n 2"], Bool[np.ndarray, "n"]]:
+    """Track positions to another frame and back.
+
+    Returns:
+        Positions (x, y) in the second frame [px], and which of them came back.
+
+    Raises:
+        MissingExtraError: If OpenCV is not installed.
+    """
+    if not len(places):
+        return places, np.zeros(0, bool)
+    # OpenCV's stubs require an array for the result; its manual says that None creates one.
+    track: Any = partial(
+        _cv2().calcOpticalFlowPyrLK, winSize=tracking.window, maxLevel=tracking.levels
+    )
+    start = places[:, None].astype(np.float32)
+    there, found, _ = track(first, second, start, None)
+    back, found_back, _ = track(second, first, there, None)
+    off = np.linalg.norm((back - start)[:, 0], axis=1)
+    good = (found[:, 0] == 1) & (found_back[:, 0] == 1) & (off < tracking.comes_back)
+    return there[:, 0].astype(np.float64), good
 
 
 def track_matched(

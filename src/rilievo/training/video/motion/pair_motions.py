@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float64
 
-from rilievo.data.clips.motion.clip_motion import chained_log_scales
+from rilievo.data.clips.motion.chained_scales import chained_log_scales
 from rilievo.data.clips.motion.pair_motion import (
     TRACKING,
     PairMotion,

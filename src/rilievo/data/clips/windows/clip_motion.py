@@ -3,17 +3,19 @@
 Every frame is compared with the last key frame, so that slow motion adds up and its noise does
 not. A frame becomes a key frame once the picture has moved far enough. Depth of each key frame has
 a scale of its own: neighbouring key frames must agree on the depth of their common corners, and a
-weak pull towards the scale that the depth came with keeps the chain from drifting away.
+weak pull towards the scale that the depth came with keeps the chain from drifting away. This chain
+is where a bundle adjustment over windows of frames begins.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64, UInt8
 
+from rilievo.data.clips.motion.chained_scales import chained_log_scales
 from rilievo.data.clips.motion.pair_motion import (
     TRACKING,
     UNKNOWN,
@@ -23,7 +25,9 @@ from rilievo.data.clips.motion.pair_motion import (
     rays_at,
 )
 from rilievo.data.clips.motion.tracks import Tracks, grey, track_corners, track_matched
-from rilievo.geometry.transforms import rigid
+from rilievo.data.clips.windows.adjust_clip import NO_POINTS, PointDepths, adjust_part
+from rilievo.data.clips.windows.point_tracks import PointTracker
+from rilievo.geometry.transforms import invert, rigid
 
 _MOVED = 0.06
 """Median displacement [share of the width] from which a frame becomes a key frame."""
@@ -33,10 +37,6 @@ _FEWEST = 12
 """Smallest number of corners that a ratio of scales is measured with."""
 DepthSource = Callable[[], Float[np.ndarray, "h w"]]
 """Function that computes the depth of a frame when it is needed."""
-LINK = 0.05
-"""Standard deviation of a measured log ratio between the scales of two neighbouring frames."""
-OWN = 0.25
-"""Standard deviation of the log scale that the depth of a frame comes with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +66,14 @@ class ClipMotion:
         parts: Number of the part that each frame belongs to, from 0. A new part begins where no
             common corners are found, such as at a cut: its poses have no relation to those before.
         frames: Motion of each frame since its key frame, with its quality.
+        points: Depth of followed points in each frame, in the unit of ``cam_T_world``.
     """
 
     cam_T_world: Float64[np.ndarray, "n 4 4"]
     scales: Float64[np.ndarray, "n"]
     parts: Int64[np.ndarray, "n"]
     frames: tuple[FrameMotion, ...]
+    points: tuple[PointDepths, ...]
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -125,13 +127,17 @@ class _Seen:
 
 
 class ClipTracker:
-    """Estimates the motion of a clip frame by frame; two frames are kept in memory."""
+    """Estimates the motion of a clip frame by frame; two frames are kept in memory.
+
+    The places of followed points are kept too, some 20 kB a frame.
+    """
 
     def __init__(self, K: Float[np.ndarray, "3 3"]) -> None:
-        self._K = K
+        self._K = K.astype(np.float64)
         self._key: _Seen | None = None
         self._last: _Seen | None = None
         self._frames: list[FrameMotion] = []
+        self._points = PointTracker()
 
     def add(
         self,
@@ -142,16 +148,39 @@ class ClipTracker:
 
         Args:
             frame: RGB pixels.
-            depth: Depth, or a function that computes it, which is called for key frames alone.
+            depth: Depth, or a function that computes it, which is called where it is needed.
         """
         now = _Seen(len(self._frames), grey(frame), depth)
         found = self._found(now)
+        self._points.add(
+            now.grey, lambda: now.depth, has_depth=now.has_depth, cut=found.key == now.index
+        )
         self._frames.append(found)
         self._last = now
         return found
 
     def motion(self) -> ClipMotion:
         """Return the motion of all frames so far."""
+        chain = self._chain()
+        poses, scales = chain.cam_T_world.copy(), chain.scales.copy()
+        points: list[PointDepths] = []
+        for part in np.unique(chain.parts):
+            [frames] = np.nonzero(chain.parts == part)
+            first, last = int(frames[0]), int(frames[-1]) + 1
+            if first:
+                # Parts begin where the part before ends, which has moved since.
+                poses[first:last] = poses[first:last] @ invert(poses[first]) @ poses[first - 1]
+                poses[first] = poses[first - 1]
+            found = adjust_part(
+                self._points, first, poses[first:last], np.log(scales[first:last]), self._K
+            )
+            poses[first + 1 : last] = found.cam_T_world[1:]
+            scales[first:last] = np.exp(found.log_factors)
+            points += found.points
+        return replace(chain, cam_T_world=poses, scales=scales, points=tuple(points))
+
+    def _chain(self) -> ClipMotion:
+        """The motion by pairs of frames alone."""
         count = len(self._frames)
         keys = sorted({each.key for each in self._frames})
         logs = dict(zip(keys, _log_scales(self._frames, keys).tolist(), strict=True))
@@ -168,7 +197,13 @@ class ClipTracker:
                 continue
             moved = each.pair.source_T_target
             poses[index] = rigid(moved[:3, :3], scale * moved[:3, 3]) @ poses[each.key]
-        return ClipMotion(cam_T_world=poses, scales=scales, parts=parts, frames=tuple(self._frames))
+        return ClipMotion(
+            cam_T_world=poses,
+            scales=scales,
+            parts=parts,
+            frames=tuple(self._frames),
+            points=(NO_POINTS,) * count,
+        )
 
     def _found(self, now: _Seen) -> FrameMotion:
         """Compare a frame with the key frame, or with the last frame where that fails.
@@ -215,35 +250,3 @@ def _log_scales(frames: Sequence[FrameMotion], keys: Sequence[int]) -> Float64[n
     """Log scales of key frames, each of which was compared with the one before."""
     steps = [math.nan if frames[key].key == key else math.log(frames[key].ratio) for key in keys]
     return chained_log_scales(steps)
-
-
-def chained_log_scales(steps: Sequence[float]) -> Float64[np.ndarray, "n"]:
-    """Log factors of depth maps in a row, from the measured ratios between neighbours.
-
-    Least squares: neighbours agree with the ratio, and each factor is pulled weakly towards 1, so
-    that errors of the ratios do not add up along the clip. The normal matrix has three diagonals
-    and is solved by elimination.
-
-    Args:
-        steps: Log ratio of each map's factor to that of the map before; NaN where it is unknown,
-            and for the first.
-    """
-    own, link = 1 / OWN**2, 1 / LINK**2
-    count = len(steps)
-    diagonal, right, linked = np.full(count, own), np.zeros(count), np.zeros(count)
-    for place in range(1, count):
-        if not np.isfinite(steps[place]):
-            continue
-        linked[place] = link
-        diagonal[place - 1 : place + 1] += link
-        right[place - 1] -= link * steps[place]
-        right[place] += link * steps[place]
-    for place in range(1, count):
-        share = linked[place] / diagonal[place - 1]
-        diagonal[place] -= share * linked[place]
-        right[place] += share * right[place - 1]
-    logs = np.zeros(count)
-    for place in reversed(range(count)):
-        after = linked[place + 1] * logs[place + 1] if place + 1 < count else 0.0
-        logs[place] = (right[place] + after) / diagonal[place]
-    return logs

@@ -1,0 +1,43 @@
+"""Scales of depth along a row of maps or of windows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+LINK = 0.05
+"""Standard deviation of a measured log ratio between the scales of two neighbours."""
+OWN = 0.25
+"""Standard deviation of the log scale that depth comes with."""
+
+
+def chained_log_scales(steps: Sequence[float]) -> Float64[np.ndarray, "n"]:
+    """Log factors of depth maps in a row, from the measured ratios between neighbours.
+
+    Least squares: neighbours agree with the ratio, and each factor is pulled weakly towards 1, so
+    that errors of the ratios do not add up along the clip. The normal matrix has three diagonals
+    and is solved by elimination.
+
+    Args:
+        steps: Log ratio of each map's factor to that of the map before; NaN where it is unknown,
+            and for the first.
+    """
+    own, link = 1 / OWN**2, 1 / LINK**2
+    count = len(steps)
+    diagonal, right, linked = np.full(count, own), np.zeros(count), np.zeros(count)
+    for place in range(1, count):
+        if not np.isfinite(steps[place]):
+            continue
+        linked[place] = link
+        diagonal[place - 1 : place + 1] += link
+        right[place - 1] -= link * steps[place]
+        right[place] += link * steps[place]
+    for place in range(1, count):
+        share = linked[place] / diagonal[place - 1]
+        diagonal[place] -= share * linked[place]
+        right[place] += share * right[place - 1]
+    logs = np.zeros(count)
+    for place in reversed(range(count)):
+        after = linked[place + 1] * logs[place + 1] if place + 1 < count else 0.0
+        logs[place] = (right[place] + after) / diagonal[place]
+    return logs

@@ -1,0 +1,264 @@
+"""Bundle adjustment along a clip, in windows of frames that overlap.
+
+Every window is adjusted by itself, so that an error in one does not spoil the next, and memory and
+time a frame do not grow with the clip. Its unit is that of the depth that a model gives its frames;
+units of neighbours are brought together by the frames that they share, and a weak pull to their own
+keeps the path from drifting.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.data.clips.motion.chained_scales import chained_log_scales
+from rilievo.data.clips.motion.tracks import rays_at
+from rilievo.data.clips.windows.bundle import Adjusted, Free, adjust
+from rilievo.data.clips.windows.bundle_equations import State, Views
+from rilievo.data.clips.windows.point_tracks import PointTracker, Sightings
+from rilievo.geometry.transforms import invert
+
+WINDOW = 40
+"""Number of frames in a window."""
+STEP = 20
+"""Number of frames from one window to the next; those that two share are taken half from each."""
+_AGREE = 0.5
+"""Share of the sightings that a window has to explain; otherwise the guess stays."""
+_SEEN = 3
+"""Smallest number of frames in which a point is seen that counts."""
+_JUDGES = 12
+"""Smallest number of points that say the factor of a frame's depth."""
+_FEWEST = 30
+"""Smallest number of such points for a block to be adjusted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointDepths:
+    """Depth of followed points in one frame.
+
+    Attributes:
+        places: Positions (x, y) [px].
+        depth: Depth of each, in the unit of the poses.
+        given: Depth of each by a model, in its unit; NaN where it was not asked.
+        doubt: Standard error of its logarithm, poses taken as known.
+    """
+
+    places: Float64[np.ndarray, "n 2"]
+    depth: Float64[np.ndarray, "n"]
+    given: Float64[np.ndarray, "n"]
+    doubt: Float64[np.ndarray, "n"]
+
+    def times(self, factor: float) -> "PointDepths":
+        """Return the points in a unit in which depth is ``factor`` times larger."""
+        return replace(self, depth=self.depth * factor)
+
+
+NO_POINTS = PointDepths(
+    places=np.zeros((0, 2)), depth=np.zeros(0), given=np.zeros(0), doubt=np.zeros(0)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdjustedPart:
+    """Result of a bundle adjustment of one unbroken part of a clip.
+
+    Attributes:
+        log_factors: Log factor by which the depth of each frame agrees with the unit of the poses.
+        points: Depth of points in each frame.
+    """
+
+    cam_T_world: Float64[np.ndarray, "n 4 4"]
+    log_factors: Float64[np.ndarray, "n"]
+    points: tuple[PointDepths, ...]
+
+
+def adjust_part(
+    tracker: PointTracker,
+    first: int,
+    cam_T_world: Float64[np.ndarray, "n 4 4"],
+    log_factors: Float64[np.ndarray, "n"],
+    K: Float64[np.ndarray, "3 3"],
+) -> AdjustedPart:
+    """Adjust the poses of one unbroken part of a clip.
+
+    Args:
+        tracker: Points followed through the clip.
+        first: Index of the first frame of the part.
+        cam_T_world: First guess of the poses.
+        log_factors: First guess of the log factors of depth.
+        K: Intrinsics [px].
+    """
+    count = len(cam_T_world)
+    windows = [
+        _adjusted(tracker, first, slice(begin, end), cam_T_world, log_factors, K)
+        for begin, end in _spans(count)
+    ]
+    units = _units(windows)
+    poses, factors = cam_T_world.copy(), log_factors.copy()
+    points: list[PointDepths] = [NO_POINTS] * count
+    taken = 0
+    for window, unit in zip(windows, units.tolist(), strict=True):
+        span = window.span
+        seam = max(taken - (WINDOW - STEP) // 2, 0) if taken else 0
+        own = slice(seam - span.start, None)
+        way = window.cam_T_world[own] @ invert(window.cam_T_world[seam - span.start])
+        way[:, :3, 3] *= np.exp(unit)
+        poses[seam : span.stop] = way @ poses[seam]
+        factors[seam : span.stop] = window.log_factors[own] + unit
+        points[seam : span.stop] = [each.times(np.exp(unit)) for each in window.points[own]]
+        taken = span.stop
+    return AdjustedPart(
+        cam_T_world=poses, log_factors=_factors(points, factors), points=tuple(points)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Window:
+    """Frames of a window in the part, with what was found for them in the window's own unit."""
+
+    span: slice
+    cam_T_world: Float64[np.ndarray, "n 4 4"]
+    log_factors: Float64[np.ndarray, "n"]
+    points: tuple[PointDepths, ...]
+
+
+def _adjusted(
+    tracker: PointTracker,
+    first: int,
+    span: slice,
+    cam_T_world: Float64[np.ndarray, "n 4 4"],
+    log_factors: Float64[np.ndarray, "n"],
+    K: Float64[np.ndarray, "3 3"],
+) -> _Window:
+    """Adjust one window; the guess stays where points are few or hardly agree."""
+    poses, factors = cam_T_world[span], log_factors[span]
+    count = len(poses)
+    guess = _Window(span=span, cam_T_world=poses, log_factors=factors, points=(NO_POINTS,) * count)
+    views = views_of(
+        tracker.sightings(first + span.start, first + span.stop), first + span.start, K
+    )
+    if views is None:
+        return guess
+    found = adjust(views, _start(views, poses, factors), Free(frames=np.arange(count) > 0))
+    if found.agrees.mean() < _AGREE or not np.isfinite(found.state.cam_T_world).all():
+        return guess
+    return _Window(
+        span=span,
+        cam_T_world=found.state.cam_T_world,
+        log_factors=found.state.log_factors,
+        points=tuple(_points_in(frame, views, found) for frame in range(count)),
+    )
+
+
+def _units(windows: Sequence[_Window]) -> Float64[np.ndarray, "w"]:
+    """Log factors of the windows' units, by the depth of the frames that neighbours share."""
+    steps = [np.nan]
+    for before, after in itertools.pairwise(windows):
+        shared = before.span.stop - after.span.start
+        ratios = [
+            np.median(ratio)
+            for one, other in zip(before.points[-shared:], after.points[:shared], strict=True)
+            if len(ratio := _depth_ratios(one, other)) >= _JUDGES
+        ]
+        steps.append(float(np.median(ratios)) if ratios else np.nan)
+    return chained_log_scales(steps)
+
+
+def _depth_ratios(one: PointDepths, other: PointDepths) -> Float64[np.ndarray, "n"]:
+    """Log ratios of the depths of the points that two windows found in the same frame."""
+    _, here, there = np.intersect1d(
+        one.places @ [1, 1j], other.places @ [1, 1j], return_indices=True
+    )
+    return np.log(one.depth[here] / other.depth[there])
+
+
+def views_of(seen: Sightings, first: int, K: Float64[np.ndarray, "3 3"]) -> Views | None:
+    """Arrange sightings of points in frames from ``first`` on; None where too few points count."""
+    if not len(seen.frame):
+        return None
+    often = np.bincount(seen.point - seen.point.min()) >= _SEEN
+    seen = seen.where(often[seen.point - seen.point.min()])
+    order = np.lexsort((seen.frame, seen.point))
+    begins = np.diff(seen.point[order], prepend=-1) != 0
+    if begins.sum() < _FEWEST:
+        return None
+    heads, others = order[begins], order[~begins]
+    number = np.cumsum(begins) - 1
+    return Views(
+        frame=seen.frame[others] - first,
+        point=number[~begins],
+        place=seen.place[others],
+        depth=seen.depth[others],
+        begins=seen.frame[heads] - first,
+        first=seen.place[heads],
+        first_depth=seen.depth[heads],
+        K=K,
+    )
+
+
+def _spans(count: int) -> list[tuple[int, int]]:
+    """Begin and end of each window; the last one is whole where the part is long enough."""
+    spans = [(0, min(count, WINDOW))]
+    while spans[-1][1] < count:
+        end = min(count, spans[-1][1] + STEP)
+        spans.append((max(end - WINDOW, 0), end))
+    return spans
+
+
+def _start(
+    views: Views,
+    cam_T_world: Float64[np.ndarray, "n 4 4"],
+    log_factors: Float64[np.ndarray, "n"],
+) -> State:
+    """State with points at the depth that the model gives them, or the median of the others."""
+    own = np.log(views.first_depth) + log_factors[views.begins]
+    known = np.isfinite(own)
+    middle = float(np.median(own[known])) if known.any() else 0.0
+    return State(
+        cam_T_world=cam_T_world,
+        log_factors=log_factors,
+        log_depths=np.where(known, own, middle),
+    )
+
+
+def _factors(
+    points: Sequence[PointDepths], guessed: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "n"]:
+    """Log factors of depth by the points of each frame; between them where it has too few."""
+    found = np.full(len(points), np.nan)
+    for frame, each in enumerate(points):
+        ratios = np.log(each.depth / each.given)
+        ratios = ratios[np.isfinite(ratios)]
+        if len(ratios) >= _JUDGES:
+            found[frame] = np.median(ratios)
+    known = np.flatnonzero(np.isfinite(found))
+    if not len(known):
+        return guessed
+    return np.interp(np.arange(len(points)), known, found[known])
+
+
+def _points_in(frame: int, views: Views, found: Adjusted) -> PointDepths:
+    """Depth of the points that a frame sees or begins, where the sightings agree on it."""
+    often = np.bincount(views.point, found.agrees, len(views.begins))
+    total = np.bincount(views.point, minlength=len(views.begins))
+    sure = (often >= _SEEN - 1) & (often > total / 2)
+    here: np.ndarray = (views.frame == frame) & found.agrees & sure[views.point]
+    point = views.point[here]
+    state = found.state
+    origin = state.cam_T_world[views.begins[point]]
+    K = views.K.copy()
+    K[[0, 1], [0, 1]] *= np.exp(state.log_focal)
+    ray = rays_at(views.first[point], K) * np.exp(state.log_depths[point])[:, None]
+    way = state.cam_T_world[frame] @ invert(origin)
+    depth = np.einsum("ni,ni->n", way[:, 2, :3], ray) + way[:, 2, 3]
+    own = sure & (views.begins == frame)
+    places = np.concatenate([views.place[here], views.first[own]])
+    depths = np.concatenate([depth, np.exp(state.log_depths[own])])
+    given = np.concatenate([views.depth[here], views.first_depth[own]])
+    doubt = np.concatenate([found.doubt[point], found.doubt[own]])
+    good = depths > 0
+    return PointDepths(
+        places=places[good], depth=depths[good], given=given[good], doubt=doubt[good]
+    )

@@ -1,0 +1,149 @@
+"""Poses, focal length, factors of depth and points of some frames, by bundle adjustment.
+
+A point lies on the ray of the first frame that saw it, at a depth that is found; its other
+sightings should be where the cameras see it (Triggs et al., "Bundle adjustment: a modern
+synthesis", 1999). Weak pulls keep what the pictures do not tell: the depth of a point towards what
+a model says of its first frame, times a factor that each frame has of its own, and those factors
+towards 1. Robust weights tell mistaken points apart gradually (graduated non-convexity, Blake and
+Zisserman 1987); steps are Levenberg's and Marquardt's, points eliminated first (Schur complement).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from rilievo.data.clips.windows.bundle_equations import (
+    Equations,
+    State,
+    Views,
+    equations,
+    residuals,
+)
+from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
+
+OUTLIER = 3.0
+"""Error, in standard deviations, from which a sighting counts as mistaken."""
+_SLACK = 16.0
+"""Factor of ``OUTLIER`` in the first round; it is halved in every round."""
+_ROUNDS = 30
+_DONE = 1e-5
+"""Relative change of the cost at which rounds end."""
+_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-7, 1e6
+_LARGEST_STEP = 1.0
+"""Largest change of a point's log depth in one round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Free:
+    """Parts of a state that may change.
+
+    Attributes:
+        frames: Frames whose pose and factor of depth may change.
+        focal: Whether the focal length may.
+    """
+
+    frames: Bool[np.ndarray, "frames"]
+    focal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjusted:
+    """Result of a bundle adjustment.
+
+    Attributes:
+        agrees: Whether each sighting of ``Views`` is explained by the state.
+        doubt: Standard error of each point's log depth, poses taken as known.
+        focal_error: Standard error of the log focal length, all else found along with it; NaN where
+            it was not free.
+    """
+
+    state: State
+    agrees: Bool[np.ndarray, "sightings"]
+    doubt: Float64[np.ndarray, "points"]
+    focal_error: float
+
+
+def adjust(views: Views, start: State, free: Free) -> Adjusted:
+    """Find the state that explains the sightings best, from one that is near it."""
+    state, damping, slack = start, _DAMPING, _SLACK
+    for _ in range(_ROUNDS):
+        found = equations(views, state, OUTLIER * max(1.0, slack))
+        changed, cost, damping = _improved(views, state, found, free, damping)
+        if changed is None:
+            break
+        done = found.cost - cost < _DONE * found.cost
+        state = changed
+        if slack <= 1 and done:
+            break
+        slack /= 2
+    last = equations(views, state, OUTLIER)
+    return Adjusted(
+        state=state,
+        agrees=residuals(views, state).squared < OUTLIER**2,
+        doubt=1 / np.sqrt(np.maximum(last.seen_points, 1e-12)),
+        focal_error=_focal_error(last, free),
+    )
+
+
+def _improved(
+    views: Views, state: State, found: Equations, free: Free, damping: float
+) -> tuple[State | None, float, float]:
+    """The state after one step that lowers the cost, its cost, and the next damping."""
+    active = _active(free)
+    while damping < _MOST_DAMPING:
+        changed = _moved(state, *_step(found, active, damping))
+        cost = residuals(views, changed).cost(found.slack)
+        if cost <= found.cost:
+            return changed, cost, max(damping / 5, _LEAST_DAMPING)
+        damping *= 5
+    return None, found.cost, damping
+
+
+def _active(free: Free) -> Int64[np.ndarray, "a"]:
+    """Numbers of the unknowns beside points that may change; see ``Equations``."""
+    frames = np.flatnonzero(free.frames)
+    count = len(free.frames)
+    poses = (6 * frames[:, None] + np.arange(6)).ravel()
+    focal = np.array([7 * count] if free.focal else [], np.int64)
+    return np.concatenate([poses, 6 * count + frames, focal])
+
+
+def _step(
+    found: Equations, active: Int64[np.ndarray, "a"], damping: float
+) -> tuple[Float64[np.ndarray, "u"], Float64[np.ndarray, "points"]]:
+    """Changes of the unknowns beside points, and of the points' log depths."""
+    points = found.points * (1 + damping) + 1e-9
+    across = found.across[active]
+    shares = across / points
+    matrix = found.matrix[np.ix_(active, active)] - shares @ across.T
+    matrix[np.diag_indices_from(matrix)] += damping * found.matrix[active, active] + 1e-9
+    step = np.zeros(len(found.right))
+    step[active] = np.linalg.solve(matrix, found.right[active] - shares @ found.right_points)
+    deeper = (found.right_points - across.T @ step[active]) / points
+    return step, np.clip(deeper, -_LARGEST_STEP, _LARGEST_STEP)
+
+
+def _moved(
+    state: State, step: Float64[np.ndarray, "u"], deeper: Float64[np.ndarray, "points"]
+) -> State:
+    count = len(state.cam_T_world)
+    change = step[: 6 * count].reshape(count, 6)
+    turn = rotation_from_axis_angle(change[:, :3])
+    return replace(
+        state,
+        cam_T_world=rigid(turn, change[:, 3:]) @ state.cam_T_world,
+        log_factors=state.log_factors + step[6 * count : 7 * count],
+        log_depths=state.log_depths + deeper,
+        log_focal=state.log_focal + float(step[7 * count]),
+    )
+
+
+def _focal_error(found: Equations, free: Free) -> float:
+    if not free.focal:
+        return float("nan")
+    active = _active(free)
+    across = found.across[active]
+    matrix = found.matrix[np.ix_(active, active)] - (across / (found.points + 1e-9)) @ across.T
+    covariance = np.linalg.pinv(matrix)
+    return float(np.sqrt(max(covariance[-1, -1], 0.0)))

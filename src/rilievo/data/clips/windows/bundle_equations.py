@@ -1,0 +1,265 @@
+"""Residuals of a bundle adjustment, and its normal equations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+_PIXEL = 0.3
+"""Standard deviation of a tracked position in the next frame [px]."""
+_SLIDES = 0.2
+"""Growth of its variance with every further frame, as a share of the first."""
+_DEPTH = 0.3
+"""Standard deviation of a point's log depth in a model's answer, apart from the frame's factor."""
+_FACTOR = 0.25
+"""Standard deviation of a frame's log factor of depth."""
+_FOCAL = 0.5
+"""Standard deviation of the log focal length around the one that is given."""
+_ODD = 3.0
+"""Error of a model's depth, in standard deviations, from which it counts as mistaken."""
+_NEAREST = 1e-3
+_BEHIND = 1e3
+"""Error, in standard deviations, of a point that would be behind the camera."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """Sightings of points, without those in the frames in which they begin.
+
+    Attributes:
+        frame: Frame of each sighting.
+        point: Point of each sighting.
+        place: Position of each sighting (x, y) [px].
+        depth: Depth of the pixel by a model; NaN where it is unknown.
+        begins: Frame in which each point begins.
+        first: Position of each point there (x, y) [px].
+        first_depth: Depth of the pixel there by a model; NaN where it is unknown.
+        K: Intrinsics of all frames [px].
+    """
+
+    frame: Int64[np.ndarray, "sightings"]
+    point: Int64[np.ndarray, "sightings"]
+    place: Float64[np.ndarray, "sightings 2"]
+    depth: Float64[np.ndarray, "sightings"]
+    begins: Int64[np.ndarray, "points"]
+    first: Float64[np.ndarray, "points 2"]
+    first_depth: Float64[np.ndarray, "points"]
+    K: Float64[np.ndarray, "3 3"]
+
+    @property
+    def deviation(self) -> Float64[np.ndarray, "sightings"]:
+        """Standard deviation of each position [px]."""
+        frames = self.frame - self.begins[self.point]
+        return _PIXEL * np.sqrt(1 + _SLIDES * frames)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Unknowns of a bundle adjustment.
+
+    Attributes:
+        log_factors: Log factor of the depth that a model gives each frame.
+        log_depths: Log depth of each point in the frame in which it begins.
+        log_focal: Log factor of both focal lengths.
+    """
+
+    cam_T_world: Float64[np.ndarray, "frames 4 4"]
+    log_factors: Float64[np.ndarray, "frames"]
+    log_depths: Float64[np.ndarray, "points"]
+    log_focal: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Residuals:
+    """Errors of a state in standard deviations, and points in the cameras that see them.
+
+    Attributes:
+        places: Error of each sighting (x, y).
+        depths: Error of each point's depth by a model; 0 where that is unknown.
+        factors: Error of each frame's factor.
+        focal: Error of the focal length.
+        ray: Point in the camera of the frame in which it begins, one for each sighting.
+        R: Rotation from there to the camera of the sighting.
+        seen: Point in the camera of the sighting.
+    """
+
+    places: Float64[np.ndarray, "sightings 2"]
+    depths: Float64[np.ndarray, "points"]
+    factors: Float64[np.ndarray, "frames"]
+    focal: float
+    ray: Float64[np.ndarray, "sightings 3"]
+    R: Float64[np.ndarray, "sightings 3 3"]
+    seen: Float64[np.ndarray, "sightings 3"]
+
+    @property
+    def squared(self) -> Float64[np.ndarray, "sightings"]:
+        """Squared error of each sighting."""
+        return (self.places**2).sum(axis=1)
+
+    def cost(self, slack: float) -> float:
+        """Robust cost (Cauchy), in which errors far above ``slack`` hardly count."""
+        places = slack**2 * np.log1p(self.squared / slack**2).sum()
+        depths = _ODD**2 * np.log1p(self.depths**2 / _ODD**2).sum()
+        return float(places + depths + (self.factors**2).sum() + self.focal**2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equations:
+    """Normal equations of small changes.
+
+    Unknowns beside points are (turn, translation) of each frame, then the log factors of all
+    frames, then the log focal length. The points' own part of the matrix is diagonal.
+
+    Attributes:
+        matrix: Matrix of the unknowns beside points.
+        across: Matrix of those with the points.
+        points: Diagonal of the points.
+        right: Right side of the unknowns beside points.
+        right_points: Right side of the points.
+        seen_points: Share of ``points`` that comes from sightings.
+        cost: Robust cost of the state.
+        slack: Error from which sightings hardly counted, in standard deviations.
+    """
+
+    matrix: Float64[np.ndarray, "u u"]
+    across: Float64[np.ndarray, "u points"]
+    points: Float64[np.ndarray, "points"]
+    right: Float64[np.ndarray, "u"]
+    right_points: Float64[np.ndarray, "points"]
+    seen_points: Float64[np.ndarray, "points"]
+    cost: float
+    slack: float
+
+
+def residuals(views: Views, state: State) -> Residuals:
+    """Compute the errors of a state."""
+    f, centre = _focal(views, state), views.K[[0, 1], [2, 2]]
+    begins = views.begins[views.point]
+    rays = np.concatenate([(views.first - centre) / f, np.ones((len(views.first), 1))], axis=1)
+    ray = (rays * np.exp(state.log_depths)[:, None])[views.point]
+    here, there = state.cam_T_world[begins], state.cam_T_world[views.frame]
+    R = there[:, :3, :3] @ here[:, :3, :3].transpose(0, 2, 1)
+    way = there[:, :3, 3] - np.einsum("nij,nj->ni", R, here[:, :3, 3])
+    seen = np.einsum("nij,nj->ni", R, ray) + way
+    places = f * seen[:, :2] / np.maximum(seen[:, 2:], _NEAREST) + centre
+    errors = (views.place - places) / views.deviation[:, None]
+    errors[seen[:, 2] < _NEAREST] = _BEHIND
+    own = np.log(views.first_depth) + state.log_factors[views.begins] - state.log_depths
+    return Residuals(
+        places=errors,
+        depths=np.where(np.isfinite(own), own / _DEPTH, 0.0),
+        factors=-state.log_factors / _FACTOR,
+        focal=-state.log_focal / _FOCAL,
+        ray=ray,
+        R=R,
+        seen=seen,
+    )
+
+
+def equations(views: Views, state: State, slack: float) -> Equations:
+    """Compute the normal equations at a state, with Cauchy's weights for errors above ``slack``."""
+    found = residuals(views, state)
+    parts = _derivatives(views, state, found)
+    weight = 1 / (1 + found.squared / slack**2)
+    frames, points = len(state.cam_T_world), len(state.log_depths)
+    # Columns of a sighting: the pose of its frame, that of the frame it begins in, and the focal.
+    columns = np.concatenate(
+        [
+            6 * views.frame[:, None] + np.arange(6),
+            6 * views.begins[views.point][:, None] + np.arange(6),
+            np.full((len(views.frame), 1), 7 * frames),
+        ],
+        axis=1,
+    )
+    size = 7 * frames + 1
+    J = np.concatenate([parts.pose, parts.begin, parts.focal[:, :, None]], axis=2)
+    left = weight[:, None, None] * J
+    matrix = _summed(
+        columns[:, :, None] * size + columns[:, None, :],
+        left.transpose(0, 2, 1) @ J,
+        size * size,
+    ).reshape(size, size)
+    right = _summed(columns, np.einsum("nia,ni->na", left, found.places), size)
+    across = _summed(
+        columns * points + views.point[:, None],
+        np.einsum("nia,ni->na", left, parts.deeper),
+        size * points,
+    ).reshape(size, points)
+    seen_points = _summed(views.point, weight * (parts.deeper**2).sum(axis=1), points)
+    right_points = _summed(views.point, weight * (parts.deeper * found.places).sum(axis=1), points)
+    has_depth = np.isfinite(views.first_depth)
+    pull = has_depth / (1 + found.depths**2 / _ODD**2)
+    factors = 6 * frames + views.begins
+    strength, push = pull / _DEPTH**2, pull * found.depths / _DEPTH
+    np.add.at(matrix, (factors, factors), strength)
+    np.add.at(right, factors, -push)
+    across[factors, np.arange(points)] -= strength
+    own = np.arange(6 * frames, 7 * frames)
+    matrix[own, own] += 1 / _FACTOR**2
+    right[own] += found.factors / _FACTOR
+    matrix[-1, -1] += 1 / _FOCAL**2
+    right[-1] += found.focal / _FOCAL
+    return Equations(
+        matrix=matrix,
+        across=across,
+        points=seen_points + strength,
+        right=right,
+        right_points=right_points + push,
+        seen_points=seen_points,
+        cost=found.cost(slack),
+        slack=slack,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Derivatives:
+    """Derivatives of predicted positions, in standard deviations.
+
+    Attributes:
+        pose: By (turn, translation) of the frame of the sighting.
+        begin: By those of the frame in which the point begins.
+        deeper: By the point's log depth.
+        focal: By the log focal length.
+    """
+
+    pose: Float64[np.ndarray, "sightings 2 6"]
+    begin: Float64[np.ndarray, "sightings 2 6"]
+    deeper: Float64[np.ndarray, "sightings 2"]
+    focal: Float64[np.ndarray, "sightings 2"]
+
+
+def _derivatives(views: Views, state: State, found: Residuals) -> _Derivatives:
+    f = _focal(views, state)
+    z = np.maximum(found.seen[:, 2], _NEAREST)
+    flat = f * found.seen[:, :2] / z[:, None]
+    D = np.zeros((len(z), 2, 3))
+    D[:, 0, 0], D[:, 1, 1], D[:, :, 2] = f[0] / z, f[1] / z, -flat / z[:, None]
+    D /= views.deviation[:, None, None]
+    # A turn w moves the point p by w × p = -[p] w; it moves points that begin there the other way.
+    back = D @ found.R
+    sideways = found.ray * np.array([1.0, 1.0, 0.0])
+    return _Derivatives(
+        pose=np.concatenate([-D @ _cross(found.seen), D], axis=2),
+        begin=np.concatenate([back @ _cross(found.ray), -back], axis=2),
+        deeper=np.einsum("nij,nj->ni", back, found.ray),
+        # A longer focal length makes rays narrower, and what they show larger.
+        focal=flat / views.deviation[:, None] - np.einsum("nij,nj->ni", back, sideways),
+    )
+
+
+def _focal(views: Views, state: State) -> Float64[np.ndarray, "2"]:
+    return views.K[[0, 1], [0, 1]] * np.exp(state.log_focal)
+
+
+def _cross(vectors: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n 3 3"]:
+    x, y, z = vectors.T
+    zero = np.zeros_like(x)
+    rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
+    return np.stack([np.stack(row, axis=1) for row in rows], axis=1)
+
+
+def _summed(
+    places: Int64[np.ndarray, "..."], values: Float64[np.ndarray, "..."], size: int
+) -> Float64[np.ndarray, "_"]:
+    """Sums of the values that go to the same place."""
+    return np.bincount(places.ravel(), values.ravel(), size)

@@ -1,0 +1,121 @@
+"""Points followed through a clip from frame to frame, for as long as they can be trusted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int64, UInt8
+
+from rilievo.data.clips.motion.tracks import Tracking, depth_at, follow, new_corners
+
+MOST_FRAMES = 15
+"""Number of frames through which a point is followed. Over more of them points slide: the path of
+KITTI's drive 00 over 150 frames was off by .3 % with 15, and by 1.1 % with 30.
+"""
+_TRACKING = Tracking(corners=400, quality=0.005, apart=8, comes_back=0.3)
+"""Corners farther apart than those of a pair: with 4 px in place of 8 the path through a rendered
+room was off by 1.2 % in place of .2 %."""
+_FEW = 0.7
+"""Share of the largest number of points below which new ones begin, for which depth is asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sightings:
+    """Positions of followed points, one entry for each frame in which a point was seen.
+
+    Entries are in the order of frames.
+
+    Attributes:
+        frame: Index of the frame.
+        point: Number of the point.
+        place: Position (x, y) [px].
+        depth: Depth that a model gives the pixel, in its unit; NaN where it was not asked.
+    """
+
+    frame: Int64[np.ndarray, "n"]
+    point: Int64[np.ndarray, "n"]
+    place: Float64[np.ndarray, "n 2"]
+    depth: Float64[np.ndarray, "n"]
+
+    def where(self, chosen: Bool[np.ndarray, "n"]) -> "Sightings":
+        """Return some of the entries."""
+        return Sightings(
+            frame=self.frame[chosen],
+            point=self.point[chosen],
+            place=self.place[chosen],
+            depth=self.depth[chosen],
+        )
+
+
+@dataclass(slots=True)
+class PointTracker:
+    """Follows points through the frames of a clip; the last frame alone is kept in memory."""
+
+    _last: UInt8[np.ndarray, "h w"] | None = None
+    _count: int = 0
+    _numbers: Int64[np.ndarray, "n"] = field(default_factory=lambda: np.zeros(0, np.int64))
+    _begun: Int64[np.ndarray, "n"] = field(default_factory=lambda: np.zeros(0, np.int64))
+    _places: Float64[np.ndarray, "n 2"] = field(default_factory=lambda: np.zeros((0, 2)))
+    _next: int = 0
+    _seen: list[Sightings] = field(default_factory=list)
+
+    def add(
+        self,
+        frame: UInt8[np.ndarray, "h w"],
+        depth: Callable[[], Float[np.ndarray, "h w"]],
+        *,
+        has_depth: bool,
+        cut: bool,
+    ) -> None:
+        """Follow the points to the next frame, and begin new ones where few are left.
+
+        Args:
+            frame: Grey frame.
+            depth: Function that returns the depth of the frame. It is called where points begin,
+                or where that costs nothing.
+            has_depth: Whether depth costs nothing, as it is there already.
+            cut: Whether the frame has nothing to do with the one before.
+
+        Raises:
+            MissingExtraError: If OpenCV is not installed.
+        """
+        index, self._count = self._count, self._count + 1
+        if self._last is None or cut:
+            self._keep(np.zeros(len(self._numbers), bool))
+        else:
+            self._places, found = follow(self._last, frame, self._places, _TRACKING)
+            self._keep(found & (index - self._begun < MOST_FRAMES))
+        self._last = frame
+        few = len(self._numbers) < _FEW * _TRACKING.corners
+        if few:
+            self._begin(index, new_corners(frame, self._places, _TRACKING))
+        values = depth_at(depth(), self._places) if few or has_depth else None
+        self._seen.append(
+            Sightings(
+                frame=np.full(len(self._numbers), index, np.int64),
+                point=self._numbers.copy(),
+                place=self._places.copy(),
+                depth=np.full(len(self._numbers), np.nan) if values is None else values,
+            )
+        )
+
+    def sightings(self, first: int, last: int) -> Sightings:
+        """Return the sightings in the frames from ``first`` to before ``last``."""
+        seen = self._seen[first:last]
+        return Sightings(
+            frame=np.concatenate([each.frame for each in seen]),
+            point=np.concatenate([each.point for each in seen]),
+            place=np.concatenate([each.place for each in seen]),
+            depth=np.concatenate([each.depth for each in seen]),
+        )
+
+    def _keep(self, kept: Bool[np.ndarray, "n"]) -> None:
+        self._numbers, self._begun = self._numbers[kept], self._begun[kept]
+        self._places = self._places[kept]
+
+    def _begin(self, index: int, places: Float64[np.ndarray, "m 2"]) -> None:
+        numbers = self._next + np.arange(len(places))
+        self._next += len(places)
+        self._numbers = np.concatenate([self._numbers, numbers])
+        self._begun = np.concatenate([self._begun, np.full(len(places), index)])
+        self._places = np.concatenate([self._places, places])

@@ -1,0 +1,238 @@
+"""Bundle adjustment over windows of frames: derivatives, exact cases, wrong depth, wrong points."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from footage import SHAPE, view
+from rilievo.data.clips.motion.tracks import grey
+from rilievo.data.clips.windows import adjust_clip, bundle_equations
+from rilievo.data.clips.windows.adjust_clip import adjust_part, views_of
+from rilievo.data.clips.windows.bundle import Adjusted, Free, adjust
+from rilievo.data.clips.windows.bundle_equations import State, Views, equations, residuals
+from rilievo.data.clips.windows.point_tracks import MOST_FRAMES, PointTracker, Sightings
+from rilievo.geometry.transforms import invert
+
+K = np.array([[110.0, 0, 63.5], [0, 105.0, 47.5], [0, 0, 1]])
+FRAMES, POINTS = 8, 150
+EDGE = (128, 96)
+
+
+def poses(count: int = FRAMES) -> np.ndarray:
+    """A camera that moves to the side on a curve, and turns a little."""
+    k = np.arange(count)
+    T = np.tile(np.eye(4), (count, 1, 1))
+    T[:, :3, :3] = Rotation.from_rotvec(np.c_[0.01 * np.sin(k), 0.015 * k, 0.005 * k]).as_matrix()
+    T[:, :3, 3] = np.c_[-0.08 * k, 0.03 * np.sin(k / 2), 0.02 * k]
+    return T
+
+
+def points(count: int = POINTS) -> np.ndarray:
+    rng = np.random.default_rng(5)
+    z = rng.uniform(2, 6, count)
+    place = rng.uniform((20, 10), (EDGE[0] - 5, EDGE[1] - 10), (count, 2))
+    return np.c_[(place - K[[0, 1], [2, 2]]) / K[[0, 1], [0, 1]], np.ones(count)] * z[:, None]
+
+
+def project(T: np.ndarray, world: np.ndarray, K: np.ndarray = K) -> tuple[np.ndarray, np.ndarray]:
+    """Positions [px] and depth, by the definition of a pinhole."""
+    seen = world @ T[:3, :3].T + T[:3, 3]
+    flat = seen @ K.T
+    return flat[:, :2] / flat[:, 2:], seen[:, 2]
+
+
+def sightings(
+    T: np.ndarray, *, wrong: float = 0.0, noise: float = 0.0, moved: int = 0, K: np.ndarray = K
+) -> Sightings:
+    """Sightings of all points in all frames; depth is wrong by a smooth factor of the place."""
+    rng = np.random.default_rng(11)
+    world = points()
+    rows = []
+    for frame, pose in enumerate(T):
+        place, z = project(pose, world, K)
+        place = place + noise * rng.normal(size=place.shape)
+        place[:moved] += frame * rng.uniform(3, 6, (moved, 2))
+        z = z * np.exp(wrong * np.sin(place[:, 0] / 20))
+        rows.append((np.full(len(z), frame), np.arange(len(z)), place, z))
+    frame, point, place, depth = (np.concatenate(each) for each in zip(*rows, strict=True))
+    return Sightings(frame=frame, point=point, place=place, depth=depth)
+
+
+def start_of(views: Views, T: np.ndarray, *, off: float = 0.0) -> State:
+    """State with poses that are wrong by ``off`` [rad and units], and the model's depth."""
+    rng = np.random.default_rng(3)
+    guess = T.copy()
+    guess[1:, :3, 3] += off * rng.normal(size=(len(T) - 1, 3))
+    turn = Rotation.from_rotvec(off / 5 * rng.normal(size=(len(T) - 1, 3))).as_matrix()
+    guess[1:, :3, :3] = turn @ guess[1:, :3, :3]
+    return State(
+        cam_T_world=guess, log_factors=np.zeros(len(T)), log_depths=np.log(views.first_depth)
+    )
+
+
+def solved(
+    seen: Sightings, *, focal: bool = False, off: float = 0.02, K: np.ndarray = K
+) -> Adjusted:
+    views = views_of(seen, 0, K)
+    assert views is not None
+    T = poses()
+    return adjust(
+        views, start_of(views, T, off=off), Free(frames=np.arange(FRAMES) > 0, focal=focal)
+    )
+
+
+def test_equations_hold_the_derivatives_of_the_cost() -> None:
+    """The right side is minus half the gradient, by differences along random directions."""
+    views = views_of(sightings(poses(), wrong=0.1, noise=0.2), 0, K)
+    assert views is not None
+    rng = np.random.default_rng(0)
+    state = start_of(views, poses(), off=0.01)
+    state = replace(state, log_factors=0.1 * rng.normal(size=FRAMES), log_focal=0.05)
+    slack = 1e6
+    found = equations(views, state, slack)
+    for _ in range(6):
+        change, deeper = rng.normal(size=len(found.right)), rng.normal(size=len(found.right_points))
+        small = 1e-6
+        costs = []
+        for sign in (1, -1):
+            step = sign * small * change
+            turn = Rotation.from_rotvec(step[: 6 * FRAMES].reshape(-1, 6)[:, :3]).as_matrix()
+            T = state.cam_T_world.copy()
+            T[:, :3] = turn @ T[:, :3]
+            T[:, :3, 3] += step[: 6 * FRAMES].reshape(-1, 6)[:, 3:]
+            moved = State(
+                cam_T_world=T,
+                log_factors=state.log_factors + step[6 * FRAMES : 7 * FRAMES],
+                log_depths=state.log_depths + sign * small * deeper,
+                log_focal=state.log_focal + float(step[-1]),
+            )
+            errors = residuals(views, moved)
+            # Depths keep their own robust weight, which the equations hold fixed.
+            pull = 1 / (1 + residuals(views, state).depths ** 2 / 9)
+            costs.append(
+                (errors.places**2).sum()
+                + (pull * errors.depths**2).sum()
+                + (errors.factors**2).sum()
+                + errors.focal**2
+            )
+        slope = (costs[0] - costs[1]) / (2 * small)
+        expected = -2 * (found.right @ change + found.right_points @ deeper)
+        assert slope == pytest.approx(expected, rel=1e-3)
+
+
+def test_poses_and_depth_come_back_from_wrong_ones() -> None:
+    """True up to the unit, which the model's depth gives."""
+    found = solved(sightings(poses(), wrong=0.3))
+    true, world = poses(), points()
+    unit = np.median(np.exp(found.state.log_depths) / world[:, 2])
+    assert abs(unit - 1) < 0.1
+    np.testing.assert_allclose(np.exp(found.state.log_depths) / unit, world[:, 2], rtol=0.02)
+    moved = found.state.cam_T_world
+    np.testing.assert_allclose(moved[:, :3, :3], true[:, :3, :3], atol=4e-3)
+    np.testing.assert_allclose(moved[:, :3, 3] / unit, true[:, :3, 3], atol=0.02)
+    assert found.agrees.all()
+    np.testing.assert_array_equal(moved[0], np.eye(4))
+
+
+def test_points_that_move_by_themselves_are_told_apart() -> None:
+    found = solved(sightings(poses(), wrong=0.2, noise=0.1, moved=20))
+    views = views_of(sightings(poses(), moved=20), 0, K)
+    assert views is not None
+    by_itself = views.point < 20
+    assert found.agrees[~by_itself].mean() > 0.98
+    assert found.agrees[by_itself & (views.frame > 2)].mean() < 0.2
+    still = np.exp(found.state.log_depths)[20:] / points()[20:, 2]
+    assert np.median(np.abs(still / np.median(still) - 1)) < 0.03
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.4])
+def test_a_wrong_focal_length_is_found(factor: float) -> None:
+    given = K.copy()
+    given[[0, 1], [0, 1]] *= factor
+    found = solved(sightings(poses(), wrong=0.1, noise=0.1), focal=True, K=given)
+    assert np.exp(found.state.log_focal) * factor == pytest.approx(1, abs=0.05)
+    assert 0 < found.focal_error < 0.05
+
+
+def test_doubt_is_the_scatter_of_depth() -> None:
+    """Standard errors of depth, when sightings scatter as the equations take them to."""
+    found = solved(sightings(poses(), noise=bundle_equations._PIXEL))
+    off = found.state.log_depths - np.log(points()[:, 2])
+    off -= np.median(off)
+    assert 0.4 < np.median(np.abs(off)) / (0.6745 * np.median(found.doubt)) < 2
+
+
+def test_overlapping_windows_give_the_path_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    T = poses(30)
+    tracker = Tracked(sightings(T, wrong=0.2, noise=0.05))
+    guess = T.copy()
+    guess[1:, :3, 3] *= np.linspace(1, 1.3, 29)[:, None]
+    whole = adjust_part(tracker, 0, guess, np.zeros(30), K)
+    monkeypatch.setattr(adjust_clip, "WINDOW", 12)
+    monkeypatch.setattr(adjust_clip, "STEP", 6)
+    windows = adjust_part(tracker, 0, guess, np.zeros(30), K)
+    for found, allowed in ((whole, 0.01), (windows, 0.03)):
+        ways = invert(found.cam_T_world)[:, :3, 3]
+        true = invert(T)[:, :3, 3]
+        unit = (ways * true).sum() / (true**2).sum()
+        assert np.abs(ways / unit - true).max() < allowed * np.linalg.norm(true[-1])
+    assert all(len(each.depth) > POINTS / 2 for each in windows.points)
+
+
+class Tracked(PointTracker):
+    """A tracker that has followed given points already."""
+
+    def __init__(self, seen: Sightings) -> None:
+        super().__init__()
+        self._given = seen
+
+    def sightings(self, first: int, last: int) -> Sightings:
+        """Some of the given sightings."""
+        return self._given.where((self._given.frame >= first) & (self._given.frame < last))
+
+
+def test_factors_of_frames_are_found() -> None:
+    """Every second depth map is too large by a fifth."""
+    T = poses()
+    seen = sightings(T)
+    seen = replace(seen, depth=seen.depth * np.where(seen.frame % 2, 1.2, 1.0))
+    found = adjust_part(Tracked(seen), 0, T, np.zeros(FRAMES), K)
+    factors = np.exp(found.log_factors) * np.where(np.arange(FRAMES) % 2, 1.2, 1.0)
+    assert np.abs(np.log(factors / factors[0])).max() < 0.02
+
+
+def test_too_few_points_leave_the_guess() -> None:
+    seen = sightings(poses()).where(sightings(poses()).point < 5)
+    assert views_of(seen, 0, K) is None
+    guess = poses()
+    found = adjust_part(Tracked(seen), 0, guess, np.zeros(FRAMES), K)
+    np.testing.assert_array_equal(found.cam_T_world, guess)
+    assert not any(len(each.depth) for each in found.points)
+
+
+def test_points_are_followed_and_end_at_a_cut() -> None:
+    tracker, asked = PointTracker(), []
+
+    def depth() -> np.ndarray:
+        asked.append(1)
+        return np.full(SHAPE, 4.0)
+
+    for index in range(MOST_FRAMES + 6):
+        tracker.add(grey(view(index)), depth, has_depth=False, cut=False)
+    tracker.add(grey(view(0, seed=9)), depth, has_depth=False, cut=True)
+    last = MOST_FRAMES + 6
+    seen = tracker.sightings(0, last)
+    ages = np.bincount(seen.point)
+    assert ages.max() == MOST_FRAMES
+    assert 0 < len(asked) <= last + 1
+    upper = seen.place[:, 1] < SHAPE[0] // 2 - 10
+    first, then = seen.frame == 0, seen.frame == 1
+    both = np.intersect1d(seen.point[first & upper], seen.point[then & upper])
+    way = [
+        seen.place[then & (seen.point == each)] - seen.place[first & (seen.point == each)]
+        for each in both
+    ]
+    np.testing.assert_allclose(np.median(np.concatenate(way), axis=0), (-1, 0), atol=0.1)
+    assert not set(seen.point) & set(tracker.sightings(last, last + 1).point)
