@@ -216,10 +216,10 @@ class _Derivatives:
     """Derivatives of predicted positions, in standard deviations.
 
     Attributes:
-        pose: By (turn, translation) of the frame of the sighting.
-        begin: By those of the frame in which the point begins.
-        deeper: By the point's log depth.
-        focal: By the log focal length.
+        pose: Derivative by (turn, translation) of the frame of the sighting.
+        begin: Derivative by those of the frame in which the point begins.
+        deeper: Derivative by the point's log depth.
+        focal: Derivative by the log focal length.
     """
 
     pose: Float64[np.ndarray, "sightings 2 6"]
