@@ -50,14 +50,14 @@ class PointDepths:
     given: Float64[np.ndarray, "n"]
     doubt: Float64[np.ndarray, "n"]
 
+    @classmethod
+    def none(cls) -> "PointDepths":
+        """Return the points of a frame in which none was followed."""
+        return cls(places=np.zeros((0, 2)), depth=np.zeros(0), given=np.zeros(0), doubt=np.zeros(0))
+
     def times(self, factor: float) -> "PointDepths":
         """Return the points in a unit in which depth is ``factor`` times larger."""
         return replace(self, depth=self.depth * factor)
-
-
-NO_POINTS = PointDepths(
-    places=np.zeros((0, 2)), depth=np.zeros(0), given=np.zeros(0), doubt=np.zeros(0)
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def adjust_part(
     ]
     units = _units(windows)
     poses, factors = cam_T_world.copy(), log_factors.copy()
-    points: list[PointDepths] = [NO_POINTS] * count
+    points: list[PointDepths] = [PointDepths.none()] * count
     taken = 0
     for window, unit in zip(windows, units.tolist(), strict=True):
         span = window.span
@@ -135,7 +135,9 @@ def _adjusted(
     """Adjust one window; the guess stays where points are few or hardly agree."""
     poses, factors = cam_T_world[span], log_factors[span]
     count = len(poses)
-    guess = _Window(span=span, cam_T_world=poses, log_factors=factors, points=(NO_POINTS,) * count)
+    guess = _Window(
+        span=span, cam_T_world=poses, log_factors=factors, points=(PointDepths.none(),) * count
+    )
     views = views_of(
         tracker.sightings(first + span.start, first + span.stop), first + span.start, K
     )

@@ -25,7 +25,7 @@ from rilievo.data.clips.motion.pair_motion import (
     rays_at,
 )
 from rilievo.data.clips.motion.tracks import Tracks, grey, track_corners, track_matched
-from rilievo.data.clips.windows.adjust_clip import NO_POINTS, PointDepths, adjust_part
+from rilievo.data.clips.windows.adjust_clip import PointDepths, adjust_part
 from rilievo.data.clips.windows.point_tracks import PointTracker
 from rilievo.geometry.transforms import invert, rigid
 
@@ -202,7 +202,7 @@ class ClipTracker:
             scales=scales,
             parts=parts,
             frames=tuple(self._frames),
-            points=(NO_POINTS,) * count,
+            points=(PointDepths.none(),) * count,
         )
 
     def _found(self, now: _Seen) -> FrameMotion:
