@@ -1,1 +1,1 @@
-"""Motion of a camera over windows of frames: points followed through many, and their bundle."""
+"""Motion of a camera over windows of frames, from points followed through many."""

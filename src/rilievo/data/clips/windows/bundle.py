@@ -89,7 +89,7 @@ def adjust(views: Views, start: State, free: Free) -> Adjusted:
 def _improved(
     views: Views, state: State, found: Equations, free: Free, damping: float
 ) -> tuple[State | None, float, float]:
-    """The state after one step that lowers the cost, its cost, and the next damping."""
+    """The state after one step that lowers the cost, with its cost and the next damping."""
     active = _active(free)
     while damping < _MOST_DAMPING:
         changed = _moved(state, *_step(found, active, damping))
@@ -112,7 +112,7 @@ def _active(free: Free) -> Int64[np.ndarray, "a"]:
 def _step(
     found: Equations, active: Int64[np.ndarray, "a"], damping: float
 ) -> tuple[Float64[np.ndarray, "u"], Float64[np.ndarray, "points"]]:
-    """Changes of the unknowns beside points, and of the points' log depths."""
+    """Changes of all unknowns: those beside points first, then the points' log depths."""
     points = found.points * (1 + damping) + 1e-9
     across = found.across[active]
     shares = across / points

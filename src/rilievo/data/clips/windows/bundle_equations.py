@@ -1,4 +1,4 @@
-"""Residuals of a bundle adjustment, and its normal equations."""
+"""Residuals of a bundle adjustment with their normal equations."""
 
 from dataclasses import dataclass
 
@@ -71,7 +71,7 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residuals:
-    """Errors of a state in standard deviations, and points in the cameras that see them.
+    """Errors of a state in standard deviations, with points in the cameras that see them.
 
     Attributes:
         places: Error of each sighting (x, y).

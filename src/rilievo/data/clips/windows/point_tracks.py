@@ -67,7 +67,7 @@ class PointTracker:
         has_depth: bool,
         cut: bool,
     ) -> None:
-        """Follow the points to the next frame, and begin new ones where few are left.
+        """Follow the points to the next frame; begin new ones where few are left.
 
         Args:
             frame: Grey frame.
