@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from predictions import K, prediction, said_beside, values_of
+from rilievo.io.colour_pictures import NO_NORMAL
 from rilievo.io.outputs.formats.png16 import coding_of, encode
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction.saving import SaveOptions, save
@@ -165,8 +166,12 @@ def test_normals_are_an_array_in_our_axes_and_a_picture_in_opengls(tmp_path: Pat
     paths = save(given, tmp_path / "photo", ["normals-npy", "normals"])
     np.testing.assert_array_equal(np.load(paths[0]), np.moveaxis(given.normals, 0, 2))
     with Image.open(paths[1]) as image:
-        seen = np.asarray(image) / 127.5 - 1
-    np.testing.assert_allclose(seen * [1, -1, -1], np.moveaxis(given.normals, 0, 2), atol=0.005)
+        pixels = np.asarray(image)
+    known = given.depth.valid
+    assert not known.all()
+    np.testing.assert_array_equal(pixels[~known], NO_NORMAL)
+    seen, expected = (pixels / 127.5 - 1)[known], np.moveaxis(given.normals, 0, 2)[known]
+    np.testing.assert_allclose(seen * [1, -1, -1], expected, atol=0.005)
     ours, theirs = (facts.axes for facts in read_sidecar(tmp_path / "photo.json").files)
     assert ours is not None
     assert theirs is not None

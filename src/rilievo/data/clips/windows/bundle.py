@@ -1,4 +1,4 @@
-"""Poses, focal length, factors of depth and points of some frames, by bundle adjustment.
+"""Bundle adjustment of some frames: poses, focal length, factors of depth, points.
 
 A point lies on the ray of the first frame that saw it, at a depth that is found; its other
 sightings should be where the cameras see it (Triggs et al., "Bundle adjustment: a modern
