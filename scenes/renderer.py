@@ -36,13 +36,14 @@ from scenes.layouts import furnished_view
 from scenes.lens import Radiance, choose_lens, expose, flaring, fog, level_of
 from scenes.near import near_view
 from scenes.outdoors import meadow, street
+from scenes.pale_skies import pale_sky
 from scenes.passages import corridor_view, low_view
 from scenes.patterns import SIDE
 from scenes.pictures import scikit_image_photographs
 from scenes.reflection import lay_over, reflect_frame
 from scenes.rooms import room
 from scenes.scene import Ambience, Light, Scene
-from scenes.skies import sky
+from scenes.skies import overcast, sky
 from scenes.stage import Stage
 from scenes.textures import TextureBank, make_textures
 from scenes.venue import Kind, Venue
@@ -60,6 +61,7 @@ VENUES = {
     Kind.CORRIDORS: (corridor_view, 0.0),
     Kind.LOW_VIEWS: (low_view, 0.0),
     Kind.FALSE_EDGES: (false_edges, 0.0),
+    Kind.PALE_SKIES: (pale_sky, 0.0),
 }
 """Builder of each kind of venue, with its weight when all kinds are drawn. The last ones have no
 weight, so that seeds of ``Kind.ALL`` keep their frames."""
@@ -136,7 +138,7 @@ def shots(seed: int, bank: TextureBank, size: tuple[int, int], kind: Kind) -> It
             materials=venue.stage.materials(),
             lights=tuple(venue.stage.lights),
             ambience=venue.ambience,
-            sky=sky(draw),
+            sky=(overcast if venue.overcast else sky)(draw),
             meshes=bank.models.meshes,
         )
         view = choose_view(venue, scene, dice, size)

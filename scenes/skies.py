@@ -1,4 +1,4 @@
-"""Random skies: a gradient from horizon to zenith, with clouds."""
+"""Random skies: a gradient from horizon to zenith with clouds, or a closed cover of them."""
 
 import cv2
 import numpy as np
@@ -14,14 +14,32 @@ def sky(draw: np.random.Generator) -> Float32[np.ndarray, "64 256 3"]:
         horizon = horizon * np.array([1.2, 0.8, 0.55])
     low = np.linspace(0.0, 1.0, 64)[:, None, None] ** 2
     clear = (zenith * (1.0 - low) + horizon * low) * np.ones((64, 256, 1))
-    shapes = np.zeros((64, 256), np.float32)
-    for rows, columns, weight in ((6, 24, 1.0), (16, 64, 0.5), (32, 128, 0.25)):
-        grid = draw.standard_normal((rows, columns)).astype(np.float32)
-        grid[:, -1] = grid[:, 0]
-        shapes += weight * cv2.resize(grid, (256, 64), interpolation=cv2.INTER_CUBIC)
+    shapes = _shapes(draw)
     cover = np.clip((shapes + draw.uniform(-1.0, 1.0)) * draw.uniform(0.2, 1.2), 0.0, 1.0)[
         ..., None
     ]
     cover *= draw.random() ** 0.5
     clouds = draw.uniform(0.6, 1.2) * (0.85 + 0.15 * np.clip(shapes, -1, 1))[..., None]
     return (clear * (1.0 - cover) + cover * clouds).astype(np.float32)
+
+
+def overcast(draw: np.random.Generator) -> Float32[np.ndarray, "64 256 3"]:
+    """Linear RGB of a closed cover of clouds, or of a pale haze; laid out as by `sky`."""
+    tint = 1.0 + draw.uniform(0.0, 0.12) * np.array([-1.0, 0.0, 1.0])
+    if draw.random() < 0.15:
+        tint = np.array([1.1, 0.9, draw.uniform(0.65, 0.85)])
+    low = np.linspace(0.0, 1.0, 64)[:, None] ** draw.uniform(0.5, 3.0)
+    level = draw.uniform(0.35, 1.2) * (1.0 + draw.uniform(-0.4, 0.4) * low)
+    shapes = np.clip(_shapes(draw), -1.5, 1.5)
+    clouds = level * (1.0 + draw.choice((0.0, 0.05, 0.2, 0.35)) * shapes)
+    return (clouds[..., None] * tint).clip(0.02, 2.0).astype(np.float32)
+
+
+def _shapes(draw: np.random.Generator) -> Float32[np.ndarray, "64 256"]:
+    """Random field of three sizes of clouds, which continues itself around the horizon."""
+    shapes = np.zeros((64, 256), np.float32)
+    for rows, columns, weight in ((6, 24, 1.0), (16, 64, 0.5), (32, 128, 0.25)):
+        grid = draw.standard_normal((rows, columns)).astype(np.float32)
+        grid[:, -1] = grid[:, 0]
+        shapes += weight * cv2.resize(grid, (256, 64), interpolation=cv2.INTER_CUBIC)
+    return shapes

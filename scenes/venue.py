@@ -26,6 +26,7 @@ class Kind(StrEnum):
     CORRIDORS = "corridors"
     LOW_VIEWS = "low-views"
     FALSE_EDGES = "false-edges"
+    PALE_SKIES = "pale-skies"
 
 
 class Approach(Enum):
@@ -86,6 +87,7 @@ class Venue:
         subject: Subject, if the approach is ``SUBJECT``; else None.
         standpoint: Camera position, if the approach is ``STANDPOINT`` or ``LAYOUT``; else None.
         flares: Whether lamps flare in the lens.
+        overcast: Whether clouds cover the whole sky.
     """
 
     stage: Stage
@@ -97,6 +99,7 @@ class Venue:
     subject: Subject | None = None
     standpoint: Standpoint | None = None
     flares: bool = False
+    overcast: bool = False
 
     @property
     def is_outdoors(self) -> bool:
