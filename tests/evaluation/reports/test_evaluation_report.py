@@ -166,14 +166,14 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert "$x^2$.png: is cut short" in page.words
 
 
-def test_the_best_and_the_worst_images_are_read_and_no_more(tmp_path: Path) -> None:
+def test_the_median_the_worst_and_the_best_images_are_read_and_no_more(tmp_path: Path) -> None:
     made = evaluation(images=300)
     rooms = Rooms()
     page = _written(made, tmp_path, rooms)
     order = sorted(made.scores, key=lambda score: score.values["abs_rel"])
     ids = [score.id for score in order]
-    assert rooms.read == [*ids[:-5:-1], *ids[:4]]
-    assert len(page.images) == 4 * 8
+    assert rooms.read == [ids[150], *ids[:-5:-1], *ids[:4]]
+    assert len(page.images) == 4 * 9
     assert "300 of 300" in page.words
 
 
