@@ -82,6 +82,12 @@ class Visitor:
         self.page.locator("#result-title", has_text=path.name).wait_for()
         self.page.locator("#state", has_text="Done").wait_for()
 
+    def choose(self, name: str) -> None:
+        """Choose a network of the page, and wait for what it says of the photograph shown."""
+        unfold(self.page, "#settings")
+        self.page.select_option("#model", name)
+        self.page.locator("body:not([aria-busy]) #state", has_text="Done").wait_for()
+
     def give_network(self, path: Path, name: str) -> None:
         """Choose an ONNX file and wait until it is the one in use."""
         self.page.set_input_files("#model-file", path)

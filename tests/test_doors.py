@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import rilievo
-from browser import chromium, unfold
+from browser import chromium
 from odd_files import ODD_FILES, write_odd_files
 from rilievo.cli import main
 from rilievo.models.arguments import PredictArguments
@@ -205,9 +205,7 @@ def test_the_page_gives_the_depth_of_python(
     write_page(tmp_path / "site")
     with chromium() as browser, hosted(tmp_path / "site") as address:
         visitor = Visitor(browser.new_context(), address)
-        unfold(visitor.page, "#settings")
-        visitor.page.select_option("#model", NAME)
-        visitor.page.locator("#state", has_text="The network is ready.").wait_for()
+        visitor.choose(NAME)
         for name in names:
             expected = predicted(files[name])
             visitor.give(files[name])

@@ -406,9 +406,7 @@ def test_models_are_kept_where_there_is_room_and_answered_where_there_is_none(
         guest.page.locator("html[data-offline]").wait_for()
         guest.page.reload()
         guest.wait_until_ready()
-        unfold(guest.page, "#settings")
-        guest.page.select_option("#model", "rilievo/tiny")
-        guest.page.locator("#state", has_text="The network is ready.").wait_for()
+        guest.choose("rilievo/tiny")
         kept = guest.page.evaluate(
             """async () => {
                 await fetch("note.txt");
