@@ -46,6 +46,7 @@ ELSEWHERE = {
         Elsewhere("import OpenEXR", "extra `formats`"),
         Elsewhere("import plyfile", "`pip install plyfile`"),
         Elsewhere("import trimesh", "`pip install trimesh`"),
+        Elsewhere("--save turn-mp4", "extra `video`"),
     ],
     "metres": [
         Elsewhere("rilievo markers", "need `rilievo[markers]`"),

@@ -60,7 +60,7 @@ class Learner(nn.Module):
         noise.manual_seed(self.config.seed * 1_000_003 + batch.step)
         result = self.explain(views=batch.views, generator=noise)
         numbers = {"loss": result.loss.total, **measure(result)}
-        if self.elsewhere is None:
+        if self.elsewhere is None or self.losses.replay is None:
             return numbers
         targets = len(batch.views.target)
         kept = self.elsewhere.loss(self.networks.depth, batch.step, targets)

@@ -15,12 +15,10 @@ from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.config.video_presets import (
     EMBEDDED_AREAS,
+    EMBEDDED_ENCODERS,
     EMBEDDED_STARTS,
     preset_config,
 )
-
-EMBEDDED_ENCODERS = tuple(name.partition("/")[2] for name in EMBEDDED_STARTS)
-"""Encoders of these models."""
 
 _WITHOUT_IMAGENET = ("lite",)
 _SCRATCH = "scratch"

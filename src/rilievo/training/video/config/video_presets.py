@@ -18,12 +18,13 @@ from rilievo.errors import OptionError, suggest
 from rilievo.models.default.embedded_cards import SMALL, TINY
 from rilievo.training.engine.differences import Difference, changed, find_differences
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.networks.video.depth_network import EMBEDDED
 from rilievo.training.video.config.video_config import VideoAugmentation, VideoConfig
 
 EMBEDDED_AREAS: Mapping[str, int] = {SMALL: 64512, TINY: 49152}
 """Embedded models whose weights a run can start from, with the pixels that they see of a frame."""
 EMBEDDED_STARTS = tuple(EMBEDDED_AREAS)
+EMBEDDED_ENCODERS = tuple(name.partition("/")[2] for name in EMBEDDED_STARTS)
+"""Encoders of these models."""
 PRESETS = ("default", "faithful", "clip")
 
 _KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
@@ -123,10 +124,10 @@ def _refining(plain: VideoConfig) -> VideoConfig:
     follows.
     """
     # Other networks measure the statistics of their norms, which single pictures would spoil.
-    knows = plain.blueprint.encoder in EMBEDDED and plain.start not in (None, "imagenet")
+    knows = plain.blueprint.encoder in EMBEDDED_ENCODERS and plain.start not in (None, "imagenet")
     return replace(
         plain,
-        losses=VideoLosses(anchor=0.1, corners=0.5, replay=1.0 if knows else 0.0),
+        losses=VideoLosses(anchor=0.1, corners=0.5, replay=1.0 if knows else None),
         learning_rate=2e-4,
         start_share=0.4,
         cosine=True,
