@@ -28,17 +28,28 @@ class Answered:
 
 
 Call = tuple[str, dict[str, Any]]
+PATIENCE = 90.0
+"""Seconds that a server may take to start; the SDK's 10 pass on a busy machine."""
+
+
+def patient_client(server: Any) -> Any:
+    """Make the SDK's client of a server, which waits for a server that starts slowly."""
+    from mcp import Client
+    from mcp.client import session
+
+    session.DISCOVER_TIMEOUT_SECONDS = PATIENCE
+    return Client(server)
 
 
 def answers(server: Any, calls: Sequence[Call]) -> list[Answered]:
     """Answers of a server, of an address or of a transport, to calls in their order."""
-    from mcp import Client
+    return asyncio.run(ask(server, calls))
 
-    async def ask() -> list[Answered]:
-        async with Client(server) as client:
-            return [_answered(await client.call_tool(name, given)) for name, given in calls]
 
-    return asyncio.run(ask())
+async def ask(server: Any, calls: Sequence[Call]) -> list[Answered]:
+    """Answers as `answers` gives them, within a loop that runs."""
+    async with patient_client(server) as client:
+        return [_answered(await client.call_tool(name, given)) for name, given in calls]
 
 
 def _answered(result: Any) -> Answered:

@@ -20,7 +20,7 @@ from rilievo.version import VERSION
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 
-from assistant_client import answers
+from assistant_client import Answered, answers, ask, patient_client
 
 ROOT = Path(__file__).parents[3]
 POINTS = [[0.2, 0.4], [0.6, 0.45]]
@@ -160,8 +160,13 @@ def test_http_answers_the_sdks_client_with_a_token(address: str) -> None:
     import httpx2
     from mcp.client.streamable_http import streamable_http_client
 
-    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=PATIENCE)
-    [measured] = answers(streamable_http_client(address, http_client=http), [ANGLE])
+    async def measure() -> list[Answered]:
+        # The SDK does not close a client that it is given.
+        header = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx2.AsyncClient(headers=header, timeout=PATIENCE) as http:
+            return await ask(streamable_http_client(address, http_client=http), [ANGLE])
+
+    [measured] = asyncio.run(measure())
     assert measured.told["unit"] == "°"
 
 
@@ -221,7 +226,7 @@ def test_the_guide_has_the_settings_of_clients_in_their_form() -> None:
 
 @pytest.mark.parametrize("name", ["mcpServers", "servers"])
 def test_a_snippet_of_the_guide_starts_the_server(name: str, tmp_path: Path) -> None:
-    from mcp import Client, StdioServerParameters
+    from mcp import StdioServerParameters
     from mcp.client.stdio import stdio_client
 
     pictures, program = tmp_path / "Pictures", tmp_path / "venv" / "bin" / "rilievo"
@@ -241,11 +246,11 @@ def test_a_snippet_of_the_guide_starts_the_server(name: str, tmp_path: Path) -> 
     few = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     started = StdioServerParameters(command=words[0], args=words[1:], env=few, cwd="/")
 
-    async def ask() -> tuple[str, list[str]]:
-        async with Client(stdio_client(started)) as client:
+    async def hello() -> tuple[str, list[str]]:
+        async with patient_client(stdio_client(started)) as client:
             listed = await client.list_tools()
             return client.server_info.name, [tool.name for tool in listed.tools]
 
-    server, tools = asyncio.run(ask())
+    server, tools = asyncio.run(hello())
     assert server == "rilievo"
     assert sorted(tools) == ["depth", "describe", "known", "measure", "surface"]
