@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from rilievo.errors import InputError, OptionError
 from rilievo.types import Sample
 from scenes.buffers import View
 from scenes.chance import even_chance
+from scenes.hand_held import blurred, choose_hand_held
 from scenes.lens import choose_lens, expose, level_of
 from scenes.renderer import (
     ATTEMPTS,
@@ -23,6 +26,8 @@ from scenes.walks import choose_walk
 
 RAYS = 2
 """Rays per pixel; more than for a photograph, since noise would differ between frames."""
+FOLLOWS = np.float32(0.15)
+"""Share by which the exposure of a hand-held clip nears that of the next frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +63,14 @@ def render_clip(
     textures: TextureBank | None = None,
     kind: Kind = Kind.ALL,
     step: float | None = None,
+    hand_held: bool = False,
 ) -> Clip:
     """Render a walk through a randomly generated scene.
 
     The scene is static. All frames share one camera and the exposure of the first frame, without
     vignette, shake or colour fringes, so diffuse surfaces keep their colour; only reflections,
-    highlights and grain change.
+    highlights and grain change. In hand-held clips the exposure follows the picture and motion
+    blurs it.
 
     Args:
         seed: The same seed and arguments give the same clip.
@@ -73,7 +80,8 @@ def render_clip(
             process.
         kind: Kind of scene.
         step: Distance between consecutive frames [m]; by default 1 % to 4 % of the first view's
-            median distance.
+            median distance, and a third of that in hand-held clips.
+        hand_held: Whether the camera is carried by hand: it bobs, trembles and looks around.
 
     Returns:
         Frames with exact depth, normals, sky, camera and pose. No surface is nearer to the camera
@@ -88,9 +96,11 @@ def render_clip(
         raise OptionError(f"the step is a positive number of metres, got {step}")
     bank = default_textures() if textures is None else textures
     for shot in shots(seed, bank, size, kind):
-        views = choose_walk(shot.view, shot.venue, shot.scene, shot.dice, size, frames, step)
+        choose = choose_hand_held if hand_held else choose_walk
+        views = choose(shot.view, shot.venue, shot.scene, shot.dice, size, frames, step)
         if views is not None:
-            return Clip(id=f"synthetic/{seed}", frames=film(seed, shot, views, bank, size))
+            filmed = film(seed, shot, views, bank, size, hand_held=hand_held)
+            return Clip(id=f"synthetic/{seed}", frames=filmed)
     raise OptionError(
         f"of {ATTEMPTS} scenes none has room for {frames} frames {step} m apart; "
         "ask for fewer or smaller steps"
@@ -98,16 +108,29 @@ def render_clip(
 
 
 def film(
-    seed: int, shot: Shot, views: list[View], bank: TextureBank, size: tuple[int, int]
+    seed: int,
+    shot: Shot,
+    views: list[View],
+    bank: TextureBank,
+    size: tuple[int, int],
+    *,
+    hand_held: bool = False,
 ) -> tuple[Sample, ...]:
-    """Render the frames of a walk with one lens and the exposure of the first frame."""
+    """Render the frames of a walk with one lens."""
     haze = choose_haze(shot)
     lens = replace(choose_lens(shot.dice, shot.draw), vignette=0.0, shake=0.0, fringe=0.0)
-    level, samples = None, []
+    level, samples, lenses = None, [], [lens] * len(views)
     for k, view in enumerate(views):
         buffers = draw_scene(shot.scene, view, bank, size, even_chance(*size, RAYS, shot.draw))
         colours = through_air(buffers, shot.scene, haze)
-        level = level_of(colours) if level is None else level
-        image = expose(colours, lens, level, shot.draw)
+        own = level_of(colours)
+        if level is None:
+            level = own
+            if hand_held:
+                depth = buffers.depth[buffers.depth > 0]
+                lenses = blurred(lens, views, float(np.median(depth)))
+        elif hand_held:
+            level *= (own / level) ** FOLLOWS
+        image = expose(colours, lenses[k], level, shot.draw)
         samples.append(as_sample(f"synthetic/{seed}/{k:06d}", image, buffers, view))
     return tuple(samples)

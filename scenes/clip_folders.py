@@ -34,12 +34,14 @@ class ClipPlan(Plan):
     Attributes:
         frames: Number of frames of each clip.
         step: Distance between frames [m]; None for the default of ``render_clip``.
+        hand_held: Whether the camera is carried by hand.
     """
 
     counted_by: ClassVar[str] = "--clips"
 
     frames: int = 8
     step: float | None = None
+    hand_held: bool = False
 
     def __post_init__(self) -> None:
         Plan.__post_init__(self)
@@ -85,6 +87,7 @@ def write_clip(plan: ClipPlan, index: int, textures: TextureBank) -> Path:
         textures=textures,
         kind=plan.kind,
         step=plan.step,
+        hand_held=plan.hand_held,
     )
     path = clip_path(plan, index)
     with replacing_folder(path) as part:

@@ -32,6 +32,7 @@ def parse() -> argparse.Namespace:
     add("--clips", type=int, help="render that many clips in place of single frames")
     add("--frames", type=int, help="frames of each clip (8)")
     add("--step", type=float, help="metres between frames of a clip; by default as there is room")
+    add("--hand-held", action="store_true", help="clips that shake and blur, exposure that changes")
     kinds = [kind.value for kind in Kind]
     add("--kind", choices=kinds, default=Kind.ALL.value, help="kind of scenes (all)")
     add("--seed", type=int, default=0, help="another seed gives other frames (0)")
@@ -60,9 +61,10 @@ def plan_of(options: argparse.Namespace) -> ShardPlan | ClipPlan:
         "models": tuple(options.models),
     }
     if options.clips is None:
-        for name in ("frames", "step"):
-            if getattr(options, name) is not None:
-                raise OptionError(f"--{name} is about clips: say how many with --clips")
+        for name in ("frames", "step", "hand_held"):
+            if getattr(options, name) not in (None, False):
+                option = name.replace("_", "-")
+                raise OptionError(f"--{option} is about clips: say how many with --clips")
         count = 64 if options.count is None else options.count
         return ShardPlan(count=count, folder=options.output or Path("shards"), **common)
     if options.count is not None:
@@ -71,6 +73,7 @@ def plan_of(options: argparse.Namespace) -> ShardPlan | ClipPlan:
         count=options.clips,
         frames=8 if options.frames is None else options.frames,
         step=options.step,
+        hand_held=options.hand_held,
         folder=options.output or Path("clips"),
         **common,
     )
@@ -90,6 +93,7 @@ def frames_of(plan: ShardPlan | ClipPlan) -> Iterator[Sample]:
                 textures=textures,
                 kind=plan.kind,
                 step=plan.step,
+                hand_held=plan.hand_held,
             )
             yield from clip.frames
 
