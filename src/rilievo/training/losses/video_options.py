@@ -83,7 +83,7 @@ class VideoLosses:
     is expected to be right; less where it is hardly better than the prior. 0.5 with preset clip."""
     replay: float | None = None
     """Weight of the same difference from the start's own depth on pictures of other places, one for
-    every four targets, so that a run does not forget them; None or 0 leaves them out, and the
+    every four targets, so that a run does not forget them; 0 leaves them out, and the
     check of them. 1 with preset clip, where the start is an embedded model or a run that refined
     one."""
     own: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODULE:NAME=WEIGHT,...")] = ()
