@@ -30,6 +30,8 @@ DOCUMENTS = (
     "docs/measure.md",
     "docs/videos.md",
     "docs/cookbook.md",
+    "docs/coming-from.md",
+    "docs/troubleshooting.md",
     "docs/reference/index.md",
 )
 # Their programs are run by tests of their own.
