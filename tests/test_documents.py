@@ -18,6 +18,7 @@ from catalogue_mirror import CatalogueMirror, catalogue
 from clips import write_clip
 from moge_lookalike import write_moge
 from rilievo.cli import main
+from rilievo.models.onnx_files.onnx_model import OnnxModel
 
 __all__ = ["catalogue"]
 
@@ -157,8 +158,11 @@ def user_folder(
 
 
 def arguments(command: str) -> list[str]:
-    """Arguments of a command; one that looks for markers is given a photograph with some."""
+    """Arguments of a command; one that needs markers, or earlier results, is given them."""
     words = shlex.split(command)[1:]
+    for folder in {"results/", "room/"}.intersection(words):
+        if words[0] == "predict" and not Path(folder).exists():
+            assert main(["predict", "room.jpg", "-o", folder]) == 0
     if "--markers" in words:
         assert main(["markers", "page.png"]) == 0
         words[1] = "desk.jpg"
@@ -184,6 +188,18 @@ def test_every_command_that_is_shown_works(user_folder: Path, document: str, com
 @pytest.mark.slow
 def test_the_quick_start_works_in_one_folder_in_its_order(user_folder: Path) -> None:
     for command in commands("docs/quickstart.md"):
+        assert main(arguments(command)) == 0, command
+
+
+@pytest.mark.slow
+def test_the_page_of_metres_needs_one_prediction(
+    user_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = [line for line in commands("docs/metres.md") if "room" in line]
+    assert main(arguments(first)) == 0
+    monkeypatch.setattr(OnnxModel, "infer", lambda *_: pytest.fail("a network ran"))
+    assert len(others) > 2
+    for command in others:
         assert main(arguments(command)) == 0, command
 
 

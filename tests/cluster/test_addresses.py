@@ -110,7 +110,9 @@ def test_results_there_are_those_of_a_disk(
 ) -> None:
     network = make_network()
     assert do("memory://out", network).done == 3
-    options = PredictOptions(model=str(network), output=tmp_path / "out", save="colour,npz")
+    options = PredictOptions(
+        model=str(network), output=tmp_path / "out", save="colour,npz", keep_answers="off"
+    )
     predict_files([photos], options, show=False)
     on_disk = {
         path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")

@@ -82,6 +82,10 @@ def main(arguments: Sequence[str]) -> int:
     if not given.inputs:
         raise OptionError("nothing to predict; name photographs, folders or videos, or --live")
     with _from_stdin(given.inputs) as inputs:
+        if "-" in given.inputs:
+            # The photograph is gone afterwards.
+            saving = replace(given.options.saving, keep_answers="off")
+            given = replace(given, options=replace(given.options, saving=saving))
         if given.batch.is_plain and not _elsewhere(given):
             summary = predict_files(inputs, given.options, show=not given.quiet)
         else:

@@ -166,6 +166,8 @@ class _Findings:
                 self._note(path.parent / facts.file, "has no size and sum: make it anew")
             else:
                 self._compare(path.parent, facts.sums)
+        if sidecar.answer is not None:
+            self._compare(path.parent, sidecar.answer.sums)
 
     def _compare(self, folder: Path, sums: Mapping[str, FileSum]) -> None:
         for name, expected in sums.items():

@@ -35,6 +35,7 @@ class SavingOptions(TypedDict, total=False):
     drop: str | None
     backing: float
     stereo: str | None
+    keep_answers: Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Saving(Record):
     TYPES: ClassVar[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
         ("output", (str, Path), "a path"),
         ("save", str, "text such as 'colour,ply'"),
+        ("keep_answers", str, "auto, on or off"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         ("resume", lambda value: value in (False, True, "hash"), "True, False or 'hash'"),
@@ -99,8 +101,18 @@ class Saving(Record):
     of the width (0.03) and convergence=SHARE (0.5; at 1 nothing is in front of the screen).
     """
 
+    keep_answers: Annotated[
+        Literal["auto", "on", "off"], tyro.conf.arg(metavar="auto|on|off"), LOCAL, UNRECORDED
+    ] = "auto"
+    """Keep the network's answer to each photograph beside its results, so that 'rilievo predict
+    RESULTS/' writes other formats, colours, cuts and metres without the network. auto: for up to
+    100 photographs in one process.
+    """
+
     def __post_init__(self) -> None:
         check_colour_map(self.colour_map)
+        if self.keep_answers not in ("auto", "on", "off"):
+            raise OptionError(f"--keep-answers is auto, on or off, got '{self.keep_answers}'")
         super().__post_init__()
         object.__setattr__(self, "output", Path(self.output))
 

@@ -201,7 +201,7 @@ def _listed(path: Path) -> set[str]:
         sidecar = read_sidecar(path)
     except (OSError, InputError):
         return set()
-    return {facts.file for facts in sidecar.files} | set(sidecar.earlier)
+    return {*sidecar.names, *sidecar.earlier}
 
 
 def is_known(name: str) -> bool:

@@ -11,13 +11,15 @@ from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.processing.refined import refined
+from rilievo.predicting.answers.keeping import MOST_PHOTOGRAPHS, not_kept
 from rilievo.predicting.consent import agree_to_pay
 from rilievo.predicting.effects import check_known, without_effect
-from rilievo.predicting.inputs import Job, LeftOut, find_jobs
+from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.job_list import JobList
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.photos import predict_photos
 from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.remaking.again import predict_again
 from rilievo.predicting.run_models import RunModels
 from rilievo.predicting.stages import FINISH, READ, Stages
 from rilievo.predicting.summary import Summary, Tally, fail
@@ -57,6 +59,9 @@ def predict_files(
     jobs = JobList(find_jobs(inputs, output, sequence=sequence, left_out=left_out))
     total = len(jobs)
     if not total:
+        summary = predict_again(inputs, options, show=show)
+        if summary is not None:
+            return summary
         raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
     check_known(options.sizes, total)
     stages = Stages()
@@ -73,7 +78,8 @@ def predict_files(
 
         @cache
         def results_of(*, video: bool) -> Results:
-            return Results(model=models.of(video=video), options=options, note=tally.note)
+            few = jobs.counts[Medium.PHOTO] <= MOST_PHOTOGRAPHS
+            return Results(model=models.of(video=video), options=options, note=tally.note, few=few)
 
         for video in jobs.media:
             results_of(video=video).check()
@@ -87,6 +93,7 @@ def predict_files(
             *left_out.notes(),
             *without_effect(inputs, options),
             *results.left_out_of_all(),
+            *not_kept(jobs.counts[Medium.PHOTO], options.saving.keep_answers),
         ):
             tally.note(message)
         try:

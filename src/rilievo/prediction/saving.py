@@ -11,7 +11,7 @@ from rilievo.io.checks.faults import Thoroughness
 from rilievo.io.checks.sums import sum_of
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.placement import Placement, filling, place_one
-from rilievo.io.outputs.facts import FileFacts, Sidecar
+from rilievo.io.outputs.facts import AnswerFacts, FileFacts, Sidecar
 from rilievo.io.outputs.ownership import Claim, agreeing, check_claim, merged, state_of
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import describe, sidecar_path, write_sidecar
@@ -80,6 +80,19 @@ class OwnOptions:
     asked: Mapping[str, Setting] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnswer:
+    """Answer of a network, to be written beside the files that are made of it.
+
+    Attributes:
+        content: Bytes of its file.
+        facts: Facts for the JSON.
+    """
+
+    content: bytes
+    facts: AnswerFacts
+
+
 def write_parts(
     prediction: Prediction,
     stem: Path,
@@ -89,11 +102,13 @@ def write_parts(
     run: Mapping[str, Setting] | None = None,
     thoroughness: Thoroughness = Thoroughness.ENDS,
     own: Mapping[str, OwnOptions] | None = None,
+    answer: KeptAnswer | None = None,
 ) -> Placement:
     """Write the files of ``save`` as part files, which ``Placement.place`` renames.
 
     Files of an earlier run are compared with that thoroughness; the record lists only whole ones.
-    ``own`` has the options of single outputs, which are recorded with their files.
+    ``own`` has the options of single outputs, which are recorded with their files, and ``answer``
+    is written with them.
     """
     options, own = options or SaveOptions(), own or {}
     check_outputs(names)
@@ -102,8 +117,12 @@ def write_parts(
     paths = _paths(stem, names)
     own_answer, surface = prediction, _surface_of(prediction, names)
     about = describe(prediction, run=run, anchored=surface)
+    files = [path.name for path in paths]
+    if answer is not None:
+        about = replace(about, answer=answer.facts)
+        files.append(answer.facts.file)
     state = state_of(stem)
-    before, claim = _claimed(stem, names, options, about, run, thoroughness)
+    before, claim = _claimed(stem, files, options, about, run, thoroughness)
     with filling(claim.placement()) as placement:
         json_part = placement.record_part()
         facts = []
@@ -123,6 +142,8 @@ def write_parts(
             facts.append(
                 replace(described, options=its.asked, bytes=found.bytes, sha256=found.sha256)
             )
+        if answer is not None:
+            placement.part(stem.with_name(answer.facts.file)).write_bytes(answer.content)
         written = tuple(facts)
         write_sidecar(json_part, merged(about, written, before, claim.earlier))
 
@@ -130,7 +151,7 @@ def write_parts(
         """Add to what another run has written since, or refuse to."""
         if state_of(stem) == state:
             return None
-        before, claim = _claimed(stem, names, options, about, run, thoroughness)
+        before, claim = _claimed(stem, files, options, about, run, thoroughness)
         write_sidecar(json_part, merged(about, written, before, claim.earlier))
         return claim.listed()
 
@@ -140,7 +161,7 @@ def write_parts(
 
 def _claimed(
     stem: Path,
-    names: Sequence[str],
+    files: Sequence[str],
     options: SaveOptions,
     about: Sidecar,
     run: Mapping[str, Setting] | None,
@@ -150,7 +171,6 @@ def _claimed(
 
     It is read twice, so a refusal stands only if no other run has written it in between.
     """
-    files = [path.name for path in _paths(stem, names)]
     while True:
         state = state_of(stem)
         try:

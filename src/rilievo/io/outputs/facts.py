@@ -182,6 +182,32 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerFacts:
+    """The kept answer of the network, of which other results are made without it.
+
+    Attributes:
+        file: File name, in the folder of the JSON file.
+        kind: Kind of the depth that the network answered; None if it answers none.
+        photo: Path of the photograph, relative to that folder.
+        photo_sha256: SHA-256 of the photograph's file.
+        bytes: Size of the file.
+        sha256: SHA-256 of its content.
+    """
+
+    file: str
+    kind: DepthKind | None = None
+    photo: str
+    photo_sha256: str
+    bytes: int
+    sha256: str
+
+    @property
+    def sums(self) -> Mapping[str, FileSum]:
+        """Size and SHA-256 of the file, by its name."""
+        return {self.file: FileSum(bytes=self.bytes, sha256=self.sha256)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sidecar:
     """Content of the JSON file beside results: everything needed to read them.
 
@@ -197,6 +223,7 @@ class Sidecar:
         made_by: Model, weights and settings that made the prediction.
         run: Other options of the run; a repeated run is recognised by them.
         files: Complete files of this result.
+        answer: The kept answer of the network; None if it is not kept.
         earlier: Names of files that earlier runs left and that this JSON file does not describe.
     """
 
@@ -211,8 +238,15 @@ class Sidecar:
     made_by: MadeBy
     run: Mapping[str, Setting] = field(default_factory=dict)
     files: tuple[FileFacts, ...] = ()
+    answer: AnswerFacts | None = None
     earlier: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the files that it describes, the answer's among them."""
+        kept = () if self.answer is None else (self.answer.file,)
+        return (*(facts.file for facts in self.files), *kept)
 
     def alone(self, facts: FileFacts) -> str:
         """One-line JSON about this file alone, to embed in it."""
-        return to_json(replace(self, files=(facts,), earlier=()))
+        return to_json(replace(self, files=(facts,), answer=None, earlier=()))

@@ -106,6 +106,10 @@ def merged(
         return replace(about, files=written, earlier=earlier)
     described_before = tuple(facts for facts in before.files if facts.file in earlier)
     others = {facts.file for facts in described_before}
+    answer = about.answer
+    if answer is None and before.answer is not None and before.answer.file in earlier:
+        answer = before.answer
+        others.add(answer.file)
     return replace(
         about,
         # Maps that this run left out because none of its files needs them.
@@ -114,6 +118,7 @@ def merged(
         anchored=about.anchored or before.anchored,
         anchoring=about.anchoring or before.anchoring,
         files=(*described_before, *written),
+        answer=answer,
         earlier=tuple(name for name in earlier if name not in others),
     )
 
@@ -260,7 +265,7 @@ def _finished(stem: Path) -> set[str]:
     sidecar = find_sidecar(path)
     if sidecar is None:
         return set()
-    return {path.name, *(facts.file for facts in sidecar.files), *sidecar.earlier}
+    return {path.name, *sidecar.names, *sidecar.earlier}
 
 
 def _left_behind(stem: Path) -> set[str]:

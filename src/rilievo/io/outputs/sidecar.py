@@ -94,7 +94,7 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
         sidecar = from_json(Sidecar, text)
     except NotThisRecord as error:
         raise InputError(f"{name}: not a JSON that rilievo wrote: {error}") from error
-    for file in (*(facts.file for facts in sidecar.files), *sidecar.earlier):
+    for file in (*sidecar.names, *sidecar.earlier):
         if file in ("", ".", "..") or any(mark in file for mark in "/\\\0"):
             raise InputError(f"{name}: '{file}' is not the name of a file in its folder")
     return sidecar

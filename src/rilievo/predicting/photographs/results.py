@@ -22,6 +22,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.processing.trimming import border_note
 from rilievo.options.option_record import recorded
 from rilievo.options.saving_options import Saving
+from rilievo.predicting.answers.keeping import kept_answer
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.anchored_depth import anchorable
@@ -33,7 +34,14 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import Need, Surface
 from rilievo.prediction.output_table import OUTPUTS, options_of
-from rilievo.prediction.saving import OwnOptions, check_outputs, is_installed, parts_of, write_parts
+from rilievo.prediction.saving import (
+    KeptAnswer,
+    OwnOptions,
+    check_outputs,
+    is_installed,
+    parts_of,
+    write_parts,
+)
 from rilievo.types import Photo, Setting
 
 
@@ -45,6 +53,10 @@ class Results:
     options: PredictOptions
     note: Callable[[str], None] = lambda message: None
     """Function called with each note for the user."""
+    few: bool = False
+    """Whether the photographs are so few that their answers are kept by default."""
+    again: bool = False
+    """Whether results are made again where they are, from kept answers."""
     first: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
     """Name and size of the first photograph of ``--same-camera``; the others must match it."""
 
@@ -62,6 +74,12 @@ class Results:
         return tuple(
             name for name in saving.formats if not self._missing(name) and is_installed(name)
         )
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether the answer of the network is kept beside the results."""
+        keeps = self.options.saving.keep_answers
+        return keeps == "on" or (keeps == "auto" and self.few)
 
     def left_out_of_all(self) -> Iterator[str]:
         """Notes on outputs of ``all`` that lack only an installed package."""
@@ -172,7 +190,13 @@ class Results:
             run=self.run_facts(job),
             thoroughness=self.thoroughness,
             own=self._own_options(job, formats),
+            answer=self._answer(job, inference),
         )
+
+    def _answer(self, job: Job, inference: Inference) -> KeptAnswer | None:
+        if not self.keeps_answers:
+            return None
+        return kept_answer(inference, self.model.card, job.source, job.target)
 
     def _without_surfaces(
         self, formats: tuple[str, ...], prediction: Prediction
@@ -235,14 +259,20 @@ class Results:
         return True
 
     def _with_broken(self, job: Job) -> tuple[str, ...]:
-        """Outputs to write for a photograph: those asked for, and those that are damaged."""
+        """Outputs to write for a photograph: those asked for, and those that are damaged.
+
+        Results that are made again with other options are all written.
+        """
         there, folder = self._there(job), job.target.parent
+        if self.again and self.options.saving.overwrite:
+            return OUTPUTS.ordered({*(facts.output for facts in there), *self.formats})
         broken = {facts.output for facts in there if fault_of(folder, facts, self.thoroughness)}
         return OUTPUTS.ordered(broken | {*self.formats})
 
     def _there(self, job: Job) -> tuple[FileFacts, ...]:
         """Files of an earlier run."""
-        before = None if self.options.saving.overwrite else find_sidecar(sidecar_path(job.target))
+        is_new = self.options.saving.overwrite and not self.again
+        before = None if is_new else find_sidecar(sidecar_path(job.target))
         return () if before is None else before.files
 
     def formats_with_those_there(self, job: Job) -> tuple[tuple[str, ...], bool]:

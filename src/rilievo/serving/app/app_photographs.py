@@ -15,7 +15,7 @@ from rilievo.errors import RilievoError
 from rilievo.options.option_marks import FINISHING
 from rilievo.options.option_record import marks_of
 from rilievo.options.refine import Refine
-from rilievo.serving.app.inference_file import read_inference, write_inference
+from rilievo.predicting.answers.inference_file import read_inference, write_inference
 from rilievo.serving.app.result_store import Entry, ResultStore
 from rilievo.serving.app.view_file import thumbnail, view_bytes
 from rilievo.serving.server.request_refusals import Refusal

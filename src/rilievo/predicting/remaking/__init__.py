@@ -1,0 +1,1 @@
+"""Results made again from kept answers."""
