@@ -24,7 +24,7 @@ from rilievo.evaluation.metrics import (
 from rilievo.evaluation.metrics.boundary import WINDOW_METRICS
 from rilievo.evaluation.metrics.depth import ORDER_METRICS
 from rilievo.evaluation.metrics.metric import AnyMetric, Better
-from rilievo.evaluation.metrics.point_maps import STABILITY_METRICS
+from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"
 REGION = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

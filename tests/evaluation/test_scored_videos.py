@@ -10,6 +10,7 @@ from clip_dataset import SIZE, K, pose, write_clips
 from rilievo.errors import InputError
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.metrics.stability import StabilityPair, warping_error
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.scoring.metres import CONSTANT
 
@@ -102,6 +103,24 @@ def test_neighbours_agree_as_published(clips: Path) -> None:
         assert score.values["tae"] == pytest.approx(50 * (there + back), rel=1e-5)
 
 
+def test_opw_is_scored_for_neighbours_of_a_sequence(clips: Path) -> None:
+    found = run(clips, "opw-true")
+    assert len(found.scores) == sum(FRAMES.values()) - len(FRAMES)
+    assert not found.unscored
+    everywhere = np.ones(SIZE, bool)
+    for score in found.scores:
+        scene, _, name = score.id.rpartition("/")
+        frame = int(name)
+        true, depth, _ = aligned(clips, scene)
+        pair = StabilityPair(
+            first=depth[frame], second=depth[frame + 1],
+            first_seen=everywhere, second_seen=everywhere,
+            first_true=true[frame], second_true=true[frame + 1],
+            first_K=K, second_T_first=np.linalg.inv(pose(frame + 1)) @ pose(frame),
+        )  # fmt: skip
+        assert score.values["opw"] == pytest.approx(warping_error(pair)[0], rel=1e-5)
+
+
 def means_of_scenes(found: Evaluation, metric: str) -> float:
     """Each sequence averaged by itself, then all of them."""
     values: dict[str, list[float]] = {}
@@ -110,7 +129,7 @@ def means_of_scenes(found: Evaluation, metric: str) -> float:
     return float(np.mean([np.mean(each) for each in values.values()]))
 
 
-@pytest.mark.parametrize("benchmark", ["video-depth", "video-tae"])
+@pytest.mark.parametrize("benchmark", ["video-depth", "video-tae", "opw-true"])
 def test_sequences_count_alike_however_long(clips: Path, benchmark: str) -> None:
     found = run(clips, benchmark)
     for summary in found.summaries:

@@ -11,7 +11,8 @@ from rilievo.evaluation.metrics.depth import DEPTH_METRICS, ORDER_METRICS
 from rilievo.evaluation.metrics.metric import AnyMetric, Metric
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
 from rilievo.evaluation.metrics.picture import PICTURE_METRICS
-from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS, STABILITY_METRICS
+from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
+from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.plugins import check_trusted, is_place, load_offered, load_outside
 
 TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {

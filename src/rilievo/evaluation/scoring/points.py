@@ -12,7 +12,8 @@ from rilievo.alignment.subsample import nearest_valid
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
-from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair, StabilityPair
+from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair
+from rilievo.evaluation.metrics.stability import StabilityPair
 from rilievo.evaluation.scoring.metres import (
     check_answered,
     fitted_to_scene,
@@ -170,8 +171,17 @@ def stability_pair(
         second=depths[1],
         first_seen=seen[0],
         second_seen=seen[1],
+        first_true=_known_depth(first),
+        second_true=_known_depth(second),
         first_K=first.camera.needs_pinhole("tae"),
         second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
     )
     share = 1.0 if first.depth_valid is None else float(first.depth_valid.mean())
     return Paired(pair=pair, true_share=share)
+
+
+def _known_depth(truth: Truth) -> Float64[np.ndarray, "h w"]:
+    """True depth, 0 where it is not known."""
+    if truth.depth is None or truth.depth_valid is None:
+        return np.zeros(size_of(truth))
+    return np.where(truth.depth_valid, truth.depth, 0.0).astype(np.float64)

@@ -1,0 +1,193 @@
+"""Agreement of the depth of two neighbouring frames.
+
+Two frames agree where the surface of one, seen from the other, has that one's depth (Chen et al.
+2025, Video Depth Anything: TAE), or where what a pixel shows keeps its place between near and far
+(Wang et al. 2023, Neural Video Depth Stabilizer: OPW).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from rilievo.errors import NoGroundTruthError
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, whole
+from rilievo.geometry.intrinsics import unproject
+
+_TAE = (
+    "mean |d - d'| / d of depth and that of the neighbouring frame, seen from here (Video Depth "
+    "Anything)"
+)
+_OPW = (
+    "30 times the mean change of inverse depth, less its median and over its mean absolute "
+    "deviation, along the true flow from frame to frame (NVDS)"
+)
+_AS_PUBLISHED = 30.0
+"""10 of the authors' program, times its sum over three colours that agree."""
+_SAME_SURFACE = 0.05
+"""Largest relative difference of true depths that are one surface in both frames."""
+_LEAST_SPREAD = 1e-6
+"""Least mean absolute deviation, as in the authors' program."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StabilityPair:
+    """Depth of two neighbouring frames.
+
+    Attributes:
+        first: Depth [m] of the earlier frame.
+        second: Depth [m] of the later one.
+        first_seen: Pixels of the first that a projected point is compared at.
+        second_seen: Those of the second.
+        first_true: True depth [m] of the first; 0 where it is not known.
+        second_true: True depth [m] of the second; 0 where it is not known.
+        first_K: Intrinsics [px] of the first frame, used for both as published.
+        second_T_first: Takes points [m] of the first camera to the second.
+    """
+
+    first: Float64[np.ndarray, "h w"]
+    second: Float64[np.ndarray, "h w"]
+    first_seen: Bool[np.ndarray, "h w"]
+    second_seen: Bool[np.ndarray, "h w"]
+    first_true: Float64[np.ndarray, "h w"]
+    second_true: Float64[np.ndarray, "h w"]
+    first_K: Float64[np.ndarray, "3 3"]
+    second_T_first: Float64[np.ndarray, "4 4"]
+
+    @property
+    def count(self) -> int:
+        """Pixels of a frame."""
+        return self.first.size
+
+
+def temporal_error(pair: StabilityPair) -> Sums:
+    """Mean of both directions' |d - d'| / d, of depth d and projected depth d' [%].
+
+    Where no point of one frame falls into the other, that direction counts as 0, as published.
+    """
+    there = _reprojected(pair.first, pair.first_K, pair.second_T_first)
+    back = _reprojected(pair.second, pair.first_K, np.linalg.inv(pair.second_T_first))
+    errors = (
+        _mean_error(pair.second, there, pair.second_seen),
+        _mean_error(pair.first, back, pair.first_seen),
+    )
+    return np.array([100 * sum(errors) / 2])
+
+
+def _reprojected(
+    depth: Float64[np.ndarray, "h w"],
+    K: Float64[np.ndarray, "3 3"],
+    motion: Float64[np.ndarray, "4 4"],
+) -> Float64[np.ndarray, "h w"]:
+    """Depth that the points of one frame have in the other, at the nearest pixel; 0 where none is.
+
+    Of several points at one pixel the last in reading order counts, as published.
+    """
+    height, width = depth.shape
+    points = np.asarray(unproject(depth, K)).reshape(3, -1)
+    x, y, z = motion[:3, :3] @ points + motion[:3, 3:]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        column, row = np.rint(x * K[0, 0] / z + K[0, 2]), np.rint(y * K[1, 1] / z + K[1, 2])
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    seen = np.zeros(depth.shape)
+    seen[row[inside].astype(np.int64), column[inside].astype(np.int64)] = z[inside]
+    return seen
+
+
+def _mean_error(
+    depth: Float64[np.ndarray, "h w"],
+    projected: Float64[np.ndarray, "h w"],
+    seen: Bool[np.ndarray, "h w"],
+) -> float:
+    both = (projected > 0) & (depth > 0) & seen
+    if not both.any():
+        return 0.0
+    return float(np.mean(np.abs(depth[both] - projected[both]) / depth[both]))
+
+
+def warping_error(pair: StabilityPair) -> Sums:
+    """OPW by true motion: change of normalised inverse depth along the flow of the true surface.
+
+    Each frame's inverse depth is taken less its median and over its mean absolute deviation. Pixels
+    of the later frame that the earlier one sees too are compared with what it has there, between
+    its pixels. The mean is multiplied by 30, as in the authors' program, which multiplies by 10 and
+    sums over three colours; their mask of equal colours, which leaves out what is hidden, is the
+    true depth here.
+
+    Raises:
+        NoGroundTruthError: If no surface is seen by both.
+    """
+    points = np.asarray(unproject(pair.second_true, pair.first_K)).reshape(3, -1)
+    motion = np.linalg.inv(pair.second_T_first)
+    x, y, z = motion[:3, :3] @ points + motion[:3, 3:]
+    known = ((pair.second_true > 0) & pair.second_seen).ravel() & (z > 0)
+    K = pair.first_K
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        place = np.stack([y * K[1, 1] / z + K[1, 2], x * K[0, 0] / z + K[0, 2]])
+        inside = known & (np.rint(place) == np.rint(place).clip(0, _last(pair))).all(axis=0)
+        true = _at_pixels(pair.first_true, place, inside)
+        both = inside & (np.abs(true - z) < _SAME_SURFACE * z)
+    earlier = _between_pixels(_normalised(pair.first, pair.first_seen), place, both)
+    change = np.abs(_normalised(pair.second, pair.second_seen).ravel() - earlier)[both]
+    change = change[np.isfinite(change)]
+    if not change.size:
+        raise NoGroundTruthError("no surface with true depth is seen in both frames")
+    return np.array([_AS_PUBLISHED * change.mean()])
+
+
+def _last(pair: StabilityPair) -> Int64[np.ndarray, "2 1"]:
+    """Last row and column."""
+    return np.array(pair.first.shape)[:, None] - 1
+
+
+def _normalised(
+    depth: Float64[np.ndarray, "h w"], seen: Bool[np.ndarray, "h w"]
+) -> Float64[np.ndarray, "h w"]:
+    """Inverse depth less its median, over its mean absolute deviation; NaN where it is not seen."""
+    seen = seen & (depth > 0)
+    inverse = np.full(depth.shape, np.nan)
+    inverse[seen] = 1 / depth[seen]
+    if seen.any():
+        inverse -= np.median(inverse[seen])
+        inverse /= max(float(np.abs(inverse[seen]).mean()), _LEAST_SPREAD)
+    return inverse
+
+
+def _at_pixels(
+    values: Float64[np.ndarray, "h w"],
+    place: Float64[np.ndarray, "2 n"],
+    inside: Bool[np.ndarray, "n"],
+) -> Float64[np.ndarray, "n"]:
+    """Values at the nearest pixels; 0 for places that are not inside."""
+    found = np.zeros(inside.shape)
+    row, column = np.rint(place[:, inside]).astype(np.int64)
+    found[inside] = values[row, column]
+    return found
+
+
+def _between_pixels(
+    values: Float64[np.ndarray, "h w"],
+    place: Float64[np.ndarray, "2 n"],
+    inside: Bool[np.ndarray, "n"],
+) -> Float64[np.ndarray, "n"]:
+    """Bilinear values, clamped at the border; NaN beside NaN, and for places not inside."""
+    found = np.full(inside.shape, np.nan)
+    last = np.array(values.shape)[:, None] - 1
+    row, column = place[:, inside].clip(0, last)
+    (i, j), (a, b) = np.floor([row, column]).astype(np.int64), np.modf([row, column])[0]
+    below, beside = np.minimum(i + 1, last[0]), np.minimum(j + 1, last[1])
+    upper = (1 - b) * values[i, j] + b * values[i, beside]
+    lower = (1 - b) * values[below, j] + b * values[below, beside]
+    found[inside] = (1 - a) * upper + a * lower
+    return found
+
+
+_STABILITY_METRICS: tuple[Metric[StabilityPair], ...] = (
+    Metric("tae", "TAE", "%", Better.LOWER, _TAE, temporal_error, whole, pools=False),
+    Metric("opw", "OPW", "", Better.LOWER, _OPW, warping_error, whole, pools=False),
+)
+# A new metric is one function and one line above.
+STABILITY_METRICS: Mapping[str, Metric[StabilityPair]] = {
+    each.name: each for each in _STABILITY_METRICS
+}
