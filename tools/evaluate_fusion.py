@@ -25,7 +25,7 @@ from rilievo.data.fuse.view_collector import small_size
 from rilievo.data.trajectories.trajectory_errors import Freedom, fit_similarity
 from rilievo.evaluation.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.io.outputs.formats.coloured_mesh import ColouredMesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Model
 from rilievo.models.resampling.sampling import shrink
@@ -159,7 +159,7 @@ def tracked_views(views: Sequence[View]) -> tuple[View, ...] | None:
     return agreed(placed, 1.0).views
 
 
-def points_of(mesh: ColouredMesh) -> Float64[np.ndarray, "n 3"]:
+def points_of(mesh: TriangleMesh) -> Float64[np.ndarray, "n 3"]:
     """Points drawn evenly from a surface; always the same ones."""
     random = np.random.default_rng(0)
     a, b, c = (mesh.points[mesh.triangles[:, k]].astype(np.float64) for k in range(3))

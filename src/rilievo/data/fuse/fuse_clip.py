@@ -23,15 +23,13 @@ from rilievo.io.checks.marks import is_marked
 from rilievo.io.files.atomic import make_folder, remove, replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
-from rilievo.io.outputs.formats.coloured_mesh import (
-    SUFFIXES,
-    write_coloured_glb,
-    write_coloured_ply,
-)
+from rilievo.io.outputs.formats.gltf import AXES, write_gltf
+from rilievo.io.outputs.formats.ply import write_ply_mesh
 from rilievo.models import FAST_MODEL
 from rilievo.models.model_options import model_of
 from rilievo.types import DepthKind
 
+_SUFFIXES = (".glb", ".ply")
 _DOUBTFUL = 0.06
 """Median disagreement of frames from which something is wrong with camera or poses."""
 _SAME_UNIT = 0.08
@@ -107,9 +105,9 @@ class _Done:
 
 def _check_output(output: Path, options: FuseOptions) -> None:
     """Refuse a file of another kind, one that is in the way, and a folder."""
-    if output.suffix.lower() not in SUFFIXES:
+    if output.suffix.lower() not in _SUFFIXES:
         raise OptionError(
-            f"{printable(output)}: a surface is written as {' or '.join(SUFFIXES)}, such as "
+            f"{printable(output)}: a surface is written as {' or '.join(_SUFFIXES)}, such as "
             f"{printable(output.stem or 'place')}.glb"
         )
     record = _record_path(output)
@@ -182,7 +180,7 @@ def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> Fuse
         depth=depth,
         poses=_ESTIMATED if collected.is_scaled else poses,
         unit=unit,
-        axes="x right, y up, z backwards (glTF)" if is_glb else own,
+        axes=AXES if is_glb else own,
         frames=len(found.views),
         left_out=collected.left_out,
         voxel=surface.voxel,
@@ -238,7 +236,7 @@ def _write(output: Path, surface: FusedSurface, found: AgreedViews, record: Fuse
     with replacing(output) as part:
         if output.suffix.lower() == ".glb":
             R = gltf_R_world([view.world_T_cam for view in found.views])
-            write_coloured_glb(
+            write_gltf(
                 part,
                 surface.mesh.turned(R),
                 name=output.stem,
@@ -250,6 +248,6 @@ def _write(output: Path, surface: FusedSurface, found: AgreedViews, record: Fuse
                 f"axes: {record.axes}",
                 f"rilievo: {to_json(record)}",
             ]
-            write_coloured_ply(part, surface.mesh, comments)
+            write_ply_mesh(part, surface.mesh, comments)
     with replacing(_record_path(output)) as part:
         part.write_text(to_json(record, indent=2) + "\n", encoding="utf-8")

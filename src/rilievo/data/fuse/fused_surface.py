@@ -10,7 +10,7 @@ from rilievo.data.fuse.clip_views import View
 from rilievo.data.fuse.volume import Volume
 from rilievo.data.fuse.volume_mesh import mesh_of
 from rilievo.errors import InputError
-from rilievo.io.outputs.formats.coloured_mesh import ColouredMesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
 
 _VOXELS_DEEP = 128
 """Voxels to the median depth, where nobody says their size."""
@@ -31,7 +31,7 @@ class FusedSurface:
         mesh: Mesh in the world of the poses.
     """
 
-    mesh: ColouredMesh
+    mesh: TriangleMesh
     voxel: float
     blocks: int
     nbytes: int

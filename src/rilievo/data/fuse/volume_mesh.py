@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Int32
 
 from rilievo.data.fuse.volume import SIDE, TRUNCATION, Volume
 from rilievo.errors import InputError, needing
-from rilievo.io.outputs.formats.coloured_mesh import ColouredMesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
 
 _PART = 8
 """Blocks along the side of a part of space that is meshed at once."""
@@ -33,7 +33,7 @@ class _Piece:
     triangles: Int32[np.ndarray, "m 3"]
 
 
-def mesh_of(volume: Volume, *, specks: float = 0.0) -> ColouredMesh:
+def mesh_of(volume: Volume, *, specks: float = 0.0) -> TriangleMesh:
     """Extract the surface of a volume, without loose patches of up to a share ``specks`` of it.
 
     Raises ``InputError`` if no surface is left.
@@ -47,7 +47,7 @@ def mesh_of(volume: Volume, *, specks: float = 0.0) -> ColouredMesh:
     number[used] = np.arange(len(used), dtype=np.int32)
     triangles = number[triangles]
     points = (joined.points[used] * np.float32(volume.voxel)).astype(np.float32)
-    return ColouredMesh(
+    return TriangleMesh(
         points=points,
         normals=_normals(points, triangles),
         colours=np.rint(joined.colours[used]).clip(0, 255).astype(np.uint8),

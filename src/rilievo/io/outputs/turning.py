@@ -23,7 +23,6 @@ from rilievo.geometry.surfaces.pieces import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
 from rilievo.io.outputs.dropping import distant_sky, surface_pixels
-from rilievo.io.outputs.facts import SurfaceFacts
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.types import DepthMap, Photo, Prediction
 
@@ -46,7 +45,7 @@ _ZOOM = 1.06
 """Enlargement, which keeps the border of the photograph out of the picture."""
 _MOST_POINTS = 250_000
 _FLATNESS = 0.004
-_BACKING = 0.15
+BACKING = 0.15
 """Share of the picture's width by which far surfaces go on behind near ones."""
 _SKY = 3.0
 """Depth of the sky, relative to the 98th percentile of all other depth."""
@@ -74,20 +73,6 @@ class Scene:
     def is_inside(self) -> bool:
         """Whether one stands in the surface."""
         return not isinstance(self.camera.lens, Pinhole)
-
-    def facts(self, options: SaveOptions, sky: float | None) -> SurfaceFacts:
-        """Describe the surface."""
-        return SurfaceFacts(
-            pixel_step=self.step,
-            points=len(self.mesh.points),
-            triangles=len(self.mesh.triangles),
-            edge_jump=options.edge,
-            grazing_degrees=options.grazing,
-            specks=options.specks,
-            dropped=options.dropped,
-            sky=sky,
-            backing=options.backing or _BACKING,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +130,7 @@ def scene_of(
         # A large triangle may reach from before the camera to behind it.
         flatness=_FLATNESS if is_pinhole else 0,
         smooth=True,
-        backing=options.backing or _BACKING,
+        backing=options.backing or BACKING,
         pieces=MOST,
     )
     if not len(surface.triangles):

@@ -1,20 +1,21 @@
-"""A point cloud as a binary PLY: x y z, nx ny nz, red green blue.
+"""Binary PLY of points or a mesh: x y z, nx ny nz, red green blue.
 
-Points stay in our camera frame (x right, y down, z forward) and in the unit of the depth map;
-comments in the header state both.
+Points of a photograph stay in our camera frame (x right, y down, z forward) and in the unit of the
+depth map; comments in the header state both.
 
 No line of the header is longer than ``_LONGEST``: readers built on rply, such as Open3D's, take at
 most 1024 bytes a line and fail, or crash, on more.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 
-from rilievo.errors import InputError
-from rilievo.geometry.surfaces.surface import PointCloud, point_cloud, surface_step
-from rilievo.io.outputs.dropping import sky_share, surface_pixels
-from rilievo.io.outputs.facts import OUR_AXES, FileFacts, SurfaceFacts
+from rilievo.io.outputs.facts import OUR_AXES, FileFacts
+from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap
 
@@ -26,41 +27,33 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write the points, without flying points at depth edges."""
     from plyfile import PlyData, PlyElement
 
-    options, photo = job.options, job.prediction.photo
-    step = surface_step(depth.shape, options.surface_points)
-    cloud = point_cloud(
-        depth.depth(),
-        camera,
-        surface_pixels(job.prediction, job.options.drop),
-        colours=None if photo is None else photo.pixels,
-        normals=job.prediction.normals,
-        step=step,
-        cut=options.cut,
-        backing=options.backing,
+    cloud, facts = surface_points(
+        job, depth, camera, form="a point cloud", holds="points of the surface"
     )
-    if not len(cloud.points):
-        raise InputError(f"{job.about.source.file}: no surface is left to write as a point cloud")
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds="points of the surface",
-        unit=job.depth_facts.unit,
-        axes=OUR_AXES,
-        surface=SurfaceFacts(
-            pixel_step=step,
-            points=len(cloud.points),
-            edge_jump=options.edge,
-            grazing_degrees=options.grazing,
-            specks=options.specks,
-            dropped=options.dropped,
-            sky=sky_share(job.prediction),
-            backing=options.backing or None,
-        ),
+    element = PlyElement.describe(
+        _vertex_rows(cloud.points, cloud.normals, cloud.colours), "vertex"
     )
-    element = PlyElement.describe(_rows(cloud), "vertex")
     with job.path.open("wb") as file:
         PlyData([element], byte_order="<", comments=comments_of(job, facts)).write(file)
     return facts
+
+
+def write_ply_mesh(path: Path, mesh: TriangleMesh, comments: list[str]) -> None:
+    """Write a mesh with its colours, if it has some, and triangles.
+
+    Args:
+        path: File to write.
+        mesh: Mesh; its axes are not changed.
+        comments: Lines of the header.
+    """
+    from plyfile import PlyData, PlyElement
+
+    faces = np.empty(len(mesh.triangles), [("vertex_indices", "<i4", (3,))])
+    faces["vertex_indices"] = mesh.triangles
+    rows = _vertex_rows(mesh.points, mesh.normals, mesh.colours)
+    elements = [PlyElement.describe(rows, "vertex"), PlyElement.describe(faces, "face")]
+    with path.open("wb") as file:
+        PlyData(elements, byte_order="<", comments=comments).write(file)
 
 
 def comments_of(job: WriteJob, facts: FileFacts) -> list[str]:
@@ -82,15 +75,20 @@ def _pieces(text: str) -> Iterator[str]:
     yield text
 
 
-def _rows(cloud: PointCloud) -> np.ndarray:
+def _vertex_rows(
+    points: Float32[np.ndarray, "n 3"],
+    normals: Float32[np.ndarray, "n 3"],
+    colours: UInt8[np.ndarray, "n 3"] | None,
+) -> np.ndarray:
+    """Rows of a PLY's vertices: x y z, nx ny nz and, where there are colours, red green blue."""
     columns = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
-    if cloud.colours is not None:
+    if colours is not None:
         columns += [(name, "u1") for name in ("red", "green", "blue")]
-    rows = np.empty(len(cloud.points), columns)
+    rows = np.empty(len(points), columns)
     for axis, name in enumerate("xyz"):
-        rows[name] = cloud.points[:, axis]
-        rows[f"n{name}"] = cloud.normals[:, axis]
-    if cloud.colours is not None:
-        for axis, name in enumerate(("red", "green", "blue")):
-            rows[name] = cloud.colours[:, axis]
+        rows[name] = points[:, axis]
+        rows[f"n{name}"] = normals[:, axis]
+    if colours is not None:
+        for channel, name in enumerate(("red", "green", "blue")):
+            rows[name] = colours[:, channel]
     return rows

@@ -11,12 +11,11 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.errors import InputError
 from rilievo.geometry.surfaces.splats import Splats, splats
-from rilievo.geometry.surfaces.surface import PointCloud, point_cloud, surface_step
-from rilievo.io.outputs.dropping import sky_share, surface_pixels
-from rilievo.io.outputs.facts import OUR_AXES, FileFacts, SurfaceFacts
+from rilievo.geometry.surfaces.surface import PointCloud, surface_step
+from rilievo.io.outputs.facts import FileFacts
 from rilievo.io.outputs.formats.ply import comments_of
+from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap
 
@@ -33,37 +32,10 @@ _GREY = 128
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write a splat for every point of the surface, a chunk at a time."""
-    options, photo = job.options, job.prediction.photo
-    step = surface_step(depth.shape, options.surface_points)
-    cloud = point_cloud(
-        depth.depth(),
-        camera,
-        surface_pixels(job.prediction, options.drop),
-        colours=None if photo is None else photo.pixels,
-        normals=job.prediction.normals,
-        step=step,
-        cut=options.cut,
-        backing=options.backing,
+    cloud, facts = surface_points(
+        job, depth, camera, form="splats", holds="Gaussian splats of the surface"
     )
-    if not len(cloud.points):
-        raise InputError(f"{job.about.source.file}: no surface is left to write as splats")
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds="Gaussian splats of the surface",
-        unit=job.depth_facts.unit,
-        axes=OUR_AXES,
-        surface=SurfaceFacts(
-            pixel_step=step,
-            points=len(cloud.points),
-            edge_jump=options.edge,
-            grazing_degrees=options.grazing,
-            specks=options.specks,
-            dropped=options.dropped,
-            sky=sky_share(job.prediction),
-            backing=options.backing or None,
-        ),
-    )
+    step = surface_step(depth.shape, job.options.surface_points)
     with job.path.open("wb") as file:
         _write_header(file, len(cloud.points), comments_of(job, facts))
         for part in splats(cloud, camera, shape=depth.shape, step=step):

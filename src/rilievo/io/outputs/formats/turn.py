@@ -1,10 +1,12 @@
 """A surface that turns for three seconds, as an animated WebP."""
 
+from dataclasses import replace
+
 from PIL import Image
 
-from rilievo.io.outputs.dropping import sky_share
 from rilievo.io.outputs.facts import FileFacts
-from rilievo.io.outputs.turning import RATE, SECONDS, Scene, scene_of, turn
+from rilievo.io.outputs.surface_points import surface_facts
+from rilievo.io.outputs.turning import BACKING, RATE, SECONDS, Scene, scene_of, turn
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap, Photo
 
@@ -32,10 +34,13 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileF
 
 
 def facts_of(job: WriteJob, scene: Scene) -> FileFacts:
-    """Describe the file."""
+    """Describe a file of the turn."""
+    surface = surface_facts(
+        job, step=scene.step, points=len(scene.mesh.points), triangles=len(scene.mesh.triangles)
+    )
     return FileFacts(
         file=job.file,
         output=job.output,
         holds=f"the surface, turning for {SECONDS} seconds",
-        surface=scene.facts(job.options, sky_share(job.prediction)),
+        surface=replace(surface, backing=surface.backing or BACKING),
     )

@@ -8,19 +8,16 @@ import pytest
 import trimesh
 from plyfile import PlyData
 
-from rilievo.io.outputs.formats.coloured_mesh import (
-    ColouredMesh,
-    write_coloured_glb,
-    write_coloured_ply,
-)
+from rilievo.io.outputs.formats.gltf import TriangleMesh, write_gltf
+from rilievo.io.outputs.formats.ply import write_ply_mesh
 
 COLOURS = np.array([[255, 0, 0], [0, 188, 0], [0, 0, 1], [128, 128, 128]], np.uint8)
 
 
-def tetrahedron() -> ColouredMesh:
+def tetrahedron() -> TriangleMesh:
     points = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0], [0, 0, 2]], np.float32)
     normals = points - points.mean(axis=0)
-    return ColouredMesh(
+    return TriangleMesh(
         points=points,
         normals=(normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32),
         colours=COLOURS,
@@ -36,7 +33,7 @@ def chunks(path: Path) -> tuple[dict, bytes]:
 
 def test_a_glb_keeps_places_and_triangles(tmp_path: Path) -> None:
     about = {"note": "made here"}
-    write_coloured_glb(tmp_path / "a.glb", tetrahedron(), name="a", about=about)
+    write_gltf(tmp_path / "a.glb", tetrahedron(), name="a", about=about)
     read = trimesh.load(tmp_path / "a.glb").to_geometry()
     np.testing.assert_array_equal(read.bounds, [[0, 0, 0], [2, 2, 2]])
     assert read.volume == pytest.approx(8 / 6)
@@ -47,7 +44,7 @@ def test_a_glb_keeps_places_and_triangles(tmp_path: Path) -> None:
 
 
 def test_colours_of_a_glb_are_linear(tmp_path: Path) -> None:
-    write_coloured_glb(tmp_path / "a.glb", tetrahedron(), name="a", about={})
+    write_gltf(tmp_path / "a.glb", tetrahedron(), name="a", about={})
     document, binary = chunks(tmp_path / "a.glb")
     [primitive] = document["meshes"][0]["primitives"]
     accessor = document["accessors"][primitive["attributes"]["COLOR_0"]]
@@ -63,7 +60,7 @@ def test_colours_of_a_glb_are_linear(tmp_path: Path) -> None:
 
 def test_a_ply_keeps_all(tmp_path: Path) -> None:
     mesh = tetrahedron()
-    write_coloured_ply(tmp_path / "a.ply", mesh, ["unit: metre"])
+    write_ply_mesh(tmp_path / "a.ply", mesh, ["unit: metre"])
     read = PlyData.read(tmp_path / "a.ply")
     vertex = read["vertex"]
     points = np.stack([vertex[axis] for axis in "xyz"], axis=1)

@@ -1,0 +1,228 @@
+"""Triangle meshes, written as binary glTF 2.0 (Khronos, 2021; ISO/IEC 12113:2022).
+
+The material is unlit (KHR_materials_unlit), because a photograph contains its lighting, and
+two-sided. Positions and normals are floats: integers (KHR_mesh_quantization) would save a quarter
+of a file, and Open3D reads them wrongly.
+"""
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int32, UInt8, UInt16
+
+AXES = "x right, y up, z backwards (glTF)"
+_ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
+_UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126
+_REPEAT, _CLAMP = 10497, 33071
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texture:
+    """A picture on a mesh.
+
+    Attributes:
+        jpeg: Bytes of the file.
+        is_round: Whether the picture continues from its right edge to its left one.
+    """
+
+    jpeg: bytes
+    is_round: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriangleMesh:
+    """A triangle mesh with colours at its vertices, with a picture, or plain.
+
+    Attributes:
+        points: Vertices.
+        normals: Unit normals, towards the side from which the surface was seen.
+        triangles: Numbers of their corners, counter-clockwise as seen from the side of the normals.
+        colours: sRGB of the vertices, if they have one each.
+        places: Texture coordinates of the vertices, if known: (0, 0) is the outer corner of the
+            top-left pixel, (1, 1) that of the bottom-right one.
+        texture: Picture at these places, if there is one.
+    """
+
+    points: Float32[np.ndarray, "n 3"]
+    normals: Float32[np.ndarray, "n 3"]
+    triangles: Int32[np.ndarray, "m 3"]
+    colours: UInt8[np.ndarray, "n 3"] | None = None
+    places: Float32[np.ndarray, "n 2"] | None = None
+    texture: Texture | None = None
+
+    def turned(self, R: Float64[np.ndarray, "3 3"]) -> "TriangleMesh":
+        """The same mesh in a frame that is turned about the origin: points become R p."""
+        points, normals = ((rows @ R.T).astype(np.float32) for rows in (self.points, self.normals))
+        return replace(self, points=points, normals=normals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Bytes of the binary chunk and what they are; None for ``accessor`` where a picture."""
+
+    data: bytes
+    target: int | None = None
+    accessor: Mapping[str, Any] | None = None
+
+
+def write_gltf(
+    path: Path,
+    mesh: TriangleMesh,
+    *,
+    name: str,
+    about: Any,
+    camera: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a mesh as one file.
+
+    Args:
+        path: File to write.
+        mesh: Mesh in glTF's axes: x right, y up, z towards the viewer; it has a vertex at least.
+        name: Name of the mesh in viewers.
+        about: Facts for ``asset.extras.rilievo``.
+        camera: A camera of glTF that is called the photograph's, if there is one.
+    """
+    attributes = {
+        "POSITION": _vectors(mesh.points, is_bounded=True),
+        "NORMAL": _vectors(mesh.normals),
+    }
+    if mesh.places is not None:
+        attributes["TEXCOORD_0"] = _vectors(mesh.places)
+    if mesh.colours is not None:
+        attributes["COLOR_0"] = _vectors(_linear(mesh.colours))
+    parts = [*attributes.values(), _corners(mesh.triangles, len(mesh.points))]
+    if mesh.texture is not None:
+        parts.append(_Part(data=mesh.texture.jpeg))
+    document = {
+        **_scene(name, list(attributes), about, camera),
+        **_material(mesh.texture is not None),
+        **_layout(parts),
+        **_picture(mesh.texture, last=len(parts) - 1),
+    }
+    _write(path, document, parts)
+
+
+def _corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
+    """Numbers of vertices in as few bytes as they need; the largest number is kept free."""
+    is_short = count <= 65535
+    return _Part(
+        data=triangles.astype("<u2" if is_short else "<u4").tobytes(),
+        target=_ELEMENT_ARRAY_BUFFER,
+        accessor={
+            "componentType": _UNSIGNED_SHORT if is_short else _UNSIGNED_INT,
+            "count": triangles.size,
+            "type": "SCALAR",
+        },
+    )
+
+
+def _vectors(
+    rows: Float32[np.ndarray, "n k"] | UInt16[np.ndarray, "n 4"], *, is_bounded: bool = False
+) -> _Part:
+    """Rows of floats, or of integers that stand for 0 to 1.
+
+    Args:
+        rows: Numbers of one vertex a row.
+        is_bounded: State the least and the largest numbers, which glTF requires of positions.
+    """
+    is_float = rows.dtype == np.float32
+    accessor: dict[str, Any] = {
+        "componentType": _FLOAT if is_float else _UNSIGNED_SHORT,
+        "count": len(rows),
+        "type": f"VEC{rows.shape[1]}",
+    }
+    if not is_float:
+        accessor["normalized"] = True
+    if is_bounded:
+        accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
+    data = rows.astype("<f4" if is_float else "<u2").tobytes()
+    return _Part(data=data, target=_ARRAY_BUFFER, accessor=accessor)
+
+
+def _linear(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
+    """Colours as glTF has them at vertices: linear, not sRGB (IEC 61966-2-1), with an opacity."""
+    level = np.arange(256) / 255
+    table = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    linear: Float32[np.ndarray, "n 3"] = table[colours].astype(np.float32)
+    opaque = np.ones((len(colours), 1), np.float32)
+    return np.rint(np.concatenate([linear, opaque], axis=1) * 65535).astype(np.uint16)
+
+
+def _scene(
+    name: str, attributes: Sequence[str], about: Any, camera: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The mesh, whose accessors are numbered in order, and the camera beside it."""
+    primitive = {
+        "attributes": {attribute: number for number, attribute in enumerate(attributes)},
+        "indices": len(attributes),
+        "material": 0,
+    }
+    nodes: list[dict[str, Any]] = [{"mesh": 0, "name": name}]
+    if camera is not None:
+        nodes.append({"camera": 0, "name": "photograph"})
+    return {
+        "asset": {"version": "2.0", "generator": "rilievo", "extras": {"rilievo": about}},
+        "extensionsUsed": ["KHR_materials_unlit"],
+        "scene": 0,
+        "scenes": [{"nodes": list(range(len(nodes)))}],
+        "nodes": nodes,
+        **({} if camera is None else {"cameras": [camera]}),
+        "meshes": [{"primitives": [primitive]}],
+    }
+
+
+def _material(with_texture: bool) -> dict[str, Any]:
+    surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+    if with_texture:
+        surface["baseColorTexture"] = {"index": 0}
+    unlit = {"KHR_materials_unlit": {}}
+    material = {"pbrMetallicRoughness": surface, "doubleSided": True, "extensions": unlit}
+    return {"materials": [material]}
+
+
+def _layout(parts: Sequence[_Part]) -> dict[str, Any]:
+    """Place of the parts: one after the other, each at a multiple of four bytes."""
+    views: list[dict[str, Any]] = []
+    offset = 0
+    for part in parts:
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": offset, "byteLength": len(part.data)}
+        if part.target is not None:
+            view["target"] = part.target
+        views.append(view)
+        offset += len(part.data) + -len(part.data) % 4
+    accessors = [
+        {"bufferView": i, **part.accessor} for i, part in enumerate(parts) if part.accessor
+    ]
+    buffers = [{"byteLength": offset}]
+    return {"accessors": accessors, "bufferViews": views, "buffers": buffers}
+
+
+def _picture(texture: Texture | None, *, last: int) -> dict[str, Any]:
+    """The picture, which is the last part."""
+    if texture is None:
+        return {}
+    across = _REPEAT if texture.is_round else _CLAMP
+    sampler = {"magFilter": 9729, "minFilter": 9987, "wrapS": across, "wrapT": _CLAMP}
+    return {
+        "images": [{"bufferView": last, "mimeType": "image/jpeg"}],
+        "samplers": [sampler],
+        "textures": [{"source": 0, "sampler": 0}],
+    }
+
+
+def _write(path: Path, document: Mapping[str, Any], parts: Sequence[_Part]) -> None:
+    """Write the header and both chunks."""
+    text = json.dumps(document, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    length = document["buffers"][0]["byteLength"]
+    with path.open("wb") as file:
+        file.write(struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(text) + 8 + length))
+        file.write(struct.pack("<I4s", len(text), b"JSON") + text)
+        file.write(struct.pack("<I4s", length, b"BIN\0"))
+        for part in parts:
+            file.write(part.data + b"\0" * (-len(part.data) % 4))
