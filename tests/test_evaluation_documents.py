@@ -134,7 +134,7 @@ def test_the_readmes_commands_of_evaluation_work(lab: Path) -> None:
 def test_the_guides_tables_say_what_the_program_says() -> None:
     """A row that is new is written by ``make docs``; none may be wrong or stale."""
     shown = set()
-    for path in ROOT.glob("docs/*.md"):
+    for path in ROOT.glob("docs/**/*.md"):
         for _, name, rows, _ in REGION.findall(path.read_text(encoding="utf-8")):
             assert rows
             true = set(TABLES[name]().splitlines())

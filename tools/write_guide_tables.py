@@ -103,8 +103,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def main() -> None:
-    """Renew every guide."""
-    for path in DOCS.glob("*.md"):
+    """Renew every page."""
+    for path in DOCS.rglob("*.md"):
         text = path.read_text(encoding="utf-8")
         if renewed(text) != text:
             path.write_text(renewed(text), encoding="utf-8")

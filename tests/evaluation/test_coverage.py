@@ -1,7 +1,7 @@
 """Coverage of 95 % intervals of the mean: for independent images, and for frames of scenes.
 
 The errors are lognormal, skewed as those of images are. The figures are those of
-docs/evaluation.md; a percentile bootstrap, which is measured beside, is what they are better than.
+docs/reference/statistics.md; a percentile bootstrap, measured beside, is what they are better than.
 """
 
 import numpy as np

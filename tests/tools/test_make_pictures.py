@@ -47,7 +47,7 @@ def test_every_picture_is_made_or_says_why_not() -> None:
 
 
 def test_every_picture_of_a_guide_exists() -> None:
-    for guide in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for guide in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for place in re.findall(
             r"!\[[^\]]*\]\(([^)]+\.(?:jpg|png|webp|svg))\)", guide.read_text("utf-8")
         ):
