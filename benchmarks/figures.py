@@ -1,4 +1,4 @@
-"""Every benchmark, each in a process of its own, and docs/benchmarks.md: ``make figures``.
+"""Every benchmark in a process of its own, and docs/reference/benchmarks.md: ``make figures``.
 
 What was measured at this commit already is not measured again, so a run that was stopped goes on
 where it was. Whatever could not be measured stands on the page with its reason.
@@ -20,7 +20,7 @@ from benchmarks.names import BENCHMARKS
 from benchmarks.report import Table, markdown_table
 from benchmarks.settings import SHIPPED
 
-PAGE, FOLDER = ROOT / "docs" / "benchmarks.md", ROOT / ".figures"
+PAGE, FOLDER = ROOT / "docs" / "reference" / "benchmarks.md", ROOT / ".figures"
 LIMIT = 300.0
 """Most seconds of one benchmark; the longest takes 170 on two quiet cores."""
 LEAST = 5.0
@@ -37,9 +37,9 @@ Commit `{commit}`, {cores} cores of {processor}, Python {python}, {date}.
 What each benchmark does and what is promised stands in `benchmarks/README.md` of the repository; a
 clone runs them after `pip install -e . --group benchmark`. Where the load average at the start is
 above 0.5 or so, something else was running, and times are too long. Frames a second of the renderer
-are also in [Rendered scenes](synthetic.md#speed), how far a converted model may differ in [Engines
-and export](export.md), and how good depth and normals are on the cards (`rilievo models
-rilievo/small`) and in [Evaluation](evaluation.md).
+are also in [Rendered scenes](../synthetic.md#speed), how far a converted model may differ in
+[Engines and export](../export.md), and how good depth and normals are on the cards (`rilievo models
+rilievo/small`) and in [Training](../training.md).
 """
 
 
@@ -99,7 +99,8 @@ def measure(name: str, left: float, *, quick: bool) -> Outcome:
 def this_commit() -> str:
     """Commit of the working tree, and whether files differ from it."""
     described = ("git", "describe", "--always", "--abbrev=12", "--exclude=*")
-    changed = ("git", "status", "--porcelain", "--untracked-files=no", "--", ":!docs/benchmarks.md")
+    elsewhere = f":!{PAGE.relative_to(ROOT).as_posix()}"
+    changed = ("git", "status", "--porcelain", "--untracked-files=no", "--", elsewhere)
     try:
         commit, changes = (
             subprocess.run(each, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -17,10 +17,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-MOST_OF_A_PAGE, MOST_TOGETHER = 1800, 41_300
+MOST_OF_A_PAGE, MOST_TOGETHER = 1800, 39_300
 # Pages that are still too long, at their present length: lower it, or take them out.
 STILL_LONGER = {
-    "benchmarks.md": 2013,
     "models.md": 2900,
     "outputs.md": 4000,
     "training.md": 3700,

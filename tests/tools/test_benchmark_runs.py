@@ -52,7 +52,7 @@ def rows_without_command(page: str) -> list[str]:
 
 
 def test_every_row_of_the_page_has_its_command() -> None:
-    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "benchmarks.md").read_text(encoding="utf-8")
     assert not rows_without_command(page)
     head = page.partition("\n## ")[0]
     assert re.search(r"Commit `[0-9a-f]{7,}[^`]*`, \d+ cores of .+, Python 3\S+, 20\d\d-", head)
