@@ -39,7 +39,7 @@ clone runs them after `pip install -e . --group benchmark`. Where the load avera
 above 0.5 or so, something else was running, and times are too long. Frames a second of the renderer
 are also in [Rendered scenes](../synthetic.md#speed), how far a converted model may differ in
 [Engines and export](../export.md), and how good depth and normals are on the cards (`rilievo models
-rilievo/small`) and in [Training](../training.md).
+rilievo/small`) and in [Record of training](training-record.md).
 """
 
 
