@@ -24,9 +24,15 @@ from rilievo.data.clips.motion.pair_motion import (
     motion_of_tracks,
     rays_at,
 )
-from rilievo.data.clips.motion.tracks import Tracks, grey, track_corners, track_matched
+from rilievo.data.clips.motion.tracks import (
+    Tracking,
+    Tracks,
+    grey,
+    track_corners,
+    track_matched,
+)
 from rilievo.data.clips.windows.adjust_clip import PointDepths, adjust_part
-from rilievo.data.clips.windows.point_tracks import PointTracker
+from rilievo.data.clips.windows.point_tracks import FOLLOWING, PointTracker
 from rilievo.geometry.transforms import invert, rigid
 
 _MOVED = 0.06
@@ -132,12 +138,18 @@ class ClipTracker:
     The places of followed points are kept too, some 20 kB a frame.
     """
 
-    def __init__(self, K: Float[np.ndarray, "3 3"]) -> None:
+    def __init__(self, K: Float[np.ndarray, "3 3"], following: Tracking = FOLLOWING) -> None:
+        """Make a tracker of a clip without frames.
+
+        Args:
+            K: Intrinsics of the frames [px].
+            following: Settings of the search for points that are followed.
+        """
         self._K = K.astype(np.float64)
         self._key: _Seen | None = None
         self._last: _Seen | None = None
         self._frames: list[FrameMotion] = []
-        self._points = PointTracker()
+        self._points = PointTracker(following)
 
     def add(
         self,

@@ -12,9 +12,9 @@ MOST_FRAMES = 15
 """Number of frames through which a point is followed. Over more of them points slide: the path of
 KITTI's drive 00 over 150 frames was off by .3 % with 15, and by 1.1 % with 30.
 """
-_TRACKING = Tracking(corners=400, quality=0.005, apart=8, comes_back=0.3)
-"""Corners farther apart than those of a pair: with 4 px in place of 8 the path through a rendered
-room was off by 1.2 % in place of .2 %."""
+FOLLOWING = Tracking(corners=400, quality=0.005, apart=8, comes_back=0.3)
+"""Settings for frames of some 640 px and more. Corners farther apart than those of a pair: with
+4 px in place of 8 the path through a rendered room was off by 1.2 % in place of .2 %."""
 _FEW = 0.7
 """Share of the largest number of points below which new ones begin, for which depth is asked."""
 
@@ -49,8 +49,13 @@ class Sightings:
 
 @dataclass(slots=True)
 class PointTracker:
-    """Follows points through the frames of a clip; the last frame alone is kept in memory."""
+    """Follows points through the frames of a clip; the last frame alone is kept in memory.
 
+    Attributes:
+        tracking: Settings of the search for points.
+    """
+
+    tracking: Tracking = FOLLOWING
     _last: UInt8[np.ndarray, "h w"] | None = None
     _count: int = 0
     _numbers: Int64[np.ndarray, "n"] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -83,12 +88,12 @@ class PointTracker:
         if self._last is None or cut:
             self._keep(np.zeros(len(self._numbers), bool))
         else:
-            self._places, found = follow(self._last, frame, self._places, _TRACKING)
+            self._places, found = follow(self._last, frame, self._places, self.tracking)
             self._keep(found & (index - self._begun < MOST_FRAMES))
         self._last = frame
-        few = len(self._numbers) < _FEW * _TRACKING.corners
+        few = len(self._numbers) < _FEW * self.tracking.corners
         if few:
-            self._begin(index, new_corners(frame, self._places, _TRACKING))
+            self._begin(index, new_corners(frame, self._places, self.tracking))
         values = depth_at(depth(), self._places) if few or has_depth else None
         self._seen.append(
             Sightings(

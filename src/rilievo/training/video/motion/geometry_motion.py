@@ -26,6 +26,7 @@ from rilievo.training.video.motion.pair_motions import (
     Judged,
     corner_error,
     find_motions,
+    find_over_windows,
     judge,
     read_estimate,
     write_estimate,
@@ -121,8 +122,9 @@ class GeometryMotion:
         Pairs whose motion cannot be trusted any more keep the one before.
         """
         if self._fabric.is_global_zero:
-            found = find_motions(frames.training, self._learned(frames.training), self._progress)
-            judged = judge(frames.training.targets, found)
+            training = frames.training
+            found = find_over_windows(training, self._learned(training), self._progress)
+            judged = judge(training.targets, found.pairs, found.windows)
             write_estimate(self._path(step), judged)
         self._fabric.barrier()
         return _with(frames, self._path(step))
@@ -155,12 +157,12 @@ class GeometryMotion:
         path = self._run / FOLDER / f"{name}.npz"
         if not path.exists():
             depths = (prior.of(target.place) for target in part.targets)
-            found = find_motions(part, depths, self._progress)
-            judged = judge(part.targets, found)
+            found = find_over_windows(part, depths, self._progress)
+            judged = judge(part.targets, found.pairs, found.windows)
             self._note(name, part, judged)
             if name == FIRST:
                 self.notes += fov_notes(part, prior)
-            elif math.isnan(corner_error(found[pair] for pair in judged.motions)):
+            elif math.isnan(corner_error(found.pairs[pair] for pair in judged.motions)):
                 raise _nothing_judges(part)
             write_estimate(path, judged)
         estimate = read_estimate(path)

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable, reason
 from rilievo.training.video.frames.target_frames import TargetFrames
 from rilievo.training.video.frames.targets import Place, Target
+from rilievo.training.video.motion.window_motions import WindowMotion, Windows, WindowTracker
 
 _SHORTEST, _LONGEST = 0.1, 5.0
 """Limits of the length of a motion, as shares of the median length."""
@@ -35,6 +36,13 @@ trajectory takes, since depth learns from every error."""
 _SHARED_ERROR = 0.05
 """Relative error of triangulated depth that both sources share, as on the edges of objects: 0.02 to
 0.08 in 7-Scenes' kitchen and in rendered rooms."""
+
+_WINDOW_ERROR = 0.04
+"""The same of depth over windows, that all chains share: 0.01 to 0.07 in 7-Scenes' kitchen and in
+seven rendered clips, 0.04 in the middle."""
+
+_LEAST_PARALLAX = 1.0
+"""Smallest median parallax [px] of the points of a target whose motion over windows is taken."""
 
 Pair = tuple[Place, Place]
 """Places of a target and of its source."""
@@ -97,6 +105,42 @@ def find_motions(
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Motion of targets before it is judged.
+
+    Attributes:
+        pairs: Motion of each target and source by themselves.
+        windows: Motion of targets over windows.
+    """
+
+    pairs: Mapping[Pair, PairMotion]
+    windows: Windows
+
+
+def find_over_windows(
+    frames: TargetFrames,
+    depths: Iterable[Float[np.ndarray, "h w"]],
+    progress: Callable[[int, int], None] | None = None,
+) -> Found:
+    """Estimate the motion from each target to each of its sources, by pairs and over windows.
+
+    Args:
+        frames: Targets.
+        depths: Depth of each target in order, in units that are about the same for all.
+        progress: Called with the number of targets that are done, and their total.
+    """
+    tracker = WindowTracker(frames)
+
+    def passed_on() -> Iterator[Float[np.ndarray, "h w"]]:
+        for target, depth in zip(frames.targets, depths, strict=True):
+            tracker.add(target, depth)
+            yield depth
+
+    pairs = find_motions(frames, passed_on(), progress)
+    return Found(pairs=pairs, windows=tracker.windows())
+
+
 def corner_error(found: Iterable[PairMotion]) -> float:
     """Mean error of depth at the triangulated corners of all pairs; NaN without any."""
     pairs = [each for each in found if each.judges]
@@ -126,12 +170,22 @@ def corner_trust(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) ->
     apart = corner_error(found[each.place, source] for each in targets for source in each.sources)
     if not len(scatter) or math.isnan(apart):
         return 1.0
-    e = math.hypot(float(scatter.mean()), _SHARED_ERROR)
-    return max(0.0, 1 - e / math.sqrt(apart**2 - e**2)) if e < apart else 0.0
+    return _share(math.hypot(float(scatter.mean()), _SHARED_ERROR), apart)
 
 
-def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged:
-    """Keep the targets whose motions can be trusted, at one scale along each sequence."""
+def _share(e: float, d: float) -> float:
+    """Share by which corners that err by e do so less than depth that differs from them by d."""
+    return max(0.0, 1 - e / math.sqrt(d**2 - e**2)) if e < d else 0.0
+
+
+def judge(
+    targets: Sequence[Target], found: Mapping[Pair, PairMotion], windows: Windows | None = None
+) -> Judged:
+    """Keep the targets whose motions can be trusted, at one scale along each sequence.
+
+    Motion over windows takes the place of that of pairs where it is known.
+    """
+    over = {} if windows is None else windows.targets
     lengths = [_length(each) for each in found.values() if each.travels]
     middle = float(np.median(lengths)) if lengths else math.nan
     counts: Counter[str] = Counter()
@@ -139,6 +193,13 @@ def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged
     corners: dict[Place, Float64[np.ndarray, "n 3"]] = {}
     for target in targets:
         pairs = {(target.place, source): found[target.place, source] for source in target.sources}
+        window = over.get(target.place)
+        long = _over_window(target, pairs, window, middle)
+        if window is not None and long is not None:
+            points = window.points
+            motions |= long
+            corners[target.place] = np.concatenate([points.places, points.depth[:, None]], axis=1)
+            continue
         why = _doubt(list(pairs.values()), middle)
         if why:
             counts[why] += 1
@@ -148,9 +209,43 @@ def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged
     return Judged(
         motions=in_one_scale(motions),
         corners=corners,
-        trust=corner_trust([each for each in targets if each.place in corners], found),
+        trust=_trust([each for each in targets if each.place in corners], found, windows),
         left_out=counts,
     )
+
+
+def _trust(
+    targets: Sequence[Target], found: Mapping[Pair, PairMotion], windows: Windows | None
+) -> float:
+    """Factor of the weight of corners, by chains of a clip where it has several."""
+    if windows is None or not math.isfinite(windows.error + windows.given_error):
+        return corner_trust(targets, found)
+    return _share(math.hypot(windows.error, _WINDOW_ERROR), windows.given_error)
+
+
+def _over_window(
+    target: Target,
+    pairs: Mapping[Pair, PairMotion],
+    window: WindowMotion | None,
+    middle: float,
+) -> dict[Pair, Float64[np.ndarray, "4 4"]] | None:
+    """Motion of a target over windows; None where it cannot be trusted.
+
+    A source at the end of the clip, outside of windows, has the motion of the pair.
+    """
+    if window is None or window.parallax < _LEAST_PARALLAX:
+        return None
+    motions: dict[Pair, Float64[np.ndarray, "4 4"]] = {}
+    for source in target.sources:
+        pair = pairs[target.place, source]
+        if source in window.motions:
+            motions[target.place, source] = window.motions[source]
+        elif _doubt([pair], middle) or math.isnan(unit := window.unit_of(pair.corners)):
+            return None
+        else:
+            motions[target.place, source] = _longer(pair.source_T_target, unit)
+    usual = all(_is_usual(float(np.linalg.norm(T[:3, 3])), middle) for T in motions.values())
+    return motions if usual else None
 
 
 def _merged(seen: Sequence[Triangulated]) -> Float64[np.ndarray, "n 3"]:
@@ -183,10 +278,14 @@ def in_one_scale(motions: Motions) -> dict[Pair, Float64[np.ndarray, "4 4"]]:
         factors |= {each: math.exp(log) for each, log in zip(row, logs.tolist(), strict=True)}
     scaled = {}
     for pair, motion in motions.items():
-        moved = motion.copy()
-        moved[:3, 3] *= factors.get(pair[0], 1.0)
-        scaled[pair] = moved
+        scaled[pair] = _longer(motion, factors.get(pair[0], 1.0))
     return scaled
+
+
+def _longer(motion: Float64[np.ndarray, "4 4"], factor: float) -> Float64[np.ndarray, "4 4"]:
+    moved = motion.copy()
+    moved[:3, 3] *= factor
+    return moved
 
 
 def _step(motions: Motions, earlier: Place, later: Place) -> float:
@@ -204,8 +303,11 @@ def _doubt(pairs: Sequence[PairMotion], middle: float) -> str:
         return "lost"
     if not all(each.travels and each.direction_error < _STEADY for each in pairs):
         return "turning"
-    usual = all(_SHORTEST * middle < _length(each) < _LONGEST * middle for each in pairs)
-    return "" if usual else "odd"
+    return "" if all(_is_usual(_length(each), middle) for each in pairs) else "odd"
+
+
+def _is_usual(length: float, middle: float) -> bool:
+    return _SHORTEST * middle < length < _LONGEST * middle
 
 
 def _length(motion: PairMotion) -> float:

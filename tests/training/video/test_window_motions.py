@@ -1,0 +1,148 @@
+"""Motion of targets over windows of frames: two walls that a camera slides past."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rilievo.data.clips.footage import VideoData
+from rilievo.data.clips.motion.pair_motion import UNKNOWN
+from rilievo.training.video.frames.target_frames import TargetFrames
+from rilievo.training.video.frames.targets import Place, Target
+from rilievo.training.video.frames.video_frames import open_frames
+from rilievo.training.video.motion.pair_motions import (
+    Found,
+    corner_trust,
+    find_over_windows,
+    judge,
+)
+from rilievo.training.video.motion.window_motions import WindowTracker
+from sliding_walls import FAR, NEAR, SIZE, write_walls
+
+WRONG = 1.3
+"""Factor by which the given depth of the upper wall is wrong."""
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_walls(tmp_path_factory.mktemp("walls") / "clip", frames=26)
+
+
+def opened(clip: Path, cache: Path, stride: int) -> TargetFrames:
+    data = VideoData(roots=(str(clip),), stride=stride, held_out=0.0)
+    return open_frames(data, size=SIZE, offsets=(-1, 1), cache=cache).training
+
+
+def given_depths(count: int, wrong: float = WRONG) -> list[np.ndarray]:
+    """Depth of which the upper half is wrong, in units that differ a little."""
+    depth = np.full(SIZE, FAR * wrong, np.float32)
+    depth[SIZE[0] // 2 :] = NEAR
+    units = np.exp(np.random.default_rng(0).normal(0.0, 0.05, count)).astype(np.float32)
+    return [depth * unit for unit in units]
+
+
+@pytest.fixture(scope="module")
+def frames(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> TargetFrames:
+    return opened(clip, tmp_path_factory.mktemp("cache"), stride=2)
+
+
+@pytest.fixture(scope="module")
+def found(frames: TargetFrames) -> Found:
+    return find_over_windows(frames, given_depths(len(frames)))
+
+
+def test_motion_over_windows_is_that_of_the_camera_in_one_unit_a_chain(
+    frames: TargetFrames, found: Found
+) -> None:
+    windows = found.windows.targets
+    assert len(windows) == len(frames)
+    lengths = {0: [], 1: []}
+    for place, window in windows.items():
+        for source, motion in window.motions.items():
+            way = motion[:3, 3] / np.linalg.norm(motion[:3, 3])
+            side = -1.0 if source > place else 1.0
+            np.testing.assert_allclose(way, [side, 0, 0], atol=0.03)
+            lengths[place.frame % 2].append(float(np.linalg.norm(motion[:3, 3])))
+    for each in lengths.values():
+        assert np.std(np.log(each)) < 0.02
+
+
+def test_depth_over_windows_does_not_repeat_what_is_wrong_in_the_given_depth(
+    found: Found,
+) -> None:
+    off = []
+    for window in found.windows.targets.values():
+        y, depth = window.points.places[:, 1], window.points.depth
+        up, down = y < SIZE[0] / 2 - 2, y > SIZE[0] / 2 + 2
+        assert np.median(depth[up]) / np.median(depth[down]) == pytest.approx(FAR / NEAR, rel=0.04)
+        known = np.isfinite(window.points.given)
+        true = np.where(y < SIZE[0] / 2 - 0.5, FAR, NEAR)
+        ratio = (window.points.given / true)[known]
+        off.append(np.minimum(abs(ratio / np.median(ratio) - 1), 1))
+    assert found.windows.given_error == pytest.approx(np.concatenate(off).mean(), abs=0.03)
+    assert 0 < found.windows.error < 0.03
+
+
+def test_corners_over_windows_teach_by_how_well_chains_agree(
+    frames: TargetFrames, found: Found
+) -> None:
+    judged = judge(frames.targets, found.pairs, found.windows)
+    e, d = math.hypot(found.windows.error, 0.04), found.windows.given_error
+    assert judged.trust == pytest.approx(1 - e / math.sqrt(d**2 - e**2))
+    assert judged.trust > 0.5
+    # Two chains that disagree everywhere teach nothing.
+    odd = replace(found.windows, error=2 * d)
+    assert judge(frames.targets, found.pairs, odd).trust == 0
+
+
+def test_targets_that_pairs_lose_are_kept_by_windows(frames: TargetFrames, found: Found) -> None:
+    middle = frames.targets[len(frames) // 2]
+    lost = dict(found.pairs)
+    for source in middle.sources:
+        lost[middle.place, source] = UNKNOWN
+    assert judge(frames.targets, lost).left_out == {"lost": 1}
+    judged = judge(frames.targets, lost, found.windows)
+    assert not judged.left_out
+    assert middle.place in judged.corners
+
+
+def test_a_source_outside_of_windows_has_the_motion_of_the_pair(frames: TargetFrames) -> None:
+    """The first target of a chain knows one of its sources by a pair alone, in another unit."""
+    found = find_over_windows(frames, given_depths(len(frames), wrong=1.0))
+    first = frames.targets[0]
+    double = {
+        pair: replace(
+            each,
+            source_T_target=each.source_T_target * np.array([1, 1, 1, 2])[None],
+            corners=replace(each.corners, depth=2 * each.corners.depth),
+        )
+        for pair, each in found.pairs.items()
+    }
+    assert first.sources[0] not in found.windows.targets[first.place].motions
+    for pairs in (found.pairs, double):
+        judged = judge(frames.targets, pairs, found.windows)
+        outside, inside = (judged.motions[first.place, source] for source in first.sources)
+        ratio = np.linalg.norm(outside[:3, 3]) / np.linalg.norm(inside[:3, 3])
+        assert ratio == pytest.approx(1, rel=0.1)
+    lost = {**found.pairs, (first.place, first.sources[0]): UNKNOWN}
+    assert judge(frames.targets, lost, found.windows).left_out == {"lost": 1}
+
+
+def test_one_chain_alone_is_judged_by_its_pairs(clip: Path, tmp_path: Path) -> None:
+    frames = opened(clip, tmp_path, stride=1)
+    found = find_over_windows(frames, given_depths(len(frames)))
+    assert math.isnan(found.windows.error)
+    judged = judge(frames.targets, found.pairs, found.windows)
+    assert judged.trust == corner_trust(frames.targets, found.pairs)
+
+
+def test_the_other_camera_of_a_stereo_pair_is_in_no_window(frames: TargetFrames) -> None:
+    tracker = WindowTracker(frames)
+    for target, depth in zip(frames.targets, given_depths(len(frames)), strict=True):
+        other = Place(target.place.sequence + 1, target.place.frame)
+        tracker.add(Target(place=target.place, sources=(*target.sources, other)), depth)
+    windows = tracker.windows()
+    assert not windows.targets
+    assert math.isnan(windows.given_error)
