@@ -37,7 +37,7 @@ Commit `{commit}`, {cores} cores of {processor}, Python {python}, {date}.
 What each benchmark does and what is promised stands in `benchmarks/README.md` of the repository; a
 clone runs them after `pip install -e . --group benchmark`. Where the load average at the start is
 above 0.5 or so, something else was running, and times are too long. Frames a second of the renderer
-are also in [Rendered scenes](../synthetic.md#speed), how far a converted model may differ in
+are also in [Rendered scenes](scenes.md#speed), how far a converted model may differ in
 [Engines and export](../export.md), and how good depth and normals are on the cards (`rilievo models
 rilievo/small`) and in [Record of training](training-record.md).
 """

@@ -42,7 +42,8 @@ class Elsewhere:
 
 
 ELSEWHERE = {
-    "outputs": [
+    "outputs": [],
+    "reference/formats": [
         Elsewhere("import OpenEXR", "extra `formats`"),
         Elsewhere("import plyfile", "`pip install plyfile`"),
         Elsewhere("import trimesh", "`pip install trimesh`"),
@@ -56,7 +57,7 @@ ELSEWHERE = {
     "cookbook": [Elsewhere("clip.mp4", "needs the extra `video`")],
     "python": [Elsewhere("clip.mp4", "needs the extra `video`")],
 }
-QUICK = {"outputs", "measure"}
+QUICK = {"outputs", "reference/formats", "measure"}
 
 
 def steps(page: str) -> list[tuple[str, str]]:

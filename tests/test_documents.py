@@ -36,7 +36,7 @@ DOCUMENTS = (
     "docs/reference/index.md",
 )
 # Their programs are run by tests of their own.
-COMMANDS_ALONE = ("docs/outputs.md", "docs/reference/benchmarks.md")
+COMMANDS_ALONE = ("docs/outputs.md", "docs/reference/formats.md", "docs/reference/benchmarks.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`(rilievo [a-z][^`]*)`")
 PAGES = sorted(

@@ -144,7 +144,7 @@ def trials(samples: Iterator[tuple[str, Sample]]) -> Iterator[Trial]:
 
 
 def table(found: list[Trial]) -> str:
-    """Rows of docs/models.md."""
+    """Rows of docs/reference/models-measured.md."""
     rows = [
         "| camera (frames, refused) | embedded | truth, anchored | of the embedded's | "
         "blurred truth | the same, anchored | more |",

@@ -1,4 +1,4 @@
-"""The guide to outputs: every reader in it runs and reads what it says."""
+"""The guide to outputs and the reference of formats: every reader runs and reads what it says."""
 
 import dataclasses
 import json
@@ -18,8 +18,9 @@ from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import OUTPUTS, save
 
-GUIDE = Path(__file__).parents[2] / "docs" / "outputs.md"
-SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE.read_text("utf-8"), re.M | re.S))
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE, FORMATS = DOCS / "outputs.md", DOCS / "reference" / "formats.md"
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", FORMATS.read_text("utf-8"), re.M | re.S))
 GIVEN = prediction()
 
 

@@ -29,7 +29,7 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
 _OF_SUFFIX = {".npy": "npy", ".tiff": "tiff", ".tif": "tiff", ".exr": "exr", ".png": "colour"}
 """Outputs of suffixes that are only the end of an output's own."""
 
-# A new format is one file in formats and one line here; docs/outputs.md may describe it.
+# A new format is one file in formats and one line here; docs/reference/formats.md may describe it.
 _OUTPUTS: Mapping[str, Output] = {
     "colour": Output(
         suffix=".depth.png",
