@@ -36,9 +36,9 @@ def test_a_report_shows_one_image_of_nine_with_a_slider(
         buttons = page.locator(".strip button")
         assert buttons.count() == 9
         assert page.locator("article:visible").count() == 1
-        first = page.locator("article:visible h3").inner_text()
+        first = page.locator("article:visible h2").inner_text()
         buttons.nth(7).click()
-        assert page.locator("article:visible h3").inner_text() != first
+        assert page.locator("article:visible h2").inner_text() != first
         assert buttons.nth(7).get_attribute("aria-pressed") == "true"
         page.locator(".choices select").nth(0).select_option("True depth")
         labels = page.locator("article:visible .stage span").all_inner_texts()

@@ -51,7 +51,7 @@ def test_a_comparison_shows_where_the_models_differ_most(runs: list[Path], tmp_p
     assert main(["compare", *map(str, runs), "-o", str(page)]) == 0
     text = page.read_text("utf-8")
     # The errors are 0.1 and 0.2 in the first image, half and a third of that in the others.
-    names = re.findall(r"<h3>(.*?)</h3>\n<p class=\"numbers\">", text)
+    names = re.findall(r"<h2>(.*?)</h2>\n<p class=\"numbers\">", text)
     assert names == list(NAMES)
     assert text.count("<img") == 3 * len(TITLES)
     assert "https:" not in text
