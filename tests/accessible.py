@@ -1,4 +1,4 @@
-"""What axe-core finds wrong with a page in a browser."""
+"""Faults that axe-core finds in a page in a browser."""
 
 from typing import Any
 

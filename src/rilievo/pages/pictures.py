@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ _WORST_ANGLE = 45.0
 # A map of errors ends at the first of these that leaves room for three times the usual error.
 _ERROR_ENDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 _USUAL_END = 0.25
+_MOST_OFF = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,14 @@ class Panel:
     def uri(self) -> str:
         """Address that holds the whole picture."""
         return uri(self.jpeg())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Depth and normals that a model gives for an image; None for what it does not give."""
+
+    depth: DepthMap | None = None
+    normals: Float32[np.ndarray, "3 h w"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,55 +141,69 @@ def error_end(medians: list[float]) -> float:
     return next((end for end in _ERROR_ENDS if end >= 3 * max(medians)), _ERROR_ENDS[-1])
 
 
-def truth_panels(
-    truth: Truth | None, *, depth: bool = True, normals: bool = True
+def compared_panels(
+    truth: Truth | None,
+    answers: Mapping[str, Answer],
+    end: float,
+    *,
+    depth: bool = True,
+    normals: bool = True,
 ) -> Iterator[Panel]:
-    """True depth and true normals, as far as they are known.
+    """Truth and answers of an image, each answer with maps of its errors where the truth is known.
+
+    Depths in metres share their colours, which reach from the nearest to the farthest of all.
 
     Args:
         truth: Ground truth of the image.
-        depth: Whether depth is shown at all.
-        normals: Whether normals are.
+        answers: Answers of models, by name.
+        end: Relative error with the last colour.
+        depth: Whether true depth is shown at all.
+        normals: Whether true normals are.
     """
     true = _true_depth(truth)
-    if depth and true is not None and true.valid.any():
-        yield depth_panel(TRUE_DEPTH, true)
-    if truth is None or truth.normals is None or truth.normals_valid is None:
-        return
-    if normals:
+    limits = _common_range(true, answers.values())
+    if depth and true is not None:
+        yield depth_panel(TRUE_DEPTH, true, limits=limits)
+    if normals and truth and truth.normals is not None and truth.normals_valid is not None:
         yield _normals_panel(TRUE_NORMALS, truth.normals, truth.normals_valid, None)
+    for model, answer in answers.items():
+        if answer.depth is not None:
+            yield from _depth_panels(model, answer.depth, true, limits, end)
+        if answer.normals is not None:
+            yield from _normals_panels(model, answer.normals, truth)
 
 
-def answer_panels(
-    model: str,
-    depth: DepthMap | None,
-    normals: Float32[np.ndarray, "3 h w"] | None,
-    truth: Truth | None,
-    end: float,
+def _common_range(true: DepthMap | None, answers: Iterable[Answer]) -> ColourRange | None:
+    """Range of true depth and of all answers in metres; None where nothing is to be compared."""
+    if true is None:
+        return None
+    truth = colour_range(_small(true))
+    metres = [each.depth for each in answers if each.depth is not None]
+    ranges = [colour_range(_small(each)) for each in metres if each.kind is DepthKind.METRIC]
+    # What is off by more does not leave the truth without colours.
+    return ColourRange(
+        low=max(min(each.low for each in (truth, *ranges)), truth.low / _MOST_OFF),
+        high=min(max(each.high for each in (truth, *ranges)), truth.high * _MOST_OFF),
+    )
+
+
+def _depth_panels(
+    model: str, depth: DepthMap, true: DepthMap | None, limits: ColourRange | None, end: float
 ) -> Iterator[Panel]:
-    """Depth and normals of one model, each with a map of its error where the truth is known.
+    comparable = true is not None and depth.kind is DepthKind.METRIC
+    yield depth_panel(model, depth, limits=limits if comparable else None, model=model)
+    if true is not None and comparable:
+        yield _depth_error(model, true, depth, end)
 
-    Args:
-        model: Name of the model.
-        depth: Depth of the model; metric depth is drawn on the scale of the truth.
-        normals: Normals of the model.
-        truth: Ground truth of the image.
-        end: Relative error with the last colour.
-    """
-    if depth is not None:
-        true = _true_depth(truth)
-        comparable = true is not None and true.valid.any() and depth.kind is DepthKind.METRIC
-        limits = colour_range(_small(true)) if true is not None and comparable else None
-        yield depth_panel(model, depth, limits=limits, model=model)
-        if true is not None and comparable:
-            yield _depth_error(model, true, depth, end)
-    if normals is not None:
-        with np.errstate(invalid="ignore"):
-            given = np.asarray(np.square(normals).sum(axis=0) > 0.5)
-        yield _normals_panel(f"{model}, normals", normals, given, model)
-        if truth is not None and truth.normals is not None and truth.normals_valid is not None:
-            known = given & truth.normals_valid
-            yield _angle_panel(model, truth.normals, normals, known)
+
+def _normals_panels(
+    model: str, normals: Float32[np.ndarray, "3 h w"], truth: Truth | None
+) -> Iterator[Panel]:
+    with np.errstate(invalid="ignore"):
+        given = np.asarray(np.square(normals).sum(axis=0) > 0.5)
+    yield _normals_panel(f"{model}, normals", normals, given, model)
+    if truth is not None and truth.normals is not None and truth.normals_valid is not None:
+        yield _angle_panel(model, truth.normals, normals, given & truth.normals_valid)
 
 
 def depth_panel(
@@ -203,7 +226,10 @@ def depth_panel(
 
 
 def _true_depth(truth: Truth | None) -> DepthMap | None:
+    """True depth, where any pixel has it."""
     if truth is None or truth.depth is None or truth.depth_valid is None:
+        return None
+    if not truth.depth_valid.any():
         return None
     return DepthMap(values=truth.depth, kind=DepthKind.METRIC, valid=truth.depth_valid)
 

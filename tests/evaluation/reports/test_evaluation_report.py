@@ -13,14 +13,14 @@ from PIL import Image
 
 from evaluations import METRICS, evaluation
 from pictured_rooms import Rooms
-from rilievo.depth_map import DepthKind
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OutputError
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, RangeError, Unscored
 from rilievo.evaluation.reports import evaluation_report as report
 from rilievo.evaluation.reports.evaluation_report import ranked, shown_images, write_report
-from rilievo.pages.pictures import error_end
+from rilievo.pages.pictures import Answer, compared_panels, error_end
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 ANGLES = (("mean", "mean", "°", Better.LOWER),)
@@ -221,6 +221,17 @@ def test_true_and_predicted_depth_share_their_colours_and_the_error_has_its_own(
     assert red > 230
     assert 130 < green < 200
     assert 70 < blue < 130
+
+
+def test_the_scale_of_depth_reaches_over_truth_and_predictions_within_bounds() -> None:
+    truth = Rooms().truth("a")
+    for metres, ends in ((0.8, (0.5, 1.25)), (5.0, (0.2, 0.5)), (0.01, (0.5, 2.0))):
+        depth = DepthMap(values=np.full((40, 60), metres, np.float32), kind=DepthKind.METRIC)
+        true, predicted, _ = compared_panels(truth, {"it": Answer(depth=depth)}, 0.5)
+        assert true.legend == predicted.legend
+        assert true.legend is not None
+        far, _, near = (float(each.removesuffix(" m")) for each in true.legend.marks)
+        assert (far, near) == pytest.approx((1 / ends[0], 1 / ends[1]))
 
 
 def test_a_prediction_that_is_not_metres_has_its_own_scale_and_no_error_map() -> None:

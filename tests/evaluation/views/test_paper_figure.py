@@ -46,13 +46,17 @@ def test_unknown_images_and_endings_are_refused(runs: list[Path], tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_comparison_shows_where_the_models_differ_most(runs: list[Path], tmp_path: Path) -> None:
+def test_a_comparison_opens_with_the_median_and_then_shows_where_models_differ(
+    runs: list[Path], tmp_path: Path
+) -> None:
     page = tmp_path / "comparison.html"
     assert main(["compare", *map(str, runs), "-o", str(page)]) == 0
     text = page.read_text("utf-8")
     # The errors are 0.1 and 0.2 in the first image, half and a third of that in the others.
+    # The median is the second; the other two follow by how far the models are apart.
     names = re.findall(r"<h2>(.*?)</h2>\n<p class=\"numbers\">", text)
-    assert names == list(NAMES)
+    assert names == [NAMES[1], NAMES[0], NAMES[2]]
+    assert re.findall(r'data-label="(.*?)"', text) == ["median", "apart by", "apart by"]
     assert text.count("<img") == 3 * len(TITLES)
     assert "https:" not in text
 

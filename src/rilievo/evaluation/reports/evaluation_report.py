@@ -37,7 +37,7 @@ from rilievo.evaluation.tables.wording import (
 )
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
-from rilievo.pages.pictures import Item, answer_panels, error_end, photo_panel, truth_panels
+from rilievo.pages.pictures import Answer, Item, compared_panels, error_end, photo_panel
 
 STRIP = 4
 """Images of each end."""
@@ -85,9 +85,11 @@ def _item(
         truth = pictures.truth(id)
         end = usual_error([evaluation])
         on_normals = evaluation.task == "normals"
-        panels = [photo_panel(pictures.photo(id))]
-        panels += truth_panels(truth, depth=not on_normals, normals=on_normals)
-        panels += answer_panels(PREDICTION, pictures.depth(id), pictures.normals(id), truth, end)
+        answer = Answer(depth=pictures.depth(id), normals=pictures.normals(id))
+        shown = compared_panels(
+            truth, {PREDICTION: answer}, end, depth=not on_normals, normals=on_normals
+        )
+        panels = [photo_panel(pictures.photo(id)), *shown]
     except RilievoError as error:
         panels, fault = [], str(error)
     leading = evaluation.summaries[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import OptionError, RilievoError
+from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.comparison import Cell, Column, Comparison, Row
@@ -26,7 +27,7 @@ from rilievo.io.checks.checksums import beside, write_beside
 from rilievo.io.files.atomic import remove
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page, write_text
-from rilievo.pages.pictures import Item, answer_panels, error_end, photo_panel, truth_panels
+from rilievo.pages.pictures import Answer, Item, Panel, compared_panels, error_end, photo_panel
 from rilievo.pages.tables import (
     NOTHING,
     Content,
@@ -107,38 +108,51 @@ def _items(
     disagreed: tuple[Disagreement, ...],
     pictures: Mapping[str, ReportPictures],
 ) -> Iterator[Item]:
-    """Pictures of the images on which the runs disagree most, or the first where there is one."""
+    """Pictures of the median image, with which the page opens, and of those that are disputed."""
     names = [row.name for row in comparison.runs if row.name in pictures]
-    values = [column.values[name] for name in names]
-    end = error_end([float(np.median(each)) for each in values if column.metric == "abs_rel"])
+    if not column.ids:
+        return
+    values = np.array([column.values[name] for name in names])
+    usual = np.median(values, axis=1).tolist() if column.metric == "abs_rel" else []
+    means = values.mean(axis=0)
+    median = int(np.argsort(badness(means, column.better), kind="stable")[means.size // 2])
     places = [column.ids.index(each.id) for each in disagreed] or range(len(column.ids))
-    for place in places[:MOST_SHOWN]:
-        id = column.ids[place]
-        numbers = [
-            (name, quantity(each[place], column.unit))
-            for name, each in zip(names, values, strict=True)
-        ]
-        spread = max(each[place] for each in values) - min(each[place] for each in values)
-        panels, fault = [], None
+    chosen = [place for place in places if place != median][: MOST_SHOWN - 1]
+    for place in (median, *chosen):
+        apart = disagreed and place != median
+        shown = np.ptp(values[:, place]) if apart else means[place]
+        panels, fault = (), None
         try:
-            first = pictures[names[0]]
-            truth = first.truth(id)
-            on_normals = first.depth(id) is None
-            panels = [photo_panel(first.photo(id))]
-            panels += truth_panels(truth, depth=not on_normals, normals=on_normals)
-            for name in names:
-                one = pictures[name]
-                panels += answer_panels(name, one.depth(id), one.normals(id), truth, end)
+            panels = _panels(column.ids[place], {name: pictures[name] for name in names}, usual)
         except RilievoError as error:
-            panels, fault = [], str(error)
+            fault = str(error)
         yield Item(
-            name=id,
-            label="apart by",
-            value=quantity(spread, column.unit),
-            numbers=tuple(numbers),
-            panels=tuple(panels),
+            name=column.ids[place],
+            label="apart by" if apart else "median" if place == median else column.label,
+            value=quantity(float(shown), column.unit),
+            numbers=tuple(
+                (name, quantity(each, column.unit))
+                for name, each in zip(names, values[:, place].tolist(), strict=True)
+            ),
+            panels=panels,
             fault=fault,
         )
+
+
+def _panels(
+    id: str, pictures: Mapping[str, ReportPictures], usual: list[float]
+) -> tuple[Panel, ...]:
+    """Photograph, truth and answers of one image."""
+    answers = {
+        name: Answer(depth=each.depth(id), normals=each.normals(id))
+        for name, each in pictures.items()
+    }
+    first = next(iter(pictures.values()))
+    on_normals = answers[next(iter(pictures))].depth is None
+    shown = compared_panels(
+        first.truth(id), answers, error_end(usual), depth=not on_normals, normals=on_normals
+    )
+    return (photo_panel(first.photo(id)), *shown)
 
 
 def _pairs(comparison: Comparison, column: Column) -> list[Chart]:

@@ -14,7 +14,7 @@ from rilievo.evaluation.views.view_items import Column, ViewItem, ViewItems, dis
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.pages.figure import check_figure, write_figure
-from rilievo.pages.pictures import Panel, answer_panels, error_end, photo_panel, truth_panels, uri
+from rilievo.pages.pictures import Answer, Panel, compared_panels, error_end, photo_panel, uri
 from rilievo.pages.tables import Table, heads
 
 PICTURES = "pictures"
@@ -88,11 +88,12 @@ def panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
     columns = items.columns
     depth = not columns or any(column.kind is not None for column in columns)
     normals = not columns or any(column.normals for column in columns)
-    yield from truth_panels(item.truth, depth=depth, normals=normals)
-    for each in item.shown:
-        if each.seen is not None:
-            seen, label = each.seen, each.column.label
-            yield from answer_panels(label, seen.depth_or_none, seen.normals, item.truth, end)
+    answers = {
+        each.column.label: Answer(depth=each.seen.depth_or_none, normals=each.seen.normals)
+        for each in item.shown
+        if each.seen is not None
+    }
+    yield from compared_panels(item.truth, answers, end, depth=depth, normals=normals)
 
 
 def card_of(

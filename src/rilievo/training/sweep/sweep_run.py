@@ -16,12 +16,12 @@ from rilievo.models import load_model
 from rilievo.pages.document import write_page
 from rilievo.pages.figure import write_figure
 from rilievo.pages.pictures import (
+    Answer,
     Item,
     Panel,
-    answer_panels,
+    compared_panels,
     error_end,
     photo_panel,
-    truth_panels,
 )
 from rilievo.pages.tables import comma_separated, latex, markdown
 from rilievo.plugins import trust
@@ -209,19 +209,21 @@ def _items(
     examples = scoring.examples(config.pictures, depth=task.has_depth, normals=task.has_normals)
     for each in examples:
         answers = {title: model.predict_raw([each.photo])[0] for title, model in models.items()}
-        shown = photo_panel(each.photo.pixels), *truth_panels(each.truth)
-        panels = (*shown, *_panels(answers, each.truth))
+        panels = (photo_panel(each.photo.pixels), *_panels(answers, each.truth))
         yield Item(name=each.photo.name, label=str(task), value="", numbers=(), panels=panels)
 
 
+def _in_metres(answer: Prediction) -> Answer:
+    """Depth and normals of a probe, which is trained on metres and scored so."""
+    depth = answer.depth_or_none
+    metres = None if depth is None else DepthMap(values=depth.values, kind=DepthKind.METRIC)
+    return Answer(depth=metres, normals=answer.normals)
+
+
 def _panels(answers: Mapping[str, Prediction], truth: Truth) -> Iterator[Panel]:
-    """Depth and normals of all models, then kappa in greys that they share."""
-    for title, answer in answers.items():
-        depth = answer.depth_or_none
-        if depth is not None:
-            # Probes are trained on metres, and scored so.
-            depth = DepthMap(values=depth.values, kind=DepthKind.METRIC)
-        yield from answer_panels(title, depth, answer.normals, truth, error_end([]))
+    """Truth, depth and normals of all models, then kappa in greys that they share."""
+    given = {title: _in_metres(answer) for title, answer in answers.items()}
+    yield from compared_panels(truth, given, error_end([]))
     kappas = {
         title: kappa_of(answer.confidence)
         for title, answer in answers.items()
