@@ -144,9 +144,10 @@ def test_the_guides_tables_say_what_the_program_says() -> None:
 
 
 def test_the_guide_has_a_line_for_every_key_of_a_folders_yaml(lab: Path) -> None:
+    keys_page = "docs/reference/dataset-files.md"
     keys = {
         key
-        for row in re.findall(r"^\| (`[a-z._`, ]+) \|", text_of("docs/datasets.md"), re.M)
+        for row in re.findall(r"^\| (`[a-z._`, ]+) \|", text_of(keys_page), re.M)
         for key in re.findall(r"`([a-z]+(?:\.[a-z_]+)?)`", row)
     }
     parts = {"depth": DepthLayout, "normals": NormalsLayout, "camera": CameraLayout}
