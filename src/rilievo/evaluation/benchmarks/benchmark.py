@@ -143,13 +143,14 @@ class Benchmark:
         split: Split of the dataset; None for its first.
         variant: Variant of the dataset; None for its first.
         input_crop: Crop before the model; or a function of one's own
-        (``rilievo.evaluation.benchmarks.rules``). crop: Crop before the fit and the score; or a
-        function of one's own. mask: A function of one's own that says which pixels with truth
-        count; None for all. min_depth: True depth [m] counts if it is larger. max_depth: Largest
-        depth that is scored; None for no cap. truth_ceiling: True depth [m] beyond it is set to it,
-        and counts as such; None for as it is. least_pixels: An image with fewer pixels that count
-        has no score. alignment: The fit for each kind of depth, or a function of one's own; a kind
-        that is not
+            (``rilievo.evaluation.benchmarks.rules``).
+        crop: Crop before the fit and the score; or a function of one's own.
+        mask: A function of one's own that says which pixels with truth count; None for all.
+        min_depth: True depth [m] counts if it is larger.
+        max_depth: Largest depth that is scored; None for no cap.
+        truth_ceiling: True depth [m] beyond it is set to it, and counts as such; None for as it is.
+        least_pixels: An image with fewer pixels that count has no score.
+        alignment: The fit for each kind of depth, or a function of one's own; a kind that is not
             there is refused.
         least_depth: Least depth [m] that a fit of scale and shift in depth may give.
         min_inverse: Least inverse depth [1/m] that a fit in inverse depth may give; None for the
