@@ -109,7 +109,7 @@ def test_every_extra_that_the_source_names_exists() -> None:
 def test_the_pages_on_installing_name_every_extra_and_every_python_that_is_classified() -> None:
     install, tried, readme = (
         (ROOT / page).read_text("utf-8")
-        for page in ("docs/install.md", "docs/tried.md", "README.md")
+        for page in ("docs/install.md", "docs/reference/tried.md", "README.md")
     )
     rows = {*re.findall(r"\| `([a-z]+)` \|$", install, re.M)}
     assert rows == {*project()["optional-dependencies"]}
