@@ -320,7 +320,7 @@ function switches(canvas, controls, shown) {
     later(() => signal.aborted || shown.back(backing.checked));
   }
   if (!document.fullscreenEnabled) return;
-  const button = made("button", { type: "button", id: "fullscreen", textContent: "⛶", title: "Fullscreen", ariaLabel: "Fullscreen" });
+  const button = made("button", { type: "button", id: "fullscreen", textContent: "⤢", title: "Fullscreen", ariaLabel: "Fullscreen" });
   button.addEventListener("click", () => canvas.parentElement.requestFullscreen());
   controls.append(button);
 }
