@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from box_rooms import SIZE, pose, room_view, walk
+from rilievo.data.fuse.agreeing.depth_agreement import Correction, agreed, agreement, clip_scale
+from rilievo.data.fuse.agreeing.depth_levelling import levelled
+from rilievo.data.fuse.agreeing.plane_sweep import correlations, grey_of, peaks
 from rilievo.data.fuse.clip_views import View, neighbours_of
-from rilievo.data.fuse.depth_agreement import agreed, agreement, clip_scale
-from rilievo.data.fuse.plane_sweep import correlations, grey_of, peaks
 
 STEP = 0.12
 
@@ -122,5 +123,35 @@ def test_wrong_poses_make_nothing_worse() -> None:
     for view, turn in zip(views, turns, strict=True):
         moved.append(view.with_pose(view.world_T_cam @ pose((0, 0, 0), turn)))
     found = agreed(moved, 1.0)
+    assert found.correction is Correction.NONE
     assert found.after <= found.before
     assert max(view.valid.mean() for view in found.views) > 0.3
+
+
+def test_differences_of_chance_are_levelled_out(true: list[View]) -> None:
+    """Blank parts have no say in pictures: there the neighbours' depth counts."""
+    factors = np.exp(np.random.default_rng(1).normal(0, 0.05, len(true)))
+    views = [wrong(view, factor, 0.0) for view, factor in zip(true, factors, strict=True)]
+    around = [neighbours_of(views, index) for index in range(len(views))]
+    blank = [np.zeros(SIZE, np.float32) for _ in views]
+    found = levelled(views, blank, around)
+    scales = [np.median(each.depth / view.depth) for each, view in zip(found, true, strict=True)]
+    assert np.std(np.log(scales)) < np.std(np.log(factors)) / 3
+    assert np.log(scales).mean() == pytest.approx(np.log(factors).mean(), abs=0.015)
+
+
+def test_clear_depth_pulls_unclear_depth_to_itself(true: list[View]) -> None:
+    views = [wrong(true[3], 1.06, 0.0), *true[4:6]]
+    clear = [np.full(SIZE, value, np.float32) for value in (0.0, 0.8, 0.8)]
+    found = levelled(views, clear, [[1, 2], [0, 2], [0, 1]])
+    middle = np.s_[15:-15, 20:-20]
+    assert np.median(found[0].depth[middle] / true[3].depth[middle]) == pytest.approx(1, abs=0.01)
+    for each, view in zip(found[1:], true[4:6], strict=True):
+        assert np.median(each.depth[middle] / view.depth[middle]) == pytest.approx(1, abs=0.01)
+
+
+def test_a_view_keeps_what_its_neighbours_do_not_see(true: list[View]) -> None:
+    nearer = true[3].with_depth(true[3].depth * np.float32(0.4))
+    clear = [np.zeros(SIZE, np.float32)] * 3
+    found = levelled([nearer, *true[4:6]], clear, [[1, 2], [], []])
+    np.testing.assert_allclose(found[0].depth, nearer.depth, rtol=0.02)

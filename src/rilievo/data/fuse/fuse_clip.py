@@ -11,12 +11,12 @@ import numpy as np
 from rilievo.data.clips.clip_frames import ClipCamera, ClipFrames
 from rilievo.data.clips.known_poses import AUTO
 from rilievo.data.clips.pose_files import PoseFile, read_poses
-from rilievo.data.fuse.depth_agreement import AgreedViews, Correction, agreed, clip_scale
+from rilievo.data.fuse.agreeing.depth_agreement import AgreedViews, Correction, agreed, clip_scale
+from rilievo.data.fuse.agreeing.plane_sweep import opencv
 from rilievo.data.fuse.frame_depth import depth_of_options
 from rilievo.data.fuse.fuse_options import Agree, FuseOptions
 from rilievo.data.fuse.fuse_record import FuseRecord
 from rilievo.data.fuse.fused_surface import FusedSurface, fuse_views, gltf_R_world
-from rilievo.data.fuse.plane_sweep import opencv
 from rilievo.data.fuse.view_collector import Collected, Report, collect
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.io.checks.marks import is_marked
@@ -158,6 +158,7 @@ def _agreed(collected: Collected, options: FuseOptions, report: Report) -> Agree
         scales=np.ones(len(views)),
         before=math.nan,
         after=math.nan,
+        doubt=math.nan,
         correction=Correction.NONE,
     )
 
@@ -212,8 +213,8 @@ def _notes(done: _Done, options: FuseOptions) -> list[str]:
             "no two frames are far enough apart to compare depth, as of a camera that stands still "
             "or only turns: the scales of frames are the model's"
         )
-    elif found.after > _DOUBTFUL:
-        by = f"{100 * found.after:.0f} % of depth in the median"
+    elif found.doubt > _DOUBTFUL:
+        by = f"{100 * found.doubt:.0f} % of depth in the median"
         if done.poses is None:
             notes.append(
                 f"neighbouring frames disagree by {by}: the field of view or the estimated poses "

@@ -1,0 +1,1 @@
+"""Depth of views brought to agree."""
