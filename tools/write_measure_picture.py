@@ -21,13 +21,13 @@ from rilievo.types import Camera, DepthKind, DepthMap
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "measure.jpg"
 _FOCAL, _BASELINE, _OFFSET = 994.978, 0.193001, 31.086
 _CENTRE = (311.193, 254.877)
-KNOWN = ((165, 172), (350, 192))
-"""The seat."""
+KNOWN = ((205, 245), (205, 398))
+"""The rear wheel."""
 LINES = (
-    ((492, 188), (563, 365)),  # the fork
-    ((122, 120), (277, 116)),  # the bench behind
     ((176, 306), (320, 360)),  # the exhaust
-    ((530, 74), (586, 74)),  # a cardboard box
+    ((325, 200), (475, 195)),  # the tank
+    ((325, 270), (420, 280)),  # the engine
+    ((530, 74), (586, 74)),  # a cardboard box far behind
 )
 _WIDTH = 1000
 

@@ -427,6 +427,18 @@ def test_pictures_fill_the_window(
             assert each["y"] + each["height"] <= size[1]
 
 
+def test_words_of_buttons_are_on_one_line_in_windows_of_all_shapes(
+    browser: Any, page_path: Path
+) -> None:
+    with context_of(browser, reduced_motion="reduce") as context:
+        page = opened(context, page_path).page
+        for width, height in ((1280, 800), (800, 400), (844, 390), (480, 600), (390, 844)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(200)
+            for button in page.locator("#measure button:visible").all():
+                assert button.bounding_box()["height"] < 40, (width, height, button.inner_text())
+
+
 def one_second_apart(context: Any, path: Path) -> list[np.ndarray]:
     """Two pictures of the surface, by a clock that goes only when it is told to."""
     context.clock.install(time=0)

@@ -231,16 +231,19 @@ function view(canvas, data, form) {
   return {
     camera, fit, wake, hold, reset, turn, place, find, zoom, inside,
     depthAt: (x, y) => data.depth[seen(x, y)] ?? 0,
-    // For glasses of red and cyan: the surface from two eyes, drawn on a canvas of this size.
+    // For glasses of red and cyan: the surface from two eyes, drawn on a canvas of this size. Both look
+    // straight ahead, and their pictures are shifted until the usual depth is at one place in both.
     anaglyph(picture) {
       const pose = [...camera.position], { clientWidth: width, clientHeight: height } = canvas;
       const ratio = picture.width / picture.height, hides = [...orbit.target];
       layer ??= shown.backing();
       renderer.setSize(picture.width / renderer.dpr, picture.height / renderer.dpr);
       camera.perspective({ aspect: ratio, fov: angle(bounds, ratio) / 1.06 });
-      for (const [eye, mask] of [[-1, [true, false, false, true]], [1, [false, true, true, true]]]) {
-        camera.position.set(eye * EYES / 2, 0, 0);
-        camera.lookAt([0, 0, -1]);
+      camera.position.set(0, 0, 0);
+      camera.lookAt([0, 0, -1]);
+      for (const [eye, mask] of [[-EYES / 2, [true, false, false, true]], [EYES / 2, [false, true, true, true]]]) {
+        camera.position.x = eye;
+        camera.projectionMatrix[8] = -eye * camera.projectionMatrix[0];
         gl.colorMask(...mask);
         renderer.render({ scene: shown.surface, camera });
         renderer.render({ scene: layer, camera, clear: false });
@@ -263,8 +266,7 @@ function view(canvas, data, form) {
           const share = Math.min(1, (performance.now() - start) / 1000 / seconds), angle = SWAY * Math.sin(2 * Math.PI * share);
           turn(angle - last, 0);
           last = angle;
-          if (share < 1) requestAnimationFrame(on);
-          else done();
+          requestAnimationFrame(share < 1 ? on : () => requestAnimationFrame(done)); // the last one is drawn too
         })();
       });
     },
@@ -318,7 +320,7 @@ function switches(canvas, controls, shown) {
     later(() => signal.aborted || shown.back(backing.checked));
   }
   if (!document.fullscreenEnabled) return;
-  const button = made("button", { type: "button", id: "fullscreen", textContent: "⛶", title: "Fullscreen", ariaLabel: "Fullscreen" });
+  const button = made("button", { type: "button", id: "fullscreen", textContent: "⤢", title: "Fullscreen", ariaLabel: "Fullscreen" });
   button.addEventListener("click", () => canvas.parentElement.requestFullscreen());
   controls.append(button);
 }
