@@ -5,7 +5,7 @@ import { serverOf } from "./app_server.js";
 import { startCamera } from "./live.js";
 import { modelOption, searchModels } from "./model_list.js";
 import { isDepth } from "./preparation.js";
-import { metresNow, showPictures, showRest } from "./result.js";
+import { metresNow, showPictures, showRest, standStill } from "./result.js";
 import * as kept from "./own_photographs.js";
 import { exampleNamed, fileOf, isEmbedded, settings } from "./settings.js";
 import { ask, isGpu } from "./working.js";
@@ -72,6 +72,7 @@ async function show(source, load, { isFirst = true } = {}) {
   const turn = ++asked, name = source.name || "photograph.png", began = performance.now(), isLatest = () => turn === asked;
   last = source;
   shownSearch = location.search;
+  standStill();
   if (isFirst) document.body.setAttribute("aria-busy", "true");
   try {
     const result = await load(isLatest);

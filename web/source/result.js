@@ -43,6 +43,9 @@ let alive = null; // how lengths are told and marks are kept, once there is a su
 // The factor that makes depth metres, and the length that gives it; factor 0 where none is known.
 export const metresNow = () => alive?.rule.metres ?? { factor: 0 };
 
+// The surface that is shown stops to sway, and leaves the processor to what is computed next.
+export const standStill = () => alive?.shown?.still();
+
 let stage = null;
 
 function needSurface(hasSurface) {
