@@ -58,7 +58,8 @@ def test_the_start_has_not_changed_and_a_factor_of_depth_is_no_change() -> None:
     networks = tiny()
     places = places_of(networks)
     assert places.change(networks.depth) == 0
-    assert places.loss(networks.depth, 3, 4).item() == 0
+    # With gradients, norms are multiplied into weights: the last bits differ.
+    assert places.loss(networks.depth, 3, 4).item() == pytest.approx(0, abs=1e-5)
     with torch.no_grad():
         # The head's first channel is the logarithm of depth.
         networks.depth.decoder.head.bias[0] += 0.1
@@ -113,7 +114,8 @@ def test_a_validation_states_the_change_and_the_record_that_of_its_weights(
     rows = rows_of(tmp_path / "run", VALIDATIONS)
     changes = {int(row["step"]): float(row["elsewhere"]) for row in rows}
     assert changes[0] == 0
-    assert changes[6] > 0
+    # The last one: a run that changes other places by more than the bound ends early.
+    assert changes[max(changes)] > 0
     assert record.elsewhere == changes[record.best_step or 0]
     assert "depth of other places has changed by" in capsys.readouterr().err
 

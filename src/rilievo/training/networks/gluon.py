@@ -20,6 +20,7 @@ from rilievo.errors import InputError, ModelError
 from rilievo.io.files.broken import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import array_of
+from rilievo.training.networks.frozen_norms import normed
 
 _PREFIX = "mobilenetv20_features_"
 BATCH_NORM_NAMES = {
@@ -58,9 +59,9 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         """Return features of the output width, smaller by the stride."""
-        y = torch.relu(self.batchnorm0(self.conv0(x)))
-        y = torch.relu(self.batchnorm1(self.conv1(y)))
-        y = self.batchnorm2(self.conv2(y))
+        y = normed(self.conv0, self.batchnorm0, x, relu=True)
+        y = normed(self.conv1, self.batchnorm1, y, relu=True)
+        y = normed(self.conv2, self.batchnorm2, y)
         return x + y if self.is_residual else y
 
 
@@ -89,7 +90,7 @@ class MobileNetV2(nn.Module):
             The first convolution's features at 1/2 of the image, then the last features of every
             size: 1/2, 1/4, 1/8, 1/16, 1/32.
         """
-        levels = [torch.relu(self.batchnorm0(self.conv0(image)))]
+        levels = [normed(self.conv0, self.batchnorm0, image, relu=True)]
         x = levels[0]
         for index, block in enumerate(self.linearbottleneck):
             x = block(x)
@@ -166,12 +167,13 @@ class DepthwiseConv(nn.Conv2d):
         )
         self._is_slow = kernel > 3 or stride > 1
 
-    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-        """Return the convolved features."""
+    def _conv_forward(
+        self, input: Float[Tensor, "b c h w"], weight: Tensor, bias: Tensor | None
+    ) -> Float[Tensor, "b c h2 w2"]:
         if not (self._is_slow and input.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
-            return super().forward(input)
+            return super()._conv_forward(input, weight, bias)
         with torch.autocast("cpu", enabled=False):
-            return super().forward(input.float()).to(input.dtype)
+            return super()._conv_forward(input.float(), weight, bias).to(input.dtype)
 
 
 class PreActivation(nn.Module):

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from rilievo.training.networks.frozen_norms import mixed, normed
 from rilievo.training.networks.gluon import DepthwiseConv, MobileNetV2, ResNet50V2
 from rilievo.training.networks.widths import SMALL as SMALL
 from rilievo.training.networks.widths import TINY as TINY
@@ -63,6 +64,11 @@ class SeparableConv(nn.Sequential):
             nn.ReLU(),
         )
 
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """Return features of the output width."""
+        spread, norm, _, mix, last, _ = self
+        return normed(mix, last, normed(spread, norm, input, relu=True), relu=True)
+
 
 class Context(nn.Module):
     """The coarsest features, with the mean of the whole image added to every place."""
@@ -79,7 +85,8 @@ class Context(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """Return features that depend on the whole image."""
-        x = self.narrow(x)
+        conv, norm, _ = self.narrow
+        x = normed(conv, norm, x, relu=True)
         return self.mix(x + self.whole(x.mean(dim=(2, 3), keepdim=True)))
 
 
@@ -100,7 +107,7 @@ class Merge(nn.Module):
         self, coarse: Float[Tensor, "b c h2 w2"], fine: Float[Tensor, "b d h w"]
     ) -> Float[Tensor, "b e h w"]:
         """Return features of the finer size."""
-        return self.mix(self.lateral(fine) + double(self.reduce(coarse)))
+        return self.mix(mixed(self.lateral, fine) + double(mixed(self.reduce, coarse)))
 
 
 class ConvexUpsample(nn.Module):
@@ -128,7 +135,8 @@ class ConvexUpsample(nn.Module):
         self, values: Float[Tensor, "b 1 h w"], features: Float[Tensor, "b c h w"]
     ) -> Float[Tensor, "b 1 h2 w2"]:
         """Return ``values`` at twice the size, nowhere outside the range of the neighbours."""
-        logits = self.weigh(torch.relu(self.norm(self.look(features)))).float()
+        seen = normed(self.look, self.norm, features, relu=True)
+        logits = mixed(self.weigh, seen).float()
         # Half precision would round log depth to steps of 3 %.
         with torch.autocast(values.device.type, enabled=False):
             weights = torch.exp(_LARGEST_LOGIT * torch.tanh(logits / _LARGEST_LOGIT))

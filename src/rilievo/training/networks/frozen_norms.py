@@ -1,0 +1,48 @@
+"""Convolutions whose batch normalisation keeps its statistics, as one step where gradients flow.
+
+A norm of fixed statistics is a factor and a term a channel. Multiplied into the weights of the
+convolution before it, they cost nothing at each pixel, forwards or backwards, and the gradients of
+all four parameters follow from those of the product.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def normed(
+    conv: nn.Module, norm: nn.Module, x: Float[Tensor, "b c h w"], *, relu: bool = False
+) -> Float[Tensor, "b d h2 w2"]:
+    """Convolve and normalise, and leave out what is negative with ``relu``.
+
+    Without gradients the layers stay apart, so that files that are written keep them.
+    """
+    if norm.training or not torch.is_grad_enabled():
+        y = norm(conv(x))
+        return torch.relu(y) if relu else y
+    assert isinstance(conv, nn.Conv2d), "the layer before a norm"
+    assert isinstance(norm, nn.BatchNorm2d), "a norm of maps"
+    assert norm.running_mean is not None, "its statistics are kept"
+    assert norm.running_var is not None, "its statistics are kept"
+    assert conv.bias is None, "the norm has one"
+    factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    bias = torch.addcmul(norm.bias, norm.running_mean, factor, value=-1)
+    y = _convolved(conv, x, conv.weight * factor[:, None, None, None], bias)
+    # The convolution does not need its own result for its gradient.
+    return y.relu_() if relu else y
+
+
+def mixed(conv: nn.Conv2d, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+    """Convolve by a 1×1 layer, in the fastest way where gradients flow."""
+    return _convolved(conv, x, conv.weight, conv.bias) if torch.is_grad_enabled() else conv(x)
+
+
+def _convolved(
+    conv: nn.Conv2d, x: Float[Tensor, "b c h w"], weight: Tensor, bias: Tensor | None
+) -> Float[Tensor, "b d h2 w2"]:
+    if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
+        # A dilation says nothing of one place, but torch gives a dilated convolution to oneDNN, and
+        # a plain one of few images on one thread to a slower path.
+        return F.conv2d(x, weight, bias, dilation=2)
+    return conv._conv_forward(x, weight, bias)
