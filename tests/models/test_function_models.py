@@ -1,11 +1,10 @@
 """Functions from an image to depth as models, with a card by a decorator or with none."""
 
-import json
 import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +13,13 @@ import pytest
 from PIL import Image
 
 import rilievo
+from floor_model import LAB, lab
 from lab_package import GUIDE
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.outside import found_outside
-from tiny_dataset import write_tiny
 
-LAB = '''
-"""A floor that comes nearer towards the lower edge."""
-import numpy as np
-import rilievo
-
-@rilievo.model(kind="metric", licence="MIT")
-def floor(image: np.ndarray) -> np.ndarray:
-    """Floor of our lab."""
-    assert image.dtype == np.uint8 and image.shape[2] == 3
-    rows = np.linspace(4.0, 1.0, image.shape[0] // 2)
-    return np.repeat(rows[:, None], image.shape[1] // 2, axis=1)
-
-def plain(image):
-    return floor(image)
-'''
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    (tmp_path / "lab_floor.py").write_text(LAB)
-    Image.effect_noise((160, 120), 60).convert("RGB").save(tmp_path / "photo.png")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    import lab_floor  # pyright: ignore[reportMissingImports]
-
-    yield lab_floor
-    del sys.modules["lab_floor"]
+__all__ = ["lab"]
 
 
 def test_a_decorated_function_predicts_and_stays_a_function(lab: Any) -> None:
@@ -95,42 +68,6 @@ def test_workers_import_it_by_its_place(lab: Any) -> None:
     words = ["-m", "lab_floor:floor", "--workers", "2", "-o", "out", "--save", "npy"]
     assert main(["predict", *photos, *words]) == 0
     assert len([*Path("out").glob("*.npy")]) == 4
-
-
-def test_evaluate_scores_it(lab: Any, tmp_path: Path) -> None:
-    pytest.importorskip("scipy")
-    write_tiny(tmp_path / "data", 3)
-    options = rilievo.EvaluateOptions(dataset="tiny_dataset:Tiny", output=tmp_path / "scores")
-    found = rilievo.evaluate(lab.floor, "depth", tmp_path / "data", options, show=False)
-    assert found.scores
-    assert "--model lab_floor:floor" in found.command
-
-
-def test_export_refuses_in_words(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "lab_floor:floor", "-o", "floor.onnx"]) == 2
-    assert "it has no ONNX file" in capsys.readouterr().err
-    assert not Path("floor.onnx").exists()
-
-
-@pytest.mark.slow
-def test_the_servers_take_its_place(lab: Any, tmp_path: Path) -> None:
-    pytest.importorskip("uvicorn")
-    from urllib.request import Request, urlopen
-
-    for name in ("serve", "app"):
-        words = [name, "--port", "0", "-m", "lab_floor:floor"]
-        with subprocess.Popen(
-            [sys.executable, "-m", "rilievo", *words], stdout=subprocess.PIPE, text=True
-        ) as process:
-            try:
-                assert process.stdout is not None
-                address = process.stdout.readline().partition(";")[0].partition(": ")[2]
-                photo = Path("photo.png").read_bytes()
-                with urlopen(Request(f"{address}v1/predict", photo), timeout=60) as answer:
-                    said = json.load(answer)
-                assert said["made_by"]["model"] == "lab_floor:floor"
-            finally:
-                process.terminate()
 
 
 def test_a_function_without_a_card_gives_depth_up_to_scale(lab: Any) -> None:
