@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,9 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("photo.jpg", "room.jpg", "one.jpg", "two.jpg", "photos/a.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         small.save(folder / name)
+    small.resize((500, 250)).save(folder / "panorama.jpg")
+    [function] = [code for code in PROGRAMS.values() if "\ndef floor(" in code]
+    (folder / "lab_floor.py").write_text(function)
     save(prediction(), folder / "photo", tuple(OUTPUTS))
     write_clip(folder / "clip.mp4")
     shutil.copy(file_of(MODELS["rilievo/small"]), folder / "small.onnx")
@@ -69,6 +73,8 @@ def test_a_program_that_is_shown_runs_as_pasted(
     folder = tmp_path / "user"
     shutil.copytree(shown_files, folder)
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "lab_floor", raising=False)
     exec(compile(code, place, "exec"), {"__name__": "__main__"})
 
 
