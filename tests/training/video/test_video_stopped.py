@@ -1,6 +1,9 @@
 """A run that is stopped: saved after the step in progress, a model, and gone on with in words."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -77,21 +80,37 @@ def in_step(
     monkeypatch.setattr(loop.Engine, "_step", disturbed)
 
 
+def stop_in_step(clip: str, run: str, number: int) -> None:
+    """Train until a signal comes in the fifth step, as the command does."""
+    torch.set_num_threads(1)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
+    with pytest.MonkeyPatch.context() as patch:
+        in_step(patch, 5, lambda: signal.raise_signal(number), before=True)
+        with pytest.raises(KeyboardInterrupt):
+            train_video(clip_config(Path(clip)), Path(run), CPU)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_step_saves_it_and_the_run_goes_on_as_if_undisturbed(
     walls: Path,
     whole: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     number: signal.Signals,
 ) -> None:
     run = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        in_step(patch, 5, lambda: signal.raise_signal(number), before=True)
-        with pytest.raises(KeyboardInterrupt):
-            train_video(clip_config(walls), run, CPU)
-    assert "stopped at step 5; --resume goes on from step 5" in capsys.readouterr().err
+    call = f"stop_in_step({str(walls)!r}, {str(run)!r}, {int(number)})"
+    # A process of its own: what other tests loaded has its own ways with signals.
+    stopped = subprocess.run(
+        [sys.executable, "-c", f"import test_video_stopped; test_video_stopped.{call}"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stopped.returncode == 0, stopped.stderr
+    assert "stopped at step 5; --resume goes on from step 5" in stopped.stderr
     train_video(clip_config(walls), run, GO_ON)
     said = capsys.readouterr().err
     assert "resuming from the checkpoint of step 5" in said
