@@ -80,6 +80,17 @@ def in_step(
     monkeypatch.setattr(loop.Engine, "_step", disturbed)
 
 
+def in_a_process(call: str) -> subprocess.CompletedProcess[str]:
+    """Call a function of this module where no other test has loaded what handles signals."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import test_video_stopped; test_video_stopped.{call}"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def stop_in_step(clip: str, run: str, number: int) -> None:
     """Train until a signal comes in the fifth step, as the command does."""
     torch.set_num_threads(1)
@@ -100,15 +111,7 @@ def test_a_signal_ends_the_step_saves_it_and_the_run_goes_on_as_if_undisturbed(
     number: signal.Signals,
 ) -> None:
     run = tmp_path / "run"
-    call = f"stop_in_step({str(walls)!r}, {str(run)!r}, {int(number)})"
-    # A process of its own: what other tests loaded has its own ways with signals.
-    stopped = subprocess.run(
-        [sys.executable, "-c", f"import test_video_stopped; test_video_stopped.{call}"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    stopped = in_a_process(f"stop_in_step({str(walls)!r}, {str(run)!r}, {int(number)})")
     assert stopped.returncode == 0, stopped.stderr
     assert "stopped at step 5; --resume goes on from step 5" in stopped.stderr
     train_video(clip_config(walls), run, GO_ON)
@@ -119,17 +122,26 @@ def test_a_signal_ends_the_step_saves_it_and_the_run_goes_on_as_if_undisturbed(
     assert (run / "validation.csv").read_text() == (whole / "validation.csv").read_text()
 
 
-def test_a_second_signal_stops_at_once(walls: Path, tmp_path: Path) -> None:
+def stop_twice(clip: str, run: str) -> None:
+    """Train until two signals come in the fifth step; the second one ends it there."""
+
     def twice() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("the second signal was deferred too")
 
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         in_step(patch, 5, twice, before=True)
         with pytest.raises(KeyboardInterrupt):
-            train_video(clip_config(walls), tmp_path / "run", CPU)
+            train_video(clip_config(Path(clip)), Path(run), CPU)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_signal_stops_at_once(walls: Path, tmp_path: Path) -> None:
+    stopped = in_a_process(f"stop_twice({str(walls)!r}, {str(tmp_path / 'run')!r})")
+    assert stopped.returncode == 0, stopped.stderr
 
 
 @pytest.mark.parametrize(("killed_in", "left"), [(1, 0), (4, 2)])
