@@ -28,7 +28,7 @@ _HEIGHT, _WIDTH, _SHIFT = 192, 640, 4
 
 def _main(batch: int, rounds: int, threads: int, sides: list[str]) -> dict[str, dict[str, float]]:
     torch.set_num_threads(threads)
-    views = _views(batch)
+    views = sideways(batch, _HEIGHT, _WIDTH)
     steps = {side: _plain(views) if side == "plain" else _ours(views, side) for side in sides}
     answers = {side: {"loss": step()} for side, step in steps.items()}
     costs: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
@@ -44,20 +44,22 @@ def _main(batch: int, rounds: int, threads: int, sides: list[str]) -> dict[str, 
     return answers
 
 
-def _views(batch: int) -> Views:
+def sideways(batch: int, height: int, width: int) -> Views:
     """A smooth picture with a little grain, seen by a camera that moves sideways."""
     torch.manual_seed(0)
-    coarse = torch.rand(batch, 3, _HEIGHT // 8, _WIDTH // 8 + 8)
+    coarse = torch.rand(batch, 3, height // 8, width // 8 + 8)
     wide = F.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(0, 1)
     starts = (_SHIFT, 0, 2 * _SHIFT)
     target, *sources = (
-        (0.95 * wide[..., k : k + _WIDTH] + 0.05 * torch.rand(batch, 3, _HEIGHT, _WIDTH))
+        (0.95 * wide[..., k : k + width] + 0.05 * torch.rand(batch, 3, height, width))
         for k in starts
     )
     pyramid = [target]
     for _ in range(3):
         pyramid.append(F.avg_pool2d(pyramid[-1], 2))
-    K = torch.tensor([[371.0, 0, 319.5], [0, 369, 95.5], [0, 0, 1]]).repeat(batch, 1, 1)
+    K = torch.tensor([[371.0, 0, (width - 1) / 2], [0, 369, (height - 1) / 2], [0, 0, 1]]).repeat(
+        batch, 1, 1
+    )
     return Views(
         target=target,
         sources=tuple(sources),
