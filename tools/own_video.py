@@ -10,7 +10,10 @@ Depth of each frame is scaled by the median. The sets are:
   triangulated over nine frames with the true poses;
 - ``kitti-lidar`` and ``kitti-annotated``: other roads, on scans and on annotated depth;
 - ``kitchen``: frames 60 to 79 of 7-Scenes' kitchen;
-- ``rendered``: the last quarter of the frames of a rendered clip, on exact depth.
+- ``7scenes-own`` and ``7scenes-further``: every fifth frame of ``clip_7scenes``, and other walks
+  through the same kitchen;
+- ``rendered``: the last quarter of the frames of a rendered clip, on exact depth;
+- ``rendered-own``: every eighth of the frames before it.
 """
 
 import argparse
@@ -22,6 +25,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, UInt8
+from panel import frames as panel_frames
+from panel import valid_of
 from PIL import Image
 
 from rilievo.data.clips.known_poses import poses_in
@@ -41,6 +46,10 @@ _FEWEST = 30
 _FARTHEST = 80.0
 _GARG = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
 """Rows and columns that are scored on KITTI, as shares (Garg et al., ECCV 2016)."""
+_WALK = range(600, 900)
+"""Numbers of the frames of 7-Scenes' kitchen that ``clip_7scenes`` is a part of."""
+_SPARSE = 7
+"""Pixels of the panel of which one is scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +154,49 @@ def kitchen(data: Path) -> Iterator[Frame]:
         yield _dense(_pixels(file), depth, nearest=0.3, farthest=6.0)
 
 
-def rendered(folder: Path) -> Iterator[Frame]:
-    """The last quarter of a clip of ``python -m scenes --clips``."""
-    files = sorted((folder / "images").glob("*.png"))
-    for file in files[3 * len(files) // 4 :]:
+def walk(data: Path) -> Iterator[Frame]:
+    """Every fifth frame of ``clip_7scenes``."""
+    for file in sorted((data / "clip_7scenes").glob("*.color.jpg"))[::5]:
+        depth = depth_beside(file)
+        assert depth is not None, "depth lies beside the frames"
+        yield _dense(_pixels(file), depth, nearest=0.3, farthest=6.0)
+
+
+def other_walks(data: Path) -> Iterator[Frame]:
+    """Frames of the same kitchen that are not of the walk of ``clip_7scenes``."""
+    for file in sorted((data / "panel_7scenes").glob("*.color.jpg")):
+        if int(file.name[6:12]) not in _WALK:
+            depth = depth_beside(file)
+            assert depth is not None, "depth lies beside the frames"
+            yield _dense(_pixels(file), depth, nearest=0.3, farthest=6.0)
+
+
+def rendered(folder: Path, *, seen: bool = False) -> Iterator[Frame]:
+    """The last quarter of a clip of ``python -m scenes --clips``; every eighth frame before it."""
+    files = rendered_files(folder, seen=seen)
+    for file in files[::8] if seen else files:
         depth = depth_beside(file)
         assert depth is not None, "depth lies beside the frames"
         yield _dense(_pixels(file), depth)
+
+
+def rendered_files(folder: Path, *, seen: bool) -> Sequence[Path]:
+    """Frames of a rendered clip: the first three quarters, or the last one."""
+    files = sorted((folder / "images").glob("*.png"))
+    middle = 3 * len(files) // 4
+    return files[:middle] if seen else files[middle:]
+
+
+def panel(camera: str, data: Path) -> Iterator[Frame]:
+    """Frames of a camera of the panel, one of seven pixels."""
+    for sample in panel_frames(camera, data):
+        assert sample.depth is not None, "the panel has depth"
+        v, u = (each[::_SPARSE] for each in np.nonzero(valid_of(camera, sample)))
+        yield Frame(
+            image=np.ascontiguousarray(sample.image),
+            places=np.stack([u, v], axis=1).astype(np.float64),
+            depth=sample.depth[v, u].astype(np.float64),
+        )
 
 
 def score(model: Model, frames: Sequence[Frame]) -> tuple[float, float, float]:
@@ -182,7 +227,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "kitti-lidar": lambda: lidar(data),
         "kitti-annotated": lambda: annotated(data),
         "kitchen": lambda: kitchen(data),
+        "7scenes-own": lambda: walk(data),
+        "7scenes-further": lambda: other_walks(data),
         "rendered": lambda: rendered(asked.rendered),
+        "rendered-own": lambda: rendered(asked.rendered, seen=True),
     }
     models = {name: load_model(name, threads=1) for name in asked.models}
     print("| set | frames | model | AbsRel | δ1 | a constant |\n|---|---|---|---|---|---|")

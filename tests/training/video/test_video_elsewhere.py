@@ -1,5 +1,6 @@
 """Pictures of other places, which a run on one place must not forget."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
 from rilievo.models.resampling.preparation import network_size
-from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, rows_of
+from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, rows_of
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.depth_network import depth_of
@@ -120,7 +121,7 @@ def test_a_validation_states_the_change_and_the_record_that_of_its_weights(
     assert "depth of other places has changed by" in capsys.readouterr().err
 
 
-def test_a_run_that_forgets_goes_back_to_the_bound_and_ends(
+def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The first validation is the start's, and the second one is beyond the bound."""
@@ -132,16 +133,41 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_ends(
     bound = free.elsewhere / 2
     monkeypatch.setattr(video_task, "LARGEST_CHANGE", bound)
     run = tmp_path / "run"
-    record = train_video(clip_config(walls, keep_best=False), run, CPU)
+    record = train_video(
+        clip_config(walls, keep_best=False, steps=2, validations=1, cosine=False), run, CPU
+    )
     assert record is not None
-    assert record.steps == 2
     assert record.elsewhere is not None
     assert 0.5 * bound < record.elsewhere <= bound
     ended, places = tiny(), places_of(tiny())
     ended.load_state_dict(weights_of(run))
     assert places.change(ended.depth) == pytest.approx(record.elsewhere, rel=1e-4)
-    assert [row["kind"] for row in rows_of(run, WARNINGS)] == ["strayed"]
+    longer = tmp_path / "longer"
+    config = clip_config(walls, keep_best=False, cosine=False)
+    record = train_video(config, longer, CPU)
+    assert record is not None
+    assert record.steps == 6, "it goes on"
+    assert record.elsewhere is not None
+    assert record.elsewhere <= bound
+    went = [row for row in rows_of(longer, WARNINGS) if row["kind"] == "strayed"]
+    assert went
+    [row] = [row for row in rows_of(longer, STEPS) if row["step"] == "6"]
+    later = 0.5 ** sum(int(row["step"]) < 6 for row in went)
+    assert float(row["learning_rate"]) == pytest.approx(config.learning_rate * later)
     assert "the run goes back to" in capsys.readouterr().err
+
+
+def test_a_run_that_went_back_and_was_stopped_goes_on_to_the_same_weights(
+    walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_task, "LARGEST_CHANGE", 1e-4)
+    config = clip_config(walls, keep_best=False)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train_video(config, whole, CPU)
+    assert train_video(config, stopped, replace(CPU, stop_at=3)) is None
+    train_video(config, stopped, replace(CPU, resume=True))
+    assert rows_of(stopped, WARNINGS)[0]["step"] == "2"
+    assert same(weights_of(whole), weights_of(stopped))
 
 
 def test_nothing_but_the_start_is_left_of_a_run_that_forgets_everything(

@@ -183,8 +183,8 @@ class VideoState(RunState):
         sums: Size and sha256 of the best weights and the pictures, as they were written.
         stale: Validations since the one with the least error.
         minutes: Time of a run of so many minutes; None where its steps are counted.
-        back: Share of the start in the run's last weights, where depth of other places had moved
-            too far from it, which ends the run; else None.
+        gentler: Factor of the learning rate, less than 1 after depth of other places had moved too
+            far from that of the start.
     """
 
     best_error: float | None = None
@@ -193,7 +193,7 @@ class VideoState(RunState):
     sums: Mapping[str, FileSum] = field(default_factory=dict)
     stale: int = 0
     minutes: Minutes | None = None
-    back: float | None = None
+    gentler: float = 1.0
 
     def __post_init__(self) -> None:
         for name, each in self.sums.items():

@@ -138,14 +138,19 @@ def averaged(network: nn.Module, start: Mapping[str, Tensor], share: float) -> I
         yield
         return
     learned = weights_of(network)
-    with torch.no_grad():
-        for name, value in network.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(start[name].to(value), share)
+    go_towards(network, start, share)
     try:
         yield
     finally:
         network.load_state_dict(learned)
+
+
+@torch.no_grad()
+def go_towards(network: nn.Module, start: Mapping[str, Tensor], share: float) -> None:
+    """Go a share of the straight way from the weights of a network to those of the start."""
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(start[name].to(value), share)
 
 
 class Scores(NamedTuple):

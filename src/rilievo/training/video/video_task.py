@@ -27,7 +27,13 @@ from rilievo.training.video.frames.video_batches import Batch
 from rilievo.training.video.frames.video_frames import VideoFrames
 from rilievo.training.video.motion.geometry_motion import GeometryMotion
 from rilievo.training.video.schedule import Course, Minutes, VideoState, rate_factor
-from rilievo.training.video.video_learner import Learner, averaged, validate, weights_of
+from rilievo.training.video.video_learner import (
+    Learner,
+    averaged,
+    go_towards,
+    validate,
+    weights_of,
+)
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_summary import save_pictures, summarise
 
@@ -36,6 +42,8 @@ _CLEARLY = 0.02
 """Share by which the error of a run has to be below that of its start to replace it."""
 _HALVINGS = 5
 """Halvings of the way back to the start."""
+_GENTLER = 0.5
+"""Factor of the learning rate after a run went back."""
 
 
 class VideoTask(Task[VideoState, Learner]):
@@ -100,9 +108,9 @@ class VideoTask(Task[VideoState, Learner]):
 
     @property
     def is_over(self) -> bool:
-        """Whether all steps are done, the error has not fallen for long, or it went back."""
+        """Whether all steps are done, or the error has not fallen for long."""
         patience, state = self._config.patience, self.state
-        is_stale = state.back is not None or (patience is not None and state.stale >= patience)
+        is_stale = patience is not None and state.stale >= patience
         # A run of minutes takes one step however late it is.
         return is_stale or (self.share >= 1 and state.step > 0)
 
@@ -154,7 +162,7 @@ class VideoTask(Task[VideoState, Learner]):
     def rate(self) -> float:
         """Learning rate of the current step, as a share of its peak."""
         step = self.state.step
-        return rate_factor(
+        return self.state.gentler * rate_factor(
             self._config, step=step, epoch=self._course.epoch(step), share=self.share
         )
 
@@ -218,9 +226,7 @@ class VideoTask(Task[VideoState, Learner]):
 
     def _averaged(self) -> AbstractContextManager[None]:
         """Networks with the weights that are kept of those learned so far."""
-        back = self.state.back
-        share = self._config.start_share if back is None else back
-        return averaged(self.learner.networks, self._start, share)
+        return averaged(self.learner.networks, self._start, self._config.start_share)
 
     def _judge(self, log: Journal, progress: Progress, change: float | None) -> None:
         state, first = self.state, self._fabric.is_global_zero
@@ -254,9 +260,10 @@ class VideoTask(Task[VideoState, Learner]):
                 self._note_sum(self._run / BEST / WEIGHTS)
 
     def _change(self, log: Journal, progress: Progress) -> float | None:
-        """Change of depth of other places since the start; where it is large, go back and end.
+        """Change of depth of other places since the start; where it is large, go back first.
 
-        The way back is the straight line to the start's weights, along which the change falls.
+        The way back is the straight line to the start's weights, along which the change falls. The
+        run goes on from there with a lower learning rate.
         """
         elsewhere, state = self.learner.elsewhere, self.state
         if elsewhere is None:
@@ -265,21 +272,29 @@ class VideoTask(Task[VideoState, Learner]):
             change = self._fabric.broadcast(elsewhere.change(self.learner.networks.depth))
         if change <= LARGEST_CHANGE:
             return change
-        state.back, within = self._fabric.broadcast(self._way_back(elsewhere))
+        share, within = self._fabric.broadcast(self._way_back(elsewhere))
+        go_towards(self.learner.networks, self._start, share)
+        state.gentler *= _GENTLER
         text = (
             f"depth of other places has changed by {change:.1%} since the start, more than "
-            f"{LARGEST_CHANGE:.0%}: the run goes back to {within:.1%} and ends"
+            f"{LARGEST_CHANGE:.0%}: the run goes back to {within:.1%}, and on with a learning "
+            f"rate of {state.gentler:g} of what it would be"
         )
         log.add(WARNINGS, {"step": state.step, "kind": "strayed", "text": text})
-        progress.say(f"warning: step {state.step}: {text}")
+        progress.say(f"note: step {state.step}: {text}")
         return within
 
     def _way_back(self, elsewhere: OtherPlaces) -> tuple[float, float]:
-        """Least share of the start with which other places change little, and their change."""
-        learned, (less, more), within = self.learner.networks, (self._config.start_share, 1.0), 0.0
+        """Least share of the way to the start after which other places change little.
+
+        Returns:
+            The share, and the change of other places that is left.
+        """
+        learned, kept = self.learner.networks, self._config.start_share
+        (less, more), within = (0.0, 1.0), 0.0
         for _ in range(_HALVINGS):
             share = (less + more) / 2
-            with averaged(learned, self._start, share):
+            with averaged(learned, self._start, kept + (1 - kept) * share):
                 change = elsewhere.change(learned.depth)
             if change <= LARGEST_CHANGE:
                 more, within = share, change

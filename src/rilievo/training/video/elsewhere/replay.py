@@ -21,7 +21,7 @@ from rilievo.training.networks.video.depth_network import depth_of
 from rilievo.training.video.elsewhere.places import read_places
 
 LARGEST_CHANGE = 0.05
-"""Change of depth of other places beyond which a run ends."""
+"""Change of depth of other places beyond which a run goes back."""
 _MULTIPLE = 32
 _TARGETS = 4
 """Targets of a batch for each picture of another place."""
