@@ -11,7 +11,7 @@ from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.processing.refined import refined
-from rilievo.predicting.answers.keeping import MOST_PHOTOGRAPHS, not_kept
+from rilievo.predicting.answers.keeping import deciding, not_kept
 from rilievo.predicting.consent import agree_to_pay
 from rilievo.predicting.effects import check_known, without_effect
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
@@ -64,6 +64,7 @@ def predict_files(
             return summary
         raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
     check_known(options.sizes, total)
+    decided = deciding(options, jobs.counts[Medium.PHOTO])
     stages = Stages()
 
     def ready(options: PredictOptions, name: str) -> Model:
@@ -78,8 +79,7 @@ def predict_files(
 
         @cache
         def results_of(*, video: bool) -> Results:
-            few = jobs.counts[Medium.PHOTO] <= MOST_PHOTOGRAPHS
-            return Results(model=models.of(video=video), options=options, note=tally.note, few=few)
+            return Results(model=models.of(video=video), options=decided, note=tally.note)
 
         for video in jobs.media:
             results_of(video=video).check()

@@ -54,8 +54,8 @@ def check_and_remove(names: list[str]) -> None:
 
     tutorial, metres = (fiftyone.load_dataset(name) for name in names)
     metrics = ("rmse", "psnr", "ssim")
-    assert all(f"rilievo_small_{metric}" in tutorial.get_field_schema() for metric in metrics)
-    assert tutorial.exists("rilievo_small_rmse").count() == 2
+    assert all(f"rilievo_base_{metric}" in tutorial.get_field_schema() for metric in metrics)
+    assert tutorial.exists("rilievo_base_rmse").count() == 2
     assert metres.media_type == "group"
     for name in names:
         fiftyone.delete_dataset(name)

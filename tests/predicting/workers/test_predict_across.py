@@ -47,7 +47,6 @@ def options(network: Path, output: Path, **more: object) -> PredictOptions:
         model=str(network),
         output=output,
         save="colour,npz,normals",
-        keep_answers="off",  # one process keeps them by default, several do not
         **more,  # pyright: ignore[reportArgumentType]
     )
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rilievo.io.outputs.facts import AnswerFacts
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.predicting.answers.inference_file import MOST_NUMBERS, write_inference
+from rilievo.predicting.options import PredictOptions
 from rilievo.prediction.saving import KeptAnswer
 
 SUFFIX = ".answer"
@@ -47,6 +49,14 @@ def kept_answer(
             sha256=hashlib.sha256(content).hexdigest(),
         ),
     )
+
+
+def deciding(options: PredictOptions, photographs: int) -> PredictOptions:
+    """Return options that say whether answers of a run of so many photographs are kept."""
+    if options.saving.keep_answers != "auto":
+        return options
+    keep = "on" if photographs <= MOST_PHOTOGRAPHS else "off"
+    return replace(options, saving=replace(options.saving, keep_answers=keep))
 
 
 def not_kept(count: int, keep: str) -> list[str]:

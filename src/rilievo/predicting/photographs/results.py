@@ -53,8 +53,6 @@ class Results:
     options: PredictOptions
     note: Callable[[str], None] = lambda message: None
     """Function called with each note for the user."""
-    few: bool = False
-    """Whether the photographs are so few that their answers are kept by default."""
     again: bool = False
     """Whether results are made again where they are, from kept answers."""
     first: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
@@ -78,8 +76,7 @@ class Results:
     @property
     def keeps_answers(self) -> bool:
         """Whether the answer of the network is kept beside the results."""
-        keeps = self.options.saving.keep_answers
-        return keeps == "on" or (keeps == "auto" and self.few)
+        return self.options.saving.keep_answers == "on"
 
     def left_out_of_all(self) -> Iterator[str]:
         """Notes on outputs of ``all`` that lack only an installed package."""

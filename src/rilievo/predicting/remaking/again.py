@@ -13,6 +13,7 @@ from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.option_record import flag
 from rilievo.options.refine import Refine
 from rilievo.options.saving_options import Saving
+from rilievo.predicting.answers.keeping import deciding
 from rilievo.predicting.effects import check_known, without_effect
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
@@ -62,9 +63,8 @@ def _make(kept: KeptResult, job: Job, options: PredictOptions, tally: Tally) -> 
         inference = kept.answer()
         results = Results(
             model=kept.model(inference),
-            options=_options(kept, options),
+            options=deciding(_options(kept, options), 1),
             note=tally.note,
-            few=True,
             again=job.target == kept.target,
         )
         if results.again:

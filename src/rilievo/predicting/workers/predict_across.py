@@ -10,6 +10,7 @@ from rilievo.errors import OptionError
 from rilievo.io.files.addresses import address_of, local_path
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model, PaidModel
+from rilievo.predicting.answers.keeping import deciding, not_kept
 from rilievo.predicting.batch_options import BatchOptions
 from rilievo.predicting.effects import check_known, without_effect
 from rilievo.predicting.inputs import Job, LeftOut, Medium
@@ -188,13 +189,19 @@ def predict_across(
     media = _count(jobs, inputs, options, batch)
     count, video = media.total(), tuple(sorted(media)) or (False,)
     in_each = replace(options, speed=replace(options.speed, threads=threads))
+    if isinstance(places, Disk):
+        in_each = deciding(in_each, jobs.counts[Medium.PHOTO])
     work = PredictWork(options=in_each, video=video, places=places)
     with Tally(output=output, total=count, show=show) as tally:
         if address_of(output) is None:
             make_ready(output)
         for message in left_out.unreadable:
             tally.failed(message)
-        for message in (*left_out.notes(), *without_effect(inputs, options)):
+        for message in (
+            *left_out.notes(),
+            *without_effect(inputs, options),
+            *not_kept(jobs.counts[Medium.PHOTO], options.saving.keep_answers),
+        ):
             tally.note(message)
         reports = spread_out(
             work,
