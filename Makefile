@@ -94,6 +94,13 @@ docs: $(VENV)/core
 page:
 	cd web && npm ci --ignore-scripts --no-audit --no-fund && node build.js
 
+# The page that `rilievo page` writes as one zip, which every release holds: unpack it and serve the folder.
+.PHONY: page-zip
+page-zip: $(VENV)/core
+	$(BIN)/rilievo page --output dist/page/rilievo-page
+	$(BIN)/python -c 'import shutil; shutil.make_archive("dist/page/rilievo-page", "zip", "dist/page", "rilievo-page")'
+	@echo "Page: dist/page/rilievo-page.zip"
+
 # Versions and hashes of what the core, the server and the models need, as this environment was tested with.
 PINNED := core serve models
 .PHONY: pin

@@ -176,7 +176,7 @@ def test_resuming_with_another_model_or_a_changed_photograph_is_refused(
     network = make_network()
     run(network, tmp_path / "out", photo)
     other = run(make_network(offset=2.0, name="b.onnx"), tmp_path / "out", photo, resume=True)
-    assert "another model" in other.failures[0]
+    assert "another model or other weights" in other.failures[0]
     write_photo(photo, brightness=90)
     changed = run(network, tmp_path / "out", photo, resume=True)
     assert "changed" in changed.failures[0]

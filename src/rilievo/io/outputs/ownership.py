@@ -70,7 +70,7 @@ def first_difference(
 ) -> str | None:
     """First difference between an earlier run's model and options and this one's, in words."""
     if before.made_by.weights_sha256 != made_by.weights_sha256:
-        return f"another model ({before.made_by.model})"
+        return f"another model or other weights ({before.made_by.model})"
     was = {**before.made_by.settings, **({} if run is None else before.run)}
     now = {**made_by.settings, **(run or {})}
     for name in was | now:
