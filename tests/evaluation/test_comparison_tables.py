@@ -116,7 +116,10 @@ def test_the_command_prints_tables_or_writes_a_file(
     assert "a − b" in printed
     assert "after one factor an image" in printed
     assert main(["compare", *runs, "-o", str(tmp_path / "c.tex"), "--metrics", "abs_rel"]) == 0
-    assert "\\toprule" in (tmp_path / "c.tex").read_text()
+    written = (tmp_path / "c.tex").read_text()
+    assert "\\toprule" in written
+    assert "\\scriptsize 0." in written
+    assert "its 95 \\% interval." in written
     assert main(["compare", *runs, "--metrics", "nothing"]) == 2
     (tmp_path / "a" / "evaluation.json").write_text("{")
     assert main(["compare", *runs]) == 2

@@ -72,13 +72,24 @@ def depth_of(numbers: Shaped[np.ndarray, "..."], stored: Stored) -> DepthMap:
     valid = finite & ~empty
     if not valid.any():
         raise InputError(f"is NaN or infinite at {(~finite).sum()} of {values.size} pixels")
-    below = int((values[valid] <= 0).sum()) if kind.is_depth else 0
-    if below:
-        raise InputError(
-            f"is zero or negative at {below} of {values.size} pixels, but {_positive(stored)} is "
-            "positive; is its kind the right one?"
-        )
+    if kind.is_depth:
+        _check_positive(values[valid], values.size, stored)
     return DepthMap(values=values, kind=kind, valid=valid)
+
+
+def _check_positive(values: Float32[np.ndarray, " n"], pixels: int, stored: Stored) -> None:
+    below = int((values <= 0).sum())
+    if not below:
+        return
+    if (values > 0).any() and not (values < 0).any():
+        raise InputError(
+            f"is zero at {below} of {pixels} pixels, but {_positive(stored)} is positive; where "
+            "zero says that there is no depth, store NaN"
+        )
+    raise InputError(
+        f"is zero or negative at {below} of {pixels} pixels, but {_positive(stored)} is "
+        "positive; is its kind the right one?"
+    )
 
 
 def _scaled(

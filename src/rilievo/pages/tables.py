@@ -28,7 +28,7 @@ class Entry:
     """A cell: its text, with marks.
 
     Attributes:
-        interval: Interval behind the text in Markdown, and below it on a page.
+        interval: Interval behind the text in Markdown, and below it in LaTeX and on a page.
         minor: More lines in small print, on pages alone.
         link: Address of a page on which there is more, on pages alone.
         source: Number of the source that published the row.
@@ -144,6 +144,8 @@ def latex(table: Table) -> str:
     for place, row in enumerate(table.entries):
         lines += [r"\midrule"] if place and place == table.parted else []
         lines.append(_latex_line(map(_latex_cell, row)))
+        if any(entry.interval for entry in row):
+            lines.append(_latex_line(map(_latex_interval, row)))
     lines += [r"\bottomrule", r"\end{tabular}"]
     notes = [_tex(note) for note in table.notes]
     notes += [f"$^{{{index}}}$ {_tex(each)}" for index, each in enumerate(table.sources, start=1)]
@@ -215,6 +217,10 @@ def _latex_cell(entry: Entry) -> str:
     text = latex_command(text, "textbf") if entry.is_best else text
     source = "" if entry.source is None else f" (published)$^{{{entry.source}}}$"
     return text + ("$^{*}$" if entry.is_marked else "") + source
+
+
+def _latex_interval(entry: Entry) -> str:
+    return f"{{\\scriptsize {_tex(entry.interval)}}}" if entry.interval else ""
 
 
 def _is_left(table: Table, place: int) -> bool:

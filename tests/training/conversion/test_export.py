@@ -64,21 +64,34 @@ def test_every_family_answers_as_torch_from_the_file_alone(
 
 
 @pytest.mark.slow
-def test_halved_weights_are_nearly_as_good_and_said(tmp_path: Path) -> None:
-    whole = export_model("rilievo/small", tmp_path / "whole.onnx")
-    assert whole.agreement.most == 0
+def test_halved_weights_are_nearly_as_good_and_said(
+    checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    options = ExportOptions(kind="affine_inverse")
+    whole = export_model(checkpoint("dpt"), tmp_path / "whole.onnx", options)
+    copy = export_model(whole.path, tmp_path / "copy.onnx")
+    assert copy.agreement.most == 0
     halved = export_model(whole.path, tmp_path / "half.onnx", ExportOptions(precision="fp16"))
-    assert 0 < halved.agreement.median < 1e-2
-    assert halved.path.stat().st_size < 0.6 * whole.path.stat().st_size
-    model = load_model(halved.path)
+    assert 0 < halved.agreement.most < 1e-2
+    assert halved.precision == "fp16"
+    assert halved.path.stat().st_size < 0.9 * whole.path.stat().st_size
+    model, original = load_model(halved.path), load_model(whole.path)
     assert model.settings["weights"] == "fp16"
-    assert model.card.name == "rilievo/small"
-    [prediction], [expected] = model.predict_raw(PHOTOS[:1]), load_model().predict_raw(PHOTOS[:1])
-    assert expected.depth is not None
-    ratio = prediction.depth.values / expected.depth.values
-    assert np.median(np.abs(ratio - 1)) < 0.02
+    assert isinstance(model, OnnxModel)
+    assert isinstance(original, OnnxModel)
+    same_answers(model, original, tolerance=0.1)
     with pytest.raises(OptionError, match="its weights are fp16 already"):
         export_model(halved.path, tmp_path / "again.onnx", ExportOptions(precision="int8"))
+
+
+@pytest.mark.parametrize("name", ["rilievo/small", "rilievo/base"])
+def test_weights_of_8_bits_are_copied_and_not_made_smaller(name: str, tmp_path: Path) -> None:
+    copy = export_model(name, tmp_path / "copy.onnx")
+    assert (copy.precision, copy.agreement.most) == ("int8 weights", 0)
+    [ours], [theirs] = (load_model(each).predict_raw(PHOTOS[:1]) for each in (copy.path, name))
+    np.testing.assert_array_equal(ours.depth.values, theirs.depth.values)
+    with pytest.raises(OptionError, match=r"int8 weights already; without --precision it is copi"):
+        export_model(name, tmp_path / "half.onnx", ExportOptions(precision="fp16"))
 
 
 @pytest.mark.slow

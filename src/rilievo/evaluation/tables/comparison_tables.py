@@ -1,6 +1,6 @@
 """A comparison as tables and a page, written by the ending of their file."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -258,9 +258,14 @@ def values_table(comparison: Comparison, *, on_page: bool = False) -> Table:
         heads=(Head(text="model"), *columns, *method),
         rows=tuple(rows),
         parted=len(comparison.runs),
-        notes=comparison.notes,
+        notes=(*comparison.notes, *_on_intervals(rows)),
         sources=tuple(comparison.sources),
     )
+
+
+def _on_intervals(rows: Sequence[tuple[Entry, ...]]) -> Iterator[str]:
+    if any(entry.interval for row in rows for entry in row):
+        yield "In parentheses, or small below a number: its 95 % interval."
 
 
 def entry_of(cell: Cell | None, *, ranked: bool = False) -> Entry:

@@ -105,7 +105,7 @@ def export_model(
     return Exported(
         path=path,
         model=written.card.name,
-        precision=options.precision,
+        precision=written.facts.precision,
         sizing=str(written.preparation.sizing),
         one_by_one=written.one_by_one,
         agreement=agreement,
@@ -170,16 +170,16 @@ def _check_one_network(name: str, known: ModelCard | None) -> None:
 def _compress_again(
     model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
-    """Convert an ONNX file of rilievo to another precision; for fp32 it is copied."""
+    """Convert an ONNX file of rilievo to another precision; where none is asked for, copy it."""
     if options.size is not None:
         raise OptionError("--size is for models of torch: an ONNX file keeps its sizes")
-    if model.facts.precision != "fp32":
-        raise OptionError(
-            f"{model.path}: its weights are {model.facts.precision} already; export the model that "
-            "it was made of"
-        )
     if options.precision == "fp32":
         part.write_bytes(model.path.read_bytes())
+    elif model.facts.precision != "fp32":
+        raise OptionError(
+            f"{model.path}: its weights are {model.facts.precision} already; without --precision "
+            f"it is copied as it is, and {options.precision} needs the model that it was made of"
+        )
     else:
         compress(model.path, part, options.precision, model.preparation, photos)
         facts = replace(model.facts, precision=options.precision)

@@ -28,7 +28,7 @@ class ExportOptions(TrustOptions):
     affine_inverse."""
     precision: str = FP32
     """Precision of the weights: fp32; fp16, half the size with the same arithmetic; int8, a
-    quarter of the size."""
+    quarter of the size. An ONNX file of rilievo keeps its own unless fp16 or int8 is asked for."""
     calibration: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Sample photographs for int8: their activation ranges are used, which OpenVINO runs fastest.
     Without them only matrix products are int8."""
