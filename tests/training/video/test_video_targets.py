@@ -81,19 +81,58 @@ def test_the_last_targets_of_every_sequence_are_held_out() -> None:
     st.lists(st.integers(1, 60), min_size=1, max_size=6),
     st.floats(0, 0.6),
     st.integers(1, 4),
+    st.integers(1, 3),
 )
 def test_no_frame_is_both_learned_from_and_held_out(
-    lengths: list[int], share: float, stride: int
+    lengths: list[int], share: float, stride: int, stretches: int
 ) -> None:
     sequences = [sequence(list(range(length)), id=str(k)) for k, length in enumerate(lengths)]
     neighbours = Neighbours(sequences, {k: [range(n)] for k, n in enumerate(lengths)})
     found = [neighbours.find(k, (-1, 1), stride) for k in range(len(lengths))]
-    parted = part(found, share)
+    parted = part(found, share, stretches)
     learned = {place for target in parted.training for place in target.places}
     assert not learned & {place for target in parted.held_out for place in target.places}
     total = sum(len(each.targets) for each in found)
     assert len(parted.training) + len(parted.held_out) + parted.between == total
     assert bool(parted.training) == bool(total)
+
+
+@pytest.mark.parametrize("stride", [1, 5])
+def test_the_middle_and_the_end_are_held_out_with_a_gap(stride: int) -> None:
+    """Frames that the camera stood still in, 70 to 89, do not count as a gap."""
+    run = [*range(70), *range(90, 220)]
+    [found] = [found_in([run], stride=stride)]
+    parted = part([found], 0.1, 2)
+    judged = [run.index(target.place.frame) for target in parted.held_out]
+    count = len(found.targets)
+    assert len(judged) == round(0.1 * count)
+    half = len(judged) // 2
+    for stretch in (judged[:half], judged[half:]):
+        assert stretch == list(range(stretch[0], stretch[-1] + 1))
+    assert judged[-1] == 199 - stride
+    assert np.mean(judged[:half]) == pytest.approx(99.5, abs=1)
+    seen = {run.index(place.frame) for target in parted.training for place in target.places}
+    assert min(abs(one - other) for one in judged for other in seen) == 6
+    assert min(seen) == 0
+    assert len(parted.training) + len(judged) + parted.between == count
+    assert parted.short == 0
+
+
+def test_every_sequence_has_its_own_middle_and_end() -> None:
+    sequences = [sequence(list(range(length)), id=str(length)) for length in (102, 82)]
+    neighbours = Neighbours(sequences, {0: [range(102)], 1: [range(82)]})
+    parted = part([neighbours.find(k, (-1, 1), 1) for k in (0, 1)], 0.1, 2)
+    assert [target.place for target in parted.held_out] == [
+        *(Place(0, frame) for frame in [*range(48, 53), *range(96, 101)]),
+        *(Place(1, frame) for frame in [*range(39, 43), *range(77, 81)]),
+    ]
+
+
+def test_a_short_sequence_has_its_end_held_out_alone() -> None:
+    parted = part([found_in([list(range(42))])], 0.1, 2)
+    assert [target.place.frame for target in parted.held_out] == [37, 38, 39, 40]
+    assert parted.training[-1].place.frame == 33
+    assert parted.short == 1
 
 
 @pytest.mark.parametrize("length", [5, 8])

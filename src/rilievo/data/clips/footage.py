@@ -69,7 +69,9 @@ class VideoData:
     least_motion: float = 1.0
     """Median motion [px at the training size] below which a frame is skipped as static."""
     held_out: float = 0.05
-    """Share of the targets held out for validation: the last of every sequence; 0.1 with preset
-    clip."""
+    """Share of the targets held out for validation, of every sequence; 0.1 with preset clip."""
+    held_out_stretches: int | None = None
+    """Stretches that are held out of every sequence: 1 for its end, the default; 2 for its middle
+    and its end, a few frames apart from those that are trained on, as with preset clip."""
     limit: int | None = None
     """Number of training targets to use, from the first; by default all."""

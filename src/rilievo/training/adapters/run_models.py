@@ -29,6 +29,8 @@ class VideoRunFacts:
 
     format: str = ""
     blueprint: VideoBlueprint
+    start: str | None = None
+    prior: str | None = None
 
 
 Facts = TypeVar("Facts", RunFacts, VideoRunFacts)

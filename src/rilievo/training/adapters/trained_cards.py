@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, RilievoError
+from rilievo.models import find_card
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.training.adapters import monodepth2
@@ -15,6 +16,8 @@ from rilievo.training.adapters.run_models import (
     read_video_run,
 )
 from rilievo.training.networks.blueprint import is_official
+
+_NON_COMMERCIAL = ", NON-COMMERCIAL"
 
 
 def find_trained(request: ModelRequest) -> FoundModel | None:
@@ -61,15 +64,44 @@ def run_card(folder: Path) -> ModelCard:
     )
 
 
+def _teachers(folder: Path) -> list[str]:
+    """Models whose depth taught a run, or the runs that it started from, with their licences."""
+    named: list[str] = []
+    seen: set[Path] = set()
+    while folder not in seen and is_video_run(folder):
+        seen.add(folder)
+        facts = read_video_run(folder)
+        if facts.prior is not None and (one := _with_licence(facts.prior)) not in named:
+            named.append(one)
+        if facts.start is None:
+            break
+        folder = Path(facts.start).resolve()
+    return named
+
+
+def _with_licence(name: str) -> str:
+    try:
+        card = find_card(name)
+    except RilievoError:
+        return f"{name} (its licence is not known here)"
+    return f"{name} ({card.licence}{_NON_COMMERCIAL if card.commercial is False else ''})"
+
+
 def video_run_card(folder: Path) -> ModelCard:
     """Card of a run as a model."""
-    blueprint = read_video_run(folder).blueprint
+    facts, teachers = read_video_run(folder), _teachers(folder)
+    blueprint = facts.blueprint
     height, width = blueprint.size
+    named = ", ".join(teachers)
+    taught = f"; depth taught by {named}" if teachers else ""
     return ModelCard(
         name=str(folder),
         summary=f"depth learned from video: {blueprint.encoder} at {width}x{height}",
         kind=blueprint.kind,
-        licence="that of the footage it was trained on; US patent 11991342 is named for the method",
+        licence=f"that of the footage it was trained on{taught}; US patent 11991342 is named for "
+        "the method",
+        teacher=named,
+        commercial=False if _NON_COMMERCIAL in named else None,
         megabytes=_megabytes(folder),
         extra="train",
         loader="video-run",

@@ -123,9 +123,11 @@ def _say_end(run: Path, record: "VideoRecord") -> None:
                 f"warped, {record.identity_error:.4f} as they are"
             )
         if record.start_error is not None and record.best_error is not None:
+            better = record.gain is not None and not record.kept_start
             print(
                 f"held out: {record.judged_by} {record.start_error:.4f} at the start, "
                 f"{record.best_error:.4f} at step {record.best_step}, whose weights are the run's"
+                + (f": {record.gain.words}" if better and record.gain else "")
             )
         if record.elsewhere is not None:
             print(f"other places: depth of shipped pictures has changed by {record.elsewhere:.1%}")

@@ -183,6 +183,8 @@ class VideoState(RunState):
         sums: Size and sha256 of the best weights and the pictures, as they were written.
         stale: Validations since the one with the least error.
         minutes: Time of a run of so many minutes; None where its steps are counted.
+        start_errors: Error of each held-out target that judges, with the weights of the start.
+        learned_errors: The same with the best learned weights.
         gentler: Factor of the learning rate, less than 1 after depth of other places had moved too
             far from that of the start.
     """
@@ -194,6 +196,8 @@ class VideoState(RunState):
     stale: int = 0
     minutes: Minutes | None = None
     gentler: float = 1.0
+    start_errors: tuple[float, ...] = ()
+    learned_errors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name, each in self.sums.items():

@@ -7,6 +7,7 @@ from rilievo.training.adapters.run_models import is_video_run
 from rilievo.training.engine.differences import Difference
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.gain import Gain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class VideoRecord:
         best_error: Error of that step: of depth at triangulated corners where motion is by
             geometry, else photometric.
         start_error: Error of the weights that the run started from, where ``keep_best`` is set.
+        gain: Gain of the best learned weights over the start on the held-out targets, with an
+            interval; None unless motion is by geometry and ``keep_best`` is set.
         elsewhere: Mean change of depth of other places since the start, at the step whose weights
             are the run's: |log| after the median of each picture, so that 0.05 is about 5 %.
         kept_start: Whether the run's weights are those of the start, since no others fit the
@@ -77,6 +80,7 @@ class VideoRecord:
     best_step: int | None = None
     best_error: float | None = None
     start_error: float | None = None
+    gain: Gain | None = None
     elsewhere: float | None = None
     kept_start: bool = False
     sequences: tuple[SequenceFacts, ...]
@@ -104,9 +108,10 @@ class VideoRecord:
                 f"better than neighbours as they are ({still:.4f})"
             )
         if self.kept_start:
+            best = "" if self.gain is None else f"; the best of them: {self.gain.words}"
             found.append(
                 "the start is kept: no weights of the run fit the held-out frames clearly better "
-                f"than those it started from ({self.judged_by} {self.start_error:.4f})"
+                f"than those it started from ({self.judged_by} {self.start_error:.4f}){best}"
             )
         error, constant = self.abs_rel, self.constant_abs_rel
         if error is not None and constant is not None and error >= constant:

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.json_record import to_json
 from rilievo.models.default.embedded import embedded_file
 from rilievo.plugins import trust
-from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
+from rilievo.training.adapters.run_models import CONFIG, WEIGHTS, is_video_run
 from rilievo.training.engine.differences import with_whole_paths
 from rilievo.training.engine.loop import Engine, make_fabric
 from rilievo.training.engine.progress import Decoding
-from rilievo.training.engine.run_folder import CHECKPOINT
+from rilievo.training.engine.run_folder import CHECKPOINT, RunFolder
 from rilievo.training.losses.video_options import Scales
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.networks.exported_weights import read_exported
@@ -79,7 +80,7 @@ def train_video(
             make_folder(run)
             if (run / BEST).exists():
                 sweep_parts(run / BEST)
-            folder.check(config, resume=options.resume)
+            folder.check(_as_begun(config, folder), resume=options.resume)
         fabric.barrier()
         if folder.is_begun:
             config = folder.read_config()  # its paths may be spelled differently
@@ -102,6 +103,16 @@ def train_video(
         folder.finish(task.record(), others=best, known=task.state.sums)
     fabric.barrier()
     return folder.read_record()
+
+
+def _as_begun(config: VideoConfig, folder: RunFolder[VideoConfig, VideoRecord]) -> VideoConfig:
+    """Configuration for a run that was begun before stretches of the middle were held out."""
+    if not folder.is_begun or not is_video_run(folder.path):
+        return config
+    before = folder.read_config().data.held_out_stretches
+    if before is not None:
+        return config
+    return replace(config, data=replace(config.data, held_out_stretches=None))
 
 
 def _prepared(

@@ -21,6 +21,7 @@ from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.config.video_presets import differences
 from rilievo.training.video.frames.target_frames import OpenSequence, VideoFrames
 from rilievo.training.video.frames.video_batches import collate
+from rilievo.training.video.gain import Gain
 from rilievo.training.video.motion.pair_motions import Motions, latest_motions
 from rilievo.training.video.schedule import Course, VideoState
 from rilievo.training.video.video_learner import Learner
@@ -40,6 +41,7 @@ def summarise(
     state: VideoState,
     course: Course,
     frames: VideoFrames,
+    gain: Gain | None,
     device: torch.device,
     processes: int,
 ) -> VideoRecord:
@@ -67,6 +69,7 @@ def summarise(
         best_step=state.best_step if validated else None,
         best_error=state.best_error,
         start_error=_start_error(run) if keeps else None,
+        gain=gain,
         elsewhere=_elsewhere(run, state.best_step if keeps else state.step),
         kept_start=keeps and validated and state.best_step == 0,
         sequences=tuple(_facts(each, factors or (1.0, 1.0)) for each in frames.sequences),
@@ -174,11 +177,13 @@ def _verdict(record: VideoRecord) -> str:
             f"and motion, {record.identity_error:.4f} as they are."
         )
     if record.kept_start:
-        return f"The start is kept: its {record.judged_by}, held out, is best: {start:.4f}."
+        gain = "" if record.gain is None else f" Weights of the run: {record.gain.words}."
+        return f"The start is kept: its {record.judged_by}, held out, is best: {start:.4f}.{gain}"
+    gain = "" if record.gain is None else f": {record.gain.words}"
     kept = "" if record.elsewhere is None else _ELSEWHERE.format(record.elsewhere)
     return (
         f"The {record.judged_by} on held-out frames fell from {start:.4f} at the start to "
-        f"{best:.4f} at step {record.best_step:,}, whose weights are the run's.{kept}"
+        f"{best:.4f} at step {record.best_step:,}, whose weights are the run's{gain}.{kept}"
     )
 
 

@@ -1,6 +1,5 @@
 """Training on video, as a task of the engine."""
 
-import math
 import shutil
 import time
 from collections.abc import Generator, Mapping
@@ -25,6 +24,7 @@ from rilievo.training.video.failure_signs import SignWatch
 from rilievo.training.video.frames.loader import batches
 from rilievo.training.video.frames.video_batches import Batch
 from rilievo.training.video.frames.video_frames import VideoFrames
+from rilievo.training.video.gain import Gain, gain_of
 from rilievo.training.video.motion.geometry_motion import GeometryMotion
 from rilievo.training.video.schedule import Course, Minutes, VideoState, rate_factor
 from rilievo.training.video.video_learner import (
@@ -230,9 +230,10 @@ class VideoTask(Task[VideoState, Learner]):
 
     def _judge(self, log: Journal, progress: Progress, change: float | None) -> None:
         state, first = self.state, self._fabric.is_global_zero
-        corner_error = math.nan
+        judged = None
         if self._geometry is not None and len(self._frames.held_out):
-            self._frames, corner_error = self._geometry.on_held_out(self._frames)
+            judged = self._geometry.on_held_out(self._frames)
+            self._frames = judged.frames
         picture = save_pictures(
             self.learner, self._frames, self._run, log, self._fabric, state.step
         )
@@ -242,22 +243,40 @@ class VideoTask(Task[VideoState, Learner]):
         if not len(held_out):
             return
         scores = validate(self.learner, held_out, self._fabric)
-        error = scores.warp_error if self._geometry is None else corner_error
+        error = scores.warp_error if judged is None else judged.error
         row = {"step": state.step, **self.place(), **scores._asdict()}
-        if self._geometry is not None:
-            row["corner_error"] = corner_error
+        if judged is not None:
+            row["corner_error"] = judged.error
+            self._compare(judged.errors)
         if change is not None:
             row["elsewhere"] = change
         log.add(VALIDATIONS, row)
         if self._config.keep_best:
             kept = "" if change is None else f"; depth of other places has changed by {change:.1%}"
-            progress.say(f"held out: error {error:.4f} at step {state.step}{kept}")
+            gain = self._gain(() if judged is None else judged.errors)
+            said = "" if gain is None or not state.step else f", {gain.words}"
+            progress.say(f"held out: error {error:.4f} at step {state.step}{said}{kept}")
         state.stale += 1
         if self._is_better(error):
             state.best_error, state.best_step, state.stale = error, state.step, 0
             if first:
                 save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
                 self._note_sum(self._run / BEST / WEIGHTS)
+
+    def _compare(self, errors: tuple[float, ...]) -> None:
+        """Keep the errors of the start, and those of the best weights after it."""
+        state = self.state
+        if not state.step:
+            state.start_errors = errors
+        elif not state.learned_errors or sum(errors) < sum(state.learned_errors):
+            state.learned_errors = errors
+
+    def _gain(self, errors: tuple[float, ...]) -> Gain | None:
+        """Gain of learned weights with these errors over the start; None where nothing tells."""
+        start = self.state.start_errors
+        if self._geometry is None or not start or not errors:
+            return None
+        return gain_of(self._geometry.judging(self._frames), start, errors)
 
     def _change(self, log: Journal, progress: Progress) -> float | None:
         """Change of depth of other places since the start; where it is large, go back first.
@@ -336,6 +355,7 @@ class VideoTask(Task[VideoState, Learner]):
             state=self.state,
             course=self._course,
             frames=self._frames,
+            gain=self._gain(self.state.learned_errors),
             device=self._fabric.device,
             processes=self._fabric.world_size,
         )

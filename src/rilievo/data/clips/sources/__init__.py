@@ -39,6 +39,8 @@ def _check(data: VideoData) -> None:
         raise OptionError(f"stride is at least 1, got {data.stride}")
     if not 0 <= data.held_out < 1:
         raise OptionError(f"held_out is a share of 0 to 1, got {data.held_out:g}")
+    if data.held_out_stretches is not None and data.held_out_stretches < 1:
+        raise OptionError(f"held_out_stretches are 1 or more, got {data.held_out_stretches}")
     if not 0 <= data.least_motion < float("inf"):
         raise OptionError(f"least_motion is a number of pixels, got {data.least_motion:g}")
     if data.limit is not None and data.limit < 1:

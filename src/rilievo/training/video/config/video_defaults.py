@@ -51,6 +51,7 @@ def completed(
         roots=asked.data.roots,
         parallax=5.0 if is_clip else 2.0,
         held_out=0.1 if is_clip else 0.05,
+        held_out_stretches=2 if is_clip else None,
     )
     data = with_given(usual, asked.data, given, "data.")
     encoder = begun or ("small" if is_clip else "resnet18")

@@ -107,7 +107,7 @@ def parted_frames(
 ) -> VideoFrames:
     """Leave out targets that cannot be used, hold some out, and note what became of the rest."""
     usable = [_usable(opening, opened, each) for each in found]
-    parted = part(usable, opening.data.held_out)
+    parted = part(usable, opening.data.held_out, opening.data.held_out_stretches or 1)
     training = parted.training[: opening.data.limit]
     if not training:
         raise _nothing(opening, opened, found)
@@ -120,7 +120,16 @@ def parted_frames(
             f"or an unknown pose, {parted.between:,} next to those held out"
         )
     motion = MotionUse(follows=opening.data.follow_poses, measures=opening.data.poses is not None)
-    kept, held_out = (
+    if parted.short:
+        opening.notes.append(
+            f"{_number(parted.short, found)} too short for a held-out stretch in the middle: only "
+            f"the end is held out, {len(parted.held_out):,} targets in all; film longer"
+        )
+    whole = sorted(
+        (target for each in usable for target in (*each.targets, *(each.listed_out or ()))),
+        key=lambda target: target.place,
+    )
+    kept, held_out, every = (
         TargetFrames(
             opened,
             targets,
@@ -129,15 +138,22 @@ def parted_frames(
             hints=opening.hints,
             source_pyramids=opening.source_pyramids,
         )
-        for targets in (training, parted.held_out)
+        for targets in (training, parted.held_out, whole)
     )
     return VideoFrames(
         training=kept,
         held_out=held_out,
+        whole=every,
         offsets=opening.offsets,
         sequences=tuple(opened),
         notes=tuple(opening.notes),
     )
+
+
+def _number(short: int, found: Sequence[Found]) -> str:
+    if len(found) == 1:
+        return "the footage is"
+    return f"{short:,} of {len(found):,} sequences are"
 
 
 def _count(found: Found) -> int:

@@ -133,9 +133,13 @@ class TargetFrames:
         blocks = np.array_split(np.arange(len(self)), max(1, len(self) // together))
         picked = np.linspace(0, len(blocks) - 1, max(1, count // together)).round().astype(int)
         chosen = np.concatenate([blocks[index] for index in np.unique(picked)])[:count]
+        return self.at([int(index) for index in chosen])
+
+    def at(self, indices: Sequence[int]) -> "TargetFrames":
+        """Return the targets with these indices."""
         changed = copy.copy(self)
-        changed.targets = tuple(self.targets[index] for index in chosen)
-        changed.ids = tuple(self.ids[index] for index in chosen)
+        changed.targets = tuple(self.targets[index] for index in indices)
+        changed.ids = tuple(self.ids[index] for index in indices)
         return changed
 
     def frame_of(self, place: Place) -> UInt8[np.ndarray, "h w 3"]:
@@ -145,6 +149,10 @@ class TargetFrames:
             InputError: If it is broken.
         """
         return self._sequences[place.sequence].frames.frame(place.frame)
+
+    def stride_of(self, place: Place) -> int:
+        """Return the number of frames between a target and its neighbours."""
+        return self._sequences[place.sequence].stride
 
     def K_of(self, target: Target) -> Float64[np.ndarray, "3 3"]:
         """Return the intrinsics of a target at the training size [px]."""
@@ -258,8 +266,9 @@ class VideoFrames:
 
     Attributes:
         training: Targets to train on.
-        held_out: Targets to validate with: the last of every sequence, or those of a list; may be
+        held_out: Targets to validate with: stretches of every sequence, or those of a list; may be
             empty.
+        whole: All targets in the order of time, those between the others among them.
         offsets: Offsets of the sources of every target; 0 is the other camera of a stereo pair.
         sequences: Sequences in order.
         notes: Notes for the user, one line each.
@@ -267,6 +276,7 @@ class VideoFrames:
 
     training: TargetFrames
     held_out: TargetFrames
+    whole: TargetFrames
     offsets: tuple[int, ...]
     sequences: tuple[OpenSequence, ...]
     notes: tuple[str, ...] = ()

@@ -9,6 +9,12 @@ from rilievo.data.clips.sequences import FrameSequence
 OTHER_EYE = 0
 """Offset of the frame that the other camera of a stereo pair took at the same time."""
 
+_GAP, _GAP_SHARE = 5, 1 / 20
+"""Frames between those that are trained on and several held-out stretches, and the largest share of
+a short sequence that they are."""
+_SHORTEST = 3
+"""Smallest number of targets in one of several held-out stretches."""
+
 
 class Place(NamedTuple):
     """Place of a frame in a run.
@@ -62,12 +68,16 @@ class Parted:
     Attributes:
         training: Targets to train on.
         held_out: Targets to validate with.
-        between: Number of targets that are neither, since they share frames with held-out ones.
+        between: Number of targets that are neither, since they share frames with held-out ones or
+            are next to them.
+        short: Number of sequences that are too short for all stretches, so that their end alone is
+            held out.
     """
 
     training: tuple[Target, ...]
     held_out: tuple[Target, ...]
     between: int
+    short: int = 0
 
 
 class Neighbours:
@@ -162,20 +172,22 @@ def _target(place: Place, sources: Sequence[Place | None], offsets: Sequence[int
     return Target(place=place, sources=there) if len(there) == len(offsets) else None
 
 
-def part(found: Sequence[Found], share: float) -> Parted:
-    """Split targets into those to train on and those held out: the last of every sequence.
+def part(found: Sequence[Found], share: float, stretches: int = 1) -> Parted:
+    """Split targets into those to train on and those held out: stretches of every sequence.
 
-    No frame of a held-out target is used in training: targets in between are neither. Of sequences
-    too short for a share of their own, whole ones are held out, as many as the share requires. If
-    nothing would be left to train on, nothing is held out.
+    No frame of a held-out target is used in training: targets in between are neither. With several
+    stretches, no frame next to a held-out target is used either: it looks nearly the same. Of
+    sequences too short for a share of their own, whole ones are held out, as many as the share
+    requires. If nothing would be left to train on, nothing is held out.
 
     Args:
         found: Targets of each sequence.
         share: Share of the targets to hold out, for sequences without a list of held-out ones.
+        stretches: Number of stretches of a sequence: 1 for its end, 2 for its middle and its end.
     """
     training: list[Target] = []
     held_out: list[Target] = []
-    waiting, between = 0.0, 0
+    waiting, between, short = 0.0, 0, 0
     alone = sum(bool(each.targets) for each in found) == 1
     for each in found:
         if each.listed_out is not None:
@@ -190,16 +202,47 @@ def part(found: Sequence[Found], share: float) -> Parted:
             if waiting >= len(targets) / 2:
                 count = len(targets)
                 waiting -= count
-        cut = len(targets) - count
-        kept_out = targets[cut:]
+        several = count < len(targets) and count >= _SHORTEST * stretches
+        short += 0 < count < _SHORTEST * stretches and stretches > 1
+        chosen = _stretches(len(targets), count, stretches if several else 1)
+        kept_out = [targets[index] for index in chosen]
+        gap = min(_GAP, int(_GAP_SHARE * len(targets))) if stretches > 1 else 0
         taken = {place for target in kept_out for place in target.places}
-        free = [target for target in targets[:cut] if not taken.intersection(target.places)]
+        taken |= _beside(targets, kept_out, gap)
+        free = [target for target in targets if not taken.intersection(target.places)]
         training.extend(free)
         held_out.extend(kept_out)
-        between += cut - len(free)
+        between += len(targets) - count - len(free)
     if not training:
         return Parted(training=tuple(held_out), held_out=(), between=between)
-    return Parted(training=tuple(training), held_out=tuple(held_out), between=between)
+    return Parted(training=tuple(training), held_out=tuple(held_out), between=between, short=short)
+
+
+def _stretches(length: int, count: int, stretches: int) -> list[int]:
+    """Indices of ``count`` of ``length`` targets in stretches, the last of which is the end."""
+    sizes = [(count + number) // stretches for number in range(stretches)]
+    ends = [
+        round((number + 1) / stretches * length + (size / 2 if number + 1 < stretches else 0))
+        for number, size in enumerate(sizes)
+    ]
+    return [
+        index for size, end in zip(sizes, ends, strict=True) for index in range(end - size, end)
+    ]
+
+
+def _beside(targets: Sequence[Target], held_out: Sequence[Target], gap: int) -> set[Place]:
+    """Places of used frames that are at most ``gap`` used frames away from a held-out target.
+
+    Frames that are not used, such as those of a camera that stands still, do not count.
+    """
+    used = sorted({place for target in targets for place in target.places})
+    rank = {place: index for index, place in enumerate(used)}
+    return {
+        used[index]
+        for target in held_out
+        for index in range(rank[target.place] - gap, rank[target.place] + gap + 1)
+        if 0 <= index < len(used) and used[index].sequence == target.place.sequence
+    }
 
 
 def gone_free(target: Target, gone: Collection[Place]) -> bool:

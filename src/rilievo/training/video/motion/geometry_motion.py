@@ -7,7 +7,7 @@ a resumed run goes on with the same.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,18 @@ from jaxtyping import Float32
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
 from rilievo.training.engine.progress import Decoding
+from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.frames.target_frames import TargetFrames, VideoFrames
+from rilievo.training.video.frames.targets import Place
+from rilievo.training.video.motion.held_out_corners import (
+    Corners,
+    corner_errors,
+    find_corners,
+    judges,
+    read_corners,
+    write_corners,
+)
 from rilievo.training.video.motion.pair_motions import (
     FIRST,
     FOLDER,
@@ -57,6 +67,23 @@ _WHY = {
 """Reasons to leave targets out, and what is added where they leave too few."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedDepth:
+    """Depth learned so far, judged on the held-out targets.
+
+    Attributes:
+        frames: Frames whose held-out targets have the motions that follow from this depth, each in
+            the scale of its own depth.
+        error: Mean error at triangulated corners.
+        errors: Error of each target that judges; empty in a run that an earlier version began,
+            whose corners follow from the depth that is judged.
+    """
+
+    frames: VideoFrames
+    error: float
+    errors: tuple[float, ...] = ()
+
+
 class GeometryMotion:
     """Estimates motion by geometry for the frames of a run.
 
@@ -71,6 +98,7 @@ class GeometryMotion:
         self._learner, self._fabric = learner, fabric
         learner.to(fabric.device)
         self.notes: tuple[str, ...] = ()
+        self._corners: Corners = {}
 
     def begin(self, frames: VideoFrames) -> VideoFrames:
         """Return the frames whose motion can be trusted, with their first motion and prior depth.
@@ -82,6 +110,7 @@ class GeometryMotion:
         parts = {FIRST: self._affordable(frames.training), "held-out": held_out}
         with self._fabric.rank_zero_first():
             changed = {name: self._begun(name, part) for name, part in parts.items()}
+            self._corners = self._corners_of(frames.whole, changed["held-out"])
         return replace(
             frames,
             training=changed[FIRST],
@@ -129,18 +158,45 @@ class GeometryMotion:
         self._fabric.barrier()
         return _with(frames, self._path(step))
 
-    def on_held_out(self, frames: VideoFrames) -> tuple[VideoFrames, float]:
-        """Judge the depth learned so far on the held-out targets.
-
-        Returns:
-            The frames with the motions that follow from this depth, each in the scale of its own
-            depth, and the error of depth at triangulated corners (``corner_error``).
-        """
-        held_out = frames.held_out
+    def on_held_out(self, frames: VideoFrames) -> JudgedDepth:
+        """Judge the depth learned so far on the held-out targets."""
+        held_out, judging = frames.held_out, judges(frames.held_out, self._corners)
         found = find_motions(held_out, self._learned(held_out))
         motions = {pair: each.source_T_target for pair, each in found.items()}
         frames = replace(frames, held_out=held_out.with_motion(motions))
-        return frames, corner_error(found.values())
+        if not len(judging):
+            return JudgedDepth(frames=frames, error=corner_error(found.values()))
+        errors = corner_errors(judging, self._learned(judging), self._corners)
+        return JudgedDepth(frames=frames, error=float(np.mean(errors)), errors=errors)
+
+    def judging(self, frames: VideoFrames) -> tuple[Place, ...]:
+        """Places of the held-out targets that judge, in the order of their errors."""
+        return tuple(each.place for each in judges(frames.held_out, self._corners).targets)
+
+    def _corners_of(self, whole: TargetFrames, held_out: TargetFrames) -> Corners:
+        """Corners that judge the run; none in a run that an earlier version began.
+
+        Raises:
+            InputError: If no held-out target has enough of them.
+        """
+        folder = self._run / FOLDER
+        corners = read_corners(folder)
+        if corners or not len(held_out) or (self._run / CHECKPOINT).exists():
+            return corners
+        # Targets with too few points over windows are judged by those of their own pairs.
+        by_pairs = read_estimate(self._path_of("held-out")).corners
+        corners = {**by_pairs, **find_corners(whole, held_out, self._learned)}
+        judging = judges(held_out, corners)
+        if not len(judging):
+            raise _nothing_judges(held_out)
+        if len(judging) < _FEW_JUDGES:
+            self.notes += (
+                f"only {len(judging)} held-out targets judge the run, which is little: film "
+                "longer, or take a larger --held-out",
+            )
+        kept = {target.place: corners[target.place] for target in judging.targets}
+        write_corners(folder, kept)
+        return kept
 
     def _begun(self, name: str, part: TargetFrames) -> TargetFrames:
         if not len(part):
@@ -154,7 +210,7 @@ class GeometryMotion:
             (lambda: self._learned(part)) if given is None else (lambda: model_depths(given, part)),
             middle=None if given is None else self._middle(part),
         )
-        path = self._run / FOLDER / f"{name}.npz"
+        path = self._path_of(name)
         if not path.exists():
             depths = (prior.of(target.place) for target in part.targets)
             found = find_over_windows(part, depths, self._progress)
@@ -167,9 +223,7 @@ class GeometryMotion:
             write_estimate(path, judged)
         estimate = read_estimate(path)
         kept = part.with_motion(estimate.motions, prior, estimate.corners)
-        if name != FIRST:
-            self._check_judges(part, len(kept))
-        else:
+        if name == FIRST:
             weight = config.losses.corners * estimate.trust
             self._learner.losses = replace(config.losses, corners=weight)
             if weight < config.losses.corners / 2:
@@ -179,16 +233,6 @@ class GeometryMotion:
                     "a way to the side) makes it better",
                 )
         return kept
-
-    def _check_judges(self, part: TargetFrames, kept: int) -> None:
-        """Say, or refuse, where too few held-out targets are left to judge a run by."""
-        if not kept:
-            raise _nothing_judges(part)
-        if kept < _FEW_JUDGES:
-            self.notes += (
-                f"only {kept} held-out targets judge the run, which is little: film longer, or "
-                "take a larger --held-out",
-            )
 
     @property
     def _progress(self) -> Callable[[int, int], None]:
@@ -217,7 +261,10 @@ class GeometryMotion:
         return f"{self._config.start} {self._config.seed}"
 
     def _path(self, step: int) -> Path:
-        return self._run / FOLDER / f"{step:07d}.npz"
+        return self._path_of(f"{step:07d}")
+
+    def _path_of(self, name: str) -> Path:
+        return self._run / FOLDER / f"{name}.npz"
 
 
 def _with(frames: VideoFrames, path: Path) -> VideoFrames:
@@ -231,7 +278,7 @@ def _nothing_judges(part: TargetFrames) -> InputError:
     return InputError(
         f"{printable(part.ids[0])} and after: none of the {len(part):,} held-out targets has a "
         "motion that can be trusted and enough parallax, so nothing could judge the run: take a "
-        "larger --held-out, or cut the end of the footage off"
+        "larger --held-out, or footage with more parallax in its middle or at its end"
     )
 
 

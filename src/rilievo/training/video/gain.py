@@ -1,0 +1,126 @@
+"""Gain of a run over its start on held-out frames, with an interval.
+
+Frames next to each other err alike, so that blocks of frames, not frames, are drawn again and again
+(bootstrap by blocks). Blocks are few: the interval is Student's, with the standard error of the
+bootstrap (T. Hesterberg, "What teachers should know about the bootstrap", 2014).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from rilievo.training.video.frames.targets import Place
+
+_BLOCK = 5
+"""Frames of a block at most."""
+_DRAWS = 4000
+_STUDENT = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+)
+"""Student's factors of an interval of 95 %, for 1 to 20 degrees of freedom."""
+_NORMAL, _SLOPE = 1.960, 2.5
+"""The same without end, and how much more it is for n degrees, times n."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """Share by which the error of learned weights is less than that of the start.
+
+    Attributes:
+        low: Lower end of the interval of 95 %; None where there are too few blocks for one.
+        high: Upper end of the interval, likewise.
+        frames: Number of held-out frames that were compared.
+    """
+
+    share: float
+    low: float | None = None
+    high: float | None = None
+    frames: int
+
+    @property
+    def words(self) -> str:
+        """The gain as half a sentence, such as "better by 4 % (1 to 7)"."""
+        frames = f"{self.frames:,} held-out frame{'s' * (self.frames != 1)}"
+        if self.low is None or self.high is None:
+            return f"no difference that {frames} can show: they are too few"
+        if self.low > 0:
+            return f"better by {_whole(self.share)} % ({_whole(self.low)} to {_whole(self.high)})"
+        if self.high < 0:
+            return f"worse by {_whole(-self.share)} % ({_whole(-self.high)} to {_whole(-self.low)})"
+        return (
+            f"no difference that {frames} can show ({_signed(self.low)} to {_signed(self.high)} %)"
+        )
+
+
+def _whole(share: float) -> str:
+    return f"{100 * share:.0f}"
+
+
+def _signed(share: float) -> str:
+    percent = round(100 * share)
+    sign = "+" if percent > 0 else "\u2212" if percent < 0 else ""
+    return f"{sign}{abs(percent)}"
+
+
+def gain_of(places: Sequence[Place], start: Sequence[float], learned: Sequence[float]) -> Gain:
+    """Compare errors of the same frames before and after; frames whose error is NaN do not count.
+
+    Args:
+        places: Places of the frames, in the order of time.
+        start: Error of each with the weights that the run started from.
+        learned: Error of each with learned weights.
+    """
+    errors = np.array([start, learned], np.float64)
+    known = np.isfinite(errors).all(axis=0)
+    errors = errors[:, known]
+    if not errors.size or not errors[0].sum() > 0:
+        return Gain(share=0.0, low=None, high=None, frames=int(known.sum()))
+    blocks = _blocks([places[index] for index in np.flatnonzero(known).tolist()])
+    share = 1 - float(errors[1].sum() / errors[0].sum())
+    half = _half_interval(errors, blocks)
+    return Gain(
+        share=share,
+        low=None if half is None else share - half,
+        high=None if half is None else share + half,
+        frames=int(known.sum()),
+    )
+
+
+def _blocks(places: Sequence[Place]) -> Int64[np.ndarray, "n"]:
+    """Number of the block of each frame; blocks of a stretch begin anew every few frames."""
+    numbers: list[int] = []
+    first = None
+    for place in places:
+        begins = (
+            first is None
+            or place.sequence != first.sequence
+            or not 0 <= place.frame - first.frame < _BLOCK
+        )
+        if begins:
+            first = place
+        numbers.append((numbers[-1] if numbers else -1) + begins)
+    return np.array(numbers, np.int64)
+
+
+def _half_interval(
+    errors: Float64[np.ndarray, "2 n"], blocks: Int64[np.ndarray, "n"]
+) -> float | None:
+    count = int(blocks[-1]) + 1
+    if count < 2:
+        return None
+    sums = np.array([np.bincount(blocks, each) for each in errors])
+    drawn = np.random.default_rng(0).integers(count, size=(_DRAWS, count))
+    before, after = (each[drawn].sum(axis=1) for each in sums)
+    gains = 1 - after[before > 0] / before[before > 0]
+    # A sample of n blocks varies by (n - 1) / n less than what it was drawn from.
+    spread = float(gains.std()) * math.sqrt(count / (count - 1))
+    return _student(count - 1) * spread
+
+
+def _student(degrees: int) -> float:
+    """Factor of the standard error in an interval of 95 %, to 0.2 %."""
+    return _STUDENT[degrees - 1] if degrees <= len(_STUDENT) else _NORMAL + _SLOPE / degrees

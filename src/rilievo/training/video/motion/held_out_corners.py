@@ -1,0 +1,105 @@
+"""Depth of corners of the held-out targets, which judges a run.
+
+It is found once, with the depth that a run starts from, so that all weights of the run are compared
+with the same. Frames that are trained on, before and after a stretch, help to triangulate: corners
+need the parallax of a whole window, and no network learns from them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from rilievo.data.clips.motion.tracks import depth_at
+from rilievo.training.video.frames.target_frames import TargetFrames
+from rilievo.training.video.frames.targets import Place
+from rilievo.training.video.motion.pair_motions import Estimate, read_estimate, write_estimate
+from rilievo.training.video.motion.window_motions import WindowTracker
+
+FILE = "held-out-corners.npz"
+_REACH = 7
+"""Strides to either side of a held-out target, in a window of 15 frames."""
+_FEWEST = 10
+"""Smallest number of corners that judge a target."""
+
+Corners = Mapping[Place, Float64[np.ndarray, "n 3"]]
+"""Corners of targets: x [px], y [px] and depth up to one factor for each target."""
+
+
+def find_corners(
+    whole: TargetFrames,
+    held_out: TargetFrames,
+    depths: Callable[[TargetFrames], Iterable[Float[np.ndarray, "h w"]]],
+) -> Corners:
+    """Triangulate corners of the held-out targets over windows of the frames around them.
+
+    Args:
+        whole: All targets in the order of time.
+        held_out: Those to judge by.
+        depths: Depth of the targets that it is given, in units that are about the same for all.
+    """
+    around = whole.at(_around(whole, held_out))
+    tracker = WindowTracker(around)
+    for target, depth in zip(around.targets, depths(around), strict=True):
+        tracker.add(target, depth)
+    found = tracker.windows().targets
+    points = {
+        target.place: found[target.place].points
+        for target in held_out.targets
+        if target.place in found
+    }
+    return {
+        place: np.concatenate([each.places, each.depth[:, None]], axis=1)
+        for place, each in points.items()
+    }
+
+
+def judges(held_out: TargetFrames, corners: Corners) -> TargetFrames:
+    """Return the held-out targets that have enough corners to judge by."""
+    counts = [len(corners.get(target.place, ())) for target in held_out.targets]
+    return held_out.at([index for index, count in enumerate(counts) if count >= _FEWEST])
+
+
+def _around(whole: TargetFrames, held_out: TargetFrames) -> list[int]:
+    """Indices of the targets within half a window of a held-out one."""
+    near = {
+        (target.place.sequence, target.place.frame + shift)
+        for target in held_out.targets
+        for reach in [_REACH * whole.stride_of(target.place)]
+        for shift in range(-reach, reach + 1)
+    }
+    return [index for index, target in enumerate(whole.targets) if target.place in near]
+
+
+def write_corners(run: Path, corners: Corners) -> None:
+    """Store corners in the folder of a run's motions."""
+    write_estimate(run / FILE, Estimate(motions={}, corners=corners))
+
+
+def read_corners(run: Path) -> Corners:
+    """Read what ``write_corners`` wrote; empty where there is no file."""
+    return read_estimate(run / FILE).corners if (run / FILE).is_file() else {}
+
+
+def corner_errors(
+    held_out: TargetFrames, depths: Iterable[Float[np.ndarray, "h w"]], corners: Corners
+) -> tuple[float, ...]:
+    """Mean relative error of depth at the corners of each target.
+
+    Depth is up to a factor for each target; an error counts as 1 at most.
+    """
+    return tuple(
+        _error(depth, corners[target.place])
+        for target, depth in zip(held_out.targets, depths, strict=True)
+    )
+
+
+def _error(depth: Float[np.ndarray, "h w"], corners: Float64[np.ndarray, "n 3"]) -> float:
+    ratio = depth_at(depth, corners[:, :2]) / corners[:, 2]
+    known = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if not len(known):
+        return 1.0
+    errors = np.minimum(np.abs(known / np.median(known) - 1), 1)
+    # Corners without depth are wrong altogether.
+    return float((errors.sum() + len(ratio) - len(known)) / len(ratio))
