@@ -80,3 +80,11 @@ def test_the_site_loads_nothing_from_elsewhere() -> None:
     assert all((ROOT / "docs" / path).is_file() for path in local)
     assert "repo_url" not in CONFIG  # the theme would ask its host for stars
     assert not re.search(r"https?://", (ROOT / "docs/site.css").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("word", ["license", "webcam", "color", "mac"])
+def test_words_of_others_are_found(word: str) -> None:
+    """The search of the site knows the words between the separators, in lower case."""
+    [search] = [each["search"] for each in CONFIG["plugins"] if "search" in each]
+    questions = (ROOT / "docs/faq.md").read_text("utf-8").lower()
+    assert word in re.split(search["separator"], questions)
