@@ -76,7 +76,8 @@ def test_the_command_says_where_it_is_and_ends_with_the_video(clip: Path) -> Non
     [
         ((), "nothing to predict; name photographs"),
         (("a.jpg", "--live", "0"), "--live takes the place of inputs"),
-        (("--live", "0", "--known", "1,2,3"), "leave out --known"),
+        (("--live", "0", "--known", "1,2,3"), "leave out --known; docs/python.md has frames"),
+        (("--live", "0", "--camera-height", "1"), "leave out --camera-height; docs/python.md"),
         (("--live", "0", "--save", "npy"), "leave out --save"),
         (("--live", "0", "--workers", "2"), "leave out --workers"),
         (("--live", "0", "--json"), "leave out --json"),

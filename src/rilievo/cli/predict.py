@@ -130,9 +130,10 @@ def _live(given: _Arguments, source: str) -> int:
     pairs = [(getattr(options, name), kind()) for name, kind in RECORDS.items()]
     for owner, plain in ((given, usual), *pairs, (given.batch, usual.batch)):
         for name in _without_effect_live(owner, plain):
+            metres = "; docs/python.md has frames in metres" if owner is options.sizes else ""
             raise OptionError(
                 f"--live shows what the model says and writes nothing: leave out "
-                f"--{name.replace('_', '-')}"
+                f"--{name.replace('_', '-')}{metres}"
             )
     name = options.model_for(video=True)
     loaded = options.load(name)

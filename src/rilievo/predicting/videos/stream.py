@@ -40,7 +40,8 @@ def stream(
     """Predict frames as they arrive, in constant memory.
 
     Each frame is predicted independently, as ``rilievo.predict`` predicts a photograph; for depth
-    that does not flicker over a whole video use ``rilievo.predict_files``. Only the scale and shift
+    that does not flicker over a whole video use ``rilievo.predict_files``, and for metres from a
+    known size call a model on each frame (docs/python.md). Only the scale and shift
     of anchored depth come from several frames, until the next cut.
 
     Args:
