@@ -46,11 +46,11 @@ def main(arguments: Sequence[str]) -> int:
     for note in record.notes:
         complain(f"note: {note}")
     with printing():
-        print("\n".join(_lines(record, given.output)))
+        print("\n".join(_lines(record, given.output, given.options.teach)))
     return 0
 
 
-def _lines(record: FuseRecord, output: Path) -> Iterator[str]:
+def _lines(record: FuseRecord, output: Path, labels: Path | None) -> Iterator[str]:
     yield (
         f"{record.frames} frames, {record.triangles:,} triangles, voxels of {record.voxel:.3g}, "
         f"{record.volume_bytes / 1e6:.0f} MB of volume; unit: {record.unit}"
@@ -61,6 +61,8 @@ def _lines(record: FuseRecord, output: Path) -> Iterator[str]:
             f"scale for all by {100 * record.disagreement_before:.1f} %"
         )
     yield str(output)
+    if labels is not None and record.labels is not None:
+        yield f"{labels}: labels of {record.frames} frames, mean weight {record.labels:.2f}"
 
 
 class _Meter:

@@ -3,7 +3,8 @@
 import json
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,12 @@ from rilievo.data.fuse.frame_depth import depth_of_options
 from rilievo.data.fuse.fuse_options import Agree, FuseOptions
 from rilievo.data.fuse.fuse_record import FuseRecord
 from rilievo.data.fuse.fused_surface import FusedSurface, fuse_views, gltf_R_world
+from rilievo.data.fuse.teaching.frame_labels import (
+    FrameLabel,
+    check_labels_folder,
+    labels_of,
+    write_labels,
+)
 from rilievo.data.fuse.view_collector import Collected, Report, collect
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.io.checks.marks import is_marked
@@ -70,6 +77,12 @@ def fuse_clip(
     """
     clip, output, options = Path(clip), Path(output), options or FuseOptions()
     _check_output(output, options)
+    if options.teach is not None:
+        if options.teach.absolute() == output.absolute():
+            raise OptionError(
+                f"{printable(output)}: labels and the surface need names of their own"
+            )
+        check_labels_folder(options.teach, overwrite=options.overwrite)
     _check_packages()
     asks_beside = str(options.poses) == AUTO
     poses = None if options.poses is None or asks_beside else read_poses(options.poses)
@@ -91,6 +104,8 @@ def fuse_clip(
         report=lambda done, total: report("fusing", done, total),
     )
     record = _record(clip, output, options, _Done(collected, found, surface, poses))
+    if options.teach is not None:
+        record = replace(record, labels=_taught(options.teach, found, surface, record, report))
     _write(output, surface, found, record)
     return record
 
@@ -215,7 +230,7 @@ def _notes(done: _Done, options: FuseOptions) -> list[str]:
         )
     elif found.doubt > _DOUBTFUL:
         by = f"{100 * found.doubt:.0f} % of depth in the median"
-        if done.poses is None:
+        if collected.is_scaled:
             notes.append(
                 f"neighbouring frames disagree by {by}: the field of view or the estimated poses "
                 "are wrong, or much of the scene moves; check --camera or --fov, or give --poses"
@@ -227,6 +242,19 @@ def _notes(done: _Done, options: FuseOptions) -> list[str]:
                 "moves; check --camera or --fov, or try another model (--quality good)"
             )
     return notes
+
+
+def _taught(
+    folder: Path, found: AgreedViews, surface: FusedSurface, record: FuseRecord, report: Report
+) -> float:
+    """Write the labels of the frames; returns their mean weight."""
+
+    def each() -> Iterator[FrameLabel]:
+        for index, label in enumerate(labels_of(surface.mesh, found)):
+            report("labels", index + 1, len(found.views))
+            yield label
+
+    return write_labels(folder, found.views, each(), clip=record.clip, unit=record.unit).weight
 
 
 def _write(output: Path, surface: FusedSurface, found: AgreedViews, record: FuseRecord) -> None:

@@ -64,6 +64,9 @@ class FuseOptions(TrustOptions):
     """Depth beyond which nothing is fused; by default three times the median depth."""
     memory: float = 1.0
     """Limit of the volume's memory [GB]; an automatic voxel grows to fit."""
+    teach: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder for labels too, for 'rilievo train video --labels': depth of the surface in each
+    frame, weighed by how many frames agree."""
     overwrite: bool = False
     """Replace the result of an earlier run."""
 

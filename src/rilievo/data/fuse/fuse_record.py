@@ -23,6 +23,7 @@ class FuseRecord:
         disagreement_before: Median relative difference of depth between neighbouring frames with
             one scale; None where it is unknown.
         disagreement: The same as fused.
+        labels: Mean weight of the labels that were written; None without.
     """
 
     format: str = FORMAT
@@ -45,4 +46,5 @@ class FuseRecord:
     correction: str
     disagreement_before: float | None = None
     disagreement: float | None = None
+    labels: float | None = None
     notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Depth of a fused surface as labels of its own frames."""
