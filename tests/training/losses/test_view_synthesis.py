@@ -211,6 +211,8 @@ def with_everything(batch: Batch) -> tuple[Views, dict[str, tuple[Tensor, ...]]]
         hints=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
         prior=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
         corners=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
+        labels=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
+        label_weights=torch.rand(shape, generator=random, dtype=torch.float64),
     )
     return views, {"masks": batch.mask(), "source_sigmoids": (sigmoids[0] / 2, sigmoids[0] / 3)}
 
@@ -221,7 +223,8 @@ def test_each_term_is_learned_with_its_weight_and_they_add_up_to_the_total(name:
     views, predicted = with_everything(batch)
     options = VideoLosses(smoothness=0.0, automask=False)
     weight = TERMS[name].weight
-    kind = type(getattr(options, weight)) if weight else None
+    given = getattr(options, weight) if weight else None
+    kind = (float if given is None else type(given)) if weight else None
 
     def found(value: float) -> tuple[VideoLoss, list[Tensor]]:
         inputs = [each.requires_grad_() for each in (*batch.answers(), *batch.source_T_target())]

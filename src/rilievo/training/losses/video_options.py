@@ -86,6 +86,9 @@ class VideoLosses:
     every four targets, so that a run does not forget them; 0 leaves them out, and the
     check of them. 1 with preset clip, where the start is an embedded model or a run that refined
     one."""
+    labels: float | None = None
+    """Weight of the same difference from the labels of --labels, by their own weights; 0.5 by
+    default."""
     own: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODULE:NAME=WEIGHT,...")] = ()
     """Further terms of your own with their weights: package.module:NAME=WEIGHT or
     file.py:NAME=WEIGHT."""

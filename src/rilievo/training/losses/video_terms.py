@@ -96,6 +96,25 @@ def anchor_loss(depth: Float[Tensor, "b h w"], prior: Float[Tensor, "b h w"]) ->
     return left.sum() / known.sum().clamp(min=1)
 
 
+def label_loss(
+    depth: Float[Tensor, "b h w"],
+    label: Float[Tensor, "b h w"],
+    weights: Float[Tensor, "b h w"] | None = None,
+) -> Float[Tensor, ""]:
+    """Weighted mean of |log depth - log label| after each image's median is taken away.
+
+    The label is depth in any unit; pixels that are not positive, or weigh nothing, do not count.
+    """
+    counted = torch.ones_like(label) if weights is None else weights
+    counted = torch.where(label > 0, counted, 0.0)
+    apart = depth.log() - label.clamp(min=1e-6).log()
+    known = torch.where(counted > 0, apart.detach(), torch.nan)
+    # An image without a label has no median, and counts for nothing.
+    middle = known.flatten(1).nanmedian(dim=1).values.nan_to_num()
+    left = (apart - middle[:, None, None]).abs()
+    return (left * counted).sum() / counted.sum().clamp(min=1)
+
+
 def _always(scene: Scene) -> None:
     """Return no error: the term needs nothing that could be missing."""
 
@@ -106,6 +125,7 @@ class Term:
 
     Attributes:
         weight: Field of ``VideoLosses`` with its weight, or that turns it on.
+        usual: Weight where that field is None.
         factor: Factor of that weight; the weight itself of a term of one's own.
         of_batch: Function that returns its value for a batch, before its weight; None where the
             batch has nothing for it.
@@ -115,6 +135,7 @@ class Term:
     """
 
     weight: str = ""
+    usual: float = 0.0
     factor: float = 1.0
     of_batch: Callable[[Scene], Tensor | None] | None = None
     of_scale: Callable[[Scene, AtScale], Tensor | None] | None = None
@@ -122,7 +143,10 @@ class Term:
 
     def weight_in(self, options: VideoLosses) -> float:
         """Weight of the term; 0 where it is off."""
-        return self.factor * (float(getattr(options, self.weight)) if self.weight else 1.0)
+        if not self.weight:
+            return self.factor
+        given = getattr(options, self.weight)
+        return self.factor * (self.usual if given is None else float(given))
 
 
 def _photometric(scene: Scene, at: AtScale) -> Tensor:
@@ -171,6 +195,13 @@ def _corners(scene: Scene) -> Tensor | None:
     return None if corners is None else anchor_loss(scene.depth(scene.sigmoid), corners)
 
 
+def _labels(scene: Scene) -> Tensor | None:
+    labels = scene.views.labels
+    if labels is None:
+        return None
+    return label_loss(scene.depth(scene.sigmoid), labels, scene.views.label_weights)
+
+
 def _lacks_mask(scene: Scene) -> str | None:
     if scene.masks is not None:
         return None
@@ -203,6 +234,7 @@ TERMS: Mapping[str, Term] = {
     "velocity": Term(weight="velocity", of_batch=_velocity, lacks=_lacks_distances),
     "anchor": Term(weight="anchor", of_batch=_anchor),
     "corners": Term(weight="corners", of_batch=_corners),
+    "labels": Term(weight="labels", usual=0.5, of_batch=_labels),
 }
 """Terms by name, under which ``VideoLoss`` has their weighted values."""
 

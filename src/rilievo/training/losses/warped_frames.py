@@ -43,6 +43,9 @@ class Views:
             it is unknown. None without.
         corners: Depth of tracked corners by triangulation, in any unit; not positive elsewhere.
             None without.
+        labels: Depth of the target to learn, in any unit; not positive where it is unknown. None
+            without.
+        label_weights: Weight of each pixel of ``labels``, 0 to 1; None for 1 everywhere.
     """
 
     target: Float[Tensor, "b 3 h w"]
@@ -59,6 +62,8 @@ class Views:
     hints: Float[Tensor, "b h w"] | None = None
     prior: Float[Tensor, "b h w"] | None = None
     corners: Float[Tensor, "b h w"] | None = None
+    labels: Float[Tensor, "b h w"] | None = None
+    label_weights: Float[Tensor, "b h w"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

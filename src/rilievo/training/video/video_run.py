@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.data.clips.sources import list_sequences
+from rilievo.data.fuse.teaching.frame_labels import read_labels_record
 from rilievo.errors import OptionError, RilievoError, needing
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.json_record import to_json
@@ -29,6 +30,7 @@ from rilievo.training.networks.video.video_networks import VideoNetworks, make_n
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.config.video_presets import EMBEDDED_STARTS
 from rilievo.training.video.frames.video_frames import VideoFrames, all_offsets, open_frames
+from rilievo.training.video.labels.fused_labels import with_labels
 from rilievo.training.video.motion.geometry_motion import GeometryMotion
 from rilievo.training.video.motion.pair_motions import FOLDER as MOTIONS
 from rilievo.training.video.motion.pose_warm_up import warm_up_pose
@@ -128,10 +130,15 @@ def _prepared(
         # Missing footage is reported before weights are fetched, and weights are refused before
         # frames are decoded, which takes minutes.
         list_sequences(config.data)
+        if config.labels is not None:
+            read_labels_record(Path(config.labels))
     learner = Learner(_networks(config, run, frames), config)
     cache = run / CACHE if options.cache is None else Path(options.cache)
     if frames is None:
         frames = _frames(config, cache, fabric)
+    if config.labels is not None:
+        with fabric.rank_zero_first():
+            frames = with_labels(frames, Path(config.labels), cache, size=config.blueprint.size)
     geometry = None
     if config.blueprint.pose is PoseKind.GEOMETRY:
         geometry = GeometryMotion(config, run, cache, learner=learner, fabric=fabric)

@@ -52,7 +52,7 @@ class VideoConfig:
 
     GROUP: ClassVar[str] = "Steps"
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "Network": ("preset", "start", "prior"),
+        "Network": ("preset", "start", "prior", "labels"),
         "Speed": ("precision",),
     }
 
@@ -78,6 +78,9 @@ class VideoConfig:
     prior: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
     """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
     default the weights that the run starts from."""
+    labels: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of labels of 'rilievo fuse CLIP --teach FOLDER', which depth learns too
+    (--losses.labels)."""
     freeze_encoder: bool = False
     """Keep the weights that the encoder of the depth network starts from."""
     losses: VideoLosses = field(default_factory=VideoLosses)

@@ -84,6 +84,7 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         preset=config.preset,
         start=config.start,
         prior=config.prior,
+        labels=config.labels,
         batch_size=config.batch_size,
         seed=config.seed,
     )

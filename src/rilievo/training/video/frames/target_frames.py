@@ -71,6 +71,28 @@ class PriorDepth:
         return np.load(self.path, mmap_mode="r")[self.places[place]].astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelDepth:
+    """Stored labels of targets: depth of a surface, and its weights.
+
+    Attributes:
+        path: File of an array (n, 2, height, width) of half precision: depth, which is 0 where it
+            is unknown, and weights of 0 to 1.
+        places: Index of each target that has a label.
+    """
+
+    path: Path
+    places: Mapping[Place, int]
+
+    def of(self, place: Place) -> Float32[np.ndarray, "2 h w"]:
+        """Depth and weights of a target; zeros without a label."""
+        stored = np.load(self.path, mmap_mode="r")
+        index = self.places.get(place)
+        if index is None:
+            return np.zeros(stored.shape[1:], np.float32)
+        return stored[index].astype(np.float32)
+
+
 class TargetFrames:
     """Targets of a run; after pickling to another process, that process opens the files itself.
 
@@ -95,6 +117,7 @@ class TargetFrames:
         self._shrunk = 1 + len(offsets) if source_pyramids else 1
         self._given: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]] | None = None
         self._prior: PriorDepth | None = None
+        self._labels: LabelDepth | None = None
         self._corners: Mapping[Place, Float64[np.ndarray, "n 3"]] = {}
         self.ids = tuple(self._id(target.place) for target in self.targets)
 
@@ -126,6 +149,12 @@ class TargetFrames:
         changed.ids = tuple(self._id(target.place) for target in changed.targets)
         changed._given, changed._prior = given, prior or self._prior
         changed._corners = {**self._corners, **(corners or {})}
+        return changed
+
+    def with_labels(self, labels: LabelDepth) -> "TargetFrames":
+        """Return the targets with labels to learn from."""
+        changed = copy.copy(self)
+        changed._labels = labels
         return changed
 
     def some(self, count: int, *, together: int = 1) -> "TargetFrames":
@@ -171,6 +200,7 @@ class TargetFrames:
         frames = np.stack([self.frame_of(place) for place in target.places])
         levels = [pyramid_of(frame) for frame in frames[: self._shrunk]]
         known = self._known_motion(target)
+        labels = None if self._labels is None else self._labels.of(target.place)
         views = OneViews(
             id=self.ids[index],
             frames=frames,
@@ -184,6 +214,8 @@ class TargetFrames:
             hints=self._hint(opened, frames) if self._hints else None,
             prior=None if self._prior is None else self._prior.of(target.place),
             corners=self._corner_map(target.place, frames[0].shape) if self._corners else None,
+            labels=None if labels is None else labels[0],
+            label_weights=None if labels is None else labels[1],
         )
         return views if augmentation is None else augmented(views, augmentation, rng)
 

@@ -35,6 +35,8 @@ class OneViews:
             is none; None where hints are off.
         prior: Depth of the target by another network, in any unit; None without.
         corners: Depth of the target's triangulated corners, in any unit, 0 elsewhere; None without.
+        labels: Depth of the target to learn, in any unit, 0 where unknown; None without.
+        label_weights: Weight of each pixel of it, 0 to 1; None without.
     """
 
     id: str
@@ -49,6 +51,8 @@ class OneViews:
     hints: Float32[np.ndarray, "h w"] | None = None
     prior: Float32[np.ndarray, "h w"] | None = None
     corners: Float32[np.ndarray, "h w"] | None = None
+    labels: Float32[np.ndarray, "h w"] | None = None
+    label_weights: Float32[np.ndarray, "h w"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,8 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
         hints=_maps([each.hints for each in views], device),
         prior=_maps([each.prior for each in views], device),
         corners=_maps([each.corners for each in views], device),
+        labels=_maps([each.labels for each in views], device),
+        label_weights=_maps([each.label_weights for each in views], device),
     )
 
 
@@ -200,10 +206,16 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
         K=K,
         source_T_target=tuple(map(_mirrored_motion, views.source_T_target)),
         valid=None if views.valid is None else np.ascontiguousarray(views.valid[:, ::-1]),
-        hints=None if views.hints is None else np.ascontiguousarray(views.hints[:, ::-1]),
-        prior=None if views.prior is None else np.ascontiguousarray(views.prior[:, ::-1]),
-        corners=None if views.corners is None else np.ascontiguousarray(views.corners[:, ::-1]),
+        hints=_flipped(views.hints),
+        prior=_flipped(views.prior),
+        corners=_flipped(views.corners),
+        labels=_flipped(views.labels),
+        label_weights=_flipped(views.label_weights),
     )
+
+
+def _flipped(values: Float32[np.ndarray, "h w"] | None) -> Float32[np.ndarray, "h w"] | None:
+    return None if values is None else np.ascontiguousarray(values[:, ::-1])
 
 
 def _mirrored_motion(

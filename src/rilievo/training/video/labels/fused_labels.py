@@ -1,0 +1,115 @@
+"""Labels of the targets: depth of a fused surface, from a folder of ``rilievo fuse --teach``.
+
+They are checked, brought to the training size and stored in half precision beside the decoded
+frames.
+"""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float16
+
+from rilievo.data.clips.pose_files import stem_of
+from rilievo.data.fuse.teaching.frame_labels import camera_of, read_label, read_labels_record
+from rilievo.data.fuse.teaching.labels_record import LabelsRecord
+from rilievo.errors import InputError
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.files.limits import printable
+from rilievo.io.json_record import to_json
+from rilievo.training.video.frames.target_frames import LabelDepth, TargetFrames, VideoFrames
+from rilievo.training.video.frames.targets import Place
+
+_MOST_APART = 0.05
+"""Relative difference of focal lengths up to which labels and frames are of one camera."""
+_LARGEST = 6e4
+"""Limit of half precision, a little below."""
+
+
+def with_labels(
+    frames: VideoFrames, labels: Path, cache: Path, *, size: tuple[int, int]
+) -> VideoFrames:
+    """Give the training targets the labels of a folder.
+
+    Raises:
+        InputError: If the folder cannot be used, or is of other frames or of another camera.
+    """
+    training, record = frames.training, read_labels_record(labels)
+    names = _names(frames, labels)
+    known = set(record.names)
+    chosen = {place: name for place, name in names.items() if name in known}
+    if not chosen:
+        raise InputError(
+            f"{printable(labels)}: has labels of {printable(record.names[0])} and "
+            f"{len(record.names) - 1:,} more frames, of which none is a training target, such as "
+            f"{printable(next(iter(names.values())))}: take the folder that 'rilievo fuse' made of "
+            "this clip"
+        )
+    _check_camera(training, record, labels, size)
+    depths = _stored(labels, record, chosen, cache, size)
+    note = f"{printable(labels)}: labels {len(chosen):,} of {len(names):,} training targets"
+    return replace(frames, training=training.with_labels(depths), notes=(*frames.notes, note))
+
+
+def _names(frames: VideoFrames, labels: Path) -> dict[Place, str]:
+    """Name of each training target, as labels have it."""
+    targets = frames.training.targets
+    if len({target.place.sequence for target in targets}) > 1:
+        raise InputError(
+            f"{printable(labels)}: labels are of one clip, and {len(frames.sequences)} are trained "
+            "on: give that clip alone"
+        )
+    files = frames.sequences[targets[0].place.sequence].sequence.files
+    return {
+        target.place: stem_of(files[target.place.frame].name)
+        if files
+        else f"{target.place.frame:06d}"
+        for target in targets
+    }
+
+
+def _check_camera(
+    training: TargetFrames, record: LabelsRecord, labels: Path, size: tuple[int, int]
+) -> None:
+    own = training.K_of(training.targets[0])
+    theirs = resize_K(camera_of(record), size=record.size, new_size=size)
+    apart = max(abs(theirs[k, k] / own[k, k] - 1) for k in (0, 1))
+    if apart > _MOST_APART:
+        raise InputError(
+            f"{printable(labels)}: its camera has focal lengths of {theirs[0, 0]:.4g} and "
+            f"{theirs[1, 1]:.4g} px at the training size, the clip's {own[0, 0]:.4g} and "
+            f"{own[1, 1]:.4g}: give 'rilievo fuse' and training the same --camera or --fov"
+        )
+
+
+def _stored(
+    labels: Path,
+    record: LabelsRecord,
+    chosen: dict[Place, str],
+    cache: Path,
+    size: tuple[int, int],
+) -> LabelDepth:
+    """Store depth and weights at the training size, unless a file holds them already."""
+    key = "\n".join([to_json(record), str(size), *chosen.values()])
+    path = cache / f"labels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    if not path.exists():
+        stored = np.stack([_resized(labels, name, record, size) for name in chosen.values()])
+        make_folder(cache)
+        with replacing(path) as part, part.open("wb") as file:
+            np.save(file, stored)
+    return LabelDepth(path=path, places={place: k for k, place in enumerate(chosen)})
+
+
+def _resized(
+    labels: Path, name: str, record: LabelsRecord, size: tuple[int, int]
+) -> Float16[np.ndarray, "2 h w"]:
+    """Read depth and weights of the nearest pixels: a mean over an edge lies on no surface."""
+    label = read_label(labels, name, record)
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for old, new in zip(record.size, size, strict=True)
+    )
+    both = np.stack([label.depth.clip(0, _LARGEST), label.weight])
+    return both[:, rows[:, None], columns].astype(np.float16)

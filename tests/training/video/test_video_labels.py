@@ -1,0 +1,231 @@
+"""Labels of a fused surface in training on video: loss, maps of a target, what is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rilievo.cli import main
+from rilievo.data.clips.footage import VideoData
+from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.teaching.frame_labels import FrameLabel, write_labels
+from rilievo.errors import InputError
+from rilievo.training.losses.video_options import VideoLosses
+from rilievo.training.losses.video_terms import anchor_loss, label_loss
+from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.config.video_presets import preset_config
+from rilievo.training.video.frames.video_batches import collate, mirrored
+from rilievo.training.video.frames.video_frames import VideoFrames, open_frames
+from rilievo.training.video.labels.fused_labels import with_labels
+from rilievo.training.video.video_records import video_folder
+from rilievo.training.video.video_run import train_video
+from sliding_walls import FAR, FOCAL, NEAR, SIZE, write_walls
+from video_runs import CPU, same, weights_of
+
+COUNT = 14
+
+
+def label_folder(folder: Path, *, focal: float = FOCAL, first: int = 0, times: int = 2) -> Path:
+    """True depth of the walls in an unknown unit; the left edge weighs nothing and is wrong.
+
+    The labels are ``times`` as large as the frames.
+    """
+    height, width = times * SIZE[0], times * SIZE[1]
+    depth = np.full((height, width), 7 * FAR, np.float32)
+    depth[height // 2 :] = 7 * NEAR
+    weight = np.ones((height, width), np.float32)
+    depth[:, : 4 * times], weight[:, : 4 * times] = 900, 0
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    K = np.array([[times * focal, 0, centre[0]], [0, times * focal, centre[1]], [0, 0, 1.0]])
+    views = [
+        View(
+            name=f"{k:06d}.png",
+            pixels=np.zeros((height, width, 3), np.uint8),
+            depth=depth,
+            valid=weight > 0,
+            K=K,
+            world_T_cam=np.eye(4),
+        )
+        for k in range(first, first + COUNT)
+    ]
+    labels = (FrameLabel(depth=depth, weight=weight) for _ in views)
+    write_labels(folder, views, labels, clip="clip", unit="arbitrary")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_walls(tmp_path_factory.mktemp("walls") / "clip", frames=COUNT)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return label_folder(tmp_path_factory.mktemp("taught") / "labels")
+
+
+@pytest.fixture(scope="module")
+def opened(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> VideoFrames:
+    return open_frames(
+        VideoData(roots=(str(walls),), stride=1, held_out=0.2),
+        size=SIZE,
+        offsets=(-1, 1),
+        cache=tmp_path_factory.mktemp("cache"),
+    )
+
+
+def config(root: Path, **changes: object) -> VideoConfig:
+    plain = VideoConfig(
+        blueprint=VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
+        data=VideoData(roots=(str(root),), stride=1, held_out=0.2),
+        preset="clip",
+        start="rilievo/tiny",
+        prior="wall_depths:load",
+        batch_size=2,
+    )
+    made = replace(preset_config(plain), minutes=None, steps=4, warm_up=0, validations=1)
+    return replace(made, **changes)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_loss_is_blind_to_a_factor_an_image_and_to_what_weighs_nothing() -> None:
+    label = torch.rand(2, 6, 8) + 1
+    weights = torch.ones(2, 6, 8)
+    weights[:, :2] = 0
+    depth = label * torch.tensor([3.0, 0.2])[:, None, None]
+    depth[:, :2] = 50
+    assert float(label_loss(depth, label, weights)) == pytest.approx(0, abs=1e-6)
+    assert float(label_loss(depth, label)) > 0.1
+
+
+def test_the_loss_is_a_weighted_mean() -> None:
+    label = torch.ones(1, 1, 5)
+    depth = torch.tensor([1.0, 1, 1, 1, np.e])[None, None]
+    weights = torch.tensor([1.0, 1, 1, 0.5, 0.5])[None, None]
+    assert float(label_loss(depth, label, weights)) == pytest.approx(0.5 / 4)
+    assert float(label_loss(depth, label)) == pytest.approx(float(anchor_loss(depth, label)))
+
+
+def test_an_image_without_a_label_teaches_nothing() -> None:
+    label = torch.rand(2, 6, 8) + 1
+    weights = torch.ones(2, 6, 8)
+    weights[0] = 0
+    label[1, :3] = 0
+    depth = (torch.rand(2, 6, 8) + 1).requires_grad_()
+    loss = label_loss(depth, label, weights)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert depth.grad is not None
+    assert torch.isfinite(depth.grad).all()
+    assert not depth.grad[0].any()
+    assert not depth.grad[1, :3].any()
+    assert depth.grad[1, 3:].any()
+    assert float(label_loss(depth.detach(), label, torch.zeros_like(weights))) == 0
+
+
+def test_a_target_has_its_label_at_the_training_size(
+    opened: VideoFrames, labels: Path, tmp_path: Path
+) -> None:
+    given = with_labels(opened, labels, tmp_path, size=SIZE)
+    count = len(opened.training)
+    assert given.notes[-1].endswith(f"labels {count} of {count} training targets")
+    views = given.training.views_of(0, rng=np.random.default_rng(0))
+    assert views.labels is not None
+    assert views.label_weights is not None
+    half = SIZE[0] // 2
+    assert (views.labels[:half, 4:] == 7 * FAR).all()
+    assert (views.labels[half:, 4:] == 7 * NEAR).all()
+    assert not views.label_weights[:, :4].any()
+    assert (views.label_weights[:, 4:] == 1).all()
+    turned = mirrored(views)
+    assert turned.labels is not None
+    assert turned.label_weights is not None
+    assert not turned.label_weights[:, -4:].any()
+    np.testing.assert_array_equal(turned.labels, views.labels[:, ::-1])
+    batch = collate([views, turned])
+    assert batch.labels is not None
+    assert batch.labels.shape == (2, *SIZE)
+    assert with_labels(opened, labels, tmp_path, size=SIZE).held_out is opened.held_out
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_target_without_a_label_has_an_empty_one(opened: VideoFrames, tmp_path: Path) -> None:
+    late = label_folder(tmp_path / "labels", first=5, times=1)
+    given = with_labels(opened, late, tmp_path, size=SIZE).training
+    first, last = (given.views_of(k, rng=np.random.default_rng(0)) for k in (0, len(given) - 1))
+    assert first.label_weights is not None
+    assert not first.label_weights.any()
+    assert last.label_weights is not None
+    assert last.label_weights.any()
+
+
+def test_labels_of_another_clip_or_camera_are_refused(opened: VideoFrames, tmp_path: Path) -> None:
+    other = label_folder(tmp_path / "other", first=500, times=1)
+    with pytest.raises(InputError, match=r"none is a training target, such as 0000\d\d"):
+        with_labels(opened, other, tmp_path, size=SIZE)
+    wide = label_folder(tmp_path / "wide", focal=0.8 * FOCAL, times=1)
+    with pytest.raises(InputError, match="the same --camera"):
+        with_labels(opened, wide, tmp_path, size=SIZE)
+    with pytest.raises(InputError, match="no folder of labels"):
+        with_labels(opened, tmp_path / "none", tmp_path, size=SIZE)
+
+
+def test_labels_that_are_broken_leave_no_run_behind(walls: Path, tmp_path: Path) -> None:
+    broken = label_folder(tmp_path / "broken", times=1)
+    (broken / "000004.npz").write_bytes(b"PK nothing")
+    with pytest.raises(InputError, match="000004"):
+        train_video(config(walls, labels=str(broken)), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_clips_and_labels_of_one_are_refused(walls: Path, labels: Path, tmp_path: Path) -> None:
+    second = write_walls(tmp_path / "second", frames=COUNT, seed=1)
+    both = replace(config(walls).data, roots=(str(walls), str(second)))
+    with pytest.raises(InputError, match="labels are of one clip"):
+        train_video(config(walls, data=both, labels=str(labels)), tmp_path / "run", CPU)
+
+
+def test_the_command_refuses_a_folder_that_is_none(
+    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "tiny"]
+    assert main([*command, "--labels", str(walls), "--steps", "2", "--device", "cpu"]) == 2
+    assert "no folder of labels" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_labels_is_told_as_before(walls: Path, tmp_path: Path) -> None:
+    """Runs of earlier versions go on, whose configuration is compared with that."""
+    train_video(config(walls, steps=1), tmp_path / "run", CPU)
+    written = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert "labels" not in written
+    assert "labels" not in written["losses"]
+
+
+@pytest.mark.slow
+def test_labels_teach_depth_and_a_stopped_run_goes_on_with_them(
+    walls: Path, labels: Path, tmp_path: Path
+) -> None:
+    losses = VideoLosses(photometric=0, smoothness=0, labels=1.0)
+    taught = config(
+        walls,
+        labels=str(labels),
+        losses=losses,
+        prior=None,
+        steps=30,
+        keep_best=False,
+        start_share=0.0,
+        learning_rate=1e-3,
+    )
+    start = video_folder(tmp_path / "start")
+    train_video(replace(taught, learning_rate=1e-12), start.path, CPU)
+    train_video(taught, tmp_path / "whole", CPU)
+    before, after = (video_folder(each).read_record() for each in (start.path, tmp_path / "whole"))
+    assert before.abs_rel is not None
+    assert after.abs_rel is not None
+    assert after.abs_rel < 0.6 * before.abs_rel
+    train_video(taught, tmp_path / "parts", replace(CPU, stop_at=11))
+    train_video(taught, tmp_path / "parts", replace(CPU, resume=True))
+    assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
