@@ -94,6 +94,10 @@ def test_student_s_factors_are_those_of_scipy() -> None:
             "no difference that 20 held-out frames can show (\u22122 to +3 %)",
         ),
         (
+            Gain(share=-0.01, low=-0.03, high=0.01, frames=1),
+            "no difference that 1 held-out frame can show (\u22123 to +1 %)",
+        ),
+        (
             Gain(share=0.4, frames=1),
             "no difference that 1 held-out frame can show: they are too few",
         ),
