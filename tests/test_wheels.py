@@ -1,6 +1,7 @@
 """Contents of our wheel, and of the wheels of dependencies in the environment of the tests."""
 
 import re
+import shutil
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +19,9 @@ FOLDERS = {"av": "av.libs", "pillow-heif": "pillow_heif.libs"}
 FOLDERS |= {"opencv-python-headless": "opencv_python_headless.libs"}
 
 
-def built(folder: Path, version: str) -> zipfile.ZipFile:
+def built(folder: Path, version: str, root: Path = ROOT) -> zipfile.ZipFile:
     """Our wheel, "standard" or "editable", as pip builds it."""
-    [wheel] = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=[version])
+    [wheel] = WheelBuilder(str(root)).build(directory=str(folder), versions=[version])
     return zipfile.ZipFile(wheel)
 
 
@@ -31,6 +32,27 @@ def test_our_wheel_holds_the_package_alone(tmp_path: Path) -> None:
     assert {"rilievo/predicting/run.py", "rilievo/models/default/small.onnx"} <= set(names)
     beside = ("/scenes/", "/making/")
     assert not [name for name in names if any(each in f"/{name}" for each in beside)]
+
+
+def test_the_container_gets_all_that_the_wheel_is_built_from(tmp_path: Path) -> None:
+    """Only what `.dockerignore` lets through and a line of COPY names is there to build from."""
+    let_through = (ROOT / ".dockerignore").read_text("utf-8")
+    copied = re.findall(
+        r"^COPY (.*) /build", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    )
+    for name in " ".join(copied).split():
+        assert f"!{name}\n" in let_through
+        if (ROOT / name).is_dir():
+            cached = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, tmp_path / "build" / name, ignore=cached)
+        else:
+            (tmp_path / "build").mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / "build" / name)
+    with (
+        built(tmp_path, "standard", tmp_path / "build") as inside,
+        built(tmp_path, "standard") as ours,
+    ):
+        assert set(inside.namelist()) == set(ours.namelist())
 
 
 def test_an_editable_install_finds_the_renderer(tmp_path: Path) -> None:

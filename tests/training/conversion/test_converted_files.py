@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,8 @@ def test_a_killed_conversion_leaves_nothing_that_counts(
 def test_the_usual_engine_follows_from_device_and_precision(
     device: str, precision: str, cuda: bool, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if engine == "openvino" and find_spec("openvino") is None:
+        pytest.skip("the extra 'fast' is not installed")
     monkeypatch.setattr(engine_choice, "may_have_cuda", lambda: cuda)
     options = LoadOptions(device=device, precision=precision)
     found = engine_choice.chosen(options, "model 'x'")

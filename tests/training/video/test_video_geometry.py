@@ -156,6 +156,7 @@ def test_the_start_is_kept_where_the_end_is_worse(
     walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A huge learning rate spoils the network at once."""
+    pytest.importorskip("matplotlib", reason="pages of runs need the extra 'evaluate'")
     command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "tiny"]
     command += ["--device", "cpu", "--workers", "0", "--size", "64,96", "--batch-size", "2"]
     command += ["--steps", "4", "--stride", "1", "--held-out", "0.2", "--learning-rate", "0.05"]
