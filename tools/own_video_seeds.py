@@ -27,7 +27,8 @@ import numpy as np
 import own_video
 from panel import DECIDING
 
-from rilievo.models import DEFAULT_MODEL, load_model
+from rilievo.models import load_model
+from rilievo.models.default.embedded_cards import SMALL
 
 _KITTI_CAMERA, _KITCHEN_CAMERA = "240.969,244.717,203.205,62.723", "535,535,320,240"
 _ROOMS = ("--clips", "2", "--frames", "60", "--kind", "rooms", "--step", "0.04", "--seed", "101")
@@ -187,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     cameras = DECIDING if asked.panel else ()
     elsewhere = {f"panel, {name}": list(own_video.panel(name, data)) for name in cameras}
-    start_elsewhere = scored(DEFAULT_MODEL, elsewhere)
+    start_elsewhere = scored(SMALL, elsewhere)
     heads = ["clip", "scored on", "start", *(f"seed {seed}" for seed in asked.seeds)]
     print(f"| {' | '.join([*heads, 'a constant', 'minutes'])} |\n{'|---' * (len(heads) + 2)}|")
     for name in asked.clips:
@@ -198,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 trained(run, clip, seed, more) for run, seed in zip(runs, asked.seeds, strict=True)
             ]
             minutes = ", ".join(f"{each:.1f}" for each in spent)
-            start = scored(DEFAULT_MODEL, clip.sets) | start_elsewhere
+            start = scored(SMALL, clip.sets) | start_elsewhere
             ends = [scored(run, {**clip.sets, **elsewhere}) for run in runs]
             for label, (error, share, constant) in start.items():
                 cells = [f"{each[label][0]:.3f}, δ1 {each[label][1]:.3f}" for each in ends]

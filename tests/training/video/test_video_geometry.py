@@ -132,7 +132,9 @@ def test_motions_of_a_run_are_those_of_the_camera(whole: Path) -> None:
 def test_depth_comes_nearer_the_truth_without_seeing_it(tmp_path: Path) -> None:
     """The start thinks that both walls are one; the truth beside the frames only scores."""
     clip = write_walls(tmp_path / "clip", frames=30)
-    config = clip_config(clip, prior=None, batch_size=4, steps=40, validations=4)
+    config = clip_config(
+        clip, prior=None, batch_size=4, steps=40, validations=4, learning_rate=2e-4
+    )
     train_video(config, tmp_path / "run", CPU)
     with (tmp_path / "run" / "validation.csv").open(newline="") as table:
         errors = [float(row["abs_rel"]) for row in csv.DictReader(table)]

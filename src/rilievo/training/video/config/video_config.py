@@ -116,7 +116,7 @@ class VideoConfig:
     accumulate: int = 1
     """Batches whose gradients are added before a step."""
     learning_rate: float = 1e-4
-    """Peak learning rate; 2e-4 with preset clip."""
+    """Peak learning rate; 5e-5 with preset clip."""
     milestones: Annotated[tuple[int, ...], tyro.conf.arg(metavar="EPOCH,...")] = (15,)
     """Epochs after which the learning rate falls to a tenth."""
     warm_up: int = 0

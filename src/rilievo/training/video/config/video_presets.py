@@ -129,7 +129,7 @@ def _refining(plain: VideoConfig) -> VideoConfig:
     return replace(
         plain,
         losses=VideoLosses(anchor=0.1, corners=0.5, replay=1.0 if knows else None),
-        learning_rate=2e-4,
+        learning_rate=5e-5,
         start_share=0.4,
         cosine=True,
         warm_up=20,
