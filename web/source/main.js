@@ -10,7 +10,7 @@ import * as kept from "./own_photographs.js";
 import { exampleNamed, fileOf, isEmbedded, settings } from "./settings.js";
 import { ask, isGpu } from "./working.js";
 
-const OWN = "own";
+const OWN = "own", CALM = 2000; // ms before the second answer for the photograph with which the page opens
 const state = part("state"), models = part("model"), sharp = part("sharp"), view = part("fov");
 let last = null, asked = 0, opened = null, shownSearch = "";
 
@@ -98,14 +98,22 @@ async function show(source, load, { isFirst = true } = {}) {
   }
 }
 
-async function predict(source, place = "") {
+const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
+// Shows a photograph; the second answer, which cannot be broken off, comes after `calm` [ms] in which
+// nothing else was asked for.
+async function predict(source, place = "", calm = 0) {
   const name = source.name || "photograph.png", model = second();
   const first = await show(source, (isLatest) => {
     say(`${[place, name].filter(Boolean).join(", ")}: depth is predicted …`);
     return server?.hasModel() ? server.answer(source, options()) : inBrowser(source, name, isLatest);
   });
   if (!first?.next) return first;
-  return show(source, (isLatest) => (first.id ? server.sharpened(source, first, options()) : sharpened(model, name, isLatest)), { isFirst: false });
+  return show(source, async (isLatest) => {
+    await pause(calm);
+    if (!isLatest()) return null;
+    return first.id ? server.sharpened(source, first, options()) : sharpened(model, name, isLatest);
+  }, { isFirst: false });
 }
 
 const server = serverOf({ say, show, predict });
@@ -146,7 +154,7 @@ async function keepOwn(file) {
 async function shownByAddress() {
   const asked = new URLSearchParams(location.search), wanted = asked.get("own"), found = wanted && await kept.find(wanted);
   if (!found) {
-    const result = await predict(exampleNamed(asked.get("example")));
+    const result = await predict(exampleNamed(asked.get("example")), "", CALM);
     if (wanted) say("The photograph of this address is kept in another browser, or was forgotten: this is an example.", true);
     return result;
   }
