@@ -42,6 +42,12 @@ def options(folder: Path, **changed: object) -> FuseOptions:
     return FuseOptions(**{**given, "voxel": 0.05, **changed})  # pyright: ignore[reportArgumentType]
 
 
+def test_files_may_be_named_by_text(tmp_path: Path) -> None:
+    names = {name: str(tmp_path / name) for name in ("depth", "poses", "camera_file", "teach")}
+    said = FuseOptions(**names)  # pyright: ignore[reportArgumentType]
+    assert all(getattr(said, name) == tmp_path / name for name in names)
+
+
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_room(tmp_path_factory.mktemp("room") / "clip", walk(7, 0.12))

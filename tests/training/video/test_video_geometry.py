@@ -97,7 +97,8 @@ def test_a_run_by_geometry_is_a_model_that_fits_no_worse_than_its_start(whole: P
     assert record.pose_parameters == 0
     assert record.start_error is not None
     assert record.best_error is not None
-    assert record.best_error <= record.start_error
+    # The start's error is read from a table of six digits.
+    assert record.best_error <= record.start_error * (1 + 1e-5)
     assert record.kept_start == (record.best_step == 0)
     assert same(weights_of(whole), weights_of(whole / "best"))
     found = load_model(whole)(np.zeros((96, 200, 3), np.uint8))

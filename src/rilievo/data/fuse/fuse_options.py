@@ -71,6 +71,9 @@ class FuseOptions(TrustOptions):
     """Replace the result of an earlier run."""
 
     def __post_init__(self) -> None:
+        for name in ("depth", "poses", "camera_file", "teach"):
+            if isinstance(path := getattr(self, name), str):
+                object.__setattr__(self, name, Path(path))
         for name, value, least, most in (
             ("frames", self.frames, 3, 2000),
             ("side", self.side, 64, 1280),
