@@ -37,7 +37,7 @@ on two processor cores;
 
 _FIRST_DOWNLOAD = (
     "not published: the size and SHA-256 that the hub states at the first download are checked "
-    "then, remembered, and checked ever after"
+    "then, remembered, and checked at every later use"
 )
 
 _USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
@@ -221,6 +221,6 @@ def _card(card: ModelCard) -> str:
     lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]
     if card.settings is not None:
         described = describe_settings(settings_class(card.settings))
-        lines += ["", "what can be set of it (--set NAME=VALUE):", *map(_setting, described)]
+        lines += ["", "settings (--set NAME=VALUE):", *map(_setting, described)]
     details = read_details(card)
     return "\n".join(lines if details is None else [*lines, "", details])

@@ -3,8 +3,8 @@
 Frames of one scene or sequence are nearly alike, so what varies by chance is the scene. The
 standard error is the jackknife's, which leaves out one scene after the other (Tukey 1958; of a mean
 of single images it is the usual one), and the interval Student's t: on the logarithm of an error,
-which is positive and skewed, and of what a share lacks to 1. Bootstraps, percentile and BCa, hold
-the truth less often at every number of images: tests/evaluate/test_coverage.py.
+which is positive and skewed, and of one minus a share. Bootstraps, percentile and BCa, hold
+the truth less often at every number of images: tests/evaluation/test_coverage.py.
 """
 
 from collections.abc import Callable, Sequence

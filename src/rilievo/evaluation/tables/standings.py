@@ -2,7 +2,7 @@
 
 A model's rank on a benchmark is that of its number in the leading metric, 1 for the best; equal
 numbers share the mean of their ranks (Demšar 2006, "Statistical Comparisons of Classifiers over
-Multiple Data Sets"). The interval of a mean rank says how far the choice of images reaches: on
+Multiple Data Sets"). The interval of a mean rank tells how far it depends on the images: on
 every benchmark, images (scenes, where they are known) are drawn anew with replacement, the same
 ones for all models, and ranks follow from the means over what was drawn.
 """

@@ -1,4 +1,4 @@
-"""Routes of the page: its own files, results at their addresses, videos, and files to take home."""
+"""Routes of the page: its own files, results at their addresses, videos, and files to download."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine

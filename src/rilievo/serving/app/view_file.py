@@ -5,7 +5,7 @@ Affine depth is shown as the page shows surfaces: anchored, where it can be.
 Four bytes with the length of a JSON (little-endian), the JSON, depth as float32 (NaN: no depth),
 normals as three int8 a point where there are some, the sky as one uint8 a point (1: no surface)
 where the model tells, and the photograph as JPEG. Depth, normals and sky are those of every so
-many-th pixel; files to take home have all of them.
+many-th pixel; downloaded files have all of them.
 """
 
 import json

@@ -33,7 +33,7 @@ FILES: Mapping[str, str] = {
     "panel": "Picture for slides",
     "stereo": "Stereo picture",
 }
-"""Files to take home, by the names of outputs."""
+"""Files to download, by the names of outputs."""
 
 VIDEOS = (
     ("colour", "depth in colours"),

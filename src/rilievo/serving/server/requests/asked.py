@@ -150,8 +150,8 @@ class StreamAsked(_OF_STREAMS):
     """Parameters of a stream of frames."""
 
     frames: Literal["newest", "all"] = "newest"
-    """Whether frames that arrive while another is worked on are passed over but for the newest, or
-    all are answered in turn."""
+    """Whether only the newest of the frames that arrive while another is worked on is answered, or
+    all are, in turn."""
 
 
 def read_asked(
