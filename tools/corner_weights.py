@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.data.clips.motion.tracks import depth_at
-from rilievo.models import DEFAULT_MODEL
+from rilievo.models import FAST_MODEL
 from rilievo.training.commands.train_video import read
 from rilievo.training.video.frames.target_frames import TargetFrames
 from rilievo.training.video.frames.video_frames import open_frames
@@ -104,7 +104,9 @@ def main() -> None:
     """Print two rows a clip."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("output", type=Path)
-    output = parser.parse_args().output
+    parser.add_argument("--model", default=FAST_MODEL, help="start, whose depth corners improve")
+    asked = parser.parse_args()
+    output = asked.output
     clips = [(f"rendered {kind} {seed}", rendered(output, kind, seed), ()) for kind, seed in WALKS]
     if "RILIEVO_DATA" in os.environ:
         data = Path(os.environ["RILIEVO_DATA"])
@@ -119,7 +121,7 @@ def main() -> None:
             offsets=config.offsets,
             cache=output / "frames" / folder.parent.name / folder.name,
         ).training
-        depths = list(model_depths(DEFAULT_MODEL, frames))
+        depths = list(model_depths(asked.model, frames))
         found = find_over_windows(frames, depths)
         for kind, windows in (("pairs", None), ("windows", found.windows)):
             judged = judge(frames.targets, found.pairs, windows)
