@@ -53,6 +53,7 @@ def test_a_run_predicts_for_a_video(trained: Path) -> None:
 def test_a_run_is_exported_and_the_file_agrees(trained: Path) -> None:
     file = trained / "run.onnx"
     assert main(["export", str(trained / "run"), "-o", str(file)]) == 0
+    assert str(trained).encode() not in file.read_bytes()
     for model, out in ((trained / "run", "torch"), (file, "onnx")):
         command = ["predict", str(trained / "walls/images/000000.png"), "--model", str(model)]
         assert main([*command, "-o", str(trained / out), "--save", "npy", "--device", "cpu"]) == 0

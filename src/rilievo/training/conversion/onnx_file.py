@@ -272,8 +272,10 @@ def _fixed(preparation: Preparation, size: tuple[int, int]) -> Preparation:
 
 
 def _facts(model: TracedModel, preparation: Preparation) -> OnnxFacts:
+    said = Path(model.card.name)
     return OnnxFacts(
-        name=model.card.name,
+        # A file goes to others, who have nothing to do with where a run lay.
+        name=said.resolve().name if said.is_dir() else model.card.name,
         kind=model.card.kind,
         licence=model.card.licence,
         preparation=preparation,
