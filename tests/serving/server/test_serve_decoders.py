@@ -208,6 +208,22 @@ def test_what_a_process_says_is_checked() -> None:
         arrays_of(other.fileno(), ((5,), np.uint8))
 
 
+def wait_for_the_end_of(numbers: list[int]) -> None:
+    """Wait until killed processes have ended, which takes them some time after the signal."""
+    until = time.monotonic() + 30
+    while any(_runs(number) for number in numbers):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _runs(number: int) -> bool:
+    try:
+        state = Path(f"/proc/{number}/stat").read_text("ascii", "replace").rpartition(") ")[2][0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
 def test_a_crash_is_one_refusal(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         pool = server.service.decoders
@@ -226,6 +242,8 @@ def test_a_crash_is_one_refusal(tmp_path: Path) -> None:
         answer = server.client.post("/v1/predict", content=picture())
         assert answer.status_code == 422
         assert "the decoder fails at it" in answer.json()["error"]
+        crashing.join()
+        wait_for_the_end_of(at_work)
         for _ in range(3):
             assert server.client.post("/v1/predict", content=picture()).status_code == 200
 
