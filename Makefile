@@ -116,7 +116,7 @@ pin: $(VENV)/test
 	  mv $(VENV)/tested-$$part.txt requirements/tested-$$part.txt; \
 	done
 
-# Every benchmark into docs/reference/benchmarks.md, 21 minutes at most; what cannot be measured says why there.
+# Every benchmark into docs/reference/benchmarks.md, 50 minutes at most; what cannot be measured says why there.
 # Ray and FiftyOne are measured where they are installed: pip install -e '.[cluster,view]'.
 .PHONY: figures
 figures: $(VENV)/test

@@ -112,9 +112,9 @@ def write_outcome(outcome: Outcome, path: Path, **more: str) -> None:
 def outcome_from(data: Mapping[str, Any]) -> Outcome:
     """Read an outcome from JSON."""
     names = Outcome.__dataclass_fields__
-    entries = {name: each for name, each in data.items() if name in names}
+    entries: dict[str, Any] = {name: each for name, each in data.items() if name in names}
     machine, report = Machine(**data["machine"]), report_from(data["report"])
-    return Outcome(**{**entries, "machine": machine, "report": report})
+    return Outcome(**(entries | {"machine": machine, "report": report}))
 
 
 def _run(arguments: list[str | Path], limit: float | None) -> str:

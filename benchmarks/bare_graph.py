@@ -37,7 +37,9 @@ class Recipe:
                 round(length * scale / self.multiple) * self.multiple for length in image.size
             )
             pixels = np.asarray(image.convert("RGB").resize((width, height), self.filter))
-        values = (pixels.astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
+        values = (pixels.astype(np.float32) / 255 - np.array(self.mean, np.float32)) / np.array(
+            self.std, np.float32
+        )
         return np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32)
 
 

@@ -165,7 +165,8 @@ def _items() -> Any:
             kind=DepthKind.METRIC,
             shows="metric",
             normals=False,
-            reader=nothing,
+            predictions=nothing,
+            ids=frozenset(),
             summaries=tuple(
                 Summary(
                     metric=metric,

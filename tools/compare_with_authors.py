@@ -138,7 +138,7 @@ def compare_depth_anything(folder: Path) -> None:
         num_attention_heads=6,
         image_size=518,
         patch_size=14,
-        out_features=layers,
+        out_features=layers,  # type: ignore[call-arg]  # by a mixin
         reshape_hidden_states=False,
         apply_layernorm=True,
     )

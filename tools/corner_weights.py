@@ -107,7 +107,9 @@ def main() -> None:
     parser.add_argument("--model", default=FAST_MODEL, help="start, whose depth corners improve")
     asked = parser.parse_args()
     output = asked.output
-    clips = [(f"rendered {kind} {seed}", rendered(output, kind, seed), ()) for kind, seed in WALKS]
+    clips: list[tuple[str, Path, tuple[str, ...]]] = [
+        (f"rendered {kind} {seed}", rendered(output, kind, seed), ()) for kind, seed in WALKS
+    ]
     if "RILIEVO_DATA" in os.environ:
         data = Path(os.environ["RILIEVO_DATA"])
         clips.insert(0, ("7-Scenes", kitchen(data, output), ("--camera", "535,535,320,240")))

@@ -110,7 +110,7 @@ def strays(surface: Mesh, depth: Float32[np.ndarray, "h w"], truth: Truth) -> Bo
     known = np.pad(np.where(truth.valid, truth.depth, np.inf), _NEAR, constant_values=np.inf)
     around = sliding_window_view(known, (side, side))
     own = depth[..., None, None]
-    off = (np.abs(around - own) > STEPS[0] * own).all(axis=(2, 3))
+    off = np.all(np.abs(around - own) > STEPS[0] * own, axis=(2, 3))
     u, v = np.rint(surface.pixels).astype(np.int64).T
     return off[v, u][surface.triangles].any(axis=1)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from examination import Column, Judged, Part
 from sureness import Calibration, CameraCalibration, Interval
@@ -76,19 +77,18 @@ def read_scores(path: Path) -> Scores:
             f"{path}: an older version of the tool wrote it (rows have "
             f"{', '.join(sorted(strange))}); run tools/evaluate_default_model.py again"
         )
-    calibrations = [
-        Calibration(
-            **{
-                **each,
-                "intervals": tuple(Interval(**part) for part in each["intervals"]),
-                "cameras": tuple(CameraCalibration(**part) for part in each["cameras"]),
-            }
-        )
-        for each in entries["calibrations"]
-    ]
     return Scores(
-        rows=tuple(Row(**row) for row in entries["rows"]), calibrations=tuple(calibrations)
+        rows=tuple(Row(**row) for row in entries["rows"]),
+        calibrations=tuple(_calibration(each) for each in entries["calibrations"]),
     )
+
+
+def _calibration(entries: dict[str, Any]) -> Calibration:
+    parts: dict[str, Any] = {
+        "intervals": tuple(Interval(**part) for part in entries["intervals"]),
+        "cameras": tuple(CameraCalibration(**part) for part in entries["cameras"]),
+    }
+    return Calibration(**(entries | parts))
 
 
 def rows_of(

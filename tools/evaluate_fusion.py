@@ -179,18 +179,22 @@ def fit_surfaces(views: Sequence[View], truths: Sequence[View]) -> Similarity:
         np.concatenate([_world(view)[:, ok].T for view, ok in zip(each, both, strict=True)])[::4]
         for each in (views, truths)
     )
-    kept = np.ones(len(p), bool)
-    for _ in range(_FITS):
-        a, b = p[kept], q[kept]
-        a_mean, b_mean = a.mean(axis=0), b.mean(axis=0)
-        u, sizes, v = np.linalg.svd((b - b_mean).T @ (a - a_mean))
-        signs = np.array([1, 1, np.linalg.det(u @ v)])
-        R = u @ np.diag(signs) @ v
-        scale = float((sizes * signs).sum() / ((a - a_mean) ** 2).sum())
-        t = b_mean - scale * R @ a_mean
-        apart = np.linalg.norm(q - (scale * p @ R.T + t), axis=1)
+    fit = _similarity(p, q)
+    for _ in range(_FITS - 1):
+        apart = np.linalg.norm(q - (fit.scale * p @ fit.R.T + fit.t), axis=1)
         kept = apart < np.quantile(apart, 0.7)
-    return Similarity(scale=scale, R=R, t=t)
+        fit = _similarity(p[kept], q[kept])
+    return fit
+
+
+def _similarity(p: Float64[np.ndarray, "n 3"], q: Float64[np.ndarray, "n 3"]) -> Similarity:
+    """Least squares of points on points (Umeyama, 1991)."""
+    p_mean, q_mean = p.mean(axis=0), q.mean(axis=0)
+    u, sizes, v = np.linalg.svd((q - q_mean).T @ (p - p_mean))
+    signs = np.array([1, 1, np.linalg.det(u @ v)])
+    R = u @ np.diag(signs) @ v
+    scale = float((sizes * signs).sum() / ((p - p_mean) ** 2).sum())
+    return Similarity(scale=scale, R=R, t=q_mean - scale * R @ p_mean)
 
 
 def _world(view: View) -> Float64[np.ndarray, "3 h w"]:

@@ -230,7 +230,11 @@ def main() -> None:
     for name, frames in _sets(Path(os.environ["RILIEVO_DATA"]), arguments.rendered):
         rows: dict[str, list[list[float]]] = {key: [] for key in models}
         for sample in frames:
-            if sample.depth_valid is None or sample.depth_valid.mean() < 0.2:
+            if (
+                sample.depth is None
+                or sample.depth_valid is None
+                or sample.depth_valid.mean() < 0.2
+            ):
                 continue
             count += 1
             photo = Photo(pixels=sample.image, camera=sample.camera)

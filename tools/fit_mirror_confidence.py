@@ -95,10 +95,8 @@ def fitted(sets: dict[str, list[Frame]]) -> tuple[float, float]:
 def _ratio(frame: Frame, confidence: Float[np.ndarray, "n"]) -> tuple[float, float]:
     """Areas between the sparsification curves by a confidence and by the error; and by chance."""
     chance = np.random.default_rng(1).random(len(confidence))
-    return tuple(
-        float(_area(frame.abs_rel, order) - _area(frame.abs_rel, -frame.abs_rel))
-        for order in (confidence, chance)
-    )  # pyright: ignore[reportReturnType]
+    least = _area(frame.abs_rel, -frame.abs_rel)
+    return _area(frame.abs_rel, confidence) - least, _area(frame.abs_rel, chance) - least
 
 
 def _area(errors: Float[np.ndarray, "n"], confidence: Float[np.ndarray, "n"]) -> float:

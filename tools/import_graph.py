@@ -109,7 +109,7 @@ def _statements(module: Module, modules: Collection[str]) -> Iterator[Edge]:
             inner: Kind = "lazy" if kind == "top" else kind
             waiting += [(each, inner) for each in node.body]
         elif isinstance(node, ast.If) and _is_for_types(node.test):
-            waiting += [(each, "type") for each in node.body]
+            waiting.extend((each, "type") for each in node.body)
             waiting += [(each, kind) for each in node.orelse]
         elif not isinstance(node, ast.expr):
             # Statements stand in these fields alone, and expressions hold no import.

@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "rilievo"
@@ -123,7 +124,9 @@ class _Follower:
         sys.setprofile(None)
         threading.setprofile(None)
         files = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
-        self.trail.imported = [Path(file) for file in files if (file or "").startswith(self._below)]
+        self.trail.imported = [
+            Path(file) for file in files if file and file.startswith(self._below)
+        ]
 
 
 def report(trail: Trail) -> str:
@@ -199,7 +202,12 @@ def _evaluate(folder: Path, model: str, **options: object) -> None:
     from toy_dataset import write_toy
 
     write_toy(folder / "set")
-    given = {"dataset": "toy_dataset:Toy", "output": folder / "out", "workers": 1, **options}
+    given: dict[str, Any] = {
+        "dataset": "toy_dataset:Toy",
+        "output": folder / "out",
+        "workers": 1,
+        **options,
+    }
     asked = rilievo.EvaluateOptions(**given)
     rilievo.evaluate(model, "depth", folder / "set", asked, show=False)
 

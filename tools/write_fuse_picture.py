@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import plyfile
 from PIL import Image
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 import rilievo
 from rilievo.data.fuse.teaching.seen_surface import seen_depth
@@ -52,7 +52,7 @@ def seen_from_behind(path: Path, poses: np.ndarray) -> Image.Image:
     seen = depth > 0
     points = transform(world_T_cam, unproject(depth, K))[:, seen].T
     picture = np.full((height, width, 3), 255, np.uint8)
-    picture[seen] = colours[cKDTree(mesh.points).query(points)[1]]
+    picture[seen] = colours[KDTree(mesh.points).query(points)[1]]
     return Image.fromarray(picture)
 
 

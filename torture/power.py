@@ -116,7 +116,7 @@ def record_this_process() -> None:
             recorder.write(recorder.state(os.fspath(path)))
 
     os.mkdir = mkdir
-    os.fsync, os.fdatasync = recording(os.fsync), recording(os.fdatasync)
+    os.fsync, os.fdatasync = recording(os.fsync), recording(os.fdatasync)  # type: ignore[assignment]
     sys.addaudithook(heard)
 
 

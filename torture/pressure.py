@@ -222,9 +222,12 @@ def _disk(folder: Path, room: int) -> Iterator[Callable[[], None] | None]:
     if os.getuid() != 0 or subprocess.run(command, capture_output=True).returncode:
         yield None
         return
-    larger = ["mount", "-o", "remount,size=1g", str(folder)]
+
+    def make_room() -> None:
+        subprocess.run(["mount", "-o", "remount,size=1g", str(folder)], check=True)
+
     try:
-        yield lambda: subprocess.run(larger, check=True) and None
+        yield make_room
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 

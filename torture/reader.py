@@ -23,7 +23,7 @@ class Reader:
     """
 
     name: str
-    write: Callable[[Path], None]
+    write: Callable[[Path], object]
     victims: Mapping[str, str]
     read: Callable[[Path], object]
     share: float = 1.0

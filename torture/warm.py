@@ -91,9 +91,9 @@ def _serve(request: Mapping[str, Any], modules: Path) -> None:
         code = ended.code
         if isinstance(code, str):
             sys.stderr.write(f"{code}\n")
-    except BaseException:
+    except BaseException as error:
         code = 1
-        sys.excepthook(*sys.exc_info())
+        sys.excepthook(type(error), error, error.__traceback__)
     atexit._run_exitfuncs()
     sys.stderr.flush()
     if not before > set(sys.modules) and code == 0:

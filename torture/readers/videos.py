@@ -18,6 +18,7 @@ def write_video(
     """A short video of noise on slopes."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=10)
+        assert isinstance(stream, av.VideoStream), codec
         stream.height, stream.width = size
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         for seed in range(frames):
