@@ -119,7 +119,10 @@ def outcome_from(data: Mapping[str, Any]) -> Outcome:
 
 def _run(arguments: list[str | Path], limit: float | None) -> str:
     """Run ``_main`` in a session of its own; returns why it wrote no result, if so."""
-    command = [sys.executable, "-m", "benchmarks.apart", *map(str, arguments)]
+    # The kernel hands a peak of memory on to the program that a process turns into, not to its
+    # children: so the shell has that of a large caller, and what it starts begins from nothing.
+    shell = ("sh", "-c", '"$@"; exit $?', "sh")
+    command = [*shell, sys.executable, "-m", "benchmarks.apart", *map(str, arguments)]
     with subprocess.Popen(
         command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:

@@ -14,5 +14,6 @@ def checked(function: Callable) -> Callable:
     Records of options are left out: their annotations say what a command line gives, Python and
     requests may give more, and the records refuse the rest in words.
     """
-    of_options = function.__module__.startswith("rilievo.options.")
+    module = function.__module__
+    of_options = module.startswith("rilievo.options.") or module.endswith("_options")
     return function if of_options and function.__name__ == "__init__" else _checked(function)

@@ -220,7 +220,7 @@ def test_pydoc_shows_the_package(core: Run) -> None:
 # or work on the core.
 CALLS = {
     "sweep_probes": ('rilievo.sweep_probes(Path("sweep.toml"))', "train"),
-    "train_probe": ('rilievo.train_probe(None, Path("run"))', "train"),
+    "train_probe": ('rilievo.train_probe(config, Path("run"), frames=object())', "train"),
     "fuse_clip": ('rilievo.fuse_clip("set/images", "place.glb")', "fuse"),
     "export_model": ('rilievo.export_model("depth-anything-v2/small", Path("x.onnx"))', "models"),
     "load_model": ('rilievo.load_model("zoedepth/nyu")', "models"),
@@ -235,6 +235,10 @@ def test_a_public_function_names_the_extra_that_it_needs(core: Run) -> None:
     lines = [
         "import rilievo",
         "from pathlib import Path",
+        "from rilievo.training.networks.blueprint import BackboneChoice, Blueprint, ProbeChoice",
+        "from rilievo.training.probe.probe_config import DataChoice, ProbeConfig",
+        "blueprint = Blueprint(backbone=BackboneChoice(name='small'), probe=ProbeChoice())",
+        "config = ProbeConfig(blueprint=blueprint, data=DataChoice(dataset='synthetic'))",
     ]
     for call, _ in CALLS.values():
         lines += ["try:", f"    {call}", "except rilievo.RilievoError as error:"]

@@ -117,7 +117,7 @@ def test_the_guide_to_evaluation_works_from_top_to_bottom(
     assert "dpt (affine_inverse, after a factor and a shift of inverse depth an image, " in printed
     assert "on depth+log" in printed
     shown = text_of("docs/evaluation.md")
-    left = {path.name for path in (lab / "small").iterdir()}
+    left = {path.name for path in (lab / "base").iterdir()}
     assert {each for each in left if f"`{each}" in shown} == left
     assert (lab / "comparison.html").exists()
     assert (lab / "leaderboard.html").exists()

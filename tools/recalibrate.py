@@ -44,6 +44,8 @@ _WINDOW, _AROUND = 9, 17
 """Windows, in pixels of half the size, of disagreement and of the network's own confidence."""
 _LEAST, _LEAST_AWAY = 0.005, 0.1
 _ROUNDS = 5
+_DOUBT = 4.0
+"""How much the log odds fall with the network's own mean log odds, where these are below 0."""
 _NEAR = np.log(1.25)
 _PIXELS_A_FRAME = 2000
 
@@ -84,10 +86,16 @@ class Recalibration(nn.Module):
         normals: Float[Tensor, "b 3 h w"],
         confidence: Float[Tensor, "b h w"],
     ) -> Float[Tensor, "b h w"]:
-        """Return the chance that depth is right within a factor of 1.25."""
+        """Return the chance that depth is right within a factor of 1.25.
+
+        Frames with known depth show rooms and streets. Of noise, black, a drawing or a page of text
+        the network itself says that it is more wrong than right on the whole, and of those frames
+        it never does: so this alone is not fitted.
+        """
         factors, constant = self.weights[:4].view(1, 4, 1, 1), self.weights[4]
         evidence = self.evidence(depth, normals, confidence)
-        return torch.sigmoid((evidence * factors).sum(dim=1) + constant)
+        doubted = evidence[:, 0].mean(dim=(1, 2), keepdim=True).clamp(max=0)
+        return torch.sigmoid((evidence * factors).sum(dim=1) + constant + _DOUBT * doubted)
 
 
 def from_middle(logs: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:

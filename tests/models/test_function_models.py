@@ -155,13 +155,15 @@ def test_what_other_processes_cannot_import_is_refused_in_words(lab: Any) -> Non
         pickle.dumps(loaded)
 
 
-def test_wrong_uses_are_refused_in_words() -> None:
+def test_wrong_uses_are_refused_in_words(type_errors: tuple[type[Exception], ...]) -> None:
     with pytest.raises(OptionError, match="no kind 'meters'; did you mean 'metric'"):
         rilievo.model(kind="meters")
-    with pytest.raises(OptionError, match="of a function, got 7"):
+    with pytest.raises((OptionError, *type_errors)) as refused:
         rilievo.model(kind="metric")(7)  # pyright: ignore
-    with pytest.raises(OptionError, match="got 7"):
+    assert isinstance(refused.value, type_errors) or "of a function, got 7" in str(refused.value)
+    with pytest.raises((OptionError, *type_errors)) as refused:
         rilievo.predict("photo.png", model=7)  # pyright: ignore
+    assert isinstance(refused.value, type_errors) or "got 7" in str(refused.value)
 
 
 def test_the_guides_function_predicts(lab: Any) -> None:

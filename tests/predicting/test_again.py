@@ -190,7 +190,7 @@ def test_an_answer_is_kept_to_the_last_bit(tmp_path: Path) -> None:
         depth=depth,
         valid=rng.random(shape) > 0.5,
         normals=rng.normal(size=(3, *shape)).astype(np.float32),
-        steps=rng.random((1, 1), np.float32),
+        steps=rng.random(shape, np.float32),
         camera=Camera(
             K=np.array([[500 / 3, 0, 7.1], [0, 501 / 3, 6], [0, 0, 1]]),
             source=CameraSource.PREDICTED,

@@ -27,7 +27,7 @@ def textures() -> TextureBank:
 def view_towards(target: tuple[float, float, float], origin: tuple[float, float, float]) -> View:
     return View(
         origin=np.array(origin, np.float32),
-        turn=look_at(np.array(origin), np.array(target), 0.0).astype(np.float32),
+        turn=look_at(np.array(origin, float), np.array(target, float), 0.0).astype(np.float32),
         focal=FOCAL,
         cx=31.5,
         cy=23.5,

@@ -19,7 +19,7 @@ from serve_process import ServeProcess, serve_process
 pytestmark = fairness.pytestmark
 _SOCKETS, _VISITORS, _FETCHERS = 1000, 60, 16
 _LETS_FETCH = (
-    "from rilievo.serving.server import fetching; "
+    "from rilievo.serving.server.requests import fetching; "
     "fetching.fetch_public.__kwdefaults__['allowed'] = lambda address, port: True"
 )
 

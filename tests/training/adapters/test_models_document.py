@@ -74,7 +74,7 @@ def commands() -> list[list[str]]:
 def test_every_command_of_the_guide_works_and_shows_no_token(
     small: dict[str, list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(commands()) == 15
+    assert len(commands()) == 16
     for number, shown in enumerate(commands()):
         place = shown.index("--model") + 1
         named = small.get(shown[place], [shown[place]])

@@ -102,7 +102,9 @@ def test_int8_without_photographs_quantises_products_alone(
     written = export_model(checkpoint("depth_anything"), tmp_path / "x.onnx", options)
     assert 0 < written.agreement.median < 5e-2
     with pytest.raises(ModelError, match="no matrix products"):
-        export_model("rilievo/small", tmp_path / "y.onnx", ExportOptions(precision="int8"))
+        export_model("rilievo/tiny", tmp_path / "y.onnx", ExportOptions(precision="int8"))
+    with pytest.raises(OptionError, match="its weights are int8 weights already"):
+        export_model("rilievo/small", tmp_path / "z.onnx", ExportOptions(precision="int8"))
 
 
 @pytest.mark.slow

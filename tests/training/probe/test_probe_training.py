@@ -73,7 +73,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     )
     whole = weights(config, tmp_path / "whole")
     assert train_probe(config, tmp_path / "cut", RunOptions(device="cpu", stop_at=stop)) is None
-    assert not (tmp_path / "cut/weights.safetensors").exists()
+    assert not (tmp_path / "cut/record.json").exists()
     assert same(whole, weights(config, tmp_path / "cut", RunOptions(device="cpu", resume=True)))
 
 

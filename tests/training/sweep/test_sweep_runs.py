@@ -73,7 +73,7 @@ def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path
     assert "probed_scenes:Small (random), layer 1 alone" in page
     assert "https:" not in page
     text = (out / "table.md").read_text()
-    assert "probed_scenes:Small (random), layer 1 alone" in text
+    assert r"probed\_scenes:Small (random), layer 1 alone" in text
     assert "Passed over:" in text
     before = {cell.run: (out / cell.run / "cell.json").stat().st_mtime_ns for cell in swept.cells}
     again = sweep_probes(file, SweepOptions(output=out, device="cpu"), show=False)
@@ -117,7 +117,7 @@ def test_the_command_says_the_table_and_that_cells_were_passed_over(
     file.write_text(text)
     assert main(["probe", str(file), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
     said = capsys.readouterr()
-    assert "| probed_scenes:Small (random) (one seed) | linear |" in said.out
+    assert r"| probed\_scenes:Small (random) (one seed) | linear |" in said.out
     assert "the normals are no better than a constant on 6 images trained on" in said.out
     assert "Nothing learned:" in (tmp_path / "out" / "table.md").read_text()
     assert "passed over" in said.err

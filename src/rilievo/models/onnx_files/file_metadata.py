@@ -6,10 +6,9 @@ its key as field 1 and its value as field 2.
 """
 
 from collections.abc import Iterator, Mapping
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from os import SEEK_CUR
 from pathlib import Path
-from typing import BinaryIO
 
 from rilievo.errors import ModelError
 
@@ -40,7 +39,7 @@ def _entry(content: tuple[int, bytes]) -> tuple[str, str]:
     return parts.get(_KEY, b"").decode(), parts.get(_VALUE, b"").decode()
 
 
-def _fields(file: BinaryIO, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+def _fields(file: BufferedIOBase, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
     """Number and content of each field of bytes that is wanted."""
     while (tag := _varint(file, ends=True)) is not None:
         number, wire = tag >> 3, tag & 7
@@ -63,7 +62,7 @@ def _fields(file: BinaryIO, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
         yield number, content
 
 
-def _varint(file: BinaryIO, *, ends: bool = False) -> int | None:
+def _varint(file: BufferedIOBase, *, ends: bool = False) -> int | None:
     """Read a number of 7 bits a byte, least first; None at the end of the file."""
     value = 0
     for shift in range(0, 70, 7):

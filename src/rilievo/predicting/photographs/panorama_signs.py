@@ -48,7 +48,7 @@ def goes_round(pixels: UInt8[np.ndarray, "h w 3"]) -> bool:
     if edges > _CONTINUES * max(float(np.median(usual)), 0.5):
         return False
     middle = float(np.median(rows[len(rows) // 4 : -len(rows) // 4].std(axis=1)))
-    return max(rows[0].std(), rows[-1].std()) < _CALM * middle
+    return bool(max(rows[0].std(), rows[-1].std()) < _CALM * middle)
 
 
 def check_lens(photo: Photo, lens: Lens) -> Lens:
