@@ -32,8 +32,8 @@ def run(settings: Settings) -> Report:
     return Report(
         name="startup",
         about=(
-            "From the command to the end of the process, in turns; median (least to most). And "
-            "which frameworks each of them loads."
+            "Time from the command to the end of the process, in turns; median (least to most). "
+            "Its table also names the frameworks that each loads."
         ),
         tables=(_table(costs),),
         bars=(

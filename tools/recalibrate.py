@@ -45,7 +45,7 @@ _WINDOW, _AROUND = 9, 17
 _LEAST, _LEAST_AWAY = 0.005, 0.1
 _ROUNDS = 5
 _DOUBT = 4.0
-"""How much the log odds fall with the network's own mean log odds, where these are below 0."""
+"""Factor of the network's own mean log odds that is added, where these are below 0."""
 _NEAR = np.log(1.25)
 _PIXELS_A_FRAME = 2000
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
+from rilievo.models.conversion.agreement import Agreement, check_limits
 from rilievo.models import load_model
 from rilievo.models.conversion.agreement import picture
 from rilievo.models.onnx_files.onnx_model import OnnxModel
@@ -253,3 +254,8 @@ def test_what_does_not_go_with_the_model_is_refused(
 def test_what_is_no_one_network_is_refused_before_it_is_fetched(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="it has no ONNX file"):
         export_model(name, tmp_path / "x.onnx")
+
+
+def test_numbers_that_overflow_are_named() -> None:
+    with pytest.raises(ModelError, match="in int8 its numbers overflow"):
+        check_limits(Agreement(most=np.nan, median=np.nan), "int8")

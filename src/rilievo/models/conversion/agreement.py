@@ -72,6 +72,8 @@ def compare_answers(reference: Inference, other: Inference) -> Agreement:
 def check_limits(found: Agreement, precision: str) -> Agreement:
     """Return ``found`` if ``LIMITS`` allow it."""
     most, median = LIMITS[precision]
+    if not np.isfinite(found.median):
+        raise ModelError(f"in {precision} its numbers overflow: what it answers is not finite")
     if not (found.most <= most and found.median <= median):
         raise ModelError(
             f"as ONNX in {precision} its output differs ({found}; allowed are {most:.0e} and "

@@ -177,8 +177,9 @@ def _compress_again(
         part.write_bytes(model.path.read_bytes())
     elif model.facts.precision != "fp32":
         raise OptionError(
-            f"{model.path}: its weights are {model.facts.precision} already; without --precision "
-            f"it is copied as it is, and {options.precision} needs the model that it was made of"
+            f"{model.card.name}: its weights are {model.facts.precision} already; without "
+            f"--precision it is copied as it is, and {options.precision} needs the model that it "
+            "was made of"
         )
     else:
         compress(model.path, part, options.precision, model.preparation, photos)
