@@ -11,9 +11,8 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
-from rilievo.models.conversion.agreement import Agreement, check_limits
 from rilievo.models import load_model
-from rilievo.models.conversion.agreement import picture
+from rilievo.models.conversion.agreement import Agreement, check_limits, picture
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.processing.prepared import PreparedModel
 from rilievo.training.conversion import onnx_file
