@@ -90,6 +90,13 @@ def test_what_cannot_be_measured_is_one_line(
     assert named in said.err
 
 
+def test_a_folder_is_told_to_name_the_photograph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["measure", str(tmp_path), "1,2", "30,40", "--known", "9,9,2"]) == 2
+    assert capsys.readouterr().err.endswith("is a folder; name the photograph itself\n")
+
+
 def test_a_table_of_lengths_gives_metres_of_many_photographs(photo: str, tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         (tmp_path / name).write_bytes(Path(photo).read_bytes())

@@ -52,6 +52,13 @@ def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
     assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", page)
 
 
+def test_two_images_show_a_difference_without_interval_or_p() -> None:
+    values = random_errors()[:2]
+    compared = compare([run_of("a", values), run_of("b", values + 1)])
+    [row] = (line for line in markdown(differences_table(compared)).splitlines() if "b − a" in line)
+    assert row.split("|")[-3:-1] == [" – ", " – "]
+
+
 def test_the_page_has_every_number_and_the_images_on_which_runs_disagree(tmp_path: Path) -> None:
     values = random_errors()
     other = values.copy()

@@ -50,6 +50,16 @@ def frames(count: int) -> list[Frame]:
     return made
 
 
+def sure_network() -> SmallNet:
+    """Random weights, whose own confidence is above one half on the whole."""
+    network = SmallNet(TINY).eval()
+    last = [each for each in network.spread.modules() if isinstance(each, torch.nn.Conv2d)][-1]
+    with torch.no_grad():
+        assert last.bias is not None
+        last.bias.fill_(-2)
+    return network
+
+
 def convolutions(path: Path) -> int:
     return sum(node.op_type == "Conv" for node in onnx.load(str(path)).graph.node)
 
@@ -93,6 +103,17 @@ def test_confidence_falls_with_the_distance_from_the_middle_and_follows_its_neig
     assert around[32, 48] < plain(depth, normals, torch.full(shape, 0.7))[0, 32, 48]
 
 
+def test_a_network_that_doubts_itself_on_the_whole_is_believed() -> None:
+    shape = (1, 64, 96)
+    normals = torch.zeros(1, 3, 64, 96)
+    normals[:, 2] = -1
+    plain = Recalibration()
+    for said, doubt in ((0.7, 0.0), (0.5, 0.0), (0.4, 4.0), (0.2, 4.0)):
+        odds = np.log(said / (1 - said))
+        told = plain(torch.ones(shape), normals, torch.full(shape, said))
+        np.testing.assert_allclose(told, 1 / (1 + np.exp(-(1 + doubt) * odds)), atol=1e-4)
+
+
 def test_a_regression_finds_the_chances_that_made_its_answers() -> None:
     random = np.random.default_rng(0)
     evidence = random.normal(size=(20000, 2))
@@ -107,7 +128,7 @@ def test_the_file_s_confidence_alone_changes_and_becomes_the_share_that_is_right
     tmp_path: Path,
 ) -> None:
     torch.manual_seed(1)
-    network, before, after = SmallNet(TINY).eval(), tmp_path / "a.onnx", tmp_path / "b.onnx"
+    network, before, after = sure_network(), tmp_path / "a.onnx", tmp_path / "b.onnx"
     export_small(network, before, PROVENANCES["small"])
     weights = recalibrate(before, after, frames(3))
     assert onnx_fault(after) is None

@@ -4,13 +4,14 @@ import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
-from rilievo.errors import OptionError
+from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import printable
 from rilievo.measure.measured_record import (
     check_points,
@@ -95,6 +96,8 @@ def main(arguments: Sequence[str]) -> int:
     if sizes.table is not None:
         raise OptionError("--known is U,V,METRES here; a table is of 'rilievo predict'")
     view = picked(GivenCamera, vars(given))
+    if Path(given.photo).is_dir():
+        raise InputError(f"{printable(given.photo)}: is a folder; name the photograph itself")
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always", UserWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

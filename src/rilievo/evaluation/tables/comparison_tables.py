@@ -292,7 +292,7 @@ def differences_table(comparison: Comparison) -> Table:
                 column_head(column.label, column.unit, column.better),
                 Entry(text=signed(each.mean), is_marked=each.is_significant),
                 bounds(each.low, each.high),
-                p_value(each.p),
+                NOTHING if each.low is None else p_value(each.p),
             )
             for row, column, each in comparison.differences()
         ),
