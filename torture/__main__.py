@@ -102,7 +102,7 @@ def share_of(settings: Settings, parts: Sequence[str]) -> Settings:
 
 
 def _help() -> str:
-    return "\n".join(f"{name}: {about}" for name, about in PARTS.items())
+    return "\n\n".join(f"{name}: {about}" for name, about in PARTS.items())
 
 
 if __name__ == "__main__":

@@ -137,6 +137,7 @@ JOBS: tuple[Job, ...] = (
         volatile=(
             "log.csv",
             "record.json#cpu_seconds",
+            "record.json#loss",  # its last bits follow the threads that were free
             "page.html",  # it says the seconds
             "checkpoint.pt",
             "checksums.json",

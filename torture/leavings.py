@@ -46,7 +46,8 @@ def faults(
         elif name not in wanted:
             said.append(f"{name} is there, which no undisturbed run leaves")
         elif _steady(name, content, volatile) != _steady(name, wanted[name], volatile):
-            said.append(f"{name} differs from an undisturbed run's ({len(content)} bytes)")
+            where = _where(content, wanted[name])
+            said.append(f"{name} differs from an undisturbed run's ({len(content)} bytes{where})")
     return said
 
 
@@ -60,6 +61,18 @@ def _steady(name: str, content: bytes, volatile: Sequence[str]) -> object:
     except ValueError:
         return content
     return {key: value for key, value in record.items() if key not in entries}
+
+
+def _where(content: bytes, wanted: bytes) -> str:
+    """Entries of a JSON object that differ, as words in a line; empty of other files."""
+    try:
+        found, right = json.loads(content), json.loads(wanted)
+    except ValueError:
+        return ""
+    if not (isinstance(found, dict) and isinstance(right, dict)):
+        return ""
+    names = [name for name in {**right, **found} if found.get(name) != right.get(name)]
+    return f", in {', '.join(names)}"
 
 
 def _half(name: str, content: bytes) -> list[str]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from interruptible import start_process
 from rilievo.cli import main
+from rilievo.cli.streams import printing
 
 PROGRAM = f"{shlex.quote(sys.executable)} -m rilievo"
 TALKING = ["--help", "--version", "models", "models rilievo/small", "predict --help"]
@@ -95,3 +96,9 @@ def test_an_interruption_anywhere_ends_a_command_in_one_line(
     monkeypatch.setattr("rilievo.cli.import_module", interrupted)
     assert main(["models"]) == 130
     assert capsys.readouterr().err == "rilievo: stopped\n"
+
+
+def test_an_error_of_a_library_is_not_taken_for_one_of_standard_output() -> None:
+    """Pillow raises an ``OSError`` without a number for a file that it cannot read."""
+    with pytest.raises(OSError, match="broken data stream"), printing():
+        raise OSError("broken data stream")

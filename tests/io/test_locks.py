@@ -1,5 +1,6 @@
 """Two runs into one folder: each photograph's JSON lists the files of both."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,8 +13,8 @@ import pytest
 
 from predictions import prediction
 from rilievo.errors import OutputError
-from rilievo.io.files import placement
-from rilievo.io.files.locks import lock_path, locked, sweep_lock
+from rilievo.io.files import locks, placement
+from rilievo.io.files.locks import held_alone, lock_path, locked, sweep_lock
 from rilievo.io.files.placement import place, place_one
 from rilievo.io.outputs.sidecar import Sidecar, read_sidecar
 from rilievo.io.verification import verify
@@ -131,3 +132,31 @@ def test_a_folder_where_no_lock_can_be_made_is_refused_in_a_line(tmp_path: Path)
             place_one(parts)
     finally:
         tmp_path.chmod(0o755)
+
+
+def test_a_lock_that_is_held_alone_refuses_the_next_one_at_once(tmp_path: Path) -> None:
+    path = tmp_path / ".run.lock"
+    with held_alone(path, "busy"):
+        with pytest.raises(OutputError, match=r"^busy$"), held_alone(path, "busy"):
+            pytest.fail("held twice")
+        assert path.exists()
+    assert not path.exists()
+    with held_alone(path, "busy"):
+        pass
+
+
+def test_nothing_is_held_alone_on_a_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(path: Path, *, waits: bool) -> int:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(locks, "_taken", refuses)
+    with held_alone(tmp_path / ".run.lock", "busy"):
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_in_a_folder_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
+    missing = tmp_path / "none" / ".run.lock"
+    with pytest.raises(FileNotFoundError), held_alone(missing, "busy"):
+        pytest.fail("held nowhere")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from PIL import Image
+
 from rilievo.pages.training import write_training_page
 
 LOG = "step,epoch,loss,depth_loss,learning_rate\n10,1,{},0.5,0.1\n20,2,0.4,0.25,0.1\n"
@@ -31,3 +33,15 @@ def test_a_folder_with_nothing_but_weights_has_a_page_too(tmp_path: Path) -> Non
     page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="").read_text()
     assert "Done." in page
     assert "<svg" not in page
+
+
+def test_pictures_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "step-0.png").write_bytes(bytes(99))
+    page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="").read_text()
+    assert "A frame" not in page
+    Image.new("RGB", (32, 100), (9, 99, 9)).save(pictures / "step-5.png")
+    page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="").read_text()
+    assert "Depth at step 5" in page
+    assert "Depth at step 0" not in page

@@ -123,7 +123,7 @@ def safetensors_shape(good: bytes, chance: Random) -> bytes:
                 facts["dtype"] = chance.choice(("F16", "I8", "F64", "BOOL", "Q9"))
             case _:
                 facts["data_offsets"] = chance.choice(([0, 4], [4, 0], [0, 2**63], [-1, 4]))
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return blind.flip(good, chance)
     stored = json.dumps(header).encode()
     return struct.pack("<Q", len(stored)) + stored + good[8 + size :]

@@ -41,6 +41,8 @@ def printing() -> Iterator[None]:
         _give_up(sys.stdout)
         raise SystemExit(NOBODY_READS) from None
     except OSError as error:
+        if error.errno is None:  # a library's own, as Pillow's of a file that it does not know
+            raise
         _give_up(sys.stdout)
         raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 

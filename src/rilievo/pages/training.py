@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rilievo.io.files.broken import BROKEN_FILE
 from rilievo.io.files.limits import read_text
 from rilievo.pages.charts import SERIES, Chart, drawing
 from rilievo.pages.document import write_page
@@ -128,7 +129,10 @@ def _curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart
 
 
 def _pictures(folder: Path) -> Iterator[Item]:
-    """Depth of one frame at several steps, the first and the last among them."""
+    """Depth of one frame at several steps, the first and the last among them.
+
+    A picture that cannot be read is passed over: it must not end a run that is done.
+    """
     steps = {
         int(found[1]): path
         for path in folder.glob("step-*.png")
@@ -140,14 +144,19 @@ def _pictures(folder: Path) -> Iterator[Item]:
     places = np.linspace(0, len(every) - 1, min(_MOST_PICTURES, len(every))).round().astype(int)
     panels: list[Panel] = []
     for step in [every[place] for place in places]:
-        with Image.open(steps[step]) as opened:
-            pixels = np.asarray(opened.convert("RGB"))
+        try:
+            with Image.open(steps[step]) as opened:
+                pixels = np.asarray(opened.convert("RGB"))
+        except BROKEN_FILE:
+            continue
         # A picture stacks frame, depth, two warped sources and the mask.
         height = pixels.shape[0] // 5
         if not panels:
             panels.append(photo_panel(np.ascontiguousarray(pixels[:height])))
         depth = np.ascontiguousarray(pixels[height : 2 * height])
         panels.append(photo_panel(depth, f"Depth at step {step:,}"))
+    if not panels:
+        return
     yield Item(
         name="A frame that was held out" if len(panels) > 2 else "A frame",
         label="",

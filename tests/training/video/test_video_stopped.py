@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from rilievo.errors import OutputError
+from rilievo.io.files.locks import held_alone, lock_path
 from rilievo.models import load_model
 from rilievo.training.engine import loop
+from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.video_run import train_video
 from sliding_walls import write_walls
@@ -200,3 +203,33 @@ def test_a_checkpoint_is_written_when_a_minute_is_over(
     train_video(config, tmp_path / "often", CPU)
     assert steps == [0, 1, 2, 3, 4, 5, 6]
     assert same(weights_of(tmp_path / "rarely"), weights_of(tmp_path / "often"))
+
+
+def test_a_run_that_another_process_trains_is_refused_and_left_as_it_is(
+    walls: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train_video(clip_config(walls), run, replace(CPU, stop_at=1))
+    before = (run / CHECKPOINT).read_bytes()
+    with (
+        held_alone(lock_path(run / CHECKPOINT), "busy"),
+        pytest.raises(OutputError, match="another process trains in this folder"),
+    ):
+        train_video(clip_config(walls), run, GO_ON)
+    assert (run / CHECKPOINT).read_bytes() == before
+    train_video(clip_config(walls), run, GO_ON)
+    assert not lock_path(run / CHECKPOINT).exists()
+
+
+def test_two_runs_in_one_folder_leave_one_run(walls: Path, whole: Path, tmp_path: Path) -> None:
+    """The second one comes while the first one takes its third step."""
+    run = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+
+        def second() -> None:
+            with pytest.raises(OutputError, match="another process"):
+                train_video(clip_config(walls), run, GO_ON)
+
+        in_step(patch, 3, second)
+        train_video(clip_config(walls), run, CPU)
+    assert same(weights_of(run), weights_of(whole))

@@ -1,4 +1,4 @@
-"""Locks between processes that write results of one photograph into one folder.
+"""Locks between processes that write into one folder: results of one photograph, a training run.
 
 The lock is an empty file beside the record, which is removed when it is released. A process that
 is killed leaves the file, and no lock: the system gives that back.
@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from rilievo.errors import OutputError
+
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 """Errors of file systems that have no locks; work there goes on without."""
+_HELD = (errno.EAGAIN, errno.EACCES)
+"""Errors of a lock that another process holds."""
 
 
 def lock_path(record: Path) -> Path:
@@ -31,6 +35,27 @@ def locked(paths: list[Path]) -> Iterator[None]:
     with ExitStack() as held:
         for path in sorted(set(paths)):
             held.enter_context(_locked(path))
+        yield
+
+
+@contextmanager
+def held_alone(path: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock that no other process may hold meanwhile, instead of waiting for it.
+
+    On a file system without locks nothing is held.
+
+    Raises:
+        OutputError: With the words of ``refusal``, if another process holds it.
+        OSError: If the system refuses to make the file.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(_locked(path, waits=False))
+        except OSError as error:
+            if error.errno in _HELD:
+                raise OutputError(refusal) from error
+            if error.errno not in _NO_LOCKS:
+                raise
         yield
 
 

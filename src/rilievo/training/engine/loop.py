@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal
@@ -11,8 +11,9 @@ from typing import Any, Generic, Literal
 import torch
 from torch import Tensor
 
-from rilievo.errors import InputError, OptionError, needing
+from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.io.files.limits import printable
+from rilievo.io.files.locks import held_alone, lock_path
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.checkpoint import Part, State, load_checkpoint, save_checkpoint
 from rilievo.training.engine.progress import Progress
@@ -117,8 +118,13 @@ class Engine(Generic[State]):
         stops a single process. ``stop_at`` is a step to stop after, with a checkpoint, as if killed
         then; the result is False. ``resumes`` tells that the user expects a checkpoint, so that a
         missing one is said. Raises ``InputError`` if a value is not finite, or a checkpoint cannot
-        be used, and ``OptionError`` if memory is too small.
+        be used, ``OptionError`` if memory is too small, and ``OutputError`` if another process
+        trains in the folder.
         """
+        with self._alone():
+            return self._go(tensorboard=tensorboard, stop_at=stop_at, shown=shown, resumes=resumes)
+
+    def _go(self, *, tensorboard: bool, stop_at: int | None, shown: bool, resumes: bool) -> bool:
         task, first = self._task, self._fabric.is_global_zero
         self._restore()
         state = task.state
@@ -151,6 +157,23 @@ class Engine(Generic[State]):
                 progress.say(self._where_stopped())
                 raise
         return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the run's folder; all processes of this run refuse if another run holds it."""
+        refusal: str | None = None
+        with ExitStack() as held:
+            if self._fabric.is_global_zero:
+                folder = printable(self._run)
+                busy = f"{folder}: another process trains in this folder: stop it, or wait for it"
+                try:
+                    held.enter_context(held_alone(lock_path(self._run / CHECKPOINT), busy))
+                except OutputError as error:
+                    refusal = str(error)
+            refusal = self._fabric.broadcast(refusal)
+            if refusal is not None:
+                raise OutputError(refusal)
+            yield
 
     def _train(
         self, log: Journal, progress: Progress, stopping: Stopping, stop_at: int | None
