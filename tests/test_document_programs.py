@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from clips import write_clip
+from clips import Clip, numbered, write_clip
 from predictions import prediction
 from rilievo.models import MODELS
 from rilievo.models.default.embedded import file_of
@@ -45,7 +45,8 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [function] = [code for code in PROGRAMS.values() if "\ndef floor(" in code]
     (folder / "lab_floor.py").write_text(function)
     save(prediction(), folder / "photo", tuple(OUTPUTS))
-    write_clip(folder / "clip.mp4")
+    # The guides point at pixels of a camera that sees 640 × 480.
+    write_clip(folder / "clip.mp4", Clip(pictures=numbered(30, (480, 640))))
     shutil.copy(file_of(MODELS["rilievo/small"]), folder / "small.onnx")
     metres = 994.978 * 0.193001 / (np.nan_to_num(disparity, posinf=30) + 31.086)
     for name in ("images", "depth"):
