@@ -5,7 +5,8 @@ Usage: python tools/mutants.py STATE.jsonl [--predict 60] [--others 60] [--seed 
 
 Mutants are drawn by a seed, from the house and from the wings. Each is
 tried in a copy of the committed tree, with the quick tests of the files that import its module,
-nearest first and up to the first failure. What was tried is kept in the state file, so a run that
+nearest first and up to the first failure; what survives them is tried with the other quick tests of
+the module's folder. What was tried is kept in the state file, so a run that
 was stopped goes on. ``--report`` prints the survivors by folder, as Markdown.
 """
 
@@ -168,6 +169,12 @@ def files_for(path: str, tests: dict[str, set[str]]) -> list[str]:
     return found[:MOST_FILES]
 
 
+def rest_of(path: str, tests: Sequence[str], tried: Sequence[str]) -> list[str]:
+    """Files of tests of a module's folder that were not tried yet."""
+    folder = f"tests/{path.removeprefix('src/rilievo/').split('/')[0]}/"
+    return [name for name in tests if name.startswith(folder) and name not in tried]
+
+
 def draw(root: Path, seed: int, predict: int, others: int) -> list[Mutant]:
     """Mutants of both kinds in turns; more of a seed begin with those of fewer."""
     groups: dict[bool, list[Mutant]] = {True: [], False: []}
@@ -180,6 +187,19 @@ def draw(root: Path, seed: int, predict: int, others: int) -> list[Mutant]:
     needed, rest = groups[True][:predict], groups[False][:others]
     longest = max(len(needed), len(rest))
     return [each for k in range(longest) for each in (*needed[k : k + 1], *rest[k : k + 1])]
+
+
+_PASSED: dict[str, bool] = {}
+
+
+def passes(path: str, copy: Path, tests: Sequence[str]) -> bool:
+    """Whether the tests of a module's folder pass where nothing is changed; asked once a folder."""
+    folder = path.removeprefix("src/rilievo/").split("/")[0]
+    if folder not in _PASSED:
+        same = Mutant(path, 1, 0, 0, "")
+        _PASSED[folder] = attempt(same, copy, rest_of(path, tests, ()), 1800) == "survived"
+        print(f"tests/{folder} {'pass' if _PASSED[folder] else 'fail'} unchanged", flush=True)
+    return _PASSED[folder]
 
 
 def attempt(mutant: Mutant, copy: Path, files: Sequence[str], limit: float) -> str:
@@ -246,6 +266,9 @@ def main() -> int:
             start = time.monotonic()
             files = files_for(mutant.path, tests)
             outcome = attempt(mutant, copy, files, given.limit)
+            rest = rest_of(mutant.path, [*tests], files)
+            if outcome == "survived" and attempt(mutant, copy, rest, 3 * given.limit) == "caught":
+                outcome = "caught by its folder" if passes(mutant.path, copy, [*tests]) else outcome
             entry |= {"told": told, "tests": files, "outcome": outcome}
             print(f"{outcome} {time.monotonic() - start:.0f} s {mutant.path}: {told}", flush=True)
             with given.state.open("a", encoding="utf-8") as file:
@@ -259,7 +282,7 @@ def report(tried: Sequence[dict[str, object]]) -> str:
     for each in tried:
         folder = str(each["path"]).split("/")[2]
         counts.setdefault(folder, Counter())[str(each["outcome"])] += 1
-    words = ("caught", "survived", "undecided")
+    words = ("caught", "caught by its folder", "survived", "undecided")
     rows = [
         f"| `{folder}` | {' | '.join(str(found[word]) for word in words)} |"
         for folder, found in sorted(counts.items())
@@ -271,7 +294,7 @@ def report(tried: Sequence[dict[str, object]]) -> str:
         for each in sorted(tried, key=lambda each: (str(each["path"]), str(each["line"])))
         if each["outcome"] == "survived"
     ]
-    head = ["| folder | caught | survived | undecided |", "|---|---:|---:|---:|"]
+    head = [f"| folder | {' | '.join(words)} |", "|---|---:|---:|---:|---:|"]
     return "\n".join([*head, *rows, last, "", *survivors])
 
 

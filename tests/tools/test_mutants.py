@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from mutants import Mutant, attempt, files_for, mutants_of, report
+from mutants import Mutant, attempt, files_for, mutants_of, report, rest_of
 
 SOURCE = '''"""Not 1 of these."""
 from dataclasses import dataclass
@@ -59,6 +59,12 @@ def test_files_for_the_same_folder_and_of_few_imports_come_first() -> None:
     assert files_for("src/rilievo/io/z.py", tests)[0] == "tests/io/test_few.py"
 
 
+def test_a_survivor_is_tried_with_the_other_tests_of_its_folder() -> None:
+    tests = ["tests/io/test_a.py", "tests/io/deep/test_b.py", "tests/cli/test_c.py"]
+    assert rest_of("src/rilievo/io/files/x.py", tests, tests[:1]) == ["tests/io/deep/test_b.py"]
+    assert rest_of("src/rilievo/errors.py", tests, ()) == []
+
+
 @pytest.mark.parametrize(
     ("new", "limit", "outcome"),
     [(">", 300, "caught"), ("<=", 300, "survived"), ("<", 0.01, "undecided")],
@@ -79,5 +85,5 @@ def test_a_mutant_is_caught_by_a_test_that_fails(
 def test_the_report_counts_by_folder_and_names_the_survivors() -> None:
     facts = {"path": "src/rilievo/io/x.py", "line": 3, "told": "a < b  →  a <= b"}
     text = report([{**facts, "outcome": "survived"}, {**facts, "outcome": "caught"}])
-    assert "| `io` | 1 | 1 | 0 |" in text
+    assert "| `io` | 1 | 0 | 1 | 0 |" in text
     assert text.endswith("- `io/x.py` line 3: `a < b  →  a <= b`")
