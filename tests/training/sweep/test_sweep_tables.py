@@ -82,6 +82,11 @@ def test_seeds_become_one_row_with_its_spread_in_percent() -> None:
     assert "| other (one seed) | linear | 90.0 | 0.500 | 2.5 M | 0.250 |" in text
 
 
+def test_small_networks_show_their_parameters_too() -> None:
+    small = replace(cell(0.5), backbone_parameters=11_000)
+    assert "| 0.011 M |" in in_markdown(make_table("t", [small], {}))
+
+
 def test_published_rows_stand_where_the_benchmark_is_theirs_alone() -> None:
     right = cell(0.5, sha256=benchmark_sha256(PROBE3D))
     table = with_published([right], BENCHMARKS.values())

@@ -71,9 +71,14 @@ def cells_of(row: Row, columns: Sequence[Column]) -> list[str]:
         title,
         row.probe,
         *(_words(row.scores.get(column), column) for column in columns),
-        NOT_THERE if row.parameters is None else f"{row.parameters / 1e6:.1f} M",
+        NOT_THERE if row.parameters is None else _millions(row.parameters),
         NOT_THERE if row.cpu_seconds is None else f"{row.cpu_seconds:.3f}",
     ]
+
+
+def _millions(parameters: int) -> str:
+    """Millions of parameters; small networks show three digits, so that none shows zero."""
+    return f"{parameters / 1e6:.{1 if parameters >= 1e6 else 3}f} M"
 
 
 def _words(score: Score | None, column: Column) -> str:
