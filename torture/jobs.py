@@ -137,7 +137,6 @@ JOBS: tuple[Job, ...] = (
         volatile=(
             "log.csv",
             "record.json#cpu_seconds",
-            "record.json#loss",  # its last bits follow the threads that were free
             "page.html",  # it says the seconds
             "checkpoint.pt",
             "checksums.json",
@@ -153,6 +152,7 @@ JOBS: tuple[Job, ...] = (
         volatile=(
             "log.csv",
             "record.json#seconds",
+            "record.json#loss",  # mean over a row of the log, which after a kill has fewer steps
             "record.json#notes",  # they name the run's folder
             "page.html",  # it has the notes and the seconds
             "checkpoint.pt",

@@ -64,7 +64,7 @@ def _steady(name: str, content: bytes, volatile: Sequence[str]) -> object:
 
 
 def _where(content: bytes, wanted: bytes) -> str:
-    """Entries of a JSON object that differ, as words in a line; empty of other files."""
+    """Entries of a JSON object that differ, with both values; nothing of other files."""
     try:
         found, right = json.loads(content), json.loads(wanted)
     except ValueError:
@@ -72,7 +72,8 @@ def _where(content: bytes, wanted: bytes) -> str:
     if not (isinstance(found, dict) and isinstance(right, dict)):
         return ""
     names = [name for name in {**right, **found} if found.get(name) != right.get(name)]
-    return f", in {', '.join(names)}"
+    told = (f"{name} {found.get(name)!s:.40} for {right.get(name)!s:.40}" for name in names)
+    return f"; {', '.join(told)}"
 
 
 def _half(name: str, content: bytes) -> list[str]:

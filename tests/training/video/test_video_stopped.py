@@ -233,3 +233,13 @@ def test_two_runs_in_one_folder_leave_one_run(walls: Path, whole: Path, tmp_path
         in_step(patch, 3, second)
         train_video(clip_config(walls), run, CPU)
     assert same(weights_of(run), weights_of(whole))
+
+
+def test_a_damaged_copy_of_the_configuration_is_written_anew(walls: Path, tmp_path: Path) -> None:
+    """Zeros from its twelfth byte on, as a disk left it; the run's own is whole."""
+    run = tmp_path / "run"
+    train_video(clip_config(walls), run, replace(CPU, stop_at=1))
+    whole = (run / "config.json").read_bytes()
+    (run / "best/config.json").write_bytes(whole[:12] + bytes(len(whole) - 12))
+    train_video(clip_config(walls), run, GO_ON)
+    assert (run / "best/config.json").read_bytes() == whole

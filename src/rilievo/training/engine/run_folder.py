@@ -181,13 +181,22 @@ class RunFolder(Generic[Config, Record]):
         return path.exists() and not is_torn(path)
 
     def write_config(self, config: Config, *, folders: Sequence[str] = (".",)) -> None:
-        """Write the configuration of a new run, into folders of it that are models too."""
+        """Write the configuration of a new run, into folders of it that are models too.
+
+        That of the run itself is kept as it is if it can be read; the copies follow it.
+        """
+        text = to_json(config, indent=2)
         for folder in folders:
             path = self.path / folder / CONFIG
-            if not path.exists() or is_torn(path):
-                make_folder(path.parent)
-                with replacing(path) as part:
-                    part.write_text(to_json(config, indent=2), encoding="utf-8")
+            if path.parent == self.path:
+                is_kept = path.exists() and not is_torn(path)
+            else:
+                is_kept = _holds(path, text)
+            if is_kept:
+                continue
+            make_folder(path.parent)
+            with replacing(path) as part:
+                part.write_text(text, encoding="utf-8")
 
     def read_config(self) -> Config:
         """Read the configuration of the run."""
@@ -250,3 +259,11 @@ class RunFolder(Generic[Config, Record]):
                 f"take {RECORD} away to train anew, or copy the run from elsewhere"
             )
         return True
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Whether a file can be read and holds a text."""
+    try:
+        return path.exists() and read_text(path) == text
+    except InputError:
+        return False
