@@ -111,6 +111,8 @@ def test_numbers_of_two_sources_never_share_a_row() -> None:
         ("MAE B16", "another paper"),
     ]
     assert [score.mean for score in published[1].scores.values()] == [0.5]
+    sources = [each["source"] for each in csv.DictReader(io.StringIO(in_csv(table)))]
+    assert sources == ["", row.source, "another paper"]
 
 
 def test_both_benchmarks_of_normals_have_the_25_rows() -> None:
