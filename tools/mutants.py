@@ -155,7 +155,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def files_for(path: str, tests: dict[str, set[str]]) -> list[str]:
-    """Files of tests that import a module, those of its own folder and of fewest imports first.
+    """Files of tests that import a module: of its name, of its folder, of fewest imports first.
 
     Where none does, those of its folder.
     """
@@ -165,7 +165,15 @@ def files_for(path: str, tests: dict[str, set[str]]) -> list[str]:
     folder = f"tests/{parts[1]}/" if len(parts) > 2 else "tests/"
     found = [name for name, imported in tests.items() if module in imported]
     found = found or [name for name in tests if name.startswith(folder)]
-    found.sort(key=lambda name: (not name.startswith(folder), len(tests[name]), name))
+    own = f"test_{parts[-1]}.py"
+    found.sort(
+        key=lambda name: (
+            Path(name).name != own,
+            not name.startswith(folder),
+            len(tests[name]),
+            name,
+        )
+    )
     return found[:MOST_FILES]
 
 

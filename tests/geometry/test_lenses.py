@@ -134,6 +134,13 @@ def test_a_field_ends_where_its_distortion_folds():
     inner = folding.rays(np.array([45 + 50 * 0.53, 30.0]))
     assert 0.53 < inner[0] < folding.limit
     assert np.isnan(folding.project(np.array([0.9, 0.0, 1.0]))).all()
+    # By the seen radius itself, of a lens with all six coefficients.
+    k = (0.1, 0.05, -0.08, 0.2, 0.05, 0.02)
+    r = np.linspace(0, 3, 300_001)
+    above = 1 + k[0] * r**2 + k[1] * r**4 + k[2] * r**6
+    seen = r * above / (1 + k[3] * r**2 + k[4] * r**4 + k[5] * r**6)
+    rational = Distorted(fx=50, fy=50, cx=45, cy=30, k=k)
+    assert rational.limit == pytest.approx(r[np.argmax(seen)], abs=2e-3)
     fisheye = Fisheye(fx=50, fy=50, cx=45, cy=30, k=(-0.2, 0, 0, 0))
     assert fisheye.limit == pytest.approx(np.sqrt(1 / 0.6))
     assert np.isnan(fisheye.project(np.array([1.0, 0, 0.1]))).all()

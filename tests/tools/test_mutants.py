@@ -44,14 +44,16 @@ def test_each_mutant_changes_one_place_that_computes() -> None:
     }
 
 
-def test_files_for_the_same_folder_and_of_few_imports_come_first() -> None:
+def test_files_of_the_modules_name_the_same_folder_and_of_few_imports_come_first() -> None:
     tests = {
         "tests/io/test_many.py": {"rilievo.io.x", "rilievo.io.y", "numpy"},
         "tests/io/test_few.py": {"rilievo.io.x"},
         "tests/cli/test_other.py": {"rilievo.io.x"},
+        "tests/data/test_x.py": {"rilievo.io.x", "numpy", "scipy"},
         "tests/io/test_none.py": {"numpy"},
     }
     assert files_for("src/rilievo/io/x.py", tests) == [
+        "tests/data/test_x.py",
         "tests/io/test_few.py",
         "tests/io/test_many.py",
         "tests/cli/test_other.py",

@@ -55,6 +55,16 @@ def test_the_light_network_is_light() -> None:
         assert count_parameters(DepthNet(VideoBlueprint(encoder="lite"))) <= 3_500_000
 
 
+def test_colours_are_normalised_as_monodepth2_normalises_them() -> None:
+    encoder = DepthNet(VideoBlueprint(encoder="lite", size=SIZE)).eval().encoder
+    picture = image()
+    with torch.no_grad():
+        for said, wanted in zip(
+            encoder(picture), encoder.maps((picture - 0.45) / 0.225), strict=True
+        ):
+            torch.testing.assert_close(said, wanted)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "encoder",
