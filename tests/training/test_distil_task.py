@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -12,6 +13,7 @@ import torch
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.training.distil import distil_task
 from rilievo.training.distil.distil_config import Stage, TrainConfig
+from rilievo.training.distil.distil_run import usual_precision
 from rilievo.training.distil.distil_task import (
     DistilTask,
     average_decay,
@@ -92,24 +94,39 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("length", [{"steps": 1}, {"steps": None, "minutes": 1e-6}])
 def test_a_run_that_has_ended_learns_its_confidence_once(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: dict[str, Any]
 ) -> None:
     lengths = []
     learn = distil_task.learn_confidence
 
-    def note(*given: object, steps: int, seed: int) -> None:
+    def note(*given: Any, steps: int, **more: Any) -> None:
         lengths.append(steps)
-        learn(*given, steps=steps, seed=seed)  # pyright: ignore[reportArgumentType]
+        assert (tmp_path / "run" / "small.onnx").exists(), "whoever stops here has a network"
+        learn(*given, steps=steps, **more)
 
     monkeypatch.setattr(distil_task, "export_small", lambda network, path, provenance: path.touch())
     monkeypatch.setattr(distil_task, "learn_confidence", note)
-    before = run(toy(1), shards, tmp_path / "run").state_dict()
-    after = run(toy(1), shards, tmp_path / "run", resume=True).state_dict()
+    config = replace(toy(1), **length)
+    before = run(config, shards, tmp_path / "run").state_dict()
+    after = run(config, shards, tmp_path / "run", resume=True).state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert lengths == [1], "no more steps than the run has"
     run(toy(3), shards, tmp_path / "run", resume=True)
     assert lengths == [1, 2], "and anew where the run goes on"
+
+
+@pytest.mark.parametrize(("has_bf16", "usual"), [(True, "bf16"), (False, "fp32"), (None, "fp32")])
+def test_a_processor_without_bf16_trains_in_fp32(
+    monkeypatch: pytest.MonkeyPatch, has_bf16: bool | None, usual: str
+) -> None:
+    if has_bf16 is None:  # an older torch does not say
+        monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bf16, raising=False)
+    assert usual_precision(torch.device("cpu")) == usual
+    assert usual_precision(torch.device("cuda")) == "bf16"
 
 
 @pytest.mark.slow

@@ -73,6 +73,11 @@ def test_a_run_of_minutes_tells_its_share(capsys: pytest.CaptureFixture[str]) ->
     first, line = lines(capsys)
     assert "50%" in first
     assert line == "step 8 60%, loss 0.5, 0.0667 images a second, 2 min left"
+    # A last step that takes longer than the time that was left.
+    clock.now += 30
+    progress.step(0.5, share=1.2)
+    (line,) = lines(capsys)
+    assert line == "step 9 100%, loss 0.5, 0.0667 images a second, 0 s left"
 
 
 def test_a_process_that_is_not_to_speak_is_silent(capsys: pytest.CaptureFixture[str]) -> None:

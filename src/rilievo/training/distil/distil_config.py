@@ -74,7 +74,10 @@ class TrainConfig:
     only_marks: bool = False
     """Whether only the layers of sky and steps learn, and all else stays as it is."""
     confidence_steps: int = 250
-    """Steps after the run, in which the confidence is trained from scratch; with 0 it stays."""
+    """Steps after the run, in which the confidence is trained from scratch; with 0 it stays.
+
+    They are no more than the run itself has.
+    """
     confidence_blind: float = 0.25
     """Share of images that show no scene in those steps."""
     outdoors: float = 0.35
@@ -98,11 +101,6 @@ class TrainConfig:
         ends = [stage.until for stage in self.stages]
         if not ends or ends != sorted(ends) or ends[-1] != 1.0:
             raise OptionError(f"stages end in ascending order and the last at 1, got {ends}")
-
-    @property
-    def last_steps(self) -> int:
-        """Steps in which the confidence is trained: no more than a short run has itself."""
-        return min(self.confidence_steps, self.steps or self.confidence_steps)
 
     def stage(self, progress: float) -> Stage:
         """Return the stage at ``progress`` in [0, 1]."""

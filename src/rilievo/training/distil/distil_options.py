@@ -29,7 +29,8 @@ class DistilOptions:
     devices: int = 1
     """Processes on this machine, one per device; torchrun sets it by itself."""
     precision: str | None = None
-    """Precision of the network: bf16 (the default), fp32, or fp16 on a GPU."""
+    """Precision of the network: fp32, bf16, or fp16 on a GPU; by default bf16 where the processor
+    has it, or on a GPU."""
     depth_loss: Annotated[str | None, tyro.conf.arg(metavar="MODULE:NAME")] = None
     """Depth loss of your own, package.module:NAME or file.py:NAME, in place of the usual one."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None

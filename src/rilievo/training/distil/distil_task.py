@@ -31,6 +31,7 @@ from rilievo.training.engine.task import Task
 from rilievo.training.networks.small import SmallNet
 
 _STEPS_A_SCAN = 25
+_STEPS_A_WORD = 25
 _MEASURED = 4
 _FILES = frozenset({CHECKPOINT, *LOGS, "tensorboard"})
 
@@ -209,21 +210,42 @@ class DistilTask(Task[DistilState, DistilLearner]):
             place = {"images": state.step * self.images, "seconds": state.seconds, "set": name}
             scores = validate(self.average, frames)._asdict()
             log.add(VALIDATIONS, {"step": state.step, **place, **scores})
-        with replacing(self._run / "small.onnx") as part:
-            export_small(copy.deepcopy(self.average).cpu(), part, self._provenance)
+        self._export()
+
+    def _export(self) -> None:
+        if self._fabric.is_global_zero:
+            with replacing(self._run / "small.onnx") as part:
+                export_small(copy.deepcopy(self.average).cpu(), part, self._provenance)
 
     def end(self, log: Journal, progress: Progress) -> bool:
         """Train the confidence of the averaged weights, unless it was trained before."""
         if self.state.confident_at == self.state.step:
             return False
-        config = self._config
-        if config.last_steps:
-            progress.say(f"learning what error to expect: {config.last_steps} steps")
-            make = partial(_make_last, config, self._frames, self._fabric.device)
-            learn_confidence(self.average, make, steps=config.last_steps, seed=config.seed)
+        if steps := min(self._config.confidence_steps, self.state.step):
+            # Whoever stops the run now has a network, with the confidence that it began with.
+            self._export()
+            self._learn_confidence(steps, progress)
         self.validate(log, progress)
         self.state.confident_at = self.state.step
         return True
+
+    def _learn_confidence(self, steps: int, progress: Progress) -> None:
+        config = self._config
+
+        def told(done: int) -> None:
+            if done % _STEPS_A_WORD == 0:
+                progress.say(f"step {done} of {steps}")
+
+        progress.say(f"learning what error to expect: {steps} steps")
+        make = partial(_make_last, config, self._frames, self._fabric.device)
+        learn_confidence(
+            self.average,
+            make,
+            steps=steps,
+            seed=config.seed,
+            precision=config.precision,
+            after=told,
+        )
 
 
 def learning_rate_factor(config: TrainConfig, *, step: int, progress: float) -> float:

@@ -82,6 +82,7 @@ class Progress:
             return
         if share is None:
             share = self._step / self._steps if self._steps else self._share_before
+        share = min(share, 1.0)
         of = f"{share:.0%}" if self._steps is None else f"of {self._steps}"
         parts = [f"step {self._step} {of}", words, *self._rate(now - self._began, share)]
         self.say(", ".join(part for part in parts if part))
