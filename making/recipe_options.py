@@ -32,7 +32,8 @@ class RecipeOptions(DistilOptions):
     minutes: float | None = None
     """Minutes of training, if not the recipe's; a run before it keeps its own."""
     precision: str | None = None
-    """Precision of the network: bf16 (the recipes' own), fp32, or fp16 on a GPU."""
+    """Precision of the network: fp32, bf16, or fp16 on a GPU; by default bf16 where the processor
+    has it, or on a GPU."""
     depth_loss: Annotated[str | None, tyro.conf.arg(metavar="MODULE:NAME")] = None
     """Depth loss of your own, package.module:NAME or file.py:NAME, in place of the recipe's."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
