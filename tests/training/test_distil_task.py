@@ -13,7 +13,7 @@ import torch
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.training.distil import distil_task
 from rilievo.training.distil.distil_config import Stage, TrainConfig
-from rilievo.training.distil.distil_run import usual_precision
+from rilievo.training.distil.distil_run import affordable
 from rilievo.training.distil.distil_task import (
     DistilTask,
     average_decay,
@@ -125,8 +125,9 @@ def test_a_processor_without_bf16_trains_in_fp32(
         monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
     else:
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bf16, raising=False)
-    assert usual_precision(torch.device("cpu")) == usual
-    assert usual_precision(torch.device("cuda")) == "bf16"
+    assert affordable("bf16", torch.device("cpu")) == usual
+    assert affordable("bf16", torch.device("cuda")) == "bf16"
+    assert affordable("fp32", torch.device("cpu")) == "fp32", "as the recipe says"
 
 
 @pytest.mark.slow

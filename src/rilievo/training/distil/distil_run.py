@@ -88,18 +88,18 @@ def configured(config: TrainConfig, options: DistilOptions) -> TrainConfig:
     return replace(
         config,
         threads=options.threads or config.threads,
-        precision=options.precision or usual_precision(find_device(options.device)),
+        precision=options.precision or affordable(config.precision, find_device(options.device)),
         depth_loss=options.depth_loss,
     )
 
 
-def usual_precision(device: torch.device) -> str:
-    """bf16 on a GPU and on processors that have it, else fp32.
+def affordable(precision: str, device: torch.device) -> str:
+    """Return the precision, or fp32 in place of bf16 where a processor does not have it.
 
-    torch computes bf16 on other processors too, but 14 to 20 times slower than fp32 (AVX2).
+    torch computes bf16 there too, but 14 to 20 times slower than fp32 (AVX2).
     """
-    if device.type != "cpu":
-        return "bf16"
+    if precision != "bf16" or device.type != "cpu":
+        return precision
     has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return "bf16" if has_bf16 is not None and has_bf16() else "fp32"
 
