@@ -57,7 +57,7 @@ ELSEWHERE = {
     "cookbook": [Elsewhere("clip.mp4", "needs the extra `video`")],
     "python": [Elsewhere("clip.mp4", "needs the extra `video`")],
 }
-QUICK = {"outputs", "reference/formats", "measure"}
+QUICK = {"outputs", "measure"}
 
 
 def steps(page: str) -> list[tuple[str, str]]:

@@ -136,7 +136,7 @@ def test_whatever_becomes_of_a_benchmark_is_an_outcome(
     )
     monkeypatch.setattr(apart, "ROOT", tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT / 'src'}")
-    limit = 20 if "sleep" in body else None
+    limit = 5 if "sleep" in body else None
     start = time.monotonic()
     found = run_apart("planted", weights=SHIPPED, quick=True, limit=limit)
     assert (found.status, reason in found.reason) == (status, True), found.reason

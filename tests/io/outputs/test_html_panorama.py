@@ -126,6 +126,7 @@ def test_what_is_dragged_follows_the_pointer(shown: Opened) -> None:
     press(page, "0", 1)
 
 
+@pytest.mark.slow
 def test_nothing_is_torn_and_nothing_is_missing(shown: Opened) -> None:
     """The stage is black where nothing is drawn, and no wall is."""
     page = shown.page

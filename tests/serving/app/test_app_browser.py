@@ -183,6 +183,7 @@ def test_a_known_length_makes_metres_of_the_files(
         assert arrays["depth"].shape == (300, 451)
 
 
+@pytest.mark.slow
 def test_several_photographs_have_one_address_and_one_zip(
     visitor: Visitor, photographs: list[Path], tmp_path: Path
 ) -> None:

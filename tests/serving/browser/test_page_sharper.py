@@ -145,6 +145,7 @@ def test_the_second_network_is_kept_for_visits_without_a_network(
     context.close()
 
 
+@pytest.mark.slow
 def test_without_the_second_network_the_first_answer_stays(
     catalogue: CatalogueMirror, tab: Any, tmp_path: Path, photograph: Path
 ) -> None:

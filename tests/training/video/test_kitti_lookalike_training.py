@@ -66,6 +66,7 @@ def scan(random: np.random.Generator) -> list[tuple[float, float, float]]:
     return [(WALL + 0.25, -x, -y) for x, y in zip(right, down, strict=True)]
 
 
+@pytest.mark.slow
 def test_kitti_is_trained_for_fifty_steps_and_scored(root: Path, tmp_path: Path) -> None:
     run, scores = tmp_path / "eigen", tmp_path / "scores"
     command = ["train", "video", str(root), "--kind", "kitti-raw", "--split", "eigen_zhou"]

@@ -157,6 +157,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     assert "the run goes back to" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_that_went_back_and_was_stopped_goes_on_to_the_same_weights(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

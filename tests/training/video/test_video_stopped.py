@@ -105,7 +105,9 @@ def stop_in_step(clip: str, run: str, number: int) -> None:
             train_video(clip_config(Path(clip)), Path(run), CPU)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_the_step_saves_it_and_the_run_goes_on_as_if_undisturbed(
     walls: Path,
     whole: Path,
@@ -142,6 +144,7 @@ def stop_twice(clip: str, run: str) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.slow
 def test_a_second_signal_stops_at_once(walls: Path, tmp_path: Path) -> None:
     stopped = in_a_process(f"stop_twice({str(walls)!r}, {str(tmp_path / 'run')!r})")
     assert stopped.returncode == 0, stopped.stderr
