@@ -1,6 +1,7 @@
 """Results made again from kept answers: the bytes of a fresh run, without a network."""
 
 import json
+import os
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -225,3 +226,32 @@ def test_a_shape_that_lies_is_refused() -> None:
         lying = file.getvalue()
     with pytest.raises(InputError, match="broken"):
         read_inference(lying, "one.answer")
+
+
+def test_a_photograph_that_was_copied_anew_is_the_same_and_a_changed_one_is_not(
+    photo: Path, results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(results)
+    os.utime(photo, (1, 1))
+    with monkeypatch.context() as without:
+        without_networks(without)
+        assert predict(photo, "-m", NAME, "-o", results) == 0
+        assert files(results) == before
+        # An output is added to those that are there, from the kept answer.
+    assert predict(photo, "-m", NAME, "-o", results, "--save", "npy") == 0
+    assert before.items() <= {**files(results), "photo.json": before["photo.json"]}.items()
+    content = bytearray(photo.read_bytes())
+    content[-1] ^= 1  # in the sum of the last, empty chunk; the size stays
+    photo.write_bytes(content)
+    assert predict(photo, "-m", NAME, "-o", results) == 1
+    assert "another photograph, or one that was changed or copied since" in capsys.readouterr().err
+
+
+def test_without_its_answer_a_photograph_copied_anew_is_another(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("-m", NAME, "-o", tmp_path / "results", "--keep-answers", "off")
+    assert predict(photo, *options) == 0
+    os.utime(photo, (1, 1))
+    assert predict(photo, *options) == 1
+    assert "was changed or copied since" in capsys.readouterr().err

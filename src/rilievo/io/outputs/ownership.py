@@ -79,7 +79,7 @@ def first_difference(
         # Options that are not recorded were not asked for: without flip there is no key.
         if was.get(name) != now.get(name):
             if name.startswith("source_"):
-                return "another photograph, or one that has changed since"
+                return "another photograph, or one that was changed or copied since"
             if name == "processing":
                 then = was.get(name, "not stated")
                 return f"another version of rilievo (processing was {then}, is {now.get(name)})"

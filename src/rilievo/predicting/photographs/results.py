@@ -9,6 +9,7 @@ from typing import Any
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.io.checks.faults import Thoroughness
 from rilievo.io.checks.marks import is_torn
+from rilievo.io.checks.sums import sum_of
 from rilievo.io.files.atomic import discard
 from rilievo.io.files.limits import printable, reason
 from rilievo.io.files.locks import lock_path, sweep_lock
@@ -298,8 +299,21 @@ class Results:
             **self._saving_facts(job),
             **self._video_facts(job),
             "source_bytes": size,
-            "source_modified_ns": modified,
+            "source_modified_ns": self._modified(job, size, modified),
         }
+
+    def _modified(self, job: Job, size: int, modified: int) -> int:
+        """Time of a photograph; of one that was only copied anew, as its hash tells, the earlier.
+
+        Beside results without a kept answer there is no hash, and the time alone decides.
+        """
+        before = find_sidecar(sidecar_path(job.target)) if job.medium is Medium.PHOTO else None
+        if before is None or before.answer is None or before.run.get("source_bytes") != size:
+            return modified
+        then = before.run.get("source_modified_ns")
+        if not isinstance(then, int) or then == modified:
+            return modified
+        return then if sum_of(job.source).sha256 == before.answer.photo_sha256 else modified
 
     def _saving_facts(self, job: Job) -> Mapping[str, Setting]:
         """Options of saving; of a photograph, those that outputs name are recorded with files."""
