@@ -17,7 +17,7 @@ export async function viewOf(address) {
   const whole = { ...lens, source: camera.source, degrees: camera.horizontal_fov };
   const kind = about.shown_kind, refused = lens ? about.anchoring?.refused : "the page draws those of ordinary photographs and of panoramas";
   return {
-    name: about.name, kind, anchoring: about.anchoring, madeBy, outputs: about.outputs,
+    name: about.name, kind, anchoring: about.anchoring, terms: about.terms, madeBy, outputs: about.outputs,
     notes: [...about.remarks, ...(refused ? [`there is no surface: ${refused}`] : [])], seconds: null, size: { width, height }, camera: whole,
     photo: await createImageBitmap(new Blob([buffer.slice(afterSky)], { type: "image/jpeg" })),
     prediction: {

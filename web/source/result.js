@@ -73,7 +73,9 @@ export function showPictures(result, { threads }) {
 }
 
 // Terms of measuring: those of anchored depth are wider where it fits worse (rilievo.measure.terms).
-function termsOf({ kind, camera, anchoring }) {
+// The app's server has the model's confidence too, and states them itself.
+function termsOf({ kind, camera, anchoring, terms }) {
+  if (terms) return terms;
   const source = GUESSED.includes(camera.source) ? "assumed" : "known";
   if (!anchoring) return settings.terms[kind][source];
   return { ...widened(settings.terms.anchored[source], settings.misfit, anchoring), metric: kind === "metric" };

@@ -93,8 +93,13 @@ class Terms:
     line_least_pixels: float = LINE_LEAST_PIXELS
 
 
-def terms_of(prediction: Prediction) -> Terms:
-    """Parameters for a prediction with depth and a camera."""
+def terms_of(prediction: Prediction, *, floor: bool = True) -> Terms:
+    """Parameters for a prediction with depth and a camera.
+
+    Args:
+        prediction: The prediction that is measured in.
+        floor: Whether the floor is looked for, which takes a while in many pixels.
+    """
     anchored = misfit_of(prediction)
     is_anchored = anchored is not None
 
@@ -118,7 +123,7 @@ def terms_of(prediction: Prediction) -> Terms:
         deeper=weight("deeper"),
         fact_along=weight("fact_along"),
         angle_error=angle_error(is_anchored=is_anchored),
-        floor=_floor(prediction),
+        floor=_floor(prediction) if floor else None,
         places=tuple(known_places(prediction)),
         lengths=tuple(
             tuple(map(float, (each.u1, each.v1, each.u2, each.v2, each.metres)))

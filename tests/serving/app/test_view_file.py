@@ -11,6 +11,8 @@ from PIL import Image
 import rilievo
 from open_field import open_field
 from rilievo.geometry.cameras.spelling import spelled
+from rilievo.io.json_record import to_json
+from rilievo.measure.terms import terms_of
 from rilievo.models.processing import trimming
 from rilievo.models.processing.margins import Margins
 from rilievo.serving.app.view_file import view_bytes
@@ -55,6 +57,21 @@ def test_a_large_photograph_has_the_depth_and_nearly_the_normals_of_its_predicti
     assert np.percentile(angles[valid], 90) < 10
     if border:
         assert np.percentile(angles[~valid], 90) < 1, "a border faces the camera"
+
+
+@pytest.mark.parametrize("certain", [0.2, 0.9])
+def test_ranges_of_the_page_follow_the_confidence_of_the_prediction(certain: float) -> None:
+    photo = photograph(0)
+    model = rilievo.load_model("rilievo/tiny")
+    [inference] = model.infer([photo])
+    prediction = model.finish(inference, photo)
+    prediction = prediction.but(confidence=np.full(prediction.shape, certain, np.float32))
+    content = view_bytes(Result(prediction=prediction, remarks=()), "a", model, inference)
+    terms = json.loads(content[4 : 4 + int.from_bytes(content[:4], "little")])["terms"]
+    expected = json.loads(to_json(terms_of(prediction)))
+    assert {**expected, "floor": None} == {**terms, "floor": None}
+    usual = terms_of(prediction.but(confidence=None))
+    assert (terms["known_length"] > usual.known_length) == (certain < 0.5), "wider in doubt"
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,23 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import skimage.data
 from onnx import TensorProto, helper
 from PIL import Image
 
+import rilievo
 from rilievo.cli import main
 from rilievo.models.conversion.agreement import LIMITS, picture
 from tiny_checkpoints import Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]
 
+EMBEDDED = Path(rilievo.__file__).parent / "models" / "default"
 GUIDE = (Path(__file__).parents[3] / "docs" / "export.md").read_text(encoding="utf-8")
 
 
@@ -60,3 +64,24 @@ def test_the_guides_limits_are_those_that_hold() -> None:
     assert said.keys() == LIMITS.keys()
     for name, limits in LIMITS.items():
         np.testing.assert_allclose(said[name], limits)
+
+
+@pytest.mark.parametrize("name", ["base", "small"])
+@pytest.mark.parametrize("shape", [(400, 600), (480, 640), (600, 400), (300, 900)])
+def test_the_file_without_rilievo_gives_the_depth_of_predict(
+    name: str, shape: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter, as phones write portraits
+    pixels = Image.fromarray(skimage.data.coffee()).resize((shape[1], shape[0]))
+    pixels.save("photo.jpg", exif=exif)
+    shutil.copy(EMBEDDED / f"{name}.onnx", "small.onnx")
+    block = next(b for b in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if "onnx" in b)
+    found: dict[str, Any] = {}
+    exec(block, found)
+    model = rilievo.load_model(f"rilievo/{name}")
+    expected = rilievo.predict("photo.jpg", model=model, sharp="off", trim="off").depth
+    assert found["depth"].shape == expected.shape == shape[::-1]
+    off = np.abs(found["depth"] / expected.values - 1)[expected.valid]
+    assert np.quantile(off, 0.99) < 1e-3, "the size at which the network sees it is that of predict"

@@ -20,7 +20,9 @@ from PIL import Image
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.surfaces.closing import goes_round
+from rilievo.io.json_record import to_json
 from rilievo.io.outputs.stored import with_nan
+from rilievo.measure.terms import terms_of
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.trimming import Trimmed
 from rilievo.pages.surface_view.relief import lens_of
@@ -79,6 +81,7 @@ def view_bytes(result: Result, name: str, model: Model, inference: Inference) ->
         "normals": bool(normals),
         "sky": bool(sky),
         "lens": _lens(prediction.camera, width),
+        "terms": _terms(prediction),
         "outputs": [name for name in OUTPUTS.own if can_give(prediction, name)],
     }
     head = json.dumps(about).encode()
@@ -97,6 +100,13 @@ def _lens(camera: Camera | None, width: int) -> dict[str, Any] | None:
     name, numbers = lens_of(camera)
     named = dict(zip(("fx", "fy", "cx", "cy"), map(float, numbers), strict=True))
     return {"lens": name, **named, "goes_round": goes_round(camera, width)}
+
+
+def _terms(prediction: Prediction) -> Any:
+    """Terms of measuring, whose ranges follow the model's confidence; None without a surface."""
+    if prediction.camera is None or not prediction.depth.is_depth:
+        return None
+    return json.loads(to_json(terms_of(prediction, floor=False)))  # the page finds the floor
 
 
 def thinned(model: Model, inference: Inference, photo: Photo, step: int) -> Prediction:
