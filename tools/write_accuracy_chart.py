@@ -28,7 +28,7 @@ PUBLISHED = (
     ("Depth Anything V2 small", 99, 0.061),
 )
 """Name, megabytes and AbsRel on NYU Depth V2 after scale and shift of every image; ZipDepth (ECCV
-2026), Table 1."""
+2026), Table 2."""
 OURS, OTHERS, INK = "#b5562f", "#8a8f98", "#6b7280"
 REGION = re.compile(r"(<!-- accuracy chart -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -85,7 +85,7 @@ def words() -> str:
 
 Mean relative error on NYU Depth V2 (smaller is better), with a scale and a shift fitted to each
 image by least squares. Ours: 94 test frames of an 8-bit copy, the fit in depth. The others:
-published for the whole test set, the fit in inverse depth (ZipDepth, ECCV 2026, Table 1). So bars
+published for the whole test set, the fit in inverse depth (ZipDepth, ECCV 2026, Table 2). So bars
 of the two colours compare roughly (`python tools/write_accuracy_chart.py`).
 """
 

@@ -13,6 +13,7 @@ from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison_tables import (
+    alignments,
     differences_table,
     disagreements,
     long_table,
@@ -158,3 +159,12 @@ def test_the_command_shows_five_metrics_unless_all_are_asked_for(
 
 def test_a_table_without_rows_keeps_its_header() -> None:
     assert comma_separated(Table(heads=heads("model", "value"), rows=())) == "model,value\n"
+
+
+def test_a_table_for_a_paper_states_its_alignment_and_its_dataset() -> None:
+    compared = compare([evaluation(model="a", seed=1), evaluation(model="b", seed=2)])
+    [said] = alignments(compared)
+    text = latex(values_table(compared))
+    assert f"Predictions of every run: {said}." in text
+    assert compared.dataset.split(",")[0] in text.partition(r"\caption")[2].splitlines()[0]
+    assert "terminal" not in text

@@ -47,7 +47,8 @@ def lines_of(comparison: Comparison) -> Iterator[str]:
     for row in comparison.runs:
         if (said := aligned(row.alignment)) is not None:
             yield f"{printable(row.name)}: {said}"
-    yield from (printable(note) for note in comparison.notes)
+    # A terminal has no bold.
+    yield from (printable(note.replace("; bold marks", "; ! marks")) for note in comparison.notes)
     yield from (f"[{index}] {printable(each)}" for each, index in comparison.sources.items())
 
 

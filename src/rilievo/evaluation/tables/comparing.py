@@ -50,8 +50,8 @@ def _on_method(runs: Mapping[str, Evaluation], images: int) -> Iterator[str]:
         yield (
             f"Differences are paired over {count(images)} images: 95 % intervals by Student's t, p "
             "by Wilcoxon's signed-rank test with Holm's correction for the runs of each metric. "
-            f"An asterisk marks p < {LEVEL:g} with an interval that leaves out zero; bold (! in a "
-            "terminal) marks the best where it is so much better than every other run."
+            f"An asterisk marks p < {LEVEL:g} with an interval that leaves out zero; bold marks "
+            "the best where it is so much better than every other run."
         )
         yield from _on_scenes(runs)
     if is_by_scene(runs):

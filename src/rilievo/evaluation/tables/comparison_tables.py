@@ -254,18 +254,29 @@ def values_table(comparison: Comparison, *, on_page: bool = False) -> Table:
             *([f"{comparison.title}."] if comparison.title else []),
             f"{comparison.dataset}: {images}.",
         ),
-        caption=f"{comparison.benchmark}: {images}",
+        caption=f"{comparison.benchmark}, {comparison.dataset}: {images}",
         heads=(Head(text="model"), *columns, *method),
         rows=tuple(rows),
         parted=len(comparison.runs),
-        notes=(*comparison.notes, *_on_intervals(rows)),
+        notes=(
+            *(() if on_page else _on_alignment(comparison)),
+            *comparison.notes,
+            *_on_intervals(rows),
+        ),
         sources=tuple(comparison.sources),
     )
 
 
+def _on_alignment(comparison: Comparison) -> Iterator[str]:
+    """Alignment of all runs; where they differ, a note of the comparison says so."""
+    said = alignments(comparison)
+    if len(said) == 1 and len({row.alignment for row in comparison.runs}) == 1:
+        yield f"Predictions of every run: {said[0]}."
+
+
 def _on_intervals(rows: Sequence[tuple[Entry, ...]]) -> Iterator[str]:
     if any(entry.interval for row in rows for entry in row):
-        yield "In parentheses, or small below a number: its 95 % interval."
+        yield "The range beside or below a number is its 95 % interval."
 
 
 def entry_of(cell: Cell | None, *, ranked: bool = False) -> Entry:
