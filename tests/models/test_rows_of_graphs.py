@@ -155,3 +155,21 @@ def test_zipdepth_answers_as_the_authors_network_in_libreyolo(tmp_path: Path) ->
     assert answer.depth is not None
     assert np.ptp(theirs) > 0.1
     assert np.abs(answer.depth - theirs).max() < 1e-5 * np.ptp(theirs)
+
+
+def test_a_card_says_what_to_copy_to_a_machine_without_a_network(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["models", "moge-2/small"]) == 0
+    [line] = [each for each in capsys.readouterr().out.splitlines() if "download" in each]
+    [file] = ENTRIES["moge-2/small"].files
+    assert line.split()[1:] == [
+        "https://huggingface.co/Ruicheng/moge-2-vits-normal-onnx/resolve/"
+        "e50ffda41565591092adea54c6ac83d6212e1e23/model.onnx,",
+        "140,852,051",
+        "bytes,",
+        "sha256",
+        str(file.sha256),
+    ]
+    for entry in ENTRIES.values():
+        assert len(entry.card.downloads) == len(entry.files)

@@ -219,6 +219,7 @@ def _card(card: ModelCard) -> str:
         "source": card.source or "inside the package",
     }
     lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]
+    lines += [f"{'download':<12}{each}" for each in card.downloads]
     if card.settings is not None:
         described = describe_settings(settings_class(card.settings))
         lines += ["", "settings (--set NAME=VALUE):", *map(_setting, described)]

@@ -40,6 +40,8 @@ class ModelCard:
         megabytes: Size of the weights on disk; None if unknown.
         hash_known: Whether the SHA-256 of its files is known beforehand; otherwise the size and
             hash that the hub states at the first download are checked then, and remembered.
+        downloads: Address, bytes and SHA-256 of every file that is downloaded, as far as known, in
+            words.
         extra: The extra of rilievo that it needs; None for the core.
         speed: Time for one 640x480 photograph on two CPU cores, in words.
         published: Published accuracy, with protocol and source; None if none is known.
@@ -67,6 +69,7 @@ class ModelCard:
     commercial: bool | None = None
     megabytes: float | None = None
     hash_known: bool = True
+    downloads: tuple[str, ...] = ()
     extra: str | None = None
     speed: str = "not measured"
     published: str | None = None

@@ -67,11 +67,20 @@ class Entry(ModelCard):
         sizes = [file.size for file in self.files if file.size is not None]
         if len(sizes) == len(self.files):
             stated["megabytes"] = sum(sizes) / 1e6
+        stated["downloads"] = tuple(map(self._download, self.files))
         stated["hash_known"] = all(file.sha256 is not None for file in self.files)
         settings = _SETTINGS[self.graph]
         return ModelCard(
             **stated | {"loader": LOADER, "source": self.repository, "settings": settings}
         )
+
+    def _download(self, file: RemoteFile) -> str:
+        """Address, size and hash of a file, for those who copy it to a machine by hand."""
+        hub = f"https://huggingface.co/{self.repository}/resolve/{self.revision}"
+        address = f"{hub if self.is_on_hub else self.repository}/{file.path}"
+        size = [] if file.size is None else [f"{file.size:,} bytes"]
+        digest = [] if file.sha256 is None else [f"sha256 {file.sha256}"]
+        return ", ".join([address, *size, *digest])
 
 
 ENTRIES: Mapping[str, Entry] = {
