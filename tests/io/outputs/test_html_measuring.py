@@ -61,10 +61,10 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
-def opened(browser: Any, path: Path) -> Any:
-    """A page from disk, offline."""
+def opened(browser: Any, path: Path, size: tuple[int, int] = (960, 800)) -> Any:
+    """A page from disk, offline, in a window of this width and height."""
     context = browser.new_context(
-        viewport={"width": 960, "height": 800}, offline=True, reduced_motion="reduce"
+        viewport={"width": size[0], "height": size[1]}, offline=True, reduced_motion="reduce"
     )
     context.set_default_timeout(120_000)
     found = Opened(context, path)
@@ -212,6 +212,53 @@ def wait_for_frames(page: Any) -> None:
     page.evaluate(
         "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
     )
+
+
+def test_five_lines_leave_a_small_window_its_photograph_and_have_one_row_each(
+    browser: Any, tmp_path: Path
+) -> None:
+    save(two_walls(), tmp_path / "walls", ["html"])
+    page = opened(browser, tmp_path / "walls.html", (390, 844))
+    first = page.locator(".stage").bounding_box()
+    page.mouse.move(first["x"] + 9, first["y"] + 9)
+    assert page.locator("#reading").inner_text().startswith("column ")
+    page.evaluate("for (let at = 0; at < 5; at++) document.getElementById('add-line').click()")
+    page.locator("#lines input").first.fill("0.46")
+    page.locator("#lines input").first.press("Enter")
+    for size, width in (((390, 844), 390), ((360, 740), 360), ((844, 390), 328)):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        wait_for_frames(page)
+        assert page.locator(".stage").bounding_box()["width"] == width, size
+        assert page.evaluate(OUT_OF_PLACE) == [], size
+    page.set_viewport_size({"width": 390, "height": 844})
+    wait_for_frames(page)
+    page.evaluate("scrollTo(0, 0)")
+    assert page.locator(".stage").bounding_box() == first
+
+
+OUT_OF_PLACE = """() => {
+    const box = (each) => each.getBoundingClientRect();
+    const middle = (each) => (box(each).top + box(each).bottom) / 2;
+    const isInside = (one, other) => one.left >= other.left - 1 && one.right <= other.right + 1
+        && one.top >= other.top - 1 && one.bottom <= other.bottom + 1;
+    const found = [];
+    for (const row of document.querySelectorAll("#lines li")) {
+        for (const each of row.querySelectorAll("output, input, button")) {
+            const isInRow = isInside(box(each), box(row)) && Math.abs(middle(each) - middle(row)) < 2;
+            if (!isInRow) found.push(each.outerHTML);
+        }
+        const field = row.querySelector("input"), { value } = field;
+        field.value = field.placeholder;
+        if (field.scrollWidth > field.clientWidth) found.push(field.placeholder);
+        field.value = value;
+    }
+    const stage = box(document.querySelector(".stage"));
+    for (const each of document.querySelectorAll(".stage .lines text")) {
+        if (!isInside(box(each), stage)) found.push(each.textContent);
+    }
+    return found;
+}"""
+"""What is cut off, or does not stand in the row of its line."""
 
 
 @pytest.mark.slow

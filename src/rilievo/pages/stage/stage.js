@@ -6,6 +6,7 @@ const part = (id) => document.getElementById(id);
 // Ends what listens to the whole window, where a page shows one photograph after another.
 let life = new AbortController();
 
+const SMALL = 480; // pixels of a window where the photograph takes the whole width, whatever stands below it
 const AROUND_IT = 130, COLUMN = { wide: 272, narrow: 128 }; // pixels that legend and buttons take: above and below, or beside
 
 // Area of a picture of this ratio in a box.
@@ -13,22 +14,23 @@ const area = (width, height, ratio) => Math.min(width, Math.max(0, height) * rat
 
 // Where the surface stands, and how much the flat pane takes: as both pictures are largest. Legend
 // and buttons stand in a column beside the photograph or above and below it.
-function arrangement(width, height, ratio) {
+function arrangement(width, height, ratio, isSmall) {
   const column = width > 900 ? COLUMN.wide : COLUMN.narrow, down = Math.min(0.55 * height, width / ratio + AROUND_IT);
   const ways = [{ flat: Math.min(width / 2, Math.max(0.3 * width, (height - AROUND_IT) * ratio)), isBelow: false, isColumn: false },
     { flat: down, isBelow: true, isColumn: false }, { flat: height / 2, isBelow: true, isColumn: true }];
   const least = ({ flat, isBelow, isColumn }) => Math.min(
     area((isBelow ? width : flat) - (isColumn ? column : 0), (isBelow ? flat : height) - (isColumn ? 0 : AROUND_IT), ratio),
     area(width - (isBelow ? 0 : flat), height - (isBelow ? flat : 0), ratio));
-  return { ...ways.sort((one, other) => least(other) - least(one))[0], column };
+  const best = isSmall ? ways[Number(width <= SMALL)] : ways.sort((one, other) => least(other) - least(one))[0];
+  return { ...best, column };
 }
 
 function arrange(views, ratio) {
   views.style.setProperty("--top", `${views.getBoundingClientRect().top + scrollY}px`);
-  const { flat, isBelow, isColumn, column } = arrangement(views.clientWidth, views.clientHeight, ratio);
+  const isSmall = Math.min(views.clientWidth, document.documentElement.clientHeight) <= SMALL;
+  const { flat, isBelow, isColumn, column } = arrangement(views.clientWidth, views.clientHeight, ratio, isSmall);
   for (const [name, pixels] of [["--flat", flat], ["--column", column]]) views.style.setProperty(name, `${Math.round(pixels)}px`);
-  views.classList.toggle("below", isBelow);
-  views.classList.toggle("column", isColumn);
+  for (const [name, holds] of Object.entries({ below: isBelow, column: isColumn, small: isSmall })) views.classList.toggle(name, holds);
 }
 
 // Makes the stage of the pictures that stand in `#pair`.
