@@ -244,8 +244,8 @@ OUT_OF_PLACE = """() => {
     const found = [];
     for (const row of document.querySelectorAll("#lines li")) {
         for (const each of row.querySelectorAll("output, input, button")) {
-            const isInRow = isInside(box(each), box(row)) && Math.abs(middle(each) - middle(row)) < 2;
-            if (!isInRow) found.push(each.outerHTML);
+            const off = Math.abs(middle(each) - middle(row));
+            if (off > 2 || !isInside(box(each), box(row))) found.push(each.outerHTML);
         }
         const field = row.querySelector("input"), { value } = field;
         field.value = field.placeholder;
