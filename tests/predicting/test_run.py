@@ -527,3 +527,8 @@ def test_a_table_that_cannot_be_used_is_refused_before_any_work(
     table.write_text(text)
     with pytest.raises(InputError, match=re.escape(words)):
         run(make_network(), tmp_path / "out", photo, known=(str(table),))
+
+
+def test_arrays_are_refused_where_paths_are_expected() -> None:
+    with pytest.raises(OptionError, match=r"not ndarray; rilievo\.predict takes arrays"):
+        rilievo.predict_files([np.zeros((64, 64, 3), np.uint8)])  # pyright: ignore

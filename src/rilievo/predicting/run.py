@@ -54,6 +54,12 @@ def predict_files(
     inputs = [inputs] if isinstance(inputs, str | Path) else inputs
     if not inputs:
         raise OptionError("name at least one photograph, folder or video")
+    for each in inputs:
+        if not isinstance(each, str | Path):
+            raise OptionError(
+                f"inputs are paths of files and folders, not {type(each).__name__}; "
+                "rilievo.predict takes arrays and images"
+            )
     left_out = LeftOut()
     output, sequence = options.saving.output, options.video.sequence
     jobs = JobList(find_jobs(inputs, output, sequence=sequence, left_out=left_out))

@@ -258,7 +258,7 @@ OUT_OF_PLACE = """() => {
     }
     return found;
 }"""
-"""What is cut off, or does not stand in the row of its line."""
+"""Parts that are cut off, or outside the row of their line."""
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ import rilievo
 from analytic import camera_matrix, pixel_rays, sphere
 from predictions import MADE_BY, prediction, said_beside
 from rilievo.io.outputs.facts import SurfaceFacts
+from rilievo.io.outputs.formats.ply import json_comments
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
@@ -325,3 +326,10 @@ def test_a_glb_says_what_made_it(tmp_path: Path) -> None:
     document, _ = glb_parts(write(tmp_path, "glb", ball()))
     beside = said_beside(tmp_path)
     assert document["asset"]["extras"]["rilievo"] == beside
+
+
+def test_no_line_of_a_header_is_too_long_for_other_readers() -> None:
+    text = json.dumps({"frames": [f"frame {number:06d}.jpg" for number in range(400)]})
+    lines = json_comments(text)
+    assert max(map(len, lines)) < 1000, "RPly, which Open3D reads with, ends at 1,024"
+    assert "".join(line.removeprefix("rilievo: ") for line in lines) == text

@@ -31,7 +31,7 @@ from rilievo.io.files.atomic import make_folder, remove, replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.formats.gltf import AXES, write_gltf
-from rilievo.io.outputs.formats.ply import write_ply_mesh
+from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
 from rilievo.models import FAST_MODEL
 from rilievo.models.model_options import model_of
 from rilievo.types import DepthKind
@@ -275,7 +275,7 @@ def _write(output: Path, surface: FusedSurface, found: AgreedViews, record: Fuse
             comments = [
                 f"unit: {record.unit}",
                 f"axes: {record.axes}",
-                f"rilievo: {to_json(record)}",
+                *json_comments(to_json(record)),
             ]
             write_ply_mesh(part, surface.mesh, comments)
     with replacing(_record_path(output)) as part:

@@ -61,8 +61,16 @@ def comments_of(job: WriteJob, facts: FileFacts) -> list[str]:
     return [
         f"unit: {job.depth_facts.unit} ({job.depth_facts.meaning})",
         f"axes: {OUR_AXES}",
-        *(f"rilievo: {piece}" for piece in _pieces(job.about.alone(facts))),
+        *json_comments(job.about.alone(facts)),
     ]
+
+
+def json_comments(text: str) -> list[str]:
+    """Lines of the header that hold a JSON in pieces.
+
+    Programs that read by RPly, such as Open3D, end at a line of more than 1,023 characters.
+    """
+    return [f"rilievo: {piece}" for piece in _pieces(text)]
 
 
 def _pieces(text: str) -> Iterator[str]:
