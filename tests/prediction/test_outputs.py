@@ -90,6 +90,40 @@ def test_unknown_names_are_refused(tmp_path: Path, names: list[str], words: str)
     assert tree(tmp_path) == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x.stl", "use glb (mesh"),
+        ("x.OBJ", "use glb (mesh"),
+        ("x.pcd", "use ply (point cloud"),
+        ("x.jpg", "use colour (picture"),
+        ("x.gif", "use turn (the surface"),
+        ("x.v2.usdz", "use glb (mesh"),
+        ("x.plyy", "did you mean 'ply'"),
+        ("x.depth.bmp", "name the outputs too"),
+        ("2026.11.25", "name the outputs too"),
+    ],
+)
+def test_a_suffix_of_no_output_is_refused_with_what_is_meant(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    with pytest.raises(OptionError, match="no output has the suffix") as caught:
+        prediction().save(tmp_path / name)
+    assert words in str(caught.value)
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("stem", ["photo", ".hidden", "a.b/photo", "photo."])
+def test_a_stem_without_a_suffix_becomes_a_picture(tmp_path: Path, stem: str) -> None:
+    [path, _] = prediction().save(tmp_path / stem)
+    assert path.name == f"{Path(stem).name}.depth.png"
+
+
+def test_a_stem_with_a_dot_is_kept_where_outputs_are_named(tmp_path: Path) -> None:
+    [path, _] = prediction().save(tmp_path / "2026.11.25", "npy")
+    assert path.name == "2026.11.25.depth.npy"
+
+
 @pytest.mark.parametrize("need", Need)
 def test_what_a_prediction_has_not_is_said_before_anything_is_written(
     tmp_path: Path, need: Need

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, suggest
+from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
 from rilievo.plugins import OpenTable, is_place
 from rilievo.prediction.output import Need, Output, Surface, outside_output
@@ -268,6 +269,16 @@ def output_of(path: Path) -> Named | None:
             return Named(stem=path.with_name(name[: -len(each.suffix)]), output=output)
     short = _OF_SUFFIX.get(path.suffix.lower())
     return None if short is None else Named(stem=path.with_suffix(""), output=short)
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a path whose suffix is of no output; a path without a suffix is a stem."""
+    suffix = path.suffix
+    if suffix not in ("", ".") and output_of(path) is None:
+        raise OptionError(
+            f"{printable(path)}: no output has the suffix '{printable(suffix)}'; "
+            f"{unknown_output(suffix, OUTPUTS)}; after a stem with a dot, name the outputs too"
+        )
 
 
 def options_of(name: str) -> tuple[str, ...]:

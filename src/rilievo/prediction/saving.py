@@ -18,7 +18,7 @@ from rilievo.io.outputs.sidecar import describe, sidecar_path, write_sidecar
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction.anchored import anchored, can_be_anchored, checked_anchoring
 from rilievo.prediction.output import Need, Surface, load
-from rilievo.prediction.output_table import OUTPUTS, output_of, read_names
+from rilievo.prediction.output_table import OUTPUTS, check_suffix, output_of, read_names
 from rilievo.types import Prediction, Setting
 
 
@@ -42,7 +42,7 @@ def save(
         stem: Path of the files without their suffixes, or of one file whose suffix chooses the
             format: ``"out/cat.glb"``. Its folder is made when missing.
         names: Names in ``OUTPUTS``, as a list or a text with commas; by default the format of the
-            suffix, else colour.
+            suffix, or colour where there is none. A stem with a dot needs them.
         options: Settings of the formats; ``SaveOptions()`` when None.
         run: Other options of the run, recorded in the JSON file.
         durable: Whether the files survive a power cut; False for temporary ones.
@@ -51,8 +51,8 @@ def save(
         Paths in the order of ``names``, then that of the JSON file.
 
     Raises:
-        OptionError: If a name is unknown, or its format needs a part that the prediction does not
-            have.
+        OptionError: If a name or suffix is unknown, or its format needs a part that the prediction
+            does not have.
         MissingExtraError: If a format needs a package that is not installed.
         InputError: If a surface is asked for and the depth is of an affine kind.
         OutputError: If the system refuses, or a file is in the way: one that rilievo did not write,
@@ -60,7 +60,11 @@ def save(
     """
     stem = Path(stem)
     named = output_of(stem)
-    names = [named.output if named else "colour"] if names is None else read_names(names)
+    if names is None:
+        check_suffix(stem)
+        names = [named.output if named else "colour"]
+    else:
+        names = read_names(names)
     if named is not None and named.output in names:
         stem = named.stem
     place_one(write_parts(prediction, stem, names, options, run=run), durable=durable)
