@@ -1,6 +1,7 @@
 """``rilievo predict`` over videos and folders of frames, with a network whose answer is known."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from clips import Clip, numbered, write_clip
 from rilievo.io.json_record import from_json
 from rilievo.io.outputs.sidecar import read_sidecar
+from rilievo.io.videos.video import VideoReader
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import Summary
@@ -130,3 +132,36 @@ def test_every_output_is_made_of_a_video(tmp_path: Path, make_network: MakeNetwo
     for facts in sidecar.files:
         assert (tmp_path / "out" / facts.file).exists()
     assert "000001.glb" in names(tmp_path / "out" / "clip.frames")
+
+
+def test_fps_keeps_that_many_frames_of_a_second_with_their_times(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    clip = write_clip(tmp_path / "clip.mp4", Clip(sound="aac"))
+    summary = run(network, out, clip, save="colour,png16,npy", fps=5)
+    assert (summary.done, summary.frames) == (1, 5)
+    video = from_json(ClipSidecar, (out / "clip.json").read_text()).video
+    times = [tick * Fraction(video.time_base) for tick in video.ticks]
+    assert times == [0, *(Fraction(k, 5) for k in range(1, 5))]
+    assert (video.frames, video.rate, len(video.scales)) == (5, 5.0, 5)
+    assert len(names(out / "clip.frames")) == 5
+    for name in ("clip.depth.mp4", "clip.depth16.mkv"):
+        reader = VideoReader(out / name)
+        assert [float(frame.ticks * reader.time_base) for frame in reader] == pytest.approx(
+            [0, 0.2, 0.4, 0.6, 0.8], abs=1e-3
+        )
+    assert run(network, out, clip, save="colour", fps=5).finished_before == 1
+    other = run(network, out, clip, save="colour", fps=10)
+    assert "other options (fps was 5, is 10)" in other.failures[0]
+    all_frames = run(network, out, clip, save="colour")
+    assert "other options (fps was 5, is not given)" in all_frames.failures[0]
+
+
+def test_fps_above_the_rate_of_a_video_keeps_all_and_says_so(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(4)))
+    summary = run(make_network(), tmp_path / "out", clip, save="npy", fps=60.0)
+    assert summary.frames == 4
+    assert f"{clip}: --fps 60 keeps all frames: the video has 30 a second" in summary.notes

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, TypedDict
 
+import tyro
+
 from rilievo.options.option_marks import UNRECORDED
 from rilievo.options.option_record import Record, Rule
 
@@ -11,7 +13,7 @@ class VideoOptions(TypedDict, total=False):
     """Keywords of ``VideoUse``."""
 
     sequence: bool
-    fps: float
+    fps: float | None
     independent: bool
 
 
@@ -21,12 +23,14 @@ class VideoUse(Record):
 
     GROUP: ClassVar[str] = "Video"
     RULES: ClassVar[tuple[Rule, ...]] = (
-        ("fps", lambda value: 0 < value <= 1000, "between 0 and 1000"),
+        ("fps", lambda value: 0.001 <= value <= 1000, "between 0.001 and 1000"),
     )
 
     sequence: Annotated[bool, UNRECORDED] = False
     """Take a folder of frames as one clip, in the order of their names."""
-    fps: Annotated[float, UNRECORDED] = 30.0
-    """Frames per second of a sequence."""
+    fps: Annotated[float | None, tyro.conf.arg(metavar="RATE"), UNRECORDED] = None
+    """Frames to keep of each second of a video, those nearest in time; by default all. Of a
+    sequence: frames per second; by default 30.
+    """
     independent: Annotated[bool, UNRECORDED] = False
     """Keep each frame's own scale; by default scales are aligned to avoid flicker."""

@@ -1,15 +1,16 @@
 """Videos: frames in order, and written anew."""
 
+from fractions import Fraction
 from pathlib import Path
 
 from rilievo.io.videos.frame_source import FrameSource
 
 
-def open_video(path: Path) -> FrameSource:
-    """Open a video file and decode its first frame.
+def open_video(path: Path, *, fps: Fraction | None = None) -> FrameSource:
+    """Open a video file and decode its first frame; with ``fps``, keep so many frames a second.
 
     PyAV is imported here, so that photographs need none.
     """
     from rilievo.io.videos.video import VideoReader
 
-    return VideoReader(path)
+    return VideoReader(path, fps=fps)

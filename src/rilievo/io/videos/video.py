@@ -1,5 +1,6 @@
 """Frames of video files, decoded by PyAV."""
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,11 @@ from rilievo.io.videos.container import (
     video_stream,
 )
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
+from rilievo.io.videos.thinning import nearest_in_time
 from rilievo.types import Photo
+
+_SAME_RATE = Fraction(998, 1000)
+"""Share of a video's rate from which ``fps`` keeps every frame, such as 29.97 of 30."""
 
 
 class VideoReader(FrameSource):
@@ -29,7 +34,14 @@ class VideoReader(FrameSource):
     skipped and named in ``fault``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, fps: Fraction | None = None) -> None:
+        """Open a file.
+
+        Args:
+            path: Path of the file.
+            fps: Frames to keep of each second, those nearest in time. All are kept if None, or if
+                the video has no more, which ``notes`` say once it was read.
+        """
         self.path, self.fault, self.notes = path, None, ()
         with opened(path) as container:
             stream = video_stream(path, container)
@@ -46,27 +58,48 @@ class VideoReader(FrameSource):
             self.frame_estimate = stream.frames or None
             if not self.frame_estimate and self._expected_end is not None:
                 self.frame_estimate = round(self._expected_end * self.rate)
+            self._read_rate, self._fps = self.rate, fps
+            # The average of a variable rate is below that of some seconds.
+            highest = max(self.rate, stream.guessed_rate or 0)
+            self._thins = fps is not None and fps < _SAME_RATE * highest
+            if fps is not None and self._thins and fps < self.rate:
+                if self.frame_estimate:
+                    self.frame_estimate = math.ceil(self.frame_estimate * fps / self.rate)
+                self.rate = fps
         first = next(pictures(path, Damage()), None)
         if first is None:
             raise InputError(f"{path}: no frame of this video can be decoded; is it whole?")
-        self._turn = turn_of(first)
+        self._turn, self._changes = turn_of(first), self.notes
         height, width = self._shape
         self.size = (width, height) if self._turn.transpose else (height, width)
 
     def __iter__(self) -> Iterator[Frame]:
         self.fault = None
         damage = Damage()
-        step = max(1, round(1 / (self.rate * self.time_base)))
-        ticks: int | None = None
-        index, end = 0, Fraction(0)
-        for picture in pictures(self.path, damage):
-            ticks = _next_ticks(picture, ticks, step)
-            end = (ticks + (picture.duration or step)) * self.time_base
+        step = max(1, round(1 / (self._read_rate * self.time_base)))
+        count, end = 0, Fraction(0)
+
+        def timed() -> Iterator[tuple[int, VideoFrame]]:
+            nonlocal count, end
+            ticks: int | None = None
+            for picture in pictures(self.path, damage):
+                ticks = _next_ticks(picture, ticks, step)
+                end = (ticks + (picture.duration or step)) * self.time_base
+                count += 1
+                yield ticks, picture
+
+        frames, index = timed(), -1
+        if self._fps is not None and self._thins:
+            frames = nearest_in_time(frames, 1 / (self._fps * self.time_base), step)
+        for index, (ticks, picture) in enumerate(frames):
             pixels = self._turn.apply(rgb(picture, self._shape))
             photo = Photo(pixels=pixels, name=f"{self.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
-            index += 1
-        self.fault = self._describe(damage, index, end)
+        self.fault = self._describe(damage, count, end)
+        if self._fps is not None and index + 1 == count:
+            fps, rate = float(self._fps), float(self._read_rate)
+            note = f"--fps {fps:g} keeps all frames: the video has {rate:.4g} a second"
+            self.notes = (*self._changes, note)
 
     def _describe(self, damage: Damage, frames: int, end: Fraction) -> str | None:
         """Describe the damage in one line; None if there was none."""
@@ -76,7 +109,7 @@ class VideoReader(FrameSource):
                 f"{damage.count} broken {'packet' if damage.count == 1 else 'packets'}, "
                 f"the first after frame {damage.after}"
             )
-        tolerance = max(Fraction(1, 10), 3 / self.rate)
+        tolerance = max(Fraction(1, 10), 3 / self._read_rate)
         expected = self._expected_end
         if expected is not None and end < expected - tolerance:
             faults.append(f"it ends at {float(end):.2f} s of {float(expected):.2f} s")

@@ -19,6 +19,7 @@ from rilievo.io.outputs.ownership import MEND, WAS_MADE, fault_of, first_differe
 from rilievo.io.outputs.save_options import WRITING
 from rilievo.io.outputs.sidecar import find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.photo import read_photo
+from rilievo.io.videos.frame_source import DEFAULT_RATE
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.trimming import border_note
 from rilievo.options.option_record import recorded
@@ -326,7 +327,10 @@ class Results:
         video = self.options.video
         if job.medium is Medium.PHOTO:
             return {}
-        rate = {"fps": video.fps} if job.medium is Medium.SEQUENCE else {}
+        fps = video.fps
+        if fps is None and job.medium is Medium.SEQUENCE:
+            fps = float(DEFAULT_RATE)
+        rate = {} if fps is None else {"fps": fps}
         return {"independent": video.independent, **rate, **recorded(video)}
 
 

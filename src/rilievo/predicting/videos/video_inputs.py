@@ -10,7 +10,7 @@ from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.limits import printable
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
-from rilievo.io.videos.frame_source import FrameSource
+from rilievo.io.videos.frame_source import DEFAULT_RATE, FrameSource
 from rilievo.options.refine import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
@@ -55,10 +55,12 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
 
 
 def _open(job: Job, results: Results) -> FrameSource:
+    fps = results.options.video.fps
+    rate = None if fps is None else Fraction(fps).limit_denominator(1001)
     if job.medium is Medium.SEQUENCE:
-        rate = Fraction(results.options.video.fps).limit_denominator(1001)
-        return FrameFolder(job.source, rate=rate, own_depth=bool(results.options.sizes.own_depth))
-    return open_video(job.source)
+        own_depth = bool(results.options.sizes.own_depth)
+        return FrameFolder(job.source, rate=rate or DEFAULT_RATE, own_depth=own_depth)
+    return open_video(job.source, fps=rate)
 
 
 def _refuse_photo_options(options: PredictOptions) -> None:
