@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
 from rilievo.alignment import AlignMethod
@@ -52,6 +53,29 @@ def test_kitti_eigen_scales_by_medians_inside_crop_and_cap() -> None:
     assert found.values["rmse_log"] == pytest.approx(
         np.sqrt(np.mean((np.log(t) - np.log(p)) ** 2)), rel=1e-6
     )
+
+
+@pytest.mark.parametrize("size", [(192, 640), (96, 320), (320, 1024)])
+def test_kitti_as_zoedepth_scores_it_resizes_corners_on_corners(size: tuple[int, int]) -> None:
+    """``compute_metrics`` of ZoeDepth, written anew: bilinear, ``align_corners=True``."""
+    truth = scene((375, 1242), far=120.0)
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    # A street: ground, poles before it, a wall at its end.
+    values = np.minimum(60.0, 400 / (rows / size[0] * 40 + 4)).astype(np.float32)
+    values[:, (columns[0] * 9 // size[1]) % 2 == 1] = 4.0
+    predicted = DepthMap(values=values, kind=DepthKind.METRIC)
+    found = scored("kitti-eigen-improved", predicted, truth).score
+    [[large]] = torch.nn.functional.interpolate(
+        torch.from_numpy(values)[None, None], (375, 1242), mode="bilinear", align_corners=True
+    ).numpy()
+    true = depth_of(truth)
+    mask = np.zeros((375, 1242), bool)
+    mask[153:371, 44:1197] = True
+    mask &= (true > 1e-3) & (true < 80)
+    t, p = true[mask].astype(np.float64), np.clip(large, 1e-3, 80)[mask].astype(np.float64)
+    assert found.values["abs_rel"] == pytest.approx(np.mean(np.abs(p - t) / t), rel=1e-5)
+    assert found.values["sq_rel"] == pytest.approx(np.mean((p - t) ** 2 / t), rel=1e-5)
+    assert BENCHMARKS["kitti-eigen-improved"].version == 2
 
 
 @pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])

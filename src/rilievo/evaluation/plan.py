@@ -61,10 +61,9 @@ def make_plan(benchmark: Benchmark, root: str | Path | None, options: EvaluateOp
     )
     ids = dataset.ids if options.limit is None else dataset.ids[: options.limit]
     if not ids:
-        missing = f"; the first that is missing: {dataset.absent[0].reason}"
         raise InputError(
             f"{dataset.request.root}: no image of split '{benchmark.split}' is here"
-            + (missing if dataset.absent else "")
+            f"{dataset.first_missing}"
         )
     # With a limit, what comes after it is no part of the selection.
     absent = dataset.absent if options.limit is None else ()

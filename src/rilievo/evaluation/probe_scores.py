@@ -183,7 +183,10 @@ class ProbeScoring:
             list_file=self.list_file,
         )
         if not dataset.ids:
-            raise InputError(f"dataset '{self.dataset}': no image of its test split is there")
+            raise InputError(
+                f"dataset '{self.dataset}': no image of its test split is there"
+                f"{dataset.first_missing}"
+            )
         return dataset
 
     def _shown(self, benchmark: Benchmark) -> Iterator[TestImage]:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import load_model
+from rilievo.training.adapters.checkpoint_config import read_processor
 from tiny_checkpoints import Checkpoints, checkpoint, copied
 
 __all__ = ["checkpoint"]
@@ -106,7 +107,8 @@ def test_configurations_without_depth_are_refused(
         ({"size": {"height": -5, "width": 5}}, "whole numbers of 1 or more"),
         ({"size": {"height": float("inf"), "width": 5}}, "whole numbers of 1 or more"),
         ({"size": "big"}, "whole numbers of 1 or more, got {'height': 'big'"),
-        ({"ensure_multiple_of": 0.5}, "whole number"),
+        ({"ensure_multiple_of": 0.3}, "whole number"),
+        ({"ensure_multiple_of": 0}, "whole number"),
         ({"rescale_factor": "much"}, "is not valid"),
         ({"image_mean": [10**400, 0, 0]}, "is not valid"),
     ],
@@ -122,6 +124,22 @@ def test_preparations_that_make_no_sense_are_refused(
     path.unlink()
     with pytest.raises(ModelError, match=r"no preprocessor_config\.json"):
         load_model(folder, kind="affine_inverse")
+
+
+@pytest.mark.parametrize("multiple", [8, 14, 32])
+def test_a_multiple_that_transformers_writes_as_its_inverse_is_read(
+    checkpoint: Checkpoints, tmp_path: Path, multiple: int
+) -> None:
+    """``ZoeDepthImageProcessor()`` of transformers 5.24 saves 1/32 where it means 32."""
+    folder = copied(checkpoint("zoedepth"), tmp_path / "zoedepth")
+    path = folder / "preprocessor_config.json"
+    entries = json.loads(path.read_text())
+    sizes = []
+    for value in (multiple, 1 / multiple, float(multiple)):
+        path.write_text(json.dumps({**entries, "ensure_multiple_of": value}))
+        sizes.append(read_processor(folder, "zoedepth").sizing)
+    assert sizes == [sizes[0]] * 3
+    assert sizes[0].multiple == multiple
 
 
 def test_a_checkpoint_that_nobody_knows_must_be_given_its_kind(checkpoint: Checkpoints) -> None:

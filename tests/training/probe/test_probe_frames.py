@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from probed_scenes import SIZE, scenes, small_config
 from rilievo.errors import InputError, OptionError
@@ -19,7 +20,7 @@ from rilievo.training.probe.probe_batches import (
     variant,
 )
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
-from rilievo.training.probe.probe_frames import Frame, open_frames
+from rilievo.training.probe.probe_frames import Frame, open_frames, open_training_set
 
 
 def a_frame(seed: int = 0) -> Frame:
@@ -117,6 +118,18 @@ def test_a_window_larger_than_the_image_is_refused(tmp_path: Path) -> None:
     frames = open_frames(replace(config, data=data))
     with pytest.raises(InputError, match="is 48 x 64, smaller than the window"):
         frames.training.frame(0)
+
+
+@pytest.mark.parametrize(("empty", "full"), [("normals", "depth"), ("depth", "normals")])
+def test_an_empty_folder_beside_full_ones_is_named(tmp_path: Path, empty: str, full: str) -> None:
+    for name in ("images", empty, full):
+        (tmp_path / name).mkdir()
+    for id in ("a", "b"):
+        Image.new("RGB", (16, 12)).save(tmp_path / "images" / f"{id}.png")
+        values = np.ones((12, 16) if full == "depth" else (12, 16, 3), np.float32)
+        np.save(tmp_path / full / f"{id}.npy", values)
+    with pytest.raises(InputError, match=f"first that is missing: no {empty} at .*/{empty}/a"):
+        open_training_set(DataChoice(dataset="folder", root=str(tmp_path)))
 
 
 def test_holding_all_images_out_is_refused(tmp_path: Path) -> None:

@@ -166,6 +166,11 @@ class Dataset(ABC):
         """
         return None
 
+    @property
+    def first_missing(self) -> str:
+        """Note on the first entry that is not here, to follow a message; empty where all are."""
+        return f"; the first that is missing: {self.absent[0].reason}" if self.absent else ""
+
     @abstractmethod
     def truth(self, id: str) -> Truth:
         """Ground truth at the photograph's size.

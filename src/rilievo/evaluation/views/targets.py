@@ -120,10 +120,9 @@ def _check_same_images(one: Run, other: Run) -> None:
 
 def _of_dataset(dataset: Dataset, folders: Sequence[Path], options: SourceOptions) -> ViewItems:
     if not dataset.ids:
-        missing = f"; the first that is missing: {dataset.absent[0].reason}"
         raise InputError(
-            f"{dataset.request.root}: no image of split '{dataset.request.split}' is "
-            "here" + (missing if dataset.absent else "")
+            f"{dataset.request.root}: no image of split '{dataset.request.split}' is here"
+            f"{dataset.first_missing}"
         )
     return _items(
         name=f"{dataset.card.name} {dataset.request.split}",

@@ -137,7 +137,8 @@ def _note(margins: Margins, size: tuple[int, int]) -> str | None:
     if inside >= _WORTH_A_WORD * size[0] * size[1]:
         return None
     return (
-        f"its uniform border ({margins} px) was left out and has no depth; turn trim off to keep it"
+        f"its uniform border ({margins} px) was left out and has no depth: --trim off "
+        "(trim=False) keeps it"
     )
 
 

@@ -4,6 +4,7 @@ Names and defaults are those of the image processors of transformers. Unknown en
 change the pixels are refused, not ignored.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -249,9 +250,11 @@ def _size(entries: Mapping[str, Any], usual: tuple[int, int]) -> tuple[int, int]
 
 def _positive(entries: Mapping[str, Any], name: str, usual: int) -> int:
     value = entries.get(name, usual)
-    if not isinstance(value, int) or value < 1:
+    # ZoeDepth's processor in transformers 5 saves 1/32 where it means 32.
+    number = 1 / value if isinstance(value, float) and 0 < value < 1 else value
+    if not isinstance(number, int | float) or number < 1 or not math.isclose(number, round(number)):
         raise ModelError(f"{name} is a whole number of 1 or more, got {value!r}")
-    return value
+    return round(number)
 
 
 def _filter(entries: Mapping[str, Any], usual: int) -> Resampling:

@@ -149,7 +149,10 @@ def open_training_set(data: DataChoice) -> Dataset:
         data.dataset, data.root, split=split, variant=data.variant, list_file=data.list_file
     )
     if not dataset.ids:
-        raise InputError(f"dataset '{data.dataset}': no image of the split '{split}' is there")
+        raise InputError(
+            f"dataset '{data.dataset}': no image of the split '{split}' is there"
+            f"{dataset.first_missing}"
+        )
     return dataset
 
 
