@@ -43,13 +43,17 @@ def patient_client(server: Any) -> Any:
 
 def answers(server: Any, calls: Sequence[Call]) -> list[Answered]:
     """Answers of a server, of an address or of a transport, to calls in their order."""
-    return asyncio.run(ask(server, calls))
+
+    async def ask() -> list[Answered]:
+        async with patient_client(server) as client:
+            return await answered(client, calls)
+
+    return asyncio.run(ask())
 
 
-async def ask(server: Any, calls: Sequence[Call]) -> list[Answered]:
-    """Answers as `answers` gives them, within a loop that runs."""
-    async with patient_client(server) as client:
-        return [_answered(await client.call_tool(name, given)) for name, given in calls]
+async def answered(client: Any, calls: Sequence[Call]) -> list[Answered]:
+    """Answers that a client gets to calls in their order."""
+    return [_answered(await client.call_tool(name, given)) for name, given in calls]
 
 
 def _answered(result: Any) -> Answered:

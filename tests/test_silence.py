@@ -26,12 +26,12 @@ _SERVED = 15
 """Seconds that a server is watched; ONNX Runtime's telemetry looks for its host after nine."""
 _DATA = ("--dataset", "tiny_dataset:Tiny", "--root", "data")
 _SERVE = ("serve", "--port", "0", "-m", "rilievo/tiny")
-_NEEDS = {"openvino": "openvino", "train": "timm", "serve assistants": "mcp"}
+_NEEDS = {"openvino": "openvino", "train": "timm", "assistants": "mcp"}
 _COMMANDS = {
     "predict": ("predict", "photo.png", "-o", "out", "--save", "all", "--workers", "2"),
     "serve": _SERVE,
     "serve with telemetry": _SERVE,
-    "serve assistants": (*("mcp", "--folder", ".", "--http", "--port", "0", "-m", "rilievo/tiny"),),
+    "assistants": ("mcp", "--folder", ".", "-m", "rilievo/tiny"),
     "openvino": ("predict", "photo.png", "-o", "out", "--engine", "openvino"),
     "evaluate": ("evaluate", "-m", "rilievo/tiny", "--benchmark", "depth", *_DATA, "-o", "out"),
     "train": (
@@ -60,8 +60,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Seen]]:
             running[name] = start(library, folder, ["-m", "rilievo", *words], **asked)
         for each in (running["serve"], running["serve with telemetry"]):
             _predict_through(each)
-        if "serve assistants" in running:
-            _call_through(running["serve assistants"])
+        if "assistants" in running:
+            _call_through(running["assistants"])
         time.sleep(_SERVED)
         for name, each in running.items():
             if name.startswith("serve"):
@@ -87,17 +87,17 @@ def _address(server: Watched) -> str:
 
 def _call_through(server: Watched) -> None:
     """Let the server of an assistant predict, and write a surface."""
-    asked = {"name": "surface", "arguments": {"photo": "photo.png"}}
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": asked}
-    accepted = {"Accept": "application/json, text/event-stream"}
-    request = urllib.request.Request(
-        _address(server),
-        json.dumps(message).encode(),
-        {"Content-Type": "application/json", **accepted},
-        method="POST",
-    )
-    with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
-        assert not json.load(answer)["result"]["isError"]
+    client = {"name": "test", "version": "1"}
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+    call = {"name": "surface", "arguments": {"photo": "photo.png"}}
+    given, told = server.process.stdin, server.process.stdout
+    assert given is not None
+    assert told is not None
+    for number, (method, params) in enumerate((("initialize", hello), ("tools/call", call))):
+        message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        print(json.dumps(message), file=given, flush=True)
+        answer = json.loads(told.readline())["result"]
+    assert not answer["isError"]
 
 
 def _predict_through(server: Watched) -> None:

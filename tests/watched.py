@@ -98,7 +98,7 @@ def start(library: Path, folder: Path, command: list[str], **variables: str) -> 
         [sys.executable, *command],
         cwd=folder / "work",
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -180,7 +180,6 @@ def test_quantities_take_their_points(what: str, count: int, words: str, desktop
     [
         ((), "--folder names the photographs"),
         (("--folder", "{}/absent"), "there is no such folder"),
-        (("--folder", "{}", "--port", "80"), "--port is of a server: give --http"),
         (("--folder", "{}", "--output", "/"), "--output / is outside of the named folders"),
         (("--folder", "{}", "--waiting", "0"), "--waiting is 1 or more"),
     ],

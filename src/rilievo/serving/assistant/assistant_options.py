@@ -1,7 +1,7 @@
-"""The options of ``rilievo mcp``: folders, model, address of a server."""
+"""The options of ``rilievo mcp``: folders, model, calls that wait."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -10,21 +10,19 @@ import tyro
 from rilievo.errors import OptionError
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
-from rilievo.options.option_record import Rule, flag
-from rilievo.serving.address.address_options import AddressOptions, is_count
+from rilievo.options.option_record import Rule
 
 
 @dataclass(frozen=True, kw_only=True)
-class AssistantOptions(AddressOptions, EngineOptions):
-    """Folders and model of the tools, and the address of a server for ``--http``."""
+class AssistantOptions(EngineOptions):
+    """Folders and model of the tools."""
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Files": ("folder", "output"),
         "Model": ("model", "device", "engine", "precision", "threads", "trust_code"),
-        "HTTP": ("http", "host", "port", "root_path", "hosts", "token_file", "proxies"),
-        "Limits": ("waiting", "connections"),
+        "Limits": ("waiting",),
     }
-    RULES: ClassVar[tuple[Rule, ...]] = (("waiting", is_count, "1 or more"),)
+    RULES: ClassVar[tuple[Rule, ...]] = (("waiting", lambda value: value >= 1, "1 or more"),)
 
     folder: Annotated[
         tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FOLDER")
@@ -36,8 +34,6 @@ class AssistantOptions(AddressOptions, EngineOptions):
     the photograph."""
     model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
     """Name that 'rilievo models' lists, or a model's file or folder."""
-    http: bool = False
-    """Serve streamable HTTP at /mcp, in place of standard input and output."""
     waiting: int = 16
     """Calls that may wait for the one at work; more are refused."""
 
@@ -48,7 +44,3 @@ class AssistantOptions(AddressOptions, EngineOptions):
                 "--folder names the photographs that the assistant may read: "
                 "rilievo mcp --folder FOLDER"
             )
-        if not self.http:
-            for field in fields(AddressOptions):
-                if getattr(self, field.name) != field.default:
-                    raise OptionError(f"{flag(field.name)} is of a server: give --http as well")

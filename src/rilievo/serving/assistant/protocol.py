@@ -1,4 +1,4 @@
-"""The tools as a server of the Model Context Protocol, for any transport."""
+"""The tools as a server of the Model Context Protocol."""
 
 import base64
 import logging
@@ -48,7 +48,7 @@ class Assistant:
         self._waiting, self._most = 0, waiting + 1
 
     def server(self) -> "Server[Any]":
-        """The server, which each connection runs."""
+        """Make the server of one session."""
         logging.getLogger("mcp").setLevel(logging.CRITICAL)  # clients do not fill the log
         return Server(
             "rilievo",

@@ -4,37 +4,37 @@ from collections.abc import Sequence
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain
-from rilievo.errors import needing
+from rilievo.errors import OptionError, needing
 from rilievo.plugins import load_of_wing
 from rilievo.serving.assistant.assistant_options import AssistantOptions
 
-_RUN = "rilievo.serving.assistant.transports:run_assistant"
+_RUN = "rilievo.serving.assistant.transport:run_assistant"
+_OF_SERVERS = ("http", "host", "port", "root-path", "proxies", "token-file", "hosts", "connections")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Answer an assistant's questions about photographs, until it leaves."""
+    for word in arguments:
+        option = word.partition("=")[0].replace("_", "-")
+        if option.startswith("--") and option[2:] in _OF_SERVERS:
+            raise OptionError(
+                f"{option}: 'rilievo mcp' speaks over standard input and output alone; use "
+                "'rilievo serve' for HTTP"
+            )
     given = parse(
         AssistantOptions,
         arguments,
         prog="rilievo mcp",
         description="Sizes and depth in photographs as tools for an assistant, over the Model "
         "Context Protocol: the client starts this command and speaks over its standard input.",
-        examples=(
-            "rilievo mcp --folder ~/Pictures",
-            "rilievo mcp --folder ~/Pictures --http --port 8000",
-        ),
+        examples=("rilievo mcp --folder ~/Pictures",),
     )
 
-    def ready(address: str) -> None:
+    def at_terminal() -> None:
         # Standard output belongs to the client.
-        if not address:
-            complain("rilievo mcp: an MCP client is to start this command; Ctrl-C ends it")
-            return
-        complain(f"serving: {address}; Ctrl-C ends it")
-        if not given.is_private and not given.tokens():
-            complain("rilievo mcp: whoever reaches this address may use it; see --token-file")
+        complain("rilievo mcp: an MCP client is to start this command; Ctrl-C ends it")
 
     with needing("rilievo mcp", "mcp"):
         run_assistant = load_of_wing(_RUN, "`rilievo mcp`")
-    run_assistant(given, ready)
+    run_assistant(given, at_terminal)
     return 0

@@ -1,4 +1,4 @@
-"""The server of an assistant as a process: standard input and output, HTTP, and their ends."""
+"""The server of an assistant as a process: standard input and output, and its end."""
 
 import asyncio
 import json
@@ -8,24 +8,21 @@ import signal
 import subprocess
 import sys
 import tomllib
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from rilievo.cli import main
 from rilievo.version import VERSION
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 
-from assistant_client import Answered, answers, ask, patient_client
+from assistant_client import Answered, answered, answers, patient_client
 
 ROOT = Path(__file__).parents[3]
 POINTS = [[0.2, 0.4], [0.6, 0.45]]
 ANGLE = ("measure", {"photo": "a.png", "what": "angle", "points": POINTS})
-TOKEN = "0123456789abcdef"
 PATIENCE = 60
 
 
@@ -115,88 +112,49 @@ def test_a_signal_ends_it(number: int, code: int, pictures: Path) -> None:
         assert b"Traceback" not in process.stderr.read()
 
 
-@pytest.fixture(scope="module")
-def address(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a server that asks for a token."""
-    tokens = tmp_path_factory.mktemp("tokens") / "tokens.txt"
-    tokens.write_text(f"{TOKEN}\n")
-    options = ("--http", "--port", "0", "--token-file", str(tokens))
-    with subprocess.Popen(
-        command(pictures, *options), stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stderr is not None
-            line = process.stderr.readline()
-            found = re.fullmatch(r"serving: (http://127\.0\.0\.1:\d+/mcp); Ctrl-C ends it\n", line)
-            assert found is not None, line
-            yield found[1]
-        finally:
-            process.terminate()
-            assert process.wait(timeout=PATIENCE) == 0
-            assert process.stderr is not None
-            assert process.stderr.read() == ""
-
-
-def posted(
-    address: str,
-    headers: Mapping[str, str],
-    body: bytes | None = b"{}",
-    method: str = "POST",
-) -> tuple[int, dict[str, object]]:
-    usual = {
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "Authorization": f"Bearer {TOKEN}",
-    }
-    request = urllib.request.Request(address, body, {**usual, **headers}, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as refusal:
-        return refusal.code, json.load(refusal)
-
-
-def test_http_answers_the_sdks_client_with_a_token(address: str) -> None:
-    import httpx2
-    from mcp.client.streamable_http import streamable_http_client
-
-    async def measure() -> list[Answered]:
-        # The SDK does not close a client that it is given.
-        header = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx2.AsyncClient(headers=header, timeout=PATIENCE) as http:
-            return await ask(streamable_http_client(address, http_client=http), [ANGLE])
-
-    [measured] = asyncio.run(measure())
-    assert measured.told["unit"] == "°"
-
-
 @pytest.mark.parametrize(
-    ("headers", "status", "words"),
+    "words",
     [
-        ({"Origin": "https://evil.example"}, 403, "pages of other sites"),
-        ({"Host": "evil.example"}, 421, "does not go by this name"),
-        ({"Authorization": ""}, 401, "a token is needed"),
-        ({"Authorization": "Bearer wrong"}, 401, "a token is needed"),
+        ("--http",),
+        ("--port", "0"),
+        ("--host=0.0.0.0",),
+        ("--token_file", "tokens.txt"),
+        ("--connections=3",),
     ],
 )
-def test_the_guard_of_serve_stands_in_front(
-    headers: dict[str, str], status: int, words: str, address: str
+def test_options_of_a_server_are_answered_by_the_name_of_the_one_there_is(
+    words: tuple[str, ...], pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, said = posted(address, headers)
-    assert code == status
-    assert words in str(said["error"])
+    assert main(["mcp", "--folder", str(pictures), *words]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert words[0].partition("=")[0].replace("_", "-") in line
+    assert "standard input and output" in line
+    assert "'rilievo serve'" in line
 
 
-def test_other_addresses_methods_and_large_messages_are_refused_in_words(address: str) -> None:
-    for code, words, found in (
-        (404, "/mcp", posted(address.replace("/mcp", "/v1/predict"), {})),
-        (405, "but POST", posted(address, {}, None, "GET")),
-        (413, "1 MiB", posted(address, {}, b" " * (2**20 + 1))),
-    ):
-        assert found[0] == code
-        assert words in str(found[1]["error"])
-    status, said = posted(address.replace("/mcp", "/healthz"), {}, None, "GET")
-    assert (status, said["status"]) == (200, "ok")
+def test_two_clients_share_no_facts(pictures: Path) -> None:
+    from mcp import StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
+    words = command(pictures)
+    started = StdioServerParameters(command=words[0], args=words[1:], env={**os.environ})
+    depth = ("depth", {"photo": "a.png", "picture": False})
+    length = {"photo": "a.png", "points": POINTS, "metres": 5000.0}
+
+    async def both() -> tuple[Answered, Answered]:
+        async with (
+            patient_client(stdio_client(started)) as one,
+            patient_client(stdio_client(started)) as other,
+        ):
+            [said] = await answered(one, [("known", length)])
+            assert said.told["is_metric"]
+            [after], [untold] = await answered(one, [depth]), await answered(other, [depth])
+            return after, untold
+
+    after, untold = asyncio.run(both())
+    assert (after.told["unit"], len(after.told["facts"])) == ("m", 1)
+    assert untold.told["unit"] != "m"
+    assert untold.told["facts"] == []
 
 
 def snippets() -> dict[str, list[str]]:
