@@ -178,6 +178,32 @@ def tiff_tiles(good: bytes, chance: Random) -> bytes:
     )
 
 
+def tiff_entries(good: bytes, chance: Random) -> bytes:
+    """A tag of many more entries than the picture has rows, all zeros at the end of the file."""
+    order, is_big = chance.choice("<>"), chance.random() < 0.3
+    count = chance.choice((65, 5000, 300_000, 1_000_000))
+    tag = chance.choice((273, 279, 324, 325, 258, 320, 330, 34665, 33723))
+    numbers = {256: 64, 257: 64, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 64, 279: 4096}
+    room, letter = (8, "Q") if is_big else (4, "I")
+    start = 8 + 8 * is_big
+    entries = [(each, 4, 1, value) for each, value in numbers.items() if each != tag]
+    entry = struct.Struct(f"{order}HH2{letter}")
+    end = start + 4096 + room + entry.size * (len(entries) + 1) + room
+    entries.append((tag, chance.choice((3, 4, 5, 12, 13, 16)), count, end))
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}H", 43 if is_big else 42)
+    head += struct.pack(f"{order}HH", 8, 0) if is_big else b""
+    number = struct.pack(f"{order}{'Q' if is_big else 'H'}", len(entries))
+    return (
+        head
+        + struct.pack(f"{order}{letter}", start + 4096)
+        + bytes(4096)
+        + number
+        + b"".join(entry.pack(*each) for each in sorted(entries))
+        + bytes(room)
+        + bytes(8 * count)
+    )
+
+
 def ifd_chain(good: bytes, chance: Random) -> bytes:
     """Thousands of directories after the first, or directories that lead into each other."""
     if good[:2] not in (b"II", b"MM") or len(good) < 8:
@@ -262,5 +288,5 @@ def _enlarged(grown: bytes, at: int, more: int) -> bytes:
 
 JPEG: tuple[Mutator, ...] = (jpeg_scans, jpeg_scans, jpeg_segments)
 PNG: tuple[Mutator, ...] = (png_interlaced, png_pieces)
-TIFF: tuple[Mutator, ...] = (tiff_tiles, tiff_tiles, ifd_chain)
+TIFF: tuple[Mutator, ...] = (tiff_tiles, tiff_tiles, tiff_entries, ifd_chain)
 BOXES: tuple[Mutator, ...] = (boxes, boxes, boxes)

@@ -31,6 +31,7 @@ from rilievo.io.files.limits import (
 )
 from rilievo.io.netpbm import is_netpbm, parse_netpbm
 from rilievo.io.photographs.decode import PILLOW_ERRORS, load
+from rilievo.io.photographs.tiff_directories import check_directories
 
 NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")
 """Usual suffixes of files that ``read_numbers`` reads. The format is recognised by content."""
@@ -126,8 +127,11 @@ def _from_png(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 
 def _from_tiff(content: bytes, path: Path, name: str | None) -> np.ndarray:
-    shown = printable(path)
-    with _one_line_errors(shown, "TIFF file"), TiffImageFile(BytesIO(content)) as image:
+    shown, file = printable(path), BytesIO(content)
+    with _one_line_errors(shown, "TIFF file"):
+        check_directories(file, shown)
+        file.seek(0)
+    with _one_line_errors(shown, "TIFF file"), TiffImageFile(file) as image:
         _refuse_other_than_plain(image, _raw_mode(image), shown)
         return _loaded(image)
 

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from PIL.ImageFile import ImageFile
 
-from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.files.limits import MAX_PIXELS, printable
 from rilievo.io.photographs.decode import load as load_pixels
+from rilievo.io.photographs.tiff_directories import check_directories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,9 @@ def from_nan(values: Float32[np.ndarray, "h w"]) -> Stored:
 @contextmanager
 def opened(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
     """Open and decode an image that we wrote; ``Image.open`` would warn of the largest ones."""
+    if plugin.format == "TIFF":
+        with path.open("rb") as file:
+            check_directories(file, printable(path))
     with plugin(path) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:

@@ -26,6 +26,7 @@ from rilievo.io.files.limits import MAX_BYTES, check_size, reason
 from rilievo.io.photographs.file_formats import ForeignFormat, PhotoFormat
 from rilievo.io.photographs.jpeg_scans import check_scans
 from rilievo.io.photographs.signatures import HEAD_BYTES, JPEG, RAW, RAW_SUFFIXES, TIFF, identify
+from rilievo.io.photographs.tiff_directories import check_directories
 
 PILLOW_ERRORS = (
     OSError,
@@ -109,6 +110,8 @@ def _opened(
     file: BufferedReader | BytesIO, name: str, kind: PhotoFormat, max_pixels: int
 ) -> ImageFile:
     decoder = _decoder(kind, name)
+    if kind is TIFF:
+        check_directories(file, name)
     file.seek(0)
     # Pillow refuses a header above twice its limit, not above the limit itself.
     with _pillow_takes(max_pixels // 2):

@@ -5,11 +5,13 @@ Odd, broken or missing tags count as absent: EXIF never makes a photograph unrea
 
 import math
 from dataclasses import dataclass
+from io import BytesIO
 
 from PIL import Image
 
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov
 from rilievo.io.photographs.decode import PILLOW_ERRORS
+from rilievo.io.photographs.tiff_directories import check_directories
 from rilievo.types import Camera, CameraSource
 
 FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
@@ -67,6 +69,7 @@ def exif_facts(image: Image.Image) -> ExifFacts:
     """Read the tags of an image that Pillow has loaded; unreadable tags count as missing."""
     try:
         tags = image.getexif()
+        check_directories(getattr(tags, "fp", BytesIO()), "EXIF")
         block = tags.get_ifd(_EXIF_BLOCK)
         turned: object = tags.get(_ORIENTATION)
     except PILLOW_ERRORS:
