@@ -148,7 +148,7 @@ def test_a_field_ends_where_its_distortion_folds():
 
 
 def test_lenses_refuse_numbers_that_are_none():
-    with pytest.raises(InputError, match="finite numbers"):
+    with pytest.raises(InputError, match="expected a finite number"):
         Fisheye(fx=np.nan, fy=1, cx=0, cy=0)
     with pytest.raises(InputError, match="positive"):
         Equirectangular(fx=0, fy=1, cx=0, cy=0)
@@ -157,5 +157,5 @@ def test_lenses_refuse_numbers_that_are_none():
     for omega in (0.0, -1.0, 3.2):
         with pytest.raises(InputError, match="omega of a FOV lens"):
             Fov(fx=1, fy=1, cx=0, cy=0, omega=omega)
-    with pytest.raises(InputError, match="finite numbers"):
+    with pytest.raises(InputError, match="expected a finite number"):
         Distorted(fx=1, fy=1, cx=0, cy=0, k=(np.inf, 0, 0, 0, 0, 0))

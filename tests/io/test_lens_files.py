@@ -155,7 +155,7 @@ def test_calibrations_of_tums_monocular_videos_are_read(tmp_path, text, expected
         ("Omni 300 301 319 239 .9\n640 480\n", "no lens of DSO"),
         ("Pinhole 300 301 319 239 .9\n640 480\n", "fifth number is 0"),
         ("300 301 319 239 4\n640 480\n", "omega of a FOV lens"),
-        ("300 301 319 239 .9\n0 480\n", "positive"),
+        ("300 301 319 239 .9\n0 480\n", "line 2: its pictures are 0x480, expected sides of 1"),
     ],
 )
 def test_calibrations_of_dso_that_are_none_are_refused(tmp_path, text, words):

@@ -255,3 +255,23 @@ def test_without_its_answer_a_photograph_copied_anew_is_another(
     os.utime(photo, (1, 1))
     assert predict(photo, *options) == 1
     assert "was changed or copied since" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "camera", ["secret.txt", "./secret.txt", "/etc/passwd", "1,2,x", "9" * 400]
+)
+def test_the_camera_of_a_result_is_of_numbers_and_no_file(
+    results, tmp_path, monkeypatch, capsys, camera
+):
+    monkeypatch.chdir(tmp_path)
+    Path("secret.txt").write_text("secretive 300 300 150 130\n")
+    path = results / "photo.json"
+    stated = json.loads(path.read_text())
+    stated["run"]["camera"] = camera
+    path.write_text(json.dumps(stated))
+    assert predict(results, "--save", "npy") != 0
+    told = capsys.readouterr().err
+    assert "camera" in told
+    assert "photo.json" in told
+    assert "secretive" not in told
+    assert "root:" not in told

@@ -6,8 +6,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from rilievo.errors import InputError
-from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.cameras.lens import Lens, check_numbers
 
 AnyCentred = TypeVar("AnyCentred", bound="Centred")
 Numbers = Float[np.ndarray, "*n"] | np.floating
@@ -19,7 +18,7 @@ class Centred(Lens):
     """A lens with a centre (cx, cy) [px], about which it has fx and fy pixels per radian.
 
     Raises:
-        InputError: If a number is not finite, or fx or fy is not positive.
+        InputError: If a number is not finite or is huge, or fx or fy is not positive.
     """
 
     fx: float
@@ -28,11 +27,12 @@ class Centred(Lens):
     cy: float
 
     def __post_init__(self) -> None:
-        numbers = {each.name: getattr(self, each.name) for each in fields(self)}
-        if not np.isfinite(np.hstack([np.asarray(each, float) for each in numbers.values()])).all():
-            raise InputError(f"a lens has finite numbers, but this one has {numbers}")
-        if self.fx <= 0 or self.fy <= 0:
-            raise InputError(f"focal lengths are positive, but fx = {self.fx:g}, fy = {self.fy:g}")
+        numbers: dict[str, float] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            several = enumerate(value, 1) if isinstance(value, tuple) else (("", value),)
+            numbers |= {f"{field.name}{place}": number for place, number in several}
+        check_numbers(numbers)
 
     def __str__(self) -> str:
         """Describe in a few words."""

@@ -13,6 +13,9 @@ from rilievo.geometry.cameras.lens import Lens
 
 _KNOTS = 4097
 _NEWTON_STEPS = 4
+_LEAST_COEFFICIENT = 1e-30
+"""Least size of a coefficient that moves any pixel; the roots of a polynomial with lesser ones are
+not finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ def _slope(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
 @lru_cache(maxsize=64)
 def _growing(k: tuple[float, float, float, float]) -> float:
     """Angle up to which the distance from the centre grows [rad], at most half a turn."""
-    roots = np.roots([9 * k[3], 7 * k[2], 5 * k[1], 3 * k[0], 1.0])
+    k1, k2, k3, k4 = (each if abs(each) >= _LEAST_COEFFICIENT else 0.0 for each in k)
+    roots = np.roots([9 * k4, 7 * k3, 5 * k2, 3 * k1, 1.0])
     real = roots[(np.abs(roots.imag) < 1e-12) & (roots.real > 0)].real
     return min(np.pi, float(np.sqrt(real.min()))) if real.size else np.pi

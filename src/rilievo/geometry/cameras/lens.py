@@ -13,13 +13,36 @@ are unbatched and numpy; training has batches of pinholes, ``rilievo.geometry.in
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
+from rilievo.errors import InputError
+
 # Rows of a photograph are processed in bands of about this many pixels.
 _BAND_PIXELS = 65_536
+LEAST_FOCAL, MOST_NUMBER = 1e-6, 1e12
+"""Least focal length [px], and largest number, of a lens; their products are finite."""
+
+
+def check_numbers(numbers: Mapping[str, float]) -> None:
+    """Refuse numbers, by name, that no lens has; fx and fy are among them.
+
+    Raises:
+        InputError: If one is not finite or is huge, or fx or fy is not positive.
+    """
+    for name, number in numbers.items():
+        if not abs(number) <= MOST_NUMBER:
+            raise InputError(
+                f"{name} is {number:g}, expected a finite number, at most {MOST_NUMBER:g} in size"
+            )
+    fx, fy = numbers["fx"], numbers["fy"]
+    if min(fx, fy) < LEAST_FOCAL:
+        raise InputError(
+            f"focal lengths are positive, at least {LEAST_FOCAL:g} px, but fx = {fx:g}, fy = {fy:g}"
+        )
 
 
 class Lens(ABC):

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.cameras.lens import Lens, check_numbers
 from rilievo.geometry.intrinsics import (
     crop_K,
     flip_K,
@@ -26,7 +26,7 @@ class Pinhole(Lens):
         K: ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` [px].
 
     Raises:
-        InputError: If K is not finite or a focal length is not positive.
+        InputError: If K is not finite or is huge, or a focal length is not positive.
     """
 
     K: Float64[np.ndarray, "3 3"]
@@ -41,10 +41,7 @@ class Pinhole(Lens):
         K = np.asarray(self.K, dtype=np.float64)
         if K.shape != (3, 3):
             raise InputError(f"K is 3x3, but this has shape {K.shape}")
-        if not np.isfinite(K).all():
-            raise InputError(f"K has NaN or infinite entries: {K.tolist()}")
-        if K[0, 0] <= 0 or K[1, 1] <= 0:
-            raise InputError(f"focal lengths are positive, but fx = {K[0, 0]:g}, fy = {K[1, 1]:g}")
+        check_numbers({"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]})
         if K[1, 0] or K[0, 1] or K[2].tolist() != [0.0, 0.0, 1.0]:
             raise InputError(f"K is [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {K.tolist()}")
         object.__setattr__(self, "K", K)

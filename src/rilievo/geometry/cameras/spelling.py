@@ -32,6 +32,8 @@ _COUNTS: Mapping[str, tuple[int, ...]] = {
 }
 """Numbers that may follow a name."""
 _TEXT = re.compile(r"([a-z]+)(?::([^@]*))?(?:@(\d{1,6})x(\d{1,6}))?")
+MOST_SIDE = 999_999
+"""Longest side of a picture that a text can name [px]."""
 _SAME_ASPECT = 0.02
 """Relative difference of aspect ratios up to which a picture counts as resized, not cropped."""
 
@@ -151,7 +153,7 @@ def spelling_of(lens: Lens) -> SpelledLens:
 
 
 def _shortest(number: float) -> str:
-    return repr(int(number)) if number == int(number) else repr(float(number))
+    return repr(int(number)) if float(number).is_integer() else repr(float(number))
 
 
 def _check_angles(name: str, numbers: tuple[float, ...], option: str) -> None:

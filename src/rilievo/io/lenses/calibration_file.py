@@ -7,15 +7,16 @@ as text or npy.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rilievo.errors import InputError, MissingExtraError, OptionError
-from rilievo.geometry.cameras.spelling import SpelledLens, spelled
+from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, spelled
 from rilievo.io.camera_file import camera_of, read_K
 from rilievo.io.files.limits import check_regular, printable, read_text, reason
 from rilievo.io.yaml_text import parse_yaml
@@ -47,6 +48,19 @@ _FOV = ("fov", "atan")
 _EQUIDISTANT = ("equidistant", "fisheye", "kannala_brandt", "kannala_brandt4")
 
 
+class _Line(NamedTuple):
+    """A line of a text file."""
+
+    number: int
+    text: str
+    path: Path
+
+    @property
+    def place(self) -> str:
+        """Place in messages."""
+        return f"{printable(self.path)}, line {self.number}"
+
+
 def read_lens(path: Path) -> SpelledLens:
     """Read the lens of a calibration file.
 
@@ -62,20 +76,20 @@ def read_lens(path: Path) -> SpelledLens:
         return _of_json(text, path)
     if suffix in (".yaml", ".yml"):
         return _of_yaml(text, path)
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    colmap = [line for line in lines if re.match(r"\d+\s+[A-Z_]+\s", line)]
+    stripped = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
+    lines = [_Line(n, line, path) for n, line in stripped if line and not line.startswith("#")]
+    colmap = [line for line in lines if re.match(r"\d+\s+[A-Z_]+\s", line.text)]
     if colmap:
-        return _only([_of_colmap(line, path) for line in colmap], path)
+        return _only([_of_colmap(line) for line in colmap], path)
     for name in _KITTI:
-        found = next((line for line in lines if line.startswith(f"{name}:")), None)
+        found = next((line for line in lines if line.text.startswith(f"{name}:")), None)
         if found is not None:
-            return _of_kitti(found, lines, path)
-    if _is_of_dso(lines):
-        return _of_dso(lines, path)
+            return _of_kitti(found, lines)
+    if _is_of_dso([line.text for line in lines]):
+        return _of_dso(lines)
     numbers = _numbers_alone(text)
     if len(numbers) in (8, 9) and not (len(numbers) == 9 and numbers[6:] == [0, 0, 1]):
-        return _checked("opencv", numbers, None, path)
+        return _checked("opencv", numbers, None, printable(path))
     return _of_K(read_K(path))
 
 
@@ -92,17 +106,36 @@ def _numbers_alone(text: str) -> list[float]:
         return []
 
 
+def _finite(numbers: Sequence[float], place: str) -> list[float]:
+    """Numbers of a place in a file, if all are finite."""
+    for at, number in enumerate(numbers, 1):
+        if not math.isfinite(number):
+            raise InputError(f"{place}: number {at} is {number:g}, expected finite numbers")
+    return [*numbers]
+
+
+def _size(width: float, height: float, place: str) -> tuple[int, int]:
+    """Size (height, width) of the pictures that a lens is for."""
+    if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
+        raise InputError(
+            f"{place}: its pictures are {width:.10g}x{height:.10g}, expected sides of 1 to "
+            f"{MOST_SIDE} pixels"
+        )
+    return int(height), int(width)
+
+
 def _checked(
-    name: str, numbers: Sequence[float], size: tuple[int, int] | None, path: Path
+    name: str, numbers: Sequence[float], size: tuple[int, int] | None, place: str
 ) -> SpelledLens:
     """A lens whose numbers a lens may have; without distortion FOV is a pinhole."""
     if name in ("fov", "pinhole") and not any(numbers[4:]):
         name, numbers = "pinhole", numbers[:4]
     found = SpelledLens(name=name, numbers=tuple(map(float, numbers)), size=size)
     try:
-        return spelled(str(found), option="its lens")
-    except OptionError as error:
-        raise InputError(f"{printable(path)}: {error}") from error
+        found.lens(size or (2, 2))
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    return found
 
 
 def _only(found: list[SpelledLens], path: Path) -> SpelledLens:
@@ -113,42 +146,62 @@ def _only(found: list[SpelledLens], path: Path) -> SpelledLens:
     return found[0]
 
 
-def _of_colmap(line: str, path: Path) -> SpelledLens:
-    words = line.split()
+def _of_colmap(line: _Line) -> SpelledLens:
+    words = line.text.split()
     try:
-        name, focals, count = _COLMAP[words[1]]
-        width, height = int(words[2]), int(words[3])
-        numbers = [float(word) for word in words[4:]]
-        if len(numbers) != focals + 2 + count:
-            raise ValueError(f"{len(numbers)} parameters")
-    except KeyError as error:
+        return colmap_lens(
+            words[1], int(words[2]), int(words[3]), [*map(float, words[4:])], line.place
+        )
+    except (ValueError, IndexError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
-            f"{printable(path)}: has COLMAP's model {error}; read are {', '.join(_COLMAP)}"
+            f"{line.place}: '{printable(line.text[:60])}' is no camera of COLMAP "
+            f"({printable(str(error)[:60])})"
         ) from error
-    except (ValueError, IndexError) as error:
+
+
+def colmap_lens(
+    model: str, width: int, height: int, numbers: Sequence[float], place: str
+) -> SpelledLens:
+    """Lens of a camera of COLMAP.
+
+    Args:
+        model: COLMAP's name of the camera model.
+        width: Width of the image [px].
+        height: Height of the image [px].
+        numbers: Parameters of the model.
+        place: Place in messages, such as a file and a line.
+
+    Raises:
+        InputError: If there is no such lens.
+    """
+    if model not in _COLMAP:
+        raise InputError(f"{place}: has COLMAP's model '{model}'; read are {', '.join(_COLMAP)}")
+    name, focals, count = _COLMAP[model]
+    if len(numbers) != focals + 2 + count:
         raise InputError(
-            f"{printable(path)}: '{printable(line[:60])}' is no camera of COLMAP ({error})"
-        ) from error
+            f"{place}: {model} has {focals + 2 + count} parameters, got {len(numbers)}"
+        )
     # COLMAP's origin is the corner of the first pixel.
     cx, cy, *bend = numbers[focals:]
     whole = [numbers[0], numbers[focals - 1], cx - 0.5, cy - 0.5, *bend]
-    if name == "opencv":
-        whole += [0.0] * (4 - count if count < 4 else 0)
-    if name == "fisheye":
+    if name in ("opencv", "fisheye"):
         whole += [0.0] * (4 - count)
-    return _checked(name, whole, (height, width), path)
+    return _checked(name, whole, _size(width, height, place), place)
 
 
-def _of_kitti(line: str, lines: Sequence[str], path: Path) -> SpelledLens:
-    numbers = _numbers_alone(line.split(":", 1)[1])
+def _of_kitti(line: _Line, lines: Sequence[_Line]) -> SpelledLens:
+    numbers = _finite(_numbers_alone(line.text.split(":", 1)[1]), line.place)
     if len(numbers) != 12:
-        raise InputError(f"{printable(path)}: '{printable(line[:40])}' has no twelve numbers")
+        raise InputError(f"{line.place}: '{printable(line.text[:40])}' has no twelve numbers")
+    stated = next((each for each in lines if each.text.startswith("S_rect_02:")), None)
+    sides = [] if stated is None else _numbers_alone(stated.text.split(":", 1)[1])
     size = None
-    stated = next((each for each in lines if each.startswith("S_rect_02:")), None)
-    sides = [] if stated is None else _numbers_alone(stated.split(":", 1)[1])
-    if len(sides) == 2:
-        size = (int(sides[1]), int(sides[0]))
-    return _checked("pinhole", (numbers[0], numbers[5], numbers[2], numbers[6]), size, path)
+    if stated is not None and len(sides) == 2:
+        size = _size(sides[0], sides[1], stated.place)
+    numbers = [numbers[0], numbers[5], numbers[2], numbers[6]]
+    return _checked("pinhole", numbers, size, line.place)
 
 
 def _is_of_dso(lines: Sequence[str]) -> bool:
@@ -160,25 +213,27 @@ def _is_of_dso(lines: Sequence[str]) -> bool:
     return len(_numbers_alone(words[1] if has_name else lines[0])) >= 5
 
 
-def _of_dso(lines: Sequence[str], path: Path) -> SpelledLens:
-    words = lines[0].split()
+def _of_dso(lines: Sequence[_Line]) -> SpelledLens:
+    line, place = lines[0].text, lines[0].place
+    words = line.split()
     model = words.pop(0).lower() if words[0].isalpha() else ""
     numbers = _numbers_alone(" ".join(words))
     default = {5: "fov", 8: "radtan"}.get(len(numbers), "")
     name, count = _DSO.get(model or default, ("", 0))
     if len(numbers) != 4 + count:
         raise InputError(
-            f"{printable(path)}: '{printable(lines[0][:60])}' is no lens of DSO; read are FOV and "
+            f"{place}: '{printable(line[:60])}' is no lens of DSO; read are FOV and "
             "Pinhole (fx fy cx cy omega), RadTan and EquiDistant (fx fy cx cy and 4 coefficients)"
         )
-    width, height = map(int, lines[1].split())
+    width, height = map(int, lines[1].text.split())
+    size = _size(width, height, lines[1].place)
     fx, fy, cx, cy, *bend = numbers
     if cx < 1 and cy < 1:
         # Parts of the width and the height, from the corner of the first pixel.
         fx, fy, cx, cy = fx * width, fy * height, cx * width - 0.5, cy * height - 0.5
     if name == "pinhole" and any(bend):
-        raise InputError(f"{printable(path)}: is a pinhole, whose fifth number is 0")
-    return _checked(name, [fx, fy, cx, cy, *bend], (height, width), path)
+        raise InputError(f"{place}: is a pinhole, whose fifth number is 0")
+    return _checked(name, [fx, fy, cx, cy, *bend], size, place)
 
 
 def _of_yaml(text: str, path: Path) -> SpelledLens:
@@ -191,54 +246,66 @@ def _of_yaml(text: str, path: Path) -> SpelledLens:
     except ValueError as error:
         raise InputError(f"{printable(path)}: is no YAML ({reason(error)})") from error
     if not isinstance(found, Mapping):
-        raise _no_lens(path)
-    cameras = [each for key, each in found.items() if re.fullmatch(r"cam\d+", str(key))]
-    entries = [each for each in cameras if isinstance(each, Mapping)] or [found]
-    return _only([_of_entries(each, path) for each in entries], path)
+        raise _no_lens(printable(path))
+    cameras = {key: each for key, each in found.items() if re.fullmatch(r"cam\d+", str(key))}
+    entries = {
+        f"{printable(path)}, {key}": each
+        for key, each in cameras.items()
+        if isinstance(each, Mapping)
+    } or {printable(path): found}
+    return _only([_of_entries(each, place) for place, each in entries.items()], path)
 
 
-def _of_entries(entries: Mapping[str, Any], path: Path) -> SpelledLens:
+def _of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
     """The lens of a mapping of Kalibr, ROS or OpenCV."""
-    focal = _list(entries, ("intrinsics", "camera_matrix", "K"))
+    focal = _list(entries, ("intrinsics", "camera_matrix", "K"), place)
     if len(focal) == 9:
         focal = [focal[0], focal[4], focal[2], focal[5]]
-    bend = _list(entries, ("distortion_coeffs", "distortion_coefficients", "D"))
+    bend = _list(entries, ("distortion_coeffs", "distortion_coefficients", "D"), place)
     model = str(entries.get("distortion_model") or entries.get("camera_model") or "none").lower()
-    sides = _list(entries, ("resolution",)) or [
-        _side(entries[name]) for name in ("image_width", "image_height") if name in entries
+    sides = _list(entries, ("resolution",), place) or [
+        _real(entries[name]) for name in ("image_width", "image_height") if name in entries
     ]
-    shape = (int(sides[1]), int(sides[0])) if len(sides) == 2 and min(sides) >= 1 else None
+    # Calibrations that do not know the size state 0.
+    shape = _size(sides[0], sides[1], place) if len(sides) == 2 and all(sides) else None
     if len(focal) != 4:
-        raise _no_lens(path)
+        raise _no_lens(place)
     if not any(bend):
         name = "fisheye" if model in _EQUIDISTANT else "pinhole"
-        return _checked(name, focal, shape, path)
+        return _checked(name, focal, shape, place)
     if model in _EQUIDISTANT and len(bend) == 4:
-        return _checked("fisheye", [*focal, *bend], shape, path)
+        return _checked("fisheye", [*focal, *bend], shape, place)
     if model in _FOV and len(bend) == 1:
-        return _checked("fov", [*focal, *bend], shape, path)
+        return _checked("fov", [*focal, *bend], shape, place)
     if model in _RADTAN and len(bend) in (4, 5, 8):
-        return _checked("opencv", [*focal, *bend], shape, path)
+        return _checked("opencv", [*focal, *bend], shape, place)
     raise InputError(
-        f"{printable(path)}: has the lens model '{printable(model)}' with {len(bend)} "
+        f"{place}: has the lens model '{printable(model[:60])}' with {len(bend)} "
         "coefficients; read are radtan (4, 5 or 8), equidistant (4) and fov (1)"
     )
 
 
-def _list(entries: Mapping[str, Any], names: Sequence[str]) -> list[float]:
-    """Numbers of the first entry with one of these names; none where there is no such list."""
-    entry = next((entries[name] for name in names if name in entries), None)
+def _list(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[float]:
+    """Numbers of the first entry with one of these names; none where there is no such entry."""
+    name = next((name for name in names if entries.get(name) is not None), None)
+    if name is None:
+        return []
+    entry = entries[name]
     if isinstance(entry, Mapping):
         entry = entry.get("data")
-    if not isinstance(entry, Sequence) or isinstance(entry, str):
-        return []
-    flat = [each for row in entry for each in (row if isinstance(row, Sequence) else (row,))]
-    return flat if all(isinstance(each, int | float) for each in flat) else []
+    rows = entry if isinstance(entry, list) else [entry]
+    flat = [each for row in rows for each in (row if isinstance(row, list) else [row])]
+    return _finite([_real(each) for each in flat], f"{place}: {name}")
 
 
-def _side(entry: Any) -> float:
-    """Side of a picture [px]; 0 where there is no number."""
-    return float(entry) if isinstance(entry, int | float) else 0.0
+def _real(entry: Any) -> float:
+    """A number of any length, and of YAML also 1e-05, which is a text there; NaN of others."""
+    try:
+        return math.nan if isinstance(entry, bool) else float(entry)
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _of_json(text: str, path: Path) -> SpelledLens:
@@ -249,9 +316,16 @@ def _of_json(text: str, path: Path) -> SpelledLens:
         if isinstance(stated, str):
             return spelled(stated, option="its lens")
         if "K" not in found:
-            return _of_entries(found, path)
+            return _of_entries(found, printable(path))
         return _of_K(camera_of(np.asarray(found["K"], float), path).K)
-    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         if isinstance(error, InputError):
             raise
         if isinstance(error, OptionError):
@@ -261,8 +335,8 @@ def _of_json(text: str, path: Path) -> SpelledLens:
         ) from error
 
 
-def _no_lens(path: Path) -> InputError:
+def _no_lens(place: str) -> InputError:
     return InputError(
-        f"{printable(path)}: has no intrinsics, such as Kalibr's 'intrinsics: [fx, fy, cx, cy]' or "
+        f"{place}: has no intrinsics, such as Kalibr's 'intrinsics: [fx, fy, cx, cy]' or "
         "ROS's 'camera_matrix'"
     )

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, RilievoError
 from rilievo.io.checks.sums import sum_of
-from rilievo.io.files.limits import check_regular, printable, unreadable
+from rilievo.io.files.limits import check_regular, printable, shortened, unreadable
 from rilievo.io.outputs.facts import AnswerFacts, Sidecar
 from rilievo.io.outputs.sidecar import SUFFIX, find_sidecar
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.processing.refined import refined
+from rilievo.options.camera_forms import parse_numbers
 from rilievo.options.given_camera import GivenCamera
 from rilievo.options.on_off import Switch
 from rilievo.options.refine import Refine
@@ -89,12 +90,21 @@ class KeptResult:
         """Camera that was named."""
         run = self.sidecar.run
         camera, fov, projection = (run.get(name) for name in ("camera", "fov", "projection"))
-        return GivenCamera(
-            camera=None if camera is None else str(camera),
-            fov=None if fov is None else float(fov),
-            projection=None if projection is None else str(projection),
-            vanishing_points=bool(run.get("vanishing_points")),
-        )
+        try:
+            if camera is not None:
+                parse_numbers(str(camera))  # and no file of this machine
+            return GivenCamera(
+                camera=None if camera is None else str(camera),
+                fov=None if fov is None else float(fov),
+                projection=None if projection is None else str(projection),
+                vanishing_points=bool(run.get("vanishing_points")),
+            )
+        except (RilievoError, ValueError) as error:
+            stated = shortened(str(camera or fov or projection), 40)
+            raise InputError(
+                f"{printable(self.json)}: the camera in it is '{stated}', expected numbers or a "
+                "lens in words: predict the photograph again"
+            ) from error
 
 
 class KeptModel(Model):
