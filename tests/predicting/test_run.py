@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +21,11 @@ from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
+from rilievo.predicting.effects import without_effect
+from rilievo.predicting.inputs import Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.run import predict_files, without_effect
+from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import Summary
 from rilievo.prediction.readback import read_prediction
 from rilievo.types import Camera, CameraSource, DepthKind
@@ -291,10 +294,66 @@ def test_options_that_make_no_sense_are_refused_in_one_line(
 
 
 def test_every_option_without_effect_is_told() -> None:
-    notes = without_effect(["a.jpg"], PredictOptions(sequence=True, drop="sky", backing=0.1))
-    assert [note.split()[0] for note in notes] == ["--sequence", "--drop", "--backing"]
-    saved = PredictOptions(save="glb", drop="sky", backing=0.1)
-    assert without_effect(["a.jpg"], saved) == []
+    photo, clip, frames = ({medium: 1} for medium in Medium)
+    for options, inputs, silent in (
+        ({"sequence": True}, photo, frames),
+        ({"fps": 30.0}, photo, clip),
+        ({"fps": 5}, photo, frames),
+        ({"independent": True}, photo, clip),
+        ({"keep_answers": "on"}, clip, photo),
+        ({"batch_size": 4}, photo, clip),
+        ({"same_camera": True, "known": ("1,2,3",)}, photo, {Medium.PHOTO: 2}),
+    ):
+        [note] = without_effect(PredictOptions(**options), inputs)
+        assert note.split()[0] == "--" + next(iter(options)).replace("_", "-")
+        assert note.endswith(" was named")
+        assert without_effect(PredictOptions(**options), silent) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "shown", "not_shown"),
+    [
+        ({"stereo": "anaglyph"}, "stereo", "colour"),
+        ({"edge": 0.2}, "glb", "npz,colour"),
+        ({"surface_points": 5000}, "ply", "png16"),
+        ({"drop": "sky"}, "html", "colour"),
+        ({"backing": 0.1}, "turn", "html"),
+        ({"colour_map": "turbo"}, "panel", "npy,glb"),
+        ({"colour_range": "1,5"}, "stereo", "normals"),
+        ({"confidence": "mirror"}, "npz", "colour"),
+    ],
+)
+def test_an_option_that_no_saved_output_shows_is_told(
+    options: dict[str, Any], shown: str, not_shown: str
+) -> None:
+    inputs = {Medium.PHOTO: 2, Medium.VIDEO: 1}
+    [note] = without_effect(PredictOptions(save=not_shown, **options), inputs)
+    flag = "--" + next(iter(options)).replace("_", "-")
+    assert note.startswith(f"{flag} is about ")
+    [names] = re.findall(r"and none is saved: add (.*) to --save$", note)
+    for name in names.split(" or "):
+        assert without_effect(PredictOptions(save=name, **options), inputs) == []
+    assert shown in names.split(" or ")
+    assert without_effect(PredictOptions(save=f"{not_shown},{shown}", **options), inputs) == []
+    assert without_effect(PredictOptions(save=not_shown), inputs) == []
+
+
+def test_a_run_tells_what_has_no_effect_in_one_line_each(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    summary = run(
+        make_network(), tmp_path / "out", photo, fps=5, stereo="anaglyph", edge=0.1, tile=4096
+    )
+    flags = {word for note in summary.notes for word in note.split() if word.startswith("--")}
+    assert {"--fps", "--stereo", "--edge", "--tile"} <= flags
+    assert len(summary.notes) == 4
+    assert not any("\n" in note for note in summary.notes)
+    known = {"fov": 60.0, "vanishing_points": True}
+    given = run(make_network(), tmp_path / "known", photo, **known)
+    assert given.notes == (
+        "--vanishing-points is about an unknown focal length, and --fov gives it",
+    )
 
 
 def test_an_empty_folder_and_no_input_are_said(tmp_path: Path, make_network: MakeNetwork) -> None:

@@ -97,7 +97,7 @@ def predict_files(
             tally.failed(message)
         for message in (
             *left_out.notes(),
-            *without_effect(inputs, options),
+            *without_effect(options, jobs.counts),
             *results.left_out_of_all(),
             *not_kept(jobs.counts[Medium.PHOTO], options.saving.keep_answers),
         ):

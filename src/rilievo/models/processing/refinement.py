@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32
 from PIL import Image
 
 from rilievo.errors import OptionError
+from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.resampling.resizing import resize
 from rilievo.models.resampling.wide_views import through_views
@@ -91,6 +92,15 @@ class Tiled(WrappedModel):
             canvas.add(box, tile)
         assert canvas is not None
         return replace(canvas.result(), camera=whole.camera)
+
+
+def tile_note(tile: int | None, photo: Photo) -> str | None:
+    """Note that a photograph is not larger than one tile; wide ones are seen in several views."""
+    height, width = photo.shape
+    is_wide = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
+    if tile is None or max(height, width) > tile or is_wide:
+        return None
+    return f"--tile {tile} is about larger photographs, and this one has {width}x{height}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

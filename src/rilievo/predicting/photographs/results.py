@@ -21,6 +21,7 @@ from rilievo.io.outputs.sidecar import find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.frame_source import DEFAULT_RATE
 from rilievo.models.base import Inference, Model
+from rilievo.models.processing.refinement import tile_note
 from rilievo.models.processing.trimming import border_note
 from rilievo.options.option_record import recorded
 from rilievo.options.saving_options import Saving
@@ -174,6 +175,7 @@ class Results:
         notes = (
             remark,
             border_note(self.model, photo),
+            tile_note(self.options.refine.tile, photo),
             photo.animation_note,
             panorama_note(photo),
         )

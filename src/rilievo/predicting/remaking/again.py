@@ -43,7 +43,7 @@ def predict_again(
     is_elsewhere = options.saving.output != Saving().output
     output = options.saving.output if is_elsewhere else found[0].root
     with Tally(output=output, total=len(found), show=show) as tally:
-        for note in without_effect(inputs, options):
+        for note in without_effect(options, {Medium.PHOTO: len(found)}):
             tally.note(note)
         try:
             for kept in found:

@@ -199,7 +199,7 @@ def predict_across(
             tally.failed(message)
         for message in (
             *left_out.notes(),
-            *without_effect(inputs, options),
+            *without_effect(options, jobs.counts),
             *not_kept(jobs.counts[Medium.PHOTO], options.saving.keep_answers),
         ):
             tally.note(message)
