@@ -7,6 +7,7 @@ they were synced, as a bad disk may: what is damaged must be made anew, or refus
 folder, one for each file that rilievo did not write), or found by ``rilievo verify``.
 """
 
+import math
 import shutil
 import signal
 import time
@@ -223,6 +224,7 @@ class _Work:
             ROOT: str(self._disk),
             JOURNAL: str(self._journal),
             DIES_AT: str(dies_at),
-            SECONDS: str(max(1, round(min(longest, LONGEST)))),
+            # Rounded up: the alarm of work that has the time that is left rings when it is over.
+            SECONDS: str(max(1, math.ceil(min(longest, LONGEST)))),
         }
         return self._warm.run(self._job.command(self._base / "in", self._output), environment)
