@@ -58,7 +58,10 @@ class KnownLength:
                 f"{LEAST_METRES:g} and {MOST_METRES:g}"
             )
         if math.hypot(self.u2 - self.u1, self.v2 - self.v1) < 1:
-            raise OptionError(f"known length {self}: its two ends lie on the same pixel")
+            raise OptionError(
+                f"known length {self}: its two ends lie on the same pixel; columns and rows are "
+                "in pixels, not in shares of the width and the height"
+            )
 
     def __str__(self) -> str:
         return ",".join(

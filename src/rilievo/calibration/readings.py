@@ -1,5 +1,6 @@
 """Robust values of a depth map at points and along lines, for measurements."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,23 @@ class Pixel:
     u: float
     v: float
     name: str
+
+
+def share_note(points: Sequence[tuple[float, float]], shape: tuple[int, int]) -> str | None:
+    """Note on points (u, v) that are probably shares of width and height; None of others.
+
+    Args:
+        points: Column and row of each point, taken in pixels.
+        shape: (height, width) of the photograph [px].
+    """
+    if not any(map(any, points)) or not all(0 <= each <= 1 for at in points for each in at):
+        return None
+    u, v = next(filter(any, points))
+    return (
+        f"points are taken in pixels, in the top-left corner, such as {u:g},{v:g}; if they are "
+        "shares of the width and the height, write "
+        f"{u * shape[1] - 0.5:g},{v * shape[0] - 0.5:g}"
+    )
 
 
 def place(depth: DepthMap, at: Pixel) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -55,8 +56,10 @@ class _Arguments(TrustOptions):
     """Side of the black squares on a page that 'rilievo markers' wrote and the photograph shows."""
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres, if the floor is visible."""
-    camera: Annotated[str | None, tyro.conf.arg(metavar="F|FX,FY,CX,CY|FILE")] = None
-    """Intrinsics in pixels of the upright photograph; by default from EXIF, or else assumed."""
+    camera: Annotated[str | None, tyro.conf.arg(metavar="F|24mm|FX,FY,CX,CY|FILE")] = None
+    """Intrinsics in pixels of the upright photograph, or a focal length in millimetres: 24mm (35 mm
+    equivalent) or 18mm/23.5mm (over the sensor's width); by default from EXIF, or else assumed.
+    """
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view in degrees, instead of intrinsics."""
     projection: Annotated[str | None, tyro.conf.arg(metavar="LENS")] = None
@@ -98,9 +101,7 @@ def main(arguments: Sequence[str]) -> int:
     view = picked(GivenCamera, vars(given))
     if Path(given.photo).is_dir():
         raise InputError(f"{printable(given.photo)}: is a folder; name the photograph itself")
-    with warnings.catch_warnings(record=True) as doubts:
-        warnings.simplefilter("always", UserWarning)
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    with _told(printable(given.photo)):
         prediction = predict(
             given.photo,
             model=given.model,
@@ -115,13 +116,25 @@ def main(arguments: Sequence[str]) -> int:
             trust_code=given.trust_code,
         )
     measured = measure_points(prediction, points, angle=given.angle)
-    doubted = [str(each.message) for each in doubts if issubclass(each.category, UserWarning)]
     calibration = prediction.calibration
-    if calibration is not None and calibration.own_depth is not None:
-        doubted.append(trust(calibration))
-    for remark in (*doubted, *measured.remarks):
+    sources = () if calibration is None or calibration.own_depth is None else (trust(calibration),)
+    for remark in (*sources, *measured.remarks):
         complain(f"{printable(given.photo)}: {remark}")
     with printing():
         text = json.dumps(measured_record(measured, prediction), indent=1)
         print(text if given.json else f"{measured.what}: {measured}")
     return 0
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Tell the notes on a photograph on standard error, also where it cannot be predicted."""
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        try:
+            yield
+        finally:
+            for each in notes:
+                if issubclass(each.category, UserWarning):
+                    complain(f"{name}: {each.message}")

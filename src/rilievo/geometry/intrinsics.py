@@ -22,6 +22,8 @@ from jaxtyping import Float, Float64
 
 from rilievo.errors import OptionError
 
+FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
+"""Diagonal of 35 mm film [mm]: 43.2666."""
 LEAST_DEPTH = 1e-6
 """Least depth of a visible point in a source camera; nearer points, or those behind, are unseen."""
 
@@ -80,6 +82,14 @@ def K_from_focal(fx: float, fy: float, size: tuple[int, int]) -> Float64[np.ndar
         raise OptionError(f"focal lengths are positive numbers of pixels, got {fx:g} and {fy:g}")
     height, width = size
     return np.array([[fx, 0.0, (width - 1) / 2], [0.0, fy, (height - 1) / 2], [0.0, 0.0, 1.0]])
+
+
+def focal_from_film(millimetres: float, size: tuple[int, int]) -> float:
+    """Focal length [px] from the 35 mm equivalent, which CIPA DCG-001 defines by the diagonal.
+
+    A conversion by the width would be 4 % too long for a 4:3 sensor, because film is 3:2.
+    """
+    return millimetres * math.hypot(*size) / FULL_FRAME_DIAGONAL
 
 
 def horizontal_fov(K: Float[Any, "3 3"], width: int) -> float:

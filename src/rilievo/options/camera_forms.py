@@ -4,6 +4,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,49 @@ from jaxtyping import Float
 from rilievo.errors import OptionError, RilievoError
 from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelled, spelling_of
-from rilievo.geometry.intrinsics import K_from_focal
+from rilievo.geometry.intrinsics import K_from_focal, focal_from_film
 from rilievo.io.camera_file import pinhole_K
 from rilievo.io.files.limits import printable
 from rilievo.io.lenses.calibration_file import read_lens
 from rilievo.types import Camera
 
+
+@dataclass(frozen=True, slots=True)
+class Millimetres:
+    """A focal length in millimetres, of a picture that is not cropped.
+
+    Attributes:
+        focal: Focal length [mm]: that of the 35 mm camera with the same diagonal field of view, as
+            EXIF has it, or the true one if the sensor is known.
+        sensor: Width of the sensor, its longer side [mm].
+
+    Raises:
+        OptionError: If one is not a positive number.
+    """
+
+    focal: float
+    sensor: float | None = None
+
+    def __post_init__(self) -> None:
+        sensor = 1.0 if self.sensor is None else self.sensor
+        if not (0 < self.focal < math.inf and 0 < sensor < math.inf):
+            raise OptionError(f"its millimetres are positive numbers, got {self}")
+
+    def __str__(self) -> str:
+        """The text that ``parse_camera`` reads."""
+        return f"{self.focal:.10g}mm" + ("" if self.sensor is None else f"/{self.sensor:.10g}mm")
+
+    def pixels(self, size: tuple[int, int]) -> float:
+        """Focal length [px] of a picture (height, width), which may be upright."""
+        if self.sensor is None:
+            return focal_from_film(self.focal, size)
+        return self.focal / self.sensor * max(size)
+
+
 CameraLike = (
     Camera
     | SpelledLens
+    | Millimetres
     | Float[np.ndarray, "..."]
     | Sequence[Sequence[float]]
     | Sequence[float]
@@ -31,13 +66,17 @@ CameraLike = (
 )
 """Intrinsics; a focal length, (fx, fy, cx, cy) or a matrix K [px]; a text or a file of these."""
 
-Named = Camera | SpelledLens | float
-"""A camera, a lens in words, or a focal length [px] whose centre is the photograph's middle."""
+Named = Camera | SpelledLens | Millimetres | float
+"""A camera, a lens in words, or a focal length whose centre is the photograph's middle."""
 
 FORMS = (
-    "a focal length in pixels, FX,FY,CX,CY, the nine numbers of K row by row, a lens as "
-    "--projection has it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 "
-    "matrix"
+    "a focal length in pixels or in millimetres (24mm: 35 mm equivalent; 18mm/23.5mm: over the "
+    "sensor's width), FX,FY,CX,CY, the nine numbers of K row by row, a lens as --projection has "
+    "it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 matrix"
+)
+_MILLIMETRES = re.compile(
+    r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*(?:/\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*)?",
+    re.IGNORECASE,
 )
 
 
@@ -48,7 +87,7 @@ def read_camera(camera: CameraLike | None) -> Named | None:
         OptionError: If it is in none of them.
         InputError: If it is a file that holds no camera.
     """
-    if camera is None or isinstance(camera, Camera | SpelledLens):
+    if camera is None or isinstance(camera, Camera | SpelledLens | Millimetres):
         return camera
     if isinstance(camera, Path):
         return _of_file(camera)
@@ -61,8 +100,8 @@ def read_camera(camera: CameraLike | None) -> Named | None:
 
 
 def parse_camera(text: str) -> Named:
-    """Read the camera of ``--camera``: numbers with commas, a lens, or a file."""
-    is_text = is_lens(text) or _is_numeric(text)
+    """Read the camera of ``--camera``: numbers with commas, millimetres, a lens, or a file."""
+    is_text = is_lens(text) or _is_numeric(text) or _in_millimetres(text) is not None
     return parse_numbers(text) if is_text else _of_file(Path(text))
 
 
@@ -74,14 +113,27 @@ def is_lens(text: str) -> bool:
 
 
 def parse_numbers(text: str) -> Named:
-    """Read a camera of numbers with commas or a lens in words, as requests name one."""
+    """Read a camera of numbers, in millimetres, or a lens in words, as requests name one."""
     if is_lens(text):
         return spelled(text, "--camera")
     try:
+        if (named := _in_millimetres(text)) is not None:
+            return named
         return _of_numbers(np.array([float(word) for word in text.split(",")]))
     except ValueError as error:
         why = f" ({error})" if isinstance(error, RilievoError) else ""
         raise _refusal(f"got '{text}'{why}") from error
+
+
+def _in_millimetres(text: str) -> Millimetres | None:
+    """A focal length in millimetres, such as 24mm or 18mm/23.5mm; None of other texts."""
+    match = _MILLIMETRES.fullmatch(text)
+    if match is None or not (match[2] or match[4]):
+        return None
+    try:
+        return Millimetres(float(match[1]), None if match[3] is None else float(match[3]))
+    except ValueError as error:
+        raise _refusal(f"got '{text}' ({error})") from error
 
 
 def _refusal(why: str) -> OptionError:
@@ -94,12 +146,14 @@ def matrix_of(camera: Named, size: tuple[int, int]) -> Camera:
         return camera
     if isinstance(camera, SpelledLens):
         return Camera(lens=camera.lens(size))
+    if isinstance(camera, Millimetres):
+        camera = camera.pixels(size)
     return Camera(K=K_from_focal(camera, camera, size))
 
 
 def text_of(camera: Named) -> str:
     """Write a camera as ``--camera`` reads it."""
-    if isinstance(camera, SpelledLens):
+    if isinstance(camera, SpelledLens | Millimetres):
         return str(camera)
     if not isinstance(camera, Camera):
         return repr(float(camera))

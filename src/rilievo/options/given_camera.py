@@ -38,18 +38,20 @@ class GivenCamera(Record):
 
     camera: Annotated[
         str | None,
-        tyro.conf.arg(metavar="F|FX,FY,CX,CY|FILE"),
+        tyro.conf.arg(metavar="F|24mm|FX,FY,CX,CY|FILE"),
         ALWAYS_RECORDED,
         InRequests(
             "Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY or the "
-            "nine numbers of K; otherwise from EXIF, else assumed. Or a lens as in projection."
+            "nine numbers of K; or 24mm (35 mm equivalent), 18mm/23.5mm (focal length over the "
+            "sensor's width), or a lens as in projection. Otherwise from EXIF, else assumed."
         ),
         LIVE,
     ] = None
     """Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY, the nine numbers
     of K, a lens as in --projection, or a file of these (also of COLMAP, Kalibr, KITTI, TUM, ROS);
-    the centre of its top-left pixel is (0, 0). By default from EXIF, or else assumed; the JSON file
-    says which.
+    the centre of its top-left pixel is (0, 0). Or a focal length in millimetres: 24mm (35 mm
+    equivalent, by the diagonal) or 18mm/23.5mm (over the sensor's width). By default from EXIF, or
+    else assumed; the JSON file says which.
     """
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES"), ALWAYS_RECORDED, LIVE] = None
     """Horizontal field of view in degrees, instead of intrinsics."""

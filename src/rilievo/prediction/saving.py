@@ -107,12 +107,13 @@ def write_parts(
     thoroughness: Thoroughness = Thoroughness.ENDS,
     own: Mapping[str, OwnOptions] | None = None,
     answer: KeptAnswer | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Placement:
     """Write the files of ``save`` as part files, which ``Placement.place`` renames.
 
     Files of an earlier run are compared with that thoroughness; the record lists only whole ones.
     ``own`` has the options of single outputs, which are recorded with their files, and ``answer``
-    is written with them.
+    is written with them. ``notes`` stand in the JSON.
     """
     options, own = options or SaveOptions(), own or {}
     check_outputs(names)
@@ -120,7 +121,7 @@ def write_parts(
     make_folder(stem.parent)
     paths = _paths(stem, names)
     own_answer, surface = prediction, _surface_of(prediction, names)
-    about = describe(prediction, run=run, anchored=surface)
+    about = replace(describe(prediction, run=run, anchored=surface), notes=notes or None)
     files = [path.name for path in paths]
     if answer is not None:
         about = replace(about, answer=answer.facts)

@@ -7,9 +7,12 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.centred import Centred
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.records import no_hash, same_record
+
+_ENTRIES = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
 
 
 class CameraSource(StrEnum):
@@ -90,6 +93,42 @@ class Camera:
         raise InputError(
             f"{what} is defined for pinhole cameras only; this one is {self.lens.name}"
         )
+
+    @property
+    def fx(self) -> float:
+        """Focal length along rows [px], as the lens states it."""
+        return self._number("fx")
+
+    @property
+    def fy(self) -> float:
+        """Focal length along columns [px], as the lens states it."""
+        return self._number("fy")
+
+    @property
+    def cx(self) -> float:
+        """Column of the principal point [px]; the centre of the first pixel is 0."""
+        return self._number("cx")
+
+    @property
+    def cy(self) -> float:
+        """Row of the principal point [px]; the centre of the first pixel is 0."""
+        return self._number("cy")
+
+    @property
+    def fov(self) -> float:
+        """Horizontal field of view [degrees] of an image whose middle is the principal point.
+
+        ``field_of_view`` has that of an image of any size, such as a crop.
+        """
+        return self.field_of_view((max(1, round(2 * self.cy + 1)), max(1, round(2 * self.cx + 1))))
+
+    def _number(self, name: str) -> float:
+        lens = self.lens
+        if isinstance(lens, Pinhole):
+            return float(lens.K[_ENTRIES[name]])
+        if isinstance(lens, Centred):
+            return float(getattr(lens, name))
+        raise InputError(f"this camera is {lens.name} and has no {name}; rays() is what it sees")
 
     @property
     def focal(self) -> float:

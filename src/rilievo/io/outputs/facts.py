@@ -225,6 +225,7 @@ class Sidecar:
         files: Complete files of this result.
         answer: The kept answer of the network; None if it is not kept.
         earlier: Names of files that earlier runs left and that this JSON file does not describe.
+        notes: Notes for the user on the photograph and the options; None without any.
     """
 
     format: str = FORMAT
@@ -240,6 +241,7 @@ class Sidecar:
     files: tuple[FileFacts, ...] = ()
     answer: AnswerFacts | None = None
     earlier: tuple[str, ...] = ()
+    notes: tuple[str, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -249,4 +251,4 @@ class Sidecar:
 
     def alone(self, facts: FileFacts) -> str:
         """One-line JSON about this file alone, to embed in it."""
-        return to_json(replace(self, files=(facts,), answer=None, earlier=()))
+        return to_json(replace(self, files=(facts,), answer=None, earlier=(), notes=None))

@@ -9,13 +9,10 @@ from io import BytesIO
 
 from PIL import Image
 
-from rilievo.geometry.intrinsics import K_from_focal, K_from_fov
+from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, focal_from_film
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.io.photographs.tiff_directories import check_directories
 from rilievo.types import Camera, CameraSource
-
-FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
-"""Diagonal of 35 mm film [mm]: 43.2666."""
 
 ASSUMED_FOV = 55.0
 """Field of view along the longer side [degrees], assumed where a photograph names no camera.
@@ -117,13 +114,7 @@ def assumed_camera(size: tuple[int, int]) -> Camera:
 
 
 def _focal_by_diagonal(facts: ExifFacts, size: tuple[int, int]) -> float | None:
-    """Focal length [px] from the 35 mm equivalent, which CIPA DCG-001 defines by the diagonal.
-
-    A conversion by the width would be 4 % too long for a 4:3 sensor, because film is 3:2.
-    """
-    if facts.focal_35mm is None:
-        return None
-    return facts.focal_35mm * math.hypot(*size) / FULL_FRAME_DIAGONAL
+    return None if facts.focal_35mm is None else focal_from_film(facts.focal_35mm, size)
 
 
 def _focal_by_sensor(facts: ExifFacts, size: tuple[int, int]) -> float | None:

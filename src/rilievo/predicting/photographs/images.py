@@ -30,7 +30,7 @@ from rilievo.predicting.photographs.known_metres import Metres
 from rilievo.predicting.photographs.metres import in_metres
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.panorama_signs import panorama_note
-from rilievo.predicting.photographs.units import unit_notes
+from rilievo.predicting.photographs.units import scale_notes, unit_notes
 from rilievo.prediction import Prediction
 from rilievo.types import Photo
 
@@ -172,12 +172,14 @@ def predict(
     for each in as_list(image):
         photo = each if isinstance(each, Photo) else read_photo(each, own_depth=reads_own)
         photo = with_camera(photo, view)
+        if sizes.sparse is not None:
+            metres = Metres(sparse=read_sparse_depth(sizes, photo.shape))
+        for note in scale_notes(photo.camera, photo.shape, metres.sparse or metres.known):
+            warnings.warn(note, UserWarning, stacklevel=2)
         with _ready(model, device, engine, precision) as loaded:
             network = refined(loaded, refine, vanishing_points=view.vanishing_points)
             [prediction] = network.predict_raw([photo])
         prediction = anchorable(prediction, anchor, refine)
-        if sizes.sparse is not None:
-            metres = Metres(sparse=read_sparse_depth(sizes, photo.shape))
         own = photo.own_depth if sizes.own_depth else None
         prediction, remark = in_metres(prediction, metres, markers=sizes.markers, own=own)
         remarks = (

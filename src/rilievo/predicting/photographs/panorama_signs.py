@@ -9,7 +9,8 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.cameras.spelling import spelling_of
-from rilievo.types import Photo
+from rilievo.predicting.photographs.units import scale_notes
+from rilievo.types import Camera, Photo
 
 _SAME_ASPECT = 0.02
 _CONTINUES = 2.0
@@ -63,9 +64,11 @@ def check_lens(photo: Photo, lens: Lens) -> Lens:
     if isinstance(lens, Distorted):
         edge = np.hstack([_line(height, width, side) for side in range(4)])
         if not np.isfinite(lens.rays(edge)).all():
+            meant = scale_notes(Camera(lens=lens), photo.shape, ())
+            cure = "calibrate with pictures that reach into the corners"
             raise InputError(
                 f"{photo.name}: the distortion of this lens folds inside the picture, so its "
-                "corners see nothing twice: calibrate with pictures that reach into the corners"
+                f"corners see nothing twice: {'; '.join(meant) or cure}"
             )
     if isinstance(lens, Fisheye):
         return _checked_fisheye(photo, lens)

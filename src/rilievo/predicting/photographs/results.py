@@ -33,6 +33,7 @@ from rilievo.predicting.photographs.known_metres import known_text, metres_of, s
 from rilievo.predicting.photographs.metres import in_metres, trust
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.panorama_signs import panorama_note
+from rilievo.predicting.photographs.units import scale_notes
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import Need, Surface
@@ -163,6 +164,9 @@ class Results:
             A placement to complete, best with others; None if the results are in place.
         """
         formats, metres = self._with_broken(job), metres_of(self.options, job, photo.shape)
+        notes = scale_notes(photo.camera, photo.shape, metres.sparse or metres.known)
+        for each in notes:
+            self.note(f"{printable(job.source)}: {each}")
         finished = self.model.finish(inference, photo)
         finished = anchorable(finished, self.options.surface, self.options.refine)
         sizes = self.options.sizes
@@ -172,14 +176,14 @@ class Results:
         if Need.NORMALS not in parts_of(formats):
             # Only now: sharpening asks the network's normals, whatever is written.
             prediction = prediction.but(normals=None)
-        notes = (
+        more = (
             remark,
             border_note(self.model, photo),
             tile_note(self.options.refine.tile, photo),
             photo.animation_note,
             panorama_note(photo),
         )
-        for each in filter(None, notes):
+        for each in filter(None, more):
             self.note(f"{printable(job.source)}: {each}")
         if sizes.table is None and prediction.calibration is not None:
             self.note(f"{printable(job.source)}: {trust(prediction.calibration)}")
@@ -192,6 +196,7 @@ class Results:
             thoroughness=self.thoroughness,
             own=self._own_options(job, formats),
             answer=self._answer(job, inference),
+            notes=tuple(filter(None, (*notes, *more))),
         )
 
     def _answer(self, job: Job, inference: Inference) -> KeptAnswer | None:

@@ -1,5 +1,6 @@
 """``rilievo.stream``: predictions of a camera, a network stream or a video, frame by frame."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from rilievo.options.option_record import picked
 from rilievo.options.refine import Refine
 from rilievo.predicting.photographs.anchored_depth import reference_depth
 from rilievo.predicting.photographs.named_camera import with_camera
+from rilievo.predicting.photographs.units import scale_notes, unit_notes
 from rilievo.predicting.videos.clip_anchor import RunningAnchor
 from rilievo.prediction import Prediction
 from rilievo.types import Photo
@@ -96,5 +98,11 @@ def _predicted(
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
         photo = with_camera(photo, view)
+        for note in () if number else _notes(photo, view):
+            warnings.warn(note, UserWarning, stacklevel=2)
         [prediction] = model.predict_raw([photo])
         yield anchor.watch(prediction)
+
+
+def _notes(photo: Photo, view: GivenCamera) -> list[str]:
+    return [*unit_notes((), None, view.fov), *scale_notes(photo.camera, photo.shape, ())]

@@ -18,6 +18,7 @@ from rilievo.predicting.photographs.anchored_depth import anchorable, reference_
 from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.known_metres import metres_of
 from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.photographs.units import scale_notes
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, Metric
@@ -77,6 +78,8 @@ def _refuse_photo_options(options: PredictOptions) -> None:
 def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
     def calibrate(first: Prediction) -> Metric | None:
         metres = metres_of(results.options, job, first.shape)
+        for note in scale_notes(first.camera, first.shape, metres.sparse or metres.known):
+            results.note(f"{printable(job.source)}: {note}")
         if own is not None and not metres:
             results.note(
                 f"{printable(job.source)}: depth that its frames hold ({own.source}) is not used: "

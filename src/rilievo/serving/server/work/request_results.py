@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 
-from rilievo.calibration.readings import Pixel, value_at
+from rilievo.calibration.readings import Pixel, share_note, value_at
 from rilievo.errors import CalibrationError, OptionError, needing
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.sidecar import describe
@@ -13,7 +13,7 @@ from rilievo.options.keyword_messages import with_keywords
 from rilievo.predicting.photographs.anchored_depth import anchorable
 from rilievo.predicting.photographs.metres import in_metres, trust
 from rilievo.predicting.photographs.named_camera import with_camera
-from rilievo.predicting.photographs.units import unit_notes
+from rilievo.predicting.photographs.units import scale_notes, unit_notes
 from rilievo.prediction import Prediction
 from rilievo.serving.server.requests.asked import Asked, Point
 from rilievo.serving.server.requests.uploads import Upload
@@ -65,6 +65,7 @@ def finish(
     prediction, remark = in_metres(prediction, metres, markers=options.sizes.markers, own=own)
     remarks = [remark, border_note(model, photo), photo.animation_note]
     remarks += unit_notes(metres.known, metres.camera_height, options.view.fov)
+    remarks += scale_notes(photo.camera, photo.shape, metres.known)
     if prediction.calibration is not None:
         remarks.append(trust(prediction.calibration))
     if without_normals:
@@ -82,7 +83,8 @@ def record(result: Result, points: list[Point]) -> dict[str, object]:
         said.pop(name, None)
     if points:
         said["at"] = [_value(result.prediction, u, v) for u, v in points]
-    return {**said, "remarks": list(result.remarks)}
+    note = share_note(points, result.prediction.shape)
+    return {**said, "remarks": [*result.remarks, *([] if note is None else [note])]}
 
 
 def _value(prediction: Prediction, u: float, v: float) -> dict[str, float]:
