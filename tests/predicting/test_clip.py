@@ -27,6 +27,7 @@ from rilievo.io.json_record import from_json
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.videos.frame_folder import FrameFolder
+from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Model
 from rilievo.models.processing.sharpening import Sharpened
@@ -182,11 +183,11 @@ def test_the_facts_of_a_folder_name_its_first_frame_whichever_was_drawn_first(
     drawn = threading.Event()
     render = FolderSink.render
 
-    def later(sink: FolderSink, prediction: Prediction, index: int) -> Any:
-        if index == 0:
+    def later(sink: FolderSink, prediction: Prediction, frame: Frame) -> Any:
+        if frame.index == 0:
             assert drawn.wait(60)
-        result = render(sink, prediction, index)
-        if index == 1:
+        result = render(sink, prediction, frame)
+        if frame.index == 1:
             drawn.set()
         return result
 

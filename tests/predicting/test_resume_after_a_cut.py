@@ -147,6 +147,24 @@ def test_a_clip_of_no_bytes_is_made_anew(tmp_path: Path, make_network: MakeNetwo
     assert contents(out) == whole
 
 
+def test_named_frames_of_a_sequence_are_known_as_ours_without_a_json(
+    tmp_path: Path, make_network: MakeNetwork, photos: Path
+) -> None:
+    network, out, options = make_network(), tmp_path / "out", {"sequence": True}
+    run(network, photos, out, save="npy,png16,ply", **options)
+    whole = contents(out)
+    [json] = out.glob("*.json")
+    json.write_bytes(b"\0" * 300)
+    [frames] = out.glob("*.frames")
+    (frames / "2.ply").write_bytes(b"")
+    assert run(network, photos, out, save="npy,png16,ply", **options).done == 1
+    assert contents(out) == whole
+    json.write_bytes(b"\0" * 300)
+    (frames / "2.txt").write_text("mine")
+    assert "did not write" in run(network, photos, out, save="npy", **options).failures[0]
+    assert (frames / "2.txt").read_text() == "mine"
+
+
 def test_results_without_sizes_are_made_anew(
     tmp_path: Path, make_network: MakeNetwork, photos: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """``rilievo predict`` over videos and folders of frames, with a network whose answer is known."""
 
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,14 +12,17 @@ from PIL import Image
 from clips import Clip, numbered, write_clip
 from rilievo.io.json_record import from_json
 from rilievo.io.outputs.sidecar import read_sidecar
+from rilievo.io.verification import verify
 from rilievo.io.videos.video import VideoReader
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import Summary
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
+from rilievo.prediction.readback import read_prediction
 from rilievo.types import CameraSource, DepthKind
 
 MakeNetwork = Callable[..., Path]
+SUFFIXES = (".depth.npy", ".glb")
 
 
 def run(network: Path, output: Path, *inputs: Path, **options: object) -> Summary:
@@ -165,3 +169,73 @@ def test_fps_above_the_rate_of_a_video_keeps_all_and_says_so(
     summary = run(make_network(), tmp_path / "out", clip, save="npy", fps=60.0)
     assert summary.frames == 4
     assert f"{clip}: --fps 60 keeps all frames: the video has 30 a second" in summary.notes
+
+
+def sequence_of(folder: Path, *files: str) -> Path:
+    folder.mkdir()
+    for name, picture in zip(files, numbered(len(files)), strict=True):
+        Image.fromarray(picture).save(folder / name)
+    return folder
+
+
+def test_frames_of_a_sequence_keep_their_names(tmp_path: Path, make_network: MakeNetwork) -> None:
+    files = ("shot_9.png", "shot_10.png", "shot_10.jpg", "b.v2.png", "broken.png", "café.webp")
+    folder, out = sequence_of(tmp_path / "shots", *files), tmp_path / "out"
+    (folder / "broken.png").write_bytes(b"broken")
+    assert run(make_network(), out, folder, save="npy,glb", sequence=True).done == 1
+    sidecar = from_json(ClipSidecar, (out / "shots.json").read_text(encoding="utf-8"))
+    order = ("b.v2.png", "café.webp", "shot_9.png", "shot_10.jpg", "shot_10.png")
+    assert sidecar.video.names == order
+    stems = ("b.v2", "café", "shot_9", "shot_10.jpg", "shot_10.png")
+    for facts, suffix in zip(sidecar.files, (".depth.npy", ".glb"), strict=True):
+        assert list(facts.frames or {}) == [stem + suffix for stem in stems]
+        assert facts.holds.startswith(f"b.v2{suffix} and on")
+    assert names(out / "shots.frames") == {stem + each for stem in stems for each in SUFFIXES}
+    assert verify(out).faults == ()
+
+
+def test_a_sequence_becomes_pngs_of_one_scale_under_their_names(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    folder = sequence_of(tmp_path / "shots", "shot_0001.png", "shot_0003.png", "shot_0004.png")
+    assert run(network, out, folder, save="png16,npy", sequence=True).done == 1
+    assert names(out) == {"shots.frames", "shots.json"}
+    [facts, _] = read_sidecar(out / "shots.json").files
+    scales = set()
+    for number in (1, 3, 4):
+        path = out / f"shots.frames/shot_000{number}.depth16.png"
+        with Image.open(path) as picture:
+            assert picture.mode == "I;16"
+            scales.add((picture.info["scale"], picture.info["offset"]))
+        alone = read_prediction(path)
+        values = np.load(path.with_name(f"shot_000{number}.depth.npy"))
+        assert facts.scale is not None
+        np.testing.assert_allclose(alone.depth.values, values, atol=0.51 * facts.scale)
+    assert scales == {(repr(facts.scale), repr(facts.offset))}
+    assert run(network, out, folder, save="png16", sequence=True).finished_before == 1
+    before = (out / "shots.frames/shot_0003.depth16.png").read_bytes()
+    (out / "shots.frames/shot_0003.depth16.png").unlink()
+    assert run(network, out, folder, save="png16", sequence=True).done == 1
+    assert (out / "shots.frames/shot_0003.depth16.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_somebody_else_is_never_replaced_by_a_sequence(
+    tmp_path: Path, make_network: MakeNetwork, overwrite: bool
+) -> None:
+    folder, out = sequence_of(tmp_path / "shots", "shot_0001.png"), tmp_path / "out"
+    (out / "shots.frames").mkdir(parents=True)
+    (out / "shots.frames/000001.txt").write_text("mine")
+    summary = run(make_network(), out, folder, save="png16", sequence=True, overwrite=overwrite)
+    assert "rilievo did not write this" in summary.failures[0]
+    assert names(out / "shots.frames") == {"000001.txt"}
+
+
+def test_a_sequence_becomes_pngs_without_the_extra_of_videos(
+    tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rilievo.io.videos.container", None)
+    monkeypatch.delattr("rilievo.io.videos.container", raising=False)
+    folder = sequence_of(tmp_path / "shots", "shot_0001.png")
+    assert run(make_network(), tmp_path / "out", folder, save="png16", sequence=True).done == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 from rilievo.cluster.remote_files import Remote, remote, walk
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.addresses import address_of, local_path
+from rilievo.io.files.stems import distinct, own_names
 from rilievo.io.outputs.facts import FORMAT
 from rilievo.io.outputs.sidecar import SUFFIX, parse_sidecar
 from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
@@ -14,10 +15,8 @@ from rilievo.predicting.inputs import (
     Job,
     LeftOut,
     Medium,
-    distinct,
     find_jobs,
     is_known,
-    own_names,
 )
 
 

@@ -2,14 +2,14 @@
 
 import glob
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.stems import distinct, own_names
 from rilievo.io.outputs.facts import FORMAT
 from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
@@ -130,20 +130,6 @@ def _own_target(path: Path) -> str:
     return resolved.name if path.is_dir() else (path.stem or path.name)
 
 
-def distinct(names: Iterable[str]) -> list[str]:
-    """Number names that occur twice; case is ignored, as in some file systems."""
-    taken: set[str] = set()
-    result = []
-    for name in names:
-        candidate, number = name, 1
-        while candidate.lower() in taken:
-            number += 1
-            candidate = f"{name}-{number}"
-        taken.add(candidate.lower())
-        result.append(candidate)
-    return result
-
-
 def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
     ours = output.resolve()
 
@@ -171,14 +157,6 @@ def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterat
                 medium=Medium.VIDEO if is_clip else Medium.PHOTO,
                 target=target / relative / own,
             )
-
-
-def own_names(files: Sequence[str]) -> list[str]:
-    """Stem of each file, or its whole name if the stem occurs twice in the folder."""
-    stems = Counter(Path(name).stem.lower() for name in files)
-    return distinct(
-        Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
-    )
 
 
 def _results(folder: Path, names: Sequence[str]) -> set[str]:

@@ -45,8 +45,7 @@ def is_torn(record: Path) -> bool:
 def is_marked(path: Path) -> bool:
     """Whether a file, whole or truncated, was written by rilievo, or is empty."""
     if path.is_dir():
-        names = [each.name for each in path.iterdir()]
-        return path.suffix == ".frames" and all(name[:6].isdecimal() for name in names)
+        return path.suffix == ".frames" and all(map(is_marked, path.iterdir()))
     head, tail = _ends(path)
     if any(mark in end for end in (head, tail) for mark in _MARKS):
         return True

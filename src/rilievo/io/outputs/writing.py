@@ -19,6 +19,7 @@ class WriteJob:
         prediction: Prediction to write; it has every part that the output needs.
         options: Options of saving.
         about: Description to embed in the file, where the format allows it.
+        extent: Range of depth of all files that share one scale; None for a file of its own.
     """
 
     path: Path
@@ -27,6 +28,7 @@ class WriteJob:
     prediction: Prediction
     options: SaveOptions
     about: Sidecar
+    extent: tuple[float, float] | None = None
 
     @property
     def depth_facts(self) -> DepthFacts:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.stems import own_names
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
@@ -47,7 +48,8 @@ class FrameFolder(FrameSource):
         self.fault = None
         passed: list[str] = []
         index = 0
-        for ticks, file in enumerate(self._files):
+        stems = own_names([file.name for file in self._files])
+        for ticks, (file, stem) in enumerate(zip(self._files, stems, strict=True)):
             try:
                 photo = read_photo(file, own_depth=False)
             except InputError as error:
@@ -56,7 +58,7 @@ class FrameFolder(FrameSource):
             if photo.shape != self.size:
                 passed.append(f"{printable(file)}: {_times(photo.shape)}, not {_times(self.size)}")
                 continue
-            yield Frame(photo=photo, index=index, ticks=ticks)
+            yield Frame(photo=photo, index=index, ticks=ticks, file=file.name, stem=stem)
             index += 1
         if passed:
             self.fault = (

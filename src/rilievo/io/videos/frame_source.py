@@ -23,11 +23,19 @@ class Frame:
         photo: Upright frame with square pixels, of the size that its source states.
         index: Index of the frame, from 0, counting only frames that could be read.
         ticks: Time of presentation in units of the source's ``time_base``; strictly increasing.
+        file: Name of the file that is this frame; empty for a video.
+        stem: Name of its results, which no other frame has; the number of a video's frame.
     """
 
     photo: Photo
     index: int
     ticks: int
+    file: str = ""
+    stem: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.stem:
+            object.__setattr__(self, "stem", f"{self.index:06d}")
 
 
 class FrameSource(ABC):

@@ -7,7 +7,7 @@ frames are finished at their own size and written.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from rilievo.io.files.placement import Placement, filling, place_one
 from rilievo.io.outputs.facts import MEANINGS, UNITS, DepthFacts, SourceFacts
 from rilievo.io.outputs.ownership import agreeing, check_claim, merged, state_of
 from rilievo.io.outputs.sidecar import write_sidecar
+from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.io.videos.video_format import Coding, SoundSource
 from rilievo.models.base import Inference, Model
@@ -29,7 +30,6 @@ from rilievo.predicting.stages import FINISH, map_ahead
 from rilievo.predicting.videos.clip_anchor import of_frame
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import (
-    AS_NUMBERS,
     AS_PICTURES,
     ClipFiles,
     ClipForm,
@@ -74,10 +74,10 @@ def predict_clip(
         The content of the JSON.
     """
     check_outputs(options.outputs)
-    if _has_videos(options.outputs):
+    files = _files(source, target, options)
+    if files.videos:
         from rilievo.io.videos import container  # noqa: F401  (fails without PyAV, before the first pass)
     make_folder(target.parent)
-    files = _files(source, target, options)
     state = state_of(target)
     claim = check_claim(target, files.names, overwrite=options.save.overwrite)
     with filling(claim.placement()) as placement, ExitStack() as parts:
@@ -215,7 +215,7 @@ class _Clip:
             frame, answer = work
             photo = self.options.prepare(frame.photo)
             prediction = self._prediction(answer, photo, self.model, frame.index)
-            rendered = [sink.render(prediction, frame.index) for sink in sinks]
+            rendered = [sink.render(prediction, frame) for sink in sinks]
             depth = prediction.depth_or_none
             return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
 
@@ -243,6 +243,7 @@ class _Clip:
             scales=tuple(each.scale for each in first_pass.corrections),
             shifts=tuple(each.shift for each in first_pass.corrections),
             still=still_frames(first_pass.stretches),
+            names=first_pass.names,
             sound=self._say_sound(form),
             notes=(*source.notes, *self._notes(form)),
             faults=faults,
@@ -279,23 +280,16 @@ class _Clip:
         return notes
 
 
-def _has_videos(outputs: Iterable[str]) -> bool:
-    """Whether any of these outputs is written as a video."""
-    return any(output in (*AS_PICTURES, AS_NUMBERS) for output in outputs)
-
-
 def _open_sinks(
     files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
 ) -> list[Sink]:
     """Open all outputs as parts of a placement; ``parts`` closes them."""
     sinks: list[Sink] = []
-    if _has_videos(files.outputs):
+    if files.videos:
         from rilievo.predicting.videos.clip_videos import open_video_sinks
 
         sinks += open_video_sinks(files, form, placement, parts)
-    in_folder = tuple(
-        output for output in files.outputs if output not in (*AS_PICTURES, AS_NUMBERS)
-    )
+    in_folder = tuple(output for output in files.outputs if output not in files.videos)
     if in_folder:
         folder = files.path(in_folder[0])
         part = placement.part_folder(folder)
@@ -317,7 +311,12 @@ def _files(source: FrameSource, target: Path, options: ClipOptions) -> ClipFiles
     suffix = None
     if source.has_audio and _has_pictures(options):
         suffix = _sound_suffix(source)
-    return ClipFiles(target=target, outputs=options.outputs, picture_suffix=suffix or ".mp4")
+    return ClipFiles(
+        target=target,
+        outputs=options.outputs,
+        picture_suffix=suffix or ".mp4",
+        is_sequence=isinstance(source, FrameFolder),
+    )
 
 
 def _depth_facts(extent: Extent, valid_pixels: int) -> DepthFacts:

@@ -1,6 +1,7 @@
 """Outputs of a video: files that frames go to, what these share, and the facts recorded."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from rilievo.io.outputs.facts import FileFacts, Sidecar
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import describe
 from rilievo.io.outputs.writing import WriteJob
+from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
@@ -43,6 +45,7 @@ class VideoFacts:
         anchorings: Anchoring of each shot, where something is made of anchored depth.
         scales: Factor of each frame's numbers from the model, which aligns the frames.
         shifts: Number added after that; all zero except for the affine kinds.
+        names: File names of the frames of a sequence; empty for a video.
         still: First and last frame of each stretch in which the camera stands still, and depth is
             averaged over time.
         sound: Treatment of the sound, in words.
@@ -62,6 +65,7 @@ class VideoFacts:
     notes: tuple[str, ...]
     faults: tuple[str, ...]
     still: tuple[tuple[int, int], ...] = ()
+    names: tuple[str, ...] = ()
     anchorings: tuple[Anchoring, ...] = ()
 
 
@@ -81,6 +85,11 @@ class Extent:
     high: float
     colours: ColourRange
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Range that numbers of 16 bits can state; also where no pixel has depth."""
+        return self.low, self.high or 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFiles:
@@ -89,16 +98,24 @@ class ClipFiles:
     target: Path
     outputs: tuple[str, ...]
     picture_suffix: str
+    is_sequence: bool = False
+    """Whether frames are files, so that 16-bit numbers are files too."""
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """Outputs that are written as videos."""
+        as_videos = AS_PICTURES if self.is_sequence else (*AS_PICTURES, AS_NUMBERS)
+        return tuple(output for output in self.outputs if output in as_videos)
 
     def path(self, output: str) -> Path:
         """Path of the video, or of the folder of files, of one output."""
         stem = OUTPUTS[output].suffix.rpartition(".")[0]
-        if output in AS_PICTURES:
-            suffix = stem + self.picture_suffix
+        if output not in self.videos:
+            suffix = ".frames"
         elif output == AS_NUMBERS:
             suffix = stem + ".mkv"
         else:
-            suffix = ".frames"
+            suffix = stem + self.picture_suffix
         return self.target.with_name(self.target.name + suffix)
 
     @property
@@ -132,7 +149,7 @@ class Sink(ABC):
         return None
 
     @abstractmethod
-    def render(self, prediction: Prediction, index: int) -> Rendered:
+    def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Make the data to write for a frame; called in any order, from several threads."""
 
     @abstractmethod
@@ -144,25 +161,30 @@ class Sink(ABC):
         """Complete the files and return the facts about them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FrameFile:
+    facts: FileFacts
+    sum: FileSum
+
+
 class FolderSink(Sink):
-    """A folder of files for each frame, ``000000.depth.npy`` and on."""
+    """A folder of files for each frame: ``000000.depth.npy`` and on, or the names of a sequence."""
 
     def __init__(self, part: Path, folder: str, outputs: tuple[str, ...], form: ClipForm) -> None:
-        self._part, self._folder, self._outputs, self._form = part, folder, outputs, form
-        self._facts: dict[str, dict[str, FileFacts]] = {output: {} for output in outputs}
-        self._sums: dict[str, dict[str, FileSum]] = {output: {} for output in outputs}
+        self._part, self._folder, self._form = part, folder, form
+        self._written: dict[str, dict[int, _FrameFile]] = {output: {} for output in outputs}
 
-    def render(self, prediction: Prediction, index: int) -> Rendered:
+    def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Write the files of a frame."""
-        about = describe(prediction)
+        about, extent = describe(prediction), self._form.extent
         depth = prediction.depth_or_none
         is_empty = depth is not None and not depth.valid.any()
-        for output in self._outputs:
+        for output, written in self._written.items():
             if is_empty and Need.CAMERA in OUTPUTS[output].needs:
                 continue  # no pixel has depth (only sky, say), so there is no surface to write
-            name = f"{index:06d}{OUTPUTS[output].suffix}"
+            name = frame.stem + OUTPUTS[output].suffix
             made_of = surface_for(prediction, output)
-            self._facts[output][name] = write_file(
+            facts = write_file(
                 WriteJob(
                     path=self._part / name,
                     file=name,
@@ -170,9 +192,10 @@ class FolderSink(Sink):
                     prediction=made_of,
                     options=self._form.options,
                     about=about if made_of is prediction else describe(made_of),
+                    extent=None if extent is None else extent.ends,
                 )
             )
-            self._sums[output][name] = sum_of(self._part / name)
+            written[frame.index] = _FrameFile(facts=facts, sum=sum_of(self._part / name))
         return None
 
     def write(self, rendered: Rendered, ticks: int) -> None:
@@ -180,16 +203,16 @@ class FolderSink(Sink):
 
     def finish(self) -> list[FileFacts]:
         """Return the facts about the files, which are those of the first frame."""
-        return [self._total(output) for output, sums in self._sums.items() if sums]
+        return [self._total(written) for written in self._written.values() if written]
 
-    def _total(self, output: str) -> FileFacts:
-        sums = self._sums[output]
-        first = min(sums)  # frames are drawn by several threads, so any may have come first
-        facts = self._facts[output][first]
+    def _total(self, written: Mapping[int, _FrameFile]) -> FileFacts:
+        # Frames are drawn by several threads, so any may have come first.
+        files = [written[index] for index in sorted(written)]
+        facts = files[0].facts
         return replace(
             facts,
             file=self._folder,
-            holds=f"{first} and on, one a frame: {facts.holds}",
-            bytes=sum(each.bytes for each in sums.values()),
-            frames=dict(sorted(sums.items())),
+            holds=f"{facts.file} and on, one a frame: {facts.holds}",
+            bytes=sum(each.sum.bytes for each in files),
+            frames={each.facts.file: each.sum for each in files},
         )

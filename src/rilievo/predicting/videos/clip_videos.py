@@ -15,6 +15,7 @@ from rilievo.io.outputs.formats.picture_files import stereo_range, stereo_words
 from rilievo.io.outputs.formats.png16 import coding_of, encode
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.stereo import stereo_picture, stereo_size
+from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.video_format import Coding
 from rilievo.io.videos.video_writer import VideoWriter, writing_part
 from rilievo.predicting.videos.clip_outputs import (
@@ -44,7 +45,7 @@ class VideoSink(Sink):
         """Fault in the sound, one line; None if there is none."""
         return self._writer.fault
 
-    def render(self, prediction: Prediction, index: int) -> Rendered:
+    def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
         return self._draw(*needed_parts(prediction, self._facts.output))
 
@@ -63,7 +64,7 @@ class VideoSink(Sink):
 class NormalsSink(VideoSink):
     """A video of normals, grey where there are none."""
 
-    def render(self, prediction: Prediction, index: int) -> Rendered:
+    def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
         [normals] = needed_parts(prediction, self._facts.output)
         return normals_picture(normals, known_normals(prediction))
@@ -74,7 +75,7 @@ def open_video_sinks(
 ) -> list[Sink]:
     """Open the outputs that are videos, as parts of a placement; ``parts`` closes them."""
     sinks: list[Sink] = []
-    for output in files.outputs:
+    for output in files.videos:
         path = files.path(output)
         if output in AS_PICTURES:
             like = form.video(Coding.PICTURE)
@@ -84,7 +85,7 @@ def open_video_sinks(
                 writing_part(path, placement.part(path), like, sound=form.sound)
             )
             sinks.append(_DRAWN[output](writer, path.name, form))
-        elif output == AS_NUMBERS:
+        else:
             like = form.video(Coding.NUMBERS)
             writer = parts.enter_context(writing_part(path, placement.part(path), like))
             sinks.append(_numbers(writer, path.name, form))
@@ -125,7 +126,7 @@ def _stereo(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
 def _numbers(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     assert form.extent is not None, "outputs that need depth are refused before"
     kind = form.extent.kind
-    coding = coding_of(kind, form.extent.low, form.extent.high or 1.0)
+    coding = coding_of(kind, *form.extent.ends)
     facts = FileFacts(
         file=name,
         output=AS_NUMBERS,

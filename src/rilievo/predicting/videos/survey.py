@@ -51,6 +51,7 @@ class FirstPass:
         camera: Camera of the first frame, which the network may have predicted.
         about: Facts about the first frame, which the JSON gives for all.
         fault: Fault in the source; None if there is none.
+        names: File names of the frames of a sequence; empty for a video.
     """
 
     ticks: tuple[int, ...]
@@ -62,6 +63,7 @@ class FirstPass:
     camera: Camera | None
     about: Sidecar
     fault: str | None
+    names: tuple[str, ...]
 
 
 def run_first_pass(
@@ -73,6 +75,7 @@ def run_first_pass(
     track = None if model.card.kind is None else ScaleTrack(model.card.kind)
     parts = parts_of(options.outputs)
     ticks: list[int] = []
+    names: list[str] = []
     for batch in _batches(frames_ahead(source), options.batch_size):
         photos = [options.prepare(frame.photo) for frame in batch]
         answers = options.stages.answer(model, photos)
@@ -91,6 +94,7 @@ def run_first_pass(
                 if anchors is not None:
                     anchors.watch(len(ticks), track.shots[-1], checked.depth, small)
             ticks.append(frame.ticks)
+            names += [frame.file] if frame.file else []
             report(len(ticks), source.frame_estimate and 2 * source.frame_estimate)
     if first is None:
         raise InputError(f"{source.path}: no frame of this video could be read")
@@ -114,6 +118,7 @@ def run_first_pass(
         camera=first.camera,
         about=first.about,
         fault=source.fault,
+        names=tuple(names),
     )
 
 

@@ -65,7 +65,7 @@ def encode(depth: DepthMap, coding: Coding) -> UInt16[np.ndarray, "h w"]:
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the map."""
     about = job.depth_facts
-    low, high = about.minimum, about.maximum
+    low, high = job.extent or (about.minimum, about.maximum)
     coding = coding_of(depth.kind, 1.0 if low is None else low, 1.0 if high is None else high)
     facts = FileFacts(
         file=job.file,
