@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from rilievo import wings
-from rilievo.cli.streams import complain, open_closed, printing
+from rilievo.cli.streams import complain, open_streams, printing
 from rilievo.errors import RilievoError, suggest
 from rilievo.version import VERSION
 
@@ -57,7 +57,7 @@ COMMANDS_OF_HOUSE = ("predict", "measure", "markers", "models", "verify", "examp
 
 def run() -> int:
     """Run one command and end the process."""
-    open_closed()
+    open_streams()
     # Installed before the other modules are loaded, so that SIGTERM acts like Ctrl-C from the
     # start.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,9 +1,11 @@
-"""Standard output and standard error, which may be closed, full or no longer read; and tables."""
+"""Standard output and standard error, which may be closed, full or unable to write; tables."""
 
+import codecs
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TextIO
 
 from rilievo.errors import OutputError, RilievoError
@@ -13,18 +15,49 @@ NOBODY_READS = 141
 
 _LISTED = 5
 """Faults of one sort that are printed."""
+_PLAIN: Mapping[str, str] = {
+    **{"→": "->", "←": "<-", "↑": "^", "↓": "v", "≥": ">=", "≤": "<=", "±": "+-", "×": "x"},
+    **{"−": "-", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "‖": "||", "°": "deg", "⁄": "/"},
+}
+"""Spellings of characters for consoles that lack them."""
 
 
-def open_closed() -> None:
-    """Open replacements for standard streams that were closed at the start.
+def open_streams() -> None:
+    """Make the standard streams writable, whatever the start of the program left of them.
 
-    Python sets them to None, which few libraries expect; and the next opened file would get the
-    number of the closed stream, with everything that C libraries print there.
+    Python sets those that were closed to None, which few libraries expect; and the next opened file
+    would get the number of the closed stream, with everything that C libraries print there. Those
+    of a console that lacks a character, such as one of Windows, write another in its place.
     """
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    codecs.register_error("rilievo", _nearest)
+    for stream in (sys.stdout, sys.stderr):
+        # Others were asked for by the user: PYTHONIOENCODING=ascii:xmlcharrefreplace.
+        usual = ("strict", "surrogateescape", "backslashreplace")
+        if isinstance(stream, TextIOWrapper) and stream.errors in usual:
+            stream.reconfigure(errors="rilievo")
+
+
+def _nearest(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write a character that the encoding lacks as plain text: an arrow as ->, e for an accent.
+
+    A byte of a file's name that is no character is written as it is.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letter, end = error.object[error.start], error.start + 1
+    if "\udc80" <= letter <= "\udcff":
+        return bytes([ord(letter) - 0xDC00]), end
+    import unicodedata  # most programs need it never
+
+    parts = unicodedata.normalize("NFKD", letter)
+    plain = "".join(_PLAIN.get(part, part if part.isascii() else "") for part in parts)
+    kind, _, name = unicodedata.name(letter, "").partition(" LETTER ")
+    greek = name.lower() if kind.startswith("GREEK") else ""
+    return plain or greek or "?", end
 
 
 @contextmanager
