@@ -14,7 +14,7 @@ from odd_pictures import ODD, PHOTOGRAPHS, UNKNOWABLE
 from rilievo import wings
 from rilievo.cli import main
 from rilievo.errors import MissingPartError, ModelError, OptionError
-from rilievo.models import DEFAULT_MODEL, MODELS, load_model
+from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.base import Model
 from rilievo.models.default.embedded_cards import (
     BASE,
@@ -164,6 +164,37 @@ def test_the_table_and_the_card_are_printed(capsys: pytest.CaptureFixture[str]) 
         said = capsys.readouterr().out
         assert "AbsRel" in said
         assert "confidence  yes: 0 to 1, pixel by pixel" in said
+
+
+@pytest.mark.parametrize("name", ["base", "small", "tiny"])
+def test_a_model_of_rilievos_own_goes_by_its_last_word(name: str) -> None:
+    assert load_model(name).name == find_card(name).name == f"rilievo/{name}"
+
+
+def test_a_file_is_no_model_of_rilievos_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small").write_bytes(b"no model")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError):
+        load_model(Path("small"))
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("smal", "rilievo/small"),
+        ("Small", "rilievo/small"),
+        ("bsae", "rilievo/base"),
+        ("tinyy", "rilievo/tiny"),
+        ("rilievo", "rilievo/tiny' or 'rilievo/base"),
+        ("midas", "midas/small"),
+        ("dav2s", "depth-anything-v2/small"),
+    ],
+)
+def test_an_unknown_name_is_answered_by_rilievos_own_model_first(name: str, first: str) -> None:
+    with pytest.raises(ModelError, match=f"did you mean '{first}'"):
+        load_model(name)
 
 
 @pytest.mark.parametrize(

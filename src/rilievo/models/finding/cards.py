@@ -79,6 +79,9 @@ def unknown_model(name: str, others: Sequence[str]) -> ModelError:
     short = re.sub(r"[^a-z0-9]", "", asked)
     near = [each for each in names if _initials(each).startswith(short or "?")][:2]
     near = near or difflib.get_close_matches(asked, names, n=2, cutoff=0.45)
+    own = {each.partition("/")[2]: each for each in EMBEDDED}
+    nearest_own = [own[each] for each in difflib.get_close_matches(asked, own, n=1)]
+    near = sorted(dict.fromkeys((*nearest_own, *near)), key=lambda each: each not in EMBEDDED)
     near = near[: 1 if len(name) > 24 else 2]  # in three lines of a terminal, whatever the name
     nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return ModelError(

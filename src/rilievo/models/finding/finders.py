@@ -6,6 +6,7 @@ A finder is imported when those before it have not recognised the request.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from rilievo import wings
 from rilievo.models.card import ModelCard
@@ -47,7 +48,7 @@ def find(request: ModelRequest) -> FoundModel:
     """
     if isinstance(request.name, str) and request.name in EMBEDDED:
         return FoundModel(card=EMBEDDED[request.name])
-    found = _first(_finders(), request)
+    found = _first(_finders(), request) or _own(request.name)
     if found is None:
         raise _unknown(request.text)
     return found
@@ -70,9 +71,16 @@ def find_card(name: str) -> ModelCard:
         return MODELS.find(name)
     request = ModelRequest(name=name, kind=None, options=LoadOptions())
     found = None if os.path.isdir(name) else _first(_finders_of_wings(), request)
+    found = found or _own(name)
     if found is None or found.card is None:
         raise _unknown(name)
     return found.card
+
+
+def _own(name: str | Path) -> FoundModel | None:
+    """Find a model of rilievo's own by its last word: "small", unless a file is called so."""
+    card = None if os.path.exists(name) else EMBEDDED.get(f"rilievo/{name}")
+    return None if card is None else FoundModel(card=card)
 
 
 def _first(finders: Iterator[Finder], request: ModelRequest) -> FoundModel | None:
