@@ -15,6 +15,7 @@
 
 from importlib import import_module
 
+from rilievo.foreign_names import instead as _instead
 from rilievo.public_functions import register as _register
 from rilievo.telemetry import switch_off as _switch_off_telemetry
 from rilievo.version import VERSION as __version__
@@ -74,7 +75,9 @@ def __getattr__(name: str) -> object:
 
         value = load_of_wing(_FUNCTIONS[name], f"rilievo.{name}")
     else:
-        raise AttributeError(f"module 'rilievo' has no attribute '{name}'")
+        raise AttributeError(
+            f"module 'rilievo' has no attribute '{name}'{_instead('rilievo', name)}"
+        )
     globals()[name] = value
     return value
 
@@ -83,4 +86,11 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_register(__getattr__)
+def _of_methods(name: str) -> object:
+    """Load a function for methods of classes that stand below it."""
+    if name == "save_surface":
+        return import_module("rilievo.prediction.surface_files").save_surface
+    return __getattr__(name)
+
+
+_register(_of_methods)

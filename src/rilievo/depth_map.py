@@ -1,12 +1,15 @@
 """Depth maps, parts of the records in ``rilievo.types``, which has the conventions."""
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import index
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from rilievo.errors import InputError, suggest
+from rilievo.foreign_names import ForeignNames
 from rilievo.records import no_hash, read_only, same_record
 
 
@@ -29,7 +32,7 @@ class DepthKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DepthMap:
+class DepthMap(ForeignNames):
     """The depth of one image, with the kind of its values.
 
     It is not an array, so that values that are not metres are never scored or unprojected by
@@ -99,6 +102,19 @@ class DepthMap:
             f"a DepthMap of kind '{self.kind}' is not an array: take .values (and mind .kind), "
             "or .depth() for depth along the axis"
         )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __array__
+    __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = __array__
+
+    def __getitem__(self, pixel: tuple[int, int]) -> float:
+        """Value at one pixel, ``depth[row, column]``; NaN where it is not valid."""
+        try:
+            row, column = map(index, pixel)
+        except (TypeError, ValueError):
+            raise TypeError(
+                "a DepthMap is read at one pixel, depth[row, column]: take .values[...] for others"
+            ) from None
+        return float(self.values[row, column]) if self.valid[row, column] else math.nan
 
     @property
     def shape(self) -> tuple[int, int]:

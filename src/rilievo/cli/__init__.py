@@ -10,6 +10,7 @@ from importlib import import_module
 from rilievo import wings
 from rilievo.cli.streams import complain, open_streams, printing
 from rilievo.errors import RilievoError, suggest
+from rilievo.foreign_names import instead
 from rilievo.version import VERSION
 
 Main = Callable[..., int]
@@ -106,7 +107,8 @@ def _run(arguments: Sequence[str]) -> int:
     main = find_command(name)
     if main is None:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""
-        raise RilievoError(f"no command '{name}'; {suggest(name, commands())}{hint}")
+        hint = instead("command", name) or f"; {suggest(name, commands())}{hint}"
+        raise RilievoError(f"no command '{name}'{hint}")
     if name == "completion":  # which completes every command
         return main(arguments[1:], commands(), _run)
     return main(arguments[1:])

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from rilievo.errors import ModelError
+from rilievo.foreign_names import ForeignNames
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.photographs.photo import PhotoSource, read_photo
 from rilievo.models.arguments import PredictArguments
@@ -76,7 +77,7 @@ Infer = Callable[[Any, Sequence[Photo]], list[Inference]]
 """``Model.infer`` of a class."""
 
 
-class Model(ABC):
+class Model(ForeignNames, ABC):
     """A model of depth or normals. Calling it does what ``rilievo.predict`` does with it."""
 
     card: ModelCard
@@ -129,7 +130,7 @@ class Model(ABC):
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run the network; returns one output per photograph, in the same order."""
 
-    def interrupt(self) -> None:  # noqa: B027
+    def interrupt(self) -> None:
         """Stop waiting for work on another machine; called from another thread than ``infer``.
 
         Most models run locally, and ignore it.

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 import numpy as np
 
 from rilievo.errors import OptionError
+from rilievo.foreign_names import instead
 from rilievo.options.on_off import Switch
 from rilievo.options.option_marks import ALWAYS_RECORDED, UNRECORDED
 from rilievo.types import Setting
@@ -101,7 +102,9 @@ def refuse_unknown(call: str, given: Iterable[str], known: Iterable[str]) -> Non
     names = {*known}
     for name in given:
         if name not in names:
-            raise TypeError(f"{call}() got an unexpected keyword argument '{name}'")
+            raise TypeError(
+                f"{call}() got an unexpected keyword argument '{name}'{instead('predict', name)}"
+            )
 
 
 @cache

@@ -53,17 +53,25 @@ class DepthPipeline:
     @overload
     def __call__(self, inputs: Sequence[ImageLike]) -> list[DepthEstimate]: ...
     def __call__(
-        self, inputs: ImageLike | Sequence[ImageLike], **ignored: object
+        self,
+        inputs: ImageLike | Sequence[ImageLike] | None = None,
+        *,
+        images: ImageLike | Sequence[ImageLike] | None = None,
+        **ignored: object,
     ) -> DepthEstimate | list[DepthEstimate]:
         """Estimate the depth of an image, or of each image of a list.
 
         Args:
             inputs: Paths, URLs, Pillow images, or anything else that ``rilievo.predict`` accepts.
+            images: Another name of ``inputs``, as in transformers.
             ignored: Options of transformers, such as ``batch_size``, that do not change the result.
 
         Raises:
             RilievoError: As for ``rilievo.predict``.
         """
+        inputs = images if inputs is None else inputs
+        if inputs is None:
+            raise OptionError('there is no image; write estimate("photo.jpg")')
         answers = [_estimate(each) for each in predict(as_list(inputs), model=self.model)]
         return answers if isinstance(inputs, list | tuple) else answers[0]
 
@@ -83,7 +91,7 @@ def pipeline(
         OptionError: If another task is requested.
     """
     if task != TASK:
-        raise OptionError(f"rilievo has the pipeline '{TASK}' alone, not '{task}'")
+        raise OptionError(f"no pipeline '{task}'; write rilievo.pipeline(\"{TASK}\")")
     return DepthPipeline(model)
 
 

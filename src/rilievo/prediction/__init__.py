@@ -4,12 +4,14 @@ The methods stand in ``rilievo.prediction.methods``, which is imported when one 
 predicting does not load them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial, update_wrapper
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rilievo import types
+from rilievo.foreign_names import ForeignNames, instead
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from rilievo.io.outputs.save_options import SaveOptions
     from rilievo.measured_quantity import Measurement
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
 
 def _methods() -> ModuleType:
     from rilievo.prediction import methods
@@ -25,7 +29,39 @@ def _methods() -> ModuleType:
     return methods
 
 
-class Prediction(types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
+class _PointsOf(partial[Any]):
+    """``prediction.points``, which is an array elsewhere; here it is called."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"prediction.points is a method{instead('Prediction[]', 'points')}")
+
+    def __array__(self, *_: object, **__: object) -> Any:
+        raise TypeError(f"prediction.points is a method{instead('Prediction[]', 'points')}")
+
+    __getitem__ = __array__
+
+
+class _PointsMethod:
+    """Descriptor of ``Prediction.points``."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __get__(self, prediction: object, kind: type) -> Callable[..., Any]:
+        if prediction is None:
+            return self._function
+        return update_wrapper(_PointsOf(self._function, prediction), self._function)
+
+
+if TYPE_CHECKING:
+
+    def _taken_for_array(function: _Method) -> _Method: ...
+
+else:
+    _taken_for_array = _PointsMethod
+
+
+class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
     """Prediction of a model for one image, at that image's resolution.
 
     Its fields are those of ``rilievo.types.Prediction``.
@@ -76,7 +112,7 @@ class Prediction(types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
         return _methods().save(self, stem, names, options)
 
     def show(self) -> None:
-        """Open photograph, depth and normals side by side in the system's image viewer."""
+        """Show photograph, depth and normals side by side, in a notebook or the system's viewer."""
         _methods().show(self)
 
     def colour(self, colour_map: str | None = None) -> "Image":
@@ -95,6 +131,7 @@ class Prediction(types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
         """Draw depth in colours: the American spelling of ``colour``."""
         return self.colour(color_map)
 
+    @_taken_for_array
     def points(self, *, step: int | None = None) -> "PointCloud":
         """Make the points of the surface, with normals and colours, in the camera frame.
 
@@ -138,6 +175,18 @@ class Prediction(types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
             InputError: As for ``points``.
         """
         return _methods().to_open3d(self, step)
+
+    def __getitem__(self, key: object) -> Any:
+        if not isinstance(key, str):
+            raise TypeError(
+                f"a Prediction is of one photograph and takes no [{key}]; write prediction.depth, "
+                "prediction.normals and so on, or prediction.depth[row, column] for one pixel"
+            )
+        named = f"; write prediction.{key}" if hasattr(type(self), key) else ""
+        answers = (instead(thing, key) for thing in ("Prediction[]", "Prediction"))
+        raise TypeError(
+            f"a Prediction has attributes and no ['{key}']{next(filter(None, answers), named)}"
+        )
 
     def _repr_png_(self) -> bytes:
         """Photograph, depth and normals side by side, for notebooks."""

@@ -3,7 +3,9 @@
 ``rilievo.prediction`` imports this module when one of them is called for the first time.
 """
 
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from importlib import import_module
 from io import BytesIO
@@ -11,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from rilievo.errors import MissingPackageError, OptionError
@@ -56,8 +59,14 @@ def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image
 
 
 def show(prediction: Prediction) -> None:
-    """Open the panel of ``--save panel`` in the system's image viewer."""
-    panel_picture(prediction).show(title=repr(prediction))
+    """Show the panel of ``--save panel``: in a notebook's cell, else in the system's viewer."""
+    picture = panel_picture(prediction)
+    ipython: Any = sys.modules.get("IPython")
+    # Consoles of IPython have no kernel, and cannot show pictures.
+    if getattr(ipython and ipython.get_ipython(), "kernel", None) is None:
+        picture.show(title=repr(prediction))
+    else:
+        import_module("IPython.display").display(picture)
 
 
 def panel_png(prediction: Prediction) -> bytes:
@@ -104,8 +113,8 @@ def points(prediction: Prediction, step: int | None = None) -> PointCloud:
 def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
     """Make a mesh as ``--save glb`` does, but without merging flat parts."""
     prediction = anchored(prediction)
-    options, depth = SaveOptions(), prediction.depth
-    return surfaces.mesh(
+    options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
+    surface = surfaces.mesh(
         depth.depth(),
         prediction.known_camera,
         surface_pixels(prediction, options.drop),
@@ -114,6 +123,11 @@ def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
         cut=options.cut,
         smooth=True,
     )
+    if photo is None:
+        return surface
+    height, width = photo.shape
+    columns, rows = np.rint(surface.pixels).astype(int).T
+    return replace(surface, colours=photo.pixels[rows.clip(0, height - 1), columns % width])
 
 
 def to_trimesh(prediction: Prediction, step: int | None = None) -> Any:

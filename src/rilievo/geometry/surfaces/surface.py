@@ -12,11 +12,13 @@ Points are in the camera frame (x right, y down, z forward), in the unit of the 
 import itertools
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
 from rilievo.errors import OptionError
+from rilievo.foreign_names import ForeignNames
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
 from rilievo.geometry.surfaces.closing import Cap, caps_of, continued, repeated_columns
@@ -35,10 +37,11 @@ from rilievo.geometry.surfaces.lattice import (
 )
 from rilievo.geometry.surfaces.patches import mended, near_neighbours, without_specks
 from rilievo.geometry.surfaces.pieces import without_pieces
+from rilievo.public_functions import public_function
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PointCloud:
+class PointCloud(ForeignNames):
     """Points of a surface.
 
     Attributes:
@@ -56,9 +59,13 @@ class PointCloud:
         colours = "" if self.colours is None else " with colours"
         return f"PointCloud({len(self.points):,} points{colours})"
 
+    def save(self, path: str | Path) -> Path:
+        """Write the points as a PLY file, with their normals and colours."""
+        return public_function("save_surface")(self, path)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mesh:
+class Mesh(ForeignNames):
     """A triangle mesh without unused vertices.
 
     Attributes:
@@ -68,16 +75,35 @@ class Mesh:
             except for vertices of a backing. At the seam of a panorama u goes on past its width.
         triangles: Indices of vertices, counter-clockwise as the camera sees them, so that
             (b - a) x (c - a) points towards the camera.
+        colours: RGB of the vertices; None if none were given.
     """
 
     points: Float32[np.ndarray, "n 3"]
     normals: Float32[np.ndarray, "n 3"]
     pixels: Float32[np.ndarray, "n 2"]
     triangles: Int32[np.ndarray, "m 3"]
+    colours: UInt8[np.ndarray, "n 3"] | None = None
 
     def __repr__(self) -> str:
         """Describe in one line."""
         return f"Mesh({len(self.points):,} points, {len(self.triangles):,} triangles)"
+
+    @property
+    def vertices(self) -> Float32[np.ndarray, "n 3"]:
+        """The points, by the name that trimesh and Open3D give them."""
+        return self.points
+
+    @property
+    def faces(self) -> Int32[np.ndarray, "m 3"]:
+        """The triangles, by the name that trimesh gives them."""
+        return self.triangles
+
+    def save(self, path: str | Path) -> Path:
+        """Write the mesh as a PLY or GLB file, with colours at its vertices.
+
+        ``Prediction.save`` writes one that is textured with the photograph.
+        """
+        return public_function("save_surface")(self, path)
 
 
 def surface_step(shape: tuple[int, int], most: int) -> int:

@@ -1,7 +1,8 @@
 """``rilievo.predict``: one image, or a list of them, in memory."""
 
+import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Unpack, overload
@@ -9,8 +10,8 @@ from typing import Unpack, overload
 import numpy as np
 
 from rilievo.calibration.lengths import KnownPoint
-from rilievo.errors import OptionError
-from rilievo.io.photographs.photo import read_photo
+from rilievo.errors import InputTypeError, OptionError
+from rilievo.io.photographs.photo import Readable, Tensor, read_photo
 from rilievo.models import last_model, load_model
 from rilievo.models.arguments import PredictArguments
 from rilievo.models.base import ImageLike, Model, as_list
@@ -33,6 +34,9 @@ from rilievo.predicting.photographs.panorama_signs import panorama_note
 from rilievo.predicting.photographs.units import scale_notes, unit_notes
 from rilievo.prediction import Prediction
 from rilievo.types import Photo
+
+_WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
+"""Types that Python can iterate over, but that hold at most one image."""
 
 
 def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> tuple[KnownPoint, ...]:
@@ -170,6 +174,7 @@ def predict(
         warnings.warn(note, UserWarning, stacklevel=2)
     predictions = []
     for each in as_list(image):
+        _refuse_several(each)
         photo = each if isinstance(each, Photo) else read_photo(each, own_depth=reads_own)
         photo = with_camera(photo, view)
         if sizes.sparse is not None:
@@ -192,6 +197,28 @@ def predict(
             warnings.warn(remark, UserWarning, stacklevel=2)
         predictions.append(prediction)
     return predictions if several else predictions[0]
+
+
+def _refuse_several(image: object) -> None:
+    """Refuse several images that are no list, with the call that takes them."""
+    if isinstance(image, str | Path):
+        is_folder, text = os.path.isdir(image), str(image)
+        is_pattern = "://" not in text and {*"*?["} & {*text} and not os.path.exists(image)
+        if is_folder or is_pattern:
+            raise InputTypeError(
+                f"{image}: is a {'folder' if is_folder else 'pattern'}; write "
+                f'rilievo.predict_files(["{image}"]), which writes files'
+            )
+    if isinstance(image, np.ndarray):
+        is_several = image.ndim == 4 or image.dtype.kind in "OSU"
+    elif isinstance(image, Tensor):
+        is_several = getattr(image, "ndim", 0) == 4 and getattr(image, "shape", (1,))[0] > 1
+    else:
+        is_several = isinstance(image, Iterable) and not isinstance(image, _WHOLE)
+    if is_several:
+        raise InputTypeError(
+            f"{type(image).__name__}: is several images; write rilievo.predict(list(images))"
+        )
 
 
 def _ready(

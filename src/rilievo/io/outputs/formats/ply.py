@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from rilievo.geometry.surfaces.surface import Mesh, PointCloud
 from rilievo.io.outputs.facts import OUR_AXES, FileFacts
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.io.outputs.surface_points import surface_points
@@ -25,20 +26,24 @@ _LONGEST = 200
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write the points, without flying points at depth edges."""
-    from plyfile import PlyData, PlyElement
-
     cloud, facts = surface_points(
         job, depth, camera, form="a point cloud", holds="points of the surface"
     )
-    element = PlyElement.describe(
-        _vertex_rows(cloud.points, cloud.normals, cloud.colours), "vertex"
-    )
-    with job.path.open("wb") as file:
-        PlyData([element], byte_order="<", comments=comments_of(job, facts)).write(file)
+    write_ply_points(job.path, cloud, comments_of(job, facts))
     return facts
 
 
-def write_ply_mesh(path: Path, mesh: TriangleMesh, comments: list[str]) -> None:
+def write_ply_points(path: Path, cloud: PointCloud, comments: list[str]) -> None:
+    """Write points with their colours, if they have some."""
+    from plyfile import PlyData, PlyElement
+
+    rows = _vertex_rows(cloud.points, cloud.normals, cloud.colours)
+    with path.open("wb") as file:
+        vertices = PlyElement.describe(rows, "vertex")
+        PlyData([vertices], byte_order="<", comments=comments).write(file)
+
+
+def write_ply_mesh(path: Path, mesh: TriangleMesh | Mesh, comments: list[str]) -> None:
     """Write a mesh with its colours, if it has some, and triangles.
 
     Args:

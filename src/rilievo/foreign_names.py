@@ -1,0 +1,235 @@
+"""Table of names of other libraries that users try first, with what to write here instead.
+
+It answers errors alone: no name of another library works because it stands here.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+
+class ForeignName(NamedTuple):
+    """Names of another library, on one of our things.
+
+    Attributes:
+        library: Library that they come from.
+        thing: Thing that is asked for them: "rilievo", a class, "Prediction[]" for keys,
+            "predict" for its keywords, or "command".
+        names: The names, with spaces between.
+        code: Code of rilievo for the same task.
+        note: Words after the code.
+    """
+
+    library: str
+    thing: str
+    names: str
+    code: str
+    note: str = ""
+
+
+def find_foreign(thing: str, name: str) -> ForeignName | None:
+    """Find the row of a name on one of our things; None for names that nobody is known to try."""
+    rows = (row for row in FOREIGN_NAMES if row.thing == thing and name in row.names.split(" "))
+    return next(rows, None)
+
+
+def instead(thing: str, name: str) -> str:
+    """End of a message that says what to write instead; "" for a name that is not in the table."""
+    row = find_foreign(thing, name)
+    return "" if row is None else f"; write {row.code}{row.note}"
+
+
+class ForeignNames:
+    """Mixin of classes whose missing attributes are answered by the table.
+
+    It only raises: no attribute is found by it.
+    """
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            kind = type(self)
+            if hasattr(kind, name):
+                # A property has raised an AttributeError of its own, which Python has dropped.
+                kind.__getattribute__(self, name)
+            answers = (instead(each.__name__, name) for each in kind.__mro__)
+            answer = next(filter(None, answers), "")
+            raise AttributeError(f"'{kind.__name__}' object has no attribute '{name}'{answer}")
+
+
+_LOAD = 'model = rilievo.load_model("rilievo/base")'
+_VALUES = "prediction.depth.values"
+_POINTS = "prediction.points().points"
+_POINT_MAP = (
+    "for (n, 3), or prediction.camera.points(prediction.depth.depth()) for one point a pixel"
+)
+_CALLED = 'prediction = model("photo.jpg")'
+_SETTINGS = 'rilievo.load_model("marigold/depth-v1-1", settings={"steps": 4, "ensemble": 3})'
+_DEVICE = 'rilievo.load_model("rilievo/base", device="cuda", precision="fp16")'
+_EITHER = "; leave it out: prediction.depth has the photograph's size"
+
+FOREIGN_NAMES: tuple[ForeignName, ...] = tuple(
+    ForeignName(*row)
+    for row in (
+        ("transformers", "rilievo", "from_pretrained AutoModel AutoModelForDepthEstimation", _LOAD),
+        ("transformers", "rilievo", "AutoImageProcessor DPTImageProcessor", _CALLED),
+        ("diffusers", "rilievo", "DiffusionPipeline MarigoldDepthPipeline", _SETTINGS),
+        ("MoGe", "rilievo", "MoGeModel", 'rilievo.load_model("moge-2/small")'),
+        (
+            "Depth Anything",
+            "rilievo",
+            "DepthAnythingV2 DepthAnything DepthAnything3",
+            'rilievo.load_model("depth-anything-v2/small")',
+        ),
+        ("Depth Pro", "rilievo", "create_model_and_transforms", 'rilievo.load_model("depth-pro")'),
+        ("Depth Pro", "rilievo", "load_rgb", 'rilievo.read_photo("photo.jpg").pixels'),
+        ("ZoeDepth", "rilievo", "ZoeDepth", 'rilievo.load_model("zoedepth/nyu-kitti")'),
+        ("Metric3D", "rilievo", "Metric3D", 'rilievo.load_model("metric3d-v2/small")'),
+        ("MiDaS", "rilievo", "MiDaS DPT_Large", 'rilievo.load_model("midas/small")'),
+        ("ultralytics", "rilievo", "YOLO", 'rilievo.load_model("rilievo/tiny")'),
+        ("torch.hub", "rilievo", "load hub Model", _LOAD),
+        ("timm", "rilievo", "create_model list_models", _LOAD, "; rilievo.MODELS lists all"),
+        (
+            "other libraries",
+            "rilievo",
+            "infer infer_image infer_pil inference estimate run depth predict_depth",
+            'prediction = rilievo.predict("photo.jpg")',
+        ),
+        ("OpenCV", "rilievo", "imread", 'rilievo.read_photo("photo.jpg").pixels'),
+        ("OpenCV", "rilievo", "imwrite imshow", 'prediction.save("out/photo.png")'),
+        ("OpenCV", "rilievo", "VideoCapture predict_video", 'rilievo.stream("clip.mp4")'),
+        # What a prediction holds.
+        ("MoGe", "Prediction", "mask", "prediction.depth.valid"),
+        ("MoGe", "Prediction", "normal normal_map", "prediction.normals"),
+        ("MoGe", "Prediction", "intrinsics K", "prediction.camera.K", " in pixels"),
+        ("MoGe", "Prediction", "point_map pts3d xyz", _POINTS, f" {_POINT_MAP}"),
+        ("Depth Pro", "Prediction", "focallength_px focal", "prediction.camera.focal"),
+        ("Depth Pro", "Prediction", "inverse_depth disparity", "1 / prediction.depth.depth()"),
+        (
+            "other libraries",
+            "Prediction",
+            "depth_map metric_depth predicted_depth depth_np data values array",
+            _VALUES,
+        ),
+        ("other libraries", "Prediction", "conf uncertainty", "prediction.confidence"),
+        ("torch", "Prediction", "numpy cpu cuda to detach squeeze", _VALUES, ", a NumPy array"),
+        ("NumPy", "Prediction", "min max mean", f"{_VALUES}[prediction.depth.valid].min()"),
+        ("ultralytics", "Prediction", "plot", "prediction.colour()", " or prediction.show()"),
+        ("ultralytics", "Prediction", "orig_img", "prediction.photo.pixels"),
+        ("Open3D", "Prediction", "point_cloud pointcloud pcd", "prediction.points()"),
+        ("Open3D", "Prediction", "triangle_mesh to_mesh", "prediction.mesh()"),
+        ("trimesh", "Prediction", "export write", 'prediction.save("out/photo.glb")'),
+        (
+            "PIL, gradio, diffusers",
+            "Prediction",
+            "image to_pil to_image depth_image colored colorize visualize __array_interface__",
+            "prediction.colour()",
+            ", a Pillow picture",
+        ),
+        # Keys of answers that are dictionaries elsewhere; others are attributes of the same name.
+        ("MoGe", "Prediction[]", "depth", _VALUES),
+        ("MoGe", "Prediction[]", "points", _POINTS, f" {_POINT_MAP}"),
+        ("MoGe", "Prediction.points", "", _POINTS, f" {_POINT_MAP}"),
+        # A depth map is no array.
+        (
+            "NumPy",
+            "DepthMap",
+            "min max mean median std",
+            f"{_VALUES}[prediction.depth.valid].min()",
+        ),
+        (
+            "NumPy and torch",
+            "DepthMap",
+            "data numpy array tensor cpu detach squeeze astype flatten reshape T dtype size ndim "
+            "copy item to tolist resize __array_interface__",
+            _VALUES,
+        ),
+        ("MoGe", "DepthMap", "mask", "prediction.depth.valid"),
+        ("other libraries", "DepthMap", "save", 'prediction.save("out/photo.png")'),
+        ("other libraries", "DepthMap", "plot show", "prediction.show()"),
+        # A loaded model.
+        ("torch", "Model", "half float", _DEVICE, ": chosen at loading"),
+        (
+            "torch",
+            "Model",
+            "to cuda cpu device",
+            'rilievo.load_model("rilievo/base", device="cpu")',
+            ": chosen at loading",
+        ),
+        ("torch", "Model", "eval requires_grad_ compile fuse forward", _CALLED, ": it is ready"),
+        (
+            "other libraries",
+            "Model",
+            "infer_image infer_pil inference estimate generate",
+            _CALLED,
+        ),
+        ("ultralytics", "Model", "export", 'rilievo.export_model(model.name, "model.onnx")'),
+        ("ultralytics", "Model", "val", 'rilievo.evaluate(model, "nyuv2-eigen", "nyu/")'),
+        ("ultralytics", "Model", "track stream", 'rilievo.stream("clip.mp4", model=model)'),
+        # Surfaces.
+        ("trimesh", "Mesh", "export", 'mesh.save("mesh.glb")'),
+        ("trimesh", "Mesh", "vertex_normals", "mesh.normals"),
+        ("Open3D", "Mesh", "vertex_colors colors", "mesh.colours"),
+        ("Open3D", "PointCloud", "colors", "cloud.colours"),
+        ("trimesh", "PointCloud", "vertices xyz", "cloud.points"),
+        ("trimesh", "PointCloud", "export", 'cloud.save("cloud.ply")'),
+        # Keywords.
+        ("MoGe", "predict", "fov_x fov_deg", 'rilievo.predict("photo.jpg", fov=60)'),
+        (
+            "Depth Pro",
+            "predict",
+            "f_px focal focal_length focallength_px",
+            'rilievo.predict("photo.jpg", camera=500)',
+        ),
+        ("UniDepth", "predict", "intrinsics intrinsic K", 'rilievo.predict("photo.jpg", camera=K)'),
+        ("MoGe", "predict", "use_fp16 half fp16 dtype torch_dtype", _DEVICE),
+        ("MoGe", "predict", "resolution_level num_tokens apply_mask", _CALLED, _EITHER),
+        ("Depth Anything", "predict", "encoder", 'rilievo.load_model("depth-anything-v2/small")'),
+        ("Depth Anything", "predict", "input_size size resolution", _CALLED, _EITHER),
+        (
+            "Depth Anything",
+            "predict",
+            "colormap cmap colour_map color_map grayscale",
+            'prediction.colour("magma")',
+        ),
+        (
+            "ultralytics",
+            "predict",
+            "save outdir output output_dir save_dir project",
+            'prediction.save("out/photo.png")',
+        ),
+        ("ultralytics", "predict", "show", "prediction.show()"),
+        (
+            "ultralytics",
+            "predict",
+            "imgsz",
+            'rilievo.predict("photo.jpg", tile=768)',
+            f" for detail, or leave it out{_EITHER[14:]}",
+        ),
+        ("ultralytics", "predict", "stream", 'rilievo.stream("clip.mp4")'),
+        ("ultralytics", "predict", "box boxes bbox", f"{_VALUES}[top:bottom, left:right]"),
+        ("ultralytics", "predict", "conf", "prediction.confidence"),
+        ("transformers", "predict", "batch_size batch", 'rilievo.predict(["a.jpg", "b.jpg"])'),
+        ("diffusers", "predict", "num_inference_steps denoising_steps ensemble_size", _SETTINGS),
+        ("ZoeDepth", "predict", "output_type", "prediction.colour()", f" or {_VALUES}"),
+        ("ZoeDepth", "predict", "with_flip_aug", 'rilievo.predict("photo.jpg", flip=True)'),
+        (
+            "other libraries",
+            "predict",
+            "scale reference known_distance metric",
+            'rilievo.predict("photo.jpg", known=[(320, 240, 2.35)])',
+        ),
+        # Commands.
+        (
+            "other programs",
+            "command",
+            "depth infer inference run estimate image video",
+            "rilievo predict photo.jpg",
+        ),
+        ("other programs", "command", "gradio webui gui ui demo", "rilievo app"),
+        ("other programs", "command", "server api", "rilievo serve"),
+        ("other programs", "command", "val eval test benchmark", "rilievo evaluate"),
+        ("other programs", "command", "download pull", "rilievo models fetch NAME"),
+        ("other programs", "command", "convert", "rilievo export NAME -o model.onnx"),
+    )
+)
