@@ -6,7 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
+from rilievo.data.clips.pose_files import read_poses
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.colmap import read_images
 from rilievo.data.datasets.mat_file import MatSlices, read_mat
@@ -19,6 +21,7 @@ from rilievo.evaluation.stored import stored_as
 from rilievo.training.distil.frames.shards import read_shard
 from rilievo.training.sweep.sweep_config import read_sweep
 
+HUGE = "9" * 30
 SECRET = "what else lies on the disk"
 
 
@@ -159,3 +162,43 @@ def test_an_archive_packed_by_a_method_that_its_bytes_are_not_of_is_refused(tmp_
     foreign = open_foreign(tmp_path, ["a"], stored=stored_as("metric", None), task=Task.DEPTH)
     with pytest.raises(InputError, match=r"a\.npz: this npz file"):
         foreign.read("a")
+
+
+@pytest.mark.parametrize("line", ["a.jpg a\0b/0.png", "a\0b/0.jpg a.png", ". a.png", "./ a.png"])
+def test_a_list_may_name_what_no_file_is_called(line: str, tmp_path: Path) -> None:
+    Image.new("RGB", (48, 36)).save(tmp_path / "a.jpg")
+    (tmp_path / "list.txt").write_text(f"{line}\n")
+    try:
+        found = open_dataset("marigold-scannet", tmp_path, list_file=tmp_path / "list.txt")
+    except InputError as error:
+        assert str(error).startswith(str(tmp_path))  # noqa: PT017
+    else:
+        assert found.ids == ()
+
+
+@pytest.mark.parametrize("row", [HUGE, f"-{HUGE}", "1e400", "1e30"])
+def test_points_of_da2k_beyond_any_picture_are_refused(row: str, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (48, 36)).save(tmp_path / "images" / "a.jpg")
+    pair = f'{{"point1": [{row}, 3], "point2": [6, 30], "closer_point": "point1"}}'
+    (tmp_path / "annotations.json").write_text(f'{{"images/a.jpg": [{pair}]}}')
+    with pytest.raises(InputError, match="point1, point2 and closer_point"):
+        open_dataset("da2k", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", '{"scannet": [', "[" * 100_000, "nothing"])
+def test_a_list_of_videos_that_is_no_json_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "scannet_video.json").write_text(text)
+    with pytest.raises(InputError, match=r"scannet_video\.json: "):
+        open_dataset("vda-videos", tmp_path, split="scannet")
+
+
+@pytest.mark.parametrize("place", [0, 5, 11])
+def test_a_pose_of_numbers_beyond_all_floats_is_refused(place: int, tmp_path: Path) -> None:
+    numbers = ["1", "0", "0", "0"] * 4
+    numbers[place] = "9" * 400
+    rows = ", ".join(f"[{', '.join(numbers[row : row + 4])}]" for row in (0, 4, 8, 12))
+    path = tmp_path / "transforms.json"
+    path.write_text(f'{{"frames": [{{"file_path": "0.png", "transform_matrix": [{rows}]}}]}}')
+    with pytest.raises(InputError, match="4 x 4 finite numbers"):
+        read_poses(path)

@@ -191,7 +191,7 @@ def _matrix(frame: Any, path: Path, number: int) -> Float64[np.ndarray, "4 4"]:
     rows = frame.get("transform_matrix") if isinstance(frame, dict) else None
     try:
         pose = np.array(rows, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pose = np.zeros(0)
     if pose.shape == (3, 4):
         pose = np.concatenate([pose, [[0, 0, 0, 1]]])

@@ -98,7 +98,7 @@ def names_in(folder: Path) -> frozenset[str]:
             return frozenset(
                 each.name for each in entries if not each.is_symlink() or os.path.exists(each)
             )
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL is no folder's
         return frozenset()
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({reason(error)})") from error

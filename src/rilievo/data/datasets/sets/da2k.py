@@ -13,7 +13,7 @@ from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in
 from rilievo.data.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
-from rilievo.io.files.limits import read_text
+from rilievo.io.files.limits import MAX_PIXELS, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.types import OrderedPoints, Truth
 
@@ -81,7 +81,7 @@ def _entry(image: Path, pairs: Any, path: Path) -> _Entry:
             other = {"point1": "point2", "point2": "point1"}[closer]
             nearer.append(_point(pair[closer]))
             farther.append(_point(pair[other]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{path}: the pairs of '{image.name}' are not point1, point2 and closer_point: "
             f"{json.dumps(pairs)[:200]}"
@@ -97,4 +97,6 @@ def _point(value: Any) -> tuple[int, int]:
     row, column = value
     if type(row) is bool or type(column) is bool or int(row) != row or int(column) != column:
         raise ValueError(f"{value} are no row and column")
+    if max(abs(row), abs(column)) > MAX_PIXELS:
+        raise ValueError(f"{value} lie beyond any picture")
     return int(row), int(column)

@@ -38,7 +38,7 @@ class MarigoldScannet(PhotoFiles[_Entry]):
         found = {}
         for line in text_lines(path):
             words = line.text.split()
-            if len(words) < 2:
+            if len(words) < 2 or not Path(words[0]).name:
                 raise InputError(f"{path}: '{line.text}' is no photograph with its depth")
             id = Path(words[0]).with_suffix("").as_posix()
             found[id] = _Entry(image=request.root / words[0], depth=request.root / words[1])

@@ -13,7 +13,7 @@ from rilievo.data.datasets.files import read_counts
 from rilievo.data.datasets.sets.videos.video_frame import VideoFrame
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable, read_text
-from rilievo.io.json_record import parse_json
+from rilievo.io.json_record import NotThisRecord, parse_json
 
 
 def listed_frames(path: Path, key: str, most: int) -> dict[str, VideoFrame]:
@@ -47,7 +47,10 @@ def stored_depth(path: Path, *, factor: float) -> Float32[np.ndarray, "h w"]:
 
 def _videos(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
     """Name and frames of each video of a list."""
-    content = parse_json(read_text(path))
+    try:
+        content = parse_json(read_text(path))
+    except NotThisRecord as error:
+        raise InputError(f"{printable(path)}: {error}") from error
     videos = content.get(key) if isinstance(content, dict) else None
     if not isinstance(videos, list):
         raise InputError(f"{path}: has no list of videos under '{key}'")
