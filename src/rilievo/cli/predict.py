@@ -178,4 +178,4 @@ def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _elsewhere(given: _Arguments) -> bool:
     """Whether an input or the output is at a URL."""
-    return any(":/" in str(name) for name in (*given.inputs, given.options.saving.output))
+    return any(":/" in str(name)[2:] for name in (*given.inputs, given.options.saving.output))

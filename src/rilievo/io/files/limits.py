@@ -147,7 +147,7 @@ def unreadable(error: OSError, path: Path | str) -> InputError:
 def _missing(path: Path | str) -> str:
     if os.path.islink(path):
         return f"is a link to '{printable(os.readlink(path))}', which does not exist"
-    if "://" in str(path) or ":/" in str(path)[:8]:
+    if "://" in str(path) or ":/" in str(path)[2:8]:
         return "is an address, not a file; download it first, rilievo works offline"
     return "no such file"
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -155,9 +156,8 @@ class _Writer:
         self.broken: dict[str, str] = {}
 
     def __enter__(self) -> "_Writer":
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        self._frames = os.open(self._files.frames, flags, 0o666)
-        self._sums = os.open(self._files.sums, flags, 0o666)
+        self._frames = _opened(self._files.frames)
+        self._sums = _opened(self._files.sums)
         if self._count:
             self.set_length(self._count)
         return self
@@ -166,14 +166,14 @@ class _Writer:
         # The description of the cache is written after this.
         try:
             self._flush()
-            sync_open_file(self._sums)
+            sync_open_file(self._sums.fileno())
         finally:
-            os.close(self._frames)
-            os.close(self._sums)
+            self._frames.close()
+            self._sums.close()
 
     def set_length(self, count: int) -> None:
-        os.ftruncate(self._frames, count * self._bytes)
-        os.ftruncate(self._sums, count * RECORD.itemsize)
+        self._frames.truncate(count * self._bytes)
+        self._sums.truncate(count * RECORD.itemsize)
 
     def put(self, index: int, found: UInt8[np.ndarray, "h w 3"] | str) -> None:
         if isinstance(found, str):
@@ -187,17 +187,26 @@ class _Writer:
             self._flush()
 
     def _flush(self) -> None:
-        sync_open_file(self._frames)
+        sync_open_file(self._frames.fileno())
         for index, each in self._records.items():
             _write_all(self._sums, each, index * RECORD.itemsize)
         self._records = {}
 
 
-def _write_all(file: int, data: bytes, offset: int) -> None:
+def _opened(path: Path) -> FileIO:
+    """Open a file to be written at any place; it is made if it is not there."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+    return open(path, "r+b", buffering=0, opener=opener)
+
+
+def _write_all(file: FileIO, data: bytes, offset: int) -> None:
+    file.seek(offset)
     view = memoryview(data)
     while view:
-        written = os.pwrite(file, view, offset)
-        view, offset = view[written:], offset + written
+        view = view[file.write(view) :]
 
 
 def _decoded(
