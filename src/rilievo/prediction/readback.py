@@ -20,6 +20,30 @@ from rilievo.prediction.output import Surface, load
 from rilievo.prediction.output_table import OUTPUTS
 from rilievo.types import DepthMap
 
+_PICTURE_SUFFIXES = (".png", ".webp")
+
+
+class NoArraysError(InputError):
+    """No file of a prediction holds depth or normals as arrays; pictures of it may be there.
+
+    Attributes:
+        made_by: Model, weights and settings that made the prediction.
+    """
+
+    def __init__(self, path: Path, folder: Path, sidecar: Sidecar) -> None:
+        """Name the files that are there, and those that are missing."""
+        there: list[str] = []
+        missing: list[str] = []
+        for facts in sidecar.files:
+            (there if os.path.exists(folder / facts.file) else missing).append(facts.file)
+        pairs = (("it has", there), ("there should be", missing))
+        words = "; ".join(f"{words} {', '.join(names)}" for words, names in pairs if names)
+        super().__init__(
+            f"{path}: no file of this prediction contains depth or normals as arrays ({words}): "
+            "save npz or png16 too"
+        )
+        self.made_by = sidecar.made_by
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StoredFiles:
@@ -60,10 +84,7 @@ def read_prediction(path: str | Path) -> Prediction:
     found = _find(path)
     sidecar, stored = found.sidecar, _read_files(found)
     if stored.values is None and stored.normals is None:
-        raise InputError(
-            f"{path}: no file of this prediction contains depth or normals as arrays (there should "
-            f"be {', '.join(facts.file for facts in sidecar.files)}): save npz or png16 too"
-        )
+        raise NoArraysError(path, found.folder, sidecar)
     try:
         return Prediction(
             depth_or_none=_depth(stored, sidecar),
@@ -77,6 +98,17 @@ def read_prediction(path: str | Path) -> Prediction:
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def written_pictures(path: Path) -> dict[Path, FileFacts]:
+    """Facts about the pictures of a prediction that are there, by path."""
+    found = _find(path)
+    paths = {found.folder / facts.file: facts for facts in found.sidecar.files}
+    return {
+        path: facts
+        for path, facts in paths.items()
+        if path.suffix in _PICTURE_SUFFIXES and os.path.exists(path)
+    }
 
 
 def _find(path: Path) -> _StoredFiles:

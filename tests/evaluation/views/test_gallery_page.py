@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 
 from looked_at import LOADER, NAMES, true_depth, write_results, write_run
+from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.evaluation.views.views_report import write_gallery
 from rilievo.io.verification import verify
+from rilievo.prediction.saving import save
 from toy_dataset import write_toy
 
 
@@ -229,3 +231,64 @@ def test_too_many_images_for_one_file_are_refused(
     assert write_gallery(
         runs, tmp_path / "page.html", SourceOptions(limit=2), show=False
     ).page.exists()
+
+
+def results_of(tmp: Path, **outputs: str) -> tuple[Path, SourceOptions]:
+    """Results of ``rilievo predict`` of photographs, each with outputs of its own."""
+    folder, photos = tmp / "results", tmp / "photographs"
+    photos.mkdir()
+    for name, names in outputs.items():
+        given = prediction(values=true_depth(0), name=f"{name}.png")
+        assert given.photo is not None
+        Image.fromarray(given.photo.pixels).save(photos / f"{name}.png")
+        save(given, folder / name, names)
+    return folder, SourceOptions(photos=photos)
+
+
+def titles_of(text: str) -> list[str | None]:
+    return [each["data-title"] for each in Reader(text).all("figure")]
+
+
+def test_results_without_arrays_are_shown_by_their_pictures(tmp_path: Path) -> None:
+    pictures = "colour,normals,confidence,sky,panel,stereo"
+    folder, source = results_of(tmp_path, a=pictures, b="colour", c="ply", d="turn,html")
+    (folder / "b.normals.png").write_bytes(b"of somebody else")
+    reported = write_gallery([folder], tmp_path / "page.html", source, show=False)
+    text = reported.page.read_text("utf-8")
+    label = "test/model"
+    assert titles_of(text) == [
+        *("Photograph", f"{label}, normals", label, f"{label}, panel", f"{label}, stereo"),
+        *("Photograph", label),
+        "Photograph",
+        *("Photograph", f"{label}, turn"),
+    ]
+    assert (reported.images, reported.models) == (4, (label,))
+    [fault] = reported.faults
+    assert fault.startswith("c: test/model: ")
+    assert "(it has c.ply): save npz or png16 too" in fault
+
+
+def test_of_mixed_results_arrays_and_pictures_are_shown(tmp_path: Path) -> None:
+    folder, source = results_of(tmp_path, a="colour", b="colour,npz")
+    reported = write_gallery([folder], tmp_path / "page", source, show=False)
+    text = reported.page.read_text("utf-8")
+    label = "test/model"
+    assert titles_of(text) == ["Photograph", label, "Photograph", label, f"{label}, normals"]
+    assert reported.faults == ()
+
+
+def test_results_with_neither_arrays_nor_pictures_are_refused_in_one_line(tmp_path: Path) -> None:
+    folder, source = results_of(tmp_path, a="ply,glb")
+    with pytest.raises(InputError, match=r"\(it has a\.ply, a\.glb\): save npz or png16") as caught:
+        write_gallery([folder], tmp_path / "page", source, show=False)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "page").exists()
+
+
+def test_a_broken_picture_is_told_and_the_others_are_shown(tmp_path: Path) -> None:
+    folder, source = results_of(tmp_path, a="colour", b="colour")
+    (folder / "a.depth.png").write_bytes(b"broken")
+    reported = write_gallery([folder], tmp_path / "page", source, show=False)
+    assert titles_of(reported.page.read_text("utf-8")) == ["Photograph"] * 2 + ["test/model"]
+    [fault] = reported.faults
+    assert str(folder / "a.depth.png") in fault

@@ -28,8 +28,9 @@ from rilievo.evaluation.stored import (
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.io.files.limits import printable
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
+from rilievo.io.outputs.facts import FileFacts
 from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
-from rilievo.prediction.readback import read_prediction
+from rilievo.prediction.readback import NoArraysError, read_prediction, written_pictures
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
 
 LISTED = 10
@@ -94,6 +95,10 @@ class Foreign:
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
+    def pictures(self, id: str) -> Mapping[Path, FileFacts]:
+        """Facts about pictures of one image, by path; none of other programs."""
+        return written_pictures(self.files[id]) if self.ours else {}
+
     def _confidence(self, id: str, path: Path) -> Float32[np.ndarray, "h w"] | None:
         """The confidence that another program gives with the depth of a file."""
         if self.sure is None:
@@ -123,6 +128,7 @@ def open_foreign(
     task: Task,
     pattern: str | None = None,
     sure: PeerConfidence | None = None,
+    pictures: bool = False,
 ) -> Foreign:
     """Find the file of each image in a folder of predictions.
 
@@ -137,6 +143,7 @@ def open_foreign(
         task: Quantity that is to be scored.
         pattern: Pattern of the files' names, with ``{id}``; None for the ids themselves.
         sure: Confidences beside the depth of another program; None where none are judged.
+        pictures: Whether results of ``rilievo predict`` may hold pictures alone.
     """
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder of predictions")
@@ -157,7 +164,9 @@ def open_foreign(
         sure_files, paths = matched(folder, paths, ids, sure.pattern, ())
     files, extra = matched(folder, paths, ids, pattern, known)
     if ours:
-        kind, made_by = _own_facts(next(iter(files.values())), stored)
+        path, first = _first_of([*files.values()], pictures=pictures)
+        kind = _own_kind(path, first, stored)
+        made_by = first.made_by
     else:
         if task is Task.CAMERA:
             raise OptionError(
@@ -192,17 +201,34 @@ def _number_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in NUMBER_SUFFIXES)
 
 
-def _own_facts(path: Path, stored: Stored) -> tuple[DepthKind | None, MadeBy]:
-    """Kind and maker of results of ``rilievo predict``, of one that stands for all."""
+def _first_of(paths: Sequence[Path], *, pictures: bool) -> tuple[Path, Prediction | NoArraysError]:
+    """The first result of ``rilievo predict`` with arrays, or else the first with a picture."""
+    lacking: dict[Path, NoArraysError] = {}
+    for path in paths:
+        try:
+            return path, read_prediction(path)
+        except NoArraysError as error:
+            if not pictures:
+                raise
+            lacking[path] = error
+    for path, error in lacking.items():
+        if written_pictures(path):
+            return path, error
+    raise lacking[paths[0]]
+
+
+def _own_kind(path: Path, first: Prediction | NoArraysError, stored: Stored) -> DepthKind | None:
+    """Kind of results of ``rilievo predict``, of one that stands for all."""
     if stored.scale is not None:
         raise OptionError("--scale is for files that do not say their unit; these do")
-    first = read_prediction(path)
+    if isinstance(first, NoArraysError):
+        return None
     found = None if first.depth_or_none is None else first.depth.kind
     if stored.said is not None and stored.said != found:
         raise OptionError(
             f"--kind says '{stored.said}', but {path} says '{found}'; leave --kind out"
         )
-    return found, first.made_by
+    return found
 
 
 def describe_extra(foreign: Foreign) -> str | None:

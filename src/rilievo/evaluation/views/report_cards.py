@@ -1,7 +1,7 @@
 """Cards of the images on a report: pictures, scores and notes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,27 @@ from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.wording import column_head, head, number, quantity, shortlist
 from rilievo.evaluation.views.targets import open_targets
-from rilievo.evaluation.views.view_items import Column, ViewItem, ViewItems, disagreement, notes_of
+from rilievo.evaluation.views.view_items import (
+    Column,
+    ViewItem,
+    ViewItems,
+    WrittenPicture,
+    disagreement,
+    notes_of,
+)
 from rilievo.evaluation.views.view_options import SourceOptions
+from rilievo.io.colour_maps import DEPTH_COLOURS
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.pages.figure import check_figure, write_figure
-from rilievo.pages.pictures import Answer, Panel, compared_panels, error_end, photo_panel, uri
+from rilievo.pages.pictures import (
+    Answer,
+    Legend,
+    Panel,
+    compared_panels,
+    error_end,
+    photo_panel,
+    uri,
+)
 from rilievo.pages.tables import Table, heads
 
 PICTURES = "pictures"
@@ -94,6 +110,18 @@ def panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
         if each.seen is not None
     }
     yield from compared_panels(item.truth, answers, end, depth=depth, normals=normals)
+    for each in item.shown:
+        for picture in each.pictures:
+            yield _written_panel(each.column.label, picture)
+
+
+def _written_panel(model: str, picture: WrittenPicture) -> Panel:
+    facts = picture.facts
+    title = model if facts.output == "colour" else f"{model}, {facts.output}"
+    panel = photo_panel(picture.pixels, title)
+    usual = facts.colour is not None and facts.colour.map == DEPTH_COLOURS
+    legend = Legend(ramp="depth", marks=("far", "near")) if usual else None
+    return replace(panel, words=f"{title}: {facts.holds}", legend=legend, model=model)
 
 
 def card_of(

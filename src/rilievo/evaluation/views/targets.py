@@ -184,14 +184,15 @@ def _items(
 
 
 def _column(folder: Path, ids: Sequence[str], options: SourceOptions) -> Column:
-    found = open_foreign(folder, ids, stored=options.stored, task=Task.DEPTH)
+    found = open_foreign(folder, ids, stored=options.stored, task=Task.DEPTH, pictures=True)
     return Column(
         label=printable(found.made_by.model),
         field="",
         made_by=found.made_by,
         kind=found.kind,
-        shows=found.kind.value if found.kind else "normals",
+        shows=found.kind.value if found.kind else "pictures" if found.ours else "normals",
         normals=found.ours,
+        pictures=found.ours and found.kind is None,
         predictions=found,
         ids=frozenset(found.files),
         summaries=(),

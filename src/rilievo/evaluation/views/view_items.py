@@ -9,12 +9,18 @@ import numpy as np
 from jaxtyping import Float, Float64, UInt8
 
 from rilievo.errors import InputError, RilievoError
+from rilievo.evaluation.predictions.foreign import Foreign
 from rilievo.evaluation.records import Score, Summary
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.evaluation.views.readers import (
     DatasetImages,
     FolderImages,
 )
+from rilievo.io.outputs.facts import FileFacts
+from rilievo.io.photographs.photo import read_photo
+from rilievo.prediction.output import Need
+from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.readback import NoArraysError
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Prediction, Truth
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
@@ -35,6 +41,7 @@ class Column:
         ids: Images that it has predictions for.
         summaries: Summaries of its metrics, the leading one first; empty without an evaluation.
         unscored: Reasons for missing scores, by image.
+        pictures: Whether pictures stand in for depth that no file holds as an array.
     """
 
     label: str
@@ -48,6 +55,15 @@ class Column:
     summaries: tuple[Summary, ...]
     scores: Mapping[str, Score]
     unscored: Mapping[str, str]
+    pictures: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenPicture:
+    """A picture among the files of a prediction."""
+
+    facts: FileFacts
+    pixels: UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +72,13 @@ class Shown:
 
     Attributes:
         seen: The prediction; None if there is none, or it cannot be shown.
+        pictures: Pictures as they were written, of a prediction without depth as an array.
     """
 
     column: Column
     seen: Prediction | None
     fault: str | None = None
+    pictures: tuple[WrittenPicture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,18 +142,39 @@ class ViewItems:
 
 
 def _shown(column: Column, id: str) -> Shown:
+    seen, fault = None, None
     try:
-        known = id in column.ids
-        return Shown(column=column, seen=column.predictions.read(id) if known else None)
+        if id not in column.ids:
+            return Shown(column=column, seen=None)
+        try:
+            seen = column.predictions.read(id)
+        except NoArraysError as error:
+            fault = str(error)
+        return Shown(column=column, seen=seen, fault=fault, pictures=_pictures(column, id, seen))
     except RilievoError as error:
         return Shown(column=column, seen=None, fault=str(error))
+
+
+def _pictures(column: Column, id: str, seen: Prediction | None) -> tuple[WrittenPicture, ...]:
+    """Pictures of an image without depth as an array, but of what is read from them."""
+    if not isinstance(column.predictions, Foreign) or (seen and seen.depth_or_none is not None):
+        return ()
+    parts = {part for part in Need if part is not Need.DEPTH and seen and seen.has(part)}
+    read = {name for name, each in OUTPUTS.items() if parts & {*each.gives}}
+    return tuple(
+        WrittenPicture(facts=facts, pixels=read_photo(path, own_depth=False).pixels)
+        for path, facts in column.predictions.pictures(id).items()
+        if facts.output not in read
+    )
 
 
 def notes_of(item: ViewItem) -> Iterator[str]:
     """Yield notes about an image: those of scores, and missing parts with the reason."""
     for each in item.shown:
         label, score = each.column.label, each.column.scores.get(item.id)
-        if each.fault is not None:
+        if each.pictures:
+            yield f"{label}: pictures as they were written; arrays (npz, png16) show more"
+        elif each.fault is not None:
             yield f"{label}: cannot be shown: {each.fault}"
         elif each.seen is None:
             yield f"{label}: no prediction"

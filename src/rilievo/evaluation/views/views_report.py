@@ -114,7 +114,7 @@ def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Ite
     """The page in pieces; cards are built while it is written, and append to ``failed``."""
     known = sortables(items)
     models = ", ".join(column.label for column in items.columns)
-    titles = [each.label for each in items.columns if each.kind is not None]
+    titles = [each.label for each in items.columns if each.kind is not None or each.pictures]
     normals = [f"{each.label}, normals" for each in items.columns if each.normals]
     titles = ["Photograph", "True depth", *titles, *(["True normals"] if normals else []), *normals]
     return pieces(
@@ -174,7 +174,7 @@ def _cards(
         faults += [
             f"{printable(id)}: {each.column.label}: {each.fault}"
             for each in item.shown
-            if each.fault is not None
+            if each.fault is not None and not each.pictures
         ]
         card = card_of(items, known, item, order, beside)
         written += [each.address for each in card.figures if beside is not None]
