@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket
 from rilievo.measure.measured_record import measure_points, measured_record
 from rilievo.options.keyword_messages import with_keywords
 from rilievo.serving.server.endpoints import Endpoint, answering, client_of, left
+from rilievo.serving.server.guide_page import guide_page
 from rilievo.serving.server.openapi import document
 from rilievo.serving.server.request_refusals import (
     Refusal,
@@ -59,6 +60,7 @@ def application(
     async def stream_endpoint(websocket: WebSocket) -> None:
         await stream(websocket, service)
 
+    guide = answering(service, _guide(needs_token=bool(tokens)))
     routes = [
         Route("/v1/predict", answering(service, _predict), methods=["POST"]),
         Route("/v1/measure", answering(service, _measure), methods=["POST"]),
@@ -67,6 +69,8 @@ def application(
         Route("/healthz", answering(service, _health), methods=["GET"]),
         Route("/metrics", answering(service, _metrics(for_all=bool(tokens))), methods=["GET"]),
         Route("/openapi.json", answering(service, _openapi), methods=["GET"]),
+        Route("/docs", guide, methods=["GET"], name="A page with lines to try."),
+        *([Route("/", guide, methods=["GET"], name="The same.")] if extension is None else []),
         *(() if extension is None else extension.routes()),
     ]
 
@@ -178,6 +182,13 @@ def _metrics(*, for_all: bool) -> Endpoint:
     return metrics
 
 
+def _guide(*, needs_token: bool) -> Endpoint:
+    async def guide(service: Service, request: Request) -> Response:
+        return HTMLResponse(guide_page(str(request.base_url), needs_token=needs_token))
+
+    return guide
+
+
 async def _openapi(service: Service, request: Request) -> Response:
     return JSONResponse(document(request.app.routes, service.options.root_path))
 
@@ -217,7 +228,7 @@ def _unknown_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for it"
     allowed = (error.headers or {}).get("Allow", "others")
     lines = {
-        404: "no such address; /openapi.json lists those there are",
+        404: "no such address; /docs has lines to try, /openapi.json lists all there are",
         405: f"no method {request.method} here, but {allowed}",
     }
     line = lines.get(error.status_code, "the request cannot be read")
