@@ -41,14 +41,16 @@ class Photo:
         camera: Intrinsics of the whole photograph; None if neither the user nor the file states
             them.
         own_depth: Depth map stored in the file beside the pixels; None if there is none.
-        is_animated: Whether its file holds further pictures of an animation, which are not read.
+        transparent: Mask of the pixels that show nothing and have no depth; None if there are none.
+        notes: Notes for the user on how it was read, one line each.
         name: Name in messages: a path, or "array".
     """
 
     pixels: UInt8[np.ndarray, "h w 3"]
     camera: Camera | None = None
     own_depth: OwnDepth | None = None
-    is_animated: bool = False
+    transparent: Bool[np.ndarray, "h w"] | None = None
+    notes: tuple[str, ...] = ()
     name: str = "array"
 
     __eq__ = same_record
@@ -67,13 +69,6 @@ class Photo:
         """Size (height, width) of the photograph."""
         height, width, _ = self.pixels.shape
         return height, width
-
-    @property
-    def animation_note(self) -> str | None:
-        """Note for the user on pictures of an animation that were not read; None without any."""
-        if not self.is_animated:
-            return None
-        return "is animated, and only its first picture was read: save it as a video for all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

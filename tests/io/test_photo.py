@@ -99,21 +99,22 @@ def test_colour_of_16_bits_is_right_to_one_level() -> None:
         assert np.abs(pixels - deep / 257.0).max() <= 1.0
 
 
-def test_alpha_is_laid_over_white() -> None:
+def test_alpha_that_is_kept_is_laid_over_white() -> None:
     """A quarter of opaque red over white: (255, 191.25, 191.25)."""
     rgba = np.zeros((32, 32, 4), np.uint8)
     rgba[:] = (255, 0, 0, 64)
     rgba[0] = (9, 9, 9, 0)
-    for photo in (read_photo(encode(Image.fromarray(rgba), "PNG")), read_photo(rgba)):
+    for source in (encode(Image.fromarray(rgba), "PNG"), rgba):
+        photo = read_photo(source, alpha="keep")
         assert photo.pixels[0, 0].tolist() == [255, 255, 255]
         assert photo.pixels[1, 0].tolist() == [255, 191, 191]
 
 
-def test_a_transparent_colour_of_a_palette_becomes_white() -> None:
+def test_a_transparent_colour_of_a_palette_that_is_kept_becomes_white() -> None:
     image = Image.new("P", (32, 32), 0)
     image.putpalette([200, 10, 10, 10, 200, 10])
     image.putpixel((5, 0), 1)
-    pixels = read_photo(encode(image, "PNG", transparency=0)).pixels
+    pixels = read_photo(encode(image, "PNG", transparency=0), alpha="keep").pixels
     assert pixels[0, 0].tolist() == [255, 255, 255]
     assert pixels[0, 5].tolist() == [10, 200, 10]
 

@@ -220,7 +220,7 @@ def test_too_small_is_refused_and_the_smallest_is_not(size: tuple[int, int]) -> 
     [
         (np.full((40, 40, 3), 255.0), "outside 0 to 1"),
         (np.full((40, 40, 3), -0.1, np.float32), "outside 0 to 1"),
-        (np.zeros((40, 40), np.uint16), "divide by 257"),
+        (np.zeros((40, 40, 3), np.uint16), "divide by 257"),
         (np.zeros((40, 40), bool), "multiply by 255"),
         (np.zeros((40, 40, 3), np.int64), "convert to uint8"),
         (np.zeros((3, 40, 40), np.uint8), "move the channels last"),

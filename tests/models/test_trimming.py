@@ -131,13 +131,23 @@ def test_a_model_without_depth_sees_the_whole_picture() -> None:
 
 @pytest.mark.parametrize("count", [400, None])
 def test_a_video_that_begins_with_narrower_shots_keeps_its_sides(count: int | None) -> None:
-    narrow, whole = boxed(textured(), 0), textured(120, 160 + 2 * LEFT)
+    narrow, whole = (
+        Photo(pixels=each) for each in (boxed(textured(), 0), textured(120, 160 + 2 * LEFT))
+    )
     frames = [narrow] * 250 + [whole] * 150
     model = for_frames(Trimmed(Relief()), frames, count)
-    assert frames_note(model, whole.shape[:2]) is None
+    assert frames_note(model, whole.shape) is None
     model = for_frames(Trimmed(Relief()), [narrow] * 400, count)
-    assert "right 24, left 24 px" in str(frames_note(model, whole.shape[:2]))
-    assert frames_note(Relief(), whole.shape[:2]) is None
+    assert "right 24, left 24 px" in str(frames_note(model, whole.shape))
+    assert frames_note(Relief(), whole.shape) is None
+
+
+def test_transparent_sides_of_frames_are_no_bars() -> None:
+    pixels = boxed(textured(), 0)
+    hidden = np.zeros(pixels.shape[:2], bool)
+    hidden[:, :LEFT] = hidden[:, -LEFT:] = True
+    frames = [Photo(pixels=pixels, transparent=hidden)] * 50
+    assert frames_note(for_frames(Trimmed(Relief()), frames, 50), hidden.shape) is None
 
 
 def test_a_letterboxed_video_is_trimmed_alike_in_every_frame(tmp_path: Path) -> None:

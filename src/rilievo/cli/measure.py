@@ -70,6 +70,10 @@ class _Arguments(TrustOptions):
     """Take metres from the depth map in the photograph's file, if nothing else is known; off:
     ignore it.
     """
+    alpha: Annotated[Literal["mask", "keep"], tyro.conf.arg(metavar="mask|keep")] = "mask"
+    """Transparent pixels: without depth, so that nothing can be measured on them, or kept."""
+    stretch: bool = False
+    """Read a 16-bit grey picture with its 1st to 99th percentile as black to white."""
     trim: Literal["on", "off"] = "on"
     """Hide uniform borders (black bars, margins and frames of scans) from the network; nothing can
     be measured on them. off: show it the whole picture.
@@ -113,6 +117,8 @@ def main(arguments: Sequence[str]) -> int:
             camera_height=sizes.camera_height,
             own_depth=sizes.own_depth,
             trim=given.trim,
+            alpha=given.alpha,
+            stretch=given.stretch,
             trust_code=given.trust_code,
         )
     measured = measure_points(prediction, points, angle=given.angle)

@@ -205,6 +205,10 @@ class Model(ForeignNames, ABC):
         if inference.depth is not None:
             assert self.card.kind is not None, "a model with depth says its kind"
             depth = _depth_map(inference.depth, inference.valid, photo.shape, self.card.kind)
+        hidden = photo.transparent
+        if hidden is not None and depth is not None:
+            values = np.where(hidden, np.float32(0), depth.values)
+            depth = DepthMap(values=values, kind=depth.kind, valid=depth.valid & ~hidden)
         prediction = Prediction(
             depth_or_none=depth,
             camera=photo.camera or inference.camera or assumed_camera(photo.shape),
@@ -214,11 +218,11 @@ class Model(ForeignNames, ABC):
         normals, confidence, enlarge = inference.normals, inference.confidence, inference.enlarge
         sky = inference.sky
         if normals is not None:
-            prediction.defer("normals", lambda: _normals(normals, enlarge, photo.shape))
+            prediction.defer("normals", lambda: _normals(normals, enlarge, photo))
         if confidence is not None:
-            prediction.defer("confidence", lambda: _chance(confidence, enlarge, photo.shape))
+            prediction.defer("confidence", lambda: _chance(confidence, enlarge, photo))
         if sky is not None:
-            prediction.defer("sky", lambda: _chance(sky, enlarge, photo.shape) > 0.5)
+            prediction.defer("sky", lambda: _chance(sky, enlarge, photo) > 0.5)
         return prediction
 
     @property
@@ -256,17 +260,23 @@ def _of_photos(infer: Infer) -> Infer:
 
 
 def _normals(
-    normals: Float32[np.ndarray, "3 a b"], enlarge: Enlarge | None, shape: tuple[int, int]
+    normals: Float32[np.ndarray, "3 a b"], enlarge: Enlarge | None, photo: Photo
 ) -> Float32[np.ndarray, "3 h w"]:
-    return unit(normals if enlarge is None else enlarge(normals), shape)
+    field = unit(normals if enlarge is None else enlarge(normals), photo.shape)
+    if photo.transparent is None:
+        return field
+    towards = np.array([0, 0, -1], np.float32)[:, None, None]  # as all pixels without surface
+    return np.where(photo.transparent, towards, field)
 
 
 def _chance(
-    chance: Float32[np.ndarray, "a b"], enlarge: Enlarge | None, shape: tuple[int, int]
+    chance: Float32[np.ndarray, "a b"], enlarge: Enlarge | None, photo: Photo
 ) -> Float32[np.ndarray, "h w"]:
     if enlarge is None:
-        return resize(chance, shape)
-    return np.clip(enlarge(chance[None])[0], 0, 1)
+        field = resize(chance, photo.shape)
+    else:
+        field = np.clip(enlarge(chance[None])[0], 0, 1)
+    return field if photo.transparent is None else np.where(photo.transparent, 0, field)
 
 
 def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:

@@ -1,7 +1,7 @@
 """Options of refining a network's answer: tiles, mirror image, sharp edges, trimmed borders."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import tyro
 
@@ -9,6 +9,15 @@ from rilievo.errors import OptionError
 from rilievo.options.on_off import Switch, SwitchLike
 from rilievo.options.option_marks import FINISHING, LIVE, LOCAL, UNRECORDED
 from rilievo.options.option_record import Record, Rule
+
+Alpha = Literal["mask", "keep"]
+
+
+class ReadingArguments(TypedDict):
+    """Arguments of ``rilievo.read_photo`` that ``Refine`` holds."""
+
+    alpha: Alpha
+    stretch: bool
 
 
 class RefineArguments(TypedDict, total=False):
@@ -19,6 +28,8 @@ class RefineArguments(TypedDict, total=False):
     tile: int | None
     sharp: SwitchLike
     trim: SwitchLike
+    alpha: Alpha
+    stretch: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +74,24 @@ class Refine(Mirroring):
     """Hide uniform borders (black bars, margins and frames of scans) from the network; they have no
     depth then. off: show it the whole picture.
     """
+    alpha: Annotated[Alpha, tyro.conf.arg(metavar="mask|keep")] = "mask"
+    """Transparent pixels. mask: those whose alpha is below half have no depth and are on no
+    surface. keep: all pixels have depth, as if they were on white.
+    """
+    stretch: bool = False
+    """Read 16-bit grey pictures with their 1st to 99th percentile as black to white. Without it
+    those that span less than a 16th of the 65,536 levels, as of heat or tissue, are refused.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.alpha not in ("mask", "keep"):
+            raise OptionError(f"--alpha is mask or keep, got {self.alpha!r}")
+
+    @property
+    def reading(self) -> ReadingArguments:
+        """How photographs are read."""
+        return {"alpha": self.alpha, "stretch": self.stretch}
 
 
 UNREFINED = Refine(sharp=Switch.OFF, trim=Switch.OFF)

@@ -158,7 +158,7 @@ def _surface_facts(relief: Relief, options: SaveOptions, sky: float | None) -> S
 
 def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
     """The surface, or the reason why there is none."""
-    prediction, options = job.prediction, job.options
+    prediction, options, photo = job.prediction, job.options, job.prediction.photo
     depth, camera = prediction.depth_or_none, prediction.camera
     if depth is None:
         return None, None
@@ -177,6 +177,7 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
         depth.depth(),
         camera,
         depth.valid if is_inside else surface_pixels(prediction, options.drop),
+        hollow=None if photo is None else photo.transparent,
         step=step,
         cut=replace(options.cut, specks=0) if is_inside else options.cut,
         normals=prediction.normals,

@@ -118,6 +118,7 @@ def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
         depth.depth(),
         prediction.known_camera,
         surface_pixels(prediction, options.drop),
+        hollow=None if photo is None else photo.transparent,
         normals=prediction.normals,
         step=_step(prediction, options, step),
         cut=options.cut,

@@ -19,6 +19,7 @@ from photographs_with_depth import apple_jpeg, gdepth
 from rilievo.errors import InputError
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.video import VideoReader
+from rilievo.options.refine import Refine
 from rilievo.serving.server.decoding import decoders
 from rilievo.serving.server.decoding.decode_child import facts_of
 from rilievo.serving.server.decoding.decoders import Decoders, photo_of
@@ -61,6 +62,7 @@ def read(
     return pool.photo(
         upload,
         own_depth=True,
+        reading=Refine().reading,
         cpu_seconds=cpu_seconds,
         until=time.monotonic() + seconds,
     )

@@ -49,6 +49,7 @@ class Lattice:
         rows: Rows of the image that are sampled.
         columns: Columns of the image that are sampled.
         normals: Unit normals of the points as a model gives them; None if it gives none.
+        hollow: Points at which there is nothing, so that no hole is closed there; None for none.
     """
 
     camera: Camera
@@ -58,6 +59,7 @@ class Lattice:
     rows: range
     columns: range
     normals: Float32[np.ndarray, "3 h w"] | None = None
+    hollow: Bool[np.ndarray, "h w"] | None = None
 
     @property
     def grid(self) -> tuple[slice, slice]:
@@ -108,6 +110,7 @@ def sample_lattice(
     valid: Bool[np.ndarray, "h w"],
     step: int,
     normals: Float32[np.ndarray, "3 h w"] | None = None,
+    hollow: Bool[np.ndarray, "h w"] | None = None,
 ) -> Lattice:
     """Sample a lattice of pixels without averaging, which would make points between surfaces."""
     height, width = depth.shape
@@ -123,6 +126,7 @@ def sample_lattice(
         rows=rows,
         columns=columns,
         normals=None if normals is None else normals[:, *grid],
+        hollow=None if hollow is None else hollow[grid],
     )
 
 

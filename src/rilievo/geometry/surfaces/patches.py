@@ -114,7 +114,7 @@ def mended(lattice: Lattice, cut: Cut) -> Lattice:
     if not cut.specks or not without.any():
         return lattice
     z = np.where(without, lattice.depth, np.float32(1))
-    closed = _close(z, without, cut)
+    closed = _close(z, without, cut, lattice.hollow)
     filled = closed & ~without
     if not filled.any():
         return lattice
@@ -150,7 +150,10 @@ def links_of(faces: Faces) -> Links:
 
 
 def _close(
-    z: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], cut: Cut
+    z: Float32[np.ndarray, "h w"],
+    valid: Bool[np.ndarray, "h w"],
+    cut: Cut,
+    hollow: Bool[np.ndarray, "h w"] | None,
 ) -> Bool[np.ndarray, "h w"]:
     """Fill the depth of small holes in ``z``; return the points that have depth then."""
     holes = patches(~valid, ~(valid[:, 1:] | valid[:, :-1]), ~(valid[1:] | valid[:-1]))
@@ -158,6 +161,8 @@ def _close(
     # Holes at the border of the picture have no complete rim; patch 0 is no hole.
     border = (holes.label[[0, -1]], holes.label[:, [0, -1]])
     is_small[np.concatenate([[0], *(each.reshape(-1) for each in border)])] = False
+    if hollow is not None:
+        is_small[holes.label[hollow]] = False
     places = np.flatnonzero(is_small[holes.label])
     around = places + np.array([-z.shape[1], z.shape[1], -1, 1])[:, None]
     owner, flat = holes.label.reshape(-1)[places], z.reshape(-1)

@@ -216,6 +216,7 @@ def mesh(
     camera: Camera | Float64[np.ndarray, "3 3"],
     valid: Bool[np.ndarray, "h w"],
     *,
+    hollow: Bool[np.ndarray, "h w"] | None = None,
     normals: Float32[np.ndarray, "3 h w"] | None = None,
     step: int = 1,
     cut: Cut | None = None,
@@ -236,6 +237,7 @@ def mesh(
         depth: Depth along the rays.
         camera: Camera of this depth map, or the K of a pinhole [px].
         valid: Pixels that have depth.
+        hollow: Pixels that show nothing: no hole is closed there.
         normals: Normals of the same size, which also tell steep surfaces from edges; if None, and
             where a hole was closed, those of the triangles, weighted by area.
         step: Step between pixels; 1 makes a vertex of every pixel.
@@ -251,7 +253,8 @@ def mesh(
     again = repeated_columns(camera, depth.shape[1], step)
     depth, valid = continued(depth, again), continued(valid, again)
     normals = None if normals is None else continued(normals, again)
-    sampled = sample_lattice(depth, camera, valid, step, normals)
+    hollow = None if hollow is None else continued(hollow, again)
+    sampled = sample_lattice(depth, camera, valid, step, normals, hollow)
     lattice = without_pieces(mended(sampled, cut), cut, pieces)
     layer = None
     if backing:

@@ -124,6 +124,7 @@ def scene_of(
         values.astype(np.float32),
         camera,
         there | sky,
+        hollow=photo.transparent,
         normals=prediction.normals,
         step=step,
         cut=options.cut,

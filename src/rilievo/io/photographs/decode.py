@@ -4,8 +4,9 @@ Decoders are chosen by content (``rilievo.io.photographs.signatures``) and calle
 ``Image.open`` would import all decoders, and warns of images above its own limit, which is lower
 than ours.
 
-Data of cameras with 8, 10 or 12 bits are often saved so, and Pillow does not pass on how PNG and
-TIFF declare it. Scaling them unasked would be a guess.
+Data of cameras with 8, 10 or 12 bits, of heat and of tissue are often saved in a small part of 16
+bits, and Pillow does not pass on how PNG and TIFF declare it. To scale them unasked would be a
+guess.
 """
 
 import struct
@@ -69,7 +70,7 @@ def decode(
 
     Raises:
         InputError: If the file is not a photograph in a known format, is too large, is broken, or
-            has 16-bit colours of which only the low bits are used.
+            has 16-bit colours that span less than a 16th of the levels.
     """
     kind = _kind_of(file, name, size_bytes)
     with one_line_errors(name, f"{kind.name} file"):
@@ -77,11 +78,29 @@ def decode(
         if kind is TIFF:
             _refuse_raw_preview(image, name)
         # Known only before it is loaded: afterwards Pillow keeps the upper 8 bits.
-        is_deep = image.mode == "RGB" and any(";16" in str(tile[3]) for tile in image.tile)
+        stored = " ".join(str(tile[3]) for tile in image.tile)
+        is_deep = image.mode == "RGB" and ";16" in stored
         load(image)
+        _scale_transparency(image, stored, is_deep=is_deep)
     if is_deep:
-        refuse_low_bits(image, name, is_upper_byte=True)
+        low, high = _span_of_16_bits(image, is_upper_byte=True)
+        if high - low < _LEAST:
+            raise _narrow(name, low, high, "scale it")
     return image
+
+
+def _scale_transparency(image: ImageFile, stored: str, *, is_deep: bool) -> None:
+    """Bring the transparent level or colour of a PNG to the 8 bits of the pixels, as Pillow omits.
+
+    A level that no pixel has after that stays away.
+    """
+    level = image.info.get("transparency")
+    if isinstance(level, tuple) and is_deep:
+        image.info["transparency"] = tuple(each >> 8 for each in level)
+    elif isinstance(level, int) and image.mode == "L":
+        image.info["transparency"] = level * (
+            85 if "L;2" in stored else 17 if "L;4" in stored else 1
+        )
 
 
 def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
@@ -211,25 +230,38 @@ def _refuse_raw_preview(image: ImageFile, name: str) -> None:
         )
 
 
-def refuse_low_bits(image: Image.Image, name: str, *, is_upper_byte: bool = False) -> None:
-    """Refuse a loaded image of 16-bit values that all stay below 4096; all black is accepted.
-
-    Args:
-        image: Grey image of 16 bits, or colour of which Pillow kept the upper bytes.
-        name: Name of the image in messages.
-        is_upper_byte: Whether it is the upper bytes of colours.
-    """
+def _span_of_16_bits(image: Image.Image, *, is_upper_byte: bool) -> tuple[int, int]:
+    """The 1st and the 99th percentile of an image of 16 bits; the whole range of one all black."""
     width, height = image.size
-    rows = max(1, _ROWS_PIXELS // width)
-    strips = (
-        image.crop((0, top, width, min(top + rows, height))) for top in range(0, height, rows)
+    rows, count = max(1, _ROWS_PIXELS // width), np.zeros(_FULL + 1, np.int64)
+    for top in range(0, height, rows):
+        strip = np.asarray(image.crop((0, top, width, min(top + rows, height))))
+        count += np.bincount(strip.reshape(-1), minlength=len(count))
+    if not count[1:].any():
+        return 0, _FULL
+    below = np.cumsum(count) / count.sum()
+    low, high = (int(np.searchsorted(below, share)) for share in (0.01, 0.99))
+    return (256 * low, 256 * high + 255) if is_upper_byte else (low, high)
+
+
+def grey_span(image: Image.Image, name: str, *, stretch: bool = False) -> tuple[int, int]:
+    """The 1st and the 99th percentile of a loaded grey image of 16 bits.
+
+    Raises:
+        InputError: If they span less than a 16th of the 65,536 levels, and ``stretch`` is False.
+    """
+    if image.mode == "I":
+        least, most = np.ravel(image.getextrema())
+        if least < 0 or most > _FULL:
+            return 0, _FULL  # such values are refused where they are converted
+    low, high = _span_of_16_bits(image, is_upper_byte=False)
+    if high - low < _LEAST and not stretch:
+        raise _narrow(name, low, high, "read it with --stretch (stretch=True), or scale it")
+    return low, high
+
+
+def _narrow(name: str, low: int, high: int, cure: str) -> InputError:
+    return InputError(
+        f"{name}: its 16-bit values span only {high - low} of {_FULL} levels ({low} to {high}, 1st "
+        f"to 99th percentile), expected {_LEAST} or more; {cure} to the full range of 16 bits first"
     )
-    highest = max(int(np.asarray(strip).max()) for strip in strips)
-    if is_upper_byte:
-        highest = 256 * highest + 255
-    if 0 < highest < _LEAST:
-        bits = next(bits for bits in (8, 10, 12) if highest < 1 << bits)
-        raise InputError(
-            f"{name}: its values reach only {highest} of {_FULL}: looks like {bits}-bit "
-            "data; scale it to the full range of 16 bits first"
-        )

@@ -1,18 +1,27 @@
 """Read photographs from paths, URLs, bytes, arrays and Pillow images into a ``Photo``."""
 
+import math
+from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
 
-from rilievo.errors import InputError, InputTypeError
+from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
-from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, load, one_line_errors
+from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, grey_span, load, one_line_errors
 from rilievo.io.photographs.exif import camera_from_exif, exif_facts
 from rilievo.io.photographs.gpano import camera_from_gpano
-from rilievo.io.photographs.pixels import over_white, upright_pixels
+from rilievo.io.photographs.pixels import (
+    below_half,
+    is_grey_16,
+    over_white,
+    transparent_pixels,
+    upright_pixels,
+)
+from rilievo.io.photographs.tiff_directories import has_pages
 from rilievo.types import OwnDepth, Photo
 
 
@@ -35,6 +44,21 @@ class Tensor(Protocol):
         """The same values in main memory."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a photograph is read, as ``read_photo`` says it."""
+
+    max_pixels: int
+    own_depth: bool
+    masks: bool
+    stretch: bool
+
+
+_LOOKED_AT = 2**13
+"""Pixels of which contrast is measured."""
+_LEAST_LEVELS = 16
+"""Levels of 8 bits that a picture spans at least; fewer are noted."""
+
 PhotoSource = (
     Path | str | bytes | bytearray | memoryview | np.ndarray | Image.Image | Readable | Tensor
 )
@@ -45,24 +69,29 @@ def read_photo(
     *,
     max_pixels: int = MAX_PIXELS,
     own_depth: bool = True,
+    alpha: Literal["mask", "keep"] = "mask",
+    stretch: bool = False,
 ) -> Photo:
     """Read one photograph, upright and in sRGB, with the camera from its EXIF block.
 
     Formats are recognised by content: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC with the
-    extra ``formats``. Of several images in a file the first is read. The handling of alpha, 16
-    bits, floats and colour profiles is described at
-    ``rilievo.io.photographs.pixels.upright_pixels``.
+    extra ``formats``. Of several images in a file the first is read. The handling of 16 bits,
+    floats and colour profiles is described at ``rilievo.io.photographs.pixels.upright_pixels``.
 
     Args:
         source: A path; a URL that begins with http:// or https://; the bytes of a file, or a file
             opened in binary mode; a Pillow image; an array, RGB (h, w, 3), RGBA (h, w, 4) or grey
-            (h, w), of uint8 or of floats in 0 to 1; or a tensor of torch with such values, channels
-            first or last. Arrays from OpenCV are BGR, which cannot be detected: convert them with
-            ``image[..., ::-1]``.
+            (h, w), of uint8 or of floats in 0 to 1, or grey of uint16; or a tensor of torch with
+            such values, channels first or last. Arrays from OpenCV are BGR, which cannot be
+            detected: convert them with ``image[..., ::-1]``.
         max_pixels: Largest number of pixels; larger images are refused by their header, before they
             are decoded.
         own_depth: Whether to read the depth map that the file holds, if any. If False, no further
             pictures of the file are decoded.
+        alpha: mask: pixels whose alpha is below half are ``transparent`` and black, others are
+            composited over white. keep: all are composited over white.
+        stretch: Whether the 1st and the 99th percentile of a 16-bit grey picture become black and
+            white; without it, one that spans less than a 16th of its levels is refused.
 
     Returns:
         The photograph. Its ``camera`` is None where the file does not name one. RGB arrays are not
@@ -74,35 +103,38 @@ def read_photo(
         InputError: If it is not a photograph in a known format, is broken, or is smaller than 32
             pixels on a side. The message is one line and begins with the path.
     """
+    if alpha not in ("mask", "keep"):
+        raise OptionError(f"alpha is 'mask' or 'keep', got {alpha!r}")
+    how = _Reading(max_pixels, own_depth, alpha == "mask", stretch)
     if isinstance(source, np.ndarray):
-        return _from_array(source, max_pixels)
+        return _from_array(source, how)
     if isinstance(source, Image.Image):
-        return _from_pillow(source, max_pixels, own_depth)
+        return _from_pillow(source, how)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(source), "bytes", max_pixels, own_depth)
+        return _from_bytes(bytes(source), "bytes", how)
     if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         from rilievo.io.files.web import fetch
 
-        return _from_bytes(fetch(source), printable(source), max_pixels, own_depth)
+        return _from_bytes(fetch(source), printable(source), how)
     if isinstance(source, Path | str):
-        return _from_path(source, max_pixels, own_depth)
+        return _from_path(source, how)
     if isinstance(source, Tensor):
-        return _from_array(_array_of(source), max_pixels)
+        return _from_array(_array_of(source), how)
     if isinstance(source, Readable):
-        return _from_open(source, max_pixels, own_depth)
+        return _from_open(source, how)
     raise InputTypeError(
         f"{type(source).__name__}: is not an image; expected a path, an address, "
         "bytes, an open file, a numpy array, a tensor or a Pillow image"
     )
 
 
-def _from_bytes(content: bytes, name: str, max_pixels: int, own_depth: bool) -> Photo:
+def _from_bytes(content: bytes, name: str, how: _Reading) -> Photo:
     if not content:
         raise InputError(f"{name}: is empty (0 bytes); a whole file is expected")
-    return _from_file(BytesIO(content), name, len(content), max_pixels, own_depth)
+    return _from_file(BytesIO(content), name, len(content), how)
 
 
-def _from_open(file: Readable, max_pixels: int, own_depth: bool) -> Photo:
+def _from_open(file: Readable, how: _Reading) -> Photo:
     name = getattr(file, "name", None)
     name = printable(name) if isinstance(name, str) else "open file"
     try:
@@ -115,7 +147,7 @@ def _from_open(file: Readable, max_pixels: int, own_depth: bool) -> Photo:
         raise InputTypeError(
             f"{name}: gives {type(content).__name__}; open it in binary mode, 'rb'"
         )
-    return _from_bytes(content, name, max_pixels, own_depth)
+    return _from_bytes(content, name, how)
 
 
 def _array_of(tensor: Tensor) -> np.ndarray:
@@ -131,63 +163,111 @@ def _array_of(tensor: Tensor) -> np.ndarray:
     return array
 
 
-def _from_path(path: Path | str, max_pixels: int, own_depth: bool) -> Photo:
+def _from_path(path: Path | str, how: _Reading) -> Photo:
     name = printable(path)
     size_bytes = check_regular(path)
     try:
         with open(path, "rb") as file:
-            return _from_file(file, name, size_bytes, max_pixels, own_depth)
+            return _from_file(file, name, size_bytes, how)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({reason(error)})") from error
 
 
-def _from_file(
-    file: BufferedReader | BytesIO,
-    name: str,
-    size_bytes: int,
-    max_pixels: int,
-    own_depth: bool,
-) -> Photo:
-    image = decode(file, name, size_bytes=size_bytes, max_pixels=max_pixels)
-    return _from_loaded(image, name, own_depth, file)
+def _from_file(file: BufferedReader | BytesIO, name: str, size_bytes: int, how: _Reading) -> Photo:
+    image = decode(file, name, size_bytes=size_bytes, max_pixels=how.max_pixels)
+    return _from_loaded(image, name, how, file)
 
 
-def _from_pillow(image: Image.Image, max_pixels: int, own_depth: bool) -> Photo:
-    name = printable(str(getattr(image, "filename", "") or "image"))
-    check_size(name, (image.height, image.width), max_pixels=max_pixels)
+def _from_pillow(image: Image.Image, how: _Reading, name: str = "") -> Photo:
+    name = name or printable(str(getattr(image, "filename", "") or "image"))
+    check_size(name, (image.height, image.width), max_pixels=how.max_pixels)
     with one_line_errors(name):
         load(image)
-    return _from_loaded(image, name, own_depth)
+    return _from_loaded(image, name, how)
 
 
 def _from_loaded(
-    image: Image.Image,
-    name: str,
-    own_depth: bool,
-    file: BufferedReader | BytesIO | None = None,
+    image: Image.Image, name: str, how: _Reading, file: BufferedReader | BytesIO | None = None
 ) -> Photo:
     """Convert a loaded image."""
-    facts = exif_facts(image)
-    pixels = upright_pixels(image, orientation=facts.orientation, name=name)
+    facts, notes = exif_facts(image), [_pages_note(image, file)]
+    turned, span = facts.orientation, None
+    if how.stretch and is_grey_16(image):
+        span = grey_span(image, name, stretch=True)
+        notes.append(
+            f"its values {span[0]} to {span[1]} of 65535 were stretched to black and white"
+        )
+    elif how.stretch:
+        notes.append("is no grey picture of 16 bits, so stretch had no effect")
+    transparent = None
+    if how.masks:
+        transparent = transparent_pixels(image, orientation=turned, name=name)
+        _check_shows(transparent, name)
+    pixels = upright_pixels(image, orientation=turned, name=name, span=span)
     height, width, _ = pixels.shape
-    return Photo(
-        pixels=pixels,
-        camera=camera_from_gpano(image, (height, width))
-        or camera_from_exif(facts, (height, width)),
-        own_depth=_own_depth(image, file, facts.orientation) if own_depth else None,
-        is_animated=_is_animated(image),
-        name=name,
+    return _with_notes(
+        Photo(
+            pixels=pixels,
+            camera=camera_from_gpano(image, (height, width))
+            or camera_from_exif(facts, (height, width)),
+            own_depth=_own_depth(image, file, turned) if how.own_depth else None,
+            transparent=transparent,
+            notes=tuple(filter(None, notes)),
+            name=name,
+        )
     )
 
 
-def _is_animated(image: Image.Image) -> bool:
-    """Whether more pictures follow; of formats that tell so without decoding them."""
-    if image.format not in ("GIF", "PNG", "WEBP", "AVIF"):
-        return False
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except PILLOW_ERRORS:  # what follows the first picture is damaged
-        return False
+def _check_shows(transparent: np.ndarray | None, name: str) -> None:
+    if transparent is not None and transparent.all():
+        raise InputError(
+            f"{name}: all of its pixels are transparent, so it shows nothing; give --alpha keep "
+            "(alpha='keep') to read their colours over white"
+        )
+
+
+def _with_notes(photo: Photo) -> Photo:
+    """A photograph that was just read, with notes on its pixels; transparent ones become black.
+
+    Networks take an object that is cut out for what it is best before black: of 21 photographs, the
+    depth of near objects changed by 6 % from that in the whole picture, before white by 13 %.
+    """
+    notes, pixels, transparent = [*photo.notes], photo.pixels, photo.transparent
+    step = max(1, math.isqrt(math.prod(photo.shape) // _LOOKED_AT))
+    some = pixels[::step, ::step]
+    if transparent is not None:
+        pixels[transparent] = 0
+        notes.append(
+            f"its transparent pixels ({100 * transparent.mean():.3g} %) have no depth; --alpha "
+            "keep (alpha='keep') reads them over white"
+        )
+        some = some[~transparent[::step, ::step]]
+    below = np.cumsum(np.bincount(some.reshape(-1), minlength=256)) / max(some.size, 1)
+    low, high = (int(np.searchsorted(below, share)) for share in (0.01, 0.99))
+    if some.size and high - low < _LEAST_LEVELS:
+        notes.append(
+            f"has little contrast ({low} to {high} of 255, 1st to 99th percentile), which makes "
+            "its depth doubtful"
+        )
+    return replace(photo, notes=tuple(notes)) if notes else photo
+
+
+def _pages_note(image: Image.Image, file: BufferedReader | BytesIO | None) -> str | None:
+    """Note on further pictures, of formats that tell so without decoding them."""
+    if image.format == "TIFF" and file is not None:
+        several = has_pages(file)
+    elif image.format in ("GIF", "PNG", "WEBP", "AVIF", "TIFF"):
+        try:
+            several = bool(getattr(image, "is_animated", False))
+        except PILLOW_ERRORS:  # what follows the first picture is damaged
+            several = False
+    else:
+        return None
+    if not several:
+        return None
+    if image.format == "TIFF":
+        return "has several pages, and only its first was read: save each as a file for all"
+    return "is animated, and only its first picture was read: save it as a video for all"
 
 
 def _own_depth(
@@ -200,10 +280,12 @@ def _own_depth(
     return own_depth_of(image, file, orientation)
 
 
-def _from_array(array: np.ndarray, max_pixels: int) -> Photo:
+def _from_array(array: np.ndarray, how: _Reading) -> Photo:
     name = "array"
     if array.dtype.kind == "f":
         array = _from_floats(array, name)
+    if array.dtype == np.uint16 and array.ndim - (array.shape[2:] == (1,)) == 2 and array.size:
+        return _from_pillow(Image.fromarray(array.reshape(array.shape[:2])), how, name)
     if array.dtype != np.uint8:
         raise InputError(
             f"{name}: has numbers of type {array.dtype}, expected uint8; {_to_uint8(array.dtype)}"
@@ -215,12 +297,18 @@ def _from_array(array: np.ndarray, max_pixels: int) -> Photo:
             f"{name}: has shape {array.shape}, expected (height, width, 3) RGB"
             + ("; move the channels last" if first else ", with alpha, or grey (height, width)")
         )
-    check_size(name, (array.shape[0], array.shape[1]), max_pixels=max_pixels)
+    check_size(name, (array.shape[0], array.shape[1]), max_pixels=how.max_pixels)
+    notes = ("is no grey picture of 16 bits, so stretch had no effect",) if how.stretch else ()
+    transparent = None
     if channels == 4:
-        return Photo(pixels=over_white(array), name=name)
-    if channels == 1:
+        found = below_half(array[..., 3])
+        transparent = found if how.masks and found.any() else None
+        _check_shows(transparent, name)
+        array = over_white(array)
+    elif channels == 1:
         array = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
-    return Photo(pixels=np.ascontiguousarray(array), name=name)
+    pixels = np.ascontiguousarray(array)
+    return _with_notes(Photo(pixels=pixels, transparent=transparent, notes=notes, name=name))
 
 
 def _from_floats(array: np.ndarray, name: str) -> np.ndarray:

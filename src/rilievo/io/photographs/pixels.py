@@ -7,19 +7,22 @@ size is held in memory.
 import struct
 from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Bool, Shaped, UInt8
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.io.photographs.decode import one_line_errors, refuse_low_bits
+from rilievo.io.photographs.decode import grey_span, one_line_errors
 
 STRIP_PIXELS = 2_000_000
 """Number of pixels converted at a time."""
 _GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _FULL_16 = 65535
 _WHITE = (255, 255, 255)
+_HALF = 128
+"""Alpha below which a pixel counts as transparent."""
 _SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
 """Signature of the colour space in a profile, for the modes of Pillow that are converted."""
 _SRGB_NAMES = frozenset({"sRGB", "sRGB built-in", "sRGB IEC61966-2.1"})
@@ -29,7 +32,7 @@ _HEADER = 128
 
 
 def upright_pixels(
-    image: Image.Image, *, orientation: int, name: str
+    image: Image.Image, *, orientation: int, name: str, span: tuple[int, int] | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Convert a loaded image to RGB pixels in sRGB.
 
@@ -42,26 +45,73 @@ def upright_pixels(
         image: Loaded image, in any mode of Pillow.
         orientation: EXIF orientation (tag 0x0112), 1 to 8.
         name: Name of the image in messages.
+        span: Levels of 16 bits that become black and white; if None, the whole range.
 
     Raises:
-        InputError: If values are outside these ranges, 16-bit values all stay below 4096, or the
-            mode is not known.
+        InputError: If values are outside these ranges, those of 16 bits span less than a 16th of
+            theirs and no ``span`` is given, or the mode is not known.
     """
+    if span is None and is_grey_16(image):
+        grey_span(image, name)
+    pixels = np.empty((*_upright_size(image, orientation), 3), np.uint8)
+    _convert(image, as_stored(pixels, orientation), _converter(image, name, span), name)
+    return pixels
+
+
+def is_grey_16(image: Image.Image) -> bool:
+    """Whether an image is grey of 16 bits, or of 32 bits that hold such values."""
+    return image.mode == "I" or image.mode in _GREY_16
+
+
+def transparent_pixels(
+    image: Image.Image, *, orientation: int, name: str
+) -> Bool[np.ndarray, "h w"] | None:
+    """Upright mask of the pixels of a loaded image whose alpha is below half; None if none is."""
+    alpha = _alpha_of(image)
+    if alpha is None:
+        return None
+    mask = np.empty(_upright_size(image, orientation), bool)
+    _convert(image, as_stored(mask, orientation), lambda strip: below_half(alpha(strip)), name)
+    return mask if mask.any() else None
+
+
+def below_half(alpha: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Whether pixels show less of themselves than of what is behind them."""
+    return alpha < _HALF
+
+
+def _alpha_of(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | None:
+    """Function that gives the alpha of strips of an image; None if all of it is opaque."""
+    bands = image.getbands()
+    if bands[-1] in ("A", "a"):
+        return lambda strip: np.asarray(strip.getchannel(bands[-1]))
+    level = image.info.get("transparency")
+    if level is None:
+        return None
+    if image.mode in ("P", "RGB", "L", "1"):
+        return lambda strip: np.asarray(strip.convert("RGBA").getchannel("A"))
+    if is_grey_16(image):
+        return lambda strip: np.where(np.asarray(strip) == level, 0, _WHITE[0]).astype(np.uint8)
+    return None
+
+
+def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
     width, height = image.size
-    size = (width, height) if orientation >= 5 else (height, width)
-    pixels = np.empty((*size, 3), np.uint8)
-    stored = as_stored(pixels, orientation)
-    if image.mode == "I" or image.mode in _GREY_16:
-        refuse_low_bits(image, name)
-    convert = _converter(image, name)
+    return (width, height) if orientation >= 5 else (height, width)
+
+
+def _convert(
+    image: Image.Image, into: np.ndarray, convert: Callable[[Image.Image], Any], name: str
+) -> None:
+    """Write an image, converted strip by strip, into an array of its stored size."""
+    width, height = image.size
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         whole = bottom - top == height
         strip = image if whole else image.crop((0, top, width, bottom))
         with one_line_errors(name):
-            stored[top:bottom] = np.asarray(convert(strip))
-    return pixels
+            into[top:bottom] = np.asarray(convert(strip))
 
 
 def over_white(image: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -96,9 +146,11 @@ def as_stored(
     return upright
 
 
-def _converter(image: Image.Image, name: str) -> Callable[[Image.Image], Image.Image]:
+def _converter(
+    image: Image.Image, name: str, span: tuple[int, int] | None
+) -> Callable[[Image.Image], Image.Image]:
     """Function that converts strips of an image to mode RGB in sRGB."""
-    mode, to_base = _to_base(image, name)
+    mode, to_base = _to_base(image, name) if span is None else ("L", _stretched(span, name))
     in_srgb = converter_to_srgb(mode, image.info.get("icc_profile"))
     if in_srgb is not None:
         return lambda strip: in_srgb(to_base(strip))
@@ -145,7 +197,22 @@ def _flat(strip: Image.Image) -> Image.Image:
     return flat
 
 
+def _stretched(span: tuple[int, int], name: str) -> Callable[[Image.Image], Image.Image]:
+    low, high = span
+
+    def convert(strip: Image.Image) -> Image.Image:
+        share = (_checked(strip, _FULL_16, name) - low) / max(high - low, 1)
+        return Image.fromarray(np.rint(255 * share.clip(0, 1)).astype(np.uint8))
+
+    return convert
+
+
 def _grey(strip: Image.Image, top: int, name: str) -> Image.Image:
+    values = _checked(strip, top, name)
+    return Image.fromarray(np.rint(values * np.float32(255 / top)).astype(np.uint8))
+
+
+def _checked(strip: Image.Image, top: int, name: str) -> np.ndarray:
     values = np.asarray(strip, np.float32)
     # NaN fails every comparison, so it is found as well.
     wrong = values[~((values >= 0) & (values <= top))]
@@ -154,7 +221,7 @@ def _grey(strip: Image.Image, top: int, name: str) -> Image.Image:
             f"{name}: has values such as {wrong[0]:g}, but grey of "
             f"{'floats' if strip.mode == 'F' else 'integers'} is read as 0 to {top}; scale it first"
         )
-    return Image.fromarray(np.rint(values * np.float32(255 / top)).astype(np.uint8))
+    return values
 
 
 def converter_to_srgb(

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import printable, reason
@@ -24,7 +26,13 @@ class FrameFolder(FrameSource):
     own_depth: OwnDepth | None
 
     def __init__(
-        self, path: Path, *, rate: Fraction = DEFAULT_RATE, own_depth: bool = False
+        self,
+        path: Path,
+        *,
+        rate: Fraction = DEFAULT_RATE,
+        own_depth: bool = False,
+        alpha: Literal["mask", "keep"] = "mask",
+        stretch: bool = False,
     ) -> None:
         """List the folder and read its first frame.
 
@@ -33,16 +41,19 @@ class FrameFolder(FrameSource):
             rate: Frame rate [1/s].
             own_depth: Whether to read the depth map stored in the file of the first frame. Those of
                 the other frames are not read.
+            alpha: Same as in ``read_photo``.
+            stretch: Same as in ``read_photo``, of each frame by itself.
         """
         if rate <= 0:
             raise OptionError(f"a frame rate is positive, got {rate}")
         self.path, self.rate, self.time_base = path, rate, 1 / rate
         self.origin = Fraction(0)
-        self.has_audio, self.notes, self.fault = False, (), None
+        self.has_audio, self.fault = False, None
+        self._read = partial(read_photo, alpha=alpha, stretch=stretch)
         self._files = _list_photos(path)
         self.frame_estimate = len(self._files)
         first = self._first(own_depth=own_depth)
-        self.size, self.own_depth = first.shape, first.own_depth
+        self.size, self.own_depth, self.notes = first.shape, first.own_depth, first.notes
 
     def __iter__(self) -> Iterator[Frame]:
         self.fault = None
@@ -51,7 +62,7 @@ class FrameFolder(FrameSource):
         stems = own_names([file.name for file in self._files])
         for ticks, (file, stem) in enumerate(zip(self._files, stems, strict=True)):
             try:
-                photo = read_photo(file, own_depth=False)
+                photo = self._read(file, own_depth=False)
             except InputError as error:
                 passed.append(str(error))
                 continue
@@ -70,7 +81,7 @@ class FrameFolder(FrameSource):
         problem = "the folder has no photographs"
         for file in self._files:
             try:
-                return read_photo(file, own_depth=own_depth)
+                return self._read(file, own_depth=own_depth)
             except InputError as error:
                 problem = f"none of its photographs can be read, the last: {error}"
         raise InputError(f"{self.path}: {problem}")

@@ -42,7 +42,10 @@ class Trimmed(WrappedModel):
 
     def margins(self, photo: Photo) -> Margins:
         """Borders that are trimmed from a photograph."""
-        return _found(photo.pixels) if self.same_margins is None else self.same_margins
+        if self.same_margins is not None:
+            return self.same_margins
+        # Transparent pixels are known to be no part of the picture, and look like bars.
+        return _found(photo.pixels) if photo.transparent is None else Margins()
 
     def seen(self, photo: Photo) -> Photo:
         """Part of a photograph that the network sees."""
@@ -93,7 +96,7 @@ def _forget(key: int, gone: "weakref.ref[np.ndarray]") -> None:
         _FOUND.pop(key, None)
 
 
-def for_frames(model: Model, frames: Iterable[np.ndarray], count: int | None) -> Model:
+def for_frames(model: Model, frames: Iterable[Photo], count: int | None) -> Model:
     """Make the model trim the same borders from all frames of a video, if it trims any.
 
     Only black borders are searched for (``find_black_bars``), in frames from the whole video: it
@@ -101,13 +104,19 @@ def for_frames(model: Model, frames: Iterable[np.ndarray], count: int | None) ->
 
     Args:
         model: Model that trims, or any other, which is returned as it is.
-        frames: Pixels of every frame; read to the end only where there are borders.
+        frames: Every frame; read to the end only where there are borders.
         count: Expected number of frames; None if it is unknown.
     """
     if not isinstance(model, Trimmed):
         return model
     step = _FRAME_STEP if count is None else max(1, count // _FRAMES)
-    return Trimmed(model.model, find_black_bars(islice(frames, 0, None, step)))
+    pixels = (
+        frame.pixels
+        if frame.transparent is None
+        else np.where(frame.transparent[..., None], np.uint8(255), frame.pixels)
+        for frame in islice(frames, 0, None, step)
+    )
+    return Trimmed(model.model, find_black_bars(pixels))
 
 
 def border_note(model: Model, photo: Photo) -> str | None:
@@ -145,7 +154,9 @@ def _note(margins: Margins, size: tuple[int, int]) -> str | None:
 def _inside(photo: Photo, margins: Margins) -> Photo:
     rows, columns = margins.inside(photo.shape)
     camera = None if photo.camera is None else margins.cropped(photo.camera)
-    return Photo(pixels=photo.pixels[rows, columns], camera=camera, name=photo.name)
+    hidden = None if photo.transparent is None else photo.transparent[rows, columns]
+    pixels = photo.pixels[rows, columns]
+    return Photo(pixels=pixels, camera=camera, transparent=hidden, name=photo.name)
 
 
 def _embedded(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:

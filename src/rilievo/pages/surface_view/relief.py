@@ -102,6 +102,7 @@ def pack_relief(
     camera: Camera | Float64[np.ndarray, "3 3"],
     valid: Bool[np.ndarray, "h w"],
     *,
+    hollow: Bool[np.ndarray, "h w"] | None = None,
     step: int,
     cut: Cut,
     normals: Float32[np.ndarray, "3 h w"] | None = None,
@@ -113,6 +114,7 @@ def pack_relief(
         depth: Depth along the rays, in any positive unit.
         camera: Camera of this depth map, or its K [px]: a pinhole or a panorama.
         valid: Pixels that have depth.
+        hollow: Pixels that show nothing: no hole is closed there.
         step: Step between the pixels that become points; 1 uses every pixel.
         cut: Thresholds at which the surface is cut.
         normals: Normals of the same size, which tell steep surfaces from edges.
@@ -125,7 +127,8 @@ def pack_relief(
     again = repeated_columns(camera, depth.shape[1], step)
     depth, valid = continued(depth, again), continued(valid, again)
     normals = None if normals is None else continued(normals, again)
-    sampled = mended(sample_lattice(depth, camera, valid, step, normals), cut)
+    hollow = None if hollow is None else continued(hollow, again)
+    sampled = mended(sample_lattice(depth, camera, valid, step, normals, hollow), cut)
     lattice = without_pieces(sampled, cut, pieces)
     faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)

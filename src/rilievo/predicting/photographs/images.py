@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack, overload
 
@@ -134,6 +135,10 @@ def predict(
         sharp: Enlarge the network's answer along the edges of the photograph.
         trim: Leave uniform borders, such as black bars and the margins of a scan, out of what the
             network sees; they have no valid depth, and a ``UserWarning`` says so.
+        alpha: mask: pixels whose alpha is below half have no valid depth and are on no surface, and
+            a ``UserWarning`` says so; keep: all have, as if they were on white.
+        stretch: Read a 16-bit grey picture with its 1st to 99th percentile as black to white;
+            without it one that spans less than a 16th of the levels is refused.
 
     Returns:
         Depth of the model's kind, or ``METRIC`` if a size is known, and normals if the model gives
@@ -175,7 +180,10 @@ def predict(
     predictions = []
     for each in as_list(image):
         _refuse_several(each)
-        photo = each if isinstance(each, Photo) else read_photo(each, own_depth=reads_own)
+        if not isinstance(each, Photo):
+            photo = read_photo(each, own_depth=reads_own, **refine.reading)
+        else:
+            photo = replace(each, transparent=None) if refine.alpha == "keep" else each
         photo = with_camera(photo, view)
         if sizes.sparse is not None:
             metres = Metres(sparse=read_sparse_depth(sizes, photo.shape))
@@ -190,7 +198,7 @@ def predict(
         remarks = (
             _remark(prediction, photo, remark),
             border_note(network, photo),
-            photo.animation_note,
+            *photo.notes,
             panorama_note(photo),
         )
         for remark in filter(None, remarks):

@@ -130,7 +130,8 @@ class Results:
         sizes = self.options.sizes
         is_known = sizes.makes_metric or sizes.camera_height is not None
         own_depth = bool(sizes.own_depth) and not is_known
-        return self.prepare(read_photo(job.source, own_depth=own_depth))
+        reading = self.options.refine.reading
+        return self.prepare(read_photo(job.source, own_depth=own_depth, **reading))
 
     def prepare(self, photo: Photo) -> Photo:
         """Give a photograph the camera that the user named."""
@@ -144,7 +145,8 @@ class Results:
             if job.medium is not Medium.PHOTO:
                 continue
             with suppress(RilievoError):
-                self.first.append((str(job.source), read_photo(job.source, own_depth=False).shape))
+                photo = read_photo(job.source, own_depth=False, **self.options.refine.reading)
+                self.first.append((str(job.source), photo.shape))
                 return
 
     def _check_size(self, photo: Photo) -> None:
@@ -180,7 +182,7 @@ class Results:
             remark,
             border_note(self.model, photo),
             tile_note(self.options.refine.tile, photo),
-            photo.animation_note,
+            *photo.notes,
             panorama_note(photo),
         )
         for each in filter(None, more):

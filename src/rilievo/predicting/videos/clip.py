@@ -84,8 +84,8 @@ def predict_clip(
         json_part = placement.record_part()
         is_positive = model.card.kind is not None and model.card.kind.is_depth
         stored = parts.enter_context(storing_answers(target.parent, is_positive=is_positive))
-        pixels = (frame.photo.pixels for frame in source)
-        model = for_frames(model, pixels, source.frame_estimate)
+        photos = (frame.photo for frame in source)
+        model = for_frames(model, photos, source.frame_estimate)
         first_pass = run_first_pass(source, model, stored, options, report)
         clip = _Clip(
             source=source, model=model, options=options, first_pass=first_pass, stored=stored

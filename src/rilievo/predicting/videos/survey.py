@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from rilievo.errors import InputError
 from rilievo.io.colour_pictures import ColourRange, Drawn, drawn, widened
@@ -84,8 +84,7 @@ def run_first_pass(
                 first = _begin(options.anchoring(model.finish(answer, photo)), options)
                 if first.uses_anchor and options.reference and model.card.kind is not None:
                     anchors = AnchorTrack(options.reference, model.card.kind)
-            seen = seen_by(model, photo).pixels
-            small = Photo(pixels=shrink(seen, _size_of(answer)), name=photo.name)
+            small = _small(seen_by(model, photo), _size_of(answer))
             checked = within(model).finish(_only(answer, parts), small)
             answer = _answer_of(checked)
             stored.append(answer, None if answer.depth is None else _grey(small))
@@ -168,6 +167,16 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
     frames = iter(frames)
     while batch := list(islice(frames, size)):
         yield batch
+
+
+def _small(photo: Photo, size: tuple[int, int]) -> Photo:
+    """The photograph at a size; pixels are transparent there if all around them are."""
+    hidden = photo.transparent
+    if hidden is not None:
+        grey = Image.fromarray(hidden.astype(np.uint8) * 255)
+        small = grey.resize((size[1], size[0]), Image.Resampling.BOX)
+        hidden = np.asarray(small.filter(ImageFilter.MinFilter(3))) == 255
+    return Photo(pixels=shrink(photo.pixels, size), transparent=hidden, name=photo.name)
 
 
 def _grey(photo: Photo) -> UInt8[np.ndarray, "h w"]:

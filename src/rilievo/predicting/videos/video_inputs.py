@@ -60,7 +60,12 @@ def _open(job: Job, results: Results) -> FrameSource:
     rate = None if fps is None else Fraction(fps).limit_denominator(1001)
     if job.medium is Medium.SEQUENCE:
         own_depth = bool(results.options.sizes.own_depth)
-        return FrameFolder(job.source, rate=rate or DEFAULT_RATE, own_depth=own_depth)
+        return FrameFolder(
+            job.source,
+            rate=rate or DEFAULT_RATE,
+            own_depth=own_depth,
+            **results.options.refine.reading,
+        )
     return open_video(job.source, fps=rate)
 
 

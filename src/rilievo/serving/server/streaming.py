@@ -205,7 +205,7 @@ class _Stream:
         service, variant, view = self._service, self._variant, self._view
 
         async def work(job: Job) -> FrameDepth:
-            photo = await service.photo(job, own_depth=False)
+            photo = await service.photo(job, own_depth=False, reading=variant.refine.reading)
             photo = with_camera(photo, view)
             inference = await service.networks.infer(variant, photo, lambda: not job.is_given_up)
             model = await service.networks.model(variant)

@@ -40,6 +40,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
         depth.depth(),
         camera,
         surface_pixels(job.prediction, options.drop),
+        hollow=None if photo is None else photo.transparent,
         normals=job.prediction.normals,
         step=step,
         cut=options.cut,

@@ -135,11 +135,13 @@ class _Work:
             _Named(content_of(files[0]), said["name"]),
             max_pixels=said["max_pixels"],
             own_depth=said["own_depth"],
+            **said["reading"],
         )
         own = photo.own_depth
         # Floats come first, so that they lie at addresses that four divides.
         parts = [] if own is None or own.metres is None else [own.metres]
-        self._send_arrays(facts_of(photo), *parts, photo.pixels)
+        masks = [] if photo.transparent is None else [photo.transparent]
+        self._send_arrays(facts_of(photo), *parts, photo.pixels, *masks)
 
     def _video(self, said: Message, files: list[int]) -> None:
         self._source = source = open_video(Path(said["path"]))
@@ -193,6 +195,8 @@ def facts_of(photo: Photo) -> Message:
         "shape": photo.pixels.shape,
         "camera": None if camera is None else _camera_facts(camera),
         "own_depth": None if own is None else _depth_facts(own),
+        "is_transparent": photo.transparent is not None,
+        "notes": photo.notes,
         "name": photo.name,
     }
 

@@ -29,6 +29,7 @@ from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
+from rilievo.options.refine import ReadingArguments
 from rilievo.serving.server.decoding.messages import Message, can_pass, receive, send
 from rilievo.serving.server.nameless_files import arrays_of, close
 from rilievo.serving.server.request_refusals import Refusal
@@ -218,6 +219,7 @@ class Decoders:
         upload: Upload,
         *,
         own_depth: bool,
+        reading: ReadingArguments,
         cpu_seconds: int,
         until: float,
     ) -> Photo:
@@ -226,6 +228,7 @@ class Decoders:
         Args:
             upload: The photograph.
             own_depth: Whether to read the depth map that the file holds.
+            reading: Further arguments of ``read_photo``.
             cpu_seconds: CPU time that it may take.
             until: Time, of ``time.monotonic``, at which a process is killed.
 
@@ -237,8 +240,11 @@ class Decoders:
                 NamedImage(upload.read(), upload.name),
                 max_pixels=self._max_pixels,
                 own_depth=own_depth,
+                **reading,
             )
-        said, files = self._of_file("photo", upload, cpu_seconds, until, own_depth=own_depth)
+        said, files = self._of_file(
+            "photo", upload, cpu_seconds, until, own_depth=own_depth, reading=reading
+        )
         try:
             return photo_of(said, files, self._max_pixels)
         except (LookupError, TypeError, ValueError) as error:
@@ -348,9 +354,15 @@ def photo_of(said: Message, files: list[int], max_pixels: int) -> Photo:
     forms: list[Any] = [((height, width, 3), np.uint8)]
     if own is not None and own["shape"] is not None:
         forms.insert(0, (_size_of(own["shape"], max_pixels), np.float32))
-    *metres, pixels = arrays_of(files[0], *forms)
+    if said["is_transparent"]:
+        forms.append(((height, width), np.bool_))
+    arrays = arrays_of(files[0], *forms)
+    transparent = arrays.pop() if said["is_transparent"] else None
+    *metres, pixels = arrays
     return Photo(
         pixels=pixels,
+        transparent=transparent,
+        notes=tuple(map(str, said["notes"])),
         camera=None if camera is None else _camera_of(camera),
         own_depth=None if own is None else _depth_of(own, metres[0] if metres else None),
         name=str(said["name"]),

@@ -63,7 +63,7 @@ def finish(
     prediction = anchorable(prediction, options.surface, options.refine)
     own = photo.own_depth if options.sizes.own_depth else None
     prediction, remark = in_metres(prediction, metres, markers=options.sizes.markers, own=own)
-    remarks = [remark, border_note(model, photo), photo.animation_note]
+    remarks = [remark, border_note(model, photo), *photo.notes]
     remarks += unit_notes(metres.known, metres.camera_height, options.view.fov)
     remarks += scale_notes(photo.camera, photo.shape, metres.known)
     if prediction.calibration is not None:

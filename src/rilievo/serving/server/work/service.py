@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rilievo.io.videos.frame_source import FrameSource
+from rilievo.options.refine import ReadingArguments
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import parts_of
 from rilievo.serving.server.decoding.decoders import Decoders
@@ -226,12 +227,13 @@ class Service:
             raise
         return result, written
 
-    async def photo(self, job: Job, *, own_depth: bool) -> Photo:
+    async def photo(self, job: Job, *, own_depth: bool, reading: ReadingArguments) -> Photo:
         """Read the photograph of a request; networks wait a moment for it to fill a batch.
 
         Args:
             job: The request.
             own_depth: Whether to read the depth map that the file holds.
+            reading: Further arguments of ``read_photo``.
         """
 
         def work() -> Photo:
@@ -239,6 +241,7 @@ class Service:
             return self.decoders.photo(
                 job.upload,
                 own_depth=own_depth,
+                reading=reading,
                 cpu_seconds=_HEAVY_CPU_SECONDS if job.is_heavy else _LIGHT_CPU_SECONDS,
                 until=job.until,
             )
@@ -299,7 +302,8 @@ class Service:
 
     async def _decoded(self, job: Job, asked: Asked) -> Photo:
         check_image(job.upload, asked)
-        photo = await self.photo(job, own_depth=needs_own_depth(asked))
+        reading = asked.options.refine.reading
+        photo = await self.photo(job, own_depth=needs_own_depth(asked), reading=reading)
         job.upload.close()
         return with_named_camera(photo, asked)
 
