@@ -21,7 +21,8 @@ export async function viewOf(address) {
     notes: [...about.remarks, ...(refused ? [`there is no surface: ${refused}`] : [])], seconds: null, size: { width, height }, camera: whole,
     photo: await createImageBitmap(new Blob([buffer.slice(afterSky)], { type: "image/jpeg" })),
     prediction: {
-      name: about.name, height: rows, width: columns, kind, depth, valid: Uint8Array.from(depth, (z) => (z === z ? 1 : 0)),
+      name: about.name, height: rows, width: columns, kind, depth, valid: Uint8Array.from(depth, (z) => (Number.isFinite(z) ? 1 : 0)),
+      hollow: depth.some((z) => z === Infinity) ? Uint8Array.from(depth, (z) => (z === Infinity ? 1 : 0)) : null,
       sky: about.sky ? new Uint8Array(buffer, afterNormals, count) : null,
       camera: lens && { ...whole, fx: lens.fx / step, fy: lens.fy / step, cx: (lens.cx - firstColumn) / step, cy: (lens.cy - firstRow) / step },
       normalsAt: about.normals ? (at, across) => picked(normals, columns, at, across) : null,

@@ -45,9 +45,10 @@ export function withoutSpecks({ valid, columns }, specks, beside, below) {
   return valid.map((each, at) => (each && (size[root[at]] > limit || root[at] === largest) ? 1 : 0));
 }
 
-// A lattice with its small holes closed whose rim is one surface, by means of 1/z.
+// A lattice with its small holes closed whose rim is one surface, by means of 1/z; not where the
+// photograph is transparent.
 export function closed(lattice, { specks, jump }) {
-  const { rows, columns, valid } = lattice, z = lattice.z.map((each, at) => (valid[at] ? each : 1));
+  const { rows, columns, valid, hollow } = lattice, z = lattice.z.map((each, at) => (valid[at] ? each : 1));
   const empty = valid.map((each) => (each ? 0 : 1)), always = () => true;
   const root = rootsOf(empty, columns, always, always), size = sizesOf(root);
   const limit = small(valid.length, specks), open = new Uint8Array(root.length);
@@ -56,7 +57,7 @@ export function closed(lattice, { specks, jump }) {
     [at - columns, at + columns, at - 1, at + 1];
   root.forEach((hole, at) => {
     if (hole < 0) return;
-    if (size[hole] > limit || border(at)) { open[hole] = 1; return; }
+    if (size[hole] > limit || border(at) || hollow?.[at]) { open[hole] = 1; return; }
     for (const side of around(at)) {
       if (!valid[side]) continue;
       near[hole] = Math.min(near[hole], z[side]);

@@ -1,15 +1,20 @@
-// A photograph's file, or a frame of the camera, as pixels: upright, in sRGB, over white.
+// A photograph's file, or a frame of the camera, as pixels: upright, in sRGB, over white. What is
+// transparent is black, has no depth and is told, as rilievo.io.photographs.photo does it.
 
 import { cameraOf } from "./exif.js";
 
 const MOST_PIXELS = 12_600_000; // 4096 x 3072 of a phone is 12.58 million
 const LEAST_SIDE = 32;
+const HALF = 128; // alpha below which a pixel counts as transparent
+const LOOKED_AT = 2 ** 13, LEAST_LEVELS = 16; // pixels of which contrast is measured; levels of 8 bits
 
-function drawn(bitmap, height, width, quality) {
+function drawn(bitmap, height, width, quality, background = "white") {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.fillStyle = "white";
-  context.fillRect(0, 0, width, height);
+  if (background) {
+    context.fillStyle = background;
+    context.fillRect(0, 0, width, height);
+  }
   context.imageSmoothingQuality = quality;
   context.drawImage(bitmap, 0, 0, width, height);
   return context.getImageData(0, 0, width, height);
@@ -21,7 +26,37 @@ export function pixelsOf(bitmap, [height, width], quality = "high") {
   return { height, width, values: data };
 }
 
-// A picture { height, width, values } with its camera (null where unknown) and notes for the user.
+// The transparent pixels of a bitmap at a size, as a mask; null if there are none.
+function transparentOf(bitmap, [height, width]) {
+  const { data } = drawn(bitmap, height, width, "high", null), mask = new Uint8Array(height * width);
+  let count = 0;
+  for (let at = 0; at < mask.length; at++) if (data[4 * at + 3] < HALF) count += mask[at] = 1;
+  if (count === mask.length) throw new Error("all of its pixels are transparent, so it shows nothing");
+  return count ? { mask, share: count / mask.length } : null;
+}
+
+// The 1st and the 99th percentile of the levels of what a picture shows.
+function levelsOf({ height, width, values, transparent }) {
+  const step = Math.max(1, Math.floor(Math.sqrt((height * width) / LOOKED_AT))), count = new Uint32Array(256);
+  let all = 0;
+  for (let row = 0; row < height; row += step) {
+    for (let column = 0; column < width; column += step) {
+      const at = row * width + column;
+      if (transparent?.[at]) continue;
+      for (let channel = 0; channel < 3; channel++, all++) count[values[4 * at + channel]]++;
+    }
+  }
+  return [0.01, 0.99].map((share) => {
+    let below = 0;
+    return count.findIndex((each) => (below += each) >= share * all);
+  });
+}
+
+const isJpeg = (bytes) => bytes[0] === 0xff && bytes[1] === 0xd8;
+// A PNG file says its bits and its kind of colour, 0 for grey, behind its size.
+const isGrey16 = (bytes) => bytes[0] === 0x89 && bytes[1] === 0x50 && bytes[24] === 16 && bytes[25] === 0;
+
+// A picture { height, width, values, transparent } with its camera (null where unknown) and notes for the user.
 // Throws an Error in the user's words.
 export async function readPhotograph(file) {
   let bitmap;
@@ -36,9 +71,23 @@ export async function readPhotograph(file) {
   }
   const factor = Math.min(1, Math.sqrt(MOST_PIXELS / (height * width)));
   const size = [height, width].map((side) => Math.max(LEAST_SIDE, Math.round(side * factor)));
-  const picture = pixelsOf(bitmap, size), camera = cameraOf(await file.arrayBuffer(), { height, width });
+  const content = await file.arrayBuffer(), bytes = new Uint8Array(content);
+  const picture = pixelsOf(bitmap, size), camera = cameraOf(content, { height, width }), notes = [];
+  const found = isJpeg(bytes) ? null : transparentOf(bitmap, size);
   bitmap.close();
-  const notes = [];
+  if (found) {
+    picture.transparent = found.mask;
+    found.mask.forEach((each, at) => { if (each) picture.values.fill(0, 4 * at, 4 * at + 3); });
+    notes.push(`its transparent pixels (${Number((100 * found.share).toPrecision(3))} %) have no depth`);
+  }
+  const [low, high] = levelsOf(picture);
+  if (high - low < LEAST_LEVELS) {
+    if (isGrey16(bytes)) {
+      throw new Error("its 16-bit values span less than a 16th of their range, of which this page sees "
+        + `${high - low + 1} levels; read it with: rilievo predict --stretch`);
+    }
+    notes.push(`has little contrast (${low} to ${high} of 255, 1st to 99th percentile), which makes its depth doubtful`);
+  }
   if (factor < 1) {
     const millions = ((height * width) / 1e6).toFixed(1);
     notes.push(`its ${millions} megapixels were brought to ${((size[0] * size[1]) / 1e6).toFixed(1)}, the most that this page takes`);

@@ -9,33 +9,36 @@ import { atPhotographSize } from "./sharpening.js";
 const ENGINE = "onnxruntime-web";
 
 // A prediction: { name, height, width, kind, depth, valid (null where all pixels are), sky (null if
-// the network does not tell), camera, photo, madeBy, notes, normalsAt, reference }.
+// the network does not tell), hollow (where the photograph is transparent, or null), camera, photo,
+// madeBy, notes, normalsAt, reference }.
 // `normalsAt(rows, columns)` gives three numbers for every place of a grid of pixels, null without
 // normals. `reference()` is what affine depth is anchored to: the network's own answer, along no
 // edges, on a grid.
 export async function predict(network, { picture, camera: told, notes }, name, options, version) {
   const camera = options.fov > 0 ? cameraFrom(options.fov, picture, "fov") : told;
-  const margins = options.trim ? marginsOf(picture) : null, box = margins && inside(picture, margins);
+  // Transparent pixels are known to be no part of the picture, and look like bars.
+  const hollow = picture.transparent ?? null;
+  const margins = options.trim && !hollow ? marginsOf(picture) : null, box = margins && inside(picture, margins);
   const seen = box ? cropped(picture, box) : picture;
   const given = camera && box ? moved(camera, -box.left, -box.top) : camera;
   const photo = { ...seen, camera: given };
   const answer = await network.infer(photo);
   const own = given ?? answer.camera ?? assumedCamera(seen);
-  const { depth, valid, sky, normal } = atPhotographSize(answer, seen, own, network.facts.kind, options.sharp);
+  const { depth, valid, sky, normal } = shown(atPhotographSize(answer, seen, own, network.facts.kind, options.sharp), hollow);
   const { height, width } = picture;
   const reference = () => {
-    const plain = atPhotographSize(answer, seen, own, network.facts.kind, false);
+    const plain = shown(atPhotographSize(answer, seen, own, network.facts.kind, false), hollow);
     return { model: network.facts.name, values: onGrid(inWhole(plain, box, height, width)) };
   };
   return {
-    name, height, width, kind: network.facts.kind, photo: picture,
+    name, height, width, kind: network.facts.kind, photo: picture, hollow,
     ...inWhole({ depth, valid }, box, height, width),
     sky: box && sky ? embedded(sky, box, height, width) : sky,
     camera: box ? moved(own, box.left, box.top) : own,
     madeBy: madeBy(network, options, version),
     notes: box && box.height * box.width < 0.97 * height * width
       ? [...notes, "its uniform border was left out and has no depth"] : notes,
-    normalsAt: normal && ((rows, columns) => normalsAt(normal, seen.width, rows, columns, box)), reference,
+    normalsAt: normal && ((rows, columns) => normalsAt(normal, seen.width, rows, columns, box, hollow)), reference,
   };
 }
 
@@ -45,6 +48,15 @@ export function surfaceOf(prediction, reference) {
   if (isDepth(prediction.kind)) return { prediction, anchoring: null };
   const { anchoring, depth, valid } = anchored(prediction, reference);
   return { anchoring, prediction: depth ? { ...prediction, kind: "up_to_scale", depth, valid, anchoring } : null };
+}
+
+// Maps at the photograph's size without what is transparent.
+function shown(maps, hollow) {
+  if (!hollow) return maps;
+  const { depth, valid, sky } = maps;
+  return { ...maps, depth: depth.map((each, at) => (hollow[at] ? 0 : each)),
+    valid: Uint8Array.from(hollow, (each, at) => (each || (valid && !valid[at]) ? 0 : 1)),
+    sky: sky && sky.map((each, at) => (hollow[at] ? 0 : each)) };
 }
 
 // A map of the part of a photograph in a box, as one of the whole.
@@ -74,11 +86,11 @@ function madeBy(network, { sharp, trim }, version) {
 }
 
 // One field after the other, so that never all of them are in memory at the photograph's size.
-function normalsAt(normal, width, rows, columns, box) {
+function normalsAt(normal, width, rows, columns, box, hollow) {
   const found = new Float32Array(3 * rows.length * columns.length);
   const [top, left] = box ? [box.top, box.left] : [0, 0];
-  const outside = (row, column) => box
-    && (row < top || column < left || row >= top + box.height || column >= left + box.width);
+  const outside = (row, column) => hollow?.[row * width + column] || (box
+    && (row < top || column < left || row >= top + box.height || column >= left + box.width));
   for (let axis = 0; axis < 3; axis++) {
     const field = normal(axis);
     let to = axis;

@@ -39,22 +39,24 @@ function withoutSky(z, seen, columns) {
 const isInside = (camera) => camera.lens === "equirectangular";
 
 // The lattice of every `step`-th pixel.
-export function latticeOf({ depth, valid, sky, height, width, camera, normalsAt }, step) {
+export function latticeOf({ depth, valid, sky, hollow, height, width, camera, normalsAt }, step) {
   const down = places(height, step), across = places(width, step), inside = isInside(camera);
   // Behind the camera a panorama that goes all round meets itself.
   if (camera.goes_round) across.count++;
   const z = new Float32Array(down.count * across.count), seen = new Uint8Array(z.length).fill(1), shown = seen.slice();
+  const empty = hollow && new Uint8Array(z.length);
   for (let row = 0, at = 0; row < down.count; row++) {
     for (let column = 0; column < across.count; column++, at++) {
       const pixel = (down.first + row * step) * width + ((across.first + column * step) % width);
       if (valid && !valid[pixel]) seen[at] = 0;
+      if (hollow?.[pixel]) empty[at] = 1;
       z[at] = seen[at] ? depth[pixel] : 1;
       // Who stands inside a panorama sees its sky too.
       shown[at] = seen[at] && (inside || !sky?.[pixel]) ? 1 : 0;
     }
   }
   return { rows: down.count, columns: across.count, firstRow: down.first, firstColumn: across.first,
-    step, z, valid: sky || inside ? shown : withoutSky(z, seen, across.count), camera, height, width,
+    step, z, hollow: empty, valid: sky || inside ? shown : withoutSky(z, seen, across.count), camera, height, width,
     normals: normalsAt?.(steps(down.first, down.count, step), steps(across.first, across.count, step).map((each) => each % width)) };
 }
 

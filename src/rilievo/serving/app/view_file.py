@@ -2,10 +2,10 @@
 
 Affine depth is shown as the page shows surfaces: anchored, where it can be.
 
-Four bytes with the length of a JSON (little-endian), the JSON, depth as float32 (NaN: no depth),
-normals as three int8 a point where there are some, the sky as one uint8 a point (1: no surface)
-where the model tells, and the photograph as JPEG. Depth, normals and sky are those of every so
-many-th pixel; downloaded files have all of them.
+Four bytes with the length of a JSON (little-endian), the JSON, depth as float32 (NaN: no depth,
+infinite: transparent), normals as three int8 a point where there are some, the sky as one uint8 a
+point (1: no surface) where the model tells, and the photograph as JPEG. Depth, normals and sky are
+those of every so many-th pixel; downloaded files have all of them.
 """
 
 import json
@@ -56,6 +56,8 @@ def view_bytes(result: Result, name: str, model: Model, inference: Inference) ->
     down, across = (range(min(step - 1, side - 1) // 2, side, step) for side in (height, width))
     grid = slice(down.start, None, step), slice(across.start, None, step)
     values = with_nan(depth.values[grid], depth.valid[grid]).astype("<f4")
+    if photo.transparent is not None:
+        values[photo.transparent[grid]] = np.inf
     normals = sky = b""
     if prediction.has("normals") or prediction.has("sky"):
         shown = prediction if step == 1 else thinned(model, inference, photo, step)
