@@ -17,7 +17,6 @@ from starlette.websockets import WebSocket
 from rilievo.measure.measured_record import measure_points, measured_record
 from rilievo.options.keyword_messages import with_keywords
 from rilievo.serving.server.endpoints import Endpoint, answering, client_of, left
-from rilievo.serving.server.guide_page import guide_page
 from rilievo.serving.server.openapi import document
 from rilievo.serving.server.request_refusals import (
     Refusal,
@@ -34,6 +33,7 @@ from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.streaming import stream
 from rilievo.serving.server.work.answer_files import JSON
 from rilievo.serving.server.work.file_responses import file_answer
+from rilievo.serving.server.work.guide_page import guide_page
 from rilievo.serving.server.work.request_results import record
 from rilievo.serving.server.work.service import Service
 from rilievo.version import VERSION
