@@ -166,6 +166,10 @@ FOREIGN_NAMES: tuple[ForeignName, ...] = tuple(
         ("ultralytics", "Model", "export", 'rilievo.export_model(model.name, "model.onnx")'),
         ("ultralytics", "Model", "val", 'rilievo.evaluate(model, "nyuv2-eigen", "nyu/")'),
         ("ultralytics", "Model", "track stream", 'rilievo.stream("clip.mp4", model=model)'),
+        # A camera.
+        ("MoGe", "Camera", "intrinsics intrinsic intrinsic_matrix", "prediction.camera.K"),
+        ("Depth Pro", "Camera", "focal_length focallength_px f_px", "prediction.camera.focal"),
+        ("MoGe", "Camera", "fov_x hfov", "prediction.camera.fov", " in degrees"),
         # Surfaces.
         ("trimesh", "Mesh", "export", 'mesh.save("mesh.glb")'),
         ("trimesh", "Mesh", "vertex_normals", "mesh.normals"),

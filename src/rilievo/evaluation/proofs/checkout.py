@@ -99,7 +99,13 @@ def _run(command: list[str], checkout: Checkout, longest: float) -> None:
     names = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     try:
         done = subprocess.run(
-            command, cwd=checkout.folder, env=names, capture_output=True, text=True, timeout=longest
+            command,
+            cwd=checkout.folder,
+            env=names,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=longest,
         )
     except subprocess.TimeoutExpired as error:
         raise InputError(f"{shown}: its functions took more than {longest:g} seconds") from error
@@ -118,7 +124,8 @@ def _git(folder: Path, *words: str) -> str:
         done = subprocess.run(
             ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *words],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=True,
         )
     except FileNotFoundError as error:

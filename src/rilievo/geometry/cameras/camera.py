@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from rilievo.errors import InputError
+from rilievo.foreign_names import ForeignNames
 from rilievo.geometry.cameras.centred import Centred
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.cameras.pinhole import Pinhole
@@ -30,7 +31,7 @@ class CameraSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
-class Camera:
+class Camera(ForeignNames):
     """The camera of one image: its lens and the source of its intrinsics.
 
     Attributes:
