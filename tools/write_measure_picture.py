@@ -74,7 +74,7 @@ def picture() -> tuple[Image.Image, list[str]]:
         true = shown.true_length(ends)
         words = f"known: {true:.2f} m"
         if ends is not KNOWN:
-            words = f"{prediction.measure(*ends)}, true {true:.2f} m"
+            words = f"{prediction.measure(*ends).text}, true {true:.2f} m"
         said.append(words)
         places = [(scale * u, scale * v) for u, v in ends]
         colour = "#7fffd4" if ends is KNOWN else "#ffd24a"

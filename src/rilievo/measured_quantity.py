@@ -3,7 +3,14 @@
 import math
 from dataclasses import dataclass
 
-_UNITS = {"length": "m", "height": "m", "area": "m²", "angle": "°"}
+_UNITS = {
+    "distance": "m",
+    "relative distance": "× the median distance",
+    "length": "m",
+    "height": "m",
+    "area": "m²",
+    "angle": "°",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,7 +18,7 @@ class Measurement:
     """A quantity measured on a surface.
 
     Attributes:
-        what: "length", "height", "area" or "angle".
+        what: "distance", "relative distance", "length", "height", "area" or "angle".
         value: Measured value, in ``unit``.
         low: Lower end of the range that contains eight in ten such measurements.
         high: Upper end of that range.
@@ -30,6 +37,11 @@ class Measurement:
         return _UNITS[self.what]
 
     def __str__(self) -> str:
+        """What it is, its value and its range, such as length: 0.82 m (0.71 to 0.95)."""
+        return f"{'height above the floor' if self.what == 'height' else self.what}: {self.text}"
+
+    @property
+    def text(self) -> str:
         """Value and range with their significant digits, such as 0.82 m (0.71 to 0.95)."""
         digits = _digits(self.high - self.low)
         value, low, high = (f"{each:.{digits}f}" for each in (self.value, self.low, self.high))

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import warnings
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,17 @@ from rilievo.options.given_camera import GivenCamera
 from rilievo.predicting.photographs import units
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.types import Photo
-from served import picture, served
+from served import served
 
 PIXELS = np.asarray(Image.fromarray(skimage.data.coffee()).resize((300, 200)))
 LARGE = Photo(pixels=np.full((400, 600, 3), 99, np.uint8), name="x")
+
+
+def noise() -> bytes:
+    """A photograph (64, 96) with contrast, as PNG."""
+    stream, pixels = BytesIO(), np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def notes_of(camera: Any = None, known: Any = (), photo: Photo = LARGE, **view: Any) -> list[str]:
@@ -225,15 +233,15 @@ def test_a_video_tells_the_notes(tmp_path):
 
 def test_the_server_tells_the_notes_in_json_and_headers(tmp_path):
     with served(tmp_path) as server:
-        said = server.client.post("/v1/predict?camera=7&at=0.5,0.25", content=picture()).json()
+        said = server.client.post("/v1/predict?camera=7&at=0.5,0.25", content=noise()).json()
         assert "write camera 7mm" in " ".join(said["remarks"]) or "7mm" in " ".join(said["remarks"])
         assert "write 47.5,15.5" in " ".join(said["remarks"])
-        answer = server.client.post("/v1/predict?camera=7&save=npy", content=picture())
+        answer = server.client.post("/v1/predict?camera=7&save=npy", content=noise())
         assert "7mm" in answer.headers["x-remarks"]
-        said = server.client.post("/v1/predict?camera=24mm", content=picture()).json()
+        said = server.client.post("/v1/predict?camera=24mm", content=noise()).json()
         assert said["remarks"] == []
         assert said["camera"]["K"][0][0] == pytest.approx(24 * math.hypot(96, 64) / 43.26662)
-        said = server.client.post("/v1/predict?camera=18mm/23.5mm", content=picture()).json()
+        said = server.client.post("/v1/predict?camera=18mm/23.5mm", content=noise()).json()
         assert said["camera"]["K"][0][0] == pytest.approx(18 / 23.5 * 96)
 
 

@@ -131,6 +131,9 @@ class KnownPoint:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.u) and math.isfinite(self.v)):
             raise OptionError(f"known point {self}: column and row are finite numbers of pixels")
+        if self.along not in list(Along):
+            raise OptionError(f"known point {self}: along is 'axis' or 'ray'")
+        object.__setattr__(self, "along", Along(self.along))
         if not LEAST_METRES <= self.metres <= MOST_METRES:
             raise OptionError(
                 f"known point {self}: the distance is a positive number of metres, between "

@@ -14,12 +14,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import printable
-from rilievo.measure.measured_record import (
-    check_points,
-    measure_points,
-    measured_record,
-    read_points,
-)
+from rilievo.measure.measured_record import asked_quantity, measure_points, measured_record
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import TrustOptions
 from rilievo.options.given_camera import GivenCamera
@@ -34,9 +29,11 @@ class _Arguments(TrustOptions):
     photo: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")]
     """Photograph to measure in."""
     points: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="U,V")]
-    """Column and row of points: one for a height above the floor, two for a length, three or more
-    around a surface for an area.
-    """
+    """Column and row of points: two for a length, three or more around a surface for an area."""
+    distance: Annotated[str | None, tyro.conf.arg(metavar="U,V")] = None
+    """Point whose distance straight from the camera is measured."""
+    height: Annotated[str | None, tyro.conf.arg(metavar="U,V")] = None
+    """Point whose height above the visible floor is measured."""
     angle: bool = False
     """Measure the angle between the surfaces at two points instead of the length between them."""
     known: Annotated[
@@ -85,19 +82,21 @@ class _Arguments(TrustOptions):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure a length, height, area or angle in one photograph, with the range to expect."""
+    """Measure a distance, length, height, area or angle in one photograph, with its range."""
     given = parse(
         _Arguments,
         arguments,
         prog="rilievo measure",
-        description="Lengths, heights, areas and angles in a photograph, with the range to expect.",
+        description="Distances, lengths, heights, areas and angles in a photograph, with ranges.",
         examples=(
+            "rilievo measure photo.jpg --distance 250,300 --known 320,240,2.35",
             "rilievo measure photo.jpg 100,200 400,210 --known 320,240,2.35",
-            "rilievo measure photo.jpg 320,80 --camera-height 1.5",
+            "rilievo measure photo.jpg --height 320,80 --camera-height 1.5",
         ),
     )
-    points = read_points(given.points)
-    check_points(points, angle=given.angle)
+    what, points = asked_quantity(
+        given.points, angle=given.angle, distance=given.distance, height=given.height
+    )
     # The same names, checks and refusals as those of 'rilievo predict'.
     sizes = picked(KnownSizes, vars(given))
     if sizes.table is not None:
@@ -121,14 +120,14 @@ def main(arguments: Sequence[str]) -> int:
             stretch=given.stretch,
             trust_code=given.trust_code,
         )
-    measured = measure_points(prediction, points, angle=given.angle)
+    measured = measure_points(prediction, points, what)
     calibration = prediction.calibration
     sources = () if calibration is None or calibration.own_depth is None else (trust(calibration),)
     for remark in (*sources, *measured.remarks):
         complain(f"{printable(given.photo)}: {remark}")
     with printing():
         text = json.dumps(measured_record(measured, prediction), indent=1)
-        print(text if given.json else f"{measured.what}: {measured}")
+        print(text if given.json else measured)
     return 0
 
 

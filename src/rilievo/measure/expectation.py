@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_known
+from rilievo.calibration.lengths import Along, Known, KnownLength, KnownPoint, parse_known
 from rilievo.calibration.points import MANY
 from rilievo.calibration.ranges import (
     COVERAGE,
@@ -43,6 +43,25 @@ def expected_of_line(
     """Expected error of the logarithm of the distance between two points in the camera frame."""
     learned = expected_error("length", circumstances_of_line(prediction, first, second))
     return max(learned, disagreement_of(prediction))
+
+
+def expected_of_distance(prediction: Prediction, at: Float64[np.ndarray, "3"]) -> float:
+    """Expected error of the logarithm of the distance to a point in the camera frame."""
+    learned = expected_error("depth", circumstances_at(prediction, at))
+    return max(learned, disagreement_of(prediction))
+
+
+def expected_of_ratio(prediction: Prediction, ratio: float) -> float:
+    """Expected error of the logarithm of a distance over another in the photograph."""
+    circumstances = Circumstances(
+        method="known points",
+        far=UNKNOWN_FAR,
+        deeper=abs(math.log(ratio)),
+        assumed=is_assumed(prediction.known_camera),
+        doubt=doubt_of(prediction),
+        anchored=misfit_of(prediction),
+    )
+    return expected_error("depth", circumstances)
 
 
 def with_expected_error(metric: AnyPrediction) -> AnyPrediction:
@@ -204,6 +223,18 @@ def known_length(prediction: Prediction, first: Pixel, second: Pixel) -> float |
         given = np.array([[known.u1, known.v1], [known.u2, known.v2]])
         if min(np.abs(ends - given).max(), np.abs(ends - given[::-1]).max()) <= SAME_END:
             return float(known.metres)
+    return None
+
+
+def known_distance(prediction: Prediction, at: Pixel) -> float | None:
+    """Distance along the ray of a point [m] that the user gave; None for other points."""
+    for known in _facts(prediction):
+        if isinstance(known, KnownPoint) and (
+            max(abs(known.u - at.u), abs(known.v - at.v)) <= SAME_END
+        ):
+            way = ray(prediction.known_camera, at)
+            is_along = known.along is Along.RAY
+            return known.metres * (1.0 if is_along else float(np.linalg.norm(way) / way[2]))
     return None
 
 

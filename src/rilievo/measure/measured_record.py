@@ -6,12 +6,13 @@ from dataclasses import asdict
 
 from rilievo.errors import OptionError
 from rilievo.measure.quantities import angle as angle_between
-from rilievo.measure.quantities import area, height, length
+from rilievo.measure.quantities import area, distance, height, length
 from rilievo.measured_quantity import Measurement
 from rilievo.types import Prediction
 
 COVERAGE = 0.8
 """Share of measurements whose truth should lie in their range."""
+_OF_ONE = {"distance": distance, "height": height}
 
 
 def read_points(texts: Sequence[str]) -> list[tuple[float, float]]:
@@ -28,37 +29,59 @@ def read_points(texts: Sequence[str]) -> list[tuple[float, float]]:
     return points
 
 
-def check_points(points: Sequence[tuple[float, float]], *, angle: bool) -> None:
-    """Refuse a number of points that nothing is measured by."""
+def asked_quantity(
+    texts: Sequence[str], *, angle: bool, distance: str | None, height: str | None
+) -> tuple[str, list[tuple[float, float]]]:
+    """Quantity that options ask for, and its points.
+
+    Args:
+        texts: Points ``U,V``: two for a length, three or more for an area.
+        angle: Whether two points are for the angle between their surfaces.
+        distance: Point whose distance from the camera is asked for.
+        height: Point whose height above the floor is asked for.
+
+    Raises:
+        OptionError: If nothing, or more than one quantity, is asked for.
+    """
+    single = {name: at for name, at in (("distance", distance), ("height", height)) if at}
+    if len(single) + angle > 1:
+        raise OptionError("--angle, --distance and --height do not go together: give one")
+    for what, text in single.items():
+        if texts:
+            raise OptionError(f"--{what} U,V stands alone, got {len(texts)} more points")
+        return what, read_points([text])
+    points = read_points(texts)
     if angle and len(points) != 2:
         raise OptionError(f"an angle takes two points U,V, got {len(points)}")
-    if not points:
+    if len(points) < 2:
+        begin = "one point is" if points else "name points U,V, two for a length, or give"
         raise OptionError(
-            "name points U,V: one for a height, two for a length, three or more for an area"
+            f"{begin} --distance U,V, straight from the camera, or --height U,V, above the floor"
         )
+    return "angle" if angle else "length" if len(points) == 2 else "area", points
 
 
 def measure_points(
     prediction: Prediction,
     points: Sequence[tuple[float, float]],
-    *,
-    angle: bool = False,
+    what: str,
 ) -> Measurement:
-    """Measure what the number of points stands for.
+    """Measure a quantity.
 
     Args:
         prediction: Prediction in metres.
-        points: (column, row) [px]: one for a height, two for a length, three or more for an area.
-        angle: Whether two points are for the angle between their surfaces.
+        points: (column, row) [px]: one for a distance or a height, two for a length or an angle,
+            three or more for an area.
+        what: Name of the quantity.
 
     Raises:
         CalibrationError: If depth is not in metres, or nothing can be measured there.
     """
-    if len(points) == 1:
-        return height(prediction, points[0])
-    if len(points) == 2:
-        return (angle_between if angle else length)(prediction, *points)
-    return area(prediction, points)
+    if what == "area":
+        return area(prediction, points)
+    if what in _OF_ONE:
+        return _OF_ONE[what](prediction, points[0])
+    return (angle_between if what == "angle" else length)(prediction, *points)
 
 
 def measured_record(measured: Measurement, prediction: Prediction) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Lengths, heights above the floor, areas and angles between planes, from a prediction."""
+"""Distances, lengths, heights above the floor, areas and angles, from a prediction."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,23 @@ from PIL import Image, ImageDraw
 
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import angle_error
-from rilievo.calibration.readings import Pixel, place, ray, value_at, values_at_ends
+from rilievo.calibration.readings import (
+    Pixel,
+    place,
+    ray,
+    share_note,
+    value_at,
+    values_at_ends,
+)
 from rilievo.errors import CalibrationError, OptionError
-from rilievo.measure.expectation import expected_of_line, known_length, misfit_of
+from rilievo.measure.expectation import (
+    expected_of_distance,
+    expected_of_line,
+    expected_of_ratio,
+    known_distance,
+    known_length,
+    misfit_of,
+)
 from rilievo.measured_quantity import Measurement
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
@@ -24,7 +38,54 @@ _EQUAL = 1e-3
 """Share within which a known length measured again is the known one."""
 FLAT = 0.05
 """Share within which plane and depth agree on a flat surface."""
+_KNOWN = (
+    "--known-length U1,V1,U2,V2,METRES (known=[(u1, v1, u2, v2, metres)]) or --known U,V,METRES "
+    "(known=[(u, v, metres)])"
+)
+_MEDIAN_PIXELS = 40_000
+"""Number of pixels of which the median distance is taken."""
 _BETTER = "--camera (camera=...) or --fov (fov=...)"
+
+
+def distance(prediction: Prediction, point: Point) -> Measurement:
+    """Measure the straight distance from the camera to what a pixel shows.
+
+    Without metres it is told as a multiple of the median distance in the photograph. The range of
+    a known distance reaches from the known to the measured one.
+
+    Raises:
+        InputError: If the depth has an unknown shift.
+        CalibrationError: If the point has no depth.
+    """
+    prediction.depth.depth()
+    camera = prediction.known_camera
+    [at] = _pixels(prediction, (point,))
+    there = ray(camera, at) * value_at(prediction.depth, at)
+    far = float(np.linalg.norm(there))
+    if prediction.depth.kind is not DepthKind.METRIC:
+        ratio = far / _median_distance(prediction)
+        error = expected_of_ratio(prediction, ratio)
+        measured = _with_range("relative distance", ratio, error, prediction, (point,))
+        return _remarked(measured, f"metres need one known size: {_KNOWN}")
+    known = known_distance(prediction, at)
+    if known is None:
+        error = expected_of_distance(prediction, there)
+        return _with_range("distance", far, error, prediction, (point,))
+    return _again("distance", far, known)
+
+
+def _median_distance(prediction: Prediction) -> float:
+    """Median distance from the camera of a grid of pixels that have depth and are no sky."""
+    height, width = prediction.shape
+    step = max(1, math.isqrt(height * width // _MEDIAN_PIXELS))
+    grid = np.s_[::step, ::step]
+    inside = prediction.depth.valid[grid].copy()
+    if prediction.sky is not None:
+        inside &= ~prediction.sky[grid]
+    rows, columns = range(0, height, step), range(0, width, step)
+    values = np.where(inside, prediction.depth.values[grid], 1).astype(np.float64)
+    points = prediction.known_camera.points(values, rows=rows, columns=columns)
+    return float(np.median(np.linalg.norm(points, axis=0)[inside]))
 
 
 def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
@@ -39,18 +100,27 @@ def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
     camera = _metric(prediction)
     a, b = _pixels(prediction, (first, second))
     if math.hypot(b.u - a.u, b.v - a.v) < 1:
-        raise OptionError(f"{a.name} and {b.name} lie on the same pixel: a length has two ends")
+        note = share_note((first, second), prediction.shape)
+        raise OptionError(
+            f"{a.name} and {b.name} lie on the same pixel: {note or 'a length has two ends'}"
+        )
     near, far = values_at_ends(prediction.depth, a, b, camera)
     ends = ray(camera, a) * near, ray(camera, b) * far
     metres = float(np.linalg.norm(ends[1] - ends[0]))
     known = known_length(prediction, a, b)
     if known is None:
-        return _with_range("length", metres, expected_of_line(prediction, *ends), camera)
+        error = expected_of_line(prediction, *ends)
+        return _with_range("length", metres, error, prediction, (first, second))
+    return _again("length", metres, known)
+
+
+def _again(what: str, metres: float, known: float) -> Measurement:
+    """What was known, measured again."""
     if abs(metres - known) < _EQUAL * known:
         metres = known
     low, high = sorted((metres, known))
-    remarks = (f"this length is known: {known:g} m",)
-    return Measurement(what="length", value=metres, low=low, high=high, remarks=remarks)
+    remarks = (f"this {what} is known: {known:g} m",)
+    return Measurement(what=what, value=metres, low=low, high=high, remarks=remarks)
 
 
 def height(prediction: Prediction, point: Point) -> Measurement:
@@ -66,7 +136,7 @@ def height(prediction: Prediction, point: Point) -> Measurement:
     above = float(place_of_it @ floor.normal) + floor.height
     foot = place_of_it - above * floor.normal
     error = expected_of_line(prediction, place_of_it, foot)
-    measured = _with_range("height", above, error, camera)
+    measured = _with_range("height", above, error, prediction, (point,))
     if above > 0:
         return measured
     return Measurement(
@@ -110,7 +180,8 @@ def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
         for one, other in zip(places, [*places[1:], places[0]], strict=True)
     ]
     # An area is a product of two lengths, whose errors come from the same factor.
-    measured = _with_range("area", metres, 2 * float(np.median(sides)), camera)
+    error = 2 * float(np.median(sides))
+    measured = _with_range("area", metres, error, prediction, corners)
     if miss <= FLAT:
         return measured
     remark = f"the outline is not flat: its depth is off the plane by {100 * miss:.0f} % (median)"
@@ -127,7 +198,6 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
         CalibrationError: If a point has no depth, or too little around it.
     """
     prediction.depth.depth()
-    camera = prediction.known_camera
     normals = []
     misses = []
     for at in _pixels(prediction, (first, second)):
@@ -142,7 +212,7 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
         value=degrees,
         low=max(0.0, degrees - error),
         high=min(180.0, degrees + error),
-        remarks=_of_camera(camera),
+        remarks=_doubts(prediction, (first, second)),
     )
     if max(misses) <= FLAT:
         return measured
@@ -153,8 +223,7 @@ def _metric(prediction: Prediction) -> Camera:
     if prediction.depth.kind is not DepthKind.METRIC:
         raise CalibrationError(
             f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one known "
-            "length or distance, --known-length U1,V1,U2,V2,METRES "
-            "(known=[(u1, v1, u2, v2, metres)]) or --known U,V,METRES (known=[(u, v, metres)])"
+            f"length or distance, {_KNOWN}"
         )
     return prediction.known_camera
 
@@ -173,21 +242,24 @@ def _pixels(prediction: Prediction, points: Sequence[Point]) -> list[Pixel]:
     return pixels
 
 
-def _with_range(what: str, value: float, error: float, camera: Camera) -> Measurement:
+def _with_range(
+    what: str, value: float, error: float, prediction: Prediction, points: Sequence[Point]
+) -> Measurement:
     factor = math.exp(error)
     return Measurement(
         what=what,
         value=value,
         low=value / factor,
         high=value * factor,
-        remarks=_of_camera(camera),
+        remarks=_doubts(prediction, points),
     )
 
 
-def _of_camera(camera: Camera) -> tuple[str, ...]:
-    if camera.source is not CameraSource.ASSUMED:
-        return ()
-    return (f"the focal length is assumed: {_BETTER} narrows the range",)
+def _doubts(prediction: Prediction, points: Sequence[Point]) -> tuple[str, ...]:
+    """Remarks on the camera and on points that are hardly in pixels."""
+    is_assumed = prediction.known_camera.source is CameraSource.ASSUMED
+    assumed = f"the focal length is assumed: {_BETTER} narrows the range" if is_assumed else None
+    return tuple(filter(None, (assumed, share_note(points, prediction.shape))))
 
 
 def _remarked(measured: Measurement, remark: str) -> Measurement:

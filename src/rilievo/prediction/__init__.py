@@ -84,16 +84,28 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         return _methods().anchored(self)
 
     def measure(self, *points: tuple[float, float]) -> "Measurement":
-        """Measure a height, length or area in the photograph.
+        """Measure a length or an area in the photograph.
 
         Args:
-            points: Points as (column, row) [px]: one for its height above the floor, two for the
-                length between them, three or more for the area inside them.
+            points: Points as (column, row) [px]: two for the length between them, three or more
+                for the area inside them.
 
         Raises:
+            OptionError: If there are fewer points.
             CalibrationError: If depth is not in metres, or nothing can be measured there.
         """
         return _methods().measure(self, points)
+
+    def distance(self, u: float, v: float) -> "Measurement":
+        """Measure the straight distance from the camera to what a pixel (column, row) shows.
+
+        In metres if depth is; otherwise as a multiple of the photograph's median distance.
+
+        Raises:
+            InputError: If the depth has an unknown shift.
+            CalibrationError: If the point has no depth.
+        """
+        return _methods().distance(self, (u, v))
 
     def save(
         self,

@@ -24,7 +24,8 @@ from rilievo.io.outputs.dropping import surface_pixels
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.formats.panel import panel_picture
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.measure import area, height, length
+from rilievo.measure import area, length
+from rilievo.measure import distance as distance
 from rilievo.measured_quantity import Measurement
 from rilievo.prediction.anchored import anchored
 from rilievo.prediction.saving import save
@@ -35,9 +36,12 @@ _PANEL_HEIGHT = 480  # px, of a picture in a notebook
 
 
 def measure(prediction: Prediction, points: Sequence[tuple[float, float]]) -> Measurement:
-    """Measure the height of one point, the length between two, or the area inside more."""
-    if len(points) == 1:
-        return height(prediction, points[0])
+    """Measure the length between two points, or the area inside more."""
+    if len(points) < 2:
+        raise OptionError(
+            "one point is prediction.distance(u, v), straight from the camera, or "
+            "rilievo.measure.height(prediction, (u, v)), above the floor; two are for a length"
+        )
     if len(points) == 2:
         return length(prediction, *points)
     return area(prediction, points)

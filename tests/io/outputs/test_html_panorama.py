@@ -154,14 +154,12 @@ def test_sizes_are_those_of_python(shown: Opened) -> None:
         ]
         for group in page.locator(".stage .lines > g").all()
     ]
-    for text, points, (name, is_angle) in zip(
-        texts,
-        places,
-        (("", False), ("height: ", False), ("area: ", False), ("angle: ", True)),
-        strict=True,
+    for text, points, what in zip(
+        texts, places, ("length", "height", "area", "angle"), strict=True
     ):
-        expected = measure_points(whole, points, angle=is_angle)
-        assert text.removeprefix(name).removesuffix(", not flat") == str(expected)
+        expected = measure_points(whole, points, what)
+        said = expected.text if what == "length" else str(expected)
+        assert text.removesuffix(", not flat") == said
 
 
 def test_the_texture_of_a_panorama_is_twice_as_fine_as_a_photographs():

@@ -57,7 +57,7 @@ def test_a_known_length_gives_later_answers_metres_until_it_is_forgotten(desktop
     path = desktop_photo(desktop)
     known_length = (*pixel(LINE[0]), *pixel(LINE[1]), 0.46)
     prediction = rilievo.predict(path, model="rilievo/tiny", known=[known_length])
-    expected = measure_points(prediction, [pixel([0.3, 0.3]), pixel([0.5, 0.7])])
+    expected = measure_points(prediction, [pixel([0.3, 0.3]), pixel([0.5, 0.7])], "length")
     assert after.told["value"] == pytest.approx(expected.value, rel=1e-6)
     assert after.told["low"] == pytest.approx(expected.low, rel=1e-6)
     forgotten = desktop.call("known", photo="bike.png", forget=True)

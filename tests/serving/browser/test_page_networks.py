@@ -213,8 +213,8 @@ def test_heights_areas_and_angles_are_those_of_python(visitor: Visitor, tmp_path
     page.locator("#fov").fill("")
     found = page.locator("#lines output").all_inner_texts()
     parts = (places[:2], places[2:3], places[3:7], places[7:])
-    for text, points, angle in zip(found, parts, (False, False, False, True), strict=True):
-        assert str(measure_points(expected, points, angle=angle)) in text
+    for text, points, what in zip(found, parts, ("length", "height", "area", "angle"), strict=True):
+        assert measure_points(expected, points, what).text in text
 
 
 def write_room(path: Path) -> None:

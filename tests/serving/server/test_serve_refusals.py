@@ -95,7 +95,7 @@ def test_a_body_that_is_no_photograph(
 ) -> None:
     check_refused(server.client.post("/v1/predict?save=npz", content=content), status, words)
     form = {"image": ("a.jpg", content)}
-    answer = server.client.post("/v1/measure?at=1,1", files=form)
+    answer = server.client.post("/v1/measure?distance=1,1", files=form)
     assert answer.status_code == status
     assert server.files() == []
     assert server.disk.taken == 0

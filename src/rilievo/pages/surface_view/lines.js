@@ -111,7 +111,8 @@ function measuring(depth, form, terms, changed) {
     [...list.children].forEach((each, at) => {
       const metres = each.querySelector("input"), value = things[at].metres ? String(things[at].metres) : "";
       const { what } = things[at];
-      each.querySelector("output").value = what === "length" ? measured.texts[at] : `${what}: ${measured.texts[at]}`;
+      const name = what === "height" ? "height above the floor" : what; // as Python says it
+      each.querySelector("output").value = what === "length" ? measured.texts[at] : `${name}: ${measured.texts[at]}`;
       if (!metres) return;
       if (metres.defaultValue !== value || metres.getAttribute("aria-invalid") === "true") {
         metres.value = metres.defaultValue = value;

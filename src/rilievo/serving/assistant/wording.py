@@ -36,9 +36,10 @@ _STATE_ONE = (
 
 
 def measured_text(measured: Measurement, unit: str) -> str:
-    """Value, range and share, such as "1.9 m, 1.6 to 2.3, eight in ten"."""
+    """Quantity, value, range and share: "length: 1.9 m, 1.6 to 2.3, eight in ten"."""
     if measured.low == measured.high:
-        return f"{measured.value:g} {unit}, as it was stated"
+        name, _, _ = str(measured).partition(": ")
+        return f"{name}: {measured.value:g} {unit}, as it was stated"
     text = str(measured).removesuffix(")").replace(" (", ", ")
     if unit == HEIGHTS:
         text = text.replace(" m²", " square camera heights").replace(" m,", f" {HEIGHTS},")

@@ -140,7 +140,7 @@ async def _measure(service: Service, request: Request) -> Response:
     try:
         asked = read_asked(MeasureAsked, request.query_params.multi_items(), upload.fields)
         upload = await _image(service, asked.url, upload, client)
-        points = asked.points()
+        what, points = asked.quantity()
         _ = asked.options, service.offered.named(asked.model)
     except BaseException:
         upload.close()
@@ -155,7 +155,7 @@ async def _measure(service: Service, request: Request) -> Response:
     prediction = result.prediction
 
     def measured() -> dict[str, object]:
-        found = measure_points(prediction, points, angle=asked.angle)
+        found = measure_points(prediction, points, what)
         said = measured_record(found, prediction)
         remarks = (*result.remarks, *map(with_keywords, found.remarks))
         return {**said, "remarks": remarks}

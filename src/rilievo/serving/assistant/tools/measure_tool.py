@@ -1,4 +1,4 @@
-"""Tool ``measure``: lengths, heights, areas, angles, each with its range."""
+"""Tool ``measure``: distances, lengths, heights, areas, angles, each with its range."""
 
 import shlex
 from typing import Annotated, Literal
@@ -24,10 +24,16 @@ from rilievo.serving.assistant.wording import (
     source_of_sizes,
 )
 
-_COUNTS = {"height": (1, 1), "length": (2, 2), "area": (3, 100), "angle": (2, 2)}
-_ARTICLES = {"height": "a", "length": "a", "area": "an", "angle": "an"}
+_COUNTS = {
+    "distance": (1, 1),
+    "height": (1, 1),
+    "length": (2, 2),
+    "area": (3, 100),
+    "angle": (2, 2),
+}
 _NO_HELP = "; give known points instead"
 _WORDS = {
+    "distance": "one point",
     "height": "one point",
     "length": "two points",
     "area": "three points or more around a flat surface",
@@ -38,10 +44,10 @@ _WORDS = {
 class MeasureAsked(Asked):
     """Arguments of ``measure``."""
 
-    what: Literal["length", "height", "area", "angle"]
-    """Quantity. length: straight line in space between two points. height: one point above the
-    visible floor. area: three or more points around a flat surface, in order. angle: between the
-    surfaces at two points."""
+    what: Literal["distance", "length", "height", "area", "angle"]
+    """Quantity. distance: straight from the camera to one point. length: straight line in space
+    between two points. height: one point above the visible floor. area: three or more points around
+    a flat surface, in order. angle: between the surfaces at two points."""
     points: Annotated[list[Point], Field(min_length=1, max_length=100)]
     """Points [x, y] in the picture."""
     unit: Unit = "fraction"
@@ -79,8 +85,7 @@ def measure(photographs: Photographs, asked: MeasureAsked) -> Answer[MeasureTold
     least, most = _COUNTS[asked.what]
     if not least <= len(asked.points) <= most:
         raise OptionError(
-            f"measure: {_ARTICLES[asked.what]} {asked.what} takes {_WORDS[asked.what]}, got "
-            f"{len(asked.points)}"
+            f"measure: {asked.what} takes {_WORDS[asked.what]}, got {len(asked.points)}"
         )
     seen = photographs.see(asked.photo)
     points = pixels_of(asked.points, asked.unit, seen.prediction.shape)
@@ -90,7 +95,7 @@ def measure(photographs: Photographs, asked: MeasureAsked) -> Answer[MeasureTold
         prediction, unit = refuse_unknown_unit(seen), HEIGHTS
         flags = (*flags, "--camera-height", "1")
     try:
-        measured = measure_points(prediction, points, angle=is_angle)
+        measured = measure_points(prediction, points, asked.what)
     except CalibrationError as error:
         if asked.what == "height" and _NO_HELP in str(error):
             raise _about_floors(str(error)) from error
@@ -106,11 +111,11 @@ def measure(photographs: Photographs, asked: MeasureAsked) -> Answer[MeasureTold
         pixels=[[*point] for point in points],
         facts=[*seen.facts.told],
         remarks=[*map(in_tool_words, (*seen.remarks, *measured.remarks))],
-        command=_command(seen, points, (*["--angle"] * is_angle, *flags)),
+        command=_command(seen, points, asked.what, flags),
     )
     text = paragraph(
         (
-            f"{asked.what}: {measured_text(measured, unit)}",
+            measured_text(measured, unit),
             "" if is_angle else source_of_sizes(seen, unit),
             remarks_text((*_without_metres(seen), *measured.remarks)),
         )
@@ -137,8 +142,12 @@ def _without_metres(seen: Seen) -> tuple[str, ...]:
     return tuple(each for each in seen.remarks if not each.startswith("metres from"))
 
 
-def _command(seen: Seen, points: list[tuple[float, float]], flags: tuple[str, ...]) -> str:
+def _command(
+    seen: Seen, points: list[tuple[float, float]], what: str, flags: tuple[str, ...]
+) -> str:
     places = [f"{u!r},{v!r}" for u, v in points]
+    if what in ("distance", "height", "angle"):
+        places.insert(0 if what != "angle" else 2, f"--{what}")
     model = seen.prediction.made_by.model
     words = ["rilievo", "measure", str(seen.stamp.path), *places, *flags, "--model", model]
     return shlex.join(words)
@@ -148,11 +157,11 @@ MEASURE = AssistantTool(
     name="measure",
     title="Measure in a photograph",
     description=(
-        "Measure a length, a height above the floor, an area or an angle in one photograph. The "
-        "answer is a best guess and a range that contains the true value in eight of ten cases: "
-        "tell the user both, never the best guess alone. Metres need one known size: if the user "
-        "knows one, state it first with the tool 'known'. Without one the answer is in heights of "
-        "the camera above the floor, and angles need none."
+        "Measure a distance from the camera, a length, a height above the floor, an area or an "
+        "angle in one photograph. The answer is a best guess and a range that contains the true "
+        "value in eight of ten cases: tell the user both, never the best guess alone. Metres need "
+        "one known size: if the user knows one, state it first with the tool 'known'. Without one "
+        "the answer is in heights of the camera above the floor, and angles need none."
     ),
     asked=MeasureAsked,
     told=MeasureTold,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.measure.measured_record import check_points, read_points
+from rilievo.measure.measured_record import asked_quantity, read_points
 from rilievo.options.anchor_use import AnchorUse
 from rilievo.options.camera_forms import parse_numbers
 from rilievo.options.given_camera import GivenCamera
@@ -122,16 +122,18 @@ class MeasureAsked(_MeasureParameters):
     """Parameters of a measurement."""
 
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
-    """Column and row U,V of a point: one for a height above the floor, two for a length, three or
-    more around a surface for an area; repeat it for each."""
+    """Column and row U,V of a point: two for a length, three or more around a surface for an area;
+    repeat it for each."""
+    distance: Text = ""
+    """Column and row U,V of a point whose distance straight from the camera is measured."""
+    height: Text = ""
+    """Column and row U,V of a point whose height above the visible floor is measured."""
     angle: bool = False
     """Measure the angle between the surfaces at two points."""
 
-    def points(self) -> list[Point]:
-        """The points of ``at``."""
-        points = super().points()
-        check_points(points, angle=self.angle)
-        return points
+    def quantity(self) -> tuple[str, list[Point]]:
+        """The quantity that is asked for, and its points."""
+        return asked_quantity(self.at, angle=self.angle, distance=self.distance, height=self.height)
 
 
 _OF_STREAMS = with_parameters(
