@@ -1,4 +1,4 @@
-"""Sparse depth from another instrument: lidar, points of COLMAP, a phone's depth camera.
+"""Sparse depth from another instrument: lidar, a phone's depth camera, COLMAP's points in a view.
 
 A map with gaps, or a list of points, becomes known points spread over the picture. ``calibrate``
 fits scale, shift and a smooth field to them.
@@ -45,12 +45,20 @@ def find_sparse(folder: Path, photo: Path) -> Path:
 def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple[KnownPoint, ...]:
     """Read known points from a map or list, spread over the picture.
 
+    A model of COLMAP holds places in the scene, and needs the pose of each photograph.
+
     Args:
         path: Map of depth along the optical axis in which 0 and NaN are gaps, with the aspect
             ratio of the photograph; or a text file of lines ``u v metres``.
         shape: (height, width) of the photograph [px].
         unit: Metres per count, required for maps of integers; None means 1 for floats.
     """
+    if path.stem.lower() == "points3d":
+        raise InputError(
+            f"{printable(path)}: COLMAP's points are places in the scene, expected lines u v "
+            "metres of one photograph: 'rilievo example colmap' writes a program that fits depth "
+            "to them"
+        )
     if path.suffix.lower() in LISTS:
         points = _listed(path, shape) * (1, 1, 1 if unit is None else unit)
     else:

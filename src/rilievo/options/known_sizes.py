@@ -99,9 +99,10 @@ class KnownSizes(Record):
     depth metric, alone or with --known; for several, repeat the option.
     """
     sparse: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER"), LOCAL, UNRECORDED] = None
-    """Depth from another instrument at some pixels (lidar, COLMAP, a phone's depth camera), which
-    makes depth metric: a map as PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text with
-    lines u v metres; for many photographs, a folder of files with their names.
+    """Depth from another instrument at some pixels (lidar, a phone's depth camera), which makes
+    depth metric: a map as PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text with lines
+    u v metres; for many photographs, a folder of files with their names. A model of COLMAP is for
+    'rilievo example colmap'.
     """
     sparse_unit: Annotated[float | None, tyro.conf.arg(metavar="METRES"), LOCAL, UNRECORDED] = None
     """Metres of one count of sparse depth: 0.001 for millimetres."""
