@@ -63,7 +63,7 @@ def anchored_frames(found: Iterator[tuple[str, Sample]], model: Model) -> Iterat
         seen = rilievo.predict(photo, model=model, camera=sample.camera)
         chance = np.random.default_rng([1, index])
         strong = affine(*seen_by_a_strong_model(truth.values, valid, chance), chance)
-        anchoring = anchoring_of(strong, seen.depth)
+        anchoring = anchoring_of(strong, seen.depth, is_known=False)
         if anchoring.refused is None:
             yield Frame(
                 set=name,

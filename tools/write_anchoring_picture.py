@@ -41,7 +41,7 @@ def views() -> list[list[Image.Image]]:
     strong = affine(*seen, chance)
     camera = Camera(K=K, source=CameraSource.GIVEN)
     embedded = rilievo.predict(photo, camera=camera)
-    anchoring = anchoring_of(strong, embedded.depth)
+    anchoring = anchoring_of(strong, embedded.depth, is_known=True)
     own = embedded.but(depth_or_none=strong, normals=None, anchoring=anchoring)
     guessed = own.but(depth_or_none=_guessed(strong), anchoring=None)
     flat = (photo, colourise(embedded.depth), colourise(strong))

@@ -209,6 +209,7 @@ class Anchoring:
         scale: Fitted scale; None where it was refused.
         shift: Fitted shift; None where it was refused.
         refused: Reason why no surface can be made; None where one can.
+        remark: Doubt about a fit that was not refused; None where there is none.
     """
 
     model: str
@@ -218,6 +219,7 @@ class Anchoring:
     scale: float | None = None
     shift: float | None = None
     refused: str | None = None
+    remark: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

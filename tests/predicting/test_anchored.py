@@ -1,7 +1,9 @@
 """Affine depth becomes a surface by the embedded model, and only where a surface is asked for."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +11,14 @@ from PIL import Image
 
 import rilievo
 from affine_answers import SHIFT, AffineAnswer, affine_graph
+from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.measure.expectation import misfit_of
+from rilievo.models.base import Inference, Model
+from rilievo.models.card import ModelCard
 from rilievo.predicting.photographs import anchored_depth
-from rilievo.types import DepthKind
+from rilievo.types import DepthKind, Photo
 
 SIZE = (120, 160)
 
@@ -213,6 +218,82 @@ def test_an_answer_in_another_order_is_refused_in_words(photo: np.ndarray, tmp_p
     assert said.get("anchored") is None
     with pytest.raises(CalibrationError, match=r"give a second one.*correlates"):
         rilievo.predict(photo, model=noise, known=[(80, 100, 2.0)])
+
+
+class Doubtful(Model):
+    """Answers a mixture of the embedded model's order and noise, under a name."""
+
+    def __init__(self, name: str, share: float) -> None:
+        self.card = ModelCard(name=name, summary="", kind=DepthKind.AFFINE_INVERSE, licence="none")
+        self.weights_sha256, self.settings = f"{share}", {}
+        self.share, self._embedded = share, rilievo.load_model()
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        return [Inference(depth=self._values(photo)) for photo in photos]
+
+    def _values(self, photo: Photo) -> np.ndarray:
+        [answer] = self._embedded.infer([photo])
+        assert answer.depth is not None
+        order = -np.log(answer.depth)
+        noise = np.random.default_rng(5).normal(size=order.shape)
+        own = (order - order.mean()) / order.std()
+        return (5 + (1 - self.share) * own + self.share * noise).astype(np.float32)
+
+
+# Shares of noise that leave rank correlations of about 0.5 and 0.15.
+DOUBTED, WRONG = 0.77, 0.92
+KNOWN = ["depth-anything-v2/small", "dpt/large", "depth-anything/Depth-Anything-V2-Small-hf"]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_known_model_is_anchored_where_the_order_is_doubtful_with_a_remark(
+    photo: np.ndarray, name: str, tmp_path: Path
+) -> None:
+    predicted = rilievo.predict(photo, model=Doubtful(name, DOUBTED), sharp=False)
+    with pytest.warns(UserWarning, match=r"correlates by 0\.\d\d, less than 0\.7\); .* less cert"):
+        surface = predicted.anchored
+    assert surface.depth.kind is DepthKind.UP_TO_SCALE
+    found = predicted.anchoring
+    assert found is not None
+    assert found.rank_correlation is not None
+    assert 0.35 < found.rank_correlation < 0.65
+    predicted.save(tmp_path / "room", "ply")
+    said = json.loads((tmp_path / "room.json").read_text())["anchoring"]
+    assert "less certain" in said["remark"]
+
+
+def test_ranges_are_wider_where_the_order_is_doubtful(photo: np.ndarray) -> None:
+    known = [(80, 100, 2.0)]
+    with pytest.warns(UserWarning, match="less certain"):
+        doubted = rilievo.predict(photo, model=Doubtful(KNOWN[0], DOUBTED), known=known)
+    sure = rilievo.predict(photo, model=Doubtful(KNOWN[0], 0.0), known=known)
+
+    def error(prediction: Any) -> float:
+        fit = misfit_of(prediction)
+        assert fit is not None
+        return expected_error("length", Circumstances(method="known points", anchored=fit))
+
+    assert error(doubted) > 1.3 * error(sure)
+
+
+@pytest.mark.parametrize(("name", "share"), [("mine/depth", DOUBTED), (KNOWN[0], WRONG)])
+def test_an_unknown_model_in_doubt_and_a_known_one_in_another_order_are_refused(
+    photo: np.ndarray, name: str, share: float
+) -> None:
+    predicted = rilievo.predict(photo, model=Doubtful(name, share), sharp=False)
+    limit = "0.3" if name == KNOWN[0] else "0.7"
+    with pytest.raises(InputError, match=f"less than {limit}"):
+        predicted.mesh()
+
+
+def test_a_folder_notes_doubtful_anchoring_once_a_photograph(
+    photo: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Doubtful(KNOWN[0], DOUBTED)
+    monkeypatch.setattr(rilievo.PredictOptions, "load", lambda *_: model)
+    options = rilievo.PredictOptions(output=tmp_path / "out", save="ply,normals,anchored")
+    found = rilievo.predict_files([write(tmp_path, photo)], options, show=False)
+    assert sum("less certain" in each for each in found.notes) == 1
 
 
 def test_a_height_of_the_camera_measures_anchored_depth(network: Path) -> None:

@@ -24,7 +24,13 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
 
 LEAST_CORRELATION = 0.7
-"""Rank correlation of two answers below which they do not show the same scene."""
+"""Rank correlation of two answers below which one of them is doubted: that of a model of which
+nothing is known is refused.
+"""
+LEAST_OF_KNOWN = 0.3
+"""Rank correlation below which the answer of a known model is refused too. In flat views, of a desk
+or a wall, the order of the reference is noise, and a shift hardly matters.
+"""
 ROWS, COLUMNS = 48, 64
 """Grid of places at which both maps are read."""
 LEAST_PLACES = 32
@@ -56,10 +62,9 @@ class Anchor:
     fit: Fit
     rank_correlation: float
 
-    @property
-    def agrees(self) -> bool:
-        """Whether both maps order places alike, without which the fit means nothing."""
-        return self.rank_correlation >= LEAST_CORRELATION
+    def agrees(self, *, is_known: bool) -> bool:
+        """Whether both maps order places alike enough, by whether the map's model is known."""
+        return self.rank_correlation >= (LEAST_OF_KNOWN if is_known else LEAST_CORRELATION)
 
 
 def anchor(depth: DepthMap, reference: DepthMap) -> Anchor:

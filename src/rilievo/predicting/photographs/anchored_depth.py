@@ -1,30 +1,58 @@
 """The embedded model's depth, to which affine depth of another model is anchored."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from threading import Lock
 
-from rilievo.alignment.anchor import LEAST_CORRELATION, Anchor, anchor
+from rilievo.alignment.anchor import LEAST_CORRELATION, LEAST_OF_KNOWN, Anchor, anchor
 from rilievo.errors import CalibrationError
-from rilievo.models import DEFAULT_MODEL, load_model
+from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
+from rilievo.models.hub.checkpoints import KINDS
 from rilievo.models.processing.refined import refined
 from rilievo.options.anchor_use import AnchorUse
 from rilievo.options.refine import UNREFINED, Refine
 from rilievo.prediction import Prediction
-from rilievo.types import Anchoring, DepthMap, Photo
+from rilievo.types import Anchoring, DepthMap, MadeBy, Photo
 
 _one_at_a_time = Lock()
 
 
-def anchorable(prediction: Prediction, use: AnchorUse, refine: Refine) -> Prediction:
-    """Let a prediction of affine depth be anchored when its surface is first asked for."""
+def anchorable(
+    prediction: Prediction,
+    use: AnchorUse,
+    refine: Refine,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Prediction:
+    """Let a prediction of affine depth be anchored when its surface is first asked for.
+
+    Args:
+        prediction: Prediction.
+        use: Whether it may be anchored.
+        refine: Borders to leave out.
+        tell: Function that is given the remark on a doubtful anchoring.
+    """
     depth, photo = prediction.depth_or_none, prediction.photo
     if depth is None or depth.is_depth or photo is None or not use.anchors:
         return prediction
+    known = is_known(prediction.made_by)
+
+    @cache
+    def found() -> Anchoring:
+        anchoring = anchoring_of(depth, reference_depth(photo, refine), is_known=known)
+        if anchoring.remark is not None:
+            tell(anchoring.remark)
+        return anchoring
+
     anchored = prediction.but()
-    anchored.defer("anchoring", lambda: anchoring_of(depth, reference_depth(photo, refine)))
+    anchored.defer("anchoring", found)
     return anchored
+
+
+def is_known(made_by: MadeBy | None) -> bool:
+    """Whether a model is one of the catalogue, or another that rilievo knows by name."""
+    return made_by is not None and (made_by.model in MODELS.own or made_by.model in KINDS)
 
 
 def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
@@ -38,19 +66,21 @@ def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
     return DepthMap(values=depth.values, kind=depth.kind, valid=depth.valid & ~sky)
 
 
-def anchoring_of(depth: DepthMap, reference: DepthMap) -> Anchoring:
+def anchoring_of(depth: DepthMap, reference: DepthMap, *, is_known: bool) -> Anchoring:
     """Fit affine depth to a reference, or say why a surface of it would mean nothing."""
     try:
-        return stated_anchoring(anchor(depth, reference))
+        return stated_anchoring(anchor(depth, reference), is_known=is_known)
     except CalibrationError as error:
         return refused_anchoring(str(error))
 
 
-def stated_anchoring(found: Anchor) -> Anchoring:
+def stated_anchoring(found: Anchor, *, is_known: bool) -> Anchoring:
     """Facts about a fit, which is refused where the two answers disagree in order."""
     rank, residual = round(found.rank_correlation, 4), round(found.fit.residual, 4)
-    if not found.agrees:
-        words = f"the order of their depths correlates by {rank:.2f}, less than {LEAST_CORRELATION}"
+    least = LEAST_OF_KNOWN if is_known else LEAST_CORRELATION
+    words = f"the order of their depths correlates by {rank:.2f}, less than"
+    if not found.agrees(is_known=is_known):
+        words = f"{words} {least}"
         refused = refused_anchoring(f"the two disagree about this picture ({words})")
         return replace(refused, rank_correlation=rank, residual=residual)
     return Anchoring(
@@ -60,6 +90,10 @@ def stated_anchoring(found: Anchor) -> Anchoring:
         space=found.fit.space,
         scale=found.fit.scale,
         shift=found.fit.shift,
+        remark=None
+        if found.agrees(is_known=False)
+        else f"the model and the embedded one disagree about this picture ({words} "
+        f"{LEAST_CORRELATION}); its surface and sizes are less certain",
     )
 
 

@@ -192,7 +192,7 @@ def predict(
         with _ready(model, device, engine, precision) as loaded:
             network = refined(loaded, refine, vanishing_points=view.vanishing_points)
             [prediction] = network.predict_raw([photo])
-        prediction = anchorable(prediction, anchor, refine)
+        prediction = anchorable(prediction, anchor, refine, _warn)
         own = photo.own_depth if sizes.own_depth else None
         prediction, remark = in_metres(prediction, metres, markers=sizes.markers, own=own)
         remarks = (
@@ -227,6 +227,10 @@ def _refuse_several(image: object) -> None:
         raise InputTypeError(
             f"{type(image).__name__}: is several images; write rilievo.predict(list(images))"
         )
+
+
+def _warn(remark: str) -> None:
+    warnings.warn(remark, UserWarning, stacklevel=2)
 
 
 def _ready(

@@ -170,7 +170,10 @@ class Results:
         for each in notes:
             self.note(f"{printable(job.source)}: {each}")
         finished = self.model.finish(inference, photo)
-        finished = anchorable(finished, self.options.surface, self.options.refine)
+        surface, refine = self.options.surface, self.options.refine
+        finished = anchorable(
+            finished, surface, refine, lambda words: self.note(f"{printable(job.source)}: {words}")
+        )
         sizes = self.options.sizes
         own = photo.own_depth if sizes.own_depth else None
         prediction, remark = in_metres(finished, metres, markers=sizes.markers, own=own)

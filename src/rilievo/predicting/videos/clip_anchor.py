@@ -15,7 +15,11 @@ from jaxtyping import Float32, Float64
 
 from rilievo.alignment.anchor import anchor_values, paired
 from rilievo.errors import CalibrationError, InputError
-from rilievo.predicting.photographs.anchored_depth import refused_anchoring, stated_anchoring
+from rilievo.predicting.photographs.anchored_depth import (
+    is_known,
+    refused_anchoring,
+    stated_anchoring,
+)
 from rilievo.predicting.videos.frame_answers import Correction
 from rilievo.predicting.videos.looks import FrameSample, compare, sample_of
 from rilievo.prediction import Prediction
@@ -73,8 +77,9 @@ class _Shot:
 class AnchorTrack:
     """Collector of the frames to which each shot of a video is anchored."""
 
-    def __init__(self, reference: Reference, kind: DepthKind) -> None:
+    def __init__(self, reference: Reference, kind: DepthKind, *, is_known: bool) -> None:
         self._reference, self._is_inverse = reference, kind is DepthKind.AFFINE_INVERSE
+        self._is_known = is_known
         self._shots: list[_Shot] = []
 
     def watch(self, frame: int, first: int, depth: DepthMap, photo: Photo) -> None:
@@ -111,7 +116,8 @@ class AnchorTrack:
         )
         reference = _joined([each.reference for each in shot.pairs])
         try:
-            found = stated_anchoring(anchor_values(x, reference, is_inverse=self._is_inverse))
+            fitted = anchor_values(x, reference, is_inverse=self._is_inverse)
+            found = stated_anchoring(fitted, is_known=self._is_known)
         except CalibrationError as error:
             found = refused_anchoring(str(error))
         if found.refused is not None:
@@ -140,7 +146,7 @@ class _OpenShot:
         return frame - last >= min(_APART, max(1, last - self.first))
 
     def anchoring(
-        self, frame: int, depth: DepthMap, photo: Photo, reference: Reference
+        self, frame: int, depth: DepthMap, photo: Photo, reference: Reference, *, is_known: bool
     ) -> Anchoring:
         """Anchoring of a frame, by those that were seen so far."""
         with self.lock:
@@ -150,7 +156,8 @@ class _OpenShot:
                 x = _joined([each.x for each in self.pairs])
                 z = _joined([each.reference for each in self.pairs])
                 is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
-                return stated_anchoring(anchor_values(x, z, is_inverse=is_inverse))
+                fitted = anchor_values(x, z, is_inverse=is_inverse)
+                return stated_anchoring(fitted, is_known=is_known)
             except CalibrationError as error:
                 return refused_anchoring(str(error))
 
@@ -177,7 +184,9 @@ class RunningAnchor:
         if self._sample is None or compare(self._sample, sample).is_cut:
             self._shot = _OpenShot(frame)
         self._sample = sample
-        shot, reference = self._shot, self._reference
+        shot, reference, known = self._shot, self._reference, is_known(prediction.made_by)
         anchored = prediction.but()
-        anchored.defer("anchoring", lambda: shot.anchoring(frame, depth, photo, reference))
+        anchored.defer(
+            "anchoring", lambda: shot.anchoring(frame, depth, photo, reference, is_known=known)
+        )
         return anchored

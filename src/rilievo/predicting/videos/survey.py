@@ -16,6 +16,7 @@ from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.trimming import seen_by, within
 from rilievo.models.resampling.sampling import shrink
+from rilievo.predicting.photographs.anchored_depth import is_known
 from rilievo.predicting.stages import read_ahead
 from rilievo.predicting.videos.clip_anchor import AnchorTrack
 from rilievo.predicting.videos.clip_options import ClipOptions, Metric
@@ -83,7 +84,9 @@ def run_first_pass(
             if first is None:
                 first = _begin(options.anchoring(model.finish(answer, photo)), options)
                 if first.uses_anchor and options.reference and model.card.kind is not None:
-                    anchors = AnchorTrack(options.reference, model.card.kind)
+                    anchors = AnchorTrack(
+                        options.reference, model.card.kind, is_known=is_known(model.made_by)
+                    )
             small = _small(seen_by(model, photo), _size_of(answer))
             checked = within(model).finish(_only(answer, parts), small)
             answer = _answer_of(checked)
