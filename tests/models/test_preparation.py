@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.errors import ModelError
+from rilievo.models.resampling.answer_rule import Filter
 from rilievo.models.resampling.preparation import (
     Preparation,
     Resampling,
@@ -14,6 +15,7 @@ from rilievo.models.resampling.preparation import (
     Sizing,
     read_preparation,
 )
+from rilievo.models.resampling.resizing import filtered
 from rilievo.models.resampling.sampling import Grid, bilinear_points
 
 SHAPES = st.tuples(st.integers(1, 400), st.integers(1, 400))
@@ -98,7 +100,8 @@ def test_the_border_is_taken_off_where_it_was_put_on() -> None:
     assert border == (21, 24)
     whole = 128 + 2 * 24
     ramp = ((np.arange(80) + 0.5) * whole / 80 - 24).astype(np.float32)
-    field = preparation.unpadded(np.tile(ramp, (60, 1)), (98, 128))
+    windows = preparation.windows((98, 128))
+    field = filtered(np.tile(ramp, (60, 1)), (98, 128), Filter.ANTIALIASED, windows)
     assert field.shape == (98, 128)
     np.testing.assert_allclose(field[50], np.arange(128) + 0.5, atol=1e-3)
 
@@ -112,21 +115,13 @@ def test_what_a_file_says_of_its_preparation_is_read_back(
         sizing=Sizing(rule=rule, height=384, width=512, area=196_608, multiple=32),
         resampling=resampling,
         padding=0.0 if resampling.is_rounded else 3.0,
-        inverse=resampling is Resampling.LANCZOS,
     )
     assert read_preparation(preparation.metadata()) == preparation
 
 
-def test_a_file_that_does_not_say_how_depth_comes_back_means_its_values() -> None:
-    sizing = Sizing(rule=Rule.FIXED, height=32, width=32)
-    said = dict(Preparation(sizing=sizing, inverse=True).metadata())
-    del said["rilievo.back"]
-    assert not read_preparation(said).inverse
-
-
 @pytest.mark.parametrize(
     "entry",
-    [("sizing", "cubic"), ("size", "12"), ("multiple", "0"), ("padding", "nan"), ("back", "forth")],
+    [("sizing", "cubic"), ("size", "12"), ("multiple", "0"), ("padding", "nan")],
 )
 def test_a_preparation_that_makes_no_sense_is_refused(entry: tuple[str, str]) -> None:
     sizing = Sizing(rule=Rule.FIXED, height=32, width=32)

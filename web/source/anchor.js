@@ -1,7 +1,7 @@
 // Scale and shift of affine depth, fitted to depth up to scale of another network:
 // rilievo.alignment.anchor, which says why each step is as it is.
 
-const LEAST_CORRELATION = 0.7, ROWS = 48, COLUMNS = 64, LEAST_PLACES = 32;
+const LEAST_CORRELATION = 0.7, LEAST_OF_KNOWN = 0.3, ROWS = 48, COLUMNS = 64, LEAST_PLACES = 32;
 const GRID = 121, DECADES = 3, STEPS = 60, LOW = 0.05, FLOOR = 1e-3, CONTRAST = 0.85, FARTHEST = 1000;
 const GOLDEN = (Math.sqrt(5) - 1) / 2, NEVER_ZERO = 1e-12;
 
@@ -99,10 +99,12 @@ export function anchored(own, { model, values }) {
     return { anchoring: { model, refused: error.message } };
   }
   const { space, scale, shift } = fit, how = { model, rank_correlation: four(fit.rank_correlation), residual: four(fit.residual) };
-  if (fit.rank_correlation < LEAST_CORRELATION) {
-    const words = `the order of their depths correlates by ${fit.rank_correlation.toFixed(2)}, less than ${LEAST_CORRELATION}`;
-    return { anchoring: { ...how, refused: `it and ${model} disagree about this picture (${words})` } };
-  }
+  const words = (limit) => `it and ${model} disagree about this picture (the order of their depths correlates by `
+    + `${fit.rank_correlation.toFixed(2)}, less than ${limit})`;
+  const limit = own.isKnown ? LEAST_OF_KNOWN : LEAST_CORRELATION;
+  if (fit.rank_correlation < limit) return { anchoring: { ...how, refused: words(limit) } };
+  const remark = fit.rank_correlation < LEAST_CORRELATION
+    ? { remark: `${words(LEAST_CORRELATION)}; its surface and sizes are less certain` } : {};
   const depth = own.depth.map((each) => (space === "inverse" ? 1 / (scale * each + shift) : scale * each + shift));
   const valid = Uint8Array.from(depth, (each, at) => (Number.isFinite(each) && each > 0 && (!own.valid || own.valid[at]) ? 1 : 0));
   let nearest = Infinity;
@@ -112,7 +114,7 @@ export function anchored(own, { model, values }) {
     [depth[at], valid[at]] = [0, 0];
   });
   if (nearest === Infinity) return { anchoring: { ...how, refused: "no pixel has a positive depth" } };
-  return { anchoring: { ...how, space, scale, shift }, depth, valid: valid.every(Boolean) ? null : valid };
+  return { anchoring: { ...how, space, scale, shift, ...remark }, depth, valid: valid.every(Boolean) ? null : valid };
 }
 
 // Terms of measuring by an anchoring: ranges are wider where it fits worse (rilievo.measure.terms).

@@ -79,7 +79,7 @@ export async function openNetwork(bytes, known = {}) {
     : await started(bytes, known, metadata, "cpu");
   const named = facts ? {} : { name: known.name ?? network.facts.name, licence: known.licence ?? network.facts.licence };
   return {
-    facts: { ...network.facts, ...named }, sha256: sum, device, threads: ort.env.wasm.numThreads,
+    facts: { ...network.facts, ...named, isKnown: !facts }, sha256: sum, device, threads: ort.env.wasm.numThreads,
     // What it answers for a photograph { height, width, values, camera }, at its own size.
     infer: async (photo) => network.read(await outputsOf(photo), photo),
     close: () => session.release(),

@@ -24,14 +24,14 @@ export async function predict(network, { picture, camera: told, notes }, name, o
   const photo = { ...seen, camera: given };
   const answer = await network.infer(photo);
   const own = given ?? answer.camera ?? assumedCamera(seen);
-  const { depth, valid, sky, normal } = shown(atPhotographSize(answer, seen, own, network.facts.kind, options.sharp), hollow);
+  const { depth, valid, sky, normal } = shown(atPhotographSize(answer, seen, own, network.facts, options.sharp), hollow);
   const { height, width } = picture;
   const reference = () => {
-    const plain = shown(atPhotographSize(answer, seen, own, network.facts.kind, false), hollow);
+    const plain = shown(atPhotographSize(answer, seen, own, network.facts, false), hollow);
     return { model: network.facts.name, values: onGrid(inWhole(plain, box, height, width)) };
   };
   return {
-    name, height, width, kind: network.facts.kind, photo: picture, hollow,
+    name, height, width, kind: network.facts.kind, isKnown: network.facts.isKnown, photo: picture, hollow,
     ...inWhole({ depth, valid }, box, height, width),
     sky: box && sky ? embedded(sky, box, height, width) : sky,
     camera: box ? moved(own, box.left, box.top) : own,
@@ -78,10 +78,11 @@ function embedded(values, box, height, width) {
 }
 
 function madeBy(network, { sharp, trim }, version) {
-  const { name, licence, settings: own, rule, area, height, width, multiple, resampling, precision } = network.facts;
+  const { name, licence, settings: own, back, rule, area, height, width, multiple, resampling, precision } = network.facts;
   const sizing = `${rule} ${height ? `${height}x${width}` : area} /${multiple}`;
   const settings = { engine: ENGINE, precision: "fp32", device: network.device, ...((precision ?? "fp32") === "fp32" ? {} : { weights: precision }),
-    ...(own ?? (rule === "area" ? { area } : { sizing, resampling })), ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}) };
+    ...(own ?? (rule === "area" ? { area } : { sizing, resampling })), ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}),
+    ...(back === "values" ? {} : { resizing: back }) };
   return { model: name, weights_sha256: network.sha256, licence, settings, version };
 }
 

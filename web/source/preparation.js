@@ -1,7 +1,7 @@
 // From a photograph to what a network sees, and back: rilievo.models.processing.preparation and .prepared.
 
 import { cameraFrom } from "./exif.js";
-import { FILTERS, points, resizedField, resizedPicture, shrunk } from "./resample.js";
+import { ANSWER_FILTERS, FILTERS, points, resizedField, resizedPicture, shrunk } from "./resample.js";
 
 const KINDS = ["metric", "up_to_scale", "affine", "affine_inverse"];
 const RULES = ["area", "fixed", "least-change", "shortest-edge", "longest-edge", "floor"];
@@ -9,6 +9,17 @@ const RESAMPLINGS = ["triangle", "bilinear", "bicubic", "lanczos", "bilinear-poi
 
 // The depth of these kinds is a distance, from which there is a surface.
 export const isDepth = (kind) => kind === "metric" || kind === "up_to_scale";
+
+// The rule by which an answer is resized, from the text of a card: { space, filter, isBlended,
+// nearest, farthest }, where 0 is no limit. rilievo.models.resampling.answer_rule.
+export function ruleOf(text) {
+  const words = text.split(" "), taken = (known, usual) => (known(words[0]) ? words.shift() : usual);
+  const space = taken((word) => ["values", "inverse", "log"].includes(word));
+  const filter = taken((word) => word in ANSWER_FILTERS, "antialiased");
+  const isBlended = Boolean(taken((word) => word === "blended")), [nearest, farthest] = words.length ? words.map(Number) : [0, 0];
+  if (!space || !(nearest >= 0 && farthest >= nearest) || words.length > 2) throw new Error("its metadata makes no sense to this page");
+  return { space, filter, isBlended, nearest, farthest };
+}
 
 // What a file's metadata says of its network. Throws an Error in the user's words.
 export function factsOf(metadata) {
@@ -30,9 +41,10 @@ export function factsOf(metadata) {
     rule: version === "1" ? "area" : said("sizing"), height, width,
     area: Number(said("area")), multiple: Number(said("multiple")),
     resampling: said("resampling", "triangle"), padding: Number(said("padding", "0")),
-    fill: Number(said("fill", "1")), precision: said("precision", "fp32"), inverse: said("back", "values") === "inverse",
+    fill: Number(said("fill", "1")), precision: said("precision", "fp32"), back: said("back", "values"),
   };
   const numbers = [facts.height, facts.width, facts.area, facts.multiple, facts.padding, facts.fill];
+  ruleOf(facts.back);
   if (!RULES.includes(facts.rule) || !RESAMPLINGS.includes(facts.resampling)
     || !numbers.every((each) => each >= 0 && Number.isFinite(each)) || !(facts.multiple >= 1)) {
     throw new Error("its metadata makes no sense to this page");
@@ -107,7 +119,7 @@ export function prepared(facts, photo) {
 }
 
 // The part of an answer that shows the photograph, without the border around it.
-function inside(facts, field, photo) {
+function inside(facts, field, photo, filter = "antialiased") {
   const borders = border(facts, photo.height, photo.width);
   const size = facts.padding ? [photo.height, photo.width] : networkSize(facts, photo);
   const [rows, columns] = borders.map((edge, axis) => {
@@ -117,24 +129,32 @@ function inside(facts, field, photo) {
     return { any: before + after > 0, start: before * scale, end: length - after * scale };
   });
   if (!rows.any && !columns.any) return field;
-  return resizedField(field, [photo.height, photo.width], [columns.start, rows.start, columns.end, rows.end]);
+  const box = [columns.start, rows.start, columns.end, rows.end], whole = [photo.height, photo.width];
+  const large = resizedField(field, whole, box, ANSWER_FILTERS[filter]);
+  return filter === "cubic" && isDepth(facts.kind) ? positive(large, () => inside(facts, field, photo, "linear")) : large;
+}
+
+// A field in which cubic resizing left depth beside edges below zero, with linear numbers there.
+export function positive(field, linear) {
+  if (field.values.every((each) => each > 0)) return field;
+  const { values } = linear();
+  return { ...field, values: field.values.map((each, at) => (each > 0 ? each : values[at])) };
 }
 
 const times = (field, factor) => ({ ...field, values: field.values.map((each) => each * factor) });
-const inverted = (field) => ({ ...field, values: field.values.map((each) => 1 / each) });
 
 // What a network answered for a photograph: { depth, normals: three fields or null, confidence or
 // null, camera or null }, at its own size. `outputs` are { dims, data } by name.
 export function answer(facts, outputs, photo) {
-  function fields(name, count) {
+  function fields(name, count, filter) {
     const output = outputs[name];
     if (!output) return null;
     const [height, width] = output.dims.slice(-2), pixels = height * width;
     if (output.data.length !== count * pixels) throw new Error(`its output ${name} has the shape ${output.dims.join(" × ")}`);
     return Array.from({ length: count }, (_, each) =>
-      inside(facts, { height, width, values: output.data.slice(each * pixels, (each + 1) * pixels) }, photo));
+      inside(facts, { height, width, values: output.data.slice(each * pixels, (each + 1) * pixels) }, photo, filter));
   }
-  const [depth] = fields("depth", 1) ?? [];
+  const { filter } = ruleOf(facts.back), [depth] = fields("depth", 1, filter) ?? [];
   if (!depth) throw new Error("it has no output named depth");
   const fov = outputs.fov?.data[0], camera = photo.camera ?? (fov ? cameraFrom(fov, photo, "predicted") : null);
   let near = depth;
@@ -145,7 +165,6 @@ export function answer(facts, outputs, photo) {
   if (!near.values.every((each) => Number.isFinite(each) && (each > 0 || !isDepth(facts.kind)))) {
     throw new Error("it answered with numbers that are no depth");
   }
-  if (facts.inverse) near = inverted(resizedField(inverted(near), [photo.height, photo.width]));
-  return { depth: near, normals: fields("normals", 3), confidence: fields("confidence", 1)?.[0] ?? null,
+  return { depth: near, normals: fields("normals", 3, filter), confidence: fields("confidence", 1)?.[0] ?? null,
     sky: fields("sky", 1)?.[0] ?? null, steps: fields("steps", 1)?.[0] ?? null, camera };
 }

@@ -4,7 +4,7 @@
 import { answer, prepared } from "./preparation.js";
 import { shrunk } from "./resample.js";
 
-const SIDE = 1536, PATCH = 14, TOKENS = 1200, SAMPLES = 64, STEPS = 100, TOLERANCE = 1e-10;
+const SIDE = 1536, PATCH = 14, TOKENS = 1200, SAMPLES = 64, STEPS = 100, TOLERANCE = 1e-10, FARTHEST = 1e4, BEYOND = 1e12;
 const LICENCE = "as its authors state it";
 
 // Numbers of pixels, three after the other, as three fields after another.
@@ -24,7 +24,7 @@ export function describedBy({ input, depth: names, rescale, mean, std, ...facts 
   const depth = names.find((each) => outputNames.includes(each)) ?? (outputNames.length === 1 ? outputNames[0] : null);
   if (!inputNames.includes(name) || !depth) throw new Error("its inputs and outputs are not those that this page knows of it");
   return {
-    facts: { ...facts, needsFocal: false, inverse: false, precision: "fp32" },
+    facts: { ...facts, needsFocal: false, precision: "fp32" },
     feed: (photo) => ({ [name]: planar(prepared(facts, photo), (value, channel) => value * scale[channel] - shift[channel]) }),
     read: (outputs, photo) => answer({ ...facts, needsFocal: false }, { depth: outputs[depth] }, photo),
   };
@@ -32,7 +32,7 @@ export function describedBy({ input, depth: names, rescale, mean, std, ...facts 
 
 const depthPro = {
   facts: { name: "depth-pro", licence: LICENCE, kind: "metric", needsFocal: true, rule: "fixed", height: SIDE, width: SIDE,
-    area: 0, multiple: 1, resampling: "bilinear-points", padding: 0, fill: 1, precision: "fp32", inverse: false },
+    area: 0, multiple: 1, resampling: "bilinear-points", padding: 0, fill: 1, precision: "fp32", back: "inverse linear 0.0001 10000.0" },
   feed(photo) {
     const level = Math.fround(1 / 127.5);
     return { pixel_values: planar(prepared(this.facts, photo), (value) => value * level - 1) };
@@ -41,7 +41,9 @@ const depthPro = {
     const focal = outputs.focallength_px.data[0], { dims, data } = outputs.predicted_depth;
     if (!(focal > 0)) throw new Error(`it answered with a focal length of ${focal} pixels`);
     const fov = (360 / Math.PI) * Math.atan(SIDE / 2 / focal);
-    return answer(this.facts, { depth: { dims, data: data.map((each) => each / (focal / SIDE)) }, fov: { data: [fov] } }, photo);
+    // What reaches the end of its range may lie anywhere beyond.
+    const depth = data.map((each) => (each < FARTHEST ? each : BEYOND) / (focal / SIDE));
+    return answer(this.facts, { depth: { dims, data: depth }, fov: { data: [fov] } }, photo);
   },
 };
 
@@ -82,7 +84,7 @@ function focalAndShift({ height, width, points, inside }, known) {
 }
 
 const moge = {
-  facts: { name: "moge-2", licence: LICENCE, kind: "metric", settings: { tokens: TOKENS } },
+  facts: { name: "moge-2", licence: LICENCE, kind: "metric", settings: { tokens: TOKENS }, back: "log linear blended" },
   feed(photo) {
     const scale = Math.min(1, Math.sqrt((TOKENS * PATCH ** 2) / (photo.height * photo.width)));
     const size = [photo.height, photo.width].map((side) => Math.max(1, Math.round(side * scale)));
@@ -97,10 +99,10 @@ const moge = {
       && [0, 1, 2].every((axis) => Number.isFinite(points[3 * at + axis])) ? 1 : 0));
     const known = photo.camera && (photo.camera.fx * 2) / Math.hypot(photo.height, photo.width);
     const { focal, shift } = focalAndShift({ height, width, points, inside }, known);
-    const depth = new Float32Array(pixels).fill(1), valid = new Uint8Array(pixels);
+    const depth = new Float32Array(pixels).fill((1 + Math.abs(shift)) * scale), valid = new Uint8Array(pixels);
     for (let at = 0; at < pixels; at++) {
-      const z = (points[3 * at + 2] + shift) * scale;
-      if (inside[at] && z > 0 && Number.isFinite(z)) [depth[at], valid[at]] = [z, 1];
+      const own = points[3 * at + 2], z = (own + shift) * scale;
+      if (own > 0 && Number.isFinite(z)) [depth[at], valid[at]] = [z, inside[at] && z > 0 ? 1 : 0];
     }
     if (!valid.some(Boolean)) throw new Error("it found no surface in this photograph");
     const fx = (focal * Math.hypot(photo.height, photo.width)) / 2;
@@ -110,7 +112,7 @@ const moge = {
         const normal = outputs.normal.data.subarray(3 * at, 3 * at + 3);
         return normal.every(Number.isFinite) ? normal[axis] : axis === 2 ? -1 : 0;
       }) }));
-    return { depth: { height, width, values: depth }, valid, normals: normals ?? null, confidence: null, camera };
+    return { depth: { height, width, values: depth }, valid, normals: normals ?? null, confidence: null, camera, shift: shift * scale };
   },
 };
 

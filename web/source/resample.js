@@ -23,9 +23,14 @@ export const FILTERS = {
   lanczos: { reach: 3, at: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
 };
 
+// Filters of a network's answer by the names of rilievo.models.resampling.answer_rule; those of
+// `points` take so many pixels on either side, also where it shrinks.
+export const ANSWER_FILTERS = { antialiased: FILTERS.bilinear, linear: { points: 1 }, cubic: { points: 2 } };
+
 // Of every pixel of a line of `count`: the first pixel that it takes of the part from `start` to
 // `end` of a line of `length`, how many, and their weights, which sum to 1.
-function taps(length, start, end, count, { reach, at }) {
+function taps(length, start, end, count, { reach, at, points: pixels }) {
+  if (pixels) return pointTaps(length, start, end, count, pixels);
   const scale = (end - start) / count, wide = Math.max(scale, 1), support = reach * wide;
   const most = 2 * Math.ceil(support) + 1;
   const first = new Int32Array(count), many = new Int32Array(count);
@@ -43,6 +48,25 @@ function taps(length, start, end, count, { reach, at }) {
     if (total) for (let tap = 0; tap < high - low; tap++) weights[each * most + tap] /= total;
     first[each] = low;
     many[each] = high - low;
+  }
+  return { first, many, weights, most };
+}
+
+// The same without antialiasing, in single precision as PyTorch; ends are repeated.
+function pointTaps(length, start, end, count, pixels) {
+  const round = Math.fround, most = 2 * pixels, share = count / (end - start);
+  const scale = round(length / round(length * share)), offset = start * share;
+  const first = new Int32Array(count), many = new Int32Array(count), weights = new Float64Array(count * most);
+  const near = (x) => (1.25 * x - 2.25) * x * x + 1, far = (x) => ((-0.75 * x + 3.75) * x - 6) * x + 3;
+  for (let each = 0; each < count; each++) {
+    const place = round(each + offset + 0.5);
+    const at = pixels > 1 ? round(scale * place - 0.5) : Math.max(0, round(round(scale * place) - 0.5));
+    const before = Math.floor(at), t = round(at - before), low = before + 1 - pixels;
+    const shares = pixels > 1 ? [far(t + 1), near(t), near(1 - t), far(2 - t)] : [1 - t, t];
+    const inside = (pixel) => Math.max(0, Math.min(length - 1, pixel));
+    first[each] = inside(low);
+    many[each] = inside(low + most - 1) - first[each] + 1;
+    shares.forEach((weight, tap) => { weights[each * most + inside(low + tap) - first[each]] += weight; });
   }
   return { first, many, weights, most };
 }

@@ -2,8 +2,8 @@
 // rilievo.models.processing.sharpening and .enlarging.
 
 import { agreed, calm, decide, sides, unexplained, windowed } from "./edges.js";
-import { isDepth } from "./preparation.js";
-import { FILTERS, resizedField, resizedPicture, shrunkRoughly } from "./resample.js";
+import { isDepth, positive, ruleOf } from "./preparation.js";
+import { ANSWER_FILTERS, FILTERS, resizedField, resizedPicture, shrunkRoughly } from "./resample.js";
 
 const LOW = 72_000, COARSE = 40_000, FINE = 400_000; // pixels
 const LARGEST_FACTOR = 4, PASSES = 3, ENLARGED = 1.2, AFFINE_SPAN = 1.5, JUMP = 0.04;
@@ -65,13 +65,28 @@ function filled(field, valid, height, width) {
   return values;
 }
 
-// Depth at the photograph's size, and where there is any; what is not valid blends into nothing.
-function plainly(depth, valid, whole) {
-  const resized = (values) => resizedField({ ...depth, values }, whole).values;
-  if (!valid) return { depth: resized(depth.values), valid };
-  const weight = resized(Float32Array.from(valid)), sums = resized(depth.values.map((each, at) => (valid[at] ? each : 0)));
-  const inside = Uint8Array.from(weight, (each) => (each > 0.5 ? 1 : 0));
-  return { depth: sums.map((each, at) => (inside[at] ? each / weight[at] : 0)), valid: inside };
+// Depth at the photograph's size by its network's rule, and where there is any; what is not valid
+// blends into nothing, unless the rule blends it.
+function plainly(depth, valid, whole, kind, { space, filter, isBlended, nearest, farthest }, shift) {
+  const [enter, leave] = { values: [(each) => each, (each) => each], inverse: [(each) => 1 / each, (each) => 1 / each],
+    log: [(each) => Math.log(each - shift), (each) => Math.exp(each) + shift] }[space];
+  const resized = (values, how = filter) => resizedField({ ...depth, values }, whole, null, ANSWER_FILTERS[how]);
+  const limited = (values) => (farthest ? values.map((each) => Math.max(nearest, Math.min(farthest, each))) : values);
+  const same = depth.height === whole[0] && depth.width === whole[1];
+  const all = () => {
+    if (same) return limited(depth.values);
+    const large = resized(depth.values.map(enter));
+    return limited((filter === "cubic" && isDepth(kind) ? positive(large, () => resized(depth.values, "linear")) : large).values.map(leave));
+  };
+  if (!valid) return { depth: all(), valid };
+  const mean = filter === "cubic" ? "linear" : filter; // cubic weights of a part of the pixels may cancel
+  const weight = resized(Float32Array.from(valid), mean).values, inside = Uint8Array.from(weight, (each) => (each > 0.5 ? 1 : 0));
+  if (isBlended) {
+    const values = all(), has = inside.map((each, at) => (each && Number.isFinite(values[at]) && (values[at] > 0 || !isDepth(kind)) ? 1 : 0));
+    return { depth: values.map((each, at) => (has[at] ? each : 0)), valid: has };
+  }
+  const sums = resized(depth.values.map((each, at) => (valid[at] ? enter(each) : 0)), mean).values;
+  return { depth: limited(sums.map((each, at) => (inside[at] ? leave(each / weight[at]) : 0))), valid: inside };
 }
 
 function colours({ height, width, values }) {
@@ -185,15 +200,16 @@ const masked = (chances) => Uint8Array.from(chances, (each) => (each > 0.5 ? 1 :
 // A network's answer at the photograph's size: { depth, valid, sky, normal }, where `valid` is null if
 // all pixels are, `sky` the mask of what sees no surface, null if the network does not tell, and
 // `normal(axis)` one field of the normals, not yet of unit length; null without.
-export function atPhotographSize({ depth, valid: seen, normals, sky = null, steps = null }, photo, camera, kind, isSharp) {
+export function atPhotographSize({ depth, valid: seen, normals, sky = null, steps = null, shift = 0 }, photo, camera, { kind, back }, isSharp) {
+  const rule = ruleOf(back);
   const whole = [photo.height, photo.width], valid = seen?.every(Boolean) ? null : seen ?? null;
   const plain = {
-    ...plainly(depth, valid, whole),
+    ...plainly(depth, valid, whole, kind, rule, shift),
     sky: sky && masked(resizedField(sky, whole).values),
-    normal: normals && ((axis) => resizedField(normals[axis], whole).values),
+    normal: normals && ((axis) => resizedField(normals[axis], whole, null, ANSWER_FILTERS[rule.filter]).values),
   };
   const pixels = depth.height * depth.width;
-  if (!isSharp || Math.min(depth.height, depth.width) < 8 || pixels > FINE) return plain;
+  if (!isSharp || rule.space === "inverse" || Math.min(depth.height, depth.width) < 8 || pixels > FINE) return plain;
   if (photo.height < ENLARGED * depth.height || photo.width < ENLARGED * depth.width) return plain;
   const space = spaceOf(depth, valid, kind);
   if (!space) return plain;

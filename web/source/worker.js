@@ -73,7 +73,8 @@ async function sharpen({ options }) {
   const { prediction, anchoring } = surfaceOf(latest, reference());
   relief = prediction;
   const refused = anchoring?.refused ? [`there is no surface: ${anchoring.refused}`] : [];
-  return { ...await shown(relief ?? latest), notes: [...latest.notes, ...refused], anchoring,
+  const doubts = anchoring?.remark ? [anchoring.remark] : [];
+  return { ...await shown(relief ?? latest), notes: [...latest.notes, ...refused, ...doubts], anchoring,
     seconds: { read: 0, all: (performance.now() - began) / 1000 } };
 }
 

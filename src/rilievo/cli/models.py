@@ -206,6 +206,7 @@ def _card(card: ModelCard) -> str:
         "sky": "yes: a mask; surfaces leave it out" if card.sky else "no",
         "steps": "yes: they tell sharpening where depth jumps" if card.steps else "no",
         "camera": "yes: the focal length that it sees" if card.camera else "no",
+        "resized": card.resizing.described,
         "licence": card.licence + _USES[card.commercial],
         **({"stated on": card.stated} if card.stated else {}),
         **({"trained on": f"data {RESEARCH_DATA}"} if card.research_data else {}),

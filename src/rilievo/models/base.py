@@ -20,7 +20,8 @@ from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.photographs.photo import PhotoSource, read_photo
 from rilievo.models.arguments import PredictArguments
 from rilievo.models.card import ModelCard
-from rilievo.models.resampling.resizing import resize, unit
+from rilievo.models.resampling.answer_rule import PLAIN, Resizing
+from rilievo.models.resampling.resizing import depth_map, resize, unit
 from rilievo.models.resampling.wide_views import through_views
 from rilievo.models.speeds import infer_timed
 from rilievo.prediction import Prediction
@@ -56,6 +57,8 @@ class Inference:
         sky: Chance in [0, 1] that a pixel sees no surface.
         steps: Chance in [0, 1] that a pixel lies on a step of depth.
         camera: Intrinsics of the photograph as estimated by the network; None if it estimates none.
+        shift: Constant in depth that was added to the exponential of what the network answers, for
+            depth that is resized as a logarithm.
         enlarge: Function that resizes normals, confidence and sky when they are first read;
             bilinear when None.
     """
@@ -67,6 +70,7 @@ class Inference:
     sky: Float32[np.ndarray, "h2 w2"] | None = None
     steps: Float32[np.ndarray, "h2 w2"] | None = None
     camera: Camera | None = None
+    shift: float = 0.0
     enlarge: "Enlarge | None" = None
 
     __eq__ = same_record
@@ -204,7 +208,14 @@ class Model(ForeignNames, ABC):
         depth = None
         if inference.depth is not None:
             assert self.card.kind is not None, "a model with depth says its kind"
-            depth = _depth_map(inference.depth, inference.valid, photo.shape, self.card.kind)
+            depth = depth_map(
+                inference.depth,
+                inference.valid,
+                self.card.kind,
+                photo.shape,
+                self.card.resizing,
+                shift=inference.shift,
+            )
         hidden = photo.transparent
         if hidden is not None and depth is not None:
             values = np.where(hidden, np.float32(0), depth.values)
@@ -216,9 +227,9 @@ class Model(ForeignNames, ABC):
             made_by=self.made_by,
         )
         normals, confidence, enlarge = inference.normals, inference.confidence, inference.enlarge
-        sky = inference.sky
+        sky, rule = inference.sky, self.card.resizing
         if normals is not None:
-            prediction.defer("normals", lambda: _normals(normals, enlarge, photo))
+            prediction.defer("normals", lambda: _normals(normals, enlarge, photo, rule))
         if confidence is not None:
             prediction.defer("confidence", lambda: _chance(confidence, enlarge, photo))
         if sky is not None:
@@ -228,11 +239,16 @@ class Model(ForeignNames, ABC):
     @property
     def made_by(self) -> MadeBy:
         """Model, weights and settings, as recorded in every result of this model."""
+        rule = self.card.resizing
         return MadeBy(
             model=self.card.name,
             weights_sha256=self.weights_sha256,
             licence=self.card.licence,
-            settings={**self.settings, "processing": PROCESSING},
+            settings={
+                **self.settings,
+                **({} if rule == PLAIN else {"resizing": str(rule)}),
+                "processing": PROCESSING,
+            },
             version=VERSION,
         )
 
@@ -253,16 +269,16 @@ def _of_photos(infer: Infer) -> Infer:
             )
         if isinstance(self, WrappedModel):
             return infer(self, photos)
-        kind = self.card.kind
-        return through_views(photos, kind, lambda narrow: infer(self, narrow))
+        card = self.card
+        return through_views(photos, card.kind, lambda narrow: infer(self, narrow), card.resizing)
 
     return checked
 
 
 def _normals(
-    normals: Float32[np.ndarray, "3 a b"], enlarge: Enlarge | None, photo: Photo
+    normals: Float32[np.ndarray, "3 a b"], enlarge: Enlarge | None, photo: Photo, rule: Resizing
 ) -> Float32[np.ndarray, "3 h w"]:
-    field = unit(normals if enlarge is None else enlarge(normals), photo.shape)
+    field = unit(normals if enlarge is None else enlarge(normals), photo.shape, rule.filter)
     if photo.transparent is None:
         return field
     towards = np.array([0, 0, -1], np.float32)[:, None, None]  # as all pixels without surface
@@ -287,22 +303,6 @@ def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
             "and pass that"
         )
     return model
-
-
-def _depth_map(
-    depth: Float32[np.ndarray, "a b"],
-    valid: Bool[np.ndarray, "a b"] | None,
-    shape: tuple[int, int],
-    kind: DepthKind,
-) -> DepthMap:
-    """Resize depth to the photograph; invalid pixels are not blended into their neighbours."""
-    if valid is None or valid.all():
-        return DepthMap(values=resize(depth, shape), kind=kind)
-    weight = resize(valid.astype(np.float32), shape)
-    values = resize(np.where(valid, depth, np.float32(0)), shape)
-    inside = weight > 0.5
-    values = np.divide(values, weight, out=np.zeros_like(values), where=inside)
-    return DepthMap(values=values, kind=kind, valid=inside)
 
 
 def check_answer(inference: Inference, card: ModelCard) -> None:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rilievo.models.resampling.answer_rule import PLAIN, Resizing
 from rilievo.types import DepthKind
 
 NOT_STATED = "not stated"
@@ -30,6 +31,7 @@ class ModelCard:
         sky: Whether it tells pixels that see no surface from all others.
         steps: Whether it predicts the chance that a pixel lies on a step of depth.
         camera: Whether it estimates the focal length.
+        resizing: Rule by which its answer is resized to the photograph: that of its authors.
         licence: Licence of the weights: SPDX identifier, or the authors' words.
         stated: Place where the authors state the licence; empty where none is known.
         research_data: Whether the weights were trained on data some of which is for
@@ -62,6 +64,7 @@ class ModelCard:
     sky: bool = False
     steps: bool = False
     camera: bool = False
+    resizing: Resizing = PLAIN
     licence: str
     stated: str = ""
     research_data: bool = False

@@ -30,10 +30,6 @@ def waves(height: int, width: int) -> np.ndarray:
 PHOTO = waves(130, 178)
 
 
-# Their answers are no larger than the photograph, so enlarging it is plain interpolation.
-ENLARGED = ("depth_anything", "depth_anything_metric", "dpt", "dpt_hybrid")
-
-
 @cache
 def open_model(folder: Path, family: str) -> TorchModel:
     kind = "metric" if family in METRIC else "affine_inverse"
@@ -70,35 +66,13 @@ def test_the_network_answers_as_after_the_authors_own_preparation(
     ours = model.run(np.array(image)[None])["depth"][0]
     theirs = their_answer(folder, family)[0].numpy()
     if family == "depth_pro":
-        theirs = 1 / np.clip(theirs, 1e-4, 1e4)
+        theirs = 1 / np.clip(theirs, 1e-12, None)
         ours, theirs = np.log(ours), np.log(theirs)
     spread = np.ptp(theirs)
     assert spread > 0.01
     # TIPSv2 has a torchvision processor alone, which rounds a few pixels the other way.
     limit = 1e-3 if family == "tipsv2_dpt" else 1e-4
     assert np.abs(ours - theirs).max() <= limit * spread
-
-
-@pytest.mark.parametrize("family", ENLARGED)
-def test_the_answer_is_enlarged_to_the_photograph_bilinearly(
-    checkpoint: Checkpoints, family: str
-) -> None:
-    folder = checkpoint(family)
-    theirs, _ = their_answer(folder, family)
-    enlarged = interpolate(theirs[None, None], PHOTO.shape[:2], mode="bilinear")[0, 0].numpy()
-    [prediction] = open_model(folder, family).predict_raw([PHOTO])
-    assert np.abs(prediction.depth.values - enlarged).max() <= 1e-4 * np.ptp(enlarged)
-
-
-@pytest.mark.parametrize("family", ["zoedepth", "zoedepth_experts"])
-def test_the_reflected_border_is_taken_off_the_answer(checkpoint: Checkpoints, family: str) -> None:
-    folder = checkpoint(family)
-    theirs, _ = their_answer(folder, family)
-    # int(3 sqrt(130 / 2)) = 24 and int(3 sqrt(178 / 2)) = 28.
-    padded = interpolate(theirs[None, None], (130 + 48, 178 + 56), mode="bilinear")[0, 0]
-    expected = padded[24:-24, 28:-28].numpy()
-    [prediction] = open_model(folder, family).predict_raw([PHOTO])
-    assert np.abs(prediction.depth.values - expected).max() <= 1e-4 * np.ptp(expected)
 
 
 def test_depth_pros_field_of_view_scales_its_depth_and_is_the_camera(
@@ -114,10 +88,10 @@ def test_depth_pros_field_of_view_scales_its_depth_and_is_the_camera(
     assert prediction.camera.source is CameraSource.PREDICTED
     focal = 0.5 * 420 / np.tan(np.radians(float(fov)) / 2)
     np.testing.assert_allclose(prediction.camera.K[0, 0], focal, rtol=1e-5)
-    # Inverse depth times width / focal, and one over it; we enlarge depth, they its inverse.
-    metres = 1 / (theirs.clamp(1e-4, 1e4) * 420 / focal)
-    enlarged = interpolate(metres[None, None], (300, 420), mode="bilinear")[0, 0].numpy()
-    np.testing.assert_allclose(prediction.depth.values, enlarged, rtol=1e-4)
+    # Inverse depth times width / focal, resized, and one over it.
+    inverse = interpolate((theirs * 420 / focal)[None, None], (300, 420), mode="bilinear")[0, 0]
+    expected = 1 / inverse.clamp(1e-4, 1e4).numpy()
+    np.testing.assert_allclose(prediction.depth.values, expected, rtol=1e-4)
     camera = Camera(K=np.array([[2 * focal, 0, 209.5], [0, 2 * focal, 149.5], [0, 0, 1]]))
     [twice] = model.predict_raw([Photo(pixels=photo, camera=camera)])
     assert twice.depth is not None

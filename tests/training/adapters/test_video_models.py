@@ -19,7 +19,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
-from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunFacts
+from rilievo.training.adapters.run_models import AS_INVERSE, VIDEO_FORMAT, VideoRunFacts
 from rilievo.training.adapters.trained import without_borders
 from rilievo.training.conversion.export_model import export_model
 from rilievo.training.conversion.export_options import ExportOptions
@@ -183,7 +183,7 @@ def test_an_onnx_file_says_the_same_and_resizes_the_same(
     model = load_model(file, device="cpu")
     [theirs] = model.predict_raw([photograph()])
     assert theirs.depth.kind is ours.depth.kind
-    assert model.preparation.inverse
+    assert model.card.resizing == AS_INVERSE
     np.testing.assert_allclose(theirs.depth.values, ours.depth.values, rtol=1e-4)
 
 
@@ -199,7 +199,7 @@ def test_a_run_says_what_it_is_and_predicts(tmp_path: Path) -> None:
     expected = 2 / (0.1 + (10 - 0.1) * sigmoid[:, 0].numpy())
     np.testing.assert_allclose(model.run(np.array(pixels)[None])["depth"], expected, rtol=1e-5)
     [inference] = model.infer([Photo(pixels=photograph())])
-    assert inference.depth.shape == (60, 100)
+    assert inference.depth.shape == (64, 96)
 
 
 @pytest.mark.parametrize(

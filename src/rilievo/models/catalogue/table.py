@@ -11,10 +11,11 @@ from dataclasses import dataclass, fields
 from rilievo.errors import ModelError, suggest
 from rilievo.io.json_record import from_json
 from rilievo.models.card import ModelCard, known_models
+from rilievo.models.resampling.answer_rule import Resizing
 
 LOADER = "catalogue"
 
-_SETTINGS = {row["name"]: row.get("settings") for row in known_models("graphs")}
+_GRAPHS = {row["name"]: row for row in known_models("graphs")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +70,10 @@ class Entry(ModelCard):
             stated["megabytes"] = sum(sizes) / 1e6
         stated["downloads"] = tuple(map(self._download, self.files))
         stated["hash_known"] = all(file.sha256 is not None for file in self.files)
-        settings = _SETTINGS[self.graph]
-        return ModelCard(
-            **stated | {"loader": LOADER, "source": self.repository, "settings": settings}
-        )
+        graph = _GRAPHS[self.graph]
+        stated["resizing"] = from_json(Resizing, json.dumps(graph.get("resizing", {})))
+        stated |= {"loader": LOADER, "source": self.repository, "settings": graph.get("settings")}
+        return ModelCard(**stated)
 
     def _download(self, file: RemoteFile) -> str:
         """Address, size and hash of a file, for those who copy it to a machine by hand."""

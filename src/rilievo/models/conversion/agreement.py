@@ -10,6 +10,7 @@ from rilievo.errors import ModelError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models.base import Inference
 from rilievo.models.processing.prepared import Arrays, PreparedModel
+from rilievo.models.resampling.resizing import limited
 from rilievo.types import Camera, Photo
 
 LIMITS: Mapping[str, tuple[float, float]] = {
@@ -52,7 +53,13 @@ def check_agreement(
 ) -> Agreement:
     """Compare the outputs for photographs of several sizes, one by one and as a batch."""
     batches = list(_batches(converted, photos or [picture(shape) for shape in SHAPES]))
-    apart = [_apart(reference.run(batch), converted.run(batch)) for batch in batches]
+    rule = reference.card.resizing
+
+    def run(model: PreparedModel, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        answer = model.run(batch)
+        return {**answer, "depth": limited(answer["depth"], rule)} if "depth" in answer else answer
+
+    apart = [_apart(run(reference, batch), run(converted, batch)) for batch in batches]
     return check_limits(_worst(apart), precision)
 
 

@@ -36,7 +36,7 @@ INT8 = "int8"
 FOLDER = "converted"
 FP32 = "fp32"
 _HASH = 24  # hexadecimal digits of each of a name's two parts
-_REVISION = 1  # of what is traced; another number makes every file anew
+_REVISION = 2  # of what is traced; another number makes every file anew
 
 
 Convert = Callable[[Path, str], object]

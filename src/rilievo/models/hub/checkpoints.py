@@ -10,8 +10,14 @@ from rilievo.errors import InputError, MissingPartError, ModelError
 from rilievo.io.files.limits import as_typed, check_regular
 from rilievo.models.card import NOT_STATED, ModelCard, known_models
 from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.resampling.answer_rule import Filter, Resizing, Space
 from rilievo.types import DepthKind
 
+_CUBIC = Resizing(filter=Filter.CUBIC)
+_OTHERS = {
+    "depth_pro": Resizing(space=Space.INVERSE, filter=Filter.LINEAR, nearest=1e-4, farthest=1e4),
+    "tipsv2_dpt": Resizing(filter=Filter.LINEAR),
+}
 LOADER = "transformers"
 EXTRA = "models"
 CONFIG = "config.json"
@@ -19,7 +25,14 @@ RUNS = ('"rilievo-probe/', '"rilievo-video/')
 """Formats at the beginning of a run's configuration."""
 
 
-def _card(source: str, kind: str, licence: str, name: str = "", **facts: Any) -> ModelCard:
+def resizing_of(model_type: str) -> Resizing:
+    """Rule of an architecture: ``post_process_depth_estimation`` of its processor."""
+    return _OTHERS.get(model_type, _CUBIC)
+
+
+def _card(
+    source: str, kind: str, licence: str, name: str = "", architecture: str = "dpt", **facts: Any
+) -> ModelCard:
     """Card of a repository; without a short name, as twins of ONNX files, it is named by it."""
     return ModelCard(
         name=name or source,
@@ -29,6 +42,7 @@ def _card(source: str, kind: str, licence: str, name: str = "", **facts: Any) ->
         extra=EXTRA,
         loader=LOADER,
         source=source,
+        resizing=resizing_of(architecture),
         **facts,
     )
 
@@ -54,6 +68,7 @@ def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
         extra=EXTRA,
         loader=LOADER,
         source=source,
+        resizing=_CUBIC,
     )
 
 

@@ -12,6 +12,7 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.resampling.answer_rule import Filter, Resizing
 from rilievo.types import DepthKind, Setting
 
 INDEX_FILE = "model_index.json"
@@ -34,6 +35,8 @@ PREFIX = "diffusers:"
 
 LOADER = "diffusers"
 
+RESIZING = Resizing(filter=Filter.LINEAR)
+"""Rule of Marigold's pipelines (``resample_method_output``)."""
 SETTINGS = "rilievo.models.hub.diffusion_cards:DiffusionSettings"
 
 EXTRA = "models"
@@ -210,6 +213,7 @@ def _card(
         loader=LOADER,
         source=source,
         settings=SETTINGS,
+        resizing=RESIZING,
         **facts,
     )
 
@@ -237,6 +241,7 @@ def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelC
         loader=LOADER,
         source=source,
         settings=SETTINGS,
+        resizing=RESIZING,
     )
 
 

@@ -10,8 +10,9 @@ float32 (batch,) [degrees]. Normalisation is part of the graph. Metadata: ``rili
 (``width`` if depth is that of a camera whose focal length is the photograph's width, otherwise
 ``none``) and the entries of ``rilievo.models.resampling.preparation``: ``rilievo.sizing``,
 ``rilievo.size``, ``rilievo.area``, ``rilievo.multiple``, ``rilievo.resampling``,
-``rilievo.padding``, ``rilievo.fill``. Optional: ``rilievo.back`` (``inverse`` if depth is resized
-to the photograph as inverse depth, otherwise ``values``), ``rilievo.precision`` of the weights
+``rilievo.padding``, ``rilievo.fill``. Optional: ``rilievo.back``, the rule by which the answer is
+resized to the photograph (``str`` of ``rilievo.models.resampling.answer_rule.Resizing``: ``values``
+by default, ``inverse``, ``values cubic``), ``rilievo.precision`` of the weights
 (fp32 by default), ``rilievo.weights_sha256`` of the weights that the file was made from,
 ``rilievo.teacher``, the models that labelled its training images, with their licences, and
 ``rilievo.adopted`` = ``yes`` for another program's network that the user described.
@@ -36,6 +37,7 @@ from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
 from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.onnx_files.session import Arrays, Session
 from rilievo.models.processing.prepared import PreparedModel
+from rilievo.models.resampling.answer_rule import PLAIN, Resizing, read_resizing
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, read_preparation
 from rilievo.models.weights_hash import sha256
 from rilievo.types import DepthKind, Setting
@@ -64,6 +66,7 @@ class OnnxFacts:
     licence: str
     preparation: Preparation
     needs_focal: bool
+    resizing: Resizing = PLAIN
     precision: str = "fp32"
     adopted: bool = False
     teacher: str = ""
@@ -76,6 +79,7 @@ class OnnxFacts:
             "rilievo.kind": _NO_DEPTH if self.kind is None else self.kind.value,
             "rilievo.licence": self.licence,
             "rilievo.focal": FOCAL_IS_WIDTH if self.needs_focal else "none",
+            "rilievo.back": str(self.resizing),
             "rilievo.precision": self.precision,
             **({"rilievo.adopted": "yes"} if self.adopted else {}),
             **({"rilievo.teacher": self.teacher} if self.teacher else {}),
@@ -177,6 +181,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
             licence=_line(metadata, "rilievo.licence"),
             preparation=_preparation(metadata, version),
             needs_focal=version == FORMAT and metadata["rilievo.focal"] == FOCAL_IS_WIDTH,
+            resizing=read_resizing(metadata.get("rilievo.back", "values")),
             precision=_line({"rilievo.precision": "fp32", **metadata}, "rilievo.precision"),
             adopted=metadata.get("rilievo.adopted") == "yes",
             teacher=printable(metadata.get("rilievo.teacher", "")[:_LONGEST]),
@@ -243,6 +248,7 @@ def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
         confidence="confidence" in outputs,
         sky="sky" in outputs,
         steps="steps" in outputs,
+        resizing=facts.resizing,
         licence=facts.licence,
         teacher=facts.teacher,
         megabytes=path.stat().st_size / 1e6,

@@ -16,8 +16,9 @@ from jaxtyping import Float32, Shaped
 from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models.base import Inference, Model
+from rilievo.models.resampling.answer_rule import Filter
 from rilievo.models.resampling.preparation import Preparation
-from rilievo.models.resampling.resizing import resize
+from rilievo.models.resampling.resizing import depth_resized, filtered
 from rilievo.types import Camera, CameraSource, Photo
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
@@ -54,12 +55,20 @@ class PreparedModel(Model):
         return [answers[index] for index in range(len(photos))]
 
     def _answer(self, outputs: Arrays, row: int, photo: Photo) -> Inference:
-        def field(name: str) -> Float32[np.ndarray, "h w"] | None:
+        windows = self.preparation.windows(photo.shape)
+
+        def field(
+            name: str, filter: Filter = Filter.ANTIALIASED
+        ) -> Float32[np.ndarray, "*c h w"] | None:
             array = outputs.get(name)
-            return None if array is None else self.preparation.unpadded(array[row], photo.shape)
+            if array is None or windows is None:
+                return None if array is None else array[row]
+            return filtered(array[row], photo.shape, filter, windows)
 
         camera = _camera(outputs, row, photo, self.card.name)
-        depth, normals = field("depth"), outputs.get("normals")
+        depth, rule = outputs.get("depth"), self.card.resizing
+        if depth is not None:
+            depth = depth[row]
         if depth is not None and self.needs_focal:
             known = photo.camera or camera
             if known is None:
@@ -69,16 +78,12 @@ class PreparedModel(Model):
                     "--vanishing-points (vanishing_points=True)"
                 )
             depth = depth * np.float32(known.focal / photo.shape[1])
-        if depth is not None and self.preparation.inverse:
-            # Values that are not positive are kept, and refused when the inference is checked.
-            with np.errstate(divide="ignore"):
-                depth = np.float32(1) / resize(np.float32(1) / depth, photo.shape)
-        if normals is not None:
-            unpadded = [self.preparation.unpadded(each, photo.shape) for each in normals[row]]
-            normals = np.stack(unpadded)
+        if depth is not None and windows is not None:
+            positive = self.card.kind is not None and self.card.kind.is_depth
+            depth = depth_resized(depth, photo.shape, rule, positive=positive, windows=windows)
         return Inference(
             depth=depth,
-            normals=normals,
+            normals=field("normals", rule.filter),
             confidence=field("confidence"),
             sky=field("sky"),
             steps=field("steps"),

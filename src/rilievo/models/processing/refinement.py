@@ -14,9 +14,10 @@ from PIL import Image
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.models.base import Inference, Model, WrappedModel
-from rilievo.models.resampling.resizing import resize
+from rilievo.models.card import ModelCard
+from rilievo.models.resampling.resizing import limited, resize
 from rilievo.models.resampling.wide_views import through_views
-from rilievo.types import DepthKind, Photo
+from rilievo.types import Photo
 
 Field = Float32[np.ndarray, "h w"]
 Mask = Bool[np.ndarray, "h w"]
@@ -40,7 +41,7 @@ class FlipAveraged(WrappedModel):
     def _average(self, one: Inference, other: Inference) -> Inference:
         depth, valid = None, _both(one.valid, other.valid)
         if one.depth is not None and other.depth is not None:
-            space = _space(self.card.kind)
+            space = _space(self.card)
             ours, theirs = _entered(one, space), _entered(other, space)
             inside = np.ones(ours.shape, bool) if valid is None else valid
             # Two predictions of one network may differ in scale (and shift); only shape is
@@ -77,7 +78,7 @@ class Tiled(WrappedModel):
         def narrow(photos: Sequence[Photo]) -> list[Inference]:
             return [self._infer_one(photo) for photo in photos]
 
-        return through_views(photos, self.card.kind, narrow, detailed=True)
+        return through_views(photos, self.card.kind, narrow, self.card.resizing, detailed=True)
 
     def _infer_one(self, photo: Photo) -> Inference:
         [whole] = self.model.infer([photo])
@@ -88,7 +89,7 @@ class Tiled(WrappedModel):
         for box in boxes:
             [tile] = self.model.infer([_crop(photo, box)])
             if canvas is None:
-                canvas = _Canvas(photo.shape, box, tile, _space(self.card.kind), whole)
+                canvas = _Canvas(photo.shape, box, tile, _space(self.card), whole)
             canvas.add(box, tile)
         assert canvas is not None
         return replace(canvas.result(), camera=whole.camera)
@@ -174,9 +175,13 @@ class _Canvas:
         )
 
 
-def _space(kind: DepthKind | None) -> _Space:
-    if kind is not None and kind.is_depth:
-        return _Space(enter=np.log, leave=np.exp, match=_shift_to)
+def _space(card: ModelCard) -> _Space:
+    if card.kind is not None and card.kind.is_depth:
+        return _Space(
+            enter=lambda depth: np.log(limited(depth, card.resizing)),
+            leave=np.exp,
+            match=_shift_to,
+        )
     return _Space(enter=np.asarray, leave=np.asarray, match=_fit_to)
 
 

@@ -16,6 +16,7 @@ from rilievo.io.photographs.exif import assumed_camera
 from rilievo.io.row_bands import bands
 from rilievo.models.base import Inference, Model, WrappedModel, check_answer
 from rilievo.models.processing.edge_snapping import agreed, calm, decide, sides, unexplained, window
+from rilievo.models.resampling.answer_rule import Space
 from rilievo.models.resampling.resizing import JUMP, Field, Stack, Steps, resize
 from rilievo.models.resampling.sampling import shrink_roughly
 from rilievo.models.speeds import infer_timed
@@ -58,6 +59,9 @@ class Sharpened(WrappedModel):
             ModelError: If the values are not valid for the model's kind of depth.
         """
         check_answer(inference, self.card)
+        if self.card.resizing.space is Space.INVERSE:
+            # Networks of inverse depth, such as those trained on video, stay smooth.
+            return self.finish_checked(inference, photo)
         camera = photo.camera or inference.camera
         sharp = sharpen(inference, photo.pixels, self.card.kind, photo.shape, camera=camera)
         return self.finish_checked(sharp, photo)

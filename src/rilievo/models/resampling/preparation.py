@@ -15,10 +15,10 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from rilievo.errors import ModelError
-from rilievo.models.resampling.sampling import Grid, Span, bilinear_points, shrink, triangle_in_box
+from rilievo.models.resampling.resizing import Window
+from rilievo.models.resampling.sampling import Grid, bilinear_points, shrink
 
 PREFIX = "rilievo."
-_BACK = ("values", "inverse")
 
 
 class Rule(StrEnum):
@@ -134,8 +134,6 @@ class Preparation:
             photograph, and cropped from the output. 3 for ZoeDepth; 0 for none.
         fill: Multiple to which the network itself pads its input with its mean colour, evenly on
             both sides; that border is cropped from the output too. 14 for DPT on DINOv2.
-        inverse: Whether depth is resized to the photograph as inverse depth, as for networks
-            trained on video.
         rescale: Factor for pixels of 0..255, before the mean is subtracted; applied inside the
             graph.
         mean: Mean of red, green, blue, after ``rescale``; applied inside the graph.
@@ -146,7 +144,6 @@ class Preparation:
     resampling: Resampling = Resampling.TRIANGLE
     padding: float = 0.0
     fill: int = 1
-    inverse: bool = False
     rescale: float = 1 / 255
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -188,26 +185,22 @@ class Preparation:
         height, width = (int(math.sqrt(side / 2) * self.padding) for side in shape)
         return height, width
 
-    def unpadded(
-        self, field: Float32[np.ndarray, "a b"], shape: tuple[int, int]
-    ) -> Float32[np.ndarray, "h w"]:
-        """Crop an output to the photograph, without the reflected border.
+    def windows(self, shape: tuple[int, int]) -> tuple[Window, Window] | None:
+        """Parts of an output's rows and columns that show a photograph; None if all do.
 
-        The border need not end on a pixel edge of the output, so with a border the field is resized
-        once, to the photograph's size.
+        A border need not end on a pixel edge of the output, so with one the output is resized once,
+        to the photograph's size.
         """
         # In pixels of the network's input, of which a reflected border is a part.
         size = shape if self.padding else self.size(shape)
-        down, across = self.border(shape)
-        lengths = [
-            Span(before=edge, inside=side, after=edge)
+        down, across = (
+            Window(before=edge, inside=side, after=edge)
             if edge
-            else Span(before=(gap := -side % self.fill) // 2, inside=side, after=gap - gap // 2)
-            for edge, side in zip((down, across), size, strict=True)
-        ]
-        if not any(span.before or span.after for span in lengths):
-            return field
-        return triangle_in_box(field, shape, rows=lengths[0], columns=lengths[1])
+            else Window(before=(gap := -side % self.fill) // 2, inside=side, after=gap - gap // 2)
+            for edge, side in zip(self.border(shape), size, strict=True)
+        )
+        has_border = down.before or down.after or across.before or across.after
+        return (down, across) if has_border else None
 
     def metadata(self) -> Mapping[str, str]:
         """Metadata with which a file can be run; all but the steps inside the graph."""
@@ -220,7 +213,6 @@ class Preparation:
             f"{PREFIX}resampling": self.resampling.value,
             f"{PREFIX}padding": f"{self.padding!r}",
             f"{PREFIX}fill": f"{self.fill}",
-            f"{PREFIX}back": _BACK[self.inverse],
         }
 
     def _padded(self, shape: tuple[int, int]) -> tuple[int, int]:
@@ -243,8 +235,6 @@ def read_preparation(metadata: Mapping[str, str]) -> Preparation:
             resampling=Resampling(metadata[f"{PREFIX}resampling"]),
             padding=float(metadata[f"{PREFIX}padding"]),
             fill=int(metadata[f"{PREFIX}fill"]),
-            # Older files lack the entry; their depth is resized as values.
-            inverse=bool(_BACK.index(metadata.get(f"{PREFIX}back", _BACK[0]))),
         )
     except ModelError as error:
         raise ValueError(str(error)) from error

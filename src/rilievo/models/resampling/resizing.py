@@ -1,4 +1,4 @@
-"""Resize a network's maps to the photograph's size: bilinearly, or with steps that stay sharp."""
+"""Resize a network's maps to the photograph's size: by its card's rule, or with sharp steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,9 +8,15 @@ from jaxtyping import Bool, Float32, Int, Shaped
 from PIL import Image
 
 from rilievo.io.row_bands import bands
+from rilievo.models.resampling.answer_rule import Filter, Resizing, Space
+from rilievo.types import DepthKind, DepthMap
 
 JUMP = 0.04
 """Least step between neighbours that is kept sharp."""
+BEYOND = 1e12
+"""Depth of a pixel whose inverse depth is 0 [m]."""
+_CUBIC = -0.75
+"""Constant of cubic convolution (Keys 1981) that PyTorch and OpenCV use."""
 
 # The sizes are free: most functions here take one size and return another.
 Field = Float32[np.ndarray, "_ _"]
@@ -71,15 +77,19 @@ def places(length: int, count: int) -> tuple[Int[np.ndarray, "n"], Float32[np.nd
 
 
 def unit(
-    normals: Float32[np.ndarray, "3 a b"], shape: tuple[int, int]
+    normals: Float32[np.ndarray, "3 a b"],
+    shape: tuple[int, int],
+    filter: Filter = Filter.ANTIALIASED,
 ) -> Float32[np.ndarray, "3 h w"]:
     """Resize normals and scale them to unit length; where they cancel, they face the camera."""
     images = [Image.fromarray(np.ascontiguousarray(channel)) for channel in normals]
-    resized = np.empty((3, *shape), np.float32)
+    smooth = filter is Filter.ANTIALIASED
+    resized = np.empty((3, *shape), np.float32) if smooth else filtered(normals, shape, filter)
     for rows in bands(shape):
         band = resized[:, rows]
-        for channel, image in zip(band, images, strict=True):
-            channel[:] = _resized_rows(image, shape, rows)
+        if smooth:
+            for channel, image in zip(band, images, strict=True):
+                channel[:] = _resized_rows(image, shape, rows)
         length = np.sqrt(np.einsum("chw,chw->hw", band, band))
         lost = length < 1e-6
         if lost.any():
@@ -87,6 +97,176 @@ def unit(
             length[lost] = 1.0
         band /= length
     return resized
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Part of an answer's side that shows the photograph, between two borders in any unit."""
+
+    before: int
+    inside: int
+    after: int
+
+    def ends(self, length: int) -> tuple[float, float]:
+        """Begin and end of the photograph along ``length`` pixels that show the whole side."""
+        scale = length / (self.before + self.inside + self.after)
+        return self.before * scale, length - self.after * scale
+
+
+def filtered(
+    field: Float32[np.ndarray, "*c a b"],
+    shape: tuple[int, int],
+    filter: Filter,
+    windows: tuple[Window, Window] | None = None,
+) -> Float32[np.ndarray, "*c h w"]:
+    """Resize a field, or the window of its rows and columns, with a filter."""
+    if windows is None and (field.shape[-2:] == shape or filter is Filter.ANTIALIASED):
+        return resize(field, shape) if filter is Filter.ANTIALIASED else field.copy()
+    if field.ndim > 2:
+        return np.stack([filtered(each, shape, filter, windows) for each in field])
+    if windows is not None and filter is Filter.ANTIALIASED:
+        (top, bottom), (left, right) = (
+            each.ends(side) for each, side in zip(windows, field.shape, strict=True)
+        )
+        image = Image.fromarray(np.ascontiguousarray(field))
+        box, size = (left, top, right, bottom), (shape[1], shape[0])
+        return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
+    down, across = windows or (None, None)
+    wide = np.zeros((field.shape[0], shape[1]), np.float32)
+    for index, share in _taps(field.shape[1], shape[1], filter, across):
+        wide += field.take(index, axis=1) * share
+    resized = np.zeros(shape, np.float32)
+    lines = _taps(field.shape[0], shape[0], filter, down)
+    for rows in bands(shape):
+        for index, share in lines:
+            resized[rows] += wide[index[rows]] * share[rows, None]
+    return resized
+
+
+def _taps(
+    length: int, count: int, filter: Filter, window: Window | None
+) -> list[tuple[Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]]:
+    """Pixels around each place along a line, nearest first to last, with their weights.
+
+    Places are rounded to single precision, as PyTorch computes them: at the foot of a high edge
+    another rounding is another depth.
+    """
+    window = window or Window(before=0, inside=count, after=0)
+    whole = (window.before + window.inside + window.after) * count / window.inside
+    place = np.arange(count, dtype=np.float32) + np.float32(window.before * count / window.inside)
+    scale, place = np.float32(length) / np.float32(whole), place + np.float32(0.5)
+    if filter is Filter.LINEAR:
+        at = np.maximum(scale * place - np.float32(0.5), np.float32(0))
+    else:
+        # It rounds once there: a product and a difference are one operation.
+        at = (np.float64(scale) * place.astype(np.float64) - 0.5).astype(np.float32)
+    first = np.floor(at).astype(np.int64)
+    t = at - first.astype(np.float32)
+    weights = [1 - t, t] if filter is Filter.LINEAR else _cubic(t)
+    start = first if filter is Filter.LINEAR else first - 1
+    return [
+        (np.clip(start + number, 0, length - 1), weight.astype(np.float32))
+        for number, weight in enumerate(weights)
+    ]
+
+
+def _cubic(t: Float32[np.ndarray, "n"]) -> list[Float32[np.ndarray, "n"]]:
+    """Weights of the four pixels around places at ``t`` behind the second."""
+    a = np.float32(_CUBIC)
+
+    def near(x: np.ndarray) -> np.ndarray:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    def far(x: np.ndarray) -> np.ndarray:
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
+    return [far(t + 1), near(t), near(1 - t), far((1 - t) + 1)]
+
+
+def depth_resized(
+    depth: Float32[np.ndarray, "a b"],
+    shape: tuple[int, int],
+    rule: Resizing,
+    *,
+    positive: bool,
+    shift: float = 0.0,
+    windows: tuple[Window, Window] | None = None,
+) -> Float32[np.ndarray, "h w"]:
+    """Resize depth by a rule, without its limits.
+
+    Args:
+        depth: Depth in every pixel.
+        shape: Size (height, width) of the result.
+        rule: Rule.
+        positive: Whether the values are depth, which is positive, and not affine.
+        shift: Constant in depth that the logarithm does not see [m].
+        windows: Parts of the rows and of the columns that show the photograph.
+    """
+    if windows is None and depth.shape == shape:
+        return depth
+    large = filtered(_entered(depth, rule.space, shift), shape, rule.filter, windows)
+    if rule.filter is Filter.CUBIC and positive and not (large > 0).all():
+        low = ~(large > 0)
+        large[low] = filtered(depth, shape, Filter.LINEAR, windows)[low]
+    return _left(large, rule.space, shift)
+
+
+def depth_map(
+    depth: Float32[np.ndarray, "a b"],
+    valid: Bool[np.ndarray, "a b"] | None,
+    kind: DepthKind,
+    shape: tuple[int, int],
+    rule: Resizing,
+    *,
+    shift: float = 0.0,
+) -> DepthMap:
+    """Resize depth, and the mask of pixels that have it, to the photograph by its card's rule."""
+
+    def resized(depth: Float32[np.ndarray, "a b"]) -> Float32[np.ndarray, "h w"]:
+        large = depth_resized(depth, shape, rule, positive=kind.is_depth, shift=shift)
+        return limited(large, rule)
+
+    if valid is None or valid.all():
+        return DepthMap(values=resized(depth), kind=kind)
+    # Cubic weights of a part of the pixels may cancel.
+    filter = Filter.LINEAR if rule.filter is Filter.CUBIC else rule.filter
+    weight = filtered(valid.astype(np.float32), shape, filter)
+    inside = weight > 0.5
+    if rule.blended:
+        values = resized(depth)
+        inside &= np.isfinite(values) & ((values > 0) if kind.is_depth else True)
+        return DepthMap(values=np.where(inside, values, np.float32(0)), kind=kind, valid=inside)
+    # Invalid pixels are not blended into their neighbours.
+    entered = _entered(np.where(valid, depth, np.float32(1)), rule.space, shift)
+    sums = filtered(np.where(valid, entered, np.float32(0)), shape, filter)
+    values = np.divide(sums, weight, out=np.zeros_like(sums), where=inside)
+    if rule.space is not Space.VALUES:
+        values[inside] = _left(values[inside], rule.space, shift)
+    return DepthMap(values=limited(values, rule), kind=kind, valid=inside)
+
+
+def limited(depth: Float32[np.ndarray, "*h"], rule: Resizing) -> Float32[np.ndarray, "*h"]:
+    """Depth within the limits of a rule."""
+    return np.clip(depth, rule.nearest, rule.farthest) if rule.farthest else depth
+
+
+def _entered(
+    depth: Float32[np.ndarray, "*h"], space: Space, shift: float
+) -> Float32[np.ndarray, "*h"]:
+    # Values that are no depth are refused when the inference is checked.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if space is Space.INVERSE:
+            return np.float32(1) / depth
+        return np.log(depth - np.float32(shift)) if space is Space.LOG else depth
+
+
+def _left(
+    field: Float32[np.ndarray, "*h"], space: Space, shift: float
+) -> Float32[np.ndarray, "*h"]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if space is Space.INVERSE:
+            return np.float32(1) / field
+        return np.exp(field) + np.float32(shift) if space is Space.LOG else field
 
 
 def _resized_rows(

@@ -1,6 +1,5 @@
 """Filters that resize photographs to a network's size, or crop outputs."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -98,30 +97,6 @@ def bilinear_points(
         bottom *= down
         np.add(top, bottom, out=result[band])
     return result.reshape(*size, 3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """One side of a network's input: the photograph between two borders, in any unit."""
-
-    before: int
-    inside: int
-    after: int
-
-    def box(self, length: int) -> tuple[float, float]:
-        """Begin and end of the photograph along ``length`` pixels that show the whole side."""
-        scale = length / (self.before + self.inside + self.after)
-        return self.before * scale, length - self.after * scale
-
-
-def triangle_in_box(
-    field: Float32[np.ndarray, "a b"], shape: tuple[int, int], *, rows: Span, columns: Span
-) -> Float32[np.ndarray, "h w"]:
-    """Resize the part between the borders bilinearly to ``shape``."""
-    (top, bottom), (left, right) = rows.box(field.shape[0]), columns.box(field.shape[1])
-    image = Image.fromarray(np.ascontiguousarray(field))
-    box = (left, top, right, bottom)
-    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR, box=box))
 
 
 class _Taps:

@@ -22,6 +22,8 @@ from rilievo.geometry.sphere.filling import filled
 from rilievo.geometry.sphere.merging import merged, rows_of
 from rilievo.geometry.sphere.scales import Layers, Places, corrections
 from rilievo.geometry.sphere.views import Picture, View, sampled, views_of
+from rilievo.models.resampling.answer_rule import Resizing
+from rilievo.models.resampling.resizing import limited
 from rilievo.types import Camera, DepthKind, Photo
 
 SomeAnswer = TypeVar("SomeAnswer", bound="Answer")
@@ -81,6 +83,7 @@ def through_views(
     photos: Sequence[Photo],
     kind: DepthKind | None,
     infer: Callable[[Sequence[Photo]], list[SomeAnswer]],
+    rule: Resizing,
     *,
     detailed: bool = False,
 ) -> list[SomeAnswer]:
@@ -90,13 +93,14 @@ def through_views(
         photos: Photographs.
         kind: Kind of the network's depth.
         infer: Function that runs the network on ordinary photographs.
+        rule: Rule by which its answers are resized, whose limits hold in views too.
         detailed: Whether it makes use of large views, as tiles do.
     """
     if not any(map(is_wide, photos)):
         return infer(photos)
     narrow = iter(infer(plain) if (plain := [p for p in photos if not is_wide(p)]) else [])
     return [
-        _wide(photo, kind, infer, detailed=detailed) if is_wide(photo) else next(narrow)
+        _wide(photo, kind, infer, rule, detailed=detailed) if is_wide(photo) else next(narrow)
         for photo in photos
     ]
 
@@ -105,6 +109,7 @@ def _wide(
     photo: Photo,
     kind: DepthKind | None,
     infer: Callable[[Sequence[Photo]], list[SomeAnswer]],
+    rule: Resizing,
     *,
     detailed: bool,
 ) -> SomeAnswer:
@@ -126,6 +131,8 @@ def _wide(
             for view in views[first : first + _TOGETHER]
         ]
         answers += infer(shown)
+    if rule.farthest:
+        answers = [replace(each, depth=limited(each.depth, rule)) for each in answers]  # pyright: ignore[reportArgumentType]
     rows = _DETAILED_ROWS if detailed else _MOST_ROWS
     return _together(answers, views, kind, lens, photo.shape, rows)
 
@@ -170,6 +177,7 @@ def _together(
         normals=normals,
         **chances,
         camera=None,
+        shift=0.0,
         enlarge=None,
     )
 

@@ -41,6 +41,8 @@ def write_inference(inference: Inference, target: BufferedIOBase) -> None:
             arrays[f"{name}_shape"] = np.array(field.shape, np.int64)
     if inference.valid is not None:
         arrays[_MASK] = inference.valid
+    if inference.shift:
+        arrays["shift"] = np.array(inference.shift)
     if inference.camera is not None:
         arrays["lens"] = np.array(str(spelling_of(inference.camera.lens)))
         arrays["source"] = np.array(str(inference.camera.source))
@@ -66,7 +68,8 @@ def read_inference(file: Path | bytes, name: str = "") -> Inference:
             for each in _FIELDS
             if each in found
         }
-        return Inference(camera=camera, valid=_mask(found.get(_MASK)), **fields)
+        shift = float(found.get("shift", np.zeros(())).item())
+        return Inference(camera=camera, valid=_mask(found.get(_MASK)), shift=shift, **fields)
     except _BROKEN as error:
         shown = name or ("it" if isinstance(file, bytes) else printable(file))
         raise InputError(f"{shown}: not the answer of a network, or broken") from error

@@ -15,6 +15,7 @@ from rilievo.io.outputs.sidecar import SUFFIX, find_sidecar
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.processing.refined import refined
+from rilievo.models.resampling.answer_rule import read_resizing
 from rilievo.options.camera_forms import parse_numbers
 from rilievo.options.given_camera import GivenCamera
 from rilievo.options.on_off import Switch
@@ -22,7 +23,7 @@ from rilievo.options.refine import Refine
 from rilievo.predicting.answers.inference_file import read_inference
 from rilievo.types import DepthKind, MadeBy, Photo, Setting
 
-_OF_FINISHING = ("sharp", "trim", "processing")
+_OF_FINISHING = ("sharp", "trim", "resizing", "processing")
 """Settings of a model that finishing an answer adds."""
 
 
@@ -119,6 +120,7 @@ class KeptModel(Model):
             confidence=inference.confidence is not None,
             sky=inference.sky is not None,
             steps=inference.steps is not None,
+            resizing=read_resizing(str(made_by.settings.get("resizing", "values"))),
             licence=made_by.licence,
         )
         self.weights_sha256 = made_by.weights_sha256

@@ -30,6 +30,7 @@ class PageGraph:
         mean: Mean of red, green, blue.
         std: Standard deviation of red, green, blue.
         input: Name of the input; empty for the only one.
+        back: Rule by which the answer is resized to the photograph.
         depth: Names that files give the output, the first found is taken.
     """
 
@@ -46,6 +47,7 @@ class PageGraph:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     input: str
+    back: str
     depth: Sequence[str]
 
 
@@ -73,6 +75,7 @@ def page_graph(card: ModelCard) -> PageGraph | None:
         mean=preparation.mean,
         std=preparation.std,
         input=facts.inputs.get("picture", ""),
+        back=str(card.resizing),
         depth=facts.outputs["depth"],
     )
 

@@ -15,7 +15,7 @@ from rilievo.io.files.limits import printable
 from rilievo.models.adapter_settings import read_settings
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
-from rilievo.training.adapters.run_models import VideoSettings
+from rilievo.training.adapters.run_models import AS_INVERSE, VideoSettings
 from rilievo.training.networks.blueprint import DEPTH, ENCODER
 from rilievo.types import DepthKind
 
@@ -39,6 +39,7 @@ def _monodepth2_card(name: str, summary: str, source: str, *, stereo: bool = Fal
         extra="train",
         speed="fast: about 0.1 s",
         loader="monodepth2",
+        resizing=AS_INVERSE,
         source=source,
         settings="rilievo.training.adapters.run_models:VideoSettings",
     )

@@ -7,10 +7,13 @@ from typing import TypeVar
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.models.resampling.answer_rule import Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.training.networks.blueprint import POSE, Blueprint, VideoBlueprint, is_official
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+AS_INVERSE = Resizing(space=Space.INVERSE)
+"""Rule of networks trained on video, which answer inverse depth."""
 PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"
 
 

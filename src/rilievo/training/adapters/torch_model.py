@@ -19,6 +19,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, checked
 from rilievo.models.processing.prepared import Arrays
 from rilievo.models.resampling.preparation import Preparation
+from rilievo.models.resampling.resizing import BEYOND
 from rilievo.training.conversion.traced_model import TracedModel
 from rilievo.training.networks.features import is_out_of_memory
 from rilievo.types import Setting
@@ -209,11 +210,10 @@ class DepthHead(Network):
 class DepthProHead(Network):
     """Depth Pro (Bochkovskii et al. 2024): canonical inverse depth and the field of view.
 
-    ``depth`` is that of a camera whose focal length is the photograph's width, limited to 0.1 mm to
-    10 km as by the authors; ``fov`` is horizontal [degrees].
+    ``depth`` is that of a camera whose focal length is the photograph's width. Its limits are those
+    of the card, because the authors limit it after resizing; ``fov`` is horizontal [degrees].
     """
 
-    NEAREST, FARTHEST = 1e-4, 1e4
     counts_photos = True
 
     def __init__(self, preparation: Preparation, body: Any) -> None:
@@ -225,5 +225,5 @@ class DepthProHead(Network):
     def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
         """Canonical depth [m] and, if it has that branch, the field of view [degrees]."""
         said = self.body(pixel_values=pixels)
-        depth = 1 / said.predicted_depth.float().clamp(1 / self.FARTHEST, 1 / self.NEAREST)
+        depth = 1 / said.predicted_depth.float().clamp(min=1 / BEYOND)
         return (depth, said.field_of_view) if "fov" in self.outputs else (depth,)

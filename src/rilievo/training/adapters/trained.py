@@ -189,12 +189,10 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
         return Preparation(
             sizing=Sizing(rule=Rule.AREA, area=area, multiple=_MULTIPLE),
             resampling=Resampling.TRIANGLE,
-            inverse=True,
         )
     return Preparation(
         sizing=Sizing(rule=Rule.FIXED, height=height, width=width, multiple=_MULTIPLE),
         resampling=Resampling.LANCZOS,
-        inverse=True,
     )
 
 

@@ -9,6 +9,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.training.adapters import monodepth2
 from rilievo.training.adapters.run_models import (
+    AS_INVERSE,
     WEIGHTS,
     is_run,
     is_video_run,
@@ -105,6 +106,7 @@ def video_run_card(folder: Path) -> ModelCard:
         megabytes=_megabytes(folder),
         extra="train",
         loader="video-run",
+        resizing=AS_INVERSE,
         source=str(folder),
         settings="rilievo.training.adapters.run_models:VideoSettings",
     )

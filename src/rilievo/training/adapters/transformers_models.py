@@ -1,12 +1,14 @@
 """Depth models of transformers, from the hub or a folder: their weights, our preparation.
 
-Photographs are resized as each model's authors do, outputs bilinearly, without overshoot. Code that
-comes with a checkpoint is never run; weights are read as safetensors, or with ``weights_only``.
+Photographs are resized as each model's authors do, and so are outputs, by the rule of the card.
+Code that comes with a checkpoint is never run; weights are read as safetensors, or with
+``weights_only``.
 """
 
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.conversion.converted_files import Origin
+from rilievo.models.hub.checkpoints import resizing_of
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions
 from rilievo.training.adapters.checkpoint_config import (
@@ -57,6 +60,7 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
     choice = chosen(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, wanted)
     model_type = _model_type(snapshot.folder)
+    card = replace(card, resizing=resizing_of(model_type))
     where = {} if snapshot.commit is None else {"commit": snapshot.commit}
     settings: Mapping[str, Setting] = {"source": card.source, **where}
     in_torch = partial(_in_torch, card, snapshot, model_type, settings)

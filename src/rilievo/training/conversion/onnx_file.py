@@ -280,4 +280,5 @@ def _facts(model: TracedModel, preparation: Preparation) -> OnnxFacts:
         licence=model.card.licence,
         preparation=preparation,
         needs_focal=model.needs_focal,
+        resizing=model.card.resizing,
     )

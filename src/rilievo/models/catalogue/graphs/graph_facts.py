@@ -11,6 +11,7 @@ from functools import cache
 
 from rilievo.io.json_record import from_json
 from rilievo.models.card import known_models
+from rilievo.models.resampling.answer_rule import PLAIN, Resizing
 from rilievo.models.resampling.preparation import Preparation
 
 
@@ -48,6 +49,7 @@ class GraphFacts:
             is no such output.
         farthest: Depth at which the graph's range ends [m of that camera]; 0 if it has no end.
         patch: Side of a patch [px].
+        resizing: Rule by which the answer is resized to the photograph.
         settings: Dataclass of its settings, ``module:class``; None if it has none.
     """
 
@@ -65,6 +67,7 @@ class GraphFacts:
     focal: float = 0.0
     farthest: float = 0.0
     patch: int = 0
+    resizing: Resizing = PLAIN
     settings: str | None = None
 
 

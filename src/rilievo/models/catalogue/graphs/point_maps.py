@@ -41,11 +41,15 @@ def read_points(answer: GraphAnswer) -> Inference:
     # Focal length relative to half the diagonal, which does not depend on the size.
     focal = None if known is None else known.focal * 2 / math.hypot(*photo.shape)
     fit = fit_focal_shift(given.points, inside & np.isfinite(given.points).all(-1), focal=focal)
-    depth = (given.points[..., 2] + np.float32(fit.shift)) * np.float32(given.scale)
+    z, scale = given.points[..., 2], np.float32(given.scale)
+    depth = (z + np.float32(fit.shift)) * scale
     valid: Bool[np.ndarray, "h w"] = inside & np.isfinite(depth) & (depth > 0)
+    has_log = np.isfinite(depth) & (z > 0)
     return Inference(
-        depth=np.where(valid, depth, np.float32(1)),
-        valid=valid,
+        # Without a mask too, depth has a logarithm, because the authors resize it everywhere.
+        depth=np.where(has_log, depth, np.float32(1 + abs(fit.shift)) * scale),
+        valid=valid & has_log,
+        shift=float(np.float32(fit.shift) * scale),
         normals=None if given.normals is None else _upright(given.normals),
         sky=1 - np.nan_to_num(given.mask).clip(0, 1),
         camera=_camera(fit.focal_px(photo.shape), photo, answer.model),

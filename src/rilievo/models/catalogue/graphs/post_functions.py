@@ -10,6 +10,7 @@ from rilievo.geometry.intrinsics import K_from_fov, resize_K
 from rilievo.models.base import Inference
 from rilievo.models.catalogue.graphs.graph_answer import GraphAnswer
 from rilievo.models.catalogue.graphs.point_maps import read_points
+from rilievo.models.resampling.resizing import BEYOND
 from rilievo.types import Camera, CameraSource
 
 
@@ -81,6 +82,8 @@ def _depth_and_focal(answer: GraphAnswer) -> Inference:
         camera = Camera(K=K_from_fov(fov, shape), source=CameraSource.PREDICTED)
     known = answer.photo.camera or camera
     assert known is not None, "one of the two is a camera"
+    # The graph limits its depth; what reaches the end of its range may lie anywhere beyond.
+    depth = np.where(depth < answer.facts.resizing.farthest, depth, np.float32(BEYOND))
     of_width = depth / (focal / width)
     return Inference(depth=of_width * np.float32(known.focal / shape[1]), camera=camera)
 
@@ -108,7 +111,9 @@ def _canonical_depth(answer: GraphAnswer) -> Inference:
     scale = answer.size[1] / photo.shape[1] if place is None else place.scale
     metres = canonical * np.float32(photo.camera.focal * scale / facts.focal)
     return Inference(
-        depth=np.where(valid, metres, np.float32(1)), valid=valid, normals=_normals(answer)
+        depth=np.where(np.isfinite(metres), metres, np.float32(1)),
+        valid=valid,
+        normals=_normals(answer),
     )
 
 

@@ -1,0 +1,108 @@
+"""Rule by which a network's answer is resized to the photograph, a fact of its card."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rilievo.errors import ModelError
+
+_BLENDED = "blended"
+
+
+class Space(StrEnum):
+    """Space in which depth is resized."""
+
+    VALUES = "values"
+    """Its values as they are."""
+    INVERSE = "inverse"
+    """One over depth."""
+    LOG = "log"
+    """The logarithm of depth."""
+
+
+class Filter(StrEnum):
+    """Filter that resizes an answer; pixel centres are at halves."""
+
+    ANTIALIASED = "antialiased"
+    """Linear; a triangle filter where the answer shrinks."""
+    LINEAR = "linear"
+    """Linear between the four nearest pixels, also where the answer shrinks."""
+    CUBIC = "cubic"
+    """Cubic convolution of the sixteen nearest pixels (a = -0.75), also where the answer shrinks.
+    Depth that would not be positive beside an edge is linear.
+    """
+
+
+_SPACES = {
+    Space.VALUES: "its values",
+    Space.INVERSE: "inverse depth",
+    Space.LOG: "the logarithm of depth",
+}
+_FILTERS = {
+    Filter.ANTIALIASED: "linear between pixel centres, antialiased where it shrinks",
+    Filter.LINEAR: "linear between pixel centres, never antialiased",
+    Filter.CUBIC: "cubic between pixel centres, never antialiased",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resizing:
+    """Rule by which depth and normals are resized.
+
+    Attributes:
+        space: Space in which depth is resized.
+        filter: Filter.
+        blended: Whether pixels without depth are resized with the others and left out afterwards;
+            otherwise they are left out before.
+        nearest: Depth below which values are limited after resizing [m]; 0 for no limit.
+        farthest: Depth beyond which values are limited after resizing [m]; 0 for no limit.
+    """
+
+    space: Space = Space.VALUES
+    filter: Filter = Filter.ANTIALIASED
+    blended: bool = False
+    nearest: float = 0.0
+    farthest: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.nearest <= self.farthest < float("inf"):
+            raise ModelError(f"limits are 0 <= nearest <= farthest, got {self}")
+
+    def __str__(self) -> str:
+        """The rule as metadata and settings hold it, such as ``inverse linear 0.0001 10000.0``."""
+        words = [self.space.value]
+        if self.filter is not Filter.ANTIALIASED:
+            words.append(self.filter.value)
+        if self.blended:
+            words.append(_BLENDED)
+        if self.farthest:
+            words += [f"{self.nearest!r}", f"{self.farthest!r}"]
+        return " ".join(words)
+
+    @property
+    def described(self) -> str:
+        """The rule in words."""
+        parts = [f"{_SPACES[self.space]}, {_FILTERS[self.filter]}"]
+        if self.blended:
+            parts.append("pixels without depth are left out afterwards")
+        if self.farthest:
+            parts.append(f"then limited to {self.nearest:g} to {self.farthest:g} m")
+        return "; ".join(parts)
+
+
+PLAIN = Resizing()
+"""Rule of networks whose authors name none."""
+
+
+def read_resizing(text: str) -> Resizing:
+    """Parse what ``str`` of a rule gives.
+
+    Raises:
+        ValueError: If it is no rule.
+    """
+    space, *words = text.split(" ")
+    filter = Filter(words.pop(0)) if words and words[0] in tuple(Filter) else Filter.ANTIALIASED
+    blended = words[:1] == [_BLENDED]
+    nearest, farthest = map(float, words[blended:] or (0.0, 0.0))
+    return Resizing(
+        space=Space(space), filter=filter, blended=blended, nearest=nearest, farthest=farthest
+    )
