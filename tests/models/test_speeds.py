@@ -150,3 +150,18 @@ def test_a_file_that_is_broken_is_made_anew(nothing_measured: Path, text: str) -
     assert speeds.speeds() == {}
     rilievo.predict(PIXELS)
     assert list(speeds.speeds()) == [DEFAULT_MODEL]
+
+
+def test_only_speeds_of_one_size_stand_side_by_side(
+    nothing_measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = {"calls": 2, "device": "cpu", "engine": "onnxruntime", "precision": "fp32"}
+    sizes = {"rilievo/base": "512x512", "rilievo/small": "451x300", "other/model": "9x9"}
+    known = {name: {"seconds": 0.0123, "pixels": size, **usual} for name, size in sizes.items()}
+    nothing_measured.write_text(json.dumps(known))
+    assert main(["models"]) == 0
+    assert "0.012 s" not in capsys.readouterr().out
+    known["rilievo/small"]["pixels"] = "512x512"
+    nothing_measured.write_text(json.dumps(known))
+    assert main(["models"]) == 0
+    assert capsys.readouterr().out.count("0.012 s, 512x512") == 2

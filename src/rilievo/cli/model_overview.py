@@ -43,7 +43,7 @@ def overview() -> str:
         *(name for name, entry in catalogue.ENTRIES.items() if is_downloaded(entry)),
     ]
     away = [name for name in _DOWNLOADS if name not in here]
-    measured = speeds()
+    measured = _of_one_size({name: each for name, each in speeds().items() if name in here})
     present = [
         (name, _size(MODELS[name]), _gives(MODELS[name]), _note(name, measured.get(name)))
         for name in here
@@ -67,6 +67,11 @@ def overview() -> str:
             f"{table(header, offered)}\n{_errors_explained(away)}"
         )
     return "\n\n".join([*parts, _words()])
+
+
+def _of_one_size(measured: Mapping[str, Speed]) -> Mapping[str, Speed]:
+    """Speeds that can be compared: none if they are of photographs of different sizes."""
+    return measured if len({each.pixels for each in measured.values()}) == 1 else {}
 
 
 def _words() -> str:
