@@ -1,8 +1,11 @@
 """Calls that users of other libraries try first: each works, or is answered by ours."""
 
 import ast
+import copy
+import inspect
 import io
 import os
+import pickle
 import re
 import shlex
 import sys
@@ -304,6 +307,15 @@ def test_an_error_of_a_property_is_its_own(ours: dict[str, Any]) -> None:
 
     with pytest.raises(AttributeError, match="'list' object"):
         _ = Broken().mask
+
+
+def test_points_is_documented_as_other_methods_are(ours: dict[str, Any]) -> None:
+    bound, free = ours["prediction"].points, rilievo.Prediction.points
+    assert [*inspect.signature(bound).parameters] == ["step"]
+    assert [*inspect.signature(free).parameters] == ["self", "step"]
+    assert (bound.__doc__, bound.__name__) == (free.__doc__, "points")
+    for thing in (ours["prediction"], ours["prediction"].depth, ours["mesh"], ours["cloud"]):
+        assert repr(pickle.loads(pickle.dumps(thing))) == repr(copy.deepcopy(thing)) == repr(thing)
 
 
 def test_the_mixin_returns_nothing() -> None:

@@ -50,7 +50,9 @@ class _PointsMethod:
     def __get__(self, prediction: object, kind: type) -> Callable[..., Any]:
         if prediction is None:
             return self._function
-        return update_wrapper(_PointsOf(self._function, prediction), self._function)
+        bound = update_wrapper(_PointsOf(self._function, prediction), self._function)
+        del bound.__wrapped__  # its signature has the prediction as an argument
+        return bound
 
 
 if TYPE_CHECKING:
