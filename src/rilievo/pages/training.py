@@ -5,14 +5,18 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from rilievo.errors import InputError
 from rilievo.io.files.broken import BROKEN_FILE
 from rilievo.io.files.limits import read_text
+from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.pages.charts import SERIES, Chart, drawing
 from rilievo.pages.document import write_page
 from rilievo.pages.pictures import Item, Panel, photo_panel
@@ -75,15 +79,17 @@ def write_training_page(
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)
+    """Rows of a table, up to the first that cannot be read: a page must not end a run."""
+    with suppress(InputError, csv.Error):
+        yield from csv.DictReader(StringIO(read_text(path)))
 
 
 def _charts(rows: Rows) -> Iterator[Chart]:
     """One curve a column of numbers, all losses in one chart; a line for each set of images."""
     if not rows or _STEP not in rows[0]:
         return
-    names = [name for name in rows[0] if name not in _PASSED_OVER]
+    # Cells beyond the header's have no name.
+    names = [name for name in rows[0] if name and name not in _PASSED_OVER]
     losses = [name for name in names if "loss" in name]
     if losses:
         yield from _curves({name: _series(rows, name) for name in losses}, "loss")
@@ -167,10 +173,10 @@ def _pictures(folder: Path) -> Iterator[Item]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    found = json.loads(read_text(path))
-    return found if isinstance(found, dict) else {}
+    with suppress(InputError, NotThisRecord):
+        found = parse_json(read_text(path))
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rilievo.errors import InputError
 from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable
-from rilievo.io.json_record import from_json, to_json
+from rilievo.io.files.limits import printable, read_text
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.models.base import Model
 
 TEACHER = "teacher.json"
@@ -54,8 +54,8 @@ def read_teachers(folder: Path) -> tuple[Teacher, ...]:
     found: dict[str, Teacher] = {}
     for path in sorted(folder.rglob(TEACHER)):
         try:
-            teacher = from_json(Teacher, path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            teacher = from_json(Teacher, read_text(path))
+        except NotThisRecord as error:
             raise InputError(
                 f"{printable(path)}: not the record of a teacher ({error}); write the lessons anew"
             ) from error

@@ -8,6 +8,7 @@ later steps are deleted, and what a power cut took from the files is there again
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -109,10 +110,12 @@ class Journal:
 def rows_of(run: Path, name: str) -> list[dict[str, str]]:
     """Return the rows of a log by column; empty where there is none."""
     path = run / name
-    if not path.exists():
+    if not path.exists() or is_blank(path):
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        return list(csv.DictReader(StringIO(read_text(path))))
+    except csv.Error as error:
+        raise InputError(f"{printable(path)}: is no table of a run: {error}") from error
 
 
 def _cell(value: int | float | str) -> str:

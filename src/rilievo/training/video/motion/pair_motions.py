@@ -21,7 +21,9 @@ from rilievo.data.clips.motion.pair_motion import (
 from rilievo.data.clips.motion.tracks import grey, track_corners
 from rilievo.errors import InputError
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.broken import BROKEN_FILE
+from rilievo.io.files.limits import check_regular, printable, reason
+from rilievo.io.numbers import array_of
 from rilievo.training.video.frames.target_frames import TargetFrames
 from rilievo.training.video.frames.targets import Place, Target
 from rilievo.training.video.motion.window_motions import WindowMotion, Windows, WindowTracker
@@ -339,12 +341,18 @@ def write_estimate(path: Path, estimate: Estimate) -> None:
 
 def read_estimate(path: Path) -> Estimate:
     """Read what ``write_estimate`` wrote."""
+    check_regular(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            places, matrices = stored["places"], stored["source_T_target"]
-            counts, corners = stored["corner_counts"], stored["corners"].astype(np.float64)
-            trust = float(stored["trust"])
-    except (OSError, ValueError, KeyError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            places, matrices = array_of(stored, "places"), array_of(stored, "source_T_target")
+            counts, corners = array_of(stored, "corner_counts"), array_of(stored, "corners")
+            trust, corners = float(array_of(stored, "trust")), corners.astype(np.float64)
+        shapes = [each.shape[1:] for each in (places, matrices, counts, corners)]
+        if shapes != [(4,), (4, 4), (3,), (3,)] or len(places) != len(matrices):
+            raise ValueError(f"shapes {shapes}")
+        if [each.dtype.kind for each in (places, counts, matrices)] != ["i", "i", "f"]:
+            raise ValueError("places and counts are whole numbers")
+    except BROKEN_FILE as error:
         raise InputError(f"{printable(path)}: no motions of a run: {reason(error)}") from error
     ends = np.cumsum(counts[:, 2]).tolist()
     return Estimate(
