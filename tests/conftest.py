@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import TypeCheckError
 
+import opened_files
+
 # A slow or busy machine is no failure of what is tested. `make test` tries the same few examples
 # everywhere; `make test-all` chooses `thorough`, which tries others at every run.
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("jaxtyping_packages", default=None):
         _parse_one_module_at_a_time()
     import_module("rilievo")
+    opened_files.start()
 
 
 _COMPUTES = re.compile(
@@ -89,6 +92,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in ("no_proxy", "NO_PROXY"):
             patch.setenv(name, "127.0.0.1,localhost")
         yield
+
+
+@pytest.fixture(autouse=True)
+def readers_in_the_table() -> Iterator[None]:
+    """Fail the test in which a function of rilievo opens a file and has no row in the campaign."""
+    yield
+    unlisted = opened_files.unlisted()
+    if unlisted:
+        pytest.fail(
+            f"torture/readers/table.toml has no row for {', '.join(unlisted)}, "
+            "which opened a file: name the reader of the campaign that tries it, or why none does"
+        )
 
 
 _OURS = (

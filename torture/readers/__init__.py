@@ -10,10 +10,15 @@ MODULES = (
     "numbers",
     "outputs",
     "texts",
+    "lenses",
+    "metres",
+    "trajectories",
     "datasets",
     "networks",
     "runs",
     "footage",
+    "kept",
+    "records",
 )
 
 

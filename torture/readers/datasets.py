@@ -6,9 +6,15 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+from PIL.PngImagePlugin import PngInfo
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
+from rilievo.data.datasets.pickled_arrays import read_gzip_pickle, read_pickle
+from rilievo.data.datasets.sets.moge_bundle import (
+    read_intrinsics,
+    read_log_depth,
+    read_segmentation,
+)
 from rilievo.training.distil.frames.shards import read_shard
 from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, counts, metres, save
@@ -147,7 +153,203 @@ def _shard(folder: Path) -> None:
     )
 
 
+def _da2k(folder: Path) -> None:
+    save(folder / "images" / "indoor" / "a.jpg", colours(), quality=90)
+    pairs = [{"point1": [4, 10], "point2": [6, 30], "closer_point": "point1"}]
+    write_text(folder / "annotations.json", json.dumps({"images/indoor/a.jpg": pairs}))
+    write_text(folder / "list.txt", "images/indoor/a\n")
+
+
+def _ibims(folder: Path) -> None:
+    place = folder / "ibims1_core_raw"
+    for kind in ("rgb", "depth", "mask_invalid", "mask_transp"):
+        pixels = {"rgb": colours(), "depth": counts()}.get(kind, np.full((36, 48), 255, np.uint8))
+        save(place / kind / "corridor_01.png", pixels)
+    write_text(place / "calib" / "corridor_01.txt", "52.5,52.5,23.25,17.75\n")
+    write_text(folder / "imagelist.txt", "corridor_01\n")
+
+
+def _marigold(folder: Path) -> None:
+    save(folder / "scene0011_00" / "color" / "0.jpg", colours(), quality=90)
+    save(folder / "scene0011_00" / "depth" / "0.png", counts())
+    words = "scene0011_00/color/0.jpg scene0011_00/depth/0.png\n"
+    write_text(folder / "list.txt", words)
+
+
+def _moge(folder: Path) -> None:
+    place = folder / "ETH3D" / "room0" / "0000"
+    save(place / "image.jpg", colours(), quality=95)
+    for name, pixels, texts in (
+        ("depth", counts(), {"near": "0.5", "far": "8.5"}),
+        ("segmentation", colours()[..., 0] // 64, {"labels": json.dumps({"wall": 1, "sky": 2})}),
+    ):
+        info = PngInfo()
+        for key, text in texts.items():
+            info.add_text(key, text)
+        save(place / f"{name}.png", pixels, pnginfo=info)
+    K = [[0.9, 0, 0.5], [0, 1.2, 0.5], [0, 0, 1]]
+    write_text(place / "meta.json", json.dumps({"intrinsics": K}))
+    write_text(folder / "ETH3D" / ".index.txt", "room0/0000\n")
+
+
+def _read_moge(folder: Path) -> object:
+    """The files of a photograph; warping it to the size of its set takes seconds."""
+    place = folder / "ETH3D" / "room0" / "0000"
+    ids = open_dataset("moge-bundle", folder, split="ETH3D").ids
+    K, depth = read_intrinsics(place / "meta.json"), read_log_depth(place / "depth.png")
+    return ids, K, depth, read_segmentation(place / "segmentation.png")
+
+
+def _sintel(folder: Path) -> None:
+    complete, depths = (
+        folder / f"MPI-Sintel-{kind}" / "training" for kind in ("complete", "depth-training")
+    )
+    tag, size = np.float32(202021.25).tobytes(), np.int32([48, 36]).tobytes()
+    K = np.array([[70.0, 0, 23.5], [0, 71.0, 17.5], [0, 0, 1]])
+    pose = np.eye(4)[:3]
+    for number in (1, 2):
+        name = f"alley_1/frame_{number:04}"
+        save(complete / "clean" / f"{name}.png", colours(number))
+        for kind, suffix, content in (
+            ("depth", "dpt", tag + size + metres().astype("<f4").tobytes()),
+            ("camdata_left", "cam", tag + K.tobytes() + pose.tobytes()),
+        ):
+            path = depths / kind / f"{name}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+_SINTEL = "MPI-Sintel-depth-training/training"
+
+
+def _scannet(folder: Path) -> None:
+    scene = folder / "scans_test" / "scene0707_00"
+    save(scene / "color" / "0.jpg", colours(), quality=95)
+    save(scene / "depth" / "0.png", counts())
+    write_text(scene / "pose" / "0.txt", "1 0 0 0\n0 1 0 0\n0 0 1 2\n0 0 0 1\n")
+    K = "60 0 24 0\n0 61 18 0\n0 0 1 0\n0 0 0 1\n"
+    write_text(scene / "intrinsic" / "intrinsic_depth.txt", K)
+
+
+def _extracted(folder: Path) -> None:
+    scene = folder / "scans_test" / "scene0707_00"
+    save(scene / "color" / "0.jpg", colours(), quality=95)
+    save(scene / "depth" / "0.png", counts((36 + 16, 48 + 22)))  # the authors cut its margins
+    names = (f"scans_test/scene0707_00/{each}" for each in ("color/0.jpg", "depth/0.png"))
+    frame = dict(zip(("image", "gt_depth"), names, strict=True), factor=1000)
+    write_text(folder / "scannet_video.json", json.dumps({"scannet": [{"one": [frame]}]}))
+
+
+def _nyu_folders(folder: Path) -> None:
+    for number in (1, 2):
+        save(folder / "image" / f"{number:04}.png", colours(number, (480, 640)), compress_level=1)
+        save(folder / "depth" / f"{number:04}.png", counts((480, 640)), compress_level=1)
+    write_text(folder / "list.txt", "0001\n0002\n")
+
+
+def _read_videos(folder: Path, split: str) -> object:
+    return _read("vda-videos", folder, split)
+
+
+def _synthetic(folder: Path) -> None:
+    write_text(folder / "list.txt", "0000000001\n0000000002\n")
+
+
+def _listed(name: str, folder: Path) -> object:
+    dataset = open_dataset(name, folder, list_file=folder / "list.txt")
+    return [dataset.truth(id) for id in dataset.ids[:1]], dataset.absent
+
+
 READERS = (
+    Reader(
+        name="dataset: DA-2K",
+        write=_da2k,
+        victims={"annotations.json": "json"},
+        read=lambda folder: _read("da2k", folder),
+        share=0.7,
+    ),
+    Reader(
+        name="dataset: iBims-1",
+        write=_ibims,
+        victims={"imagelist.txt": "text", "ibims1_core_raw/calib/corridor_01.txt": "text"},
+        read=lambda folder: _read("ibims", folder),
+        share=0.5,
+    ),
+    Reader(
+        name="dataset: ScanNet of Marigold",
+        write=_marigold,
+        victims={"list.txt": "text"},
+        read=lambda folder: _listed("marigold-scannet", folder),
+        share=0.4,
+    ),
+    Reader(
+        name="dataset: MoGe's bundle",
+        write=_moge,
+        victims={
+            "ETH3D/.index.txt": "text",
+            "ETH3D/room0/0000/meta.json": "json",
+            "ETH3D/room0/0000/depth.png": "png",
+            "ETH3D/room0/0000/segmentation.png": "png",
+        },
+        read=_read_moge,
+    ),
+    Reader(
+        name="videos: Sintel",
+        write=_sintel,
+        victims={
+            f"{_SINTEL}/depth/alley_1/frame_0001.dpt": "lengths",
+            f"{_SINTEL}/camdata_left/alley_1/frame_0001.cam": "bytes",
+        },
+        read=lambda folder: _read_videos(folder, "sintel"),
+        share=0.5,
+    ),
+    Reader(
+        name="videos: ScanNet",
+        write=_scannet,
+        victims={
+            "scans_test/scene0707_00/pose/0.txt": "text",
+            "scans_test/scene0707_00/intrinsic/intrinsic_depth.txt": "text",
+        },
+        read=lambda folder: _read_videos(folder, "scannet"),
+        share=0.5,
+    ),
+    Reader(
+        name="videos: list of the authors",
+        write=_extracted,
+        victims={"scannet_video.json": "json"},
+        read=lambda folder: _read_videos(folder, "scannet"),
+        share=0.5,
+    ),
+    Reader(
+        name="dataset: list of photographs",
+        write=_da2k,
+        victims={"list.txt": "text"},
+        read=lambda folder: _listed("da2k", folder),
+        share=0.4,
+    ),
+    Reader(
+        name="dataset: list of NYUv2's folders",
+        write=_nyu_folders,
+        victims={"list.txt": "text"},
+        read=lambda folder: _listed("nyuv2", folder),
+        share=0.4,
+    ),
+    Reader(
+        name="pickle of arrays (DSINE)",
+        write=lambda folder: (folder / "x.pkl").write_bytes(
+            pickle.dumps({"normals": metres(), "names": ["a", "b"], 3: (1.5, None)}, 2)
+        ),
+        victims={"x.pkl": "bytes"},
+        read=lambda folder: read_pickle(folder / "x.pkl"),
+        share=0.4,
+    ),
+    Reader(
+        name="dataset: list of rendered frames",
+        write=_synthetic,
+        victims={"list.txt": "text"},
+        read=lambda folder: _listed("synthetic", folder),
+        share=0.3,
+    ),
     Reader(
         name="dataset: TUM RGB-D",
         write=_tum,

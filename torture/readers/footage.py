@@ -230,7 +230,7 @@ def _listed(
     return read
 
 
-def _footage(folder: Path) -> None:
+def write_kept_frames(folder: Path) -> None:
     for number in range(4):
         moved = np.roll(colours(0, _SIZE), 3 * number, axis=1)
         save(folder / "clip" / f"{number}.png", moved)
@@ -337,7 +337,7 @@ READERS = (
     ),
     Reader(
         name="kept frames of footage",
-        write=_footage,
+        write=write_kept_frames,
         victims={
             "kept/*.json": "json",
             "kept/*.sums": "bytes",

@@ -2,6 +2,9 @@
 
 import json
 import os
+import tempfile
+from collections.abc import Mapping
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from rilievo.models.hub.diffusion_cards import read_index, wanted
 from rilievo.models.hub.hub_files import lock_path, read_locked
 from rilievo.models.replicate.replicate_model import addresses, grey_picture
 from rilievo.training.adapters.checkpoint_config import check_config, read_config, read_processor
-from rilievo.types import Photo
+from rilievo.types import DepthKind, Photo
 from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, counts, save
 
@@ -27,7 +30,7 @@ _METADATA = {
 }
 
 
-def _onnx(folder: Path) -> None:
+def write_onnx(folder: Path) -> None:
     """A network whose depth is brightness plus one, by a few nodes and two tensors."""
     import onnx
     from onnx import TensorProto, helper
@@ -56,9 +59,54 @@ def _onnx(folder: Path) -> None:
     onnx.save(network, folder / "net.onnx")
 
 
-def _run_onnx(folder: Path) -> object:
-    model = load_model(folder / "net.onnx", device="cpu", threads=1)
+def _run_onnx(folder: Path, engine: str = "auto") -> object:
+    model = load_model(folder / "net.onnx", device="cpu", threads=1, engine=engine)
     return model.predict_raw([Photo(pixels=colours(0, (64, 64)))])
+
+
+@cache
+def _transformer() -> Mapping[str, bytes]:
+    """A tiny Depth Anything as transformers saves it."""
+    import transformers
+    from transformers import models
+
+    backbone = transformers.Dinov2Config(
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        mlp_ratio=2,
+        image_size=56,
+        patch_size=14,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+        apply_layernorm=True,
+        reshape_hidden_states=False,
+    )
+    config = transformers.DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=16,
+        patch_size=14,
+        head_hidden_size=8,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+    )
+    processor = models.dpt.DPTImageProcessor(
+        size={"height": 56, "width": 56}, ensure_multiple_of=14, keep_aspect_ratio=True
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        transformers.utils.logging.disable_progress_bar()
+        transformers.DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+        processor.save_pretrained(folder)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _write_transformer(folder: Path) -> None:
+    for name, content in _transformer().items():
+        (folder / name).write_bytes(content)
+
+
+def _run_transformer(folder: Path) -> object:
+    model = load_model(folder, device="cpu", engine="torch", kind=DepthKind.AFFINE_INVERSE)
+    return model.predict_raw([Photo(pixels=colours(0, (56, 56)))])
 
 
 def _weights(folder: Path, name: str) -> None:
@@ -158,10 +206,24 @@ def _ask(body: BytesIO) -> object:
 READERS = (
     Reader(
         name="ONNX, loaded and run",
-        write=_onnx,
+        write=write_onnx,
         victims={"net.onnx": "onnx"},
         read=_run_onnx,
         share=2.0,
+    ),
+    Reader(
+        name="ONNX, run by OpenVINO",
+        write=write_onnx,
+        victims={"net.onnx": "onnx"},
+        read=lambda folder: _run_onnx(folder, "openvino"),
+        share=0.4,
+    ),
+    Reader(
+        name="checkpoint of transformers",
+        write=_write_transformer,
+        victims={"config.json": "json", "model.safetensors": "safetensors"},
+        read=_run_transformer,
+        share=0.3,
     ),
     Reader(
         name="weights: safetensors",

@@ -13,7 +13,7 @@ from rilievo.evaluation.tables.comparing import compare
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.ownership import check_claim
 from rilievo.prediction import Prediction
-from rilievo.prediction.readback import read_prediction
+from rilievo.prediction.readback import read_prediction, written_pictures
 from rilievo.prediction.saving import save
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo
 from torture.reader import Reader
@@ -35,6 +35,12 @@ _SUFFIXES = {
     "exr": ("x.depth.exr", "lengths"),
 }
 
+_PICTURES = {
+    "normals": "x.normals.png",
+    "confidence": "x.confidence.png",
+    "sky": "x.sky.png",
+}
+
 
 def prediction() -> Prediction:
     """Depth in metres, with normals and confidence."""
@@ -45,6 +51,7 @@ def prediction() -> Prediction:
         depth_or_none=DepthMap(values=metres(), kind=DepthKind.METRIC),
         normals=normals,
         confidence=np.full((HEIGHT, WIDTH), 0.5, np.float32),
+        sky=np.arange(WIDTH)[None].repeat(HEIGHT, 0) > WIDTH - 4,
         camera=Camera(K=K),
         photo=Photo(pixels=colours(), name="x.jpg"),
         made_by=_MADE_BY,
@@ -55,11 +62,17 @@ def _save(folder: Path) -> None:
     save(prediction(), folder / "x", _SAVED)
 
 
+def _save_alone(folder: Path, name: str) -> None:
+    """A file that holds its JSON itself."""
+    save(prediction(), folder / "x", [name])
+    (folder / "x.json").unlink()
+
+
 def _claim(folder: Path) -> object:
     return check_claim(folder / "x", ["x.npz", "x.depth16.png"], overwrite=True)
 
 
-def _write_cache(folder: Path) -> None:
+def write_cache(folder: Path) -> None:
     mark = Fingerprint(
         model="m",
         weights_sha256="ab" * 32,
@@ -142,6 +155,30 @@ READERS = (
         )
         for name, (file, form) in _SUFFIXES.items()
     ),
+    *(
+        Reader(
+            name=f"our {name}, without a JSON",
+            write=lambda folder, name=name: _save_alone(folder, name),
+            victims={file: form},
+            read=lambda folder, file=file: read_prediction(folder / file),
+            share=0.4,
+        )
+        for name, (file, form) in _SUFFIXES.items()
+        if name != "npy"
+    ),
+    Reader(
+        name="our pictures beside depth",
+        write=lambda folder: save(prediction(), folder / "x", ("png16", *_PICTURES)),
+        victims={file: "png" for file in _PICTURES.values()} | {"x.json": "json"},
+        read=lambda folder: (read_prediction(folder / "x"), written_pictures(folder / "x")),
+    ),
+    Reader(
+        name="our normals as npy",
+        write=lambda folder: save(prediction(), folder / "x", ("png16", "normals-npy")),
+        victims={"x.normals.npy": "npy"},
+        read=lambda folder: read_prediction(folder / "x"),
+        share=0.4,
+    ),
     Reader(
         name="our JSON beside results",
         write=_save,
@@ -157,7 +194,7 @@ READERS = (
     ),
     Reader(
         name="our cache of predictions",
-        write=_write_cache,
+        write=write_cache,
         victims={"cache/a/1.npz": "npz", "cache/fingerprint.json": "json"},
         read=_read_cache,
         share=1.5,

@@ -114,7 +114,7 @@ def _cached(folder: Path) -> object:
     return cache.features(torch.from_numpy(colours(0, _SIZE))[None])
 
 
-def _write_features(folder: Path) -> None:
+def write_features(folder: Path) -> None:
     _cached(folder)
 
 
@@ -163,7 +163,7 @@ READERS = (
     ),
     Reader(
         name="kept features of a backbone",
-        write=_write_features,
+        write=write_features,
         victims={"features/*.features": "lengths", "features/*/features.json": "json"},
         read=_cached,
     ),

@@ -1,10 +1,14 @@
 """Videos in their containers, gone through from the first frame to the last."""
 
+import io
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 
 from rilievo.io.videos.frame_folder import FrameFolder
+from rilievo.io.videos.sound import Sound, sound_suffix
 from rilievo.io.videos.video import VideoReader
 from torture.reader import Reader
 from torture.readers.pictures import colours, save
@@ -41,6 +45,37 @@ def _reader(file: str, codec: str) -> Reader:
     )
 
 
+def _write_sound(path: Path) -> None:
+    """A short video with a tone."""
+    with av.open(str(path), "w") as container:
+        video, audio = (
+            container.add_stream("mpeg4", rate=10),
+            container.add_stream("aac", rate=8000),
+        )
+        assert isinstance(video, av.VideoStream), "it was asked for"
+        assert isinstance(audio, av.AudioStream), "it was asked for"
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        for seed in range(_FRAMES):
+            frame = av.VideoFrame.from_ndarray(colours(seed, (48, 64)), "rgb24")
+            container.mux(video.encode(frame))
+        tone = np.sin(np.arange(1024, dtype=np.float32))[None]
+        for _ in range(4):
+            sound = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+            sound.sample_rate = 8000
+            container.mux(audio.encode(sound))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+
+
+def _read_sound(path: Path) -> object:
+    if sound_suffix(path) is None:
+        return None
+    with av.open(io.BytesIO(), "w", format="matroska") as container:
+        sound = Sound(path, container, origin=Fraction(0))
+        sound.copy_until(None)
+        return sound.fault
+
+
 def _write_frames(folder: Path) -> None:
     for seed in range(3):
         save(folder / "clip" / f"frame{seed}.png", colours(seed))
@@ -53,6 +88,13 @@ READERS = (
     _reader("x.webm", "libvpx"),
     _reader("x.mov", "mpeg4"),
     _reader("x.ts", "mpeg2video"),
+    Reader(
+        name="video: its sound",
+        write=lambda folder: _write_sound(folder / "x.mp4"),
+        victims={"x.mp4": "lengths"},
+        read=lambda folder: _read_sound(folder / "x.mp4"),
+        share=0.6,
+    ),
     Reader(
         name="video: folder of frames",
         write=_write_frames,
