@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,18 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.onnx_files.onnx_model import OnnxModel, read_facts
-from rilievo.models.resampling.resizing import resize
+from rilievo.models.processing.refined import refined
+from rilievo.options.refine import Refine
+from rilievo.predicting.answers.keeping import kept_answer
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.types import Photo
+
+DECODE, TRIM, SHRINK = "decode JPEG", "find borders to trim", "shrink for the network"
+NETWORK, FINISH = "network", "enlarge depth along the photograph's edges"
+COLOURS, ENCODE, FILES = "range and colours", "encode PNG", "JSON and files"
+KEEP = "keep the answer (of up to 100 photographs)"
+_ANSWER, _WRITE = "answer", "write"
 
 
 def stage_costs(weights: Path, photo: Path, output: Path, rounds: int) -> Mapping[str, float]:
@@ -36,29 +45,40 @@ def _stages(weights: Path, path: Path, output: Path) -> Mapping[str, Callable[[]
     options = LoadOptions(threads=1)
     session = open_session(weights, options)
     preparation = read_facts(weights, session).preparation
-    model = OnnxModel(weights, options)
+    model = refined(OnnxModel(weights, options), Refine())  # as a folder is predicted by default
     photo = read_photo(path)
     batch = np.stack([preparation.pixels(photo.pixels)])
-    prediction = _depth_alone(model, photo)
-    depth, answer = prediction.depth, model.infer([photo])[0].depth
-    assert answer is not None, "the same"
+    [answer] = model.infer([photo])
+    prediction = _depth_alone(model, answer, photo)
+    depth = prediction.depth
     picture = colourise(depth)
     return {
-        "decode JPEG": lambda: read_photo(path),
-        "shrink for the network": lambda: preparation.pixels(photo.pixels),
-        "network": lambda: session.run(batch),
-        "resize depth": lambda: resize(answer, photo.shape),
-        "range and colours": lambda: colourise(depth, limits=colour_range(depth)),
-        "encode PNG": lambda: write_png(output / "alone.png", picture, {}),
-        "_write": lambda: save(
+        DECODE: lambda: read_photo(path),
+        SHRINK: lambda: preparation.pixels(photo.pixels),
+        NETWORK: lambda: session.run(batch),
+        # A photograph read anew: margins that were found are remembered for its pixels.
+        _ANSWER: lambda: model.infer([replace(photo, pixels=photo.pixels.copy())]),
+        FINISH: lambda: _depth_alone(model, answer, photo),
+        COLOURS: lambda: colourise(depth, limits=colour_range(depth)),
+        ENCODE: lambda: write_png(output / "alone.png", picture, {}),
+        _WRITE: lambda: save(
             prediction, output / "photo", ("colour",), SaveOptions(overwrite=True)
         ),
+        KEEP: lambda: _keep(answer, model, path, output / "photo"),
     }
 
 
-def _depth_alone(model: Model, photo: Photo) -> Prediction:
-    [answer] = model.infer([photo])
-    return model.finish(Inference(depth=answer.depth), photo)
+def _depth_alone(model: Model, answer: Inference, photo: Photo) -> Prediction:
+    """Depth at the photograph's size; parts that no picture of depth needs are not made."""
+    prediction = model.finish(answer, photo)
+    _ = prediction.depth
+    return prediction.but(normals=None, confidence=None, sky=None)
+
+
+def _keep(answer: Inference, model: Model, path: Path, target: Path) -> None:
+    kept = kept_answer(answer, model.card, path, target)
+    if kept is not None:
+        target.with_suffix(".answer").write_bytes(kept.content)
 
 
 def _cpu(work: Callable[[], object], rounds: int) -> float:
@@ -73,9 +93,10 @@ def _cpu(work: Callable[[], object], rounds: int) -> float:
 
 def _main(weights: Path, photo: Path, output: Path, rounds: int) -> dict[str, float]:
     costs = {name: _cpu(work, rounds) for name, work in _stages(weights, photo, output).items()}
-    whole = costs.pop("_write")
-    costs["JSON and files"] = max(0.0, whole - costs["range and colours"] - costs["encode PNG"])
-    return costs
+    answer, written, kept = (costs.pop(name) for name in (_ANSWER, _WRITE, KEEP))
+    trim = max(0.0, answer - costs[SHRINK] - costs[NETWORK])
+    files = max(0.0, written - costs[COLOURS] - costs[ENCODE])
+    return {DECODE: costs.pop(DECODE), TRIM: trim, **costs, FILES: files, KEEP: kept}
 
 
 if __name__ == "__main__":
