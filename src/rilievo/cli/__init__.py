@@ -1,13 +1,13 @@
 """The command ``rilievo``. Each subcommand is one file, imported only when it is called."""
 
 import gc
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
 from rilievo import wings
+from rilievo.cli import interruptions
 from rilievo.cli.streams import complain, open_streams, printing
 from rilievo.errors import RilievoError, suggest
 from rilievo.foreign_names import instead
@@ -58,11 +58,16 @@ COMMANDS_OF_HOUSE = ("predict", "measure", "markers", "models", "verify", "examp
 
 def run() -> int:
     """Run one command and end the process."""
-    open_streams()
-    # Installed before the other modules are loaded, so that SIGTERM acts like Ctrl-C from the
-    # start.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    exit_code = main()
+    # Before the other modules are loaded.
+    interruptions.begin()
+    exit_code = STOPPED
+    try:
+        open_streams()
+        exit_code = main()
+    except KeyboardInterrupt:
+        complain("rilievo: stopped")
+    finally:
+        interruptions.end(exit_code)
     # The interpreter would run the garbage collector several times at exit: 40 ms of a cold start's
     # 350. Frozen objects are left to the system, which reclaims all memory at once. triton, which
     # comes with torch on CUDA, would report all of that as leaks, line by line.
@@ -75,22 +80,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
-    except RilievoError as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if _is_interruption(error):
+            complain("rilievo: stopped")
+            return STOPPED
+        if not isinstance(error, RilievoError):
+            raise
         # Without a parsed command line there are no options to name, and tyro is not imported.
         parsing = sys.modules.get("rilievo.cli.parsing")
         complain(f"rilievo: {error if parsing is None else parsing.in_flags(error)}")
         return USAGE_ERROR
-    except (Exception, KeyboardInterrupt) as error:
-        if not _is_interruption(error):
-            raise
-        complain("rilievo: stopped")
-        return STOPPED
 
 
 def _is_interruption(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is the cause; Python wraps exceptions raised while a class is created."""
+    """Whether Ctrl-C is the cause; others replace it, as where a module cannot be imported."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return error is not None
 
 

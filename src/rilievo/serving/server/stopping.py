@@ -7,6 +7,7 @@ have a few seconds to end; then what is left is abandoned, without a file left b
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+
+from rilievo.cli.interruptions import follows
 
 GRACE = 5
 """Seconds that requests have to end when the server is stopped; containers are killed after 10."""
@@ -41,15 +44,26 @@ class StoppableServer(uvicorn.Server):
         """
         super().__init__(config)
         self._folder, self._abandon = folder, abandon
+        self._is_interrupted = False
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until stopped.
+
+        Raises:
+            KeyboardInterrupt: If Ctrl-C stopped it.
+        """
+        super().run(sockets)
+        if self._is_interrupted:
+            raise KeyboardInterrupt
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop, politely at first."""
-        is_first = not self.should_exit
-        if sig == signal.SIGINT:
-            super().handle_exit(sig, frame)  # which raises KeyboardInterrupt in the end
-        self.should_exit = True
+        if follows():
+            return
+        is_first, self._is_interrupted = not self.should_exit, sig == signal.SIGINT
+        self.force_exit, self.should_exit = not is_first and self._is_interrupted, True
         if is_first:
-            code = _STOPPED if sig == signal.SIGINT else 0
+            code = _STOPPED if self._is_interrupted else 0
             timer = threading.Timer(_LAST, self._end, (code,))
             timer.daemon = True
             timer.start()

@@ -4,6 +4,7 @@ The folder of a server that was killed is removed at the next start: nobody hold
 """
 
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -99,13 +100,14 @@ def own_folder() -> Iterator[Path]:
     """Make a folder for as long as the context lasts, and remove those of servers that are gone."""
     place = Path(tempfile.gettempdir())
     sweep(place)
+    # Named before it is made: an interruption while it is made leaves nothing.
+    path = place / (PREFIX + secrets.token_hex(8))
     try:
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-    except OSError as error:
-        raise unwritable(place, error) from error
-    lock = FileLock(path / _LOCK)
-    try:
-        with lock:
+        try:
+            path.mkdir(mode=0o700)
+        except OSError as error:
+            raise unwritable(place, error) from error
+        with FileLock(path / _LOCK):
             yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from rilievo.cli.interruptions import follows, raise_once
+
 
 class Stopping:
     """Defers SIGINT and SIGTERM while a step is taken; a context manager.
@@ -27,7 +29,7 @@ class Stopping:
 
     def __enter__(self) -> "Stopping":
         for number in (signal.SIGINT, signal.SIGTERM) if self._defers else ():
-            if signal.getsignal(number) is signal.default_int_handler:
+            if signal.getsignal(number) in (signal.default_int_handler, raise_once):
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -52,5 +54,6 @@ class Stopping:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._inside and not self.is_asked:
             self.is_asked = True
+            follows()
             return
-        raise KeyboardInterrupt
+        self._before[number](number, frame)

@@ -1,0 +1,139 @@
+"""Ctrl-C, pressed three times within a tenth of a second, at any moment of a command."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from interruptible import start_process
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+_PATIENCE = 120
+_SERVING = ("--port", "0", "-m", "rilievo/tiny")
+_COMMANDS = {
+    "predict": ("predict", "photos", "-o", "out", "-m", "rilievo/tiny"),
+    "serve": ("serve", *_SERVING),
+    "app": ("app", *_SERVING),
+}
+_STARTED = (
+    "import sys; from rilievo.cli import run; print('begun', flush=True, file=sys.stderr); "
+    "sys.exit(run())"
+)
+"""The script ``rilievo``; it says when it is ours, as Python's own start cannot be interrupted."""
+_REPLACED = """
+import os, signal, sys, threading, time
+import rilievo.cli as cli
+
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+
+class Dying:
+    def __del__(self):
+        press()
+
+def main():
+{}
+    return 0
+
+begin = time.monotonic()
+cli.main = main
+code = cli.run()
+print(f"code {{code}}")
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 1.3])
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_three_interruptions_are_one(
+    command: str, share: float, seconds: float, tmp_path: Path
+) -> None:
+    process = _started(_COMMANDS[command], tmp_path)
+    time.sleep(share * seconds)
+    for gap in random.Random(share).sample(range(50), 3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(gap / 1000)
+    _, said = process.communicate(timeout=_PATIENCE)
+    *before, last = said.splitlines()
+    assert process.returncode == 130, said
+    assert last.startswith(("rilievo: stopped", "stopped; no result is half-written")), said
+    assert all(" done in " in line for line in before), said
+    assert not [*(tmp_path / "temporary").iterdir()]
+    assert not [*tmp_path.rglob("*rilievo-part*")]
+
+
+@pytest.fixture(scope="module")
+def seconds(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Time that a server takes to start on this machine."""
+    process = _started(_COMMANDS["serve"], tmp_path_factory.mktemp("timed"))
+    assert process.stdout is not None
+    begin = time.monotonic()
+    process.stdout.readline()
+    found = time.monotonic() - begin
+    process.kill()
+    process.communicate()
+    return found
+
+
+def _started(words: tuple[str, ...], folder: Path) -> "subprocess.Popen[str]":
+    for name in ("photos", "temporary"):
+        (folder / name).mkdir()
+    Image.effect_noise((640, 480), 60).convert("RGB").save(folder / "photos" / "0.jpg")
+    content = (folder / "photos" / "0.jpg").read_bytes()
+    for number in range(1, 90):
+        (folder / "photos" / f"{number}.jpg").write_bytes(content)
+    process = start_process(
+        [sys.executable, "-c", _STARTED, *words],
+        folder,
+        env={**os.environ, "TMPDIR": str(folder / "temporary")},
+        stdout=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "begun\n"
+    return process
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        # Python sends SIGINT to itself at the end where a KeyboardInterrupt left exec().
+        ("exec('press()')", 130, "rilievo: stopped"),
+        # Python prints and forgets what is raised where an object is deleted.
+        ("Dying(); time.sleep(30)", 130, "rilievo: stopped"),
+        # Interpreters that end wait for threads.
+        ("threading.Timer(0.2, press).start(); threading.Timer(0.3, press).start()", 0, ""),
+    ],
+)
+def test_python_neither_prints_nor_forgets_nor_dies(body: str, code: int, said: str) -> None:
+    program = _REPLACED.format("    " + body)
+    process = start_process([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    output, error = process.communicate(timeout=_PATIENCE)
+    assert (process.returncode, output, error.strip()) == (code, f"code {code}\n", said)
+
+
+def test_what_hangs_is_ended_by_a_later_interruption() -> None:
+    body = "    threading.Thread(target=time.sleep, args=(60,)).start()"
+    program = _REPLACED.format(body)
+    with start_process([sys.executable, "-uc", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(1.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_signal_that_a_script_ignores_for_its_background_stays_ignored() -> None:
+    program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + _REPLACED.format(
+        "    press(); time.sleep(0.1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=_PATIENCE
+    )
+    assert (done.returncode, done.stderr) == (0, "")
