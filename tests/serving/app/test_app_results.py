@@ -333,6 +333,28 @@ def test_marks_are_changed_by_whoever_made_the_result_alone(app: App) -> None:
     assert "key" not in example
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_marks_arrive_within_a_time(leaves: bool, tmp_path: Path) -> None:
+    sent: list[Any] = []
+    messages = [{"type": "http.request", "body": b"m=", "more_body": True}]
+    messages += [{"type": "http.disconnect"}] if leaves else []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return messages.pop(0) if messages else await asyncio.Event().wait()
+
+    with served_app(tmp_path, upload_seconds=0.2) as app:
+        path = f"/app/results/{app.give(picture())}/marks"
+        scope = {
+            **{"type": "http", "method": "PUT", "path": path, "query_string": b"", "root_path": ""},
+            **{"headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1), "extensions": {}},
+        }
+        asyncio.run(asyncio.wait_for(app.client.app(scope, receive, send), PATIENCE))
+    assert [each["status"] for each in sent if "status" in each] == [499 if leaves else 408]
+
+
 def test_a_server_that_names_no_origins_is_not_embedded(app: App) -> None:
     check_refused(app.client.get("/embed?example=cat"), 404, "--embed-origins")
     for path in ("/", "/index.html", "/r/" + "A" * 22):

@@ -10,6 +10,7 @@ import pytest
 
 from clips import Clip, numbered, write_clip
 from rilievo.io.videos.video import VideoReader
+from rilievo.serving.server.decoding.decoders import Decoders, ForeignVideo
 from served import check_refused, picture
 from served_app import App, served_app
 
@@ -76,6 +77,29 @@ def test_progress_is_told_photographs_pass_and_a_stop_leaves_nothing(app: App, c
     photograph = app.give(picture())
     assert follow(app, waits)["state"] == "done"
     assert app.folders == {waits, photograph}
+
+
+def test_videos_that_wait_hold_no_decoder(
+    app: App, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[ForeignVideo] = []
+
+    def video(self: Decoders, path: Path) -> ForeignVideo:
+        opened.append(ForeignVideo(self, path))
+        return opened[-1]
+
+    monkeypatch.setattr(Decoders, "video", video)
+    app.server.model.gate.clear()
+    ids = [begin(app, clip).json()["id"] for _ in range(4)]
+    follow(app, ids[0], ("working",))
+    assert sum(each._child is not None for each in opened) <= 1
+    for id in ids:
+        app.client.post(f"/app/results/{id}/stop")
+    app.server.model.gate.set()
+    for id in ids:
+        follow(app, id, ("gone",))
+    assert len(opened) == 5, "those that were stopped are not opened again"
+    assert all(each._child is None for each in opened)
 
 
 @pytest.mark.parametrize(
