@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+import rilievo
 from rilievo.errors import ModelError
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.onnx_files.file_metadata import file_metadata
+from rilievo.models.onnx_files.onnx_model import says_what_it_is
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
 
@@ -83,3 +86,35 @@ def test_a_compiled_network_is_taken_again(tmp_path: Path, monkeypatch: pytest.M
     for _ in range(2):
         open_session(path, LoadOptions(engine="openvino"))
     [_] = (tmp_path / "cache").rglob("*.blob")
+
+
+@pytest.mark.parametrize("metadata", [{}, {"rilievo.format": "rilievo-onnx/99"}, {"task": "depth"}])
+def test_a_network_without_our_metadata_is_refused_before_it_is_built(
+    tmp_path: Path, metadata: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two kilobytes of constants that are multiplied take minutes and gigabytes to build."""
+
+    def built(*_: object, **__: object) -> None:
+        raise AssertionError("the network was built")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", built)
+    network, path = _network(1), tmp_path / "network.onnx"
+    helper.set_model_props(network, metadata)
+    onnx.save(network, path)
+    for engine in ("onnxruntime", "openvino"):
+        with pytest.raises(ModelError, match="no metadata of rilievo"):
+            rilievo.load_model(path, engine=engine)
+    assert says_what_it_is(path) is ("rilievo.format" in metadata)
+
+
+@pytest.mark.parametrize("field", [b"\x08\x00", b"\x72\x00", b"\x3a\x00", b"\x0d\x00\x00\x00\x00"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_millions_of_fields_are_not_passed_over(tmp_path: Path, field: bytes, inside: bool) -> None:
+    path, fields = tmp_path / "network.onnx", field * 1_000_000
+    length, number = len(fields), bytearray()
+    while length:
+        number.append(length & 127 | (128 if length > 127 else 0))
+        length >>= 7
+    path.write_bytes(b"\x72" + number + fields if inside else fields)
+    with pytest.raises(ModelError, match="more than 100000 fields"):
+        file_metadata(path)

@@ -16,20 +16,23 @@ _METADATA, _KEY, _VALUE = 14, 1, 2
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _MOST_BYTES = 1 << 24
 """Largest entry that is read."""
+_MOST_FIELDS = 100_000
+"""Most fields that are passed over: a small file may have millions."""
 
 
 def file_metadata(path: Path) -> Mapping[str, str]:
     """Read the metadata of an ONNX file.
 
     Raises:
-        ModelError: If it is no protobuf message.
-        UnicodeDecodeError: If an entry is no text in UTF-8.
+        ModelError: If it is no protobuf message, or an entry is no text in UTF-8.
     """
     try:
         with path.open("rb") as file:
             return dict(map(_entry, _fields(file, {_METADATA})))
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: a name in the network is no text in UTF-8") from error
     except EOFError as error:
         raise ModelError(f"{path}: not an ONNX file: {error}") from error
 
@@ -41,7 +44,9 @@ def _entry(content: tuple[int, bytes]) -> tuple[str, str]:
 
 def _fields(file: BufferedIOBase, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
     """Number and content of each field of bytes that is wanted."""
-    while (tag := _varint(file, ends=True)) is not None:
+    for _ in range(_MOST_FIELDS):
+        if (tag := _varint(file, ends=True)) is None:
+            return
         number, wire = tag >> 3, tag & 7
         if wire == _VARINT:
             _varint(file)
@@ -60,6 +65,7 @@ def _fields(file: BufferedIOBase, wanted: set[int]) -> Iterator[tuple[int, bytes
         if len(content) < length:
             raise EOFError("it ends in the middle")
         yield number, content
+    raise EOFError(f"it has more than {_MOST_FIELDS} fields")
 
 
 def _varint(file: BufferedIOBase, *, ends: bool = False) -> int | None:

@@ -35,6 +35,7 @@ from rilievo.io.files.limits import check_regular, printable
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
 from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.file_metadata import file_metadata
 from rilievo.models.onnx_files.session import Arrays, Session
 from rilievo.models.processing.prepared import PreparedModel
 from rilievo.models.resampling.answer_rule import PLAIN, Resizing, read_resizing
@@ -123,6 +124,7 @@ class OnnxModel(PreparedModel):
         options = checked(options, engines=ONNX_ENGINES, what=what)
         if card is None:
             _check_whole(path)
+            _check_format(path, file_metadata(path))  # before anything of the network is computed
         self.weights_sha256 = weights_sha256 or sha256(path)
         self._session = open_session(path, options)
         facts = read_facts(path, self._session)
@@ -153,20 +155,13 @@ class OnnxModel(PreparedModel):
 def says_what_it_is(path: Path) -> bool:
     """Whether an ONNX file has our metadata, in any version of the format."""
     _check_file(path)
-    return "rilievo.format" in open_session(path, LoadOptions(device="cpu")).metadata
+    return "rilievo.format" in file_metadata(path)
 
 
 def read_facts(path: Path, session: Session) -> OnnxFacts:
     """Read and check the metadata of a file."""
     metadata = session.metadata
-    version = metadata.get("rilievo.format")
-    if version not in (FORMAT, FIRST_FORMAT):
-        raise SaysNothingError(
-            f"{path}: the file has no metadata of rilievo (rilievo.format = {FORMAT}); "
-            f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B "
-            "--size HEIGHT,WIDTH -o NEW.onnx' writes a copy that has it",
-            metadata,
-        )
+    version = _check_format(path, metadata)
     kind = metadata.get("rilievo.kind")
     needed = ("image", "normals" if kind == _NO_DEPTH and version == FORMAT else "depth")
     for name in needed:
@@ -190,6 +185,19 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
         raise ModelError(f"{path}: metadata {error} is missing") from error
     except (ValueError, ModelError) as error:
         raise ModelError(f"{path}: metadata is not valid: {error}") from error
+
+
+def _check_format(path: Path, metadata: Mapping[str, str]) -> str:
+    """Version of our metadata; a file without it is refused."""
+    version = metadata.get("rilievo.format")
+    if version not in (FORMAT, FIRST_FORMAT):
+        raise SaysNothingError(
+            f"{path}: the file has no metadata of rilievo (rilievo.format = {FORMAT}); "
+            f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B "
+            "--size HEIGHT,WIDTH -o NEW.onnx' writes a copy that has it",
+            metadata,
+        )
+    return version
 
 
 def _line(metadata: Mapping[str, str], name: str) -> str:
