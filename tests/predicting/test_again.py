@@ -1,8 +1,11 @@
 """Results made again from kept answers: the bytes of a fresh run, without a network."""
 
+import hashlib
 import json
 import os
-from collections.abc import Sequence
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -275,3 +278,125 @@ def test_the_camera_of_a_result_is_of_numbers_and_no_file(
     assert "photo.json" in told
     assert "secretive" not in told
     assert "root:" not in told
+
+
+def changed(results: Path, *path: str, value: object) -> Path:
+    """Change one value of the JSON of a result."""
+    file = results / "photo.json"
+    about = inner = json.loads(file.read_text())
+    for each in path[:-1]:
+        inner = inner[each]
+    inner[path[-1]] = value
+    file.write_text(json.dumps(about))
+    return file
+
+
+@pytest.mark.parametrize("name", ["markers", "camera_height"])
+@pytest.mark.parametrize("value", ["x", "1,2"])
+def test_a_number_of_a_result_that_is_none_is_one_line(
+    name: str, value: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(results, "run", name, value=value)
+    assert predict(results, "--save", "npy") == 1
+    line = only_failure(capsys)
+    assert f"photo.json: its {name} is '{value}', expected a number" in line
+
+
+@pytest.mark.parametrize("named", ["x" * 5000, "..", "pipe"], ids=["long", "folder", "pipe"])
+def test_a_photograph_of_a_result_that_cannot_be_is_one_short_line(
+    named: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(results / "pipe")
+    changed(results, "answer", "photo", value=named)
+    assert predict(results, "--save", "npy") == 1
+    line = only_failure(capsys)
+    assert "photo" in line
+    assert "defect" not in line
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda text: text.replace('"photo.answer"', '"/etc/passwd"'),
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "\0" * len(text),
+        lambda text: text.replace('"width":', '"width": "x", "w":'),
+    ],
+)
+@pytest.mark.parametrize("others", [False, True])
+def test_a_broken_json_is_named_and_its_pictures_are_not_predicted(
+    content: Callable[[str], str],
+    others: bool,
+    results: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if others:
+        Image.open(results / "photo.depth.png").convert("RGB").save(tmp_path / "second.png")
+        assert predict(tmp_path / "second.png", "-m", NAME, "-o", results) == 0
+    capsys.readouterr()
+    file = results / "photo.json"
+    file.write_text(content(file.read_text()))
+    before = files(results)
+    assert predict(results, "-o", tmp_path / "again", "--save", "npy") == (1 if others else 2)
+    line = only_failure(capsys)
+    assert "photo.json: " in line
+    assert files(results) == before
+    found = [each.name for each in tmp_path.glob("again/*")]
+    assert sorted(found) == (["second.answer", "second.depth.npy", "second.json"] if others else [])
+
+
+def test_a_json_of_others_beside_a_photograph_is_none_of_ours(tmp_path: Path, photo: Path) -> None:
+    for name, text in (("photo.json", "{'python': 1}"), ("other.json", '{"a": 1}')):
+        (tmp_path / name).write_text(text)
+    assert predict(tmp_path, "-m", NAME, "-o", tmp_path / "results") == 0
+    assert (tmp_path / "results" / "photo.depth.png").exists()
+
+
+def only_failure(capsys: pytest.CaptureFixture[str]) -> str:
+    """The line about the one result that failed; there is no other beside the summary's."""
+    lines = capsys.readouterr().err.splitlines()
+    told = [line for line in lines if line.startswith(("failed: ", "rilievo: "))]
+    [failure] = {line.partition(": ")[2] for line in told}
+    return failure
+
+
+def bomb(path: Path, size: int, *names: str, header: bool = True) -> None:
+    """Write an archive with arrays of zeros that unpack to so many bytes each."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                if header:
+                    about = {"descr": "|u1", "fortran_order": False, "shape": (size,)}
+                    np.lib.format.write_array_header_1_0(file, about)
+                for _ in range(size // 2**20):
+                    file.write(bytes(2**20))
+
+
+@pytest.mark.parametrize("name", ["depth", "valid", "lens", "depth_shape"])
+@pytest.mark.parametrize("header", [True, False])
+def test_an_answer_that_unpacks_to_too_much_is_refused_before_it_is(
+    name: str, header: bool, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = results / "photo.answer"
+    bomb(kept, 256 * 2**20, name, header=header)
+    for key, value in (
+        ("bytes", kept.stat().st_size),
+        ("sha256", hashlib.sha256(kept.read_bytes()).hexdigest()),
+    ):
+        changed(results, "answer", key, value=value)
+    tracemalloc.start()
+    try:
+        assert predict(results, "--save", "npy") == 1
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "photo.answer: not the answer of a network, or broken" in capsys.readouterr().err
+    assert most < 64 * 2**20
+
+
+def test_an_archive_of_results_is_bounded_too(results: Path) -> None:
+    bomb(results / "photo.npz", 1400 * 2**20, "about")
+    with pytest.raises(InputError, match=r"'about.npy' unpacks to 1468.* MB"):
+        rilievo.read_prediction(results / "photo.npz")

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
+from numpy.lib.npyio import NpzFile
 from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
+from rilievo.io.files.archives import check_member
 from rilievo.io.files.limits import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -186,14 +188,15 @@ def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
         np.load(BytesIO(content), allow_pickle=False) as archive,
     ):
         chosen = _chosen(list(archive.files), name, "array", shown)
-        members = {Path(info.filename).stem: info.file_size for info in archive.zip.infolist()}
-        if members.get(chosen, 0) > MAX_BYTES:
-            raise ValueError(f"'{chosen}' unpacks to {members[chosen] / 2**30:.1f} GiB")
         return array_of(archive, chosen)
 
 
 def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
     """Get an array of an open npz file; for other members numpy returns bytes."""
+    if isinstance(archive, NpzFile) and archive.zip is not None:
+        for member in archive.zip.infolist():
+            if member.filename in (name, f"{name}.npy"):
+                check_member(member, most_bytes=MAX_BYTES)
     found = archive[name]
     if not isinstance(found, np.ndarray):
         raise ValueError(f"'{name}' in it is not an array")

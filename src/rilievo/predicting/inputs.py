@@ -8,11 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from rilievo.errors import InputError
-from rilievo.io.files.limits import printable, reason
+from rilievo.io.files.limits import printable, read_text, reason
 from rilievo.io.files.stems import distinct, own_names
+from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.outputs.facts import FORMAT
 from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
+from rilievo.prediction.output_table import OUTPUTS
 
 
 class Medium(StrEnum):
@@ -109,7 +111,7 @@ def _without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
         folder = path.parent
         if folder not in results:
             try:
-                results[folder] = _results(folder, os.listdir(folder))
+                results[folder] = _results(folder, os.listdir(folder), left_out)
             except OSError:
                 results[folder] = set()
         if path.name in results[folder]:
@@ -138,7 +140,7 @@ def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterat
 
     for directory, subfolders, names in os.walk(folder, onerror=unreadable):
         here = Path(directory)
-        results = _results(here, names)
+        results = _results(here, names, left_out)
         left_out.linked_folders += sum((here / name).is_symlink() for name in subfolders)
         subfolders[:] = sorted(
             name
@@ -159,27 +161,49 @@ def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterat
             )
 
 
-def _results(folder: Path, names: Sequence[str]) -> set[str]:
-    """Names of rilievo's JSONs in this folder and of the files and folders that they list."""
+def _results(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[str]:
+    """Names of rilievo's JSONs in this folder and of the files and folders that they list.
+
+    Of a broken one, the files that have the names of outputs: depth is no photograph.
+    """
     results: set[str] = set()
     for name in names:
         if name.endswith(SUFFIX):
-            listed = _listed(folder / name)
+            stem = name.removesuffix(SUFFIX)
+            beside = {stem + output.suffix for output in OUTPUTS.values()} & {*names}
+            try:
+                listed = _listed(folder / name, has_results=bool(beside))
+            except InputError as error:
+                left_out.unreadable.append(str(error))
+                listed = beside
             results |= {name, *listed} if listed else set()
     return results
 
 
-def _listed(path: Path) -> set[str]:
-    """Names that a JSON of rilievo lists; none for any other JSON."""
+def _listed(path: Path, *, has_results: bool) -> set[str]:
+    """Names that a JSON of rilievo lists; none for any other JSON.
+
+    Raises:
+        InputError: If a JSON of rilievo is broken; what is no JSON is one where results lie beside.
+    """
     try:
         with path.open("rb") as file:
             # Folders exported from phones have a JSON beside every photograph.
-            if FORMAT.encode() not in file.read(64):
-                return set()
+            is_ours = FORMAT.encode() in file.read(64)
+        if not is_ours and not (has_results and _is_no_json(path)):
+            return set()
         sidecar = read_sidecar(path)
-    except (OSError, InputError):
+    except OSError:
         return set()
     return {*sidecar.names, *sidecar.earlier}
+
+
+def _is_no_json(path: Path) -> bool:
+    try:
+        parse_json(read_text(path))
+    except (InputError, NotThisRecord):
+        return True
+    return False
 
 
 def is_known(name: str) -> bool:

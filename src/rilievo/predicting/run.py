@@ -65,10 +65,11 @@ def predict_files(
     jobs = JobList(find_jobs(inputs, output, sequence=sequence, left_out=left_out))
     total = len(jobs)
     if not total:
-        summary = predict_again(inputs, options, show=show)
+        summary = predict_again(inputs, options, left_out.unreadable, show=show)
         if summary is not None:
             return summary
-        raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
+        why = "; ".join(left_out.unreadable[:1])
+        raise OptionError(why or f"no photograph or video in {', '.join(map(printable, inputs))}")
     check_known(options.sizes, total)
     decided = deciding(options, jobs.counts[Medium.PHOTO])
     stages = Stages()

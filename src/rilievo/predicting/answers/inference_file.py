@@ -5,7 +5,6 @@ bytes, deflated. Rounding them would make results differ from those of a fresh r
 """
 
 import math
-import zipfile
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from jaxtyping import Bool, Float32
 
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.spelling import spelled, spelling_of
+from rilievo.io.files.archives import read_arrays
+from rilievo.io.files.broken import BROKEN_FILE
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Inference
 from rilievo.types import Camera, CameraSource
@@ -24,10 +25,13 @@ MOST_NUMBERS = 16_000_000
 """Most numbers of one field; larger answers are neither kept nor read."""
 _FIELDS = ("depth", "normals", "confidence", "sky", "steps")
 _MASK = "valid"
+_MEMBERS = (*_FIELDS, *(f"{name}_shape" for name in _FIELDS), _MASK, "lens", "source")
+_MOST_BYTES = 4 * MOST_NUMBERS + 2**20
+"""Largest member: packed, numbers that nothing compresses grow a little."""
 _LEVEL = 3
 # The stubs of isal call its class of errors an error.
 _DEFLATING: type[Exception] = isal_zlib.IsalError  # pyright: ignore[reportAssignmentType]
-_BROKEN = (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, _DEFLATING)
+_BROKEN = (*BROKEN_FILE, _DEFLATING)
 
 
 def write_inference(inference: Inference, target: BufferedIOBase) -> None:
@@ -56,9 +60,8 @@ def read_inference(file: Path | bytes, name: str = "") -> Inference:
         InputError: If the file is broken; the message calls it ``name``.
     """
     try:
-        source = BytesIO(file) if isinstance(file, bytes) else file
-        with np.load(source, allow_pickle=False) as arrays:
-            found = {each: arrays[each] for each in arrays.files}
+        content = file if isinstance(file, bytes) else file.read_bytes()
+        found = read_arrays(BytesIO(content), _MEMBERS, most_bytes=_MOST_BYTES)
         camera = None
         if "lens" in found:
             lens = spelled(found["lens"].item()).lens((2, 2))

@@ -25,12 +25,18 @@ _OF_LOADING = ("yes", "trust_code")
 
 
 def predict_again(
-    inputs: Sequence[str | Path], options: PredictOptions, *, show: bool
+    inputs: Sequence[str | Path], options: PredictOptions, broken: Sequence[str], *, show: bool
 ) -> Summary | None:
     """Make results again from kept answers; None if none is kept there.
 
     They are written where they are, or below ``output`` if it is not the default. Where metres or
     other options differ from those of the earlier run, all of its files are written again.
+
+    Args:
+        inputs: Folders of results.
+        options: Options of this run.
+        broken: Messages about files there that cannot be read, which are reported.
+        show: Whether to show progress.
 
     Raises:
         OptionError: If an option is about the network, which does not run.
@@ -42,7 +48,9 @@ def predict_again(
     check_known(options.sizes, len(found))
     is_elsewhere = options.saving.output != Saving().output
     output = options.saving.output if is_elsewhere else found[0].root
-    with Tally(output=output, total=len(found), show=show) as tally:
+    with Tally(output=output, total=len(found) + len(broken), show=show) as tally:
+        for message in broken:
+            tally.failed(message)
         for note in without_effect(options, {Medium.PHOTO: len(found)}):
             tally.note(note)
         try:
@@ -102,11 +110,10 @@ def _sizes(kept: KeptResult) -> KnownSizes:
     run = kept.sidecar.run
     if run.get("sparse"):
         raise OptionError("its metres are of --sparse: give that again, or other sizes")
-    height, side = (run.get(name) for name in ("camera_height", "markers"))
     return KnownSizes(
         known=tuple(str(run.get("known") or "").split()),
-        camera_height=None if height is None else float(height),
-        markers=None if side is None else float(side),
+        camera_height=kept.number("camera_height"),
+        markers=kept.number("markers"),
         own_depth="off" if run.get("own_depth") == "off" else "on",  # pyright: ignore
     )
 

@@ -9,7 +9,13 @@ from typing import NoReturn
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.checks.sums import sum_of
-from rilievo.io.files.limits import check_regular, printable, shortened, unreadable
+from rilievo.io.files.limits import (
+    check_regular,
+    exists,
+    printable,
+    shortened,
+    unreadable,
+)
 from rilievo.io.outputs.facts import AnswerFacts, Sidecar
 from rilievo.io.outputs.sidecar import SUFFIX, find_sidecar
 from rilievo.models.base import Inference, Model
@@ -20,9 +26,10 @@ from rilievo.options.camera_forms import parse_numbers
 from rilievo.options.given_camera import GivenCamera
 from rilievo.options.on_off import Switch
 from rilievo.options.refine import Refine
-from rilievo.predicting.answers.inference_file import read_inference
+from rilievo.predicting.answers.inference_file import MOST_NUMBERS, read_inference
 from rilievo.types import DepthKind, MadeBy, Photo, Setting
 
+_MOST_BYTES = 24 * MOST_NUMBERS
 _OF_FINISHING = ("sharp", "trim", "resizing", "processing")
 """Settings of a model that finishing an answer adds."""
 
@@ -56,11 +63,12 @@ class KeptResult:
     def check_photo(self) -> None:
         """Refuse a photograph that was moved or changed since it was predicted."""
         shown = printable(self.json)
-        if not self.photo.is_file():
+        if not exists(self.photo):
             raise InputError(
-                f"{shown}: its photograph is not at {printable(self.photo)} any more: put it back, "
-                "or predict it where it is"
+                f"{shown}: its photograph is not at {shortened(str(self.photo), 200)} any more: "
+                "put it back, or predict it where it is"
             )
+        check_regular(self.photo)
         if sum_of(self.photo).sha256 != self.facts.photo_sha256:
             raise InputError(
                 f"{shown}: its photograph {printable(self.photo)} has changed since: predict it "
@@ -70,7 +78,8 @@ class KeptResult:
     def answer(self) -> Inference:
         """Answer of the network, as it was."""
         path = self.json.with_name(self.facts.file)
-        check_regular(path)
+        if check_regular(path) > _MOST_BYTES:
+            raise InputError(f"{printable(path)}: is larger than any answer: predict it again")
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -107,6 +116,21 @@ class KeptResult:
                 "lens in words: predict the photograph again"
             ) from error
 
+    def number(self, name: str) -> float | None:
+        """Option of the earlier run that is a number.
+
+        Raises:
+            InputError: If it is another thing.
+        """
+        value = self.sidecar.run.get(name)
+        try:
+            return None if value is None else float(value)
+        except ValueError as error:
+            raise InputError(
+                f"{printable(self.json)}: its {name} is '{shortened(str(value))}', expected a "
+                "number: predict the photograph again"
+            ) from error
+
 
 class KeptModel(Model):
     """A model of which one answer is left."""
@@ -138,7 +162,7 @@ def _switch(settings: Mapping[str, Setting], name: str) -> Switch:
 
 
 def find_kept(inputs: Sequence[str | Path]) -> Iterator[KeptResult]:
-    """Yield results with a kept answer below folders, in a fixed order."""
+    """Yield results with a kept answer below folders, in a fixed order; broken JSONs are passed."""
     for root in map(Path, inputs):
         for path in _jsons(root):
             sidecar = find_sidecar(path)

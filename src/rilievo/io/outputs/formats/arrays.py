@@ -14,7 +14,8 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from rilievo.errors import MissingExtraError
 from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.cameras.spelling import spelling_of
-from rilievo.io.files.limits import retry_miscounted
+from rilievo.io.files.archives import read_arrays
+from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, retry_miscounted
 from rilievo.io.outputs.facts import OUR_AXES, FileFacts
 from rilievo.io.outputs.stored import Stored, from_nan, opened, with_nan
 from rilievo.io.outputs.writing import WriteJob
@@ -25,6 +26,8 @@ _IMAGE_DESCRIPTION = 270
 _SOFTWARE = 305
 _KEY = "rilievo"
 _CHECKSUM = "crc32"
+_MOST_BYTES = 3 * 4 * MAX_PIXELS + 2**10
+"""Largest array: normals of the largest photograph."""
 
 
 def write_npy(job: WriteJob, depth: DepthMap) -> FileFacts:
@@ -108,7 +111,9 @@ def write_npz(job: WriteJob) -> FileFacts:
 
 def read_npz(path: Path, facts: FileFacts) -> Stored:
     """Read the arrays, bit for bit."""
-    arrays = _arrays(path, ("depth", "valid", "normals", "confidence", "sky"))
+    with path.open("rb") as file:
+        names = ("depth", "valid", "normals", "confidence", "sky")
+        arrays = read_arrays(file, names, most_bytes=_MOST_BYTES)
     return Stored(
         values=arrays.get("depth"),
         valid=arrays.get("valid"),
@@ -120,19 +125,8 @@ def read_npz(path: Path, facts: FileFacts) -> Stored:
 
 def embedded_npz(path: Path) -> str:
     """Read the embedded JSON."""
-    return _arrays(path, (_ABOUT,))[_ABOUT].item()
-
-
-@retry_miscounted
-def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Load those of the named arrays that exist; np.load would leave a broken archive open."""
-    found = {}
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        for name in names:
-            if f"{name}.npy" in archive.namelist():
-                with archive.open(f"{name}.npy") as member:
-                    found[name] = np.lib.format.read_array(member, allow_pickle=False)
-    return found
+    with path.open("rb") as file:
+        return read_arrays(file, (_ABOUT,), most_bytes=MAX_TEXT_BYTES)[_ABOUT].item()
 
 
 def write_tiff(job: WriteJob, depth: DepthMap) -> FileFacts:

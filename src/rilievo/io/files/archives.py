@@ -1,0 +1,50 @@
+"""Arrays of npz archives, whose stated sizes are bounded before anything is unpacked."""
+
+import zipfile
+from collections.abc import Collection
+from typing import IO
+
+import numpy as np
+
+from rilievo.io.files.limits import retry_miscounted
+
+_MOST_RATIO = 1100
+"""Greatest ratio of bytes unpacked to packed; that of Deflate, which archives of NumPy have, is
+1032."""
+
+
+@retry_miscounted
+def read_arrays(
+    file: IO[bytes], names: Collection[str], *, most_bytes: int
+) -> dict[str, np.ndarray]:
+    """Read those of the named arrays that exist; others are not unpacked.
+
+    Raises:
+        ValueError: If an array states more bytes than ``most_bytes``; errors of broken archives
+            are those of ``BROKEN_FILE``.
+    """
+    found: dict[str, np.ndarray] = {}
+    with zipfile.ZipFile(file) as archive:
+        members = {member.filename: member for member in archive.infolist()}
+        for name in names:
+            member = members.get(f"{name}.npy")
+            if member is None:
+                continue
+            check_member(member, most_bytes=most_bytes)
+            with archive.open(member) as content:
+                found[name] = np.lib.format.read_array(content, allow_pickle=False)
+    return found
+
+
+def check_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
+    """Refuse a member that unpacks to too many bytes.
+
+    Raises:
+        ValueError: If it states more than ``most_bytes``, or more than its packed bytes can hold.
+    """
+    size = member.file_size
+    if size > most_bytes or size > _MOST_RATIO * member.compress_size:
+        raise ValueError(
+            f"'{member.filename[:60]}' unpacks to {size / 1e6:.1f} MB, at most "
+            f"{most_bytes / 1e6:.1f} MB are expected"
+        )
