@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,6 +15,7 @@ _SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".heic", ".heif", ".tif", ".tiff", ".webp", ".bmp", ".avif"}
 )
 _LISTED = 12
+_LONGEST = 60
 _VISITED = 2000
 
 
@@ -50,22 +52,23 @@ class NamedFolders:
         Raises:
             InputError: If it is outside of the folders, or no regular file.
         """
-        name = shortened(text, 200)
+        name = quoted(text)
         candidates = [*self._candidates(text, name)]
         inside = [each for each in candidates if self._home_of(each) is not None]
         if not inside:
             raise InputError(
-                f"photo '{name}' is outside of the folders that this server may read, {self._names}"
+                f"photo {name} is outside of the folders that this server may read, {self._names}"
             )
         for each in inside:
             resolved = each.resolve()
             if not exists(resolved):
                 continue
             if resolved.is_dir():
-                raise InputError(f"photo '{name}' is a folder; {self._known(resolved)}")
-            check_regular(resolved)
+                raise InputError(f"photo {name} is a folder; {self._known(resolved)}")
+            with calling(resolved):
+                check_regular(resolved)
             return resolved
-        raise MissingFileError(f"no photo '{name}' in {self._names}; {self._known(None)}")
+        raise MissingFileError(f"no photo {name} in {self._names}; {self._known(None)}")
 
     def target(self, photograph: Path) -> Path:
         """Path without suffix of what is written about a photograph, in a folder that may be new.
@@ -93,10 +96,10 @@ class NamedFolders:
             text = url2pathname(unquote(urlsplit(text).path))
         elif "://" in text:
             raise InputError(
-                f"photo '{name}': this server fetches nothing; name a file below {self._names}"
+                f"photo {name}: this server fetches nothing; name a file below {self._names}"
             )
         if not text or "\0" in text:
-            raise InputError(f"photo '{name}' is no path of a file")
+            raise InputError(f"photo {name} is no path of a file")
         path = Path(os.path.expanduser(text))
         yield from ([path] if path.is_absolute() else [each / path for each in self.folders])
 
@@ -115,7 +118,29 @@ class NamedFolders:
         if not found:
             return "there is no photograph"
         more = ", ..." if len(found) > _LISTED else ""
-        return f"there are {', '.join(found[:_LISTED])}{more}"
+        return f"names of the photographs there: {', '.join(found[:_LISTED])}{more}"
+
+
+def quoted(name: str) -> str:
+    """Name of a file as assistants read it: others may have given it, so it is marked as a name."""
+    escaped = shortened(name, _LONGEST).replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def called(line: str, photograph: Path) -> str:
+    """A message in which a photograph has its quoted name in place of its path."""
+    for path in (str(photograph), printable(photograph)):
+        line = line.replace(path, f"photo {quoted(photograph.name)}")
+    return line
+
+
+@contextmanager
+def calling(photograph: Path) -> Iterator[None]:
+    """Call a photograph by its quoted name in errors of its readers."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(called(str(error), photograph)) from error
 
 
 def _photographs(folder: Path) -> Iterator[str]:
@@ -127,4 +152,4 @@ def _photographs(folder: Path) -> Iterator[str]:
         return
     for name in names:
         if Path(name).suffix.lower() in _SUFFIXES:
-            yield printable(name)
+            yield quoted(name)

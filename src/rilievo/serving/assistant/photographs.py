@@ -17,7 +17,7 @@ from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.known_metres import Metres
 from rilievo.predicting.photographs.metres import in_metres, trust
 from rilievo.prediction import Prediction
-from rilievo.serving.assistant.named_folders import NamedFolders
+from rilievo.serving.assistant.named_folders import NamedFolders, called, calling
 from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.types import DepthKind
 
@@ -120,7 +120,8 @@ class Photographs:
 
     def _shape(self, stamp: Stamp, facts: StatedFacts) -> tuple[int, int]:
         kept = self._seen.get((stamp, facts))
-        return read_photo(stamp.path).shape if kept is None else kept.prediction.shape
+        with calling(stamp.path):
+            return read_photo(stamp.path).shape if kept is None else kept.prediction.shape
 
     def _predicted(self, stamp: Stamp, facts: StatedFacts) -> Seen:
         key = stamp, facts
@@ -133,7 +134,7 @@ class Photographs:
 
 
 def _seen(stamp: Stamp, facts: StatedFacts, model: Model) -> Seen:
-    with warnings.catch_warnings(record=True) as doubts:
+    with calling(stamp.path), warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always", UserWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         prediction = predict(
@@ -144,7 +145,8 @@ def _seen(stamp: Stamp, facts: StatedFacts, model: Model) -> Seen:
             fov=facts.fov,
             projection=facts.projection,
         )
-    remarks = [str(each.message) for each in doubts if issubclass(each.category, UserWarning)]
+    told = [str(each.message) for each in doubts if issubclass(each.category, UserWarning)]
+    remarks = [called(line, stamp.path) for line in told]
     calibration = prediction.calibration
     if calibration is not None and calibration.own_depth is not None:
         remarks.append(trust(calibration))

@@ -1,6 +1,7 @@
 """Words that the tools share: ranges, sources of metres, remarks."""
 
 import math
+import re
 from collections.abc import Iterable
 
 from rilievo.measured_quantity import Measurement
@@ -79,7 +80,9 @@ def expected_share(prediction: Prediction, unit: str) -> float | None:
 
 def in_tool_words(text: str) -> str:
     """A message with the tools' names in place of options of the command line."""
-    text = with_keywords(text)
+    parts = re.split(r"('(?:[^'\\]|\\.)*')", text)  # every second one is quoted, as names are
+    parts[::2] = map(with_keywords, parts[::2])
+    text = "".join(parts)
     for words, instead in _IN_TOOLS:
         text = text.replace(words, instead)
     return text

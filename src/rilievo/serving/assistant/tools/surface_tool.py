@@ -10,6 +10,7 @@ from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_table import OUTPUTS
 from rilievo.prediction.saving import save
+from rilievo.serving.assistant.named_folders import quoted
 from rilievo.serving.assistant.photographs import METRES, UNKNOWN, Photographs
 from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Told
 from rilievo.serving.assistant.wording import paragraph, remarks_text, source_of_sizes
@@ -54,7 +55,8 @@ def surface(photographs: Photographs, asked: SurfaceAsked) -> Answer[SurfaceTold
     megabytes = max(0.1, math.ceil(told.bytes / 1e5) / 10)
     text = paragraph(
         (
-            f"Written: {printable(path)} ({megabytes:g} MB), for {_OPENS[asked.format]}.",
+            f"Written: {quoted(path.name)} in {printable(path.parent)} ({megabytes:g} MB), "
+            f"for {_OPENS[asked.format]}.",
             "Its coordinates are in metres." if seen.is_metric else "Its size has no unit.",
             source_of_sizes(seen, unit),
             remarks_text(each for each in seen.remarks if not each.startswith("metres from")),
@@ -74,7 +76,7 @@ def _saved(prediction: Prediction, target: Path, output: str) -> Path:
         except OutputError:
             if not is_taken:
                 raise
-    raise OutputError(f"{printable(target)}: {_MOST_NAMES} surfaces of this name are there")
+    raise OutputError(f"{quoted(target.name)}: {_MOST_NAMES} surfaces of this name are there")
 
 
 SURFACE = AssistantTool(
