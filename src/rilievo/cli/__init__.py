@@ -1,6 +1,8 @@
 """The command ``rilievo``. Each subcommand is one file, imported only when it is called."""
 
+import errno
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -84,6 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _is_interruption(error):
             complain("rilievo: stopped")
             return STOPPED
+        starved = _starved(error)
+        if starved:
+            complain(f"rilievo: {starved}")
+            return USAGE_ERROR
         if not isinstance(error, RilievoError):
             raise
         # Without a parsed command line there are no options to name, and tyro is not imported.
@@ -97,6 +103,20 @@ def _is_interruption(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+def _starved(error: BaseException) -> str:
+    """Message where the system lacks what every program needs; empty for other errors."""
+    text = str(error)
+    if os.strerror(errno.EMFILE) in text:
+        return "the system opens no more files for this process: raise its limit (ulimit -n 1024)"
+    if "can't start new thread" in text:
+        return "the system starts no more threads: raise the limit of processes (ulimit -u)"
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the working folder was deleted: change to another one (cd)"
+    return ""
 
 
 def _run(arguments: Sequence[str]) -> int:

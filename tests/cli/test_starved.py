@@ -1,0 +1,45 @@
+"""Commands to which the system refuses what every program needs: one line, no traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+
+_BEFORE = {
+    "gone": "import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())",
+    "threads": (
+        "import _thread, threading\n"
+        'def refuse(*_, **__): raise RuntimeError("can\'t start new thread")\n'
+        "threading._start_new_thread = refuse"
+    ),
+    "files": "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (%d, 64))",
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "output", "words"),
+    [
+        (_BEFORE["gone"], "out", "the working folder was deleted"),
+        (_BEFORE["threads"], "{}/out", "starts no more threads"),
+        (_BEFORE["files"] % 3, "{}/out", "opens no more files"),
+        (_BEFORE["files"] % 6, "{}/out", "oo many open files"),
+    ],
+    ids=["gone", "threads", "files", "more files"],
+)
+def test_what_the_system_refuses_is_one_line(
+    before: str, output: str, words: str, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.effect_noise((160, 120), 60).convert("RGB").save(photo)
+    program = f"import sys\nfrom rilievo.cli import run\n{before}\nsys.exit(run())"
+    words_of_command = ["predict", str(photo), "-m", "rilievo/tiny", "-o", output.format(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words_of_command], capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stderr
+    assert words in done.stderr.splitlines()[-1]
+    assert done.returncode != 0
