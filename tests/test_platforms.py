@@ -1,4 +1,4 @@
-"""What Windows lacks stands in code that does not run there."""
+"""Guards of names that Windows lacks: every use of one stands in code that does not run there."""
 
 import ast
 import os
