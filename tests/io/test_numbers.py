@@ -221,5 +221,5 @@ def test_an_array_that_unpacks_to_gigabytes_is_refused_unread(tmp_path: Path) ->
     place = whole.index(b"PK\x01\x02") + 24
     whole[place : place + 4] = struct.pack("<I", 3 * 2**30)
     path.write_bytes(whole)
-    with pytest.raises(InputError, match=r"unpacks to 3\.0 GiB"):
+    with pytest.raises(InputError, match=r"unpacks to 3221\.2 MB"):
         read_numbers(path)
