@@ -102,7 +102,11 @@ def _options(kept: KeptResult, options: PredictOptions) -> PredictOptions:
         sizes = _sizes(kept)
     output = options.saving.output if options.saving.output != Saving().output else kept.root
     saving = replace(options.saving, output=output)
-    return replace(options, view=kept.view, surface=surface, sizes=sizes, saving=saving)
+    alpha = "keep" if run.get("alpha") == "keep" else "mask"
+    refine = replace(options.refine, alpha=alpha, stretch=run.get("stretch") is True)
+    return replace(
+        options, view=kept.view, surface=surface, sizes=sizes, refine=refine, saving=saving
+    )
 
 
 def _sizes(kept: KeptResult) -> KnownSizes:
