@@ -172,5 +172,5 @@ def _opens(call: ast.Call) -> bool:
 def _mode(call: ast.Call) -> str:
     """The mode that a call states as a text; empty if it states none."""
     given = [*call.args[:2], *(each.value for each in call.keywords if each.arg == "mode")]
-    texts = [each.value for each in given if isinstance(each, ast.Constant)]
-    return next((text for text in texts if _MODE.fullmatch(str(text))), "")
+    texts = [str(each.value) for each in given if isinstance(each, ast.Constant)]
+    return next((text for text in texts if _MODE.fullmatch(text)), "")

@@ -204,7 +204,7 @@ def _sintel(folder: Path) -> None:
     complete, depths = (
         folder / f"MPI-Sintel-{kind}" / "training" for kind in ("complete", "depth-training")
     )
-    tag, size = np.float32(202021.25).tobytes(), np.int32([48, 36]).tobytes()
+    tag, size = np.float32(202021.25).tobytes(), np.array([48, 36], np.int32).tobytes()
     K = np.array([[70.0, 0, 23.5], [0, 71.0, 17.5], [0, 0, 1]])
     pose = np.eye(4)[:3]
     for number in (1, 2):

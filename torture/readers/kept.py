@@ -34,7 +34,7 @@ def _result() -> dict[str, bytes]:
         options = PredictOptions(
             model="rilievo/tiny", save="colour,normals", output=folder / "out", keep_answers="on"
         )
-        predict_files(folder / "photo.png", options, show=False)
+        predict_files([folder / "photo.png"], options, show=False)
         files = (path for path in folder.rglob("*") if path.is_file())
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 

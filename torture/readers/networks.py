@@ -77,7 +77,7 @@ def _transformer() -> Mapping[str, bytes]:
         mlp_ratio=2,
         image_size=56,
         patch_size=14,
-        out_features=["stage1", "stage2", "stage3", "stage4"],
+        out_features=["stage1", "stage2", "stage3", "stage4"],  # type: ignore[call-arg]  # a mixin's
         apply_layernorm=True,
         reshape_hidden_states=False,
     )
