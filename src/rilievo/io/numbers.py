@@ -31,9 +31,9 @@ from rilievo.io.files.limits import (
     reason,
     retry_miscounted,
 )
+from rilievo.io.files.tiff_directories import check_directories
 from rilievo.io.netpbm import is_netpbm, parse_netpbm
 from rilievo.io.photographs.decode import PILLOW_ERRORS, load
-from rilievo.io.photographs.tiff_directories import check_directories
 
 NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")
 """Usual suffixes of files that ``read_numbers`` reads. The format is recognised by content."""

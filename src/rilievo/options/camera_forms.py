@@ -4,7 +4,6 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,44 +12,22 @@ from jaxtyping import Float
 from rilievo.errors import OptionError, RilievoError
 from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelled, spelling_of
-from rilievo.geometry.intrinsics import K_from_focal, focal_from_film
+from rilievo.geometry.film import Millimetres
+from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.camera_file import pinhole_K
 from rilievo.io.files.limits import printable
 from rilievo.io.lenses.calibration_file import read_lens
 from rilievo.types import Camera
 
-
-@dataclass(frozen=True, slots=True)
-class Millimetres:
-    """A focal length in millimetres, of a picture that is not cropped.
-
-    Attributes:
-        focal: Focal length [mm]: that of the 35 mm camera with the same diagonal field of view, as
-            EXIF has it, or the true one if the sensor is known.
-        sensor: Width of the sensor, its longer side [mm].
-
-    Raises:
-        OptionError: If one is not a positive number.
-    """
-
-    focal: float
-    sensor: float | None = None
-
-    def __post_init__(self) -> None:
-        sensor = 1.0 if self.sensor is None else self.sensor
-        if not (0 < self.focal < math.inf and 0 < sensor < math.inf):
-            raise OptionError(f"its millimetres are positive numbers, got {self}")
-
-    def __str__(self) -> str:
-        """The text that ``parse_camera`` reads."""
-        return f"{self.focal:.10g}mm" + ("" if self.sensor is None else f"/{self.sensor:.10g}mm")
-
-    def pixels(self, size: tuple[int, int]) -> float:
-        """Focal length [px] of a picture (height, width), which may be upright."""
-        if self.sensor is None:
-            return focal_from_film(self.focal, size)
-        return self.focal / self.sensor * max(size)
-
+FORMS = (
+    "a focal length in pixels or in millimetres (24mm: 35 mm equivalent; 18mm/23.5mm: over the "
+    "sensor's width), FX,FY,CX,CY, the nine numbers of K row by row, a lens as --projection has "
+    "it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 matrix"
+)
+_MILLIMETRES = re.compile(
+    r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*(?:/\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*)?",
+    re.IGNORECASE,
+)
 
 CameraLike = (
     Camera
@@ -68,16 +45,6 @@ CameraLike = (
 
 Named = Camera | SpelledLens | Millimetres | float
 """A camera, a lens in words, or a focal length whose centre is the photograph's middle."""
-
-FORMS = (
-    "a focal length in pixels or in millimetres (24mm: 35 mm equivalent; 18mm/23.5mm: over the "
-    "sensor's width), FX,FY,CX,CY, the nine numbers of K row by row, a lens as --projection has "
-    "it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 matrix"
-)
-_MILLIMETRES = re.compile(
-    r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*(?:/\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*)?",
-    re.IGNORECASE,
-)
 
 
 def read_camera(camera: CameraLike | None) -> Named | None:

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float32
 from PIL.ImageFile import ImageFile
 
 from rilievo.io.files.limits import MAX_PIXELS, printable
+from rilievo.io.files.tiff_directories import check_directories
 from rilievo.io.photographs.decode import load as load_pixels
-from rilievo.io.photographs.tiff_directories import check_directories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

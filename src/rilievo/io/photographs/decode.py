@@ -24,10 +24,10 @@ from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
 from rilievo.io.files.limits import MAX_BYTES, check_size, reason
+from rilievo.io.files.tiff_directories import check_directories
 from rilievo.io.photographs.file_formats import ForeignFormat, PhotoFormat
 from rilievo.io.photographs.jpeg_scans import check_scans
 from rilievo.io.photographs.signatures import HEAD_BYTES, JPEG, RAW, RAW_SUFFIXES, TIFF, identify
-from rilievo.io.photographs.tiff_directories import check_directories
 
 PILLOW_ERRORS = (
     OSError,

@@ -10,8 +10,8 @@ from io import BytesIO
 from PIL import Image
 
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, focal_from_film
+from rilievo.io.files.tiff_directories import check_directories
 from rilievo.io.photographs.decode import PILLOW_ERRORS
-from rilievo.io.photographs.tiff_directories import check_directories
 from rilievo.types import Camera, CameraSource
 
 ASSUMED_FOV = 55.0

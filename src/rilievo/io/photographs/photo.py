@@ -11,6 +11,7 @@ from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
+from rilievo.io.files.tiff_directories import has_pages
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, grey_span, load, one_line_errors
 from rilievo.io.photographs.exif import camera_from_exif, exif_facts
 from rilievo.io.photographs.gpano import camera_from_gpano
@@ -21,8 +22,12 @@ from rilievo.io.photographs.pixels import (
     transparent_pixels,
     upright_pixels,
 )
-from rilievo.io.photographs.tiff_directories import has_pages
 from rilievo.types import OwnDepth, Photo
+
+_LOOKED_AT = 2**13
+"""Pixels of which contrast is measured."""
+_LEAST_LEVELS = 16
+"""Levels of 8 bits that a picture spans at least; fewer are noted."""
 
 
 @runtime_checkable
@@ -53,11 +58,6 @@ class _Reading:
     masks: bool
     stretch: bool
 
-
-_LOOKED_AT = 2**13
-"""Pixels of which contrast is measured."""
-_LEAST_LEVELS = 16
-"""Levels of 8 bits that a picture spans at least; fewer are noted."""
 
 PhotoSource = (
     Path | str | bytes | bytearray | memoryview | np.ndarray | Image.Image | Readable | Tensor

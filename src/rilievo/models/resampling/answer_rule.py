@@ -32,18 +32,6 @@ class Filter(StrEnum):
     """
 
 
-_SPACES = {
-    Space.VALUES: "its values",
-    Space.INVERSE: "inverse depth",
-    Space.LOG: "the logarithm of depth",
-}
-_FILTERS = {
-    Filter.ANTIALIASED: "linear between pixel centres, antialiased where it shrinks",
-    Filter.LINEAR: "linear between pixel centres, never antialiased",
-    Filter.CUBIC: "cubic between pixel centres, never antialiased",
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resizing:
     """Rule by which depth and normals are resized.
@@ -89,10 +77,6 @@ class Resizing:
         return "; ".join(parts)
 
 
-PLAIN = Resizing()
-"""Rule of networks whose authors name none."""
-
-
 def read_resizing(text: str) -> Resizing:
     """Parse what ``str`` of a rule gives.
 
@@ -106,3 +90,17 @@ def read_resizing(text: str) -> Resizing:
     return Resizing(
         space=Space(space), filter=filter, blended=blended, nearest=nearest, farthest=farthest
     )
+
+
+PLAIN = Resizing()
+"""Rule of networks whose authors name none."""
+_SPACES = {
+    Space.VALUES: "its values",
+    Space.INVERSE: "inverse depth",
+    Space.LOG: "the logarithm of depth",
+}
+_FILTERS = {
+    Filter.ANTIALIASED: "linear between pixel centres, antialiased where it shrinks",
+    Filter.LINEAR: "linear between pixel centres, never antialiased",
+    Filter.CUBIC: "cubic between pixel centres, never antialiased",
+}

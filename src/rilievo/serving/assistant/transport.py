@@ -1,4 +1,4 @@
-"""Transport of the tools: standard input and output, for the client that starts the process."""
+"""Transport of the tools: the standard streams of the process that a client starts."""
 
 import os
 import signal
