@@ -28,7 +28,10 @@ OF_LOADING = {"image", "model", "quality", "device", "engine", "precision", "tru
 Depth = np.ndarray
 """Numbers of a depth map, NaN where there is none."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*uniform border:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*uniform border:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*transparent pixels:UserWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,12 @@ def opened(path: Path) -> Depth:
 
 
 def of_pixels(path: Path) -> Depth:
-    return numbers(rilievo.predict(rilievo.read_photo(path).pixels, model=NAME))
+    photo = rilievo.read_photo(path)
+    pixels = photo.pixels
+    if photo.transparent is not None:
+        alpha = np.where(photo.transparent, np.uint8(0), np.uint8(255))
+        pixels = np.dstack([pixels, alpha])
+    return numbers(rilievo.predict(pixels, model=NAME))
 
 
 def piped(path: Path) -> Depth:

@@ -106,7 +106,7 @@ def test_an_empty_depth_map_is_refused() -> None:
     [
         (0, 0, 0.0, "focal lengths are positive"),
         (1, 1, -5.0, "focal lengths are positive"),
-        (0, 2, np.nan, "NaN or infinite"),
+        (0, 2, np.nan, "cx is nan, expected a finite number"),
         (0, 1, 1.0, "K is"),
         (1, 0, 1.0, "K is"),
         (2, 0, 1.0, "K is"),

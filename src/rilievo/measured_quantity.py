@@ -37,7 +37,7 @@ class Measurement:
         return _UNITS[self.what]
 
     def __str__(self) -> str:
-        """What it is, its value and its range, such as length: 0.82 m (0.71 to 0.95)."""
+        """Name, value and range, such as length: 0.82 m (0.71 to 0.95)."""
         return f"{'height above the floor' if self.what == 'height' else self.what}: {self.text}"
 
     @property

@@ -98,7 +98,7 @@ def test_an_opening_counts_for_the_public_functions_around_it(tmp_path: Path) ->
 
 @pytest.fixture
 def recorded() -> Callable[[], list[str]]:
-    """What the table has no row for, of what is opened from now on."""
+    """Functions without a row in the table that open a file from now on."""
     opened_files.forget()
     return opened_files.unlisted
 

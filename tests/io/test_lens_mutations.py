@@ -61,7 +61,7 @@ ODD = (
 )
 NUMBER = re.compile(r"(?<![\w.])-?\d+\.?\d*(?:e[+-]?\d+)?")
 MUTATIONS = {"yaml": 150, "yml": 150}
-"""Number of mutations of a file by its suffix, else 800; twenty times as many were tried by hand
+"""Number of mutations of a file by its suffix, else 800
 with the same functions."""
 
 

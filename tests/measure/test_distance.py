@@ -20,7 +20,6 @@ from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.measure import Measurement, distance, height, length
 from rilievo.prediction import Prediction
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy
-from served import served
 from sloping_plane import CAMERA, SIZE, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
@@ -186,6 +185,7 @@ def test_one_point_says_what_it_is_for(photo, words, named, capsys) -> None:
 
 
 def test_requests_have_the_same_two(tmp_path: Path) -> None:
+    served = pytest.importorskip("served").served
     with served(tmp_path) as server:
         post = server.client.post
         address = "/v1/measure?known=40,30,2.5&fov=60&distance=20,20"

@@ -73,8 +73,8 @@ def test_each_shot_has_one_scale_and_one_shift(frames: Path, tmp_path: Path) -> 
     for index in range(24):
         shot = max(place for place, first in enumerate(firsts[:-1]) if first <= index)
         found = sidecar.video.anchorings[shot]
-        own = np.load(tmp_path / f"out.frames/{index:06d}.depth.npy")
-        anchored = np.load(tmp_path / f"out.frames/{index:06d}.anchored.npy")
+        own = np.load(tmp_path / f"out.frames/{index:04d}.depth.npy")
+        anchored = np.load(tmp_path / f"out.frames/{index:04d}.anchored.npy")
         assert found.scale is not None
         assert found.shift is not None
         valid = ~np.isnan(anchored)
@@ -82,7 +82,7 @@ def test_each_shot_has_one_scale_and_one_shift(frames: Path, tmp_path: Path) -> 
         np.testing.assert_allclose(
             1 / anchored[valid], found.scale * own[valid] + found.shift, rtol=1e-3
         )
-    assert (tmp_path / "out.frames/000000.ply").exists()
+    assert (tmp_path / "out.frames/0000.ply").exists()
 
 
 def test_the_embedded_model_runs_on_few_frames_and_not_without_a_surface(
@@ -138,7 +138,7 @@ def test_a_known_distance_makes_a_clip_metric_by_anchored_depth(
     assert said["depth"]["kind"] == "metric"
     assert said["calibration"]["method"] == "known points"
     assert said["anchoring"]["rank_correlation"] > 0.9
-    first = np.load(tmp_path / "out/frames.frames/000000.depth.npy")
+    first = np.load(tmp_path / "out/frames.frames/0000.depth.npy")
     assert first[80, 60] == pytest.approx(2.0, rel=0.05)
     ratio = np.log(first / own.depth.values)
     assert np.median(np.abs(ratio)) < 0.1

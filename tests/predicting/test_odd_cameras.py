@@ -25,7 +25,6 @@ from rilievo.options.given_camera import GivenCamera
 from rilievo.predicting.photographs import units
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.types import Photo
-from served import served
 
 PIXELS = np.asarray(Image.fromarray(skimage.data.coffee()).resize((300, 200)))
 LARGE = Photo(pixels=np.full((400, 600, 3), 99, np.uint8), name="x")
@@ -232,6 +231,7 @@ def test_a_video_tells_the_notes(tmp_path):
 
 
 def test_the_server_tells_the_notes_in_json_and_headers(tmp_path):
+    served = pytest.importorskip("served").served
     with served(tmp_path) as server:
         said = server.client.post("/v1/predict?camera=7&at=0.5,0.25", content=noise()).json()
         assert "write camera 7mm" in " ".join(said["remarks"]) or "7mm" in " ".join(said["remarks"])

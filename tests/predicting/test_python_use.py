@@ -285,7 +285,7 @@ def test_the_pipeline_gives_tensors_where_torch_is_in_use() -> None:
         ("out/x.depth.png", None, {"x.depth.png"}),
         ("out/x.depth16.png", None, {"x.depth16.png"}),
         ("out/x.npy", None, {"x.depth.npy"}),
-        ("out/x.v2", None, {"x.v2.depth.png"}),
+        ("out/x.v2", "colour", {"x.v2.depth.png"}),
         ("out/x", None, {"x.depth.png"}),
         ("out/x", "glb", {"x.glb"}),
         ("out/x.glb", "glb", {"x.glb"}),

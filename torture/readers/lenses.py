@@ -60,7 +60,7 @@ TEXTS = (
 
 
 def read_of(camera: GivenCamera) -> object:
-    """What every run does with a camera: it is made for a size, and seen through."""
+    """Make a camera for a size and see through it, as every run does."""
     named = camera.given_camera
     assert named is not None, "it is given"
     made = matrix_of(named, _SIZE)

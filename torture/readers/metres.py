@@ -1,4 +1,4 @@
-"""What is known in metres: tables of points and lengths, sparse depth."""
+"""Facts in metres: tables of points and lengths, sparse depth."""
 
 from pathlib import Path
 

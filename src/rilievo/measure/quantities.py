@@ -115,7 +115,7 @@ def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
 
 
 def _again(what: str, metres: float, known: float) -> Measurement:
-    """What was known, measured again."""
+    """Measurement of a quantity that was known."""
     if abs(metres - known) < _EQUAL * known:
         metres = known
     low, high = sorted((metres, known))

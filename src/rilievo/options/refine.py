@@ -90,7 +90,7 @@ class Refine(Mirroring):
 
     @property
     def reading(self) -> ReadingArguments:
-        """How photographs are read."""
+        """Options of reading photographs."""
         return {"alpha": self.alpha, "stretch": self.stretch}
 
 

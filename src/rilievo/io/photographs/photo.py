@@ -51,7 +51,7 @@ class Tensor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How a photograph is read, as ``read_photo`` says it."""
+    """Options of reading a photograph, as in ``read_photo``."""
 
     max_pixels: int
     own_depth: bool

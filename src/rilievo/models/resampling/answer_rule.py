@@ -12,7 +12,7 @@ class Space(StrEnum):
     """Space in which depth is resized."""
 
     VALUES = "values"
-    """Its values as they are."""
+    """Depth as it is."""
     INVERSE = "inverse"
     """One over depth."""
     LOG = "log"

@@ -96,7 +96,7 @@ def test_no_command_fails_for_a_character_that_the_console_lacks(
     place.mkdir()
     (place / "data").symlink_to(folder / "data")
     Image.linear_gradient("L").resize((64, 48)).convert("RGB").save(place / PHOTO)
-    tests = str(Path(__file__).parents[1])
+    tests = str(Path(__file__).parent)
     done = subprocess.run(
         [sys.executable, "-c", ALL_IN_ONE],
         input="\n".join(lines()).encode(),
