@@ -27,6 +27,7 @@ from rilievo.models.catalogue.graphs.published_graph import open_graph
 from rilievo.models.default.embedded import embedded_file
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxFacts
+from rilievo.models.resampling.answer_rule import PLAIN, Filter, Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.serving.browser.folder import write_page
 from rilievo.types import DepthKind
@@ -35,10 +36,11 @@ from static_host import Visitor, hosted
 
 @dataclass(frozen=True)
 class Case:
-    """A network: its preparation, the kind of its numbers, and whether it needs a focal length."""
+    """A network: its preparation, the kind and the resizing of its numbers, its focal length."""
 
     preparation: Preparation
     kind: DepthKind = DepthKind.UP_TO_SCALE
+    resizing: Resizing = PLAIN
     needs_focal: bool = False
     fov: float | None = None
 
@@ -62,6 +64,7 @@ CASES = {
             resampling=Resampling.BILINEAR,
         ),
         kind=DepthKind.AFFINE_INVERSE,
+        resizing=Resizing(filter=Filter.CUBIC),
     ),
     "shortest edge, lanczos, metric": Case(
         Preparation(
@@ -71,9 +74,8 @@ CASES = {
         kind=DepthKind.METRIC,
     ),
     "longest edge, inverse": Case(
-        Preparation(
-            sizing=sized(Rule.LONGEST_EDGE, height=112, width=112, multiple=14), inverse=True
-        )
+        Preparation(sizing=sized(Rule.LONGEST_EDGE, height=112, width=112, multiple=14)),
+        resizing=Resizing(space=Space.INVERSE),
     ),
     "floor": Case(Preparation(sizing=sized(Rule.FLOOR, area=9000, multiple=32))),
     "points, focal, field of view": Case(
@@ -81,6 +83,7 @@ CASES = {
             sizing=sized(Rule.FIXED, height=96, width=96), resampling=Resampling.BILINEAR_POINTS
         ),
         kind=DepthKind.METRIC,
+        resizing=Resizing(space=Space.INVERSE, filter=Filter.LINEAR, nearest=1.5, farthest=4.0),
         needs_focal=True,
         fov=48.0,
     ),
@@ -135,6 +138,7 @@ def write_network(
         kind=case.kind,
         licence="none",
         preparation=case.preparation,
+        resizing=case.resizing,
         needs_focal=case.needs_focal,
     )
     helper.set_model_props(model, dict(facts.metadata()))
