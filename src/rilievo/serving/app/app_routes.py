@@ -160,11 +160,13 @@ class Site:
         return JSONResponse(told if example is not None else {**told, "key": entry.key})
 
     async def _mark(self, request: Request) -> Response:
-        content = b""
-        async for piece in request.stream():
-            content += piece
-            if len(content) > _MOST_MARKS:
+        upload = await self.service.uploads.read(request, client_of(request))
+        try:
+            if upload.size > _MOST_MARKS:
                 raise Refusal(413, f"marks have at most {_MOST_MARKS} bytes")
+            content = upload.read()
+        finally:
+            upload.close()
         key, marks = request.query_params.get("key", ""), content.decode("ascii", "replace")
         self.store.mark(request.path_params["id"], key, marks)
         return JSONResponse({"marks": marks})

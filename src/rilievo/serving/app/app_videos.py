@@ -93,67 +93,79 @@ class Videos:
             if not outputs or not set(outputs) <= set(OUTPUTS):
                 raise OptionError(f"of a video the app makes one or more of {', '.join(OUTPUTS)}")
             self._turns.check()
-            entry, source = await self._opened(upload, client, outputs)
+            entry, path = await self._kept(upload, client, outputs)
         finally:
             upload.close()
         self._work = {id: work for id, work in self._work.items() if id in self._store}
         work = self._work[entry.id] = VideoWork()
-        task = asyncio.create_task(self._run(entry, work, source, name, tuple(outputs)))
+        task = asyncio.create_task(self._run(entry, work, path, name, tuple(outputs)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return entry
 
-    async def _opened(
+    async def _kept(
         self, upload: Upload, client: str, outputs: Sequence[str]
-    ) -> tuple[Entry, FrameSource]:
+    ) -> tuple[Entry, Path]:
         entry = self._store.begin(upload.name, client, upload.size)
         try:
             path = await self._service.in_worker(lambda: _copied(upload, entry))
             source = await open_within(path, self._service, self._options)
-            try:
-                self._store.resize(entry, upload.size + written_bytes(source, outputs))
-            except BaseException:
-                source.close()
-                raise
+            # A video that waits holds no process that decodes; its turn opens it again.
+            await asyncio.to_thread(source.close)
+            self._store.resize(entry, upload.size + written_bytes(source, outputs))
         except BaseException:
             self._store.remove(entry)
             self._store.release(entry)
             raise
-        return entry, source
+        return entry, path
 
     async def _run(
         self,
         entry: Entry,
         work: VideoWork,
-        source: FrameSource,
+        path: Path,
         name: str,
         outputs: tuple[str, ...],
     ) -> None:
-        service = self._service
         try:
             place = await self._turns.take(entry.client)
             try:
-                work.state = "working"
-                model = await service.networks.for_video(Variant(name=name))
-                kept = await asyncio.to_thread(kept_bytes, source, model)
-                self._store.resize(entry, entry.size + kept)
-                report = self._reporter(entry, work, entry.size - kept)
-                options, target = ClipOptions(outputs=outputs), entry.path / MADE / entry.name
-                await asyncio.to_thread(predict_clip, source, model, target, options, report)
+                await self._make(entry, work, path, name, outputs)
             finally:
                 place.give_back()
-            work.files = tuple(sorted(path.name for path in target.parent.iterdir()))
+            work.files = tuple(sorted(each.name for each in (entry.path / MADE).iterdir()))
             work.state, work.share, work.left = "done", 1.0, 0.0
         except _Stopped:
             work.state = "stopped"
             self._store.remove(entry)
         except Exception as error:
-            line = service.refusal_of(error).line.replace(str(source.path), entry.name)
+            line = self._service.refusal_of(error).line.replace(str(path), entry.name)
             work.state, work.error = "failed", line
         finally:
-            await asyncio.to_thread(source.close)
             self._store.resize(entry, _bytes_of(entry.path))
             self._store.release(entry)
+
+    async def _make(
+        self,
+        entry: Entry,
+        work: VideoWork,
+        path: Path,
+        name: str,
+        outputs: tuple[str, ...],
+    ) -> None:
+        if work.stop.is_set():
+            raise _Stopped
+        work.state = "working"
+        source = await self._service.opened(path)
+        try:
+            model = await self._service.networks.for_video(Variant(name=name))
+            kept = await asyncio.to_thread(kept_bytes, source, model)
+            self._store.resize(entry, entry.size + kept)
+            report = self._reporter(entry, work, entry.size - kept)
+            options, target = ClipOptions(outputs=outputs), entry.path / MADE / entry.name
+            await asyncio.to_thread(predict_clip, source, model, target, options, report)
+        finally:
+            await asyncio.to_thread(source.close)
 
     def _reporter(
         self, entry: Entry, work: VideoWork, most_bytes: int
