@@ -33,6 +33,26 @@ _OWN = tuple(
     }
 )
 _CODE = (".py", ".pyc")
+_THROUGH_LIBRARIES = frozenset(
+    {
+        # Records of installed packages, sockets, locks of own folders, copies that it just wrote.
+        *("rilievo.plugins.load_offered", "rilievo.plugins.names_offered"),
+        *(
+            "rilievo.models.catalogue.download._fetched",
+            "rilievo.cluster.remote_files.Remote.store",
+        ),
+        "rilievo.serving.server.requests.fetching._connected",
+        *(
+            f"rilievo.serving.server.temporary_folders.{e}"
+            for e in ("_is_left", "own_folder", "sweep")
+        ),
+        *(
+            f"rilievo.models.conversion.quantisation.{each}"
+            for each in ("_check_quantised", "quantise", "quantise_static")
+        ),
+    }
+)
+"""Functions that open something through a library, no file of a user among it."""
 _seen: set[CodeType] = set()
 _checked: set[CodeType] = set()
 
@@ -49,7 +69,8 @@ def unlisted() -> list[str]:
     codes = _seen - _checked
     _checked.update(codes)
     names = {name for code in codes for name in readers_around(code)}
-    return sorted(names - set(TRIED) - set(REASONS))
+    known = {*TRIED, *REASONS, *_THROUGH_LIBRARIES}
+    return sorted(name for name in names if name.partition(" ")[0] not in known)
 
 
 def forget() -> None:

@@ -21,6 +21,7 @@ SOURCE = Path(rilievo.__file__).parent
 HELPERS = frozenset(
     {
         "rilievo.io.files.limits.read_text",
+        "rilievo.io.files.archives.read_arrays",
         "rilievo.data.datasets.files.text_lines",
         "rilievo.io.outputs.stored.opened",
     }

@@ -85,7 +85,7 @@ def test_priors_have_the_scale_of_the_reconstruction(
 ) -> None:
     priors = example("colmap_priors")
     output = tmp_path / "priors"
-    priors.write_priors(reconstruction, reconstruction, output, Relief())
+    priors.main(reconstruction, reconstruction, output, Relief())
     content = json.loads((output / "transforms.json").read_text())
     assert len(content["frames"]) == 2
     expected = SCALE * Relief.relief((HEIGHT // 2, WIDTH // 2))

@@ -21,7 +21,8 @@ def photo() -> Photo:
     pixels = np.random.default_rng(3).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     pixels[..., 1] = 255
     focal = FOCAL * np.hypot(48, 64) / 2
-    return Photo(pixels=pixels, camera=Camera(K=np.diag([focal, focal, 1.0])))
+    K = np.array([[focal, 0, 31.5], [0, focal, 23.5], [0, 0, 1]])
+    return Photo(pixels=pixels, camera=Camera(K=K))
 
 
 def test_moge_in_8_bits_is_near_fp32_made_once_and_mended(

@@ -48,7 +48,7 @@ def _write_result(folder: Path) -> None:
 
 def _again(folder: Path) -> object:
     options = PredictOptions(save="npz,ply", output=folder / "again")
-    summary = predict_again([folder / "out"], options, show=False)
+    summary = predict_again([folder / "out"], options, (), show=False)
     failures = () if summary is None else summary.failures
     # A run goes on after a defect and says so; the campaign must see it.
     defects = [each for each in failures if "a defect of rilievo" in each]

@@ -186,10 +186,10 @@ def test_wrong_arguments_are_told_in_one_line(
 @pytest.mark.parametrize(
     ("what", "count", "words"),
     [
-        ("length", 1, "a length takes two points, got 1"),
-        ("height", 2, "a height takes one point, got 2"),
-        ("area", 2, "a area takes three points or more"),
-        ("angle", 3, "a angle takes two points"),
+        ("length", 1, "length takes two points, got 1"),
+        ("height", 2, "height takes one point, got 2"),
+        ("area", 2, "area takes three points or more"),
+        ("angle", 3, "angle takes two points"),
     ],
 )
 def test_quantities_take_their_points(what: str, count: int, words: str, desktop: Desktop) -> None:

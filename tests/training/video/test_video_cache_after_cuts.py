@@ -1,6 +1,7 @@
 """The cache of decoded frames after a power cut: what was lost is decoded again, or is told."""
 
 import os
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_records_are_written_after_their_frames_are_synced(
     write_frames(tmp_path / "clip", [0, 3, 6])
     sequence, folder = sequence_of(tmp_path / "clip"), tmp_path / "cache"
     calls: list[str] = []
-    sync, write = os.fsync, os.pwrite
+    sync, write = os.fsync, cache_module._write_all
 
     def name(file: int) -> str:
         return Path(os.readlink(f"/proc/self/fd/{file}")).suffix
@@ -82,13 +83,13 @@ def test_records_are_written_after_their_frames_are_synced(
         calls.append(f"sync{name(file)}")
         sync(file)
 
-    def written(file: int, data: bytes, offset: int) -> int:
-        calls.append(f"write{name(file)}")
-        return write(file, data, offset)
+    def written(file: FileIO, data: bytes, offset: int) -> None:
+        calls.append(f"write{name(file.fileno())}")
+        write(file, data, offset)
 
     monkeypatch.setattr(cache_module, "_GROUP", 2)
     monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "pwrite", written)
+    monkeypatch.setattr(cache_module, "_write_all", written)
     open_store(sequence, SIZE, folder)
     group = ["write.frames"] * 2 + ["sync.frames"] + ["write.sums"] * 2
     last = ["write.frames", "sync.frames", "write.sums", "sync.sums"]

@@ -23,7 +23,7 @@ from rilievo.errors import InputError
 
 # Rows of a photograph are processed in bands of about this many pixels.
 _BAND_PIXELS = 65_536
-LEAST_FOCAL, MOST_NUMBER = 1e-6, 1e12
+LEAST_FOCAL, MOST_NUMBER = 1e-6, 1e18
 """Least focal length [px], and largest number, of a lens; their products are finite."""
 
 
