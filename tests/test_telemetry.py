@@ -20,7 +20,8 @@ has_telemetry = pytest.mark.skipif(
 )
 PREDICT = (
     "import numpy, rilievo; "
-    "rilievo.load_model('rilievo/tiny')(numpy.random.default_rng(0).integers(0, 255, (48, 64, 3), numpy.uint8))"
+    "pixels = numpy.random.default_rng(0).integers(0, 255, (48, 64, 3), numpy.uint8); "
+    "rilievo.load_model('rilievo/tiny')(pixels)"
 )
 
 

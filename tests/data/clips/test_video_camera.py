@@ -91,5 +91,5 @@ def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:
 
 def test_a_principal_point_beyond_all_measure_is_refused_like_another() -> None:
     beside = Calibration(K=np.array([[520.0, 0, 1.7e308], [0, 521.0, 239.5], [0, 0, 1]]))
-    with pytest.raises(InputError, match="cx is 1.7e"):
+    with pytest.raises(InputError, match="cx is "):
         choose_camera(data(), SHAPE, "clip", beside=beside)
