@@ -1,0 +1,221 @@
+"""One graph of two networks: layout from the one, detail from the other.
+
+The layout network sees the photograph small, the detail network sees four times the pixels, and of
+its answer only what is finer than the windows counts. In each window of log depth a line
+``layout = slope * detail + offset`` is fitted, as in K. He, J. Sun and X. Tang, "Guided Image
+Filtering", ECCV 2010, with the detail as the guide; slopes and offsets are enlarged linearly.
+Slopes lie between 1 and ``STEEPEST``: where the layout has a higher step than the detail, the step
+of the detail grows, and flat surfaces keep their relief. Normals get the difference of the means of
+cells, and are normalised. Sky counts in no window of depth, and has the layout network's depth.
+Confidence and sky are those of the layout network.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import count
+
+import numpy as np
+import onnx
+from onnx import TensorProto, compose, helper, numpy_helper
+
+CELL = 16
+"""Side of a cell [px of the detail network's picture]; windows are made of cells."""
+REACH = 1
+"""Cells on each side of the middle cell of a window."""
+STEEPEST = 2.0
+"""Largest slope."""
+PULL = 0.003
+"""Variance of log depth that pulls slopes to 1."""
+LAYOUT_AREA, LAYOUT_MULTIPLE = 192 * 256, 32
+"""Pixels of the layout network's picture, and the divisor of its sides."""
+MULTIPLE = 64
+"""Divisor of the sides of the detail network's picture."""
+_OPSET = 17
+_LEAST_LAND = 1e-3
+"""Weight of sky, so that windows of nothing else have a mean."""
+
+
+class GraphWriter:
+    """Nodes and constants of a graph, in the order of their making."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._numbers = count()
+
+    def constant(self, values: object, dtype: type = np.float32) -> str:
+        """Add a constant and return its name."""
+        name = f"fused.constant_{next(self._numbers)}"
+        self.constants.append(numpy_helper.from_array(np.array(values, dtype), name))
+        return name
+
+    def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+        """Add a node and return the name of its output."""
+        name = output or f"fused.{kind}_{next(self._numbers)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
+
+    def part(self, values: str, first: int, last: int) -> str:
+        """Elements of a list from ``first`` to before ``last``."""
+        bounds = (self.constant([each], np.int64) for each in (first, last))
+        return self.add("Slice", values, *bounds)
+
+    def planes(self, values: str) -> str:
+        """Add the axis of channels to (batch, height, width)."""
+        return self.add("Unsqueeze", values, self.constant([1], np.int64))
+
+    def means(self, values: str, side: int) -> str:
+        """Means of cells of ``side`` x ``side`` values."""
+        return self.add("AveragePool", values, kernel_shape=[side] * 2, strides=[side] * 2)
+
+    def window_means(self, values: str) -> str:
+        """Means of windows of pixels, one a cell; at the border, of the cells inside."""
+        return self.add(
+            "AveragePool",
+            self.means(values, CELL),
+            kernel_shape=[2 * REACH + 1] * 2,
+            pads=[REACH] * 4,
+            count_include_pad=0,
+        )
+
+    def resized(self, values: str, size: str) -> str:
+        """Resize bilinearly to ``size``, the name of (height, width)."""
+        first = self.part(self.add("Shape", values), 0, 2)
+        whole = self.add("Concat", first, size, axis=0)
+        mode = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        return self.add("Resize", values, "", "", whole, **mode)
+
+
+def fuse(
+    layout: onnx.ModelProto, detail: onnx.ModelProto, *, area: int, name: str
+) -> onnx.ModelProto:
+    """Make one model of a layout and a detail network of ours.
+
+    Args:
+        layout: Network whose large shapes count; the model gets its metadata.
+        detail: Network whose small shapes count.
+        area: Pixels of the photograph that the detail network sees.
+        name: Name of the model.
+
+    Returns:
+        A model with the input and outputs of ``layout``, but for ``steps``, at the size of the
+        detail network's picture.
+    """
+    outputs = [each.name for each in layout.graph.output if each.name != "steps"]
+    coarse, fine = (
+        compose.add_prefix(network, f"{prefix}.")
+        for network, prefix in ((layout, "layout"), (detail, "detail"))
+    )
+    graph = GraphWriter()
+    size = _pictures(graph)
+    first, graph.nodes = graph.nodes, []
+    maps = {name: graph.resized(_map(graph, f"layout.{name}"), size) for name in outputs}
+    sky = _sure_sky(graph, maps["sky"]) if "sky" in maps else None
+    _depth(graph, maps["depth"], sky, size)
+    _normals(graph, maps["normals"], size)
+    for chance in {"confidence", "sky"}.intersection(outputs):
+        graph.add("Squeeze", maps[chance], graph.constant([1], np.int64), output=chance)
+    model = helper.make_model(
+        helper.make_graph(
+            [*first, *coarse.graph.node, *fine.graph.node, *graph.nodes],
+            "layout and detail",
+            [_value("image", TensorProto.UINT8, "height", "width", 3)],
+            [_output(name) for name in outputs],
+            [*coarse.graph.initializer, *fine.graph.initializer, *graph.constants],
+        ),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=8,
+    )
+    facts = {entry.key: entry.value for entry in layout.metadata_props}
+    facts |= {"rilievo.name": name, "rilievo.area": str(area), "rilievo.multiple": str(MULTIPLE)}
+    facts.pop("rilievo.sha256", None)
+    helper.set_model_props(model, facts)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _pictures(graph: GraphWriter) -> str:
+    """Make both networks' pictures; returns the name of the size of the detail network's."""
+    graph.add("Identity", "image", output="detail.image")
+    size = graph.part(graph.add("Shape", "image"), 1, 3)
+    sides = graph.add("Cast", size, to=TensorProto.FLOAT)
+    area = graph.add("ReduceProd", sides, keepdims=1)
+    factor = graph.add("Sqrt", graph.add("Div", graph.constant([LAYOUT_AREA]), area))
+    multiple = graph.constant([LAYOUT_MULTIPLE])
+    counts = graph.add("Round", graph.add("Div", graph.add("Mul", sides, factor), multiple))
+    small = graph.add("Mul", graph.add("Max", counts, graph.constant([1])), multiple)
+    # Means of 2x2 pixels: of twice the size, to which linear resizing shrinks by 2 at most.
+    double = graph.add("Cast", graph.add("Add", small, small), to=TensorProto.INT64)
+    pixels = graph.add("Cast", "image", to=TensorProto.FLOAT)
+    planes = graph.resized(graph.add("Transpose", pixels, perm=[0, 3, 1, 2]), double)
+    picture = graph.add("Transpose", graph.means(planes, 2), perm=[0, 2, 3, 1])
+    rounded = graph.add("Round", picture)
+    graph.add("Cast", rounded, to=TensorProto.UINT8, output="layout.image")
+    return size
+
+
+def _map(graph: GraphWriter, name: str) -> str:
+    """An answer of a network with channels; of depth, its logarithm."""
+    if name.endswith("normals"):
+        return name
+    return graph.planes(graph.add("Log", name) if name.endswith("depth") else name)
+
+
+def _sure_sky(graph: GraphWriter, chance: str) -> str:
+    """Share of each pixel that counts as sky: none up to a chance of 3 in 4."""
+    scaled = graph.add("Mul", chance, graph.constant(4.0))
+    above = graph.add("Sub", scaled, graph.constant(3.0))
+    return graph.add("Clip", above, graph.constant(0.0), graph.constant(1.0))
+
+
+def _depth(graph: GraphWriter, coarse: str, sky: str | None, size: str) -> None:
+    """Fit log depth of the layout network to that of the detail network in windows."""
+    fine = _map(graph, "detail.depth")
+    means = _land_means(graph, sky)
+    one, other = means(coarse), means(fine)
+    together = graph.add("Sub", means(coarse, fine), graph.add("Mul", one, other))
+    spread = graph.add("Sub", means(fine, fine), graph.add("Mul", other, other))
+    pull = graph.constant(PULL)
+    slope = graph.add("Div", graph.add("Add", together, pull), graph.add("Add", spread, pull))
+    slope = graph.add("Clip", slope, graph.constant(1.0), graph.constant(STEEPEST))
+    offset = graph.add("Sub", one, graph.add("Mul", slope, other))
+    line = graph.add("Mul", graph.resized(slope, size), fine)
+    logs = graph.add("Add", line, graph.resized(offset, size))
+    if sky is not None:
+        there = graph.add("Mul", sky, graph.add("Sub", coarse, logs))
+        logs = graph.add("Add", logs, there)
+    depth = graph.add("Squeeze", logs, graph.constant([1], np.int64))
+    graph.add("Exp", depth, output="depth")
+
+
+def _land_means(graph: GraphWriter, sky: str | None) -> Callable[..., str]:
+    """Make the function that adds the means of products over windows, without the sky."""
+    if sky is None:
+        return lambda *factors: graph.window_means(_product(graph, factors))
+    land = graph.add("Sub", graph.constant(1.0 + _LEAST_LAND), sky)
+    weight = graph.window_means(land)
+    return lambda *factors: graph.add(
+        "Div", graph.window_means(_product(graph, [*factors, land])), weight
+    )
+
+
+def _product(graph: GraphWriter, factors: Sequence[str]) -> str:
+    return reduce(lambda one, other: graph.add("Mul", one, other), factors)
+
+
+def _normals(graph: GraphWriter, coarse: str, size: str) -> None:
+    """Give normals of the detail network the means that those of the layout network have."""
+    fine = "detail.normals"
+    missing = graph.add("Sub", graph.means(coarse, CELL), graph.means(fine, CELL))
+    whole = graph.add("Add", fine, graph.resized(missing, size))
+    length = graph.add("ReduceL2", whole, axes=[1], keepdims=1)
+    graph.add("Div", whole, length, output="normals")
+
+
+def _output(name: str) -> onnx.ValueInfoProto:
+    channels = [3] if name == "normals" else []
+    return _value(name, TensorProto.FLOAT, *channels, "height", "width")
+
+
+def _value(name: str, kind: int, *shape: int | str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, ["batch", *shape])
