@@ -35,6 +35,7 @@ _OWN = tuple(
 _CODE = (".py", ".pyc")
 _THROUGH_LIBRARIES = frozenset(
     {
+        "rilievo.predicting.summary.Tally.trace",  # source lines of a traceback
         # Records of installed packages, sockets, locks of own folders, copies that it just wrote.
         *("rilievo.plugins.load_offered", "rilievo.plugins.names_offered"),
         *(

@@ -12,9 +12,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX
 _BEFORE = {
     "gone": "import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())",
     "threads": (
-        "import _thread, threading\n"
+        "import threading\n"
         'def refuse(*_, **__): raise RuntimeError("can\'t start new thread")\n'
-        "threading._start_new_thread = refuse"
+        "threading._start_new_thread = threading._start_joinable_thread = refuse"
     ),
     "files": "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (%d, 64))",
 }
