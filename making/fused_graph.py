@@ -13,6 +13,7 @@ Confidence and sky are those of the layout network.
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import count
+from typing import Any
 
 import numpy as np
 import onnx
@@ -49,7 +50,7 @@ class GraphWriter:
         self.constants.append(numpy_helper.from_array(np.array(values, dtype), name))
         return name
 
-    def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+    def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         """Add a node and return the name of its output."""
         name = output or f"fused.{kind}_{next(self._numbers)}"
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))

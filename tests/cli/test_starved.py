@@ -26,7 +26,7 @@ _BEFORE = {
         (_BEFORE["gone"], "out", "the working folder was deleted"),
         (_BEFORE["threads"], "{}/out", "starts no more threads"),
         (_BEFORE["files"] % 3, "{}/out", "opens no more files"),
-        (_BEFORE["files"] % 6, "{}/out", "oo many open files"),
+        (_BEFORE["files"] % 4, "{}/out", "oo many open files"),
     ],
     ids=["gone", "threads", "files", "more files"],
 )
