@@ -74,7 +74,7 @@ def run(settings: Settings) -> Report:
             f"{max(differences.values()):.1e} of the range. int8, calibrated on the photographs, "
             f"differs from torch by {agreement}. The bare engine reads the JPEG with Pillow, "
             "resizes, normalises and runs the same graph with the same settings, and writes "
-            "nothing; rilievo (--sharp off) also enlarges the answer to the photograph and writes "
+            "nothing; rilievo also enlarges the answer to the photograph and writes "
             "its picture and JSON. Medians of CPU time, in turns. zipdepth is a network of its "
             "size class."
         ),

@@ -120,7 +120,7 @@ def _measure(case: _Case, settings: Settings, folder: Path, photos: Sequence[Pat
 
         return measure
 
-    ours = ("predict", first, "--model", loader, "--sharp", "off", "--output", output)
+    ours = ("predict", first, "--model", loader, "--output", output)
     return _Found(
         case=case,
         folder=in_turns(
@@ -209,7 +209,6 @@ def _folder(model: str, engine: str, precision: str, output: str, folder: str) -
             model=model,
             engine=engine,
             precision=precision,
-            sharp=False,
             overwrite=True,
         )
         wall, cpu = time.perf_counter(), time.process_time()
@@ -230,7 +229,7 @@ def _once(model: str, engine: str, precision: str, photo: str) -> list[float]:
     for _ in range(2):  # The first time imports, too.
         wall, cpu = time.perf_counter(), time.process_time()
         loaded = rilievo.load_model(model, engine=engine, precision=precision)
-        assert rilievo.predict(photo, model=loaded, sharp=False).depth.values.size
+        assert rilievo.predict(photo, model=loaded).depth.values.size
         spent = [time.process_time() - cpu, time.perf_counter() - wall]
     return spent
 

@@ -15,10 +15,9 @@ from benchmarks.settings import Settings
 
 SIDE = 3464
 MOST_MILLISECONDS = 130
-MOST_SHARPENING = 60
-_BESIDE, _SHARP = "beside the network, --sharp off", "beside the network, sharp"
+_BESIDE = "beside the network"
 _TO_FILES = {"colour": 130, "png16": 170}
-"""Most CPU milliseconds to each output, beside start-up and the network, without sharpening."""
+"""Most CPU milliseconds to each output, beside start-up and the network."""
 
 
 def run(settings: Settings) -> Report:
@@ -28,13 +27,13 @@ def run(settings: Settings) -> Report:
         what: spread([1e3 * each for each in seconds])
         for what, seconds in answer_of("loop", photo, str(rounds)).items()
     }
-    beside, sharp = (rows[what].median for what in (_BESIDE, _SHARP))
+    beside = rows[_BESIDE].median
     return Report(
         name="loop",
         about=(
             "`rilievo.predict(path)` in a loop in one process, a JPEG of 3464x3464 by its path: "
             "CPU time of each call, of the network with its resizing, and of the rest, which is "
-            "reading the photograph and depth at its size, without and with sharpening. "
+            "reading the photograph and depth at its size. "
             "Normals and confidence are enlarged when they are read, which these calls do not do. "
             "Then as a folder run does it: reading, depth, writing."
         ),
@@ -46,21 +45,13 @@ def run(settings: Settings) -> Report:
         ),
         bars=(
             Bar(
-                promise=(
-                    f"at most {MOST_MILLISECONDS} CPU-ms beside start-up and the network, "
-                    "without sharpening"
-                ),
+                promise=f"at most {MOST_MILLISECONDS} CPU-ms beside start-up and the network",
                 measured=f"{beside:.0f} ms",
                 kept=beside <= MOST_MILLISECONDS,
             ),
-            Bar(
-                promise=f"sharpening adds at most {MOST_SHARPENING} CPU-ms",
-                measured=f"{sharp - beside:.0f} ms",
-                kept=sharp - beside <= MOST_SHARPENING,
-            ),
             *(
                 Bar(
-                    promise=f"at most {most} CPU-ms from JPEG to {name}, --sharp off",
+                    promise=f"at most {most} CPU-ms from JPEG to {name}",
                     measured=f"{rows[_to(name)].median:.0f} ms",
                     kept=rows[_to(name)].median <= most,
                 )
@@ -92,16 +83,14 @@ def _main(photo: Path, rounds: int) -> dict[str, list[float]]:
 
         model.infer = timed  # pyright: ignore[reportAttributeAccessIssue]
     whole: list[float] = []
-    for call in range(2 * (rounds + 1)):
+    for _ in range(rounds + 1):
         start = time.process_time()
-        rilievo.predict(photo, sharp=call % 2 == 1)
+        rilievo.predict(photo)
         whole.append(time.process_time() - start)
-    pairs = list(zip(whole, network, strict=True))[2:]  # the first calls load more
-    beside = [call - inside for call, inside in pairs]
+    pairs = list(zip(whole, network, strict=True))[1:]  # the first call loads more
     return {
         "the network": [inside for _, inside in pairs],
-        _BESIDE: beside[::2],
-        _SHARP: beside[1::2],
+        _BESIDE: [call - inside for call, inside in pairs],
         **{_to(name): _to_file(photo, rounds, name) for name in _TO_FILES},
     }
 
@@ -114,12 +103,11 @@ def _to_file(path: Path, rounds: int, name: str) -> list[float]:
     from rilievo.models.base import Inference
     from rilievo.models.finding.cards import DEFAULT_MODEL
     from rilievo.models.processing.refined import refined
-    from rilievo.options.on_off import Switch
     from rilievo.options.refine import Refine
     from rilievo.prediction.saving import save
 
     with last_model(DEFAULT_MODEL) as loaded:
-        model = refined(loaded, Refine(sharp=Switch.OFF))
+        model = refined(loaded, Refine())
         [answer] = model.infer([read_photo(path)])
     options, spent = SaveOptions(overwrite=True), list[float]()
     for _ in range(rounds + 1):

@@ -1,31 +1,30 @@
 """Count triangles that bridge occluding edges of rendered scenes, whose depth is exact.
 
-    python tools/count_bridges.py [--scenes 20] [--size 192x256]
+    python tools/count_bridges.py [MODEL ...] [--scenes 20] [--size 384x512]
 
 A side of a triangle bridges an edge if the planes of the true surfaces at its two ends pass the
-middle between them at depths more than 2 % apart: a crease does not, a step does. Three depth maps
-of every scene are cut into surfaces: the true one, the true one shrunk to a third and enlarged
-again, which is the ramp that a network answers with, and that one sharpened along the photograph's
-edges, as ``rilievo predict`` does. Printed are shares of the triangles of all scenes: those that
-bridge an edge of more than 2 %, of more than 8 % (the jump at which surfaces are torn), and strays,
-with a corner that differs by more than 2 % from all true depths within 2 pixels. An edge that is
-torn a pixel beside its place counts as bridged, but has no strays.
+middle between them at depths more than 2 % apart: a crease does not, a step does. The true depth
+and each model's answer, scaled by the median, are cut into surfaces. Printed are shares of the
+triangles of all scenes: those that bridge an edge of more than 2 %, of more than 8 % (the jump at
+which surfaces are torn), and strays, with a corner that differs by more than 2 % from all true
+depths within 2 pixels. An edge that is torn a pixel beside its place counts as bridged, but has no
+strays; in a model's answer most strays are wrong depth.
 """
 
 import argparse
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 from numpy.lib.stride_tricks import sliding_window_view
-from PIL import Image
 
+import rilievo
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.surface import Mesh, mesh
-from rilievo.models.base import Inference
-from rilievo.models.processing.sharpening import sharpen
-from rilievo.models.resampling.resizing import resize
-from rilievo.types import DepthKind, Sample
+from rilievo.models import DEFAULT_MODEL
+from rilievo.models.base import Model
+from rilievo.types import Sample
 from scenes import make_textures, render, scikit_image_photographs
 
 FIRST_SEED = 910_000
@@ -133,38 +132,33 @@ def _depth_on(
     return depth * np.clip(ratio, 0.5, 2.0)
 
 
-def depths(sample: Sample, truth: Truth) -> dict[str, Float32[np.ndarray, "h w"]]:
-    """The three depth maps of a scene."""
-    height, width = truth.depth.shape
-    # Where there is sky, the ramp leads to the farthest surface.
-    whole = np.where(truth.valid, truth.depth, truth.depth.max())
-    small = Image.fromarray(np.log(whole)).resize(
-        (width // 3, height // 3), Image.Resampling.BILINEAR
-    )
-    answer = Inference(depth=np.exp(np.asarray(small, np.float32)))
-    assert answer.depth is not None
-    sharp = sharpen(answer, sample.image, DepthKind.METRIC).depth
-    assert sharp is not None
-    return {
-        "true depth": whole,
-        "ramps": resize(answer.depth, truth.depth.shape),
-        "ramps, sharpened": sharp,
-    }
+def depths(
+    sample: Sample, truth: Truth, models: Sequence[Model]
+) -> Iterator[tuple[str, Float32[np.ndarray, "h w"]]]:
+    """Depth maps of a scene: the true one, and those of models."""
+    # Where there is sky, there is the farthest surface.
+    yield "true depth", np.where(truth.valid, truth.depth, truth.depth.max())
+    for model in models:
+        depth = rilievo.predict(sample.image, model=model, camera=sample.camera).depth.values
+        both = truth.valid & (depth > 0)
+        yield model.name, depth * np.median(truth.depth[both] / depth[both])
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=[DEFAULT_MODEL])
     parser.add_argument("--scenes", type=int, default=20)
-    parser.add_argument("--size", default="192x256", help="HEIGHTxWIDTH")
+    parser.add_argument("--size", default="384x512", help="HEIGHTxWIDTH")
     given = parser.parse_args()
     height, width = map(int, given.size.split("x"))
+    models = [rilievo.load_model(name) for name in given.models]
     bank = make_textures(scikit_image_photographs())
     counts: dict[tuple[str, str], np.ndarray] = {}
     for seed in range(FIRST_SEED, FIRST_SEED + given.scenes):
         sample = render(seed, size=(height, width), textures=bank)
         truth = Truth.of(sample)
-        for name, depth in depths(sample, truth).items():
+        for name, depth in depths(sample, truth, models):
             for how, cut in CUTS.items():
                 surface = mesh(depth, truth.K, truth.valid, normals=truth.normals, cut=cut)
                 found = [bridging(surface, truth, step).sum() for step in STEPS]

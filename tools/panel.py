@@ -51,7 +51,7 @@ class FrameScores:
         abs_rel: Mean |predicted - true| / true.
         delta1: Share of pixels within a factor of 1.25.
         angle: Mean angle of the normals [degrees]; NaN where none are known.
-        boundary_f1: Depth Pro's F1 of occluding edges, of sharpened depth.
+        boundary_f1: Depth Pro's F1 of occluding edges.
         ause: Area between the sparsification curves of AbsRel; NaN without a confidence.
         ause_random: The same of pixels taken out at random.
         errors: Size of the logarithms of measured over true depths, after one point was known.
@@ -112,25 +112,23 @@ def scored(name: str, model: Model, sample: Sample, seed: int) -> FrameScores:
     assert sample.depth is not None
     assert sample.camera is not None
     photo = np.ascontiguousarray(sample.image)
-    plain = rilievo.predict(photo, model=model, camera=sample.camera, sharp=False)
-    sharp = rilievo.predict(photo, model=model, camera=sample.camera)
+    given = rilievo.predict(photo, model=model, camera=sample.camera)
     true, valid = sample.depth, valid_of(name, sample)
-    depth = _scaled(plain.depth.values, true, valid)
+    depth = _scaled(given.depth.values, true, valid)
     pair = DepthPair(predicted=depth, true=true, valid=valid)
-    edges = DepthPair(predicted=_scaled(sharp.depth.values, true, valid), true=true, valid=valid)
     off = np.abs(pair.p - pair.t) / pair.t
     ause = random = float("nan")
-    if plain.confidence is not None:
-        said = confidence_at(plain.confidence, true.shape)[valid].astype(np.float64)
+    if given.confidence is not None:
+        said = confidence_at(given.confidence, true.shape)[valid].astype(np.float64)
         curves = sparsify(said, off)
         ause, random = curves.ause, curves.ause + curves.aurg
-    errors, ranges = _measured(depth, true, valid, doubt_of(plain), seed)
+    errors, ranges = _measured(depth, true, valid, doubt_of(given), seed)
     return FrameScores(
         camera=name,
         abs_rel=float(off.mean()),
         delta1=float((np.maximum(pair.p / pair.t, pair.t / pair.p) < 1.25).mean()),
-        angle=_angle(name, plain.normals, sample, valid),
-        boundary_f1=boundary_f1(boundary_counts(edges), 1),
+        angle=_angle(name, given.normals, sample, valid),
+        boundary_f1=boundary_f1(boundary_counts(pair), 1),
         ause=ause,
         ause_random=random,
         errors=errors,
