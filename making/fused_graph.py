@@ -29,7 +29,7 @@ PULL = 0.003
 """Variance of log depth that pulls slopes to 1."""
 LAYOUT_AREA, LAYOUT_MULTIPLE = 192 * 256, 32
 """Pixels of the layout network's picture, and the divisor of its sides."""
-MULTIPLE = 64
+MULTIPLE = 32
 """Divisor of the sides of the detail network's picture."""
 _OPSET = 17
 _LEAST_LAND = 1e-3
@@ -116,13 +116,16 @@ def fuse(
     _normals(graph, maps["normals"], size)
     for chance in {"confidence", "sky"}.intersection(outputs):
         graph.add("Squeeze", maps[chance], graph.constant([1], np.int64), output=chance)
+    nodes = _needed([*first, *coarse.graph.node, *fine.graph.node, *graph.nodes], outputs)
+    every = [*coarse.graph.initializer, *fine.graph.initializer, *graph.constants]
+    weights = _shared(nodes, every)
     model = helper.make_model(
         helper.make_graph(
-            [*first, *coarse.graph.node, *fine.graph.node, *graph.nodes],
+            nodes,
             "layout and detail",
             [_value("image", TensorProto.UINT8, "height", "width", 3)],
             [_output(name) for name in outputs],
-            [*coarse.graph.initializer, *fine.graph.initializer, *graph.constants],
+            weights,
         ),
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=8,
@@ -133,6 +136,33 @@ def fuse(
     helper.set_model_props(model, facts)
     onnx.checker.check_model(model)
     return model
+
+
+def _needed(nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> list[onnx.NodeProto]:
+    """Nodes that the outputs depend on, in order; an engine would run the others too."""
+    wanted, kept = set(outputs), list[onnx.NodeProto]()
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    return kept[::-1]
+
+
+def _shared(
+    nodes: Sequence[onnx.NodeProto], weights: Sequence[onnx.TensorProto]
+) -> list[onnx.TensorProto]:
+    """Weights that nodes read, each once: networks with the same weights share them."""
+    read = {each for node in nodes for each in node.input}
+    kept, names = dict[bytes, onnx.TensorProto](), dict[str, str]()
+    for each in weights:
+        nameless = onnx.TensorProto()
+        nameless.CopyFrom(each)
+        nameless.name = ""
+        if each.name in read:
+            names[each.name] = kept.setdefault(nameless.SerializeToString(), each).name
+    for node in nodes:
+        node.input[:] = [names.get(each, each) for each in node.input]
+    return list(kept.values())
 
 
 def _pictures(graph: GraphWriter) -> str:
