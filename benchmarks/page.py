@@ -154,7 +154,7 @@ def _report(megabytes: float, visits: Sequence[_Visit], lives: Sequence[_Live]) 
     return Report(
         name="page",
         about=(
-            "rilievo/tiny by WebAssembly in Chromium on one thread, the host on the same cores. "
+            "rilievo/small by WebAssembly in Chromium on one thread, the host on the same cores. "
             "An answer is from choosing the file until photograph and depth are shown; each visit "
             "has a new browser context without a cache, and no graphics card. Live is the "
             "browser's own test camera of 640x480."

@@ -65,8 +65,8 @@ export function serverOf({ say, show, predict }) {
   const isAffine = (model) => Boolean(model?.depth) && !gives(model);
   const quick = () => (isAffine(app.models.find(({ name }) => PREFIX + name === models.value)) ? app.models.find(gives) : null);
 
-  async function answered(source, { sharp, fov }, { first } = {}) {
-    const wanted = models.value.slice(PREFIX.length), model = first?.name ?? wanted, asked = { model, sharp: sharp ? "on" : "off" };
+  async function answered(source, { fov }, { first } = {}) {
+    const wanted = models.value.slice(PREFIX.length), model = first?.name ?? wanted, asked = { model };
     if (fov > 0) asked.fov = fov;
     if (source.example) asked.example = source.example;
     else if (source.again) asked.again = source.again;

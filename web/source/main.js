@@ -11,7 +11,7 @@ import { exampleNamed, fileOf, isEmbedded, settings } from "./settings.js";
 import { ask, isGpu } from "./working.js";
 
 const OWN = "own", CALM = 2000; // ms before the second answer for the photograph with which the page opens
-const state = part("state"), models = part("model"), sharp = part("sharp"), view = part("fov");
+const state = part("state"), models = part("model"), view = part("fov");
 let last = null, asked = 0, opened = null, shownSearch = "";
 
 function say(text, isFault = false, isSettled = false) {
@@ -21,7 +21,7 @@ function say(text, isFault = false, isSettled = false) {
 }
 
 const fault = (name, error) => say(`${name}: ${error.message}`, true);
-const options = () => ({ sharp: sharp.checked, trim: true, fov: view.validity.valid ? view.valueAsNumber : NaN });
+const options = () => ({ trim: true, fov: view.validity.valid ? view.valueAsNumber : NaN });
 
 function told({ count, whole }) {
   if (count === whole) { say("The network is made ready …"); return; }
@@ -219,7 +219,6 @@ function listen() {
     else open(models.value === OWN ? own : null).then(() => say("The network is ready."), (error) => fault(models.value, error));
   });
   part("model-file").addEventListener("cancel", () => { if (!own) models.value = settings.models[0].name; });
-  sharp.addEventListener("change", () => { if (last) predict(last); });
   view.addEventListener("change", () => {
     if (!view.validity.valid) say("A field of view is a number of degrees from 1 to 170.", true);
     else if (last) predict(last);

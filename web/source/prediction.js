@@ -1,19 +1,18 @@
 // From a photograph to depth, normals and a surface at its size, as rilievo.predict does it.
 
 import { assumedCamera, cameraFrom } from "./exif.js";
-import { anchored, onGrid } from "./anchor.js";
+import { anchored } from "./anchor.js";
 import { cropped, inside, marginsOf } from "./margins.js";
 import { isDepth } from "./preparation.js";
-import { atPhotographSize } from "./sharpening.js";
+import { atPhotographSize } from "./resizing.js";
 
 const ENGINE = "onnxruntime-web";
 
 // A prediction: { name, height, width, kind, depth, valid (null where all pixels are), sky (null if
 // the network does not tell), hollow (where the photograph is transparent, or null), camera, photo,
-// madeBy, notes, normalsAt, reference }.
+// madeBy, notes, normalsAt }.
 // `normalsAt(rows, columns)` gives three numbers for every place of a grid of pixels, null without
-// normals. `reference()` is what affine depth is anchored to: the network's own answer, along no
-// edges, on a grid.
+// normals.
 export async function predict(network, { picture, camera: told, notes }, name, options, version) {
   const camera = options.fov > 0 ? cameraFrom(options.fov, picture, "fov") : told;
   // Transparent pixels are known to be no part of the picture, and look like bars.
@@ -24,12 +23,8 @@ export async function predict(network, { picture, camera: told, notes }, name, o
   const photo = { ...seen, camera: given };
   const answer = await network.infer(photo);
   const own = given ?? answer.camera ?? assumedCamera(seen);
-  const { depth, valid, sky, normal } = shown(atPhotographSize(answer, seen, own, network.facts, options.sharp), hollow);
+  const { depth, valid, sky, normal } = shown(atPhotographSize(answer, seen, network.facts), hollow);
   const { height, width } = picture;
-  const reference = () => {
-    const plain = shown(atPhotographSize(answer, seen, own, network.facts, false), hollow);
-    return { model: network.facts.name, values: onGrid(inWhole(plain, box, height, width)) };
-  };
   return {
     name, height, width, kind: network.facts.kind, isKnown: network.facts.isKnown, photo: picture, hollow,
     ...inWhole({ depth, valid }, box, height, width),
@@ -38,7 +33,7 @@ export async function predict(network, { picture, camera: told, notes }, name, o
     madeBy: madeBy(network, options, version),
     notes: box && box.height * box.width < 0.97 * height * width
       ? [...notes, "its uniform border was left out and has no depth"] : notes,
-    normalsAt: normal && ((rows, columns) => normalsAt(normal, seen.width, rows, columns, box, hollow)), reference,
+    normalsAt: normal && ((rows, columns) => normalsAt(normal, seen.width, rows, columns, box, hollow)),
   };
 }
 
@@ -77,11 +72,11 @@ function embedded(values, box, height, width) {
   return whole;
 }
 
-function madeBy(network, { sharp, trim }, version) {
+function madeBy(network, { trim }, version) {
   const { name, licence, settings: own, back, rule, area, height, width, multiple, resampling, precision } = network.facts;
   const sizing = `${rule} ${height ? `${height}x${width}` : area} /${multiple}`;
   const settings = { engine: ENGINE, precision: "fp32", device: network.device, ...((precision ?? "fp32") === "fp32" ? {} : { weights: precision }),
-    ...(own ?? (rule === "area" ? { area } : { sizing, resampling })), ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}),
+    ...(own ?? (rule === "area" ? { area } : { sizing, resampling })), ...(trim ? { trim } : {}),
     ...(back === "values" ? {} : { resizing: back }) };
   return { model: name, weights_sha256: network.sha256, licence, settings, version };
 }

@@ -1,4 +1,5 @@
-// From a photograph to what a network sees, and back: rilievo.models.processing.preparation and .prepared.
+// From a photograph to what a network sees, and back: rilievo.models.resampling.preparation and
+// rilievo.models.processing.prepared.
 
 import { cameraFrom } from "./exif.js";
 import { ANSWER_FILTERS, FILTERS, points, resizedField, resizedPicture, shrunk } from "./resample.js";
@@ -166,5 +167,5 @@ export function answer(facts, outputs, photo) {
     throw new Error("it answered with numbers that are no depth");
   }
   return { depth: near, normals: fields("normals", 3, filter), confidence: fields("confidence", 1)?.[0] ?? null,
-    sky: fields("sky", 1)?.[0] ?? null, steps: fields("steps", 1)?.[0] ?? null, camera };
+    sky: fields("sky", 1)?.[0] ?? null, camera };
 }

@@ -1,16 +1,14 @@
-// Resizing as rilievo.models.processing.sampling and Pillow do it, to the last bit for bytes: two passes of a
+// Resizing as rilievo.models.resampling.sampling and Pillow do it, to the last bit for bytes: two passes of a
 // filter that is widened where a picture shrinks, in 22 bits for bytes and in float32 for fields.
 //
 // A picture is { height, width, values } of RGBA bytes, a field the same of float32 numbers.
 
 const BITS = 22;
 const GAP = 3; // what is left for the triangle filter to shrink by, where boxes go first
-const SPARSE = 1.8; // least factor between pixels that are taken and those that are left out
 
 const sinc = (x) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
 
 export const FILTERS = {
-  box: { reach: 0.5, at: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
   bilinear: { reach: 1, at: (x) => Math.max(0, 1 - Math.abs(x)) },
   bicubic: {
     reach: 2,
@@ -163,23 +161,6 @@ export function shrunk(picture, [height, width]) {
   const small = reduced(picture, tall, wide);
   const box = [0, 0, picture.width / wide, picture.height / tall];
   return resizedPicture(small, [height, width], FILTERS.bilinear, box);
-}
-
-// A large photograph from means of two pixels each: left of the middle in one row, right in the next.
-export function shrunkRoughly(picture, [height, width]) {
-  const tall = picture.height / (2 * height), wide = picture.width / width;
-  if (Math.min(2 * tall, wide) < 2 * SPARSE) return shrunk(picture, [height, width]);
-  const values = new Uint8ClampedArray(4 * height * width), place = (row, column) =>
-    4 * (Math.trunc((row + 0.5) * tall) * picture.width + Math.trunc(column * wide));
-  for (let row = 0, to = 0; row < height; row++) {
-    for (let column = 0; column < width; column++, to += 4) {
-      const one = place(2 * row, column + 0.25), other = place(2 * row + 1, column + 0.75);
-      for (let channel = 0; channel < 4; channel++) {
-        values[to + channel] = (picture.values[one + channel] + picture.values[other + channel] + 1) >> 1;
-      }
-    }
-  }
-  return { height, width, values };
 }
 
 // A field, or a box of it, at another size; bilinear, with centres of pixels at halves.

@@ -2,6 +2,7 @@
 // { id, act, ...what it needs } and hears { id, result }, { id, error } in the user's words, or
 // { id, told } of how far a download is.
 
+import { onGrid } from "./anchor.js";
 import { viewOf } from "./app_view.js";
 import { colourRange, depthPicture, gridOf, normalsPicture, ticksOf } from "./colour.js";
 import { floorOf } from "./floor.js";
@@ -19,7 +20,8 @@ const PHOTO_SIDE = 2048, TEXTURE_SIDE = 4096, SURFACE_POINTS = 150_000;
 const CALM = 0.15; // share of a new frame's range in that of the colours, which flicker otherwise
 
 // `latest` is what a network answered, `relief` the same as surfaces are made of it, null where they
-// cannot be; `before` the photograph and the answer to which that of the second network is anchored.
+// cannot be; `before` the photograph and, on a grid, the answer to which that of the second network is
+// anchored.
 let network = null, latest = null, relief = null, before = null, table = null, version = "", range = null;
 let sharper = null; // the second network: { model, network }
 
@@ -62,7 +64,7 @@ async function predictPhotograph({ file, name, options }) {
   const began = performance.now(), photograph = await readPhotograph(file), read = performance.now();
   latest = await predict(network, photograph, name, options, version);
   relief = isDepth(latest.kind) ? latest : null;
-  before = { photograph, reference: latest.reference };
+  before = { photograph, reference: { model: network.facts.name, values: onGrid(latest) } };
   return { ...await shown(latest), seconds: { read: (read - began) / 1000, all: (performance.now() - began) / 1000 } };
 }
 
@@ -70,7 +72,7 @@ async function predictPhotograph({ file, name, options }) {
 async function sharpen({ options }) {
   const began = performance.now(), { photograph, reference } = before;
   latest = await predict(sharper.network, photograph, latest.name, options, version);
-  const { prediction, anchoring } = surfaceOf(latest, reference());
+  const { prediction, anchoring } = surfaceOf(latest, reference);
   relief = prediction;
   const refused = anchoring?.refused ? [`there is no surface: ${anchoring.refused}`] : [];
   const doubts = anchoring?.remark ? [anchoring.remark] : [];

@@ -61,8 +61,6 @@ def test_the_first_network_answers_and_then_the_affine_one_anchored(
             "document.getElementById('state').textContent)).observe("
             "document.getElementById('state'), { childList: true }); }"
         )
-        unfold(page, "#settings")
-        page.locator("#sharp").uncheck()
         page.set_input_files("#photo-file", photograph)
         page.locator("#result-title", has_text="street").wait_for()
         page.locator("#state", has_text="Done").wait_for()
@@ -86,7 +84,7 @@ def test_the_first_network_answers_and_then_the_affine_one_anchored(
         assert "disagree about this picture" in state
         assert about["shown_kind"] == DepthKind.AFFINE_INVERSE
         return
-    expected = rilievo.predict(photograph, model=NAME, sharp=False)
+    expected = rilievo.predict(photograph, model=NAME)
     anchoring = expected.anchoring
     assert anchoring is not None
     assert f"by {anchoring.model}; rank correlation" in told

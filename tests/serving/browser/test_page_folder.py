@@ -55,13 +55,12 @@ def first_files(site: Path, device: str) -> list[str]:
     return [*files, *runtimes[device]]
 
 
-def test_the_networks_are_small_ones_of_the_package_and_small_is_first(site: Path) -> None:
-    models = settings(site)["models"]
-    assert [each["name"] for each in models] == ["rilievo/small", "rilievo/tiny"]
-    for model, name in zip(models, ("small", "tiny"), strict=True):
-        content = (DEFAULT / f"{name}.onnx").read_bytes()
-        assert (site / model["file"]).read_bytes() == content
-        assert model["sha256"] == hashlib.sha256(content).hexdigest()
+def test_the_network_is_the_small_one_of_the_package(site: Path) -> None:
+    [model] = settings(site)["models"]
+    assert model["name"] == "rilievo/small"
+    content = (DEFAULT / "small.onnx").read_bytes()
+    assert (site / model["file"]).read_bytes() == content
+    assert model["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +72,6 @@ def test_what_a_first_visit_needs_is_there_and_small(
     files = first_files(site, device)
     assert files[0] == "./"
     assert settings(site)["models"][0]["file"] in files
-    assert settings(site)["models"][1]["file"] not in files
     assert {"index.html", "app.js", "page.css", f"{runtime}.mjs", f"{runtime}.wasm.gz"} < {*files}
     assert sum(name.endswith(".wasm.gz") for name in files) == 1
     packed = sum(len(gzip.compress((site / name).read_bytes())) for name in files[1:])
@@ -137,7 +135,8 @@ def test_more_networks_come_along_and_what_no_browser_can_run_is_refused(
     folder = tmp_path / "site"
     assert main(["page", "-o", str(folder), "--with", str(own)]) == 0
     assert "rilievo/small-rendered (Apache-2.0)" in capsys.readouterr().out
-    added = settings(folder)["models"][2]
+    added = settings(folder)["models"][1]
+    assert added["file"] not in first_files(folder, "cpu")
     assert (folder / added["file"]).read_bytes() == own.read_bytes()
     assert added["megabytes"] == find_card("rilievo/small-rendered").megabytes
     nothing = tmp_path / "nothing.onnx"
@@ -172,13 +171,13 @@ def settings_of(folder: Path, name: str) -> list[Any]:
 
 
 def test_two_networks_of_one_name_are_refused(tmp_path: Path) -> None:
-    other = onnx.load(DEFAULT / "tiny.onnx")
+    other = onnx.load(DEFAULT / "small.onnx")
     other.doc_string = "trained anew"
     onnx.save(other, tmp_path / "anew.onnx")
-    with pytest.raises(OptionError, match="two networks are called 'rilievo/tiny'"):
+    with pytest.raises(OptionError, match="two networks are called 'rilievo/small'"):
         write_page(tmp_path / "site", [tmp_path / "anew.onnx"])
     assert not (tmp_path / "site").exists()
-    write_page(tmp_path / "site", ["rilievo/tiny"])
+    write_page(tmp_path / "site", ["rilievo/small"])
 
 
 def test_what_is_built_is_built_of_what_lies_here() -> None:

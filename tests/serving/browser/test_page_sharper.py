@@ -67,8 +67,6 @@ def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
         context = tab.new_context(reduced_motion="reduce")
         visitor = Visitor(context, address)
         page = visitor.page
-        unfold(page, "#settings")
-        page.locator("#sharp").uncheck()
         page.evaluate(
             "() => { window.heard = []; new MutationObserver(() => heard.push("
             "document.getElementById('state').textContent)).observe("

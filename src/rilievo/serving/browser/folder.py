@@ -45,7 +45,7 @@ INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
 EXAMPLE_FOLDER = "examples"
 SAVED = "page-to-save.html"
 """Page that a browser fills with a result, once somebody wants to have one."""
-USUAL = ("rilievo/small", "rilievo/tiny")
+USUAL = ("rilievo/small",)
 """Networks of every page; the first is there when the page opens, and answers first."""
 
 _PUBLISHED = ("moge-2", "depth-pro")
