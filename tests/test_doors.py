@@ -111,7 +111,6 @@ def test_every_door_of_python_gives_the_same_depth(
 
 
 OPTIONS: tuple[Mapping[str, Any], ...] = (
-    {"sharp": False},
     {"trim": False},
     {"flip": True},
     {"tile": 128},
@@ -143,7 +142,7 @@ def test_the_raw_answer_of_a_network_has_a_name_of_its_own(
 ) -> None:
     [raw] = model.predict_raw([files["barred.png"]])
     assert raw.depth.valid.all()
-    plain = rilievo.predict(files["barred.png"], model=NAME, sharp=False, trim=False)
+    plain = rilievo.predict(files["barred.png"], model=NAME, trim=False)
     np.testing.assert_array_equal(numbers(raw), numbers(plain))
     with pytest.raises((TypeError, *type_errors)) as refused:
         model.predict_raw(files["barred.png"])
@@ -169,7 +168,7 @@ def test_the_server_gives_the_depth_of_python(files: Mapping[str, Path], tmp_pat
             np.testing.assert_array_equal(found, predicted(path), err_msg=name)
         said = json.loads(asked(f"{server.address}v1/predict", files["grey.png"].read_bytes()))
         assert said["made_by"]["model"] == NAME
-        check_stream(f"ws://127.0.0.1:{server.port}/v1/stream?frames=all&sharp=on", files)
+        check_stream(f"ws://127.0.0.1:{server.port}/v1/stream?frames=all", files)
 
 
 def asked(address: str, body: bytes) -> bytes:
@@ -194,7 +193,7 @@ def test_a_stream_of_frames_gives_the_depth_of_photographs(
     clips = pytest.importorskip("clips")
     pixels = rilievo.read_photo(files["barred.png"]).pixels
     clips.write_clip(tmp_path / "clip.mp4", clips.Clip(pictures=[pixels]))
-    for options in ({}, {"sharp": False}, {"trim": True}):
+    for options in ({}, {"trim": True}):
         [prediction] = rilievo.stream(tmp_path / "clip.mp4", model=NAME, **options)
         assert prediction.photo is not None
         seen = prediction.photo.pixels

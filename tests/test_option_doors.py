@@ -6,9 +6,12 @@ from dataclasses import fields
 from inspect import signature
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rilievo
+from fixed_depth import FixedDepth
+from rilievo.cli import main
 from rilievo.cli.options_of import options_of
 from rilievo.models.arguments import PredictArguments
 from rilievo.options.anchor_use import AnchorUse
@@ -16,8 +19,9 @@ from rilievo.options.given_camera import GivenCamera
 from rilievo.options.known_sizes import KnownArguments, KnownSizes
 from rilievo.options.on_off import Switch
 from rilievo.options.option_marks import LOCAL, UNRECORDED
-from rilievo.options.option_record import Record, marks_of, recorded
+from rilievo.options.option_record import Record, flag, marks_of, recorded
 from rilievo.options.refine import Refine
+from rilievo.options.removed_options import REMOVED
 from rilievo.options.saving_options import Saving
 from rilievo.predicting.options import RECORDS, PredictKeywords, PredictOptions
 
@@ -90,16 +94,46 @@ def changed(value: Any) -> Any:
 
 
 def test_an_option_that_there_is_not_is_refused_as_python_does() -> None:
-    with pytest.raises(TypeError, match=r"predict\(\).* unexpected keyword argument 'sharpe'"):
-        rilievo.predict("photo.jpg", sharpe=True)  # pyright: ignore
-    with pytest.raises(TypeError, match=r"PredictOptions\(\).* argument 'sharpe'"):
-        PredictOptions(sharpe=True)  # pyright: ignore
+    with pytest.raises(TypeError, match=r"predict\(\).* unexpected keyword argument 'trimm'"):
+        rilievo.predict("photo.jpg", trimm=True)  # pyright: ignore
+    with pytest.raises(TypeError, match=r"PredictOptions\(\).* argument 'trimm'"):
+        PredictOptions(trimm=True)  # pyright: ignore
+
+
+@pytest.mark.parametrize(("name", "words"), REMOVED.items())
+def test_an_option_that_is_gone_is_answered_at_every_door(
+    name: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for call in (rilievo.predict, FixedDepth(np.ones((8, 8))).predict):
+        with pytest.raises(TypeError, match=rf"predict\(\): {name} {words}"):
+            call("photo.jpg", **{name: False})  # pyright: ignore
+    with pytest.raises(TypeError, match=rf"PredictOptions\(\): {name} {words}"):
+        PredictOptions(**{name: "off"})  # pyright: ignore
+    with pytest.raises(TypeError, match=f"argument '{name}'"):
+        rilievo.stream("clip.mp4", **{name: False})  # pyright: ignore
+    for line in (["photo.jpg", f"{flag(name)}=off"], ["--live", "0", flag(name), "off"]):
+        assert main(["predict", *line]) == 2
+        assert capsys.readouterr().err == f"rilievo: {flag(name)} {words}\n"
+
+
+@pytest.mark.parametrize(("name", "words"), REMOVED.items())
+def test_requests_are_answered_so_too(name: str, words: str) -> None:
+    pytest.importorskip("pydantic", reason="the extra 'serve' is not installed")
+    pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
+    from rilievo.serving.server.request_refusals import Refusal
+    from rilievo.serving.server.requests import asked
+
+    for kind in (asked.PredictAsked, asked.MeasureAsked, asked.StreamAsked):
+        for query, form in (([(name, "off")], {}), ([], {name: ["off"]})):
+            with pytest.raises(Refusal) as refused:
+                asked.read_asked(kind, query, form)
+            assert (refused.value.status, refused.value.line) == (400, f"{name} {words}")
 
 
 def test_options_are_given_flat_and_held_in_records() -> None:
-    options = PredictOptions(sharp=False, fov=60.0, refine=Refine(tile=128))
-    assert options.refine == Refine(tile=128, sharp=Switch.OFF)
+    options = PredictOptions(trim=False, fov=60.0, refine=Refine(tile=128))
+    assert options.refine == Refine(tile=128, trim=Switch.OFF)
     assert options.view == GivenCamera(fov=60.0)
-    assert options == PredictOptions(tile=128, sharp="off", fov=60)
-    with pytest.raises(AttributeError, match="no option 'sharpe'"):
-        _ = options.sharpe  # pyright: ignore
+    assert options == PredictOptions(tile=128, trim="off", fov=60)
+    with pytest.raises(AttributeError, match="no option 'trimm'"):
+        _ = options.trimm  # pyright: ignore

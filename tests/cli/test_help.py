@@ -120,7 +120,7 @@ def test_examples_are_understood(
         ("predict a.jpg --cuda", "no option --cuda: see --device"),
         ("predict a.jpg -o", "--output is given without FOLDER"),
         ("markers -o page.pdf", "missing: PAGE.pdf|PAGE.png"),
-        ("predict a.jpg --sharp x", "--sharp is on or off, got 'x'"),
+        ("predict a.jpg --trim x", "--trim is on or off, got 'x'"),
         ("predict a.jpg --tile x", "--tile is a whole number, got 'x'"),
         ("predict a.jpg --fov wide", "--fov is a number, got 'wide'"),
     ],

@@ -23,7 +23,7 @@ __all__ = ["lab"]
 
 
 def test_a_decorated_function_predicts_and_stays_a_function(lab: Any) -> None:
-    prediction = rilievo.predict("photo.png", model=lab.floor, sharp=False)
+    prediction = rilievo.predict("photo.png", model=lab.floor)
     assert prediction.depth.kind == "metric"
     assert prediction.shape == (120, 160)
     assert prediction.depth.values[0, 0] == pytest.approx(4.0, abs=0.05)

@@ -98,7 +98,7 @@ def test_a_photograph_without_a_border_is_predicted_as_before() -> None:
 
 
 @pytest.mark.slow
-def test_trimming_goes_with_tiles_the_mirror_sharp_edges_and_smaller_sizes() -> None:
+def test_trimming_goes_with_tiles_the_mirror_and_smaller_sizes() -> None:
     model = rilievo.load_model("rilievo/tiny")
     inside = np.asarray(textured(200, 300))
     for thinning in (1, 2):
@@ -106,7 +106,7 @@ def test_trimming_goes_with_tiles_the_mirror_sharp_edges_and_smaller_sizes() -> 
         part = np.s_[TOP // thinning : -TOP // thinning]
         whole = boxed(small, TOP // thinning, 0)
         for refine in (
-            replace(UNREFINED, sharp=Switch.ON),
+            UNREFINED,
             replace(UNREFINED, flip=True, tile=128 // thinning),
         ):
             [trimmed] = refined(model, replace(refine, trim=Switch.ON)).predict_raw([whole])

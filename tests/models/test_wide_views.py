@@ -208,7 +208,7 @@ def picture() -> np.ndarray:
 
 def test_a_panorama_is_predicted_saved_and_measured(picture, tmp_path):
     model = Reader(DepthKind.METRIC, lambda z, _: z)
-    found = rilievo.predict(picture, model=model, projection="equirect", sharp=False)
+    found = rilievo.predict(picture, model=model, projection="equirect")
     assert found.camera is not None
     assert found.camera.lens.name == "equirectangular"
     first, second = (found.camera.project(np.array([x, 0.0, 3.7])) for x in (-1.0, 1.0))
@@ -248,7 +248,7 @@ def test_black_poles_are_refused_with_the_lens_of_the_rest(picture):
         rilievo.predict(black, projection="equirect")
     lens = str(no.value).split("--projection ")[-1].split("projection ")[-1].split(" ")[0]
     model = Reader(DepthKind.METRIC, lambda z, _: z)
-    found = rilievo.predict(black[40:], model=model, projection=lens, sharp=False)
+    found = rilievo.predict(black[40:], model=model, projection=lens)
     true = distance(rays_of(panorama(SIZE), SIZE))[40:]
     assert np.median(np.abs(found.depth.values / true - 1)) < 0.03
 
@@ -263,7 +263,7 @@ def test_a_panorama_taken_for_a_photograph_is_said(picture):
     smooth = np.asarray(Image.fromarray(level).resize((512, 256)))
     model = FixedDepth(np.ones((16, 32)))
     with pytest.warns(UserWarning, match="looks like a panorama"):
-        rilievo.predict(smooth, model=model, sharp=False)
+        rilievo.predict(smooth, model=model)
 
 
 def test_black_corners_end_a_fisheye():
@@ -273,7 +273,7 @@ def test_black_corners_end_a_fisheye():
     pixels = photo.pixels.copy()
     pixels[np.hypot(u - 149.5, v - 149.5) > 149] = 0
     model = Reader(DepthKind.METRIC, lambda z, _: z)
-    found = rilievo.predict(pixels, model=model, projection="fisheye:180", sharp=False, trim=False)
+    found = rilievo.predict(pixels, model=model, projection="fisheye:180", trim=False)
     assert not found.depth.valid[0, 0]
     assert found.depth.valid[150, 2]
     assert len(model.shown) == 6

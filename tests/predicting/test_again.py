@@ -156,7 +156,7 @@ def test_what_is_no_longer_there_is_one_line(
 def test_options_of_the_network_are_refused(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for option in (["--fov", "60"], ["-m", "rilievo/small"], ["--sharp", "off"], ["--flip"]):
+    for option in (["--fov", "60"], ["-m", "rilievo/small"], ["--flip"]):
         assert predict(results, *option) == 2
         assert option[0][:3] in capsys.readouterr().err
 

@@ -69,8 +69,8 @@ def write(folder: Path, photo: np.ndarray) -> Path:
 def test_the_surface_is_the_models_and_its_two_numbers_are_the_embedded_ones(
     photo: np.ndarray, network: Path
 ) -> None:
-    own = rilievo.predict(photo, sharp=False)
-    affine = rilievo.predict(photo, model=network, sharp=False)
+    own = rilievo.predict(photo)
+    affine = rilievo.predict(photo, model=network)
     assert affine.depth.kind is DepthKind.AFFINE_INVERSE
     anchored = affine.anchored
     assert anchored.depth.kind is DepthKind.UP_TO_SCALE
@@ -107,8 +107,8 @@ def test_the_embedded_model_runs_only_when_a_surface_is_asked_for_and_then_once(
 def test_depth_with_a_shift_and_inverse_depth_with_one_are_anchored(
     photo: np.ndarray, kind: DepthKind
 ) -> None:
-    own = rilievo.predict(photo, sharp=False)
-    affine = rilievo.predict(photo, model=AffineAnswer(kind), sharp=False)
+    own = rilievo.predict(photo)
+    affine = rilievo.predict(photo, model=AffineAnswer(kind))
     same(affine.anchored.depth.values, own.depth.values, one_scale=True)
 
 
@@ -147,8 +147,8 @@ def test_one_known_distance_gives_metres_by_the_anchored_depth(
     photo: np.ndarray, network: Path, tmp_path: Path
 ) -> None:
     known = [(80, 100, 2.0)]
-    own = rilievo.predict(photo, known=known, sharp=False)
-    metric = rilievo.predict(photo, model=network, known=known, sharp=False)
+    own = rilievo.predict(photo, known=known)
+    metric = rilievo.predict(photo, model=network, known=known)
     assert misfit_of(metric) is not None
     assert metric.depth.kind is DepthKind.METRIC
     same(metric.depth.values, own.depth.values)
@@ -167,9 +167,9 @@ def test_one_known_distance_gives_metres_by_the_anchored_depth(
 def test_two_known_distances_fix_both_numbers_and_nothing_is_anchored(
     photo: np.ndarray, network: Path, runs: list[object]
 ) -> None:
-    own = rilievo.predict(photo, sharp=False).depth.values
+    own = rilievo.predict(photo).depth.values
     known = [(80, 115, float(own[115, 80])), (80, 20, float(own[20, 80]))]
-    metric = rilievo.predict(photo, model=network, known=known, sharp=False)
+    metric = rilievo.predict(photo, model=network, known=known)
     assert misfit_of(metric) is None
     assert metric.depth.kind is DepthKind.METRIC
     same(metric.depth.values, own)
@@ -181,10 +181,10 @@ def test_two_known_distances_fix_both_numbers_and_nothing_is_anchored(
 def test_two_known_distances_at_one_depth_give_the_scale_alone(
     photo: np.ndarray, network: Path
 ) -> None:
-    own = rilievo.predict(photo, sharp=False).depth.values
+    own = rilievo.predict(photo).depth.values
     metres = float(own[100, 80])
     known = [(80, 100, metres), (81, 100, metres)]
-    metric = rilievo.predict(photo, model=network, known=known, sharp=False)
+    metric = rilievo.predict(photo, model=network, known=known)
     assert metric.anchoring is not None
     same(metric.depth.values, own)
 
@@ -249,7 +249,7 @@ KNOWN = ["depth-anything-v2/small", "dpt/large", "depth-anything/Depth-Anything-
 def test_a_known_model_is_anchored_where_the_order_is_doubtful_with_a_remark(
     photo: np.ndarray, name: str, tmp_path: Path
 ) -> None:
-    predicted = rilievo.predict(photo, model=Doubtful(name, DOUBTED), sharp=False)
+    predicted = rilievo.predict(photo, model=Doubtful(name, DOUBTED))
     with pytest.warns(UserWarning, match=r"correlates by 0\.\d\d, less than 0\.7\); .* less cert"):
         surface = predicted.anchored
     assert surface.depth.kind is DepthKind.UP_TO_SCALE
@@ -280,7 +280,7 @@ def test_ranges_are_wider_where_the_order_is_doubtful(photo: np.ndarray) -> None
 def test_an_unknown_model_in_doubt_and_a_known_one_in_another_order_are_refused(
     photo: np.ndarray, name: str, share: float
 ) -> None:
-    predicted = rilievo.predict(photo, model=Doubtful(name, share), sharp=False)
+    predicted = rilievo.predict(photo, model=Doubtful(name, share))
     limit = "0.3" if name == KNOWN[0] else "0.7"
     with pytest.raises(InputError, match=f"less than {limit}"):
         predicted.mesh()
@@ -304,8 +304,8 @@ def test_a_height_of_the_camera_measures_anchored_depth(network: Path) -> None:
     rows = np.arange(height)[:, None]
     picture[100:] = (110 + 40 * ((3000 // (rows[100:] - 90)) % 2))[..., None]
     picture = np.clip(picture + chance.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
-    own = rilievo.predict(picture, camera_height=1.5, fov=60, sharp=False)
-    metric = rilievo.predict(picture, model=network, camera_height=1.5, fov=60, sharp=False)
+    own = rilievo.predict(picture, camera_height=1.5, fov=60)
+    metric = rilievo.predict(picture, model=network, camera_height=1.5, fov=60)
     ratio = metric.depth.values / own.depth.values
     assert np.median(ratio) == pytest.approx(1, rel=0.15)
 

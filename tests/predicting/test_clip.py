@@ -30,7 +30,6 @@ from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Model
-from rilievo.models.processing.sharpening import Sharpened
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, Metric
 from rilievo.predicting.videos.clip_outputs import ClipSidecar, FolderSink
@@ -387,7 +386,7 @@ def test_batches_give_the_same_files(tmp_path: Path) -> None:
 
 def test_depth_is_the_same_whether_normals_are_written_too(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(2)))
-    model = Sharpened(Relief())
+    model = Relief()
     run(clip, tmp_path / "alone", "npy", model=model)
     run(clip, tmp_path / "both", "npy", "normals", model=model)
     one, other = (

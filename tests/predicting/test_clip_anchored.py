@@ -123,13 +123,12 @@ def test_a_known_distance_makes_a_clip_metric_by_anchored_depth(
     frames: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("av", reason="the extra 'video' is not installed")
-    own = rilievo.predict(frames / "0000.png", known=[(60, 80, 2.0)], sharp=False)
+    own = rilievo.predict(frames / "0000.png", known=[(60, 80, 2.0)])
     options = rilievo.PredictOptions(
         output=tmp_path / "out",
         save="png16,npy",
         known=("60,80,2.0",),
         sequence=True,
-        sharp="off",
         model=str(_affine_file(tmp_path)),
     )
     summary = rilievo.predict_files([frames], options, show=False)

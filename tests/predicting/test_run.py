@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage
 from PIL import Image
 
 import rilievo
@@ -156,10 +157,19 @@ def test_results_of_another_way_of_processing_are_not_gone_on_with(
     assert f"processing was {PROCESSING}" in failure
     path = tmp_path / "out" / "a.json"
     stored = json.loads(path.read_text())
-    del stored["made_by"]["settings"]["processing"]
+    stored["made_by"]["settings"] = {"an": "option that is gone"}
     path.write_text(json.dumps(stored))
     [failure] = run(make_network(), tmp_path / "out", photo, resume=True).failures
     assert "processing was not stated" in failure
+
+
+def test_depth_does_not_depend_on_the_other_outputs(tmp_path: Path) -> None:
+    photo = tmp_path / "coffee.png"
+    Image.fromarray(skimage.data.coffee()).resize((450, 300)).save(photo)
+    for name, outputs in (("plain", "npy"), ("whole", "npy,normals-npy")):
+        rilievo.predict_files([photo], PredictOptions(output=tmp_path / name, save=outputs))
+    plain, whole = (np.load(tmp_path / each / "coffee.depth.npy") for each in ("plain", "whole"))
+    np.testing.assert_array_equal(plain, whole)
 
 
 def test_resuming_without_an_option_that_was_there_is_refused(

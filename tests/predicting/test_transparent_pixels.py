@@ -88,7 +88,7 @@ def test_a_transparent_border_is_not_trimmed(trim: bool) -> None:
     np.testing.assert_array_equal(prediction.depth.valid, ~MASKS["border"])
 
 
-@pytest.mark.parametrize("options", [{}, {"sharp": False}, {"flip": True}, {"tile": 96}])
+@pytest.mark.parametrize("options", [{}, {"flip": True}, {"tile": 96}])
 def test_no_point_and_no_vertex_is_on_them(mask: np.ndarray, options: Any) -> None:
     prediction = quietly(rgba(mask), **options)
     cloud = prediction.points(step=1)

@@ -31,7 +31,7 @@ def test_results_are_read_back(
 
     from rilievo import predict, save
 
-    prediction = predict(coffee()[::4, ::4], sharp=False)
+    prediction = predict(coffee()[::4, ::4])
     save(prediction, tmp_path / "a", [output])
     miscounting()
     found = read_prediction(tmp_path / "a.json")

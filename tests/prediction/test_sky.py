@@ -19,7 +19,6 @@ from rilievo.errors import CalibrationError, ModelError
 from rilievo.measure import angle, area, height, length
 from rilievo.models.base import Inference, WrappedModel, check_answer
 from rilievo.models.processing.refinement import FlipAveraged, Tiled, mirror, mirror_back
-from rilievo.models.processing.sharpening import Sharpened
 from rilievo.models.processing.trimming import Trimmed
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
@@ -56,7 +55,7 @@ def under_sky(rows: int = 120, columns: int = 160) -> tuple[Photo, np.ndarray]:
     return Photo(pixels=pixels), sky
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, Sharpened, FlipAveraged])
+@pytest.mark.parametrize("wrap", [lambda model: model, FlipAveraged])
 def test_the_mask_has_the_size_of_the_photograph_and_its_place(wrap: type[WrappedModel]) -> None:
     photo, sky = under_sky()
     [found] = wrap(Above()).predict_raw([photo])

@@ -187,7 +187,7 @@ def _help() -> str:
         *(f"  {name:<12}{summary}" for name, summary in commands().items()),
         "",
         "  rilievo predict photo.jpg                      a depth picture in rilievo-output/",
-        "  rilievo predict photo.jpg --quality good       sharper, in metres: 141 MB once",
+        "  rilievo predict photo.jpg --quality good       finer, in metres: 141 MB once",
         "  rilievo predict photos/ --save all -o results  everything of a whole folder",
         "  rilievo help COMMAND                           all options of a command",
         "  rilievo --version",

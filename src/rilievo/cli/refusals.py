@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from rilievo.cli.options_of import OptionFacts
+from rilievo.options.removed_options import REMOVED
 
 _FRAME = "│╭╮╰╯ "
 
@@ -12,6 +13,9 @@ _FRAME = "│╭╮╰╯ "
 def in_one_line(framed: str, options: Sequence[OptionFacts], prog: str) -> str:
     """Rewrite tyro's message in our own words if its kind is known; otherwise keep its text."""
     text = _text_of(framed)
+    removed = _removed(text)
+    if removed is not None:
+        return removed
     for sort in (_unknown, _missing_value, _choice, _wrong_type, _required):
         found = sort(text, options)
         if found is not None:
@@ -54,12 +58,25 @@ def _text_of(framed: str) -> str:
     return " ".join(lines) or " ".join(framed.split())
 
 
-def _unknown(text: str, options: Sequence[OptionFacts]) -> str | None:
+def _removed(text: str) -> str | None:
+    word = _first_unknown(text)
+    words = REMOVED.get((word or "").strip("-").replace("-", "_"))
+    return None if words is None else f"{word} {words}"
+
+
+def _first_unknown(text: str) -> str | None:
+    """First option that is not known, or the first argument if there is none."""
     match = re.match(r"Unrecognized options: (.*)", text)
     if match is None:
         return None
     words = match[1].split(", ")
-    word = next((each.partition("=")[0] for each in words if each.startswith("-")), words[0])
+    return next((each.partition("=")[0] for each in words if each.startswith("-")), words[0])
+
+
+def _unknown(text: str, options: Sequence[OptionFacts]) -> str | None:
+    word = _first_unknown(text)
+    if word is None:
+        return None
     if not word.startswith("-"):
         return f"one argument too many: '{word}'"
     return f"no option {word}{_near(word, options)}"

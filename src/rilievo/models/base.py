@@ -2,7 +2,7 @@
 
 An adapter implements ``infer``, at the network's own resolution and in our conventions. This module
 resizes the output to the photograph and records what made it. What ``rilievo.predict`` does beyond
-that, such as sharp edges and metres, is imported when a model is called.
+that, such as trimmed borders and metres, is imported when a model is called.
 """
 
 from abc import ABC, abstractmethod
@@ -33,9 +33,6 @@ from rilievo.version import PROCESSING, VERSION
 # An image in any form that ``rilievo.read_photo`` accepts, or one that was read already.
 ImageLike = Photo | PhotoSource
 
-# Function that resizes fields to the photograph's size.
-Enlarge = Callable[[Float32[np.ndarray, "n a b"]], Float32[np.ndarray, "n h w"]]
-
 
 def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
     """Wrap a single image in a list; lists and tuples become lists."""
@@ -47,8 +44,6 @@ def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
 class Inference:
     """Output of a network for one photograph, at the network's own resolution.
 
-    Depth may be at another size than the other fields: sharpening enlarges it first.
-
     Attributes:
         depth: Depth values of the card's kind; defined only where ``valid``.
         valid: Mask of pixels that have depth; None if all have.
@@ -59,8 +54,6 @@ class Inference:
         camera: Intrinsics of the photograph as estimated by the network; None if it estimates none.
         shift: Constant in depth that was added to the exponential of what the network answers, for
             depth that is resized as a logarithm.
-        enlarge: Function that resizes normals, confidence and sky when they are first read;
-            bilinear when None.
     """
 
     depth: Float32[np.ndarray, "h w"] | None = None
@@ -71,7 +64,6 @@ class Inference:
     steps: Float32[np.ndarray, "h2 w2"] | None = None
     camera: Camera | None = None
     shift: float = 0.0
-    enlarge: "Enlarge | None" = None
 
     __eq__ = same_record
     __hash__ = no_hash
@@ -154,7 +146,7 @@ class Model(ForeignNames, ABC):
         Args:
             image: An image in any form that ``rilievo.read_photo`` accepts, or a list of them,
                 which are held in memory together; for folders use ``rilievo.predict_files``.
-            options: Options of ``rilievo.predict``, such as ``sharp``, ``trim`` and ``known``.
+            options: Options of ``rilievo.predict``, such as ``flip``, ``trim`` and ``known``.
 
         Raises:
             RilievoError: As for ``rilievo.predict``.
@@ -176,8 +168,8 @@ class Model(ForeignNames, ABC):
     def predict_raw(self, images: Sequence[ImageLike]) -> list[Prediction]:
         """Predict photographs with the network alone, as evaluation and training need.
 
-        The network's output is only resized to the photograph: edges are not sharpened, borders are
-        not trimmed, and nothing known makes metres of it. All photographs go through it together.
+        The network's output is only resized to the photograph: borders are not trimmed, and nothing
+        known makes metres of it. All photographs go through it together.
 
         Args:
             images: List of images in any form that ``rilievo.read_photo`` accepts, or of ``Photo``
@@ -226,14 +218,13 @@ class Model(ForeignNames, ABC):
             photo=photo,
             made_by=self.made_by,
         )
-        normals, confidence, enlarge = inference.normals, inference.confidence, inference.enlarge
-        sky, rule = inference.sky, self.card.resizing
+        normals, confidence, sky = inference.normals, inference.confidence, inference.sky
         if normals is not None:
-            prediction.defer("normals", lambda: _normals(normals, enlarge, photo, rule))
+            prediction.defer("normals", lambda: _normals(normals, photo, self.card.resizing))
         if confidence is not None:
-            prediction.defer("confidence", lambda: _chance(confidence, enlarge, photo))
+            prediction.defer("confidence", lambda: _chance(confidence, photo))
         if sky is not None:
-            prediction.defer("sky", lambda: _chance(sky, enlarge, photo) > 0.5)
+            prediction.defer("sky", lambda: _chance(sky, photo) > 0.5)
         return prediction
 
     @property
@@ -276,22 +267,17 @@ def _of_photos(infer: Infer) -> Infer:
 
 
 def _normals(
-    normals: Float32[np.ndarray, "3 a b"], enlarge: Enlarge | None, photo: Photo, rule: Resizing
+    normals: Float32[np.ndarray, "3 a b"], photo: Photo, rule: Resizing
 ) -> Float32[np.ndarray, "3 h w"]:
-    field = unit(normals if enlarge is None else enlarge(normals), photo.shape, rule.filter)
+    field = unit(normals, photo.shape, rule.filter)
     if photo.transparent is None:
         return field
     towards = np.array([0, 0, -1], np.float32)[:, None, None]  # as all pixels without surface
     return np.where(photo.transparent, towards, field)
 
 
-def _chance(
-    chance: Float32[np.ndarray, "a b"], enlarge: Enlarge | None, photo: Photo
-) -> Float32[np.ndarray, "h w"]:
-    if enlarge is None:
-        field = resize(chance, photo.shape)
-    else:
-        field = np.clip(enlarge(chance[None])[0], 0, 1)
+def _chance(chance: Float32[np.ndarray, "a b"], photo: Photo) -> Float32[np.ndarray, "h w"]:
+    field = resize(chance, photo.shape)
     return field if photo.transparent is None else np.where(photo.transparent, 0, field)
 
 

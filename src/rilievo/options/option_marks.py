@@ -20,5 +20,4 @@ class InRequests:
 UNRECORDED = Mark("not recorded by itself: results do not depend on it, or state it otherwise")
 ALWAYS_RECORDED = Mark("recorded also where it has its default")
 LOCAL = Mark("not for requests to a server: names a file, or costs more than a request may")
-FINISHING = Mark("applied to a network's answer, so that it may change after that")
 LIVE = Mark("applies to 'rilievo predict --live' too")

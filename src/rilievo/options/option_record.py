@@ -18,6 +18,7 @@ from rilievo.errors import OptionError
 from rilievo.foreign_names import instead
 from rilievo.options.on_off import Switch
 from rilievo.options.option_marks import ALWAYS_RECORDED, UNRECORDED
+from rilievo.options.removed_options import REMOVED
 from rilievo.types import Setting
 
 SomeRecord = TypeVar("SomeRecord", bound="Record")
@@ -101,6 +102,8 @@ def refuse_unknown(call: str, given: Iterable[str], known: Iterable[str]) -> Non
     """Refuse a keyword argument that a call does not have, as Python does."""
     names = {*known}
     for name in given:
+        if name in REMOVED:
+            raise TypeError(f"{call}(): {name} {REMOVED[name]}")
         if name not in names:
             raise TypeError(
                 f"{call}() got an unexpected keyword argument '{name}'{instead('predict', name)}"

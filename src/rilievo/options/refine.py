@@ -1,4 +1,4 @@
-"""Options of refining a network's answer: tiles, mirror image, sharp edges, trimmed borders."""
+"""Options of refining a network's answer: tiles, mirror image, trimmed borders."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, TypedDict
@@ -7,7 +7,7 @@ import tyro
 
 from rilievo.errors import OptionError
 from rilievo.options.on_off import Switch, SwitchLike
-from rilievo.options.option_marks import FINISHING, LIVE, LOCAL, UNRECORDED
+from rilievo.options.option_marks import LIVE, LOCAL, UNRECORDED
 from rilievo.options.option_record import Record, Rule
 
 Alpha = Literal["mask", "keep"]
@@ -26,7 +26,6 @@ class RefineArguments(TypedDict, total=False):
     flip: bool
     confidence: str
     tile: int | None
-    sharp: SwitchLike
     trim: SwitchLike
     alpha: Alpha
     stretch: bool
@@ -68,8 +67,6 @@ class Refine(Mirroring):
 
     tile: Annotated[int | None, tyro.conf.arg(metavar="PIXELS"), LOCAL, UNRECORDED, LIVE] = None
     """Side in pixels of overlapping tiles, for fine detail in large photographs."""
-    sharp: Annotated[Switch, UNRECORDED, FINISHING, LIVE] = Switch.ON
-    """Enlarge the network's output along the edges of the photograph; off: smoothly."""
     trim: Annotated[Switch, UNRECORDED] = Switch.ON
     """Hide uniform borders (black bars, margins and frames of scans) from the network; they have no
     depth then. off: show it the whole picture.
@@ -94,5 +91,5 @@ class Refine(Mirroring):
         return {"alpha": self.alpha, "stretch": self.stretch}
 
 
-UNREFINED = Refine(sharp=Switch.OFF, trim=Switch.OFF)
+UNREFINED = Refine(trim=Switch.OFF)
 """The network's answer as it is, only resized."""

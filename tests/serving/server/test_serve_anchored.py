@@ -35,7 +35,7 @@ def photo() -> bytes:
 
 
 def test_surfaces_and_depth_of_a_request_are_those_of_python(server: Served) -> None:
-    answer = server.client.post("/v1/predict?save=npy,anchored,glb&sharp=off", content=photo())
+    answer = server.client.post("/v1/predict?save=npy,anchored,glb", content=photo())
     assert answer.status_code == 200, answer.text
     with zipfile.ZipFile(BytesIO(answer.content)) as packed:
         found = {Path(name).suffixes[-2]: packed.read(name) for name in packed.namelist()
@@ -44,7 +44,7 @@ def test_surfaces_and_depth_of_a_request_are_those_of_python(server: Served) -> 
             json.loads(packed.read(name)) for name in packed.namelist() if name.endswith("json")
         ]
     model = serving.MODELS["test/model"]
-    expected = rilievo.predict(photo(), model=model, sharp=False)
+    expected = rilievo.predict(photo(), model=model)
     np.testing.assert_allclose(np.load(BytesIO(found[".depth"])), expected.depth.values, rtol=1e-5)
     np.testing.assert_allclose(
         np.load(BytesIO(found[".anchored"])), expected.anchored.depth.values, rtol=1e-4

@@ -146,7 +146,7 @@ def test_two_requests_for_one_name_get_their_own_bytes(tmp_path: Path) -> None:
             level = 20 + number
             output = "npy" if number % 2 else "npz"
             files = {"image": ("photo.png", picture(level, (48, 40)))}
-            answer = server.client.post(f"/v1/predict?save={output}&sharp=off", files=files)
+            answer = server.client.post(f"/v1/predict?save={output}", files=files)
             found = np.load(BytesIO(answer.content))
             depth = found["depth"] if output == "npz" else found
             return answer.status_code == 200 and abs(float(depth.min()) - level) < 0.01

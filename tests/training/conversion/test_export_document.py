@@ -81,7 +81,7 @@ def test_the_file_without_rilievo_gives_the_depth_of_predict(
     found: dict[str, Any] = {}
     exec(block, found)
     model = rilievo.load_model(f"rilievo/{name}")
-    expected = rilievo.predict("photo.jpg", model=model, sharp="off", trim="off").depth
+    expected = rilievo.predict("photo.jpg", model=model, trim="off").depth
     assert found["depth"].shape == expected.shape == shape[::-1]
     off = np.abs(found["depth"] / expected.values - 1)[expected.valid]
     assert np.quantile(off, 0.99) < 1e-3, "the size at which the network sees it is that of predict"

@@ -73,7 +73,7 @@ def first_difference(
         return f"another model or other weights ({before.made_by.model})"
     was = {**before.made_by.settings, **({} if run is None else before.run)}
     now = {**made_by.settings, **(run or {})}
-    for name in was | now:
+    for name in dict.fromkeys(("processing", *was, *now)):
         if name in WRITING and name not in now:
             continue  # of single files; earlier versions recorded them for all
         # Options that are not recorded were not asked for: without flip there is no key.

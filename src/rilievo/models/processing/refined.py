@@ -1,21 +1,18 @@
 """A model with the refinements that options ask for."""
 
 from rilievo.models.base import Model
-from rilievo.models.processing.sharpening import Sharpened
 from rilievo.models.processing.trimming import Trimmed
 from rilievo.models.processing.vanishing_camera import VanishingCamera
 from rilievo.options.refine import Mirroring, Refine
 
 
 def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> Model:
-    """Refine a model as asked: tiles, mirror image, sharp edges, camera, trimmed borders."""
+    """Refine a model as asked: tiles, mirror image, camera, trimmed borders."""
     if refine.tile is not None:
         from rilievo.models.processing.refinement import Tiled
 
         model = Tiled(model, refine.tile)
     model = mirrored(model, refine)
-    if refine.sharp:
-        model = Sharpened(model)
     if vanishing_points:
         model = VanishingCamera(model)
     # Outermost: all else is shown the inside alone. Only depth can say where there is no answer.

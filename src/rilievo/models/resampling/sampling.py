@@ -11,9 +11,6 @@ from rilievo.io.photographs.pixels import STRIP_PIXELS
 GAP = 3.0
 """Least factor that is left for the triangle filter after a box filter."""
 
-SPARSE = 1.8
-"""Least factor between pixels that are taken and those that are left out."""
-
 BAND_PIXELS = 1 << 14
 """Interpolated pixels of one band of rows."""
 
@@ -37,24 +34,6 @@ def shrink(pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[n
     # The last boxes may extend beyond the photograph.
     box = (0.0, 0.0, width / across, height / down)
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
-
-
-def shrink_roughly(
-    pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "a b 3"]:
-    """Resize a large photograph to means of two pixels each, in a fifth of the time."""
-    height, width = pixels.shape[:2]
-    if min(height / size[0], width / size[1]) < 2 * SPARSE:
-        return shrink(pixels, size)
-    rows = ((np.arange(2 * size[0]) + 0.5) * (height / (2 * size[0]))).astype(np.intp)
-    # Left of the middle in one row, right of it in the next.
-    columns = [
-        ((np.arange(size[1]) + at) * (width / size[1])).astype(np.intp) for at in (0.25, 0.75)
-    ]
-    picked = np.empty((rows.size, size[1], 3), np.uint8)
-    for index, row in enumerate(rows.tolist()):
-        pixels[row].take(columns[index % 2], axis=0, out=picked[index], mode="clip")
-    return np.asarray(Image.fromarray(picked).reduce((1, 2)))
 
 
 def bilinear_points(

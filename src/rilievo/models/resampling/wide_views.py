@@ -178,7 +178,6 @@ def _together(
         **chances,
         camera=None,
         shift=0.0,
-        enlarge=None,
     )
 
 

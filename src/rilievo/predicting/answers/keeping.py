@@ -31,9 +31,7 @@ def kept_answer(
         target: Path of the results without suffix.
     """
     fields = (inference.depth, inference.normals)
-    if inference.enlarge is not None or any(
-        field is not None and field.size > MOST_NUMBERS for field in fields
-    ):
+    if any(field is not None and field.size > MOST_NUMBERS for field in fields):
         return None
     with BytesIO() as file:
         write_inference(inference, file)

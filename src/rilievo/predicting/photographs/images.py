@@ -132,7 +132,6 @@ def predict(
         confidence: own, that of the model; or mirror, agreement with itself about the mirror image,
             which ranks errors better on unfamiliar cameras and takes twice the time.
         tile: Side [px] of overlapping tiles, for detail in large photographs.
-        sharp: Enlarge the network's answer along the edges of the photograph.
         trim: Leave uniform borders, such as black bars and the margins of a scan, out of what the
             network sees; they have no valid depth, and a ``UserWarning`` says so.
         alpha: mask: pixels whose alpha is below half have no valid depth and are on no surface, and

@@ -179,7 +179,6 @@ class Results:
         prediction, remark = in_metres(finished, metres, markers=sizes.markers, own=own)
         formats = self._without_surfaces(formats, prediction)
         if Need.NORMALS not in parts_of(formats):
-            # Only now: sharpening asks the network's normals, whatever is written.
             prediction = prediction.but(normals=None)
         more = (
             remark,

@@ -31,7 +31,7 @@ from rilievo.types import DepthKind, MadeBy, Photo, Setting
 
 _MOST_BYTES = 24 * MOST_NUMBERS
 _OF_FINISHING = ("sharp", "trim", "resizing", "processing")
-"""Settings of a model that finishing an answer adds."""
+"""Settings of a model that finishing an answer adds; ``sharp`` is of versions before 0.3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class KeptResult:
         """The model that gave the answer, which finishes it as it did."""
         settings = self.sidecar.made_by.settings
         kept = KeptModel(self.sidecar.made_by, self.facts.kind, inference)
-        refine = Refine(sharp=_switch(settings, "sharp"), trim=_switch(settings, "trim"))
+        refine = Refine(trim=Switch.ON if settings.get("trim") else Switch.OFF)
         return refined(kept, refine, vanishing_points=self.view.vanishing_points)
 
     @property
@@ -155,10 +155,6 @@ class KeptModel(Model):
     def infer(self, photos: Sequence[Photo]) -> NoReturn:
         """Refuse: the network is not here."""
         raise AssertionError("the answer is given")
-
-
-def _switch(settings: Mapping[str, Setting], name: str) -> Switch:
-    return Switch.ON if settings.get(name) else Switch.OFF
 
 
 def find_kept(inputs: Sequence[str | Path]) -> Iterator[KeptResult]:

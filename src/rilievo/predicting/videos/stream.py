@@ -34,7 +34,6 @@ def stream(
     quality: str | None = None,
     camera: CameraLike | None = None,
     fov: float | None = None,
-    sharp: bool = True,
     trim: bool = False,
     newest: bool = False,
     trust_code: Iterable[str] = (),
@@ -53,7 +52,6 @@ def stream(
         quality: Same as in ``rilievo.predict``.
         camera: Same as in ``rilievo.predict``.
         fov: Same as in ``rilievo.predict``.
-        sharp: Same as in ``rilievo.predict``.
         trim: Same as in ``rilievo.predict``, but off by default: borders that come and go between
             frames make depth jump.
         newest: Whether only the latest frame is predicted each time, as a robot needs; if False,
@@ -71,7 +69,7 @@ def stream(
     model = model_of(quality, default=FAST_MODEL) if model is None else model
     loaded = model if isinstance(model, Model) else load_model(model, trust_code=trust_code)
     with in_keywords():
-        refine = picked(Refine, {"sharp": sharp, "trim": trim})
+        refine = picked(Refine, {"trim": trim})
         view = picked(GivenCamera, {"camera": camera, "fov": fov})
     return predicted_frames(source, loaded, refine, view, newest=newest)
 

@@ -206,14 +206,13 @@ def _answer_of(prediction: Prediction) -> Inference:
 
 
 def _only(answer: Inference, parts: set[Need]) -> Inference:
-    """Keep depth, which frames are compared by, what sharpens it, and what is written."""
+    """Keep depth, which frames are compared by, and what is written."""
     return Inference(
         depth=answer.depth,
         valid=answer.valid,
-        normals=answer.normals,
+        normals=answer.normals if Need.NORMALS in parts else None,
         confidence=answer.confidence if Need.CONFIDENCE in parts else None,
-        sky=answer.sky,
-        steps=answer.steps,
+        sky=answer.sky if Need.SKY in parts else None,
     )
 
 

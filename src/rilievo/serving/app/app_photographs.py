@@ -12,8 +12,7 @@ from pathlib import Path
 from starlette.concurrency import iterate_in_threadpool
 
 from rilievo.errors import RilievoError
-from rilievo.options.option_marks import FINISHING
-from rilievo.options.option_record import marks_of
+from rilievo.options.option_record import names_of
 from rilievo.options.refine import Refine
 from rilievo.predicting.answers.inference_file import read_inference, write_inference
 from rilievo.serving.app.result_store import Entry, ResultStore
@@ -34,10 +33,7 @@ PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
     "thumbnail.jpg",
     "asked.json",
 )
-_OF_THE_NETWORK = {
-    *("model", "vanishing_points"),
-    *(name for name, marks in marks_of(Refine).items() if FINISHING not in marks),
-}
+_OF_THE_NETWORK = {"model", "vanishing_points", *names_of(Refine)}
 """Parameters that files cannot change, as the network has answered already."""
 
 _MOST_EXAMPLES = 32

@@ -19,6 +19,7 @@ from rilievo.options.camera_forms import parse_numbers
 from rilievo.options.given_camera import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.refine import UNREFINED, Refine
+from rilievo.options.removed_options import REMOVED
 from rilievo.options.saving_options import Saving
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.known_metres import Metres
@@ -189,6 +190,8 @@ def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
     for name, found in values.items():
         # American spelling is taken too, as on the command line.
         name = name.replace("color", "colour", 1) if name.startswith("color") else name
+        if name in REMOVED:
+            raise Refusal(400, f"{name} {REMOVED[name]}")
         if name not in names:
             meant = _MEANT.get(name.removesuffix("s"), "")
             near = suggest(meant if meant in names else name, names)

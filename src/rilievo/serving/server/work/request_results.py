@@ -69,7 +69,6 @@ def finish(
     if prediction.calibration is not None:
         remarks.append(trust(prediction.calibration))
     if without_normals:
-        # Only now: sharpening asks the network's normals, whatever is written.
         prediction = prediction.but(normals=None)
     made_by = replace(prediction.made_by, model=shown)
     words = tuple(with_keywords(each) for each in filter(None, remarks))

@@ -1,0 +1,8 @@
+"""Options of earlier versions that are gone, which every door answers with these words."""
+
+from collections.abc import Mapping
+
+REMOVED: Mapping[str, str] = {
+    "sharp": "is gone since 0.3.0: rilievo/base draws its own edges; leave it out",
+}
+"""What to do instead, after the option's name as a door spells it."""
