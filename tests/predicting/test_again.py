@@ -194,7 +194,7 @@ def test_an_answer_is_kept_to_the_last_bit(tmp_path: Path) -> None:
         depth=depth,
         valid=rng.random(shape) > 0.5,
         normals=rng.normal(size=(3, *shape)).astype(np.float32),
-        steps=rng.random(shape, np.float32),
+        sky=rng.random(shape, np.float32),
         camera=Camera(
             K=np.array([[500 / 3, 0, 7.1], [0, 501 / 3, 6], [0, 0, 1]]),
             source=CameraSource.PREDICTED,
@@ -204,7 +204,7 @@ def test_an_answer_is_kept_to_the_last_bit(tmp_path: Path) -> None:
     with replacing(path) as part, part.open("wb") as file:
         write_inference(inference, file)
     found = read_inference(path)
-    for name in ("depth", "normals", "steps"):
+    for name in ("depth", "normals", "sky"):
         assert getattr(found, name).tobytes() == getattr(inference, name).tobytes()
     np.testing.assert_array_equal(found.valid, inference.valid)
     assert found.camera == inference.camera

@@ -21,7 +21,6 @@ def answers(count: int) -> list[Inference]:
                 normals=normals / np.linalg.norm(normals, axis=0),
                 confidence=random.random((9, 11)).astype(np.float32),
                 sky=random.random((9, 11)).astype(np.float32),
-                steps=random.random((9, 11)).astype(np.float32),
             )
         )
     return result
@@ -40,7 +39,6 @@ def test_positive_depth_keeps_its_proportions(tmp_path: Path) -> None:
                 np.testing.assert_allclose(back.normals, answer.normals, atol=2e-5)
                 np.testing.assert_allclose(back.confidence, answer.confidence, atol=1e-5)
                 np.testing.assert_allclose(back.sky, answer.sky, atol=0.5 / 255 + 1e-6)
-                np.testing.assert_allclose(back.steps, answer.steps, atol=0.5 / 255 + 1e-6)
 
 
 def test_other_depth_keeps_its_differences_whatever_its_sign(tmp_path: Path) -> None:
@@ -50,7 +48,7 @@ def test_other_depth_keeps_its_differences_whatever_its_sign(tmp_path: Path) -> 
         [(back, _)] = stored
     np.testing.assert_allclose(back.depth, numbers, atol=5 / 65535)
     assert back.normals is None
-    assert back.confidence is back.sky is back.steps is None
+    assert back.confidence is back.sky is None
 
 
 @pytest.mark.parametrize("value", [1e-6, 2.5, 1e30])

@@ -17,7 +17,7 @@ from predictions import HEIGHT, WIDTH, prediction
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, ModelError
 from rilievo.measure import angle, area, height, length
-from rilievo.models.base import Inference, WrappedModel, check_answer
+from rilievo.models.base import Inference, WrappedModel
 from rilievo.models.processing.refinement import FlipAveraged, Tiled, mirror, mirror_back
 from rilievo.models.processing.trimming import Trimmed
 from rilievo.prediction import Prediction
@@ -26,11 +26,11 @@ from rilievo.types import Photo
 
 
 class Above(WrappedModel):
-    """A model that takes what is blue for sky, and every fifth column for a step."""
+    """A model that takes what is blue for sky."""
 
     def __init__(self) -> None:
         super().__init__(rilievo.load_model("rilievo/tiny"))
-        self.card = replace(self.card, sky=True, steps=True)
+        self.card = replace(self.card, sky=True)
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         return [self._marked(photo) for photo in photos]
@@ -40,9 +40,7 @@ class Above(WrappedModel):
         assert answer.depth is not None
         size = answer.depth.shape[::-1]
         blue = Image.fromarray(photo.pixels[..., 2]).resize(size, Image.Resampling.BOX)
-        steps = np.zeros(answer.depth.shape, np.float32)
-        steps[:, ::5] = 1
-        return replace(answer, sky=np.asarray(blue, np.float32) / 255, steps=steps)
+        return replace(answer, sky=np.asarray(blue, np.float32) / 255)
 
 
 def under_sky(rows: int = 120, columns: int = 160) -> tuple[Photo, np.ndarray]:
@@ -69,8 +67,7 @@ def test_tiles_say_it_too() -> None:
     photo, sky = under_sky(240, 320)
     [answer] = Tiled(Above(), 128).infer([photo])
     assert answer.sky is not None
-    assert answer.steps is not None
-    check_answer(answer, Above().card)
+    Above().finish(answer, photo)
     near = np.asarray(Image.fromarray(sky).resize(answer.sky.shape[::-1]))
     assert ((answer.sky > 0.5) ^ near).mean() < 0.03
 
@@ -101,17 +98,13 @@ def test_the_default_says_where_the_sky_is() -> None:
     assert cat.sky is not None
     assert (found.sky & sky).sum() > 0.95 * (found.sky | sky).sum()
     assert cat.sky.mean() < 0.01, "a cat indoors"
-    [answer] = rilievo.load_model("rilievo/base").infer([Photo(pixels=pixels)])
-    assert answer.steps is not None
-    assert answer.depth is not None
-    assert answer.steps.shape == answer.depth.shape
 
 
-@pytest.mark.parametrize("name", ["sky", "steps"])
+@pytest.mark.parametrize("name", ["sky", "confidence"])
 def test_chances_outside_0_to_1_are_refused(name: str) -> None:
     answer = Inference(**{name: np.full((8, 8), 1.5, np.float32)})
     with pytest.raises(ModelError, match=f"{name} outside 0 to 1"):
-        check_answer(answer, Above().card)
+        Above().finish(answer, under_sky()[0])
 
 
 def with_sky() -> Prediction:

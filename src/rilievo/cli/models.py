@@ -204,7 +204,6 @@ def _card(card: ModelCard) -> str:
         "normals": "yes: unit, camera frame, towards the camera" if card.normals else "no",
         "confidence": "yes: 0 to 1, pixel by pixel" if card.confidence else "no",
         "sky": "yes: a mask; surfaces leave it out" if card.sky else "no",
-        "steps": "yes: they tell sharpening where depth jumps" if card.steps else "no",
         "camera": "yes: the focal length that it sees" if card.camera else "no",
         "resized": card.resizing.described,
         "licence": card.licence + _USES[card.commercial],

@@ -50,7 +50,6 @@ class Inference:
         normals: Normals in the camera frame, towards the camera; not necessarily of unit length.
         confidence: Confidence in [0, 1].
         sky: Chance in [0, 1] that a pixel sees no surface.
-        steps: Chance in [0, 1] that a pixel lies on a step of depth.
         camera: Intrinsics of the photograph as estimated by the network; None if it estimates none.
         shift: Constant in depth that was added to the exponential of what the network answers, for
             depth that is resized as a logarithm.
@@ -61,7 +60,6 @@ class Inference:
     normals: Float32[np.ndarray, "3 h2 w2"] | None = None
     confidence: Float32[np.ndarray, "h2 w2"] | None = None
     sky: Float32[np.ndarray, "h2 w2"] | None = None
-    steps: Float32[np.ndarray, "h2 w2"] | None = None
     camera: Camera | None = None
     shift: float = 0.0
 
@@ -300,7 +298,7 @@ def check_answer(inference: Inference, card: ModelCard) -> None:
     normals = inference.normals
     if normals is not None and not np.isfinite(normals).all():
         raise ModelError(f"model '{card.name}' returned NaN or infinite normals")
-    for name in ("confidence", "sky", "steps"):
+    for name in ("confidence", "sky"):
         chance = getattr(inference, name)
         # NaN fails this comparison as well.
         if chance is not None and not ((chance >= 0) & (chance <= 1)).all():

@@ -29,7 +29,6 @@ class ModelCard:
         normals: Whether it predicts surface normals.
         confidence: Whether it predicts a confidence for each pixel.
         sky: Whether it tells pixels that see no surface from all others.
-        steps: Whether it predicts the chance that a pixel lies on a step of depth.
         camera: Whether it estimates the focal length.
         resizing: Rule by which its answer is resized to the photograph: that of its authors.
         licence: Licence of the weights: SPDX identifier, or the authors' words.
@@ -62,7 +61,6 @@ class ModelCard:
     normals: bool = False
     confidence: bool = False
     sky: bool = False
-    steps: bool = False
     camera: bool = False
     resizing: Resizing = PLAIN
     licence: str

@@ -80,7 +80,6 @@ class OutsideModel(Model):
             normals=self._array("normals", answer.normals, 3),
             confidence=self._array("confidence", answer.confidence, 2),
             sky=self._array("sky", answer.sky, 2),
-            steps=self._array("steps", answer.steps, 2),
         )
 
     def _array(self, name: str, value: Any, axes: int) -> np.ndarray | None:

@@ -62,7 +62,6 @@ def _card(
         normals=True,
         confidence=True,
         sky=marks,
-        steps=marks,
         licence="Apache-2.0",
         commercial=True,
         megabytes=megabytes,

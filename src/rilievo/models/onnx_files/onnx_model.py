@@ -3,19 +3,20 @@
 The format, version 2. Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or float32
 where the resampling does not round; the batch may be fixed to 1. Outputs: ``depth`` float32 (batch,
 height, width), ``normals`` float32 (batch, 3, height, width) in our axes, or both; optionally
-``confidence``, ``sky`` and ``steps`` float32 (batch, height, width), at any one size, the chances
-that depth is right, that a pixel sees no surface, and that it lies on a step of depth; and ``fov``
-float32 (batch,) [degrees]. Normalisation is part of the graph. Metadata: ``rilievo.format`` = 2,
-``rilievo.name``, ``rilievo.kind`` (``none`` without depth), ``rilievo.licence``, ``rilievo.focal``
-(``width`` if depth is that of a camera whose focal length is the photograph's width, otherwise
-``none``) and the entries of ``rilievo.models.resampling.preparation``: ``rilievo.sizing``,
-``rilievo.size``, ``rilievo.area``, ``rilievo.multiple``, ``rilievo.resampling``,
-``rilievo.padding``, ``rilievo.fill``. Optional: ``rilievo.back``, the rule by which the answer is
-resized to the photograph (``str`` of ``rilievo.models.resampling.answer_rule.Resizing``: ``values``
-by default, ``inverse``, ``values cubic``), ``rilievo.precision`` of the weights
-(fp32 by default), ``rilievo.weights_sha256`` of the weights that the file was made from,
-``rilievo.teacher``, the models that labelled its training images, with their licences, and
-``rilievo.adopted`` = ``yes`` for another program's network that the user described.
+``confidence`` and ``sky`` float32 (batch, height, width), at any one size, the chances that depth
+is right and that a pixel sees no surface; and ``fov`` float32 (batch,) [degrees]. Other outputs,
+such as ``steps`` of versions before 0.3, are not read. Normalisation is part of the graph.
+Metadata: ``rilievo.format`` = 2, ``rilievo.name``, ``rilievo.kind`` (``none`` without depth),
+``rilievo.licence``, ``rilievo.focal`` (``width`` if depth is that of a camera whose focal length is
+the photograph's width, otherwise ``none``) and the entries of
+``rilievo.models.resampling.preparation``: ``rilievo.sizing``, ``rilievo.size``, ``rilievo.area``,
+``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``, ``rilievo.fill``. Optional:
+``rilievo.back``, the rule by which the answer is resized to the photograph (``str`` of
+``rilievo.models.resampling.answer_rule.Resizing``: ``values`` by default, ``inverse``, ``values
+cubic``), ``rilievo.precision`` of the weights (fp32 by default), ``rilievo.weights_sha256`` of the
+weights that the file was made from, ``rilievo.teacher``, the models that labelled its training
+images, with their licences, and ``rilievo.adopted`` = ``yes`` for another program's network that
+the user described.
 
 Version 1 always has depth and never ``fov``. Of the metadata it has only the first four,
 ``rilievo.area`` (pixels that it was trained at) and ``rilievo.multiple`` (both sides are multiples
@@ -255,7 +256,6 @@ def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
         normals="normals" in outputs,
         confidence="confidence" in outputs,
         sky="sky" in outputs,
-        steps="steps" in outputs,
         resizing=facts.resizing,
         licence=facts.licence,
         teacher=facts.teacher,

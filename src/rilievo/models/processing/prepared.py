@@ -2,7 +2,7 @@
 
 A network is a function of one batch of images of equal size. Its outputs by name: ``depth`` float32
 (batch, height, width); optionally ``normals`` (batch, 3, height, width) in our axes,
-``confidence``, ``sky`` and ``steps`` (batch, height, width), and ``fov`` (batch,), the horizontal
+``confidence`` and ``sky`` (batch, height, width), and ``fov`` (batch,), the horizontal
 field of view of the photograph [degrees].
 """
 
@@ -86,7 +86,6 @@ class PreparedModel(Model):
             normals=field("normals", rule.filter),
             confidence=field("confidence"),
             sky=field("sky"),
-            steps=field("steps"),
             camera=camera,
         )
 
@@ -106,7 +105,7 @@ def _camera(outputs: Arrays, row: int, photo: Photo, name: str) -> Camera | None
 
 
 def _check_shapes(outputs: Arrays, count: int, name: str) -> None:
-    for key in ("depth", "normals", "confidence", "sky", "steps"):
+    for key in ("depth", "normals", "confidence", "sky"):
         channels = (3,) if key == "normals" else ()
         array = outputs.get(key)
         if array is None:

@@ -53,7 +53,6 @@ class FlipAveraged(WrappedModel):
             normals=_mean(one.normals, other.normals),
             confidence=_mean(one.confidence, other.confidence),
             sky=_mean(one.sky, other.sky),
-            steps=_mean(one.steps, other.steps),
             camera=one.camera,
         )
 
@@ -171,7 +170,6 @@ class _Canvas:
             normals=mean[first : first + 3] if self._has_normals else None,
             confidence=chances.get("confidence"),
             sky=chances.get("sky"),
-            steps=chances.get("steps"),
         )
 
 
@@ -228,7 +226,7 @@ def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np
 
 def _chances(answer: Inference) -> Mapping[str, Field]:
     """Fields of an output that are chances, by name."""
-    named = {"confidence": answer.confidence, "sky": answer.sky, "steps": answer.steps}
+    named = {"confidence": answer.confidence, "sky": answer.sky}
     return {name: field for name, field in named.items() if field is not None}
 
 
@@ -311,7 +309,6 @@ def mirror_back(inference: Inference) -> Inference:
         normals=normals,
         confidence=_turned(inference.confidence),
         sky=_turned(inference.sky),
-        steps=_turned(inference.steps),
     )
 
 

@@ -69,10 +69,6 @@ class Answer(Protocol):
     def sky(self) -> Any:
         """Chance that a pixel sees no surface; None if there is none."""
 
-    @property
-    def steps(self) -> Any:
-        """Chance of a step of depth; None if there is none."""
-
 
 def is_wide(photo: Photo) -> bool:
     """Whether a photograph is shown to models in views."""
@@ -167,7 +163,7 @@ def _together(
         depth = _values(logs, np.where(has_ray, length, 1), kind).astype(np.float32)
     normals = _vectors(answers, views, directions)
     chances = {}
-    for name in ("confidence", "sky", "steps"):
+    for name in ("confidence", "sky"):
         found = _blended([getattr(answer, name) for answer in answers], views, directions)
         chances[name] = None if found is None else found[..., 0].clip(0, 1)
     return replace(  # pyright: ignore[reportArgumentType]

@@ -23,7 +23,7 @@ from rilievo.types import Camera, CameraSource
 
 MOST_NUMBERS = 16_000_000
 """Most numbers of one field; larger answers are neither kept nor read."""
-_FIELDS = ("depth", "normals", "confidence", "sky", "steps")
+_FIELDS = ("depth", "normals", "confidence", "sky")
 _MASK = "valid"
 _MEMBERS = (*_FIELDS, *(f"{name}_shape" for name in _FIELDS), _MASK, "lens", "source")
 _MOST_BYTES = 4 * MOST_NUMBERS + 2**20

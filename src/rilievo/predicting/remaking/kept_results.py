@@ -143,7 +143,6 @@ class KeptModel(Model):
             normals=inference.normals is not None,
             confidence=inference.confidence is not None,
             sky=inference.sky is not None,
-            steps=inference.steps is not None,
             resizing=read_resizing(str(made_by.settings.get("resizing", "values"))),
             licence=made_by.licence,
         )

@@ -10,7 +10,7 @@ Frames of a camera that moves are not changed: there the same pixel shows anothe
 
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,8 +44,8 @@ class StoredAnswers:
 
     Numbers keep 16 bits. Positive depth has 65,536 steps of its logarithm from the nearest to the
     farthest of its frame (steps of 0.01 % if these are 1 to 500), other depth as many even steps;
-    normals have steps of 1/32767, confidence of 1/65535, sky and steps of depth of 1/255. Valid
-    numbers are restored within half a step.
+    normals have steps of 1/32767, confidence of 1/65535, sky of 1/255. Valid numbers are restored
+    within half a step.
     """
 
     def __init__(self, file: IO[bytes], *, is_positive: bool) -> None:
@@ -74,8 +74,8 @@ class StoredAnswers:
             row["grey"] = grey
         if answer.confidence is not None:
             row["confidence"] = np.rint(answer.confidence * np.float32(_STEPS))
-        for name, marks in _marks(answer).items():
-            row[name] = np.rint(marks * np.float32(_FEW_STEPS))
+        if answer.sky is not None:
+            row["sky"] = np.rint(answer.sky * np.float32(_FEW_STEPS))
         self._file.seek(self.count * record.itemsize)
         self._file.write(row.tobytes())
         self.count += 1
@@ -98,7 +98,6 @@ class StoredAnswers:
             normals=_as_floats(row["normals"], _UNIT) if "normals" in names else None,
             confidence=_as_floats(row["confidence"], _STEPS) if "confidence" in names else None,
             sky=_as_floats(row["sky"], _FEW_STEPS) if "sky" in names else None,
-            steps=_as_floats(row["steps"], _FEW_STEPS) if "steps" in names else None,
         )
 
     def _depth(self, row: np.void) -> Float32[np.ndarray, "h w"]:
@@ -113,7 +112,7 @@ def storing_answers(folder: Path, *, is_positive: bool) -> Iterator[StoredAnswer
     """Open an unnamed temporary file, which vanishes however the process ends.
 
     It takes four bytes for each pixel of each network output, six more with normals, and one for
-    sky and for steps.
+    sky.
     """
     with tempfile.TemporaryFile(dir=folder) as file:
         yield StoredAnswers(file, is_positive=is_positive)
@@ -132,13 +131,9 @@ def _record_of(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.d
         fields.append(("normals", "i2", answer.normals.shape))
     if answer.confidence is not None:
         fields.append(("confidence", "u2", answer.confidence.shape))
-    fields += [(name, "u1", marks.shape) for name, marks in _marks(answer).items()]
+    if answer.sky is not None:
+        fields.append(("sky", "u1", answer.sky.shape))
     return np.dtype(fields)
-
-
-def _marks(answer: Inference) -> Mapping[str, Float32[np.ndarray, "h w"]]:
-    named = {"sky": answer.sky, "steps": answer.steps}
-    return {name: marks for name, marks in named.items() if marks is not None}
 
 
 def _filled(

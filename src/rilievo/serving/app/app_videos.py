@@ -241,7 +241,7 @@ def kept_bytes(source: FrameSource, model: Model) -> int:
     if first is None:
         return 0  # which is told where the video is predicted
     [answer] = model.infer([first.photo])
-    parts = (answer.depth, answer.normals, answer.confidence, answer.sky, answer.steps)
+    parts = (answer.depth, answer.normals, answer.confidence, answer.sky)
     values = sum(part.size for part in parts if part is not None)
     return 4 * values * ((source.frame_estimate or 0) + _SPARE_FRAMES)
 
