@@ -190,12 +190,8 @@ class Model(ForeignNames, ABC):
         Raises:
             ModelError: If the values are not valid for the model's kind of depth.
         """
-        check_answer(inference, self.card)
-        return self.finish_checked(inference, photo)
-
-    def finish_checked(self, inference: Inference, photo: Photo) -> Prediction:
-        """Finish an inference that ``check_answer`` has passed."""
-        depth = None
+        _check_answer(inference, self.card)
+        depth, rule = None, self.card.resizing
         if inference.depth is not None:
             assert self.card.kind is not None, "a model with depth says its kind"
             depth = depth_map(
@@ -203,7 +199,7 @@ class Model(ForeignNames, ABC):
                 inference.valid,
                 self.card.kind,
                 photo.shape,
-                self.card.resizing,
+                rule,
                 shift=inference.shift,
             )
         hidden = photo.transparent
@@ -218,7 +214,7 @@ class Model(ForeignNames, ABC):
         )
         normals, confidence, sky = inference.normals, inference.confidence, inference.sky
         if normals is not None:
-            prediction.defer("normals", lambda: _normals(normals, photo, self.card.resizing))
+            prediction.defer("normals", lambda: _normals(normals, photo, rule))
         if confidence is not None:
             prediction.defer("confidence", lambda: _chance(confidence, photo))
         if sky is not None:
@@ -289,12 +285,8 @@ def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
     return model
 
 
-def check_answer(inference: Inference, card: ModelCard) -> None:
-    """Refuse NaN, and values that the kind excludes.
-
-    Raises:
-        ModelError: If there are such values.
-    """
+def _check_answer(inference: Inference, card: ModelCard) -> None:
+    """Refuse NaN, and values that the kind excludes."""
     normals = inference.normals
     if normals is not None and not np.isfinite(normals).all():
         raise ModelError(f"model '{card.name}' returned NaN or infinite normals")
