@@ -53,6 +53,21 @@ def test_the_answer_is_the_networks_at_the_photographs_size(
     assert prediction.made_by.settings["engine"] == engine
 
 
+def test_outputs_of_other_names_are_not_read(make_network: MakeNetwork) -> None:
+    """Files of versions before 0.3 say how likely a step of depth is."""
+    grey = np.full((48, 64, 3), 40, np.uint8)
+    [plain] = load_model(make_network()).predict_raw([grey])
+    path = make_network(name="more.onnx")
+    network = onnx.load(path)
+    network.graph.node.append(onnx.helper.make_node("Neg", ["depth"], ["steps"]))
+    network.graph.output.append(
+        onnx.helper.make_tensor_value_info("steps", onnx.TensorProto.FLOAT, ["b", "h", "w"])
+    )
+    onnx.save(network, path)
+    [found] = load_model(path).predict_raw([grey])
+    np.testing.assert_array_equal(found.depth.values, plain.depth.values)
+
+
 def test_photographs_of_many_sizes_come_back_in_their_order(make_network: MakeNetwork) -> None:
     photos = [
         np.full((40 + 17 * index, 200 - 30 * index, 3), 10 * index, np.uint8) for index in range(5)
