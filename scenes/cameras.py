@@ -106,6 +106,8 @@ def choose_view(venue: Venue, scene: Scene, dice: Dice, size: tuple[int, int]) -
     height, width = size
     for _ in range(TRIES):
         field = math.radians(dice.uniform(35, 100) if dice.chance(0.4) else dice.uniform(50, 78))
+        if venue.field is not None:
+            field = math.radians(dice.uniform(*venue.field))
         origin, target = stand(venue, dice)
         is_level = dice.chance(0.85 if venue.standpoint is None else 0.6)
         askew = venue.standpoint.roll if venue.standpoint is not None else None

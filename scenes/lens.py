@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -10,6 +11,10 @@ from jaxtyping import Float32, UInt8
 from scenes.dice import Dice
 
 Radiance = Float32[np.ndarray, "h w 3"]
+_LAYERS = 8
+"""Layers of a picture that is out of focus."""
+_SHARP = 0.4
+"""Deviation of a blur that is not seen [px]."""
 
 
 def fog(colours: Radiance, depth: Float32[np.ndarray, "h w"], sky: Float32[np.ndarray, "a b 3"],
@@ -104,6 +109,39 @@ def expose(
     tone = np.clip(light, 0.0, 1.0) ** (1.0 / lens.gamma)
     grain = lens.grain * draw.standard_normal(tone.shape, dtype=np.float32)
     return np.round(np.clip(tone + grain, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def defocused(
+    colours: Radiance, depth: Float32[np.ndarray, "h w"], focus: float, deviation: float
+) -> Radiance:
+    """Blur what is not at the distance ``focus`` [m], as a lens of a wide aperture does.
+
+    Surfaces are laid over each other in layers of equal blur, the farthest first; what is hidden
+    behind a nearer one is continued from its surroundings.
+
+    Args:
+        colours: Linear RGB.
+        depth: Depth [m], not positive where there is sky.
+        focus: Depth that is sharp [m].
+        deviation: Deviation of the blur at infinity [px]; that of nearer things grows without
+            bound, and is cut at twice as much.
+    """
+    ratio = np.where(depth > 0, focus / np.maximum(depth, 1e-3), 0.0)
+    size = deviation * np.maximum(1.0 - ratio, -2.0)
+    edges = np.linspace(size.max() + 1e-3, size.min() - 1e-3, _LAYERS + 1)
+    result = colours.copy()
+    for far, near in pairwise(edges):
+        mask = ((size <= far) & (size > near)).astype(np.float32)
+        blur = abs(far + near) / 2
+        if not mask.any():
+            continue
+        share, light = mask, colours * mask[..., None]
+        if blur > _SHARP:
+            share, light = (cv2.GaussianBlur(each, (0, 0), blur) for each in (share, light))
+        # Doubled, so that no farther layer is seen through where a surface runs on into the next.
+        cover = np.clip(2 * share, 0.0, 1.0)[..., None]
+        result = result * (1 - cover) + cover * light / np.maximum(share, 1e-4)[..., None]
+    return result.astype(np.float32)
 
 
 def stars(light: Radiance, lens: Lens) -> Radiance:

@@ -9,7 +9,8 @@ Either kind of file, in metres and z up:
   such as wood or carpet how a part of one colour may be dressed;
 * ``NAME.obj`` with its ``.mtl``.
 
-``index.json``, if there, has the category of each model: ``{"models": {NAME: {"category": ...}}}``.
+``index.json``, if there, has the category of each model: ``{"models": {NAME: {"category": ...}}}``,
+and may have the middle of its ``head`` [x, y, z] and its ``pose``.
 ``layouts.json``, if there, has rooms: ``{ROOM: [{"model": NAME, "pose": [x, y, z, roll, pitch,
 yaw], "scale": [x, y, z]}, ...]}``; models that are not in the folder are passed over.
 """
@@ -149,9 +150,21 @@ def categorised(folder: Path, models: dict[str, Model]) -> dict[str, Model]:
         return models
     entries = json.loads(index.read_text(encoding="utf-8"))["models"]
     return {
-        name: replace(model, category=str(entries.get(name, {}).get("category", "other")))
+        name: described(model, entries[name]) if name in entries else model
         for name, model in models.items()
     }
+
+
+def described(model: Model, entry: dict[str, Any]) -> Model:
+    """A model with what its folder's index says of it."""
+    head = entry.get("head")
+    x, y, z = map(float, head or (0, 0, 0))
+    return replace(
+        model,
+        category=str(entry.get("category", "other")),
+        head=(x, y, z) if head else None,
+        pose=str(entry.get("pose", "")),
+    )
 
 
 def read_layouts(folder: Path, models: dict[str, Model]) -> dict[str, tuple[Placement, ...]]:

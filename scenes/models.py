@@ -59,6 +59,8 @@ class Model:
         skins: Materials that its triangles number.
         back: Direction of its back, such as a chair's, in multiples of 90° from x; None if there
             is no telling.
+        head: Middle of its head [m], where the folder's index has it.
+        pose: Pose of a person or an animal; ``""`` if the index has none.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Model:
     tree: int
     skins: tuple[Skin, ...]
     back: int | None = None
+    head: tuple[float, float, float] | None = None
+    pose: str = ""
 
     @property
     def half(self) -> Float64[np.ndarray, "3"]:
@@ -90,6 +94,8 @@ class Model:
             "wall/floor part": None,
             "window": None,
             "lamp": None,
+            # Open below, where they are cut.
+            "bust": None,
         }
         if self.category in by_category:
             return by_category[self.category]
@@ -133,6 +139,13 @@ class Models:
         """Models for each use."""
         every = self.every.values()
         return {use: tuple(m for m in every if m.use is use) for use in Use} if every else {}
+
+    @cached_property
+    def categories(self) -> Mapping[str, tuple[Model, ...]]:
+        """Models of each category."""
+        every = self.every.values()
+        names = {model.category for model in every}
+        return {name: tuple(m for m in every if m.category == name) for name in sorted(names)}
 
 
 NO_MODELS = Models()

@@ -20,11 +20,13 @@ from scenes.buffers import (
     blank_buffers,
 )
 from scenes.cameras import choose_view
+from scenes.cast_shadows import cast_shadow
 from scenes.chance import scattered_chance
 from scenes.closeups import close_up, portrait
 from scenes.desks import desk_view
 from scenes.dice import Dice
 from scenes.false_edges import false_edges
+from scenes.flat_pictures import flat_picture
 from scenes.frame import (
     arriving,
     colour_frame,
@@ -33,8 +35,9 @@ from scenes.frame import (
     trace_frame,
 )
 from scenes.layouts import furnished_view
-from scenes.lens import Radiance, choose_lens, expose, flaring, fog, level_of
+from scenes.lens import Radiance, choose_lens, defocused, expose, flaring, fog, level_of
 from scenes.near import near_view
+from scenes.nights import night_street
 from scenes.outdoors import meadow, street
 from scenes.pale_skies import pale_sky
 from scenes.passages import corridor_view, low_view
@@ -45,8 +48,11 @@ from scenes.rooms import room
 from scenes.scene import Ambience, Light, Scene
 from scenes.skies import overcast, sky
 from scenes.stage import Stage
+from scenes.still_lifes import still_life
+from scenes.subjects import subject_view
 from scenes.textures import TextureBank, make_textures
 from scenes.venue import Kind, Venue
+from scenes.wires import behind_wire
 
 VENUES = {
     Kind.ROOMS: (room, 0.65),
@@ -62,6 +68,12 @@ VENUES = {
     Kind.LOW_VIEWS: (low_view, 0.0),
     Kind.FALSE_EDGES: (false_edges, 0.0),
     Kind.PALE_SKIES: (pale_sky, 0.0),
+    Kind.CAST_SHADOWS: (cast_shadow, 0.0),
+    Kind.FLAT_PICTURES: (flat_picture, 0.0),
+    Kind.SUBJECTS: (subject_view, 0.0),
+    Kind.WIRES: (behind_wire, 0.0),
+    Kind.NIGHTS: (night_street, 0.0),
+    Kind.STILL_LIFES: (still_life, 0.0),
 }
 """Builder of each kind of venue, with its weight when all kinds are drawn. The last ones have no
 weight, so that seeds of ``Kind.ALL`` keep their frames."""
@@ -107,6 +119,9 @@ def render(
     lens = choose_lens(shot.dice, shot.draw)
     if shot.venue.flares:
         lens = flaring(lens, shot.dice)
+    if shot.venue.focus is not None:
+        deviation = shot.venue.blur * max(size)
+        colours = defocused(colours, buffers.depth, shot.venue.focus, deviation)
     image = expose(colours, lens, level_of(colours), shot.draw)
     return as_sample(f"synthetic/{seed}", image, buffers, shot.view)
 
@@ -138,7 +153,7 @@ def shots(seed: int, bank: TextureBank, size: tuple[int, int], kind: Kind) -> It
             materials=venue.stage.materials(),
             lights=tuple(venue.stage.lights),
             ambience=venue.ambience,
-            sky=(overcast if venue.overcast else sky)(draw),
+            sky=np.float32(venue.daylight) * (overcast if venue.overcast else sky)(draw),
             meshes=bank.models.meshes,
         )
         view = choose_view(venue, scene, dice, size)

@@ -27,6 +27,12 @@ class Kind(StrEnum):
     LOW_VIEWS = "low-views"
     FALSE_EDGES = "false-edges"
     PALE_SKIES = "pale-skies"
+    CAST_SHADOWS = "cast-shadows"
+    FLAT_PICTURES = "flat-pictures"
+    SUBJECTS = "subjects"
+    WIRES = "wires"
+    NIGHTS = "nights"
+    STILL_LIFES = "still-lifes"
 
 
 class Approach(Enum):
@@ -88,6 +94,10 @@ class Venue:
         standpoint: Camera position, if the approach is ``STANDPOINT`` or ``LAYOUT``; else None.
         flares: Whether lamps flare in the lens.
         overcast: Whether clouds cover the whole sky.
+        daylight: Light of the sky as a share of a day's.
+        field: Least and largest field of view along the longer side [degrees]; None for any.
+        focus: Distance that the lens is focused on [m]; None where all is sharp.
+        blur: Deviation of the blur of what is at infinity then, as a share of the longer side.
     """
 
     stage: Stage
@@ -100,6 +110,10 @@ class Venue:
     standpoint: Standpoint | None = None
     flares: bool = False
     overcast: bool = False
+    daylight: float = 1.0
+    field: tuple[float, float] | None = None
+    focus: float | None = None
+    blur: float = 0.0
 
     @property
     def is_outdoors(self) -> bool:
