@@ -12,14 +12,21 @@ from torch import Tensor, nn
 
 
 def normed(
-    conv: nn.Module, norm: nn.Module, x: Float[Tensor, "b c h w"], *, relu: bool = False
+    conv: nn.Module,
+    norm: nn.Module,
+    x: Float[Tensor, "b c h w"],
+    *,
+    relu: bool = False,
+    most: float | None = None,
 ) -> Float[Tensor, "b d h2 w2"]:
-    """Convolve and normalise, and leave out what is negative with ``relu``.
+    """Convolve and normalise, and leave out what is negative with ``relu``, or beyond ``most``.
 
     Without gradients the layers stay apart, so that files that are written keep them.
     """
     if norm.training or not torch.is_grad_enabled():
         y = norm(conv(x))
+        if most is not None:
+            return F.hardtanh(y, 0.0, most)
         return torch.relu(y) if relu else y
     assert isinstance(conv, nn.Conv2d), "the layer before a norm"
     assert isinstance(norm, nn.BatchNorm2d), "a norm of maps"
@@ -30,6 +37,8 @@ def normed(
     bias = torch.addcmul(norm.bias, norm.running_mean, factor, value=-1)
     y = _convolved(conv, x, conv.weight * factor[:, None, None, None], bias)
     # The convolution does not need its own result for its gradient.
+    if most is not None:
+        return F.hardtanh_(y, 0.0, most)
     return y.relu_() if relu else y
 
 

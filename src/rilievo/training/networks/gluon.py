@@ -117,7 +117,7 @@ def load_published(encoder: MobileNetV2, path: Path) -> None:
         ModelError: If the file is unreadable, or an array is missing or of another shape.
     """
     names = {each: published_name(each) for each in encoder.state_dict() if not _counts(each)}
-    _fill(encoder, names, _arrays(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)")
+    fill(encoder, names, arrays_of(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)")
 
 
 def _counts(parameter: str) -> bool:
@@ -125,7 +125,8 @@ def _counts(parameter: str) -> bool:
     return parameter.endswith("num_batches_tracked")
 
 
-def _arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
+def arrays_of(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
+    """Read the arrays of ``.npz`` files; ``where`` is what an error names."""
     arrays: dict[str, np.ndarray] = {}
     try:
         for path in paths:
@@ -140,9 +141,10 @@ def _arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _fill(
+def fill(
     encoder: nn.Module, names: Mapping[str, str], arrays: Mapping[str, np.ndarray], where: str
 ) -> None:
+    """Fill ``encoder`` with arrays by the name of each of its entries, or raise ``ModelError``."""
     state = encoder.state_dict()
     for parameter, name in names.items():
         shape = tuple(state[parameter].shape)
@@ -241,9 +243,9 @@ def load_published_resnet(encoder: ResNet50V2, folder: Path) -> None:
     Raises:
         ModelError: If a file is unreadable, or an array is missing or of another shape.
     """
-    arrays = _arrays(folder, sorted(folder.glob(_PATTERN)))
+    arrays = arrays_of(folder, sorted(folder.glob(_PATTERN)))
     where = f"{printable(folder)} ({_PATTERN}, ResNet50 v2 of Gluon)"
-    _fill(encoder, dict(_published_names(encoder)), arrays, where)
+    fill(encoder, dict(_published_names(encoder)), arrays, where)
 
 
 def _published_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
