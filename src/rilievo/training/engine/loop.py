@@ -231,8 +231,8 @@ class Engine(Generic[State]):
         """
         task, fabric, state = self._task, self._fabric, self._task.state
         start, cpu = time.perf_counter(), time.process_time()
-        for group in self._optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * task.rate()
+        for number, group in enumerate(self._optimizer.param_groups):
+            group["lr"] = group["initial_lr"] * task.rate() * task.share_of_rate(number)
         self._stepped.train()
         loss: Tensor | None = None
         for part in range(task.accumulate):

@@ -53,6 +53,10 @@ class Task(ABC, Generic[State, Network]):
     def rate(self) -> float:
         """Learning rate of the current step, as a share of its peak."""
 
+    def share_of_rate(self, group: int) -> float:
+        """Share of that rate that one group of the optimizer has in the current step."""
+        return 1.0
+
     @property
     def parts(self) -> Mapping[str, Part]:
         """Networks and optimizer that a checkpoint holds."""
