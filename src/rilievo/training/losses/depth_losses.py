@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+_FINE = 2  # sizes at which edges of measured depth are wrong
 _SMALLEST_SPREAD = 1e-2  # keeps the square root's gradient finite where the prediction is exact
 _NEAR = math.log(1.25)
 _LEAST_DEVIATION = 1e-2
@@ -23,16 +24,23 @@ _FARTHEST_FIT = 20.0
 
 
 def error_size(
-    error: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"], *, scales: int = 4
+    error: Float[Tensor, "b h w"],
+    valid: Bool[Tensor, "b h w"],
+    *,
+    scales: int = 4,
+    exact: Bool[Tensor, "b"] | None = None,
 ) -> Float[Tensor, "b"]:
     """Mean |e| + 0.3 std(e) + 0.5 Σ mean |∇e| of each image; 0 without a valid pixel.
+
+    Of images that are not ``exact``, if given, the gradients at the two finest sizes do not count:
+    measured depth has edges elsewhere than the photograph.
 
     The error, in any unit, is centred, and zero where pixels are not valid. Gradients are taken at
     ``scales`` sizes, 1, 1/2, 1/4 …
     """
     absolute = mean_of(error.abs(), valid)
     spread = (mean_of(error.square(), valid) + _SMALLEST_SPREAD**2).sqrt() - _SMALLEST_SPREAD
-    return absolute + 0.3 * spread + 0.5 * gradient_error(error, valid, scales=scales)
+    return absolute + 0.3 * spread + 0.5 * gradient_error(error, valid, scales=scales, exact=exact)
 
 
 def centred_error(
@@ -46,18 +54,23 @@ def centred_error(
 
 
 def gradient_error(
-    error: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"], *, scales: int
+    error: Float[Tensor, "b h w"],
+    valid: Bool[Tensor, "b h w"],
+    *,
+    scales: int,
+    exact: Bool[Tensor, "b"] | None = None,
 ) -> Float[Tensor, "b"]:
     """Mean |difference| of horizontal neighbours plus that of vertical ones, summed over scales.
 
     A pair counts if both pixels are valid; each scale takes every second pixel of the last one.
     """
     total = torch.zeros_like(error[:, 0, 0])
-    for _ in range(scales):
+    for scale in range(scales):
         across = (error[:, :, 1:] - error[:, :, :-1]).abs()
         down = (error[:, 1:, :] - error[:, :-1, :]).abs()
-        total = total + mean_of(across, valid[:, :, 1:] & valid[:, :, :-1])
-        total = total + mean_of(down, valid[:, 1:, :] & valid[:, :-1, :])
+        each = mean_of(across, valid[:, :, 1:] & valid[:, :, :-1])
+        each = each + mean_of(down, valid[:, 1:, :] & valid[:, :-1, :])
+        total = total + (each if exact is None or scale >= _FINE else each * exact)
         error, valid = error[:, ::2, ::2], valid[:, ::2, ::2]
     return total
 
@@ -98,6 +111,7 @@ def taught_depth_loss(
     taught: Float[Tensor, "b h w"],
     valid: Bool[Tensor, "b h w"],
     sign: Float[Tensor, "b"],
+    exact: Bool[Tensor, "b"] | None = None,
 ) -> Float[Tensor, ""]:
     """``error_size`` of the prediction against a teacher, in the space of the teacher's kind.
 
@@ -108,7 +122,7 @@ def taught_depth_loss(
     if sign.any():
         both = affine_error(log_depth, taught, valid, sign)
         error = torch.where((sign == 0)[:, None, None], error, both)
-    return error_size(error, valid).mean()
+    return error_size(error, valid, exact=exact).mean()
 
 
 def affine_error(
