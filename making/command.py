@@ -1,10 +1,12 @@
 """The command ``python -m making RECIPE``."""
 
+import signal
 import sys
 from collections.abc import Sequence
 
-from making.recipe_options import RecipeOptions
+from making.recipe_options import LASTING, RecipeOptions
 from making.recipes import find_recipe
+from rilievo.cli import STOPPED
 from rilievo.cli.parsing import in_flags, parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import RilievoError, needing
@@ -13,12 +15,20 @@ from rilievo.training.engine.processes import is_first_process
 
 
 def run() -> int:
-    """Run the command with the arguments of this process; 2 for wrong use or input."""
+    """Run the command with the arguments of this process; 2 for wrong use or input.
+
+    SIGTERM stops a run as Ctrl-C does, after a checkpoint, also where Ctrl-C is ignored, as under
+    nohup.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return main(sys.argv[1:])
     except RilievoError as error:
         complain(f"making: {in_flags(error)}")
         return 2
+    except KeyboardInterrupt:
+        complain("making: stopped")
+        return STOPPED
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,10 +44,16 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     # Before torch is imported, which takes seconds: most slips are in names and paths.
-    find_recipe(given.recipe)
+    if given.recipe not in LASTING:
+        find_recipe(given.recipe)
     for folder in (given.shards, given.lessons):
         if folder is not None:
             check_shards(folder)
+    if given.recipe in LASTING:
+        with needing("training a model", "train"):
+            from making.lasting_run import train_lasting
+        train_lasting(given)
+        return 0
     with needing("training a model", "train"):
         from making.recipe_run import train_recipe
 

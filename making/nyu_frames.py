@@ -21,7 +21,8 @@ ROWS, COLUMNS = slice(45, 471), slice(41, 601)
 """Rows and columns inside the white border of the colour images."""
 
 _METRES_PER_STEP = 1 / 25.5
-_STORED_SIZE = (268, 352)
+STORED_SIZE = (268, 352)
+"""Size at which frames are kept [px]."""
 _WINDOW = 21
 _HELD_OUT = 60
 
@@ -34,14 +35,16 @@ class NyuFrames:
             a scene.
     """
 
-    def __init__(self, folder: Path, *, held_out: int = _HELD_OUT) -> None:
+    def __init__(
+        self, folder: Path, *, held_out: int = _HELD_OUT, size: tuple[int, int] = STORED_SIZE
+    ) -> None:
         names = _training_names(folder)
         if len(names) <= held_out:
             raise InputError(
                 f"{folder}/train.txt: {len(names)} frames, of which {held_out} are "
                 "held out for validation: none is left to train on"
             )
-        frames = [_read(folder, name) for name in names]
+        frames = [_read(folder, name, size) for name in names]
         split = len(frames) - held_out
         self._frames, self.held_out = frames[:split], frames[split:]
 
@@ -106,7 +109,7 @@ def _training_names(folder: Path) -> list[str]:
         ) from error
 
 
-def _read(folder: Path, name: str) -> Frame:
+def _read(folder: Path, name: str, size: tuple[int, int] = STORED_SIZE) -> Frame:
     try:
         image = np.asarray(Image.open(folder / "rgb" / f"{name}.jpg").convert("RGB"))
         stored = np.asarray(Image.open(folder / "depth" / f"{name}.png"))
@@ -122,7 +125,8 @@ def _read(folder: Path, name: str) -> Frame:
     depth = ((stored + np.float32(0.5)) * np.float32(_METRES_PER_STEP)).astype(np.float32)
     normals, normals_valid = plane_normals(depth)
     # The stored depth saturates at 10 m: there it is only a lower bound.
-    return _scaled(image, np.log(depth), stored < 255, normals, normals_valid & (stored < 250))
+    known = normals_valid & (stored < 250)
+    return _scaled(image, np.log(depth), stored < 255, normals, known, size)
 
 
 def _scaled(
@@ -131,8 +135,9 @@ def _scaled(
     valid: Bool[np.ndarray, "h w"],
     normals: Float32[np.ndarray, "3 h w"],
     normals_valid: Bool[np.ndarray, "h w"],
+    size: tuple[int, int],
 ) -> Frame:
-    height, width = _STORED_SIZE
+    height, width = size
     rows = np.linspace(ROWS.start, ROWS.stop - 1, height).round().astype(int)
     columns = np.linspace(COLUMNS.start, COLUMNS.stop - 1, width).round().astype(int)
     pick = np.ix_(rows, columns)

@@ -8,6 +8,9 @@ import tyro
 
 from rilievo.training.distil.distil_options import DistilOptions
 
+LAYOUT, DETAIL = LASTING = "layout", "detail"
+"""Recipes of two networks that answer together, which train at a constant rate."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeOptions(DistilOptions):
@@ -15,7 +18,7 @@ class RecipeOptions(DistilOptions):
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """Recipe: small, small-further, small-taught, tiny, small-rendered, base, base-further,
-    base-marks, or small-first, which small starts from."""
+    base-marks, layout, detail, or small-first, which small starts from."""
     shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Folder of rendered shards, or of such folders; shards added during the run are used too."""
     real: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
@@ -25,7 +28,7 @@ class RecipeOptions(DistilOptions):
     small-taught."""
     encoder: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
     """ImageNet weights of MobileNetV2 (.npz, Gluon's names) to start from; for base the folder of
-    ResNet50 v2's."""
+    ResNet50 v2's, for layout that of EfficientNet-Lite2's."""
     start: Annotated[Path | None, tyro.conf.arg(metavar="RUN|FILE")] = None
     """Folder of the run to start from, for a recipe that starts from another; or, for any, an ONNX
     file of the same network, such as the small.onnx of a run."""

@@ -1,5 +1,6 @@
 """Training frames of a folder of shards, drawn at random."""
 
+from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
 
@@ -21,29 +22,50 @@ class ShardPool:
         held_out: Shard kept for validation, the first by path; None if there is only one.
     """
 
-    def __init__(self, folder: Path, *, outdoors: float | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        outdoors: float | None = None,
+        names: Sequence[str] | None = None,
+        holds_out: bool = True,
+    ) -> None:
+        """Open a folder with all of its shards, or with those of some ``names`` alone.
+
+        ``holds_out`` tells whether a shard is kept for validation.
+        """
         check_shards(folder)
         self.folder = folder
         self.outdoors = outdoors
         self.held_out: Shard | None = None
+        self._holds_out = holds_out
         self._paths: set[Path] = set()
         self._near: list[tuple[Shard, int]] = []
         self._far: list[tuple[Shard, int]] = []
-        self.scan()
-        if not len(self):
+        self.add(self.missing() if names is None else names)
+        if not len(self) and names is None:
             raise InputError(f"{folder}: no shard-*.npz with frames to train on; render some first")
 
     def scan(self) -> None:
         """Add the shards that have appeared since the last scan."""
+        self.add(self.missing())
+
+    def missing(self) -> list[str]:
+        """Names of the shards in the folder that are not in the pool yet, in order."""
         # Path.rglob does not follow links to folders on every Python version.
         names = glob("**/shard-*.npz", root_dir=self.folder, recursive=True)
-        found = sorted(self.folder / name for name in names)
+        return sorted(name for name in names if self.folder / name not in self._paths)
+
+    def add(self, names: Sequence[str]) -> None:
+        """Add shards by their names in the folder, in that order."""
+        found = [self.folder / name for name in names]
         for path in found:
             if path in self._paths:
                 continue
             self._paths.add(path)
             shard = read_shard(path)
-            if path == found[0] and len(found) > 1 and self.held_out is None and not len(self):
+            is_first = path == found[0] and len(found) > 1 and not len(self)
+            if is_first and self._holds_out and self.held_out is None:
                 self.held_out = shard
                 continue
             farthest = shard.log_depth[:, ::4, ::4].max(axis=(1, 2))
