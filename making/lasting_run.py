@@ -93,7 +93,7 @@ def learner_of(config: LastingConfig, frames: RecipeFrames, options: RecipeOptio
             read_exported(detail_net, options.start)
         return DetailLearner(detail_net, config)
     assert isinstance(config, LayoutConfig), "there are two kinds"
-    network = LayoutNet(attends=config.attends)
+    network = LayoutNet()
     if is_new:
         assert options.encoder is not None, "checked before"
         load_published_lite(network.encoder, options.encoder)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rilievo.errors import ModelError
-from rilievo.training.networks.layout import Attention, LayoutNet, measure_levels
+from rilievo.training.networks.layout import LayoutNet, measure_levels
 from rilievo.training.networks.lite import EfficientNetLite2, load_published_lite
 
 
@@ -61,7 +61,7 @@ def test_frozen_norms_compute_the_same() -> None:
 
 
 def test_every_cell_of_eight_pixels_has_an_answer() -> None:
-    network = LayoutNet(attends=True).eval()
+    network = LayoutNet().eval()
     images = torch.randint(0, 255, (2, 64, 96, 3), dtype=torch.uint8)
     measure_levels(network, [images])
     with torch.no_grad():
@@ -81,11 +81,6 @@ def test_levels_have_mean_zero_and_deviation_one_after_they_are_measured() -> No
     rows = torch.cat([each.transpose(0, 1).flatten(1) for each in parts], dim=1)
     torch.testing.assert_close(rows.mean(dim=1), torch.zeros(48), atol=1e-4, rtol=0)
     assert (rows.std(dim=1) < 1.01).all()
-
-
-def test_attention_begins_as_the_identity() -> None:
-    features = torch.rand(2, 192, 4, 6)
-    torch.testing.assert_close(Attention(192)(features), features)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25])

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
@@ -27,7 +26,6 @@ _LEAST_DEVIATION = 0.2
 _WIDTHS = (256, 192, 128)
 """Channels at 1/32, 1/16 and 1/8 of the image."""
 _GUEST_WIDTH = 64
-_HEADS = 6
 _HEAD_DEVIATION = 3e-3
 """Deviation of the first weights of the layer of depth, which begins nearly flat."""
 
@@ -77,44 +75,6 @@ class Level(nn.Module):
         self.scale.copy_(1 / deviation.clamp(min=_LEAST_DEVIATION * float(deviation.median())))
 
 
-class Attention(nn.Module):
-    """Attention of every place to all others, then a layer of its own for each.
-
-    A. Vaswani et al., "Attention Is All You Need", NIPS 2017. Places know where they are from a
-    depthwise convolution with zeros beyond the border (X. Chu et al., "Conditional Positional
-    Encodings for Vision Transformers", ICLR 2023). All branches begin with weight zero, so that the
-    block can be put into a network that has learned.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.position = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.before = nn.LayerNorm(channels)
-        self.ask = nn.Linear(channels, 3 * channels)
-        self.answer = nn.Linear(channels, channels)
-        self.between = nn.LayerNorm(channels)
-        self.think = nn.Sequential(
-            nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
-        )
-        for last in (self.position, self.answer, self.think[-1]):
-            assert isinstance(last, nn.Linear | nn.Conv2d), "the last layer of a branch"
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Return features of the same shape that depend on the whole image."""
-        batch, channels, height, width = x.shape
-        x = x + self.position(x)
-        tokens = x.flatten(2).transpose(1, 2)
-        asked = self.ask(self.before(tokens))
-        asked = asked.view(batch, height * width, 3, _HEADS, channels // _HEADS)
-        query, key, value = asked.permute(2, 0, 3, 1, 4).unbind(0)
-        seen = F.scaled_dot_product_attention(query, key, value)
-        tokens = tokens + self.answer(seen.transpose(1, 2).reshape(tokens.shape))
-        tokens = tokens + self.think(self.between(tokens))
-        return tokens.transpose(1, 2).view(batch, channels, height, width)
-
-
 class Damped(torch.autograd.Function):
     """Features as they are, of whose gradient only a share is passed on."""
 
@@ -139,14 +99,13 @@ class LayoutNet(nn.Module):
             depth is made of.
     """
 
-    def __init__(self, *, attends: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.encoder = EfficientNetLite2()
         eighth, sixteenth, coarsest = self.encoder.channels[-3:]
         self.levels = nn.ModuleList(Level(each) for each in (eighth, sixteenth, coarsest))
         self.context = Context(coarsest, _WIDTHS[0])
         self.to_sixteenth = Merge(_WIDTHS[0], sixteenth, _WIDTHS[1], layers=2)
-        self.attention = Attention(_WIDTHS[1]) if attends else nn.Identity()
         self.to_eighth = Merge(_WIDTHS[1], eighth, _WIDTHS[2], layers=2)
         self.head = nn.Conv2d(_WIDTHS[2], 1, 3, padding=1)
         nn.init.normal_(self.head.weight, std=_HEAD_DEVIATION)
@@ -170,7 +129,7 @@ class LayoutNet(nn.Module):
             level(x) for level, x in zip(self.levels, features, strict=True)
         )
         x = self.to_sixteenth(self.context(coarsest), sixteenth)
-        x = self.to_eighth(self.attention(x), eighth)
+        x = self.to_eighth(x, eighth)
         log_depth = mixed(self.head, x)[:, 0].float()
         shared = x
         if torch.is_grad_enabled():
