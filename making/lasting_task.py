@@ -3,8 +3,8 @@
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from rilievo.io.files.atomic import replacing
 from rilievo.training.distil.distil_task import update_average
 from rilievo.training.distil.frames.frame_batches import Batch, make_batch
 from rilievo.training.distil.frames.prefetched_batches import batches_ahead
+from rilievo.training.distil.frames.shard_pool import ShardPool
 from rilievo.training.engine.checkpoint import Part, RunState
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import Journal
@@ -25,6 +26,8 @@ from rilievo.training.engine.task import Task
 AVERAGE = "average.pt"
 """File of the averaged weights, written with every checkpoint."""
 _LEAST_RATE = 0.02
+_MEASURED = 20
+"""Batches from which statistics are measured."""
 
 
 class Learner(nn.Module, ABC):
@@ -144,7 +147,44 @@ class LastingTask(Task[LastingState, Learner]):
         self.learner.begin(step)
         return False
 
+    def end(self, log: Journal, progress: Progress) -> bool:
+        """Measure the statistics of the averaged weights, where norms have learned theirs."""
+        config, average = self._config, self.average
+        moving = [name for name, each in self._network.named_modules()
+                  if isinstance(each, nn.BatchNorm2d) and each.training]  # fmt: skip
+        # Batches ahead may have taken in shards that came later.
+        pool, steps = self._frames.rendered, sorted(map(int, self.state.scans))
+        names = [name for step in steps if step < self.state.step
+                 for name in self.state.scans[str(step)]]  # fmt: skip
+        then = ShardPool(pool.folder, outdoors=pool.outdoors, names=names, holds_out=False)
+        mix = replace(self._frames, rendered=then).mix(config.stage, size=config.batch_size)
+        batches = (make_batch(mix, seed=config.seed + 7, number=n) for n in range(_MEASURED))
+        settle([average.get_submodule(name) for name in moving], average, batches)
+        return bool(moving)
+
     def saved(self) -> None:
         """Write the averaged weights beside the checkpoint, for those who measure them."""
         with replacing(self._run / AVERAGE) as part:
             torch.save({"step": self.state.step, "network": self.average.state_dict()}, part)
+
+
+@torch.no_grad()
+def settle(norms: Sequence[nn.Module], network: nn.Module, batches: Iterable[Batch]) -> None:
+    """Measure the statistics of some norms anew, as means over batches.
+
+    Averaged weights have smaller features than those that they are averaged from, so averages of
+    their statistics do not fit them (P. Izmailov et al., "Averaging Weights Leads to Wider Optima
+    and Better Generalization", UAI 2018).
+    """
+    before = {}
+    for norm in norms:
+        assert isinstance(norm, nn.BatchNorm2d), "a norm of maps"
+        before[norm] = norm.momentum
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    for batch in batches if norms else ():
+        network(batch.image)
+    for norm, momentum in before.items():
+        norm.momentum = momentum
+        norm.eval()

@@ -1,20 +1,22 @@
 """The recipe of the layout network."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from making.lasting_run import train
-from making.lasting_task import AVERAGE, LastingTask
+from making.lasting_task import AVERAGE, LastingTask, settle
 from making.layout_learner import cells_of
 from making.layout_recipe import LayoutConfig, layout
 from making.recipe_frames import RecipeFrames
 from making.recipe_options import LAYOUT, RecipeOptions
 from making.recipe_stage import RecipeStage
 from rilievo.errors import OptionError
+from rilievo.training.distil.frames.frame_batches import Batch
 from rilievo.training.distil.frames.shard_pool import ShardPool
 from rilievo.training.networks.lite import EfficientNetLite2
 
@@ -81,6 +83,19 @@ def test_the_rate_is_constant_until_it_falls(shards: Path, encoder: Path, tmp_pa
         task.state.step = step
         rates.append(task.rate())
     assert rates == pytest.approx([0.01, 1.0, 1.0, 0.51, 0.02])
+
+
+def test_statistics_are_measured_anew() -> None:
+    torch.manual_seed(6)
+    norm = nn.BatchNorm2d(2)
+    norm.running_mean.fill_(9.0)
+    batches = [Batch(**{each.name: None for each in fields(Batch)} | {"image": image})
+               for image in torch.randn(3, 4, 2, 8, 8) * 3 + 1]  # fmt: skip
+    settle([norm], norm.eval(), batches)
+    values = torch.stack([each.image for each in batches]).transpose(1, 2)
+    torch.testing.assert_close(norm.running_mean, values.mean(dim=(0, 2, 3, 4)))
+    assert norm.momentum == 0.1
+    assert not norm.training
 
 
 @pytest.mark.slow
