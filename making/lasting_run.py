@@ -22,9 +22,9 @@ from rilievo.training.distil.frames.frame_batches import make_batch
 from rilievo.training.distil.frames.shard_pool import ShardPool
 from rilievo.training.engine.loop import Devices, Engine, make_fabric
 from rilievo.training.engine.run_folder import CHECKPOINT
+from rilievo.training.networks.efficientnet_lite import load_published_lite
 from rilievo.training.networks.exported_weights import read_exported
 from rilievo.training.networks.layout import LayoutNet, measure_levels
-from rilievo.training.networks.lite import load_published_lite
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.widths import SMALL
 

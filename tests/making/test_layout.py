@@ -18,7 +18,7 @@ from making.recipe_stage import RecipeStage
 from rilievo.errors import OptionError
 from rilievo.training.distil.frames.frame_batches import Batch
 from rilievo.training.distil.frames.shard_pool import ShardPool
-from rilievo.training.networks.lite import EfficientNetLite2
+from rilievo.training.networks.efficientnet_lite import EfficientNetLite2
 
 SMALL = LayoutConfig(
     steps=4,

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from rilievo.errors import ModelError
+from rilievo.training.networks.efficientnet_lite import EfficientNetLite2, load_published_lite
 from rilievo.training.networks.layout import LayoutNet, measure_levels
-from rilievo.training.networks.lite import EfficientNetLite2, load_published_lite
 
 
 def settled(network: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The layout network: depth, normals, sky and expected error on a coarse grid.
+"""The layout network: surfaces on a coarse grid, with their expected error.
 
 It sees a photograph of about 49,152 pixels and answers at an eighth of its size. What is finer is
 the work of a detail network.
@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from rilievo.training.networks.efficientnet_lite import DEVIATION, MEAN, EfficientNetLite2
 from rilievo.training.networks.frozen_norms import mixed
-from rilievo.training.networks.lite import DEVIATION, MEAN, EfficientNetLite2
 from rilievo.training.networks.small import Context, Merge, SeparableConv
 
 CELL = 8
