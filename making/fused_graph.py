@@ -7,17 +7,28 @@ Filtering", ECCV 2010, with the detail as the guide; slopes and offsets are enla
 Slopes lie between 1 and ``STEEPEST``: where the layout has a higher step than the detail, the step
 of the detail grows, and flat surfaces keep their relief. Normals get the difference of the means of
 cells, and are normalised. Sky counts in no window of depth, and has the layout network's depth.
-Confidence and sky are those of the layout network.
+Confidence and sky are those of the layout network, whose maps may be smaller than its picture.
+
+Usage: python -m making.fused_graph LAYOUT DETAIL OUT.onnx [--area PIXELS] [--name NAME]
 """
 
+import argparse
+import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
+
+from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.io.checks.onnx_sum import append_sum
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable, reason
 
 CELL = 16
 """Side of a cell [px of the detail network's picture]; windows are made of cells."""
@@ -31,6 +42,8 @@ LAYOUT_AREA, LAYOUT_MULTIPLE = 192 * 256, 32
 """Pixels of the layout network's picture, and the divisor of its sides."""
 MULTIPLE = 32
 """Divisor of the sides of the detail network's picture."""
+AREA = 384 * 512
+"""Pixels of the photograph that the detail network sees, unless the command says others."""
 _OPSET = 17
 _LEAST_LAND = 1e-3
 """Weight of sky, so that windows of nothing else have a mean."""
@@ -131,6 +144,9 @@ def fuse(
         ir_version=8,
     )
     facts = {entry.key: entry.value for entry in layout.metadata_props}
+    seen = {entry.key: entry.value for entry in detail.metadata_props}.get("rilievo.trained_on")
+    if seen and seen != (own := facts.get("rilievo.trained_on", "")):
+        facts["rilievo.trained_on"] = f"layout: {own}; detail: {seen}"
     facts |= {"rilievo.name": name, "rilievo.area": str(area), "rilievo.multiple": str(MULTIPLE)}
     facts.pop("rilievo.sha256", None)
     helper.set_model_props(model, facts)
@@ -250,3 +266,59 @@ def _output(name: str) -> onnx.ValueInfoProto:
 
 def _value(name: str, kind: int, *shape: int | str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, ["batch", *shape])
+
+
+def read_network(path: Path, recipe: str) -> onnx.ModelProto:
+    """Read a network from an ONNX file, or from the folder of a run of ``recipe``.
+
+    Raises:
+        InputError: If it is no network with depth and normals, of the operators that graphs have.
+    """
+    if path.is_dir():
+        from making.run_export import export_run
+
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "network.onnx"
+            export_run(path, file, recipe=recipe)
+            return onnx.load(str(file))
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # of the decoder of protocol buffers, beside OSError
+        raise InputError(f"{printable(path)}: no ONNX file ({reason(error)})") from error
+    outputs = {each.name for each in model.graph.output}
+    if missing := sorted({"depth", "normals"} - outputs):
+        raise InputError(
+            f"{printable(path)}: no output {' or '.join(missing)}; give a network that rilievo made"
+        )
+    if (version := max(each.version for each in model.opset_import)) != _OPSET:
+        raise InputError(f"{printable(path)}: operators of version {version}, expected {_OPSET}")
+    return model
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fuse two networks into one file; 2 for wrong input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m making.fused_graph", description="One file of a layout and a detail network"
+    )
+    for name in ("layout", "detail"):
+        parser.add_argument(name, type=Path, help="ONNX file, or the folder of a run that ended")
+    parser.add_argument("out", type=Path, help="ONNX file to write")
+    parser.add_argument("--area", type=int, default=AREA, help=f"pixels that it sees ({AREA})")
+    parser.add_argument("--name", default="layout-detail", help="name of the model (layout-detail)")
+    options = parser.parse_args(arguments)
+    try:
+        if options.area < MULTIPLE**2:
+            raise OptionError(f"--area is {MULTIPLE**2} pixels or more, got {options.area}")
+        networks = [read_network(getattr(options, name), name) for name in ("layout", "detail")]
+        model = fuse(*networks, area=options.area, name=options.name)
+        with replacing(options.out) as part:
+            onnx.save(model, str(part))
+            append_sum(part)
+    except RilievoError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -34,6 +34,13 @@ PROVENANCES: Mapping[str, Provenance] = {
     "base": Provenance(name="rilievo/base", trained_on=f"{_MODELS}) and {_NYU}; {_RESNET}"),
     "base-further": _FURTHER,
     "base-marks": _FURTHER,
+    "detail": Provenance(
+        name="rilievo/detail",
+        trained_on=f"{_MODELS}, of Kenney, Poly Haven, MakeHuman and Quaternius, CC0, of "
+        "dm_control, Apache-2.0, and of Sketchfab, CC BY 4.0, by authors named in NOTICE) and "
+        f"{_NYU}; it started from rilievo/small",
+        area=196_608,
+    ),
 }
 """Provenance of the networks that ship with rilievo, and of their teacher, by recipe."""
 

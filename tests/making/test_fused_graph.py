@@ -1,22 +1,30 @@
 """The graph of two networks against its formula in NumPy, on networks of a few nodes."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from making.fused_graph import CELL, PULL, STEEPEST, fuse
+from making.fused_graph import CELL, PULL, STEEPEST, fuse, main
+from rilievo.io.checks.onnx_sum import has_sum
 
 HEIGHT, WIDTH = 128, 192
 
 
-def network(scale: float, turn: float, *, chances: bool) -> onnx.ModelProto:
-    """A network whose maps are simple functions of the picture's colours."""
+def network(scale: float, turn: float, *, chances: bool, side: int = 1) -> onnx.ModelProto:
+    """A network whose maps are simple functions of mean colours of ``side`` x ``side`` pixels."""
     floats = {"scale": [scale], "one": [1.0], "byte": [255.0], "turn": [turn], "half": [0.5]}
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["float", "byte"], ["share"]),
+        helper.make_node("Transpose", ["float"], ["fine"], perm=[0, 3, 1, 2]),
+        helper.make_node(
+            "AveragePool", ["fine"], ["means"], kernel_shape=[side] * 2, strides=[side] * 2
+        ),
+        helper.make_node("Transpose", ["means"], ["colours"], perm=[0, 2, 3, 1]),
+        helper.make_node("Div", ["colours", "byte"], ["share"]),
         helper.make_node("Split", ["share", "parts"], ["red4", "green4", "blue4"], axis=3),
         *(helper.make_node("Squeeze", [f"{c}4", "last"], [c]) for c in ("red", "green", "blue")),
         helper.make_node("Mul", ["red", "scale"], ["scaled"]),
@@ -167,6 +175,74 @@ def test_the_model_has_layouts_facts_and_its_own_name_and_size():
         "rilievo.kind": "up_to_scale",
         "rilievo.name": "rilievo/two",
         "rilievo.area": "196608",
-        "rilievo.multiple": "64",
+        "rilievo.multiple": "32",
     }
     assert [each.name for each in model.graph.output] == ["depth", "normals", "confidence", "sky"]
+
+
+def test_maps_of_layout_may_be_smaller_than_its_picture():
+    layout, detail = network(3.0, 0.4, chances=True, side=8), network(1.5, 0.6, chances=False)
+    image = picture(4, blue=0)
+    answer = run(fuse(layout, detail, area=HEIGHT * WIDTH, name="rilievo/two"), image)
+    one, two = run(layout, layout_of(image)), run(detail, image)
+    assert one["depth"].size * 64 == layout_of(image)[..., 0].size
+    size = (HEIGHT, WIDTH)
+    logs = expected_depth(
+        linear(np.log(one["depth"].astype(float)), size),
+        np.log(two["depth"].astype(float)),
+        np.zeros(size),
+    )
+    np.testing.assert_allclose(np.log(answer["depth"]), logs, atol=4e-3)
+    assert answer["sky"].shape == answer["confidence"].shape == size
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    """Files of a layout and a detail network."""
+    paths = str(tmp_path / "layout.onnx"), str(tmp_path / "detail.onnx")
+    for path, scale, seen in zip(paths, (3.0, 1.5), ("this", "that"), strict=True):
+        model = network(scale, 0.4, chances=True)
+        facts = {"rilievo.kind": "up_to_scale", "rilievo.trained_on": seen}
+        helper.set_model_props(model, facts)
+        onnx.save(model, path)
+    return paths
+
+
+def test_the_command_writes_a_file_that_says_what_both_learned_from(files, tmp_path):
+    out = tmp_path / "both.onnx"
+    assert main([*files, str(out), "--area", "24576", "--name", "rilievo/two"]) == 0
+    facts = {entry.key: entry.value for entry in onnx.load(str(out)).metadata_props}
+    assert facts["rilievo.trained_on"] == "layout: this; detail: that"
+    assert (facts["rilievo.area"], facts["rilievo.name"]) == ("24576", "rilievo/two")
+    assert has_sum(out)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layout": "missing.onnx"}, "missing.onnx: no ONNX file"),
+        ({"layout": "text.onnx"}, "text.onnx: no ONNX file"),
+        ({"detail": "plain.onnx"}, "plain.onnx: no output normals; give a network"),
+        ({"detail": "old.onnx"}, "old.onnx: operators of version 16, expected 17"),
+        ({"detail": "run"}, "average.pt: no weights of the network"),
+        ({"area": "100"}, "--area is 1024 pixels or more, got 100"),
+    ],
+)
+def test_the_command_refuses_in_one_line(change, message, files, tmp_path, capsys):
+    (tmp_path / "text.onnx").write_text("no network")
+    (tmp_path / "run").mkdir()
+    plain, old = (network(1.0, 0.4, chances=True) for _ in range(2))
+    plain.graph.output.pop(1)
+    old.opset_import[0].version = 16
+    onnx.save(plain, str(tmp_path / "plain.onnx"))
+    onnx.save(old, str(tmp_path / "old.onnx"))
+    layout, detail = (
+        str(tmp_path / change[name]) if name in change else file
+        for name, file in zip(("layout", "detail"), files, strict=True)
+    )
+    out = tmp_path / "both.onnx"
+    assert main([layout, detail, str(out), "--area", change.get("area", "24576")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists()

@@ -74,16 +74,20 @@ def export_small(network: SmallNet, path: Path, provenance: Provenance) -> None:
             free_size=True,
             free_batch=True,
         )
-        metadata = {
-            "rilievo.name": provenance.name,
-            "rilievo.kind": "up_to_scale",
-            "rilievo.area": str(provenance.area),
-            "rilievo.multiple": str(MULTIPLE),
-            "rilievo.licence": provenance.licence,
-            "rilievo.trained_on": provenance.trained_on,
-            **({"rilievo.teacher": provenance.teacher} if provenance.teacher else {}),
-            "rilievo.precision": "fp32",
-            "rilievo.format": FIRST_FORMAT,
-        }
-        append_metadata(part, metadata)
+        append_metadata(part, metadata_of(provenance))
         append_sum(part)
+
+
+def metadata_of(provenance: Provenance) -> dict[str, str]:
+    """Entries that an ONNX file of a network in fp32 has, but for its sum."""
+    return {
+        "rilievo.name": provenance.name,
+        "rilievo.kind": "up_to_scale",
+        "rilievo.area": str(provenance.area),
+        "rilievo.multiple": str(MULTIPLE),
+        "rilievo.licence": provenance.licence,
+        "rilievo.trained_on": provenance.trained_on,
+        **({"rilievo.teacher": provenance.teacher} if provenance.teacher else {}),
+        "rilievo.precision": "fp32",
+        "rilievo.format": FIRST_FORMAT,
+    }
