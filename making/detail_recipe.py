@@ -31,15 +31,15 @@ def detail(*, steps: int | None = None) -> DetailConfig:
             --materials FOLDER --models FOLDERS -o shards/near-views  # and the other kinds
         python -m making detail --shards shards --real NYU --start SMALL.onnx -o run
     """
+    length = steps or 2_210
     return DetailConfig(
-        steps=steps or 8_000,
-        stage=RecipeStage(
-            until=1.0, areas=(110592, 196608, 331776), shares=(0.25, 0.6, 0.15), real=0.2
-        ),
+        steps=length,
+        falls=min(1_000, length),
+        stage=RecipeStage(until=1.0, areas=(110592, 196608), shares=(0.5, 0.5), real=0.2),
         batch_size=6,
         learning_rate=2e-4,
         encoder_factor=0.3,
-        average_decay=0.998,
+        average_decay=0.99,
         scan_steps=250,
         seed=91,
     )
