@@ -49,7 +49,7 @@ def _enlarged(
     return F.pad(whole, rest, mode="replicate") if any(rest) else whole
 
 
-class DetailLearner(Learner):
+class DetailLearner(Learner[SmallNet]):
     """Network with the losses of its outputs."""
 
     def __init__(self, network: SmallNet, config: DetailConfig) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -83,7 +84,7 @@ def train(
     return task
 
 
-def learner_of(config: LastingConfig, frames: RecipeFrames, options: RecipeOptions) -> Learner:
+def learner_of(config: LastingConfig, frames: RecipeFrames, options: RecipeOptions) -> Learner[Any]:
     """Network with its losses, and with the weights that a new run starts from."""
     is_new = not (options.output / CHECKPOINT).exists()
     if isinstance(config, DetailConfig):

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import Journal
 from rilievo.training.engine.task import Task
 
+Network = TypeVar("Network", bound=nn.Module)
+
 AVERAGE = "average.pt"
 """File of the averaged weights, written with every checkpoint."""
 _LEAST_RATE = 0.02
@@ -30,14 +32,14 @@ _MEASURED = 20
 """Batches from which statistics are measured."""
 
 
-class Learner(nn.Module, ABC):
+class Learner(nn.Module, ABC, Generic[Network]):
     """A network with an ``encoder``, and its losses.
 
     Attributes:
         network: Network that is averaged and saved.
     """
 
-    network: nn.Module
+    network: Network
 
     @abstractmethod
     def begin(self, step: int) -> None:
@@ -55,13 +57,13 @@ class LastingState(RunState):
     scans: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-class LastingTask(Task[LastingState, Learner]):
+class LastingTask(Task[LastingState, Learner[Any]]):
     """Training on rendered frames, measured photographs and lessons."""
 
     def __init__(
         self,
         config: LastingConfig,
-        learner: Learner,
+        learner: Learner[Any],
         frames: RecipeFrames,
         run: Path,
         fabric: Any,

@@ -35,12 +35,13 @@ def cells_of(
     return Cells(mean if values.dim() == 4 else mean[:, 0], share[:, 0] > _LEAST)
 
 
-class LayoutLearner(Learner):
+class LayoutLearner(Learner[LayoutNet]):
     """Network with the losses of its outputs."""
 
     def __init__(self, network: LayoutNet, config: LayoutConfig) -> None:
         super().__init__()
-        self.network, self._config, self._risen = network, config, 0.0
+        self.network: LayoutNet = network
+        self._config, self._risen = config, 0.0
         self.begin(0)
 
     def begin(self, step: int) -> None:
