@@ -269,7 +269,7 @@ def test_models_say_what_they_cost_and_are_found_by_typing(visitor: Visitor) -> 
     options = page.locator("#model option")
     everything = options.all_inner_texts()
     assert "rilievo/small: here, Apache-2.0" in everything
-    assert any(each.startswith("rilievo/tiny: download, ") for each in everything)
+    assert any(each.startswith("rilievo/small: download, ") for each in everything)
     field = page.locator("#model-search")
     field.fill("SMALL here")
     assert [each for each in options.all_inner_texts() if "small" in each] == [
@@ -290,7 +290,7 @@ def test_with_a_model_of_this_browser_nothing_is_sent(
     page = visitor.page
     before = len(visitor.posted())
     unfold(page, "#settings")
-    page.select_option("#model", "rilievo/tiny")
+    page.select_option("#model", "rilievo/small")
     visitor.facts.get_by_text("in this browser").wait_for()
     visitor.give(photographs[1])
     assert len(visitor.posted()) == before

@@ -70,7 +70,7 @@ def visitor(address: str) -> Iterator[Visitor]:
 def by_python(path: Path) -> Prediction:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*border|.*transparent", category=UserWarning)
-        return rilievo.predict(path, model="rilievo/small", sharp=False)
+        return rilievo.predict(path, model="rilievo/small")
 
 
 def test_depth_of_a_png_is_that_of_python(
@@ -196,9 +196,7 @@ def test_a_known_length_gives_the_metres_of_python_in_files_too(
     [asked] = calibration.asked
     u1, v1, u2, v2, metres = map(float, asked.split(","))
     known = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=metres)
-    expected = rilievo.predict(
-        photographs / "person.png", model="rilievo/small", known=[known], sharp=False
-    )
+    expected = rilievo.predict(photographs / "person.png", model="rilievo/small", known=[known])
     np.testing.assert_allclose(found.depth.values, expected.depth.values, rtol=1e-3, atol=1e-3)
 
 

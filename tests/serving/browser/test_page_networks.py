@@ -172,7 +172,7 @@ def test_a_network_answers_as_in_python(visitor: Visitor, tmp_path: Path, name: 
     visitor.give_network(network, "test/colours")
     visitor.page.locator("#facts", has_text="test/colours").wait_for()
     depth, _ = visitor.depth(tmp_path)
-    expected = rilievo.predict(photograph, model=str(network), sharp=False)
+    expected = rilievo.predict(photograph, model=str(network))
     scale = np.ptp(expected.depth.values)
     np.testing.assert_allclose(depth, expected.depth.values, rtol=0, atol=1e-3 * scale)
     button = visitor.page.locator("button[data-output=glb]")
@@ -202,7 +202,7 @@ def test_heights_areas_and_angles_are_those_of_python(visitor: Visitor, tmp_path
     page.locator("#fov").fill("80")
     page.locator("#fov").press("Enter")
     visitor.give(photograph)
-    expected = rilievo.predict(photograph, model=str(network), sharp=False, fov=80)
+    expected = rilievo.predict(photograph, model=str(network), fov=80)
     for what in ("line", "height", "area", "angle"):
         page.click(f"#add-{what}")
     # The fourth thing is lower than the others, and one of its points is on the floor.
@@ -259,7 +259,7 @@ def test_depth_pro_answers_as_in_python(visitor: Visitor, tmp_path: Path) -> Non
 
 
 def check_published(model: Model, path: Path, found: tuple[np.ndarray, np.ndarray]) -> None:
-    expected = rilievo.predict(path, model=model, sharp=False).depth
+    expected = rilievo.predict(path, model=model).depth
     depth, valid = found
     assert np.mean(valid != expected.valid) < 1e-3
     both = valid & expected.valid
@@ -277,7 +277,7 @@ def test_the_larger_network_leaves_out_the_sky_as_in_python(
     visitor.give_network(network, "rilievo/base")
     visitor.page.locator("#facts", has_text="rilievo/base").wait_for(timeout=60_000)
     depth, _ = visitor.depth(tmp_path)
-    expected = rilievo.predict(photograph, model="rilievo/base", sharp=False)
+    expected = rilievo.predict(photograph, model="rilievo/base")
     assert expected.sky is not None
     assert 0.05 < expected.sky.mean() < 0.9
     apart = np.abs(np.log(depth / expected.depth.values))

@@ -82,7 +82,7 @@ def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
     assert any("the first answer came" in each for each in heard)
     assert {url for url in visitor.asked if not url.startswith((address, "blob:"))} == set()
 
-    expected = rilievo.predict(photograph, model=NAME, sharp=False)
+    expected = rilievo.predict(photograph, model=NAME)
     assert expected.depth.kind is DepthKind.AFFINE_INVERSE
     np.testing.assert_allclose(
         own, expected.depth.values, rtol=0, atol=1e-3 * np.ptp(expected.depth.values)
