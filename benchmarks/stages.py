@@ -29,7 +29,7 @@ from rilievo.prediction.saving import save
 from rilievo.types import Photo
 
 DECODE, TRIM, SHRINK = "decode JPEG", "find borders to trim", "shrink for the network"
-NETWORK, FINISH = "network", "enlarge depth along the photograph's edges"
+NETWORK, FINISH = "network", "enlarge depth"
 COLOURS, ENCODE, FILES = "range and colours", "encode PNG", "JSON and files"
 KEEP = "keep the answer (of up to 100 photographs)"
 _ANSWER, _WRITE = "answer", "write"

@@ -74,14 +74,9 @@ def unit(
     filter: Filter = Filter.ANTIALIASED,
 ) -> Float32[np.ndarray, "3 h w"]:
     """Resize normals and scale them to unit length; where they cancel, they face the camera."""
-    images = [Image.fromarray(np.ascontiguousarray(channel)) for channel in normals]
-    smooth = filter is Filter.ANTIALIASED
-    resized = np.empty((3, *shape), np.float32) if smooth else filtered(normals, shape, filter)
+    resized = filtered(normals, shape, filter)
     for rows in bands(shape):
         band = resized[:, rows]
-        if smooth:
-            for channel, image in zip(band, images, strict=True):
-                channel[:] = _resized_rows(image, shape, rows)
         length = np.sqrt(np.einsum("chw,chw->hw", band, band))
         lost = length < 1e-6
         if lost.any():
