@@ -4,10 +4,11 @@ The layout network sees the photograph small, the detail network sees four times
 its answer only what is finer than the windows counts. In each window of log depth a line
 ``layout = slope * detail + offset`` is fitted, as in K. He, J. Sun and X. Tang, "Guided Image
 Filtering", ECCV 2010, with the detail as the guide; slopes and offsets are enlarged linearly.
-Slopes lie between 1 and ``STEEPEST``: where the layout has a higher step than the detail, the step
-of the detail grows, and flat surfaces keep their relief. Normals get the difference of the means of
-cells, and are normalised. Sky counts in no window of depth, and has the layout network's depth.
-Confidence and sky are those of the layout network, whose maps may be smaller than its picture.
+Slopes lie between ``FLATTEST`` and ``STEEPEST``: where the layout has a higher step than the
+detail, the step of the detail grows, and where it has a lower one, it shrinks. Normals get the
+difference of the means of cells, and are normalised. Sky counts in no window of depth, and has the
+layout network's depth. Confidence and sky are those of the layout network, whose maps may be
+smaller than its picture.
 
 Usage: python -m making.fused_graph LAYOUT DETAIL OUT.onnx [--area PIXELS] [--name NAME]
 """
@@ -34,8 +35,8 @@ CELL = 16
 """Side of a cell [px of the detail network's picture]; windows are made of cells."""
 REACH = 1
 """Cells on each side of the middle cell of a window."""
-STEEPEST = 2.0
-"""Largest slope."""
+FLATTEST, STEEPEST = 0.7, 2.0
+"""Least and largest slope."""
 PULL = 0.003
 """Variance of log depth that pulls slopes to 1."""
 LAYOUT_AREA, LAYOUT_MULTIPLE = 192 * 256, 32
@@ -224,7 +225,7 @@ def _depth(graph: GraphWriter, coarse: str, sky: str | None, size: str) -> None:
     spread = graph.add("Sub", means(fine, fine), graph.add("Mul", other, other))
     pull = graph.constant(PULL)
     slope = graph.add("Div", graph.add("Add", together, pull), graph.add("Add", spread, pull))
-    slope = graph.add("Clip", slope, graph.constant(1.0), graph.constant(STEEPEST))
+    slope = graph.add("Clip", slope, graph.constant(FLATTEST), graph.constant(STEEPEST))
     offset = graph.add("Sub", one, graph.add("Mul", slope, other))
     line = graph.add("Mul", graph.resized(slope, size), fine)
     logs = graph.add("Add", line, graph.resized(offset, size))

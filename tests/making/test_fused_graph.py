@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from making.fused_graph import CELL, PULL, STEEPEST, fuse, main
+from making.fused_graph import CELL, FLATTEST, PULL, STEEPEST, fuse, main
 from rilievo.io.checks.onnx_sum import has_sum
 
 HEIGHT, WIDTH = 128, 192
@@ -93,7 +93,7 @@ def expected_depth(coarse: np.ndarray, fine: np.ndarray, sky: np.ndarray) -> np.
     mean = lambda values: windows(values * land) / windows(land)  # noqa: E731
     covariance = mean(coarse * fine) - mean(coarse) * mean(fine)
     variance = mean(fine * fine) - mean(fine) ** 2
-    slope = np.clip((covariance + PULL) / (variance + PULL), 1, STEEPEST)
+    slope = np.clip((covariance + PULL) / (variance + PULL), FLATTEST, STEEPEST)
     offset = mean(coarse) - slope * mean(fine)
     answer = linear(slope, fine.shape) * fine + linear(offset, fine.shape)
     return answer + sky * (coarse - answer)
