@@ -46,9 +46,9 @@ class ServeProcess:
 def serve_process(
     temporary: Path, *options: str, app: bool = False, changed: str = "pass"
 ) -> Iterator[ServeProcess]:
-    """Serve the tiny model until the block ends, perhaps after a ``changed`` line of Python."""
+    """Serve the fast model until the block ends, perhaps after a ``changed`` line of Python."""
     start = ("-m", "rilievo", "app") if app else ("-c", _PROGRAM.format(changed), "serve")
-    command = [sys.executable, *start, "--port", "0", "-m", "rilievo/tiny"]
+    command = [sys.executable, *start, "--port", "0", "-m", "rilievo/small"]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     with subprocess.Popen(
         [*command, *options],

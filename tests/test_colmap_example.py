@@ -18,7 +18,7 @@ from rilievo.geometry.transforms import invert, rigid, rotation_of
 from rilievo.io.lenses.calibration_file import colmap_lens
 
 PROGRAM = Path(__file__).parents[1] / "examples" / "colmap_priors.py"
-MODEL = "rilievo/tiny"
+MODEL = "rilievo/small"
 SIZE = (120, 160)
 SCALE = 2.5
 LENSES = {

@@ -56,17 +56,17 @@ def lines() -> list[str]:
         "benchmarks",
         *(f"benchmarks {name}" for name in BENCHMARKS),
         f"check tiny_dataset:Tiny data --sheet {PHOTO}.jpg",
-        f"predict {PHOTO} -m rilievo/tiny -o out --save colour,npy --json --verbose",
+        f"predict {PHOTO} -m rilievo/small -o out --save colour,npy --json --verbose",
         f"predict missing-{PHOTO} -o out",
-        f"measure {PHOTO} 20,30 50,40 --known 32,24,2.35 -m rilievo/tiny",
+        f"measure {PHOTO} 20,30 50,40 --known 32,24,2.35 -m rilievo/small",
         f"measure {PHOTO} 20,30 --known 32,24,½",
         "verify out",
         *(
-            f"evaluate -b {name} {tiny} -m rilievo/tiny -o e-{name}"
+            f"evaluate -b {name} {tiny} -m rilievo/small -o e-{name}"
             for name in ("depth", "normals")
         ),
-        f"evaluate -b depth {tiny} -m rilievo/small -o e-small",
-        "compare e-depth e-small",
+        f"evaluate -b depth {tiny} -o e-base",
+        "compare e-depth e-base",
         "evaluate -b ½ --root data -o no",
         f"report tiny_dataset:Tiny data -o {PHOTO}.html",
         "example",

@@ -46,13 +46,13 @@ USES: dict[str, tuple[str, str | None]] = {
     "train video": ("train video set/images -o run", "train"),
     "train supervised": ("train supervised --dataset folder --root set -o run", "train"),
     "probe": ("probe sweep.toml", "train"),
-    "evaluate": ("evaluate -b depth --dataset folder --root set -o small", None),
-    "evaluate tiny": (
-        "evaluate -b depth --dataset folder --root set -m rilievo/tiny -o tiny",
+    "evaluate": ("evaluate -b depth --dataset folder --root set -o base", None),
+    "evaluate small": (
+        "evaluate -b depth --dataset folder --root set -m rilievo/small -o small",
         None,
     ),
     "benchmarks": ("benchmarks", None),
-    "compare": ("compare small tiny", "evaluate"),
+    "compare": ("compare base small", "evaluate"),
     "trajectory": ("trajectory run set/images", "train"),
     "fuse": ("fuse set/images", "fuse"),
     "app": ("app", "app"),

@@ -21,7 +21,7 @@ from rilievo.models.base import Model
 from rilievo.serving.browser.folder import write_page
 from static_host import Visitor, hosted
 
-NAME = "rilievo/tiny"
+NAME = "rilievo/small"
 PATIENCE = 60.0
 OF_LOADING = {"image", "model", "quality", "device", "engine", "precision", "trust_code"}
 """Arguments of ``rilievo.predict`` that a model, being loaded, does not take."""

@@ -67,7 +67,7 @@ HABITS = (
     (f'{MODEL}("desk.jpg").plot()', "prediction.colour()"),
     (f'{MODEL}.predict("desk.jpg", save=True)', 'prediction.save("out/photo.png")'),
     (f'{MODEL}.predict("desk.jpg", device="cpu", imgsz=640)', "tile=768"),
-    ("rilievo.YOLO", 'rilievo.load_model("rilievo/tiny")'),
+    ("rilievo.YOLO", 'rilievo.load_model("rilievo/small")'),
     ('rilievo.predict("desk.jpg").depth.data', ANSWER),
     ('rilievo.predict("desk.jpg").numpy()', ANSWER),
     ('rilievo.predict("desk.jpg").cpu()', ANSWER),
@@ -195,7 +195,7 @@ def ours(names: dict[str, Any]) -> dict[str, Any]:
     return {
         **names,
         "prediction": prediction,
-        "model": rilievo.load_model("rilievo/tiny"),
+        "model": rilievo.load_model("rilievo/small"),
         "mesh": prediction.mesh(),
         "cloud": prediction.points(),
         "K": prediction.camera.K,

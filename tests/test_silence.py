@@ -25,15 +25,15 @@ _PATIENCE = 300
 _SERVED = 15
 """Seconds that a server is watched; ONNX Runtime's telemetry looks for its host after nine."""
 _DATA = ("--dataset", "tiny_dataset:Tiny", "--root", "data")
-_SERVE = ("serve", "--port", "0", "-m", "rilievo/tiny")
+_SERVE = ("serve", "--port", "0", "-m", "rilievo/small")
 _NEEDS = {"openvino": "openvino", "train": "timm", "assistants": "mcp"}
 _COMMANDS = {
     "predict": ("predict", "photo.png", "-o", "out", "--save", "all", "--workers", "2"),
     "serve": _SERVE,
     "serve with telemetry": _SERVE,
-    "assistants": ("mcp", "--folder", ".", "-m", "rilievo/tiny"),
+    "assistants": ("mcp", "--folder", ".", "-m", "rilievo/small"),
     "openvino": ("predict", "photo.png", "-o", "out", "--engine", "openvino"),
-    "evaluate": ("evaluate", "-m", "rilievo/tiny", "--benchmark", "depth", *_DATA, "-o", "out"),
+    "evaluate": ("evaluate", "-m", "rilievo/small", "--benchmark", "depth", *_DATA, "-o", "out"),
     "train": (
         *("train", "probe", "--backbone", "timm/test_vit", "--weights", "random", *_DATA),
         *("--probe", "linear", "--size", "64,64", "--epochs", "1", "--batch-size", "2"),

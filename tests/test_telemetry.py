@@ -21,7 +21,7 @@ has_telemetry = pytest.mark.skipif(
 PREDICT = (
     "import numpy, rilievo; "
     "pixels = numpy.random.default_rng(0).integers(0, 255, (48, 64, 3), numpy.uint8); "
-    "rilievo.load_model('rilievo/tiny')(pixels)"
+    "rilievo.load_model('rilievo/small')(pixels)"
 )
 
 
@@ -106,7 +106,7 @@ def test_onnx_runtime_imported_first_is_fine_if_the_user_chose(chosen: str, tmp_
 
 @pytest.mark.skipif(find_spec("openvino_telemetry") is None, reason="no openvino_telemetry here")
 def test_openvino_leaves_no_file_in_the_home_folder(tmp_path: Path) -> None:
-    engine = PREDICT.replace("'rilievo/tiny'", "'rilievo/tiny', engine='openvino'")
+    engine = PREDICT.replace("'rilievo/small'", "'rilievo/small', engine='openvino'")
     assert left_by(tmp_path, engine) == set()
     # Without its telemetry being held back, it would.
     assert "home/intel/stats" in left_by(tmp_path, "import openvino")

@@ -28,12 +28,12 @@ def small_config(*roots: Path) -> VideoConfig:
 
 
 def clip_config(root: Path, **changes: object) -> VideoConfig:
-    """Six steps of two targets with the tiny network, which are validated three times."""
+    """Six steps of two targets with the embedded network, which are validated three times."""
     plain = VideoConfig(
-        blueprint=VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
+        blueprint=VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
         data=VideoData(roots=(str(root),), stride=1, held_out=0.2),
         preset="clip",
-        start="rilievo/tiny",
+        start="rilievo/small",
         prior="wall_depths:load",
         batch_size=2,
     )

@@ -168,7 +168,7 @@ def predict(folder: Path) -> None:
 
 def evaluate(folder: Path) -> None:
     """Evaluate a model on a small dataset."""
-    _evaluate(folder, "rilievo/tiny")
+    _evaluate(folder, "rilievo/small")
 
 
 def evaluate_predictions(folder: Path) -> None:

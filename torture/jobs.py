@@ -66,7 +66,7 @@ def _scenes(folder: Path) -> None:
 
 def _predict(*save: str) -> Callable[[Path, Path], Sequence[str]]:
     def command(input: Path, output: Path) -> Sequence[str]:
-        chosen = ("--model", "rilievo/tiny", "--save", ",".join(save), "--threads", "1", "--resume")
+        chosen = ("-m", "rilievo/small", "--save", ",".join(save), "--threads", "1", "--resume")
         return (*RILIEVO, "predict", str(input), "-o", str(output), *chosen)
 
     return command
@@ -87,8 +87,8 @@ def _train_video(input: Path, output: Path) -> Sequence[str]:
 
 def _export(input: Path, output: Path) -> Sequence[str]:
     output.mkdir(parents=True, exist_ok=True)
-    chosen = ("-o", str(output / "tiny.onnx"), "--overwrite")
-    return (*RILIEVO, "export", "rilievo/tiny", *chosen)
+    chosen = ("-o", str(output / "small.onnx"), "--overwrite")
+    return (*RILIEVO, "export", "rilievo/small", *chosen)
 
 
 def _nothing(folder: Path) -> None:

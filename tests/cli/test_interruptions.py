@@ -17,9 +17,9 @@ from interruptible import start_process
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 _PATIENCE = 120
-_SERVING = ("--port", "0", "-m", "rilievo/tiny")
+_SERVING = ("--port", "0", "-m", "rilievo/small")
 _COMMANDS = {
-    "predict": ("predict", "photos", "-o", "out", "-m", "rilievo/tiny"),
+    "predict": ("predict", "photos", "-o", "out", "-m", "rilievo/small"),
     "serve": ("serve", *_SERVING),
     "app": ("app", *_SERVING),
 }

@@ -21,7 +21,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_american_spellings_are_understood(photo: Path) -> None:
-    common = [str(photo), "--model", "rilievo/tiny"]
+    common = [str(photo), "--model", "rilievo/small"]
     british = ["--save", "colour", "--colour-map", "turbo", "--colour-range", "0.5,2"]
     american = ["--save", "color", "--color-map=turbo", "--color-range", "0.5,2"]
     for name, options in (("british", british), ("american", american)):
@@ -52,7 +52,7 @@ def test_quiet_says_nothing_but_what_went_wrong(
         str(photo.parent),
         flag,
         "-m",
-        "rilievo/tiny",
+        "rilievo/small",
         "-o",
         f"{photo.parent}/out",
     ]
@@ -68,11 +68,11 @@ def test_quiet_says_nothing_but_what_went_wrong(
 def test_verbose_tells_engine_sizes_and_stages(
     photo: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["predict", str(photo), "-m", "rilievo/tiny", "-o", f"{photo.parent}/out"]
+    command = ["predict", str(photo), "-m", "rilievo/small", "-o", f"{photo.parent}/out"]
     assert main([*command, "-v", "--json"]) == 0
     found = capfd.readouterr()
     spent = json.loads(found.out)["spent"]
-    assert "rilievo/tiny" in spent["model"]
+    assert "rilievo/small" in spent["model"]
     assert "engine onnxruntime" in found.err
     assert [*spent["answers"].values()] == [1]
     assert {"load", "read", "network", "finish and write"} <= {*spent["seconds"]}
@@ -86,7 +86,7 @@ def test_verbose_tells_engine_sizes_and_stages(
 
 def test_what_was_done_is_told_as_json(photo: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (photo.parent / "broken.png").write_bytes(b"no picture")
-    command = ["predict", str(photo.parent), "--json", "-m", "rilievo/tiny"]
+    command = ["predict", str(photo.parent), "--json", "-m", "rilievo/small"]
     assert main([*command, "-o", f"{photo.parent}/out"]) == 1
     told = json.loads(capfd.readouterr().out)
     assert (told["done"], told["failed"], told["exit_code"]) == (1, 1, 1)
@@ -98,7 +98,7 @@ def test_a_photograph_may_come_on_standard_input(
     photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = photo.parent / "out"
-    command = ["predict", "-", "--model", "rilievo/tiny", "--save", "npy", "-o", str(out)]
+    command = ["predict", "-", "--model", "rilievo/small", "--save", "npy", "-o", str(out)]
 
     def piped(content: bytes) -> int:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
@@ -119,7 +119,7 @@ def test_a_photograph_may_come_on_standard_input(
 
 def test_resume_may_have_a_word(photo: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out = photo.parent / "out"
-    command = ["predict", str(photo), "-m", "rilievo/tiny", "--save", "ply", "-o", str(out)]
+    command = ["predict", str(photo), "-m", "rilievo/small", "--save", "ply", "-o", str(out)]
     assert main(command) == 0
     content = (out / "photo.ply").read_bytes()
     middle = len(content) // 2

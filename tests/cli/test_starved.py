@@ -36,7 +36,7 @@ def test_what_the_system_refuses_is_one_line(
     photo = tmp_path / "photo.png"
     Image.effect_noise((160, 120), 60).convert("RGB").save(photo)
     program = f"import sys\nfrom rilievo.cli import run\n{before}\nsys.exit(run())"
-    words_of_command = ["predict", str(photo), "-m", "rilievo/tiny", "-o", output.format(tmp_path)]
+    words_of_command = ["predict", str(photo), "-m", "rilievo/small", "-o", output.format(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-c", program, *words_of_command], capture_output=True, text=True
     )

@@ -26,7 +26,7 @@ from tiny_evaluation import run_tiny, write_predictions
 @pytest.mark.usefixtures("with_report")
 def test_a_model_is_judged_by_its_confidence(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    found = run_tiny("rilievo/tiny", root, "certainty", output=out)
+    found = run_tiny("rilievo/small", root, "certainty", output=out)
     assert [each.metric for each in found.summaries[:2]] == ["ause_abs_rel", "aurg_abs_rel"]
     kept = read_cache(out / "predictions")
     assert kept.fingerprint.confidence
@@ -49,12 +49,12 @@ def test_a_model_is_judged_by_its_confidence(root: Path, tmp_path: Path) -> None
 
 
 def test_certainty_is_added_to_any_benchmark(root: Path, tmp_path: Path) -> None:
-    found = run_tiny("rilievo/tiny", root, "depth", certainty=True, output=tmp_path / "out")
+    found = run_tiny("rilievo/small", root, "depth", certainty=True, output=tmp_path / "out")
     assert found.benchmark == "depth+certainty"
     names = [each.metric for each in found.summaries]
     assert names == [*BENCHMARKS["depth"].metrics, *CERTAINTY_METRICS]
     assert "--certainty" in found.command
-    plain = run_tiny("rilievo/tiny", root, "depth", output=tmp_path / "plain")
+    plain = run_tiny("rilievo/small", root, "depth", output=tmp_path / "plain")
     assert plain.benchmark_sha256 != found.benchmark_sha256
     assert plain.summaries[0].value == found.summaries[0].value
     assert (plain.sparsification, plain.reliability) == ((), ())
@@ -67,7 +67,7 @@ def test_certainty_is_added_to_any_benchmark(root: Path, tmp_path: Path) -> None
 
 
 def test_results_of_before_are_read_as_ever(root: Path, tmp_path: Path) -> None:
-    made = run_tiny("rilievo/tiny", root, "depth", output=tmp_path / "out")
+    made = run_tiny("rilievo/small", root, "depth", output=tmp_path / "out")
     file = tmp_path / "out" / "evaluation.json"
     text = json.loads(file.read_text())
     del text["sparsification"], text["reliability"]
@@ -77,7 +77,7 @@ def test_results_of_before_are_read_as_ever(root: Path, tmp_path: Path) -> None:
     text = json.loads(mark.read_text())
     del text["confidence"]
     mark.write_text(json.dumps(text))
-    assert run_tiny("rilievo/tiny", root, "depth", output=tmp_path / "out").scores == made.scores
+    assert run_tiny("rilievo/small", root, "depth", output=tmp_path / "out").scores == made.scores
 
 
 def test_models_without_a_confidence_are_refused_before_any_work(
@@ -86,7 +86,7 @@ def test_models_without_a_confidence_are_refused_before_any_work(
     with pytest.raises(OptionError, match="gives no confidence"):
         run_tiny(FixedDepth(np.ones((48, 64))), root, "certainty", output=tmp_path / "out")
     with pytest.raises(OptionError, match="is of its depth"):
-        run_tiny("rilievo/tiny", root, "normals-certainty", output=tmp_path / "out")
+        run_tiny("rilievo/small", root, "normals-certainty", output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -192,5 +192,5 @@ def test_kept_predictions_are_on_the_disk_before_the_evaluation_says_they_were_s
         seen.append((kept, (folder.parent / "evaluation.json").exists()))
 
     monkeypatch.setattr("rilievo.evaluation.reports.results_writing.sync_tree", synced)
-    run_tiny("rilievo/tiny", root, output=tmp_path / "out")
+    run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert seen == [(6, False)]

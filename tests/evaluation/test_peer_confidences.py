@@ -145,7 +145,7 @@ def test_an_order_is_never_scored_as_a_probability(root: Path, tmp_path: Path) -
     whole = run_tiny(None, root, "certainty", sure="probability", output=tmp_path / "d", **given)
     assert {"ece", "nll", "coverage90_gap"} < {each.metric for each in whole.summaries}
     with pytest.raises(OptionError, match="--sure says what --predictions"):
-        run_tiny("rilievo/tiny", root, "certainty", sure="moge", output=tmp_path / "e")
+        run_tiny("rilievo/small", root, "certainty", sure="moge", output=tmp_path / "e")
 
 
 def test_every_peer_says_where_its_authors_say_so() -> None:

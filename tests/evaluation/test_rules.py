@@ -103,7 +103,7 @@ def test_an_interpolation_of_ones_own_resizes_predictions() -> None:
 
 def test_an_input_crop_of_ones_own_cuts_photograph_and_truth(root: Path, tmp_path: Path) -> None:
     own = replace(PLAIN, dataset=TINY, input_crop=f"{HERE}:upper_half")
-    found = run_tiny("rilievo/tiny", root, own, output=tmp_path / "out")
+    found = run_tiny("rilievo/small", root, own, output=tmp_path / "out")
     assert found.settings["input_crop"] == f"{HERE}:upper_half"
     true = np.load(root / "depth" / f"{found.scores[0].id}.npy")
     assert found.scores[0].pixels == (true[:24] > 0).sum()
@@ -210,7 +210,7 @@ def test_a_file_anywhere_holds_a_benchmark(
 def test_parts_stand_beside_the_whole(root: Path, tmp_path: Path) -> None:
     own = replace(PLAIN, dataset=TINY, parts=("room0", "room1", "room2"))
     out = tmp_path / "out"
-    found = run_tiny("rilievo/tiny", root, own, output=out)
+    found = run_tiny("rilievo/small", root, own, output=out)
     assert [(part.name, part.images) for part in found.parts] == [("room0", 3), ("room1", 3)]
     for part in found.parts:
         own_values = [

@@ -255,7 +255,7 @@ def test_a_models_points_and_camera_are_kept(bundle: Path, tmp_path: Path) -> No
     with pytest.raises(OptionError, match="holds no cameras"):
         evaluate(None, "moge-points-affine", bundle, without, show=False)
     with pytest.raises(OptionError, match="sees no camera"):
-        evaluate("rilievo/tiny", "moge-fov", bundle, options(tmp_path / "y"), show=False)
+        evaluate("rilievo/small", "moge-fov", bundle, options(tmp_path / "y"), show=False)
 
 
 def test_files_of_points_are_read_by_pattern(bundle: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def run(three: Path, out: Path, **options: Any) -> SuiteResult:
     given = EvaluateOptions(output=out, **options)
-    model = None if "predictions" in options else "rilievo/tiny"
+    model = None if "predictions" in options else "rilievo/small"
     return run_suite(model, three, three.parent, given, show=False)
 
 
@@ -83,11 +83,11 @@ def test_a_suite_scores_what_it_can_and_says_what_it_cannot(
 ) -> None:
     result = run(three, tmp_path / "out")
     plain, surfaces, missing = result.rows
-    assert loads == ["rilievo/tiny"]
+    assert loads == ["rilievo/small"]
     assert plain.evaluation is not None
-    alone = run_tiny("rilievo/tiny", root, "depth", output=tmp_path / "alone")
+    alone = run_tiny("rilievo/small", root, "depth", output=tmp_path / "alone")
     assert plain.evaluation.scores == alone.scores
-    assert plain.evaluation.command.startswith("rilievo evaluate --model rilievo/tiny --benchmark")
+    assert plain.evaluation.command.startswith("rilievo evaluate --model rilievo/small --benchmark")
     assert plain.folder == tmp_path / "out" / "plain"
     assert surfaces.label == "surfaces-tiny_dataset-Tiny"
     assert surfaces.is_whole
@@ -133,7 +133,7 @@ def test_predictions_of_others_lie_in_folders_of_the_runs(
 def test_the_command_says_what_has_results(
     three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["evaluate", "--suite", str(three), "--root", str(three.parent), "-m", "rilievo/tiny"]
+    words = ["evaluate", "--suite", str(three), "--root", str(three.parent), "-m", "rilievo/small"]
     assert main([*words, "-o", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr().out
     assert "2 of 3 benchmarks have results" in printed
@@ -144,7 +144,7 @@ def test_the_command_says_what_has_results(
     assert "--split is for one benchmark" in capsys.readouterr().err
     assert main(["evaluate", "--root", "x"]) == 2
     assert "--benchmark NAME" in capsys.readouterr().err
-    nowhere = [*words[:3], "--root", str(tmp_path / "nothing"), "-m", "rilievo/tiny"]
+    nowhere = [*words[:3], "--root", str(tmp_path / "nothing"), "-m", "rilievo/small"]
     assert main([*nowhere, "-o", str(tmp_path / "x")]) == 2
     assert main(["benchmarks"]) == 0
     listed = capsys.readouterr().out

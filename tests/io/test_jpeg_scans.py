@@ -62,7 +62,7 @@ def test_the_command_line_refuses_it_and_goes_on(
     folder.mkdir()
     (folder / "bomb.jpg").write_bytes(scan_bomb(500))
     (folder / "good.jpg").write_bytes(scan_bomb(0))
-    status = main(["predict", str(folder), "-o", str(tmp_path / "out"), "-m", "rilievo/tiny"])
+    status = main(["predict", str(folder), "-o", str(tmp_path / "out"), "-m", "rilievo/small"])
     assert status != 0
     said = capsys.readouterr()
     assert "500" not in said.out

@@ -209,7 +209,7 @@ def test_assistants_measure_a_distance(tmp_path: Path) -> None:
 
     picture = Image.fromarray(skimage.data.stereo_motorcycle()[0]).resize((320, 216))
     picture.save(tmp_path / "bike.png")
-    desktop = Desktop(tmp_path, model=rilievo.load_model("rilievo/tiny"))
+    desktop = Desktop(tmp_path, model=rilievo.load_model("rilievo/small"))
     asked = {"photo": "bike.png", "what": "distance", "points": [[0.3, 0.4]]}
     desktop.call("known", photo="bike.png", points=[[0.2, 0.4], [0.6, 0.45]], metres=0.46)
     answer = desktop.call("measure", **asked)

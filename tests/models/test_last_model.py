@@ -45,7 +45,7 @@ def test_a_loop_loads_the_model_once(loads: list[str]) -> None:
 
 
 def test_another_name_is_another_model(loads: list[str]) -> None:
-    names = ("rilievo/small", "rilievo/tiny", "rilievo/tiny")
+    names = ("rilievo/base", "rilievo/small", "rilievo/small")
     made_by = [rilievo.predict(PIXELS, model=name).made_by.model for name in names]
     assert made_by == list(names)
     assert loads == list(names[:2])
@@ -67,9 +67,9 @@ def test_threads_that_begin_at_once_load_once(loads: list[str]) -> None:
 def test_a_file_that_changed_is_loaded_again(loads: list[str], tmp_path: Path) -> None:
     own = Path(rilievo.__file__).parent / "models/default"
     file = tmp_path / "mine.onnx"
-    shutil.copy(own / "small.onnx", file)
+    shutil.copy(own / "base.onnx", file)
     before = rilievo.predict(PIXELS, model=file)
-    shutil.copy(own / "tiny.onnx", file)
+    shutil.copy(own / "small.onnx", file)
     after = rilievo.predict(PIXELS, model=file)
     assert len(loads) == 2
     assert before.made_by.weights_sha256 != after.made_by.weights_sha256
@@ -82,7 +82,7 @@ def sum_of(model: Model) -> float:
 
 @pytest.mark.slow
 def test_a_loaded_model_goes_to_another_process() -> None:
-    model = rilievo.load_model("rilievo/tiny", threads=1)
+    model = rilievo.load_model("rilievo/small", threads=1)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         assert pool.submit(sum_of, model).result() == pytest.approx(sum_of(model), rel=1e-6)
 
@@ -90,9 +90,9 @@ def test_a_loaded_model_goes_to_another_process() -> None:
 def test_weights_that_changed_meanwhile_are_refused(tmp_path: Path) -> None:
     own = Path(rilievo.__file__).parent / "models/default"
     file = tmp_path / "mine.onnx"
-    shutil.copy(own / "small.onnx", file)
+    shutil.copy(own / "base.onnx", file)
     packed = pickle.dumps(rilievo.load_model(file))
-    shutil.copy(own / "tiny.onnx", file)
+    shutil.copy(own / "small.onnx", file)
     with pytest.raises(rilievo.ModelError, match="weights changed"):
         pickle.loads(packed)
 
@@ -100,7 +100,7 @@ def test_weights_that_changed_meanwhile_are_refused(tmp_path: Path) -> None:
 def test_a_listed_model_is_pickled_by_its_name_whatever_folder_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "rilievo/tiny").mkdir(parents=True)
+    (tmp_path / "rilievo/small").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    model = rilievo.load_model("rilievo/tiny")
+    model = rilievo.load_model("rilievo/small")
     assert pickle.loads(pickle.dumps(model)).weights_sha256 == model.weights_sha256

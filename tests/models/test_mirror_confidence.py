@@ -40,7 +40,7 @@ def halves() -> Photo:
 
 
 def test_it_is_high_where_the_model_agrees_with_itself_and_low_where_not() -> None:
-    model = MirrorConfidence(Wavering(rilievo.load_model("rilievo/tiny")))
+    model = MirrorConfidence(Wavering(rilievo.load_model("rilievo/small")))
     [answer] = model.infer([halves()])
     assert answer.confidence is not None
     assert answer.confidence[:, :40].max() < answer.confidence[:, 56:].min()
@@ -83,7 +83,7 @@ def test_pixels_without_an_answer_are_the_least_sure() -> None:
 def test_depth_stays_and_the_result_names_it() -> None:
     image = skimage.data.coffee()
     plain, mirror = (
-        rilievo.predict(image, model="rilievo/tiny", confidence=each) for each in ("own", "mirror")
+        rilievo.predict(image, model="rilievo/small", confidence=each) for each in ("own", "mirror")
     )
     np.testing.assert_array_equal(plain.depth.values, mirror.depth.values)
     assert mirror.made_by.settings["confidence"] == "mirror"
@@ -99,7 +99,7 @@ def test_what_it_cannot_be_of_is_refused() -> None:
     with pytest.raises(OptionError, match="own or mirror, got 'mirrored'"):
         rilievo.predict(halves(), confidence="mirrored")
     affine = WrappedModel.__new__(Wavering)
-    WrappedModel.__init__(affine, rilievo.load_model("rilievo/tiny"))
+    WrappedModel.__init__(affine, rilievo.load_model("rilievo/small"))
     affine.card = replace(affine.card, kind=DepthKind.AFFINE_INVERSE)
     with pytest.raises(OptionError, match="take a model of kind 'metric' or 'up_to_scale'"):
         MirrorConfidence(affine)

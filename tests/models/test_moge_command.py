@@ -55,8 +55,8 @@ def test_fetch_downloads_and_path_prints_the_file(
 
 def test_path_and_fetch_know_the_embedded_models(capsys: pytest.CaptureFixture[str]) -> None:
     for action in ("path", "fetch"):
-        assert main(["models", action, "rilievo/tiny"]) == 0
-        assert Path(capsys.readouterr().out.strip()).name == "tiny.onnx"
+        assert main(["models", action, "rilievo/small"]) == 0
+        assert Path(capsys.readouterr().out.strip()).name == "small.onnx"
 
 
 def test_a_name_that_is_not_in_the_catalogue_is_one_line(

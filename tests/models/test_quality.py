@@ -98,7 +98,7 @@ def test_better_models_are_recommended_once_and_only_on_a_terminal(tmp_path: Pat
         check=True,
     )
     assert "--quality" not in piped.stderr
-    assert "--quality" not in on_terminal([*command, "-m", "rilievo/tiny"], cache, tmp_path)
+    assert "--quality" not in on_terminal([*command, "-m", "rilievo/small"], cache, tmp_path)
     first = on_terminal(command, cache, tmp_path)
     for fact in ("--quality good", "141 MB", "MIT", "moge-2/small"):
         assert fact in first

@@ -49,7 +49,7 @@ def test_without_a_file_one_line_says_where_to_take_it_from_and_where_to_put_it(
 
 
 def test_another_network_under_its_name_is_refused(folders: tuple[Path, Path]) -> None:
-    inside = Path(embedded.__file__).parent / "tiny.onnx"
+    inside = Path(embedded.__file__).parent / "small.onnx"
     shutil.copy(inside, folders[0] / "small-rendered.onnx")
     with pytest.raises(
         ModelError, match="should be 'rilievo/small-rendered', but its metadata name"

@@ -52,10 +52,10 @@ def test_a_model_that_was_downloaded_is_listed_as_here(
 ) -> None:
     for name in ("zipdepth", "midas/small"):
         catalogue.offer(name, write_zipdepth)
-    assert main(["models", "fetch", "zipdepth", "rilievo/tiny", "midas/small"]) == 0
+    assert main(["models", "fetch", "zipdepth", "rilievo/small", "midas/small"]) == 0
     said = capsys.readouterr()
     assert [Path(line).suffix for line in said.out.splitlines()] == [".onnx"] * 3
-    assert "rilievo/tiny is here already: it comes with rilievo" in said.err
+    assert "rilievo/small is here already: it comes with rilievo" in said.err
     assert main(["models"]) == 0
     here, away, _ = capsys.readouterr().out.split("\n\n")
     assert [line.split()[0] for line in here.splitlines()[1:]] == [
@@ -67,7 +67,7 @@ def test_a_model_that_was_downloaded_is_listed_as_here(
     assert "zipdepth is here already" in capsys.readouterr().err
     assert main(["models", "path", "zipdepth", "midas/small"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        path for path in said.out.splitlines() if "tiny" not in path
+        path for path in said.out.splitlines() if "default" not in path
     ]
 
 
@@ -101,7 +101,7 @@ def test_accuracy_is_ours_or_says_who_published_it(capsys: pytest.CaptureFixture
     assert "(ZipDepth, ECCV 2026, Table 1)" in published["depth-anything-v2/small"]
     assert published["moge-2/small"] is None
     said = {}
-    for name in ("depth-anything-v2/small", "moge-2/small", "rilievo/tiny"):
+    for name in ("depth-anything-v2/small", "moge-2/small", "rilievo/small"):
         assert main(["models", name]) == 0
         said[name] = capsys.readouterr().out
     assert published["depth-anything-v2/small"] in said["depth-anything-v2/small"]

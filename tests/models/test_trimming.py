@@ -99,7 +99,7 @@ def test_a_photograph_without_a_border_is_predicted_as_before() -> None:
 
 @pytest.mark.slow
 def test_trimming_goes_with_tiles_the_mirror_and_smaller_sizes() -> None:
-    model = rilievo.load_model("rilievo/tiny")
+    model = rilievo.load_model("rilievo/small")
     inside = np.asarray(textured(200, 300))
     for thinning in (1, 2):
         small = np.ascontiguousarray(inside[::thinning, ::thinning])

@@ -24,7 +24,7 @@ from rilievo.predicting.answers.inference_file import read_inference, write_infe
 from rilievo.predicting.answers.keeping import MOST_PHOTOGRAPHS
 from rilievo.types import Camera, CameraSource
 
-NAME = "rilievo/tiny"
+NAME = "rilievo/small"
 
 
 @pytest.fixture

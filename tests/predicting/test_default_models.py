@@ -48,10 +48,10 @@ def test_a_photograph_and_a_clip_of_one_folder_have_their_own_default(
 
 
 def test_a_model_that_is_named_predicts_both(mixed: Path, tmp_path: Path) -> None:
-    options = PredictOptions(output=tmp_path / "out", model="rilievo/tiny")
+    options = PredictOptions(output=tmp_path / "out", model="rilievo/small")
     rilievo.predict_files([mixed], options, show=False)
     models = {model_of(path) for path in (tmp_path / "out").glob("*.json")}
-    assert models == {"rilievo/tiny"}
+    assert models == {"rilievo/small"}
 
 
 def test_a_stream_takes_the_faster_one(mixed: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_run_searches_its_folders_once(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(inputs.os, "walk", counted)
     options = rilievo.PredictOptions(
-        output=tmp_path / "out", model="rilievo/tiny", known=("9,9,2",), same_camera=True
+        output=tmp_path / "out", model="rilievo/small", known=("9,9,2",), same_camera=True
     )
     assert rilievo.predict_files([tmp_path / "in"], options, show=False).done == 2
     assert searched == [str(tmp_path / "in")]

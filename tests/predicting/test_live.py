@@ -31,7 +31,7 @@ def pictures(sent: bytes) -> list[np.ndarray]:
 
 
 def test_a_browser_sees_photographs_beside_their_depth(clip: Path) -> None:
-    page, prediction = LivePage(), next(rilievo.stream(clip, model="rilievo/tiny"))
+    page, prediction = LivePage(), next(rilievo.stream(clip, model="rilievo/small"))
     try:
         with urlopen(page.address, timeout=60) as answer:
             assert b'<img src="/frames"' in answer.read()
@@ -58,7 +58,7 @@ def test_a_browser_sees_photographs_beside_their_depth(clip: Path) -> None:
 
 def test_the_command_says_where_it_is_and_ends_with_the_video(clip: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "rilievo", "predict", "--live", str(clip), "-m", "rilievo/tiny"],
+        [sys.executable, "-m", "rilievo", "predict", "--live", str(clip), "-m", "rilievo/small"],
         capture_output=True,
         text=True,
         check=False,

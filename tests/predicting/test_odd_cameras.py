@@ -187,17 +187,17 @@ def test_python_warns_once_of_each():
         ({"fov": 160}, "fisheye:160"),
     ):
         with pytest.warns(UserWarning, match=words) as told:
-            rilievo.predict(PIXELS, model="rilievo/tiny", **options)
+            rilievo.predict(PIXELS, model="rilievo/small", **options)
         assert len(told) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rilievo.predict(PIXELS, model="rilievo/tiny", camera="24mm")
+        rilievo.predict(PIXELS, model="rilievo/small", camera="24mm")
 
 
 def test_the_command_line_its_json_and_measure_tell_the_notes(tmp_path, capsys):
     photo = tmp_path / "photo.png"
     Image.fromarray(PIXELS).save(photo)
-    output = ["-o", str(tmp_path / "out"), "-m", "rilievo/tiny", "--overwrite"]
+    output = ["-o", str(tmp_path / "out"), "-m", "rilievo/small", "--overwrite"]
     assert main(["predict", str(photo), "--camera", "12", "--known", "0.5,0.5,2", *output]) == 0
     told = capsys.readouterr().err
     assert "photo.png: the camera sees" in told
@@ -213,7 +213,7 @@ def test_the_command_line_its_json_and_measure_tell_the_notes(tmp_path, capsys):
     assert "notes" not in stated
     capsys.readouterr()
     asked = ["measure", str(photo), "0.2,0.5", "0.8,0.5", "--camera-height", "1.5", "--camera", "5"]
-    main([*asked, "-m", "rilievo/tiny", "--json"])
+    main([*asked, "-m", "rilievo/small", "--json"])
     assert "write 5mm" in capsys.readouterr().err
 
 
@@ -223,7 +223,7 @@ def test_a_video_tells_the_notes(tmp_path):
     for index in range(2):
         Image.fromarray(PIXELS).save(frames / f"{index}.png")
     options = rilievo.PredictOptions(
-        output=tmp_path / "out", camera=12, sequence=True, model="rilievo/tiny", save="png16"
+        output=tmp_path / "out", camera=12, sequence=True, model="rilievo/small", save="png16"
     )
     summary = rilievo.predict_files([frames], options, show=False)
     assert summary.failed == 0

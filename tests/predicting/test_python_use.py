@@ -137,7 +137,7 @@ def test_a_list_gives_a_list(prediction: rilievo.Prediction, png: bytes) -> None
 
 
 def test_a_model_is_called_with_one_image_or_many() -> None:
-    model = rilievo.load_model("rilievo/tiny")
+    model = rilievo.load_model("rilievo/small")
     alone = model(PIXELS)
     [first, second] = model([PIXELS, PIXELS])
     np.testing.assert_array_equal(alone.depth.values, first.depth.values)
@@ -272,7 +272,7 @@ def test_the_pipeline_answers_as_that_of_transformers(
 
 def test_the_pipeline_gives_tensors_where_torch_is_in_use() -> None:
     torch = pytest.importorskip("torch")
-    [answer] = rilievo.pipeline(model="rilievo/tiny")([PIXELS])
+    [answer] = rilievo.pipeline(model="rilievo/small")([PIXELS])
     assert isinstance(answer["predicted_depth"], torch.Tensor)
     assert answer["predicted_depth"].shape == (HEIGHT, WIDTH)
 
@@ -328,7 +328,7 @@ def test_usual_words_are_told_what_they_are_called(
 
 
 def test_records_are_described_in_one_line(prediction: rilievo.Prediction) -> None:
-    model = rilievo.load_model("rilievo/tiny", device="cpu")
+    model = rilievo.load_model("rilievo/small", device="cpu")
     said = [
         repr(each)
         for each in (
@@ -341,7 +341,7 @@ def test_records_are_described_in_one_line(prediction: rilievo.Prediction) -> No
         )
     ]
     assert said[0] == (
-        "Model(rilievo/tiny, depth up_to_scale, normals, confidence, onnxruntime cpu fp32)"
+        "Model(rilievo/small, depth up_to_scale, normals, confidence, onnxruntime cpu fp32)"
     )
     assert said[1] == f"DepthPipeline({DEFAULT_MODEL})"
     assert said[2].startswith("DepthMap(151x100, up_to_scale ")
@@ -349,7 +349,7 @@ def test_records_are_described_in_one_line(prediction: rilievo.Prediction) -> No
     assert said[4].startswith("Mesh(")
     assert said[5].startswith("PointCloud(")
     assert all(len(line) < 120 and "\n" not in line and "array" not in line for line in said)
-    assert (model.name, model.kind) == ("rilievo/tiny", rilievo.DepthKind.UP_TO_SCALE)
+    assert (model.name, model.kind) == ("rilievo/small", rilievo.DepthKind.UP_TO_SCALE)
 
 
 def test_a_model_is_named_with_its_device_and_engine(prediction: rilievo.Prediction) -> None:
@@ -358,7 +358,7 @@ def test_a_model_is_named_with_its_device_and_engine(prediction: rilievo.Predict
     with pytest.raises(rilievo.OptionError, match="device 'gpu'"):
         rilievo.predict(PIXELS, device="gpu")
     with pytest.raises(rilievo.OptionError, match="load_model"):
-        rilievo.predict(PIXELS, model=rilievo.load_model("rilievo/tiny"), device="cpu")
+        rilievo.predict(PIXELS, model=rilievo.load_model("rilievo/small"), device="cpu")
 
 
 def test_a_camera_has_the_same_forms_in_python_and_on_the_command_line(tmp_path: Path) -> None:
@@ -371,14 +371,14 @@ def test_a_camera_has_the_same_forms_in_python_and_on_the_command_line(tmp_path:
         *(rilievo.Camera(K=K), K, K.tolist(), (210, 205, 70, 48), np.array([210, 205, 70, 48.0])),
         *("210,205,70,48", "210,0,70,0,205,48,0,0,1", *files, *map(str, files)),
     ):
-        found = rilievo.predict(PIXELS, camera=given, model="rilievo/tiny").camera
+        found = rilievo.predict(PIXELS, camera=given, model="rilievo/small").camera
         assert found is not None
         np.testing.assert_array_equal(found.K, K)
         options = rilievo.PredictOptions(camera=given)  # pyright: ignore[reportArgumentType]
         assert isinstance(options.given_camera, rilievo.Camera)
         np.testing.assert_array_equal(options.given_camera.K, K)
     for given in (200, 200.0, "200"):
-        found = rilievo.predict(PIXELS, camera=given, model="rilievo/tiny").camera
+        found = rilievo.predict(PIXELS, camera=given, model="rilievo/small").camera
         assert found is not None
         assert found.K[0].tolist() == [200, 0, (PIXELS.shape[1] - 1) / 2]
         assert rilievo.PredictOptions(camera=given).given_camera == 200  # pyright: ignore
@@ -404,7 +404,7 @@ def test_a_text_that_is_no_camera_is_refused_with_the_forms(given: str) -> None:
 )
 def test_units_that_cannot_be_right_are_noted(options: Any, words: str) -> None:
     with pytest.warns(UserWarning, match=words):
-        rilievo.predict(PIXELS, model="rilievo/tiny", **options)
+        rilievo.predict(PIXELS, model="rilievo/small", **options)
 
 
 def test_an_animation_is_told_to_have_been_read_in_part(tmp_path: Path) -> None:
@@ -412,9 +412,9 @@ def test_an_animation_is_told_to_have_been_read_in_part(tmp_path: Path) -> None:
     for name in ("a.gif", "a.png", "a.webp"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
         with pytest.warns(UserWarning, match="animated"):
-            rilievo.predict(tmp_path / name, model="rilievo/tiny")
+            rilievo.predict(tmp_path / name, model="rilievo/small")
         frames[0].save(tmp_path / name)
-        rilievo.predict(tmp_path / name, model="rilievo/tiny")
+        rilievo.predict(tmp_path / name, model="rilievo/small")
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     options = rilievo.PredictOptions(output=tmp_path / "out", camera_height=150.0, overwrite=True)
     summary = rilievo.predict_files([tmp_path / "a.gif"], options, show=False)

@@ -69,7 +69,7 @@ def test_who_leaves_early_ends_the_decoding(clip: Path) -> None:
 
 
 def test_predictions_are_those_of_the_frames(clip: Path) -> None:
-    model = rilievo.load_model("rilievo/tiny")
+    model = rilievo.load_model("rilievo/small")
     frames = live_frames(clip)
     for prediction, _ in zip(rilievo.stream(clip, model=model), range(3), strict=False):
         alone = rilievo.predict(next(frames), model=model)
@@ -91,6 +91,6 @@ def test_what_cannot_be_opened_is_said_in_one_line(
 
 def test_contradictions_are_refused_before_anything_is_opened() -> None:
     with pytest.raises(rilievo.OptionError, match="give one"):
-        rilievo.stream(0, model="rilievo/tiny", quality="fast")
+        rilievo.stream(0, model="rilievo/small", quality="fast")
     with pytest.raises(rilievo.OptionError, match="give one"):
         rilievo.stream(0, camera=500, fov=60)

@@ -16,7 +16,7 @@ from rilievo.cli import main
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.io.photographs.photo import read_photo
 
-NAME = "rilievo/tiny"
+NAME = "rilievo/small"
 SIZE = HEIGHT, WIDTH = 180, 240
 ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
 with Image.open(Path(skimage.__file__).parent / "data" / "chelsea.png") as _image:

@@ -21,7 +21,7 @@ def test_depth_alone_costs_no_normals(monkeypatch: pytest.MonkeyPatch) -> None:
         return enlarge(*given)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(base, "_normals", counted)
-    prediction = rilievo.predict(PHOTO, model="rilievo/tiny")
+    prediction = rilievo.predict(PHOTO, model="rilievo/small")
     assert prediction.depth.shape == (300, 400)
     assert prediction.has("normals")
     assert made == []
@@ -33,7 +33,7 @@ def test_depth_alone_costs_no_normals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_copy_and_another_process_get_them_too() -> None:
-    prediction = rilievo.predict(PHOTO, model="rilievo/tiny")
+    prediction = rilievo.predict(PHOTO, model="rilievo/small")
     copy = prediction.but(photo=None)
     sent = pickle.loads(pickle.dumps(prediction))
     for other in (copy, sent):

@@ -18,7 +18,7 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
 @pytest.fixture(scope="module")
 def prediction() -> rilievo.Prediction:
-    return rilievo.predict(PHOTO, model="rilievo/tiny")
+    return rilievo.predict(PHOTO, model="rilievo/small")
 
 
 def bare(prediction: rilievo.Prediction) -> types.Prediction:
@@ -59,7 +59,7 @@ def test_copies_keep_the_class_and_its_fields(prediction: rilievo.Prediction) ->
 def test_every_door_returns_predictions_with_methods(
     prediction: rilievo.Prediction, tmp_path: Path
 ) -> None:
-    model = rilievo.load_model("rilievo/tiny")
+    model = rilievo.load_model("rilievo/small")
     padded = np.pad(PHOTO, ((20, 20), (0, 0), (0, 0)))
     prediction.save(tmp_path / "photo", ["npz"])
     for made in (

@@ -29,7 +29,7 @@ class Above(WrappedModel):
     """A model that takes what is blue for sky."""
 
     def __init__(self) -> None:
-        super().__init__(rilievo.load_model("rilievo/tiny"))
+        super().__init__(rilievo.load_model("rilievo/small"))
         self.card = replace(self.card, sky=True)
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:

@@ -21,44 +21,44 @@ from rilievo.models import DEFAULT_MODEL, MODELS
 from rilievo.models.default.embedded_cards import embedded_cards, read_details
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.training.networks.small import TINY, SmallNet
+from rilievo.training.networks.small import SmallNet
 
 
 @pytest.fixture(scope="module")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose network has learned nothing yet."""
     torch.manual_seed(0)
     run = tmp_path_factory.mktemp("run")
-    torch.save({"average": SmallNet(TINY).eval().state_dict()}, run / "checkpoint.pt")
+    torch.save({"average": SmallNet().eval().state_dict()}, run / "checkpoint.pt")
     return run
 
 
 @pytest.mark.slow
-def test_a_run_becomes_the_file_of_its_model(tiny_run: Path, tmp_path: Path) -> None:
+def test_a_run_becomes_the_file_of_its_model(small_run: Path, tmp_path: Path) -> None:
     whole, half = tmp_path / "whole.onnx", tmp_path / "half.onnx"
-    write_model("tiny", tiny_run, whole)
-    write_model("tiny", tiny_run, half, store_in_half)
+    write_model("small", small_run, whole)
+    write_model("small", small_run, half, store_in_half)
     assert half.stat().st_size < 0.6 * whole.stat().st_size
     loaded = [OnnxModel(path, LoadOptions(device="cpu")) for path in (whole, half)]
     assert [model.facts.precision for model in loaded] == ["fp32", "fp16"]
-    assert {model.card.name for model in loaded} == {"rilievo/tiny"}
+    assert {model.card.name for model in loaded} == {"rilievo/small"}
     photo = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     one, two = (model.predict_raw([photo])[0].depth for model in loaded)
     assert one is not None
     assert two is not None
     np.testing.assert_allclose(one.values, two.values, rtol=0.02)
-    with pytest.raises(InputError, match="no run of the recipe 'small'"):
-        write_model("small", tiny_run, tmp_path / "other.onnx")
+    with pytest.raises(InputError, match="no run of the recipe 'base'"):
+        write_model("base", small_run, tmp_path / "other.onnx")
 
 
 @pytest.mark.slow
-def test_the_facts_are_those_of_the_file(tiny_run: Path, tmp_path: Path) -> None:
-    path = tmp_path / "tiny.onnx"
-    write_model("tiny", tiny_run, path)
+def test_the_facts_are_those_of_the_file(small_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    write_model("small", small_run, path)
     facts = read_facts(path)
-    assert (facts.name, facts.precision) == ("rilievo/tiny", "fp32")
+    assert (facts.name, facts.precision) == ("rilievo/small", "fp32")
     assert facts.size_bytes == path.stat().st_size
-    trained = sum(parameter.numel() for parameter in SmallNet(TINY).parameters())
+    trained = sum(parameter.numel() for parameter in SmallNet().parameters())
     assert 0.96 * trained < facts.parameters < trained  # batch normalisation is folded in
     assert "NYU Depth V2" in facts.trained_on
 
@@ -92,7 +92,7 @@ def row_of(model: str, abs_rel: float, *, set: str = "rooms", frames: int = 3) -
 def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path: Path) -> None:
     scores = Scores(
         rows=(
-            row_of("rilievo/tiny", 0.1),
+            row_of("rilievo/base", 0.1),
             row_of("rilievo/small", 0.2),
             row_of("row prior", 0.3),
         ),
@@ -127,7 +127,7 @@ def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path
     own = "| rooms | `depth` | rilievo/small | 3 | 0.200 / 0.900 | 0.050 / 0.950 (2) | – |"
     assert own in text
     assert "| rooms | `depth` | row prior |" in text
-    assert "| rooms | `depth` | rilievo/tiny |" not in text
+    assert "| rooms | `depth` | rilievo/base |" not in text
 
 
 def test_the_table_of_readme_is_made_of_the_same_rows() -> None:

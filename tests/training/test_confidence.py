@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from light_networks import LIGHT
 from rilievo.training.distil.confidence_training import learn_confidence
 from rilievo.training.distil.frames.blind_images import blinded
 from rilievo.training.distil.frames.frame_batches import Batch
 from rilievo.training.losses.depth_losses import confidence_of
-from rilievo.training.networks.small import TINY, SmallNet
+from rilievo.training.networks.small import SmallNet
 
 SIZE = (64, 96)
 
@@ -47,7 +48,7 @@ def batch_of(network: SmallNet, number: int) -> Batch:
 @pytest.mark.slow
 def test_it_learns_where_it_is_wrong_and_leaves_depth_as_it_is() -> None:
     torch.manual_seed(0)
-    network = SmallNet(TINY).eval()
+    network = SmallNet(LIGHT).eval()
     random = np.random.default_rng(1)
     seen = [picture(random) for _ in range(6)]
     image = torch.from_numpy(np.stack([*seen, *(blinded(each, random) for each in seen)]))
@@ -65,7 +66,7 @@ def test_it_learns_where_it_is_wrong_and_leaves_depth_as_it_is() -> None:
 @pytest.mark.slow
 def test_the_same_batches_teach_the_same_whatever_was_there_before() -> None:
     torch.manual_seed(0)
-    network = SmallNet(TINY).eval()
+    network = SmallNet(LIGHT).eval()
     batches = [batch_of(network, number) for number in range(8)]
     learn_confidence(network, batches.__getitem__, steps=4, seed=3)
     once = {name: value.clone() for name, value in network.state_dict().items()}

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
+from light_networks import LIGHT
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.training.distil import distil_task
 from rilievo.training.distil.distil_config import Stage, TrainConfig
@@ -25,7 +26,7 @@ from rilievo.training.distil.frames.distil_frames import LessonFrames
 from rilievo.training.distil.frames.shard_pool import ShardPool
 from rilievo.training.distil.small_export import OUTPUTS, Deployed, Provenance, export_small
 from rilievo.training.engine import loop
-from rilievo.training.networks.small import TINY, SmallNet
+from rilievo.training.networks.small import SmallNet
 
 PROVENANCE = Provenance(name="of the test", trained_on="planes", area=64512)
 
@@ -133,7 +134,7 @@ def test_a_processor_without_bf16_trains_in_fp32(
 @pytest.mark.slow
 def test_a_run_is_not_resumed_by_another_recipe(shards: Path, tmp_path: Path) -> None:
     frames = LessonFrames(ShardPool(shards, outdoors=0.0))
-    train(toy(1), SmallNet(TINY), frames, tmp_path / "run", provenance=PROVENANCE)
+    train(toy(1), SmallNet(LIGHT), frames, tmp_path / "run", provenance=PROVENANCE)
     with pytest.raises(InputError, match=r"written with another configuration"):
         run(toy(2), shards, tmp_path / "run", resume=True)
 

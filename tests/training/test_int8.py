@@ -15,12 +15,13 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 from int8 import calibration_frames, kept_of, quantise_small
 from write_default_models import rounded, store_in_8_bits
 
+from light_networks import LIGHT
 from making.provenances import PROVENANCES
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.distil.small_export import export_small
-from rilievo.training.networks.small import TINY, SmallNet
+from rilievo.training.networks.small import SmallNet
 
 
 def test_steps_of_weights_are_exact_where_they_can_be() -> None:
@@ -47,14 +48,14 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A network of random weights in fp32, and made of it in int8."""
     folder = tmp_path_factory.mktemp("networks")
     torch.manual_seed(1)
-    export_small(SmallNet(TINY).eval(), folder / "fp32.onnx", PROVENANCES["small"])
+    export_small(SmallNet(LIGHT).eval(), folder / "fp32.onnx", PROVENANCES["small"])
     quantise_small(folder / "fp32.onnx", folder / "int8.onnx", pictures(2))
     return folder / "fp32.onnx", folder / "int8.onnx"
 
 
 def test_the_last_merge_of_any_width_stays_in_floats(networks: tuple[Path, Path]) -> None:
     fp32, int8 = networks
-    last = f"/merges.{len(TINY.decoder) - 2}/"
+    last = f"/merges.{len(LIGHT.decoder) - 2}/"
     assert kept_of(fp32)[-1] == last
     of = {"last": last, "others": "/merges.0/"}
     rounded_to = {

@@ -21,6 +21,7 @@ from recalibrate import (
     recalibrate,
 )
 
+from light_networks import LIGHT
 from making.provenances import PROVENANCES
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
@@ -28,7 +29,7 @@ from rilievo.io.checks.onnx_sum import onnx_fault
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.training.distil.frames.training_frames import Frame
 from rilievo.training.distil.small_export import OUTPUTS, export_small
-from rilievo.training.networks.small import TINY, SmallNet
+from rilievo.training.networks.small import SmallNet
 
 
 def frames(count: int) -> list[Frame]:
@@ -52,7 +53,7 @@ def frames(count: int) -> list[Frame]:
 
 def sure_network() -> SmallNet:
     """Random weights, whose own confidence is above one half on the whole."""
-    network = SmallNet(TINY).eval()
+    network = SmallNet(LIGHT).eval()
     last = [each for each in network.spread.modules() if isinstance(each, torch.nn.Conv2d)][-1]
     with torch.no_grad():
         assert last.bias is not None
@@ -153,7 +154,7 @@ def test_rendered_frames_count_beside_photographs(
 ) -> None:
     torch.manual_seed(1)
     before = tmp_path / "a.onnx"
-    export_small(SmallNet(TINY).eval(), before, PROVENANCES["small"])
+    export_small(SmallNet(LIGHT).eval(), before, PROVENANCES["small"])
     monkeypatch.setattr("recalibrate.held_out_frames", lambda _: frames(1))
     told = []
     for name, given in (("alone", None), ("both", shards)):

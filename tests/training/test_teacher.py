@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from light_networks import LIGHT
 from rilievo.errors import InputError, OutputError
 from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
@@ -26,7 +27,7 @@ from rilievo.training.distil.small_export import Provenance, export_small
 from rilievo.training.distil.teacher import teach, write_lessons
 from rilievo.training.distil.teachers import read_teachers
 from rilievo.training.losses.depth_losses import taught_depth_loss
-from rilievo.training.networks.small import TINY, SmallNet
+from rilievo.training.networks.small import SmallNet
 from rilievo.types import DepthKind, Photo
 
 PROVENANCE = Provenance(name="pupil", trained_on="lessons")
@@ -63,7 +64,7 @@ def test_the_card_of_a_network_names_its_teachers_and_their_licences(
     photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, commercial in (("ours", True), ("theirs", False)):
-        teacher = load_model("rilievo/tiny")
+        teacher = load_model("rilievo/small")
         licence = "MIT" if commercial else "CC-BY-NC-4.0"
         teacher.card = replace(
             teacher.card, name=f"test/{name}", licence=licence, commercial=commercial
@@ -71,11 +72,11 @@ def test_the_card_of_a_network_names_its_teachers_and_their_licences(
         write_lessons(teacher, photos, tmp_path / "shards" / name, (64, 96))
     teachers = read_teachers(tmp_path / "shards")
     assert [each.model for each in teachers] == ["test/ours", "test/theirs"]
-    assert teachers[0].weights_sha256 == load_model("rilievo/tiny").weights_sha256
+    assert teachers[0].weights_sha256 == load_model("rilievo/small").weights_sha256
     provenance = provenance_of(teachers)
     assert "NON-COMMERCIAL LICENCE of a teacher" in "".join(capsys.readouterr())
     path = tmp_path / "pupil.onnx"
-    export_small(SmallNet(TINY), path, provenance)
+    export_small(SmallNet(LIGHT), path, provenance)
     model = load_model(path, device="cpu")
     named = "test/ours (MIT), test/theirs (CC-BY-NC-4.0, NON-COMMERCIAL)"
     assert model.card.teacher == named
@@ -166,7 +167,7 @@ def test_a_run_learns_from_teachers_of_all_kinds_at_once(
     config = TrainConfig(steps=2, stages=(stage,), batch_size=6, confidence_steps=2)
     frames = LessonFrames(ShardPool(tmp_path / "all", outdoors=0.0))
     torch.manual_seed(0)
-    network = SmallNet(TINY)
+    network = SmallNet(LIGHT)
     before = copy.deepcopy(network.state_dict())
     after = train(config, network, frames, tmp_path / "run", provenance=PROVENANCE).state_dict()
     assert all(torch.isfinite(each).all() for each in after.values())

@@ -32,7 +32,7 @@ def _result() -> dict[str, bytes]:
         folder = Path(place)
         save_picture(folder / "photo.png", colours(0, (64, 96)))
         options = PredictOptions(
-            model="rilievo/tiny", save="colour,normals", output=folder / "out", keep_answers="on"
+            model="rilievo/small", save="colour,normals", output=folder / "out", keep_answers="on"
         )
         predict_files([folder / "photo.png"], options, show=False)
         files = (path for path in folder.rglob("*") if path.is_file())

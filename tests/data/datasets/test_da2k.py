@@ -92,8 +92,8 @@ def test_every_pair_counts_the_same(
     assert (summary.value, summary.per_image) == (3 / 4, pytest.approx(5 / 6))
     assert not found.warnings
     assert (tmp_path / "out" / "report.html").stat().st_size > 1000
-    words = ["evaluate", "-b", "da2k", "--root", str(da2k), "-m", "rilievo/tiny"]
-    assert main([*words, "-o", str(tmp_path / "tiny")]) == 0
+    words = ["evaluate", "-b", "da2k", "--root", str(da2k), "-m", "rilievo/small"]
+    assert main([*words, "-o", str(tmp_path / "small")]) == 0
     assert "in order" in capsys.readouterr().out
 
 

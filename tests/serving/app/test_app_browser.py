@@ -120,12 +120,12 @@ def test_a_result_survives_reload_and_is_sent_to_somebody(
     first = page.url
     assert "/r/" in first
     unfold(page, "#settings")
-    page.select_option("#model", "server:rilievo/small")
+    page.select_option("#model", "server:rilievo/base")
     page.wait_for_url(lambda url: url != first)
-    visitor.facts.get_by_text("rilievo/small", exact=True).wait_for()
+    visitor.facts.get_by_text("rilievo/base", exact=True).wait_for()
     page.go_back()
-    visitor.facts.get_by_text("rilievo/tiny", exact=True).wait_for()
-    assert page.input_value("#model") == "server:rilievo/tiny"
+    visitor.facts.get_by_text("rilievo/small", exact=True).wait_for()
+    assert page.input_value("#model") == "server:rilievo/small"
     page.reload()
     visitor.wait("cat")
     assert page.url == first

@@ -33,7 +33,7 @@ def test_a_large_photograph_has_the_depth_and_nearly_the_normals_of_its_predicti
     border: int,
 ) -> None:
     photo = photograph(border)
-    model = Variant(name="rilievo/tiny").refined(rilievo.load_model("rilievo/tiny"))
+    model = Variant(name="rilievo/small").refined(rilievo.load_model("rilievo/small"))
     [inference] = model.infer([photo])
     prediction = model.finish(inference, photo)
     content = view_bytes(Result(prediction=prediction, remarks=()), "a", model, inference)
@@ -62,7 +62,7 @@ def test_a_large_photograph_has_the_depth_and_nearly_the_normals_of_its_predicti
 @pytest.mark.parametrize("certain", [0.2, 0.9])
 def test_ranges_of_the_page_follow_the_confidence_of_the_prediction(certain: float) -> None:
     photo = photograph(0)
-    model = rilievo.load_model("rilievo/tiny")
+    model = rilievo.load_model("rilievo/small")
     [inference] = model.infer([photo])
     prediction = model.finish(inference, photo)
     prediction = prediction.but(confidence=np.full(prediction.shape, certain, np.float32))
@@ -83,7 +83,7 @@ def test_the_page_is_told_a_lens_that_it_draws(
 ) -> None:
     pixels = np.asarray(Image.fromarray(skimage.data.astronaut()).resize((2000, 1000)))
     camera = Camera(lens=spelled(projection).lens((1000, 2000)))
-    photo, model = Photo(pixels=pixels, camera=camera), rilievo.load_model("rilievo/tiny")
+    photo, model = Photo(pixels=pixels, camera=camera), rilievo.load_model("rilievo/small")
     [inference] = model.infer([photo])
     result = Result(prediction=model.finish(inference, photo), remarks=())
     content = view_bytes(result, "a", model, inference)
@@ -128,7 +128,7 @@ def test_borders_of_a_photograph_are_searched_once(monkeypatch: pytest.MonkeyPat
         return Margins(top=4)
 
     monkeypatch.setattr(trimming, "find_margins", find)
-    model = trimming.Trimmed(rilievo.load_model("rilievo/tiny"))
+    model = trimming.Trimmed(rilievo.load_model("rilievo/small"))
     for count in (1, 2):
         photo = Photo(pixels=np.full((64, 96, 3), 90, np.uint8))
         [inference] = model.infer([photo])

@@ -22,7 +22,7 @@ POINTS = [[0.2, 0.4], [0.6, 0.45]]
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return rilievo.load_model("rilievo/tiny")
+    return rilievo.load_model("rilievo/small")
 
 
 @pytest.fixture

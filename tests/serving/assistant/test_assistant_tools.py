@@ -28,7 +28,7 @@ LINE = [[0.2, 0.4], [0.6, 0.45]]
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return rilievo.load_model("rilievo/tiny")
+    return rilievo.load_model("rilievo/small")
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_known_length_gives_later_answers_metres_until_it_is_forgotten(desktop
     assert after.told["unit"] == "m"
     path = desktop_photo(desktop)
     known_length = (*pixel(LINE[0]), *pixel(LINE[1]), 0.46)
-    prediction = rilievo.predict(path, model="rilievo/tiny", known=[known_length])
+    prediction = rilievo.predict(path, model="rilievo/small", known=[known_length])
     expected = measure_points(prediction, [pixel([0.3, 0.3]), pixel([0.5, 0.7])], "length")
     assert after.told["value"] == pytest.approx(expected.value, rel=1e-6)
     assert after.told["low"] == pytest.approx(expected.low, rel=1e-6)
@@ -130,7 +130,7 @@ def test_a_distance_is_straight_from_the_camera_unless_said_otherwise(desktop: D
 
 def test_a_panorama_is_one_when_it_is_said(tmp_path: Path) -> None:
     Image.effect_noise((512, 256), 60).convert("RGB").save(tmp_path / "hall.png")
-    desktop = Desktop(tmp_path, model=rilievo.load_model("rilievo/tiny"))
+    desktop = Desktop(tmp_path, model=rilievo.load_model("rilievo/small"))
     plain = desktop.call("depth", photo="hall.png", picture=False)
     assert "along the camera's axis" in plain.text
     told = desktop.call("known", photo="hall.png", projection="equirect")
@@ -167,20 +167,22 @@ def test_depth_sends_a_picture_in_which_near_is_bright(desktop: Desktop) -> None
     [picture] = answer.pictures
     drawn = Image.open(io.BytesIO(base64.b64decode(picture))).convert("L")
     assert drawn.size == SIZE
-    prediction = rilievo.predict(desktop_photo(desktop), model="rilievo/tiny")
+    prediction = rilievo.predict(desktop_photo(desktop), model="rilievo/small")
     depth = prediction.depth.values
     bright = np.asarray(drawn, float)
     near, far = depth < np.quantile(depth, 0.2), depth > np.quantile(depth, 0.8)
     assert bright[near].mean() > bright[far].mean()
     assert answer.told["width"], answer.told["height"] == SIZE
-    assert answer.told["model"] == "rilievo/tiny"
+    assert answer.told["model"] == "rilievo/small"
 
 
 def test_describe_tells_medians_of_the_grid(desktop: Desktop) -> None:
     desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
     answer = desktop.call("describe", photo="bike.png", rows=2, columns=4)
     known_length = (*pixel(LINE[0]), *pixel(LINE[1]), 0.46)
-    prediction = rilievo.predict(desktop_photo(desktop), model="rilievo/tiny", known=[known_length])
+    prediction = rilievo.predict(
+        desktop_photo(desktop), model="rilievo/small", known=[known_length]
+    )
     cells = {(each["row"], each["column"]): each["depth"] for each in answer.told["cells"]}
     expected = float(np.median(prediction.depth.values[108:, 80:160]))
     assert cells[2, 2] == pytest.approx(expected, rel=1e-4)

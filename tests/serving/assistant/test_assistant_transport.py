@@ -34,7 +34,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(folder: Path, *options: str) -> list[str]:
-    words = ["mcp", "--folder", str(folder), "-m", "rilievo/tiny", *options]
+    words = ["mcp", "--folder", str(folder), "-m", "rilievo/small", *options]
     return [sys.executable, "-m", "rilievo", *words]
 
 

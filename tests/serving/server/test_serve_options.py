@@ -58,8 +58,8 @@ def test_an_empty_file_of_tokens_does_not_let_everybody_in(
 def test_clients_see_names_and_no_paths(tmp_path: Path) -> None:
     file = tmp_path / "mine.onnx"
     file.touch()
-    found = offered_models(ServeOptions(model=str(file), offer="rilievo/tiny"))
-    assert [each["name"] for each in found.facts()] == ["mine", "rilievo/tiny"]
+    found = offered_models(ServeOptions(model=str(file), offer="rilievo/small"))
+    assert [each["name"] for each in found.facts()] == ["mine", "rilievo/small"]
     assert str(tmp_path) not in str(found.facts())
     assert found.named("") == found.named("mine") == str(file)
     with pytest.raises(Refusal):
@@ -69,7 +69,7 @@ def test_clients_see_names_and_no_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("offer", "words"),
     [
-        ("rilievo/tinny", "tiny"),
+        ("rilievo/smaal", "small"),
         ("replicate:somebody/model", "paid"),
         ("a/mine.onnx,b/mine.onnx", "mine"),
     ],
@@ -90,7 +90,7 @@ def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> Non
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert main(["serve", "--port", str(port), "-m", "rilievo/tiny"]) == 2
+        assert main(["serve", "--port", str(port), "-m", "rilievo/small"]) == 2
     assert f"--port {port} cannot be listened at" in capsys.readouterr().err
 
 

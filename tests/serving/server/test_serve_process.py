@@ -57,7 +57,7 @@ def ask(server: ServeProcess, path: str, body: bytes | None = None) -> tuple[int
 @pytest.mark.slow
 def test_many_at_once_each_get_what_predict_says(server: ServeProcess) -> None:
     photographs = parts()
-    expected = [rilievo.predict(each, model="rilievo/tiny").depth.values for each in photographs]
+    expected = [rilievo.predict(each, model="rilievo/small").depth.values for each in photographs]
     with ThreadPoolExecutor(8) as clients:
         path = "/v1/predict?save=npy"
         answers = list(clients.map(lambda n: ask(server, path, photographs[n % 4]), range(24)))

@@ -52,7 +52,7 @@ def test_a_file_that_rilievo_made_of_its_own_model_is_not_tested(
 ) -> None:
     cache = tmp_path / "cache"
     monkeypatch.setenv("RILIEVO_CACHE", str(cache))
-    load_model(export_model("rilievo/tiny", tmp_path / "tiny.onnx").path, device="cpu")
+    load_model(export_model("rilievo/small", tmp_path / "small.onnx").path, device="cpu")
     assert not (cache / "polarity").exists()
     load_model(adopted(tmp_path, "affine"), device="cpu")
     assert len(list((cache / "polarity").iterdir())) == 1

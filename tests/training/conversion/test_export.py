@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from light_networks import LIGHT
 from rilievo.cli import main
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.models import load_model
@@ -18,6 +19,8 @@ from rilievo.models.processing.prepared import PreparedModel
 from rilievo.training.conversion import onnx_file
 from rilievo.training.conversion.export_model import export_model
 from rilievo.training.conversion.export_options import ExportOptions
+from rilievo.training.distil.small_export import Provenance, export_small
+from rilievo.training.networks.small import SmallNet
 from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]
@@ -101,8 +104,10 @@ def test_int8_without_photographs_quantises_products_alone(
     options = ExportOptions(kind="affine_inverse", precision="int8")
     written = export_model(checkpoint("depth_anything"), tmp_path / "x.onnx", options)
     assert 0 < written.agreement.median < 5e-2
+    plain = tmp_path / "plain.onnx"
+    export_small(SmallNet(LIGHT).eval(), plain, Provenance(name="plain", trained_on="nothing"))
     with pytest.raises(ModelError, match="no matrix products"):
-        export_model("rilievo/tiny", tmp_path / "y.onnx", ExportOptions(precision="int8"))
+        export_model(plain, tmp_path / "y.onnx", ExportOptions(precision="int8"))
     with pytest.raises(OptionError, match="its weights are int8 weights already"):
         export_model("rilievo/small", tmp_path / "z.onnx", ExportOptions(precision="int8"))
 
@@ -167,9 +172,9 @@ def test_the_command_writes_a_file_that_predict_takes(
 
 
 def test_what_a_killed_export_left_behind_is_swept_by_the_next(tmp_path: Path) -> None:
-    (tmp_path / ".tiny.onnx.999999999-0.rilievo-part").write_bytes(b"half")
-    export_model("rilievo/tiny", tmp_path / "tiny.onnx")
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
+    (tmp_path / ".small.onnx.999999999-0.rilievo-part").write_bytes(b"half")
+    export_model("rilievo/small", tmp_path / "small.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["small.onnx"]
 
 
 @pytest.mark.slow

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from light_networks import LIGHT
 from rilievo.errors import OptionError
 from rilievo.training.distil.distil_config import Stage, TrainConfig
 from rilievo.training.distil.distil_learner import DistilLearner
 from rilievo.training.distil.frames.frame_batches import Batch
 from rilievo.training.losses.supervised import own_loss
-from rilievo.training.networks.small import TINY, SmallNet
+from rilievo.training.networks.small import SmallNet
 from rilievo.training.probe.probe_config import Losses
 from rilievo.training.probe.probe_learner import depth_objective, normals_objective
 
@@ -45,7 +46,7 @@ def test_a_recipe_takes_the_guides_loss_in_place_of_its_own(lab: Path) -> None:
         sign=torch.zeros(1),
         **dict.fromkeys(("sky", "steps", "marked"), torch.zeros(1, 32, 32, dtype=torch.bool)),
     )
-    network = SmallNet(TINY).eval()
+    network = SmallNet(LIGHT).eval()
     usual, own = (
         DistilLearner(network, TrainConfig(**{**_fields(config), "depth_loss": each}))(batch)
         for each in (None, place)

@@ -200,9 +200,8 @@ def test_a_new_field_of_the_losses_is_an_option_with_its_help(
 def test_imagenet_is_the_start_of_encoders_that_have_it() -> None:
     assert config("--preset default").start == "imagenet"
     assert config("--encoder small").start == "rilievo/small"
-    assert config("--encoder tiny").start == "rilievo/tiny"
-    assert config("--preset default --encoder tiny").start == "rilievo/tiny"
-    assert config("--start rilievo/tiny").blueprint.encoder == "tiny"
+    assert config("--preset default --encoder small").start == "rilievo/small"
+    assert config("--start rilievo/small").blueprint.encoder == "small"
     assert config("--encoder lite").start is None
     assert config("--start scratch").start is None
     assert config("--start runs/before").start == "runs/before"

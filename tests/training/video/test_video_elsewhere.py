@@ -26,7 +26,7 @@ from rilievo.training.video.video_run import start_from_embedded, train_video
 from sliding_walls import SIZE, write_walls
 from video_runs import CPU, clip_config, same, weights_of
 
-BLUEPRINT = VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
+BLUEPRINT = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_walls(tmp_path_factory.mktemp("walls") / "clip", frames=16)
 
 
-def tiny() -> VideoNetworks:
+def embedded() -> VideoNetworks:
     networks = make_networks(BLUEPRINT, offsets=(-1, 1), seed=0)
-    start_from_embedded(networks, "rilievo/tiny")
+    start_from_embedded(networks, "rilievo/small")
     return networks
 
 
@@ -56,7 +56,7 @@ def test_two_dozen_pictures_judge_and_others_are_learned_within_a_megabyte() -> 
 
 
 def test_the_start_has_not_changed_and_a_factor_of_depth_is_no_change() -> None:
-    networks = tiny()
+    networks = embedded()
     places = places_of(networks)
     assert places.change(networks.depth) == 0
     # With gradients, norms are multiplied into weights: the last bits differ.
@@ -68,7 +68,7 @@ def test_the_start_has_not_changed_and_a_factor_of_depth_is_no_change() -> None:
 
 
 def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
-    networks = tiny()
+    networks = embedded()
     places = places_of(networks)
 
     def depths() -> list[np.ndarray]:
@@ -93,7 +93,7 @@ def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
 
 
 def test_training_on_the_pictures_brings_a_changed_network_back() -> None:
-    networks = tiny()
+    networks = embedded()
     places = places_of(networks)
     with torch.no_grad():
         networks.depth.decoder.head.weight[0] *= 1.2
@@ -139,7 +139,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     assert record is not None
     assert record.elsewhere is not None
     assert 0.5 * bound < record.elsewhere <= bound
-    ended, places = tiny(), places_of(tiny())
+    ended, places = embedded(), places_of(embedded())
     ended.load_state_dict(weights_of(run))
     assert places.change(ended.depth) == pytest.approx(record.elsewhere, rel=1e-4)
     longer = tmp_path / "longer"
@@ -179,12 +179,12 @@ def test_nothing_but_the_start_is_left_of_a_run_that_forgets_everything(
     assert record is not None
     assert record.kept_start
     assert record.elsewhere == 0
-    assert same(weights_of(tmp_path / "run"), dict(tiny().state_dict()))
+    assert same(weights_of(tmp_path / "run"), dict(embedded().state_dict()))
 
 
 def test_replay_is_of_preset_clip_and_needs_a_start() -> None:
     data = VideoData(roots=("clip",))
-    clip = VideoConfig(blueprint=BLUEPRINT, data=data, start="rilievo/tiny", preset="clip")
+    clip = VideoConfig(blueprint=BLUEPRINT, data=data, start="rilievo/small", preset="clip")
     assert preset_config(clip).losses.replay == 1
     with pytest.raises(OptionError, match="replay keeps what the start knows"):
         VideoConfig(

@@ -62,12 +62,12 @@ def whole(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def clip_config(root: Path, **changes: object) -> VideoConfig:
-    """Six steps of two targets with the tiny network, on the motions that true depth gives."""
+    """Six steps of two targets with the embedded network, on the motions that true depth gives."""
     plain = VideoConfig(
-        blueprint=VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
+        blueprint=VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
         data=VideoData(roots=(str(root),), stride=1, held_out=0.2),
         preset="clip",
-        start="rilievo/tiny",
+        start="rilievo/small",
         prior=PRIOR,
         batch_size=2,
     )
@@ -75,18 +75,17 @@ def clip_config(root: Path, **changes: object) -> VideoConfig:
     return replace(config, **changes)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("name", ["small", "tiny"])
-def test_a_run_starts_with_the_depth_of_the_embedded_model(name: str) -> None:
-    blueprint = VideoBlueprint(encoder=name, pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
+def test_a_run_starts_with_the_depth_of_the_embedded_model() -> None:
+    blueprint = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
     networks = make_networks(blueprint, offsets=(-1, 1), seed=0)
-    start_from_embedded(networks, f"rilievo/{name}")
+    start_from_embedded(networks, "rilievo/small")
     networks.train()
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(pixels).resize((6, 4)).resize(SIZE[::-1]))
     seen = torch.from_numpy(smooth.copy()).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
         found = depth_of(networks.depth(seen)[0][0, 0], blueprint).numpy()
-    session = onnxruntime.InferenceSession(embedded_file(f"rilievo/{name}"))
+    session = onnxruntime.InferenceSession(embedded_file("rilievo/small"))
     expected = session.run(None, {"image": smooth[None]})[0][0]
     ratio = found / expected
     np.testing.assert_allclose(ratio, np.median(ratio), rtol=2e-3)
@@ -111,7 +110,7 @@ def test_a_frozen_encoder_keeps_its_weights_and_the_decoder_learns(
     config = clip_config(walls, freeze_encoder=True, keep_best=False, steps=2, validations=1)
     train_video(config, tmp_path / "run", CPU)
     start = make_networks(config.blueprint, offsets=(-1, 1), seed=0)
-    start_from_embedded(start, "rilievo/tiny")
+    start_from_embedded(start, "rilievo/small")
     learned, before = weights_of(tmp_path / "run"), start.state_dict()
     encoder = [name for name in before if name.startswith("depth.encoder")]
     assert all(torch.equal(learned[name], before[name]) for name in encoder)
@@ -160,7 +159,7 @@ def test_the_start_is_kept_where_the_end_is_worse(
 ) -> None:
     """A huge learning rate spoils the network at once."""
     pytest.importorskip("matplotlib", reason="pages of runs need the extra 'evaluate'")
-    command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "tiny"]
+    command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "small"]
     command += ["--device", "cpu", "--workers", "0", "--size", "64,96", "--batch-size", "2"]
     command += ["--steps", "4", "--stride", "1", "--held-out", "0.2", "--learning-rate", "0.05"]
     command += ["--prior", PRIOR, "--validations", "2", "--warm-up", "0"]
@@ -173,11 +172,11 @@ def test_the_start_is_kept_where_the_end_is_worse(
     record = video_folder(tmp_path / "run").read_record()
     assert record.kept_start
     expected = make_networks(
-        VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
+        VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
         offsets=(-1, 1),
         seed=0,
     )
-    start_from_embedded(expected, "rilievo/tiny")
+    start_from_embedded(expected, "rilievo/small")
     assert same(weights_of(tmp_path / "run"), dict(expected.state_dict()))
 
 
@@ -318,8 +317,8 @@ def test_with_and_without_a_gpu_a_clip_refines_the_embedded_model(
     assert config.minutes == 10
     assert config.data.held_out == 0.1
     assert asked("--device cuda") == config
-    again = asked("--encoder tiny --minutes 3")
-    assert (again.start, again.minutes) == ("rilievo/tiny", 3)
+    again = asked("--encoder small --minutes 3")
+    assert (again.start, again.minutes) == ("rilievo/small", 3)
     for more in ("--encoder lite", "--pose cnn", "--follow-poses --poses auto"):
         config = asked(more)
         assert config.preset == "default"

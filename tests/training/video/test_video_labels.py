@@ -79,10 +79,10 @@ def opened(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> VideoFrames
 
 def config(root: Path, **changes: object) -> VideoConfig:
     plain = VideoConfig(
-        blueprint=VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
+        blueprint=VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
         data=VideoData(roots=(str(root),), stride=1, held_out=0.2),
         preset="clip",
-        start="rilievo/tiny",
+        start="rilievo/small",
         prior="wall_depths:load",
         batch_size=2,
     )
@@ -190,7 +190,7 @@ def test_two_clips_and_labels_of_one_are_refused(walls: Path, labels: Path, tmp_
 def test_the_command_refuses_a_folder_that_is_none(
     walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "tiny"]
+    command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "small"]
     assert main([*command, "--labels", str(walls), "--steps", "2", "--device", "cpu"]) == 2
     assert "no folder of labels" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -19,8 +19,8 @@ from rilievo.training.video.video_run import start_from_embedded, train_video
 from sliding_walls import SIZE, write_walls
 from video_runs import CPU, weights_of
 
-START = "rilievo/tiny"
-BLUEPRINT = VideoBlueprint(encoder="tiny", pose=PoseKind.CNN, size=SIZE, scales=(0,))
+START = "rilievo/small"
+BLUEPRINT = VideoBlueprint(encoder="small", pose=PoseKind.CNN, size=SIZE, scales=(0,))
 
 
 def pose_config(root: Path, *, prior: str | None = "wall_depths:load") -> VideoConfig:
