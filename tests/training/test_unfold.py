@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
+from making.fused_graph import fuse
 from rilievo.errors import InputError
 from rilievo.models.default.embedded import embedded_file
 from rilievo.telemetry import import_onnxruntime
@@ -62,6 +64,19 @@ def test_weights_in_16_bits_are_read_too(exported: Path, tmp_path: Path) -> None
     read_exported(network, tmp_path / "half.onnx")
     difference = network.eval()(IMAGE).log_depth - settled(0)(IMAGE).log_depth
     assert 0 < difference.abs().max() < 0.05
+
+
+@torch.no_grad()
+def test_of_a_layout_and_a_detail_network_the_layout_network_is_read(
+    exported: Path, tmp_path: Path
+) -> None:
+    detail, both = tmp_path / "detail.onnx", tmp_path / "both.onnx"
+    export_small(settled(2), detail, Provenance(name="detail", trained_on="nothing"))
+    onnx.save(fuse(onnx.load(exported), onnx.load(detail), area=24576, name="both"), both)
+    network = settled(1)
+    read_exported(network, both)
+    for mine, theirs in zip(network.eval()(IMAGE), settled(0)(IMAGE), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()

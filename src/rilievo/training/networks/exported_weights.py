@@ -14,13 +14,16 @@ from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.training.networks.small import MULTIPLE, ConvexUpsample, SmallNet
 
+_LAYOUT = "layout."
+"""Prefix of the names of the layout network, in a file that has a detail network too."""
+
 
 def read_exported(network: SmallNet, path: Path) -> None:
     """Fill ``network`` with the weights of an ONNX file that ``export_small`` wrote.
 
     Of a batch normalisation after a convolution the file has only the bias that it adds, so in
     training mode ``measure_statistics`` is needed first. A file from before there were marks leaves
-    theirs as they are.
+    theirs as they are. Of a layout and a detail network in one file, the layout network is read.
     """
     marks, stored = set(network.marks.modules()), deque(_stored(path))
     bias: Tensor | None = None
@@ -133,9 +136,10 @@ def _stored(path: Path) -> list[tuple[Tensor, ...]]:
             elif node.op_type == "Mul" and given[0] is not None and given[1] is not None:
                 arrays[name] = given[0] * given[1]  # weights in 8 bits and their steps
         fixed = _fixed_shapes()
+        layout = [node for node in graph.node if node.output[0].startswith(_LAYOUT)]
         return [
             tuple(torch.from_numpy(arrays[name].astype(np.float32)) for name in node.input[1:])
-            for node in graph.node
+            for node in layout or graph.node
             if node.op_type == "BatchNormalization"
             or (node.op_type == "Conv" and arrays[node.input[1]].shape not in fixed)
         ]
