@@ -71,7 +71,7 @@ def _step(views: Views, side: str) -> Callable[[], float]:
     way, _, replay = side.partition("+")
     config = _config(len(views.target))
     networks = make_networks(config.blueprint, offsets=views.offsets, seed=0)
-    start_from_embedded(networks, _START)
+    start_from_embedded(networks)
     learner = Learner(networks, config)
     learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if replay:

@@ -26,7 +26,6 @@ PROVENANCES: Mapping[str, Provenance] = {
     "small": Provenance(
         name="rilievo/small", trained_on=f"{_SCENES} and {_NYU}; {_ENCODER}", area=64512
     ),
-    "tiny": Provenance(name="rilievo/tiny", trained_on=f"{_SCENES} and {_NYU}; {_ENCODER}"),
     "small-rendered": Provenance(
         name="rilievo/small-rendered",
         trained_on=f"{_SCENES}, and nothing else; {_ENCODER}",

@@ -17,8 +17,8 @@ class RecipeOptions(DistilOptions):
     """Options of training an embedded model."""
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
-    """Recipe: small, small-further, small-taught, tiny, small-rendered, base, base-further,
-    base-marks, layout, detail, or small-first, which small starts from."""
+    """Recipe: small, small-further, small-taught, small-rendered, base, base-further, base-marks,
+    layout, detail, or small-first, which small starts from."""
     shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Folder of rendered shards, or of such folders; shards added during the run are used too."""
     real: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None

@@ -85,7 +85,7 @@ def _run(recipe: Recipe, frames: RecipeFrames, options: RecipeOptions) -> None:
     config, name, start = recipe.config, options.recipe, options.start
     network = seeded_network(config, recipe.widths)
     if start is not None and not is_exported(start):
-        start_from(network, start, takes=recipe.takes)
+        start_from(network, start)
     else:
         load_start(network, config, frames, options, name=name)
     provenance = provenance_of(name, photographs=options.real is not None)

@@ -6,10 +6,7 @@ from dataclasses import dataclass, replace
 from making.recipe_stage import RecipeStage
 from rilievo.errors import OptionError, suggest
 from rilievo.training.distil.distil_config import TrainConfig
-from rilievo.training.networks.widths import BASE, NARROW, SMALL, TINY, Widths
-
-ENCODER = "encoder."
-"""Prefix of the names of the encoder's weights."""
+from rilievo.training.networks.widths import BASE, NARROW, SMALL, Widths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +18,12 @@ class Recipe:
         widths: Widths of the network's layers.
         first: Recipe whose averaged weights it starts from; None for an encoder trained on
             ImageNet alone.
-        takes: Prefix of the names of the weights that are taken from that run.
         photographs: Whether it also trains on photographs with measured depth, if given.
     """
 
     config: TrainConfig
     widths: Widths = SMALL
     first: str | None = None
-    takes: str = ""
     photographs: bool = True
 
     @property
@@ -38,7 +33,7 @@ class Recipe:
 
 
 def small_first(*, minutes: float | None = 100.0, steps: int | None = None) -> Recipe:
-    """Narrower network, from which ``small`` and ``tiny`` start.
+    """Narrower network, from which ``small`` starts.
 
     Small images come first: most of what is learned early does not need larger ones, and they are
     twice as fast. Photographs with measured depth come mostly in the later part; rendered scenes
@@ -84,8 +79,8 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
     Score on held-out frames at the end: NYU (60 frames) AbsRel 0.161, δ1 0.747, normals 25.6°;
     rendered (64) 0.158, 0.804, 18.7°. Scores on other data sets are in its card, ``rilievo models
     rilievo/small``. In that run the loss between depth and the network's own normals was added at
-    74 %, and one frame in eighty showed no scene. The runs of ``tiny`` and ``small_rendered`` had
-    such frames too, but not that loss.
+    74 %, and one frame in eighty showed no scene. The run of ``small_rendered`` had such frames
+    too, but not that loss.
     """
     config = TrainConfig(
         minutes=minutes,
@@ -163,35 +158,6 @@ def small_taught(*, minutes: float | None = 100.0, steps: int | None = None) -> 
         seed=17,
     )
     return Recipe(config=config)
-
-
-def tiny(*, minutes: float | None = 36.0, steps: int | None = None) -> Recipe:
-    """Network for video and small machines, ``rilievo/tiny``.
-
-    It has the first 13 blocks of the encoder of ``small-first`` and a narrow decoder.
-
-    Command::
-
-        python -m making tiny --shards shards --real NYU --start run-small-first -o run-tiny
-
-    Hardware and time: after ``small-first``, 36 minutes on such a core, in which 32,000 images are
-    seen, while other work kept the machine busy.
-
-    Score on held-out frames at the end: NYU (60 frames) AbsRel 0.189, δ1 0.696, normals 28.6°;
-    rendered (64) 0.217, 0.733, 23.0°.
-    """
-    config = TrainConfig(
-        minutes=minutes,
-        steps=steps,
-        learning_rate=1.5e-3,
-        confidence_steps=600,
-        stages=(
-            RecipeStage(until=0.5, areas=(24576,), real=0.3),
-            RecipeStage(until=1.0, areas=(49152,), real=0.38),
-        ),
-        seed=5,
-    )
-    return Recipe(config=config, widths=TINY, first="small-first", takes=ENCODER)
 
 
 def small_rendered(*, minutes: float | None = 62.0, steps: int | None = None) -> Recipe:
@@ -334,7 +300,6 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "small": small,
     "small-further": small_further,
     "small-taught": small_taught,
-    "tiny": tiny,
     "small-rendered": small_rendered,
     "base": base,
     "base-further": base_further,

@@ -45,20 +45,10 @@ def _fits(theirs: Sequence[int], own: Sequence[int]) -> bool:
     return same_kind and all(small <= large for small, large in zip(theirs, own, strict=True))
 
 
-def start_from(network: nn.Module, run: Path, *, takes: str = "") -> None:
-    """Take over the averaged weights of a run, whose network is as wide or narrower.
-
-    Only weights whose names begin with ``takes`` are taken, and of these not those that ``network``
-    does not have, as the last blocks of a shorter encoder.
-    """
-    theirs, mine = read_average(run), network.state_dict()
-    if takes:
-        theirs = {
-            name: value for name, value in theirs.items() if name.startswith(takes) and name in mine
-        }
+def start_from(network: nn.Module, run: Path) -> None:
+    """Take over the averaged weights of a run, whose network is as wide or narrower."""
+    theirs = read_average(run)
     try:
-        if not theirs:
-            raise InputError(f"no weights to start from: none is called '{takes}...'")
         take_over(network, theirs)
     except InputError as error:
         raise InputError(f"{printable(run)}: a run of another network: {error}") from error

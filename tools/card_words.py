@@ -42,10 +42,6 @@ _MEANT = {
         "It is the default for videos, live pictures and the static page, and `--quality fast` for "
         "photographs: 2.6 times as fast as `rilievo/base`."
     ),
-    "rilievo/tiny": (
-        "It is for small machines: fine things and far ones come out worse than with "
-        "`rilievo/small`."
-    ),
     "rilievo/small-rendered": (
         "It has seen no photograph with measured depth, so it owes nothing to anybody's data set, "
         "and real rooms come out worse than with `rilievo/small`. "

@@ -44,17 +44,14 @@ label() {
 }
 
 pupils() {
-    # `tiny` has no share for lessons: they are among its shards.
     "${limit[@]}" python -m making small-taught --shards "$frames/rendered" \
         --lessons "$frames/lessons" --real "${NYU:?}" \
         --start src/rilievo/models/default/small.onnx -o "$folder/small" "${common[@]}"
-    "${limit[@]}" python -m making tiny --shards "$frames" --real "${NYU:?}" \
-        --start src/rilievo/models/default/tiny.onnx -o "$folder/tiny" "${common[@]}"
 }
 
 evaluate() {
     files=()
-    for run in base small tiny; do
+    for run in base small; do
         [ -f "$folder/$run/small.onnx" ] || continue
         if [ ! "$folder/$run.onnx" -nt "$folder/$run/small.onnx" ]; then
             python tools/recalibrate.py "$folder/$run/small.onnx" --real "${NYU:?}" \

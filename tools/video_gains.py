@@ -128,8 +128,7 @@ def compared(run: Path, output: Path, data: Path) -> Iterator[tuple[str, Gain, G
         cache=run.parent / "frames",
     )
     networks = make_networks(config.blueprint, offsets=frames.offsets, seed=0, start=None)
-    assert config.start is not None, "runs begin with an embedded model"
-    start_from_embedded(networks, config.start)
+    start_from_embedded(networks)
 
     def depths(part: TargetFrames) -> Iterator[np.ndarray]:
         return network_depths(networks.depth, part, config.blueprint, torch.device("cpu"))

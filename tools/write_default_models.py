@@ -1,11 +1,11 @@
 """Write the embedded models' files from the runs that trained them.
 
-    python tools/write_default_models.py --small run/ --tiny run-tiny/ --rendered run-rendered/ \
-        --base run-base/ --next run-further/
+    python tools/write_default_models.py --small run/ --rendered run-rendered/ --base run-base/ \
+        --next run-further/
 
 Each run is optional; what is not named stays as it is. ``base.onnx`` and ``small.onnx``, their
-weights stored in 8 bits, and ``tiny.onnx`` go into the package, and ``small-rendered.onnx``, stored
-in 16, into ``weights/``.
+weights stored in 8 bits, go into the package, and ``small-rendered.onnx``, stored in 16, into
+``weights/``.
 """
 
 import argparse
@@ -133,13 +133,11 @@ def _steps(
 def main() -> None:
     """Read the options, write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("small", "tiny", "rendered", "base", "next"):
+    for name in ("small", "rendered", "base", "next"):
         parser.add_argument(f"--{name}", type=Path, metavar="RUN", help=f"the run of {name}")
     options = parser.parse_args()
     if options.small:
         write_model("small", options.small, PACKAGE / "small.onnx", store_in_8_bits)
-    if options.tiny:
-        write_model("tiny", options.tiny, PACKAGE / "tiny.onnx")
     if options.rendered:
         target = WEIGHTS / "small-rendered.onnx"
         write_model("small-rendered", options.rendered, target, store_in_half)
@@ -147,8 +145,8 @@ def main() -> None:
         write_model("base", options.base, PACKAGE / "base.onnx", store_in_8_bits)
     if options.next:
         write_model("base-further", options.next, WEIGHTS / "base-next.onnx", store_in_8_bits)
-    if not (options.next or options.small or options.tiny or options.rendered or options.base):
-        sys.exit("error: name a run at least: --small, --tiny, --rendered, --base or --next")
+    if not (options.next or options.small or options.rendered or options.base):
+        sys.exit("error: name a run at least: --small, --rendered, --base or --next")
 
 
 if __name__ == "__main__":

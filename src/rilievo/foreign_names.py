@@ -86,7 +86,7 @@ FOREIGN_NAMES: tuple[ForeignName, ...] = tuple(
         ("ZoeDepth", "rilievo", "ZoeDepth", 'rilievo.load_model("zoedepth/nyu-kitti")'),
         ("Metric3D", "rilievo", "Metric3D", 'rilievo.load_model("metric3d-v2/small")'),
         ("MiDaS", "rilievo", "MiDaS DPT_Large", 'rilievo.load_model("midas/small")'),
-        ("ultralytics", "rilievo", "YOLO", 'rilievo.load_model("rilievo/tiny")'),
+        ("ultralytics", "rilievo", "YOLO", 'rilievo.load_model("rilievo/small")'),
         ("torch.hub", "rilievo", "load hub Model", _LOAD),
         ("timm", "rilievo", "create_model list_models", _LOAD, "; rilievo.MODELS lists all"),
         (

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from light_networks import LIGHT
 from making.detail_learner import DetailLearner, corrected
 from making.detail_recipe import detail
 from rilievo.training.distil.frames.frame_batches import Batch
 from rilievo.training.networks.small import SmallNet
-from rilievo.training.networks.widths import TINY
 
 
 def fields(seed: int, *size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -45,7 +45,7 @@ def test_cells_without_truth_are_passed_over() -> None:
 @pytest.mark.parametrize("rendered", [True, False])
 def test_the_loss_does_not_know_of_layout(rendered: bool) -> None:
     torch.manual_seed(4)
-    learner = DetailLearner(SmallNet(TINY), detail()).train()
+    learner = DetailLearner(SmallNet(LIGHT), detail()).train()
     true, _, valid = fields(5, 64, 64)
     normals = torch.nn.functional.normalize(torch.rand(2, 3, 64, 64) - 0.5, dim=1)
     batch = Batch(

@@ -13,13 +13,13 @@ from making import recipes as train_recipes
 from making.recipe_options import RecipeOptions
 from making.recipe_run import train_recipe
 from making.recipe_stage import RecipeStage
-from making.recipes import ENCODER, RECIPES, Recipe
+from making.recipes import RECIPES, Recipe
 from making.wider_start import read_average
 from rilievo.cli.options_of import options_of
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.training.distil import distil_run
 from rilievo.training.distil.distil_config import TrainConfig
-from rilievo.training.networks.widths import NARROW, SMALL, TINY
+from rilievo.training.networks.widths import NARROW, SMALL
 
 
 def test_an_unknown_recipe_is_answered_with_the_nearest(tmp_path: Path) -> None:
@@ -65,7 +65,6 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     toys = {
         "first": lambda **_: toy(1, widths=NARROW),
         "wider": lambda **_: toy(1, widths=SMALL, first="first"),
-        "shorter": lambda **_: toy(1, widths=TINY, first="first", takes=ENCODER),
     }
     monkeypatch.setattr(train_recipes, "RECIPES", toys)
 
@@ -76,10 +75,10 @@ def test_the_phase_before_is_run_once_and_each_starts_from_it(shards: Path, tmp_
     main("wider", shards=shards, output=tmp_path / "run")
     first = tmp_path / "run-first"
     weights = read_average(first)
-    main("shorter", shards=shards, output=tmp_path / "short", start=first)
-    assert not (tmp_path / "short-first").exists()
-    name = f"{ENCODER}linearbottleneck.0.conv0.weight"
-    for run in ("run", "short"):
+    main("wider", shards=shards, output=tmp_path / "other", start=first)
+    assert not (tmp_path / "other-first").exists()
+    name = "encoder.linearbottleneck.0.conv0.weight"
+    for run in ("run", "other"):
         torch.testing.assert_close(
             read_average(tmp_path / run)[name], weights[name], rtol=0, atol=0.02
         )
@@ -113,7 +112,7 @@ def test_a_recipe_runs_in_full_precision_too_and_nearly_the_same(
     for precision in ("fp32", "bf16"):
         main("first", shards=shards, output=tmp_path / precision, precision=precision)
     full, half = (read_average(tmp_path / each) for each in ("fp32", "bf16"))
-    name = f"{ENCODER}linearbottleneck.0.conv0.weight"
+    name = "encoder.linearbottleneck.0.conv0.weight"
     assert not torch.equal(full[name], half[name])
     torch.testing.assert_close(full[name], half[name], rtol=0, atol=0.02)
 

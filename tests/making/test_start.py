@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from making.recipes import ENCODER
+from light_networks import LIGHT
 from making.wider_start import start_from, take_over
 from rilievo.errors import InputError
-from rilievo.training.networks.small import SMALL, TINY, SmallNet, Widths
+from rilievo.training.networks.small import SMALL, SmallNet, Widths
 
 NARROW = Widths(blocks=13, decoder=(16, 12, 8, 8))
 WIDE = Widths(blocks=13, decoder=(24, 20, 16, 8))
@@ -56,12 +56,6 @@ def test_wider_or_foreign_weights_are_refused_by_name() -> None:
 
 
 def test_a_run_of_a_shorter_network_is_not_taken_for_a_narrower_one(tmp_path: Path) -> None:
-    torch.save({"average": SmallNet(TINY).state_dict()}, tmp_path / "checkpoint.pt")
+    torch.save({"average": SmallNet(LIGHT).state_dict()}, tmp_path / "checkpoint.pt")
     with pytest.raises(InputError, match=r"another network.*'merges.2.mix.0.0.weight'"):
         start_from(SmallNet(SMALL), tmp_path)
-
-
-def test_a_run_without_an_encoder_leaves_nothing_to_start_from(tmp_path: Path) -> None:
-    torch.save({"average": {"decoder.weight": torch.zeros(1)}}, tmp_path / "checkpoint.pt")
-    with pytest.raises(InputError, match="another network: no weights to start from"):
-        start_from(SmallNet(TINY), tmp_path, takes=ENCODER)

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import skimage.data
+from PIL import Image
 
 import rilievo
 from odd_pictures import ODD, PHOTOGRAPHS, UNKNOWABLE
@@ -20,7 +21,6 @@ from rilievo.models.default.embedded_cards import (
     BASE,
     RENDERED,
     SMALL,
-    TINY,
     embedded_cards,
     read_details,
 )
@@ -30,8 +30,8 @@ from rilievo.types import DepthKind
 from rilievo.wings import LOADERS
 
 EMBEDDED = tuple(card.name for card in embedded_cards())
-MOST_BYTES = {BASE: 12e6, SMALL: 4e6, TINY: 4e6, RENDERED: 6e6}
-MOST_PARAMETERS = {BASE: 12e6, SMALL: 5e6, TINY: 1e6, RENDERED: 5e6}
+MOST_BYTES = {BASE: 12e6, SMALL: 4e6, RENDERED: 6e6}
+MOST_PARAMETERS = {BASE: 12e6, SMALL: 5e6, RENDERED: 5e6}
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,7 @@ def test_each_file_says_what_the_table_says(embedded: Mapping[str, Model], name:
     assert (model.facts.name, model.facts.licence) == (name, card.licence)
     assert card.kind is model.facts.kind
     assert card.confidence
-    precision = {RENDERED: "fp16", TINY: "fp32"}.get(name, "int8 weights")
-    assert model.facts.precision == precision
+    assert model.facts.precision == ("fp16" if name == RENDERED else "int8 weights")
     assert ("NYU" in model.metadata["rilievo.trained_on"]) == (name != RENDERED)
 
 
@@ -166,7 +165,7 @@ def test_the_table_and_the_card_are_printed(capsys: pytest.CaptureFixture[str]) 
         assert "confidence  yes: 0 to 1, pixel by pixel" in said
 
 
-@pytest.mark.parametrize("name", ["base", "small", "tiny"])
+@pytest.mark.parametrize("name", ["base", "small"])
 def test_a_model_of_rilievos_own_goes_by_its_last_word(name: str) -> None:
     assert load_model(name).name == find_card(name).name == f"rilievo/{name}"
 
@@ -186,8 +185,7 @@ def test_a_file_is_no_model_of_rilievos_own(
         ("smal", "rilievo/small"),
         ("Small", "rilievo/small"),
         ("bsae", "rilievo/base"),
-        ("tinyy", "rilievo/tiny"),
-        ("rilievo", "rilievo/tiny' or 'rilievo/base"),
+        ("rilievo", "rilievo/base' or 'rilievo/small"),
         ("midas", "midas/small"),
         ("dav2s", "depth-anything-v2/small"),
     ],
@@ -195,6 +193,20 @@ def test_a_file_is_no_model_of_rilievos_own(
 def test_an_unknown_name_is_answered_by_rilievos_own_model_first(name: str, first: str) -> None:
     with pytest.raises(ModelError, match=f"did you mean '{first}'"):
         load_model(name)
+
+
+@pytest.mark.parametrize("name", ["rilievo/tiny", "tiny", "rilievo/tiny@main"])
+def test_a_model_that_is_gone_is_answered_by_the_one_to_take(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (64, 48)).save(photo)
+    for command in (["models", name], ["predict", str(photo), "-m", name]):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert (
+            said == "rilievo: rilievo/tiny is gone since 0.3.0: rilievo/small is the fast model\n"
+        )
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ def test_what_is_here_and_what_a_download_gives_and_all_on_demand(
     short = capsys.readouterr().out
     names = [line.split(" ")[0] for line in short.splitlines()]
     rows = [name for name in names if name in MODELS]
-    assert rows[:4] == ["rilievo/base", "rilievo/small", "rilievo/tiny", "zipdepth"]
-    assert len(rows) == 8
+    assert rows[:3] == ["rilievo/base", "rilievo/small", "zipdepth"]
+    assert len(rows) == 7
     for words in ("moge-2/small", "metres", "141 MB", "MIT", "--quality", "--all", "--json"):
         assert words in short
     # Errors are those that the cards quote, and their source stands below.
@@ -59,7 +59,7 @@ def test_a_model_that_was_downloaded_is_listed_as_here(
     assert main(["models"]) == 0
     here, away, _ = capsys.readouterr().out.split("\n\n")
     assert [line.split()[0] for line in here.splitlines()[1:]] == [
-        *("rilievo/base", "rilievo/small", "rilievo/tiny"),
+        *("rilievo/base", "rilievo/small"),
         *("zipdepth", "midas/small"),
     ]
     assert "zipdepth" not in away

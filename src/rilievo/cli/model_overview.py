@@ -8,7 +8,7 @@ from rilievo.models import DEFAULT_MODEL, MODELS
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table as catalogue
 from rilievo.models.catalogue.requests import is_downloaded
-from rilievo.models.default.embedded_cards import BASE, SMALL, TINY
+from rilievo.models.default.embedded_cards import BASE, SMALL
 from rilievo.models.model_options import QUALITIES
 from rilievo.models.speeds import Speed, speeds
 from rilievo.types import DepthKind
@@ -16,7 +16,6 @@ from rilievo.types import DepthKind
 _EMBEDDED: Mapping[str, str] = {
     BASE: "the default for photographs",
     SMALL: "the default for videos, 2.6 times as fast",
-    TINY: "for small machines",
 }
 _DOWNLOADS: Mapping[str, str] = {
     "zipdepth": "the best for its size",

@@ -26,7 +26,7 @@ FULL = (
     *("CroppedAreaImageWidthPixels='512'", "CroppedAreaImageHeightPixels='256'"),
     "CroppedAreaTopPixels='0'",
 )
-OFFER = ("--offer", "rilievo/small", "--max-megabytes", "2", "--max-megapixels", "3")
+OFFER = ("--offer", "rilievo/base", "--max-megabytes", "2", "--max-megapixels", "3")
 
 
 @pytest.fixture(scope="module")
@@ -268,20 +268,20 @@ def test_models_say_what_they_cost_and_are_found_by_typing(visitor: Visitor) -> 
     unfold(page, "#settings")
     options = page.locator("#model option")
     everything = options.all_inner_texts()
-    assert "rilievo/small: here, Apache-2.0" in everything
+    assert "rilievo/base: here, Apache-2.0" in everything
     assert any(each.startswith("rilievo/small: download, ") for each in everything)
     field = page.locator("#model-search")
-    field.fill("SMALL here")
-    assert [each for each in options.all_inner_texts() if "small" in each] == [
-        "rilievo/small: here, Apache-2.0"
+    field.fill("BASE here")
+    assert [each for each in options.all_inner_texts() if "base" in each] == [
+        "rilievo/base: here, Apache-2.0"
     ]
     assert page.locator("#model-words").inner_text().startswith("1 of ")
     field.press("Enter")
-    visitor.facts.get_by_text("rilievo/small", exact=True).wait_for()
+    visitor.facts.get_by_text("rilievo/base", exact=True).wait_for()
     unfold(page, "#settings")
     field.fill("")
     assert len(options.all_inner_texts()) == len(everything)
-    assert page.input_value("#model") == "server:rilievo/small"
+    assert page.input_value("#model") == "server:rilievo/base"
 
 
 def test_with_a_model_of_this_browser_nothing_is_sent(

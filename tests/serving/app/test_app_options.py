@@ -16,7 +16,7 @@ from rilievo.serving.app.app_server import serve_app
 def test_only_a_page_that_others_cannot_see_offers_everything() -> None:
     own = AppOptions().offered
     assert own[0] == "rilievo/base"
-    assert {"rilievo/base", "rilievo/small", "rilievo/tiny", "depth-anything-v2/small"} <= {*own}
+    assert {"rilievo/base", "rilievo/small", "depth-anything-v2/small"} <= {*own}
     assert not [name for name in own if name.startswith("replicate:")]
     assert all(MODELS[name].kind is not None for name in own)
     assert AppOptions(host="::1").offered == own

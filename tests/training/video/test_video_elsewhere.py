@@ -36,7 +36,7 @@ def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def embedded() -> VideoNetworks:
     networks = make_networks(BLUEPRINT, offsets=(-1, 1), seed=0)
-    start_from_embedded(networks, "rilievo/small")
+    start_from_embedded(networks)
     return networks
 
 

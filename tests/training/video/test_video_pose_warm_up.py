@@ -50,7 +50,7 @@ def test_a_pose_network_learns_the_direction_and_leaves_depth_as_it_is(
     )
     train_video(config, tmp_path / "run", CPU)
     expected = make_networks(blueprint, offsets=(-1, 1), seed=0)
-    start_from_embedded(expected, START)
+    start_from_embedded(expected)
     learned, start = weights_of(tmp_path / "run"), dict(expected.state_dict())
     depth = {name for name in start if name.startswith("depth.")}
     assert all(torch.allclose(learned[name], start[name], atol=1e-6) for name in depth)

@@ -6,7 +6,7 @@ from pathlib import Path
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthKind
 
-BASE, SMALL, TINY = "rilievo/base", "rilievo/small", "rilievo/tiny"
+BASE, SMALL = "rilievo/base", "rilievo/small"
 RENDERED = "rilievo/small-rendered"
 SEPARATE = "separate"
 """Loader of a network whose file lies apart from the package."""
@@ -27,12 +27,6 @@ def embedded_cards() -> tuple[ModelCard, ...]:
             "embedded default for videos: MobileNetV2 encoder; 2.6 times as fast as base",
             megabytes=3.0,
             speed="fast: ten milliseconds",
-        ),
-        _card(
-            TINY,
-            "for small machines: a quarter of the weights of small",
-            megabytes=2.7,
-            speed="fastest: a few milliseconds",
         ),
         _card(
             RENDERED,

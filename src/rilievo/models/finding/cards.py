@@ -21,6 +21,9 @@ DEFAULT_MODEL = BASE
 FAST_MODEL = SMALL
 """Model of videos and streams, unless another is named."""
 
+REMOVED: Mapping[str, str] = {"rilievo/tiny": f"is gone since 0.3.0: {SMALL} is the fast model"}
+"""Models that are gone, with what to do instead."""
+
 # A new family of models is one file with the cards of those that are listed, and a line here.
 TABLES: Sequence[str] = (
     "rilievo.models.catalogue.table:listed_cards",
@@ -62,6 +65,13 @@ def _outside(found: object, name: str) -> ModelCard:
 MODELS: OpenTable[ModelCard] = OpenTable(_Cards(), "model", _outside)
 
 
+def removed_model(name: str) -> ModelError | None:
+    """Error for the name of a model that is gone; None for any other."""
+    whole = name.partition("@")[0].lower()
+    whole = whole if "/" in whole else f"rilievo/{whole}"
+    return ModelError(f"{whole} {REMOVED[whole]}") if whole in REMOVED else None
+
+
 def unknown_model(name: str, others: Sequence[str]) -> ModelError:
     """Error for an unknown name: similar names, how to list all, and how to add one.
 
@@ -69,6 +79,8 @@ def unknown_model(name: str, others: Sequence[str]) -> ModelError:
         name: The name.
         others: Names of models that are not listed.
     """
+    if (removed := removed_model(name)) is not None:
+        return removed
     if name.endswith("/"):
         return ModelError(
             f"no folder '{name}', and no model of that name; 'rilievo models --all' lists all"

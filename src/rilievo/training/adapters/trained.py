@@ -31,9 +31,9 @@ from rilievo.training.adapters.run_models import (
 from rilievo.training.adapters.torch_model import Network, TorchModel
 from rilievo.training.networks.backbones import weights_sha256
 from rilievo.training.networks.backbones.weights import fitting, read_state
-from rilievo.training.networks.blueprint import VideoBlueprint, current_name
+from rilievo.training.networks.blueprint import EMBEDDED, VideoBlueprint, current_name
 from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
-from rilievo.training.networks.video.depth_network import EMBEDDED, DepthNet, scaled_disparity
+from rilievo.training.networks.video.depth_network import DepthNet, scaled_disparity
 
 BACKBONE = "backbone_sha256"
 """Entry in the header of the weights: hash of the backbone that they were trained on."""
@@ -184,7 +184,7 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
     every shape, at about as many pixels as the model that the run started from.
     """
     height, width = blueprint.size
-    if blueprint.encoder in EMBEDDED:
+    if blueprint.encoder == EMBEDDED:
         area = blueprint.area or height * width
         return Preparation(
             sizing=Sizing(rule=Rule.AREA, area=area, multiple=_MULTIPLE),

@@ -11,7 +11,7 @@ KINDS: Mapping[str, str] = {
     "video": "depth and camera motion from videos alone, without any truth",
     "supervised": "a whole network, on photographs with depth, normals or both",
     "teacher": "no network: a model's answers for your photographs, for distil to learn from",
-    "distil": "a tiny network, on a teacher's answers",
+    "distil": "a small network, on a teacher's answers",
 }
 """Kinds of training, with their summaries."""
 

@@ -11,14 +11,14 @@ from rilievo.training.engine.processes import is_first_process
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a tiny network on a teacher's answers; returns 0 when training finished."""
+    """Train a small network on a teacher's answers; returns 0 when training finished."""
     given = parse(
         DistilOptions,
         arguments,
         prog="rilievo train distil",
-        description="Train a tiny network on another model's answers for your own photographs.",
+        description="Train a small network on another model's answers for your own photographs.",
         examples=(
-            "rilievo train distil --shards lessons/ --encoder encoder.npz -o run",
+            "rilievo train distil --shards lessons/ --start small.onnx -o run",
             "rilievo train distil --shards lessons/ --device cuda -o run --resume",
         ),
     )

@@ -19,7 +19,8 @@ class DistilOptions:
     encoder: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """ImageNet weights of MobileNetV2 (.npz, Gluon's names) to start from."""
     start: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """ONNX file of the same network to start from, such as the small.onnx of a run."""
+    """ONNX file of the same network to start from: that of rilievo/small, or the small.onnx
+    of a run."""
     minutes: float | None = None
     """Minutes of training, 30 by default."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None

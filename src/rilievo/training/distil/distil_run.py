@@ -10,6 +10,7 @@ import torch
 
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.files.limits import printable
+from rilievo.models.finding.cards import removed_model
 from rilievo.pages.training import write_training_page
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.distil.distil_config import TrainConfig, distil_config
@@ -26,14 +27,14 @@ from rilievo.training.losses.supervised import own_loss
 from rilievo.training.networks.exported_weights import measure_statistics, read_exported
 from rilievo.training.networks.gluon import ResNet50V2, load_published, load_published_resnet
 from rilievo.training.networks.small import SmallNet
-from rilievo.training.networks.widths import TINY, Widths
+from rilievo.training.networks.widths import SMALL, Widths
 
 NAME = "distilled"
 """Name of the network, unless another is given to the one who loads it."""
 
 
 def train_distil(options: DistilOptions) -> None:
-    """Train a tiny network on shards of a teacher's answers, into a run folder."""
+    """Train a small network on shards of a teacher's answers, into a run folder."""
     prepare_process()
     config = configured(distil_config(**length_of(options)), options)
     check_options(options)
@@ -45,7 +46,7 @@ def train_distil(options: DistilOptions) -> None:
     if options.resume and not (options.output / CHECKPOINT).exists():
         say_begins_anew(options)
     frames = LessonFrames(ShardPool(options.shards, outdoors=config.outdoors))
-    network = seeded_network(config, TINY)
+    network = seeded_network(config, SMALL)
     load_start(network, config, frames, options, name=NAME)
     provenance = provenance_of(read_teachers(options.shards))
     run_training(network, config, frames, options, provenance=provenance, name=NAME)
@@ -115,7 +116,9 @@ def check_options(options: DistilOptions) -> None:
     path = start if is_exported(start) else start / CHECKPOINT
     if not path.is_file():
         kind = "ONNX file" if is_exported(start) else "checkpoint of a run"
-        raise InputError(f"{printable(path)}: no {kind} to start from: there is no such file")
+        raise removed_model(start.as_posix()) or InputError(
+            f"{printable(path)}: no {kind} to start from: there is no such file"
+        )
 
 
 def is_exported(start: Path) -> bool:

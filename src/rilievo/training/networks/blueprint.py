@@ -25,6 +25,8 @@ _MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no me
 _MULTIPLE = 32
 _LEAST = 64
 """Least side [px]: the coarsest features are reflected at their border, so they are 2 wide."""
+EMBEDDED = "small"
+"""Encoder of the embedded model ``rilievo/small``."""
 ENCODER, DEPTH = "encoder.pth", "depth.pth"
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 
@@ -227,8 +229,8 @@ class VideoBlueprint:
     GROUP: ClassVar[str] = "Network"
 
     encoder: str = "resnet18"
-    """Encoder: small or tiny (those of the embedded models), resnet18, resnet34, resnet50, lite, or
-    timm/NAME of any timm encoder with feature maps; small with preset clip."""
+    """Encoder: small (that of rilievo/small; the default with preset clip), resnet18, resnet34,
+    resnet50, lite, or timm/NAME of any timm encoder with feature maps."""
     pose: PoseKind = PoseKind.SEPARATE
     """Source of motion: a pose network (separate, shared, cnn), or geometry (tracked corners and
     depth; with preset clip), or none where poses or the baseline are known."""
@@ -241,11 +243,11 @@ class VideoBlueprint:
     """(height, width) at which the networks see frames [px]; multiples of 32 from 64. With preset
     clip the size at which the model that the run starts from sees the footage."""
     area: tyro.conf.Suppress[int | None] = None
-    """Pixels at which a run of an embedded model's encoder sees photographs of any shape, as the
-    model that it started from does; None for those of the size."""
+    """Pixels at which a run of the encoder small sees photographs of any shape, as the model that
+    it started from does; None for those of the size."""
     scales: tuple[int, ...] = (0, 1, 2, 3)
     """Numbers of halvings of the size at which disparity is predicted, the finest first; 0 alone
-    with the encoders of the embedded models."""
+    with the encoder small."""
     min_depth: float = 0.1
     """Least depth that can be predicted, in the network's unit of depth: a sigmoid of 1."""
     max_depth: float = 100.0

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from rilievo.training.networks.frozen_norms import mixed, normed
 from rilievo.training.networks.gluon import DepthwiseConv, MobileNetV2, ResNet50V2
 from rilievo.training.networks.widths import SMALL as SMALL
-from rilievo.training.networks.widths import TINY as TINY
 from rilievo.training.networks.widths import Widths as Widths
 
 MULTIPLE = 32

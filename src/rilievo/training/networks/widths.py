@@ -19,5 +19,4 @@ class Widths:
 
 NARROW = Widths(blocks=17, decoder=(256, 160, 112, 64, 32))
 SMALL = Widths(blocks=17, decoder=(384, 224, 160, 80, 32))
-TINY = Widths(blocks=13, decoder=(128, 80, 48, 24))
 BASE = Widths(blocks=None, decoder=(512, 320, 192, 64))

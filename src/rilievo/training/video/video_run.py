@@ -22,13 +22,13 @@ from rilievo.training.engine.loop import Engine, make_fabric
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.engine.run_folder import CHECKPOINT, RunFolder
 from rilievo.training.losses.video_options import Scales
-from rilievo.training.networks.blueprint import PoseKind
+from rilievo.training.networks.blueprint import EMBEDDED, PoseKind
 from rilievo.training.networks.exported_weights import read_exported
 from rilievo.training.networks.small import SmallNet
-from rilievo.training.networks.video.depth_network import EMBEDDED, take_weights
+from rilievo.training.networks.video.depth_network import take_weights
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
-from rilievo.training.video.config.video_presets import EMBEDDED_STARTS
+from rilievo.training.video.config.video_presets import EMBEDDED_START
 from rilievo.training.video.frames.video_frames import VideoFrames, all_offsets, open_frames
 from rilievo.training.video.labels.fused_labels import with_labels
 from rilievo.training.video.motion.geometry_motion import GeometryMotion
@@ -176,7 +176,7 @@ def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> Vid
     """Make the networks; with a checkpoint, weights to start from are not fetched again."""
     start = None if (run / CHECKPOINT).exists() else config.start
     offsets = all_offsets(config.data, config.offsets) if frames is None else frames.offsets
-    embedded = config.start in EMBEDDED_STARTS
+    embedded = config.start == EMBEDDED_START
     # Motion by geometry begins with the depth of the start, also where a run is resumed.
     if config.blueprint.pose is PoseKind.GEOMETRY:
         start = config.start
@@ -184,7 +184,7 @@ def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> Vid
         config.blueprint, offsets=offsets, seed=config.seed, start=None if embedded else start
     )
     if embedded and start is not None:
-        start_from_embedded(networks, start)
+        start_from_embedded(networks)
     return networks
 
 
@@ -205,16 +205,14 @@ def _nothing_left(run: Path, *, speaks: bool) -> Iterator[None]:
         raise
 
 
-def start_from_embedded(networks: VideoNetworks, name: str) -> None:
-    """Fill the depth network with the weights of ``rilievo/small`` or ``rilievo/tiny``."""
-    encoder = name.partition("/")[2]
-    if networks.blueprint.encoder != encoder:
+def start_from_embedded(networks: VideoNetworks) -> None:
+    """Fill the depth network with the weights of ``rilievo/small``."""
+    if (encoder := networks.blueprint.encoder) != EMBEDDED:
         raise OptionError(
-            f"a start from '{name}' needs the encoder '{encoder}', got "
-            f"'{networks.blueprint.encoder}'"
+            f"a start from '{EMBEDDED_START}' needs the encoder '{EMBEDDED}', got '{encoder}'"
         )
-    whole = SmallNet(EMBEDDED[encoder])
-    with needing(f"a start from '{name}'", "train"):
+    whole = SmallNet()
+    with needing(f"a start from '{EMBEDDED_START}'", "train"):
         import onnx  # noqa: F401
-    read_exported(whole, embedded_file(name))
+    read_exported(whole, embedded_file(EMBEDDED_START))
     take_weights(networks.depth.encoder, networks.depth.decoder, whole)

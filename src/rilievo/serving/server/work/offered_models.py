@@ -11,6 +11,7 @@ from rilievo.models.base import Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.requests import is_downloaded
+from rilievo.models.finding.cards import removed_model
 from rilievo.models.replicate import replicate_cards
 from rilievo.plugins import is_place
 from rilievo.serving.server.request_refusals import Refusal
@@ -35,6 +36,8 @@ class OfferedModels:
         if not asked:
             return next(iter(self.names.values()))
         if asked not in self.names:
+            if (removed := removed_model(asked)) is not None:
+                raise Refusal(404, str(removed))
             near = suggest(asked[:80], self.names)
             hint = near if near.startswith("did") else "/v1/models lists them"
             raise Refusal(404, f"this server has no model '{asked[:80]}'; {hint}")

@@ -1,11 +1,10 @@
 """The depth network: disparity of one frame at several scales, and depth from disparity.
 
 The embedded one is ``SmallNet`` without normals and confidence, so that a run can start from the
-weights of ``rilievo/small`` and ``rilievo/tiny``. Batch normalisations keep their statistics: a run
-on one clip has too few different frames to measure new ones.
+weights of ``rilievo/small``. Batch normalisations keep their statistics: a run on one clip has too
+few different frames to measure new ones.
 """
 
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -13,9 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import OptionError, suggest
-from rilievo.training.networks.blueprint import VideoBlueprint
+from rilievo.models.finding.cards import removed_model
+from rilievo.training.networks.blueprint import EMBEDDED, VideoBlueprint
 from rilievo.training.networks.gluon import MobileNetV2
-from rilievo.training.networks.small import SMALL, TINY, SmallNet, Widths
+from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.video.decoder import DepthDecoder
 from rilievo.training.networks.video.encoders import (
     PREFIX,
@@ -25,9 +25,6 @@ from rilievo.training.networks.video.encoders import (
     TimmEncoder,
 )
 from rilievo.training.networks.video.lite import LiteDecoder, LiteEncoder
-
-EMBEDDED: Mapping[str, Widths] = {"small": SMALL, "tiny": TINY}
-"""Encoders of the embedded models, by their names in a blueprint."""
 
 _Part = TypeVar("_Part", bound=nn.Module)
 LITE = "lite"
@@ -39,11 +36,10 @@ class SmallEncoder(Encoder):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, widths: Widths) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        assert widths.blocks is not None, "the embedded networks are of MobileNetV2"
-        self.encoder = MobileNetV2(blocks=widths.blocks)
-        whole = SmallNet(widths)
+        self.encoder = MobileNetV2()
+        whole = SmallNet()
         self.register_buffer("mean", whole.mean / 255, persistent=False)
         self.register_buffer("deviation", whole.deviation / 255, persistent=False)
         # Features at half the size come twice: of the first convolution and of the first stage.
@@ -66,9 +62,9 @@ class SmallEncoder(Encoder):
 class SmallDecoder(nn.Module):
     """The decoder of ``SmallNet``, with depth as the sigmoid of a blueprint."""
 
-    def __init__(self, widths: Widths, blueprint: VideoBlueprint) -> None:
+    def __init__(self, blueprint: VideoBlueprint) -> None:
         super().__init__()
-        whole = SmallNet(widths)
+        whole = SmallNet()
         self.context, self.merges = whole.context, whole.merges
         self.head, self.upsample = whole.head, whole.upsample
         self._least, self._most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
@@ -92,7 +88,7 @@ class SmallDecoder(nn.Module):
 
 
 def small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
-    """Make the decoder of an embedded model."""
+    """Make the decoder of the embedded model."""
     name = blueprint.encoder
     if outputs != 1:
         raise OptionError(f"the encoder '{name}' has no mask: choose lite or a ResNet")
@@ -101,11 +97,11 @@ def small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
             f"the encoder '{name}' predicts depth at the frames' own size alone, got scales "
             f"{','.join(map(str, blueprint.scales))}: set blueprint.scales=[0]"
         )
-    return SmallDecoder(EMBEDDED[name], blueprint)
+    return SmallDecoder(blueprint)
 
 
 def take_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> None:
-    """Copy the weights of an embedded model's network into an encoder and its decoder.
+    """Copy the weights of the embedded model's network into an encoder and its decoder.
 
     Normals and confidence are left out; the channels of normals in the head are kept, unused.
     """
@@ -148,12 +144,12 @@ def make_encoder(blueprint: VideoBlueprint) -> Encoder:
         return ResNetEncoder(name)
     if name == LITE:
         return LiteEncoder()
-    if name in EMBEDDED:
-        return SmallEncoder(EMBEDDED[name])
+    if name == EMBEDDED:
+        return SmallEncoder()
     if name.startswith(PREFIX):
         return TimmEncoder(name, blueprint.size)
-    known = [*RESNETS, LITE, *EMBEDDED, f"{PREFIX}NAME"]
-    raise OptionError(f"no encoder '{name}'; {suggest(name, known)}")
+    known = [*RESNETS, LITE, EMBEDDED, f"{PREFIX}NAME"]
+    raise removed_model(name) or OptionError(f"no encoder '{name}'; {suggest(name, known)}")
 
 
 def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> Decoder:

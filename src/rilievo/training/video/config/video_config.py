@@ -72,9 +72,9 @@ class VideoConfig:
         default_factory=VideoBlueprint
     )
     start: str | None = None
-    """Weights to start from: rilievo/small or rilievo/tiny (the default for those encoders), the
-    folder of a run or of an official checkpoint, imagenet for the encoders (the default for those
-    that have it), or scratch for random weights."""
+    """Weights to start from: rilievo/small (the default for the encoder small), the folder of a run
+    or of an official checkpoint, imagenet for the encoders (the default for those that have it), or
+    scratch for random weights."""
     prior: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
     """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
     default the weights that the run starts from."""

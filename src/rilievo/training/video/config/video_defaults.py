@@ -11,12 +11,11 @@ from rilievo.errors import InputError
 from rilievo.models.resampling.preparation import network_size
 from rilievo.training.adapters.run_models import is_video_run, read_video_run
 from rilievo.training.engine.differences import with_given
-from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.networks.blueprint import EMBEDDED, PoseKind, VideoBlueprint
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.config.video_presets import (
-    EMBEDDED_AREAS,
-    EMBEDDED_ENCODERS,
-    EMBEDDED_STARTS,
+    EMBEDDED_AREA,
+    EMBEDDED_START,
     preset_config,
 )
 
@@ -54,7 +53,7 @@ def completed(
         held_out_stretches=2 if is_clip else None,
     )
     data = with_given(usual, asked.data, given, "data.")
-    encoder = begun or ("small" if is_clip else "resnet18")
+    encoder = begun or (EMBEDDED if is_clip else "resnet18")
     blueprint = _blueprint(asked, given, encoder, start, data if is_clip else None)
     plain = VideoConfig(
         blueprint=blueprint,
@@ -85,23 +84,23 @@ def _blueprint(
         pose = PoseKind.NONE
     size, area = (192, 640), None
     if clip is not None and "blueprint.size" not in given:
-        area = _area(start or f"rilievo/{encoder}")
+        area = _area(start)
         size = size_of_footage(clip, area)
     usual = VideoBlueprint(
         encoder=encoder,
         pose=pose,
         size=size,
-        area=area if encoder in EMBEDDED_ENCODERS else None,
-        scales=(0,) if encoder in EMBEDDED_ENCODERS else (0, 1, 2, 3),
+        area=area if encoder == EMBEDDED else None,
+        scales=(0,) if encoder == EMBEDDED else (0, 1, 2, 3),
         kind=DepthKind.METRIC if _in_metres(asked) else DepthKind.UP_TO_SCALE,
     )
     return with_given(usual, asked.blueprint, given, "blueprint.")
 
 
-def _area(start: str) -> int:
+def _area(start: str | None) -> int:
     """Pixels of a frame that the model that a run starts from sees, so that both see the same."""
-    if not is_video_run(Path(start)):
-        return EMBEDDED_AREAS.get(start, EMBEDDED_AREAS[EMBEDDED_STARTS[0]])
+    if start is None or not is_video_run(Path(start)):
+        return EMBEDDED_AREA
     blueprint = read_video_run(Path(start)).blueprint
     height, width = blueprint.size
     return blueprint.area or height * width
@@ -110,10 +109,10 @@ def _area(start: str) -> int:
 def _asks_for_more(asked: VideoConfig, given: Collection[str], options: VideoRunOptions) -> bool:
     """Whether a run is more than the refinement of an embedded model."""
     pose = asked.blueprint.pose if "blueprint.pose" in given else PoseKind.GEOMETRY
-    encoder = asked.blueprint.encoder if "blueprint.encoder" in given else EMBEDDED_ENCODERS[0]
+    encoder = asked.blueprint.encoder if "blueprint.encoder" in given else EMBEDDED
     return (
         pose is not PoseKind.GEOMETRY
-        or encoder not in EMBEDDED_ENCODERS
+        or encoder != EMBEDDED
         or (_in_metres(asked) or asked.data.learn_camera)
         or options.devices * options.nodes > 1
     )
@@ -124,19 +123,19 @@ def _in_metres(asked: VideoConfig) -> bool:
 
 
 def _start(encoder: str) -> str | None:
-    if encoder in EMBEDDED_ENCODERS:
-        return f"rilievo/{encoder}"
+    if encoder == EMBEDDED:
+        return EMBEDDED_START
     return None if encoder in _WITHOUT_IMAGENET else "imagenet"
 
 
 def embedded_encoder(start: str) -> str | None:
     """Encoder of an embedded model, or of a run that refined one; None for any other start."""
-    if start in EMBEDDED_STARTS:
-        return start.partition("/")[2]
+    if start == EMBEDDED_START:
+        return EMBEDDED
     if not is_video_run(Path(start)):
         return None
     encoder = read_video_run(Path(start)).blueprint.encoder
-    return encoder if encoder in EMBEDDED_ENCODERS else None
+    return encoder if encoder == EMBEDDED else None
 
 
 def size_of_footage(data: VideoData, area: int) -> tuple[int, int]:

@@ -15,16 +15,14 @@ from dataclasses import replace
 
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.errors import OptionError, suggest
-from rilievo.models.default.embedded_cards import SMALL, TINY
+from rilievo.models.default.embedded_cards import SMALL
 from rilievo.training.engine.differences import Difference, changed, find_differences
 from rilievo.training.losses.video_options import VideoLosses
+from rilievo.training.networks.blueprint import EMBEDDED
 from rilievo.training.video.config.video_config import VideoAugmentation, VideoConfig
 
-EMBEDDED_AREAS: Mapping[str, int] = {SMALL: 64512, TINY: 49152}
-"""Embedded models whose weights a run can start from, with the pixels that they see of a frame."""
-EMBEDDED_STARTS = tuple(EMBEDDED_AREAS)
-EMBEDDED_ENCODERS = tuple(name.partition("/")[2] for name in EMBEDDED_STARTS)
-"""Encoders of these models."""
+EMBEDDED_START, EMBEDDED_AREA = SMALL, 64512
+"""Embedded model whose weights a run can start from, and the pixels that it sees of a frame."""
 PRESETS = ("default", "faithful", "clip")
 
 _KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
@@ -113,7 +111,7 @@ def _can_teach_pose(config: VideoConfig) -> bool:
     return (
         learned
         and not (data.follow_poses or data.stereo or data.learn_camera)
-        and (config.prior is not None or config.start in EMBEDDED_STARTS)
+        and (config.prior is not None or config.start == EMBEDDED_START)
     )
 
 
@@ -125,7 +123,7 @@ def _refining(plain: VideoConfig) -> VideoConfig:
     follows.
     """
     # Other networks measure the statistics of their norms, which single pictures would spoil.
-    knows = plain.blueprint.encoder in EMBEDDED_ENCODERS and plain.start not in (None, "imagenet")
+    knows = plain.blueprint.encoder == EMBEDDED and plain.start not in (None, "imagenet")
     return replace(
         plain,
         losses=VideoLosses(anchor=0.1, corners=0.5, replay=1.0 if knows else None),
