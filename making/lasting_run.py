@@ -8,9 +8,11 @@ import torch
 
 from making.detail_learner import DetailLearner
 from making.detail_recipe import DetailConfig, detail
+from making.efficientnet_lite import load_published_lite
 from making.lasting_recipe import LastingConfig
 from making.lasting_task import LastingTask, Learner
 from making.layout_learner import LayoutLearner
+from making.layout_network import LayoutNet, measure_levels
 from making.layout_recipe import LayoutConfig, layout
 from making.nyu_frames import NyuFrames
 from making.recipe_frames import RecipeFrames
@@ -23,9 +25,7 @@ from rilievo.training.distil.frames.frame_batches import make_batch
 from rilievo.training.distil.frames.shard_pool import ShardPool
 from rilievo.training.engine.loop import Devices, Engine, make_fabric
 from rilievo.training.engine.run_folder import CHECKPOINT
-from rilievo.training.networks.efficientnet_lite import load_published_lite
 from rilievo.training.networks.exported_weights import read_exported
-from rilievo.training.networks.layout import LayoutNet, measure_levels
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.widths import SMALL
 

@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from making.lasting_task import Learner
+from making.layout_network import CELL, LayoutNet
 from making.layout_recipe import LayoutConfig
 from rilievo.training.distil.frames.frame_batches import Batch
 from rilievo.training.losses.depth_losses import centred_error, error_size, mean_of, spread_loss
-from rilievo.training.networks.layout import CELL, LayoutNet
 
 _LEAST = 0.5
 """Share of a cell's pixels that have a true value for its mean to count."""

@@ -8,6 +8,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from making.lasting_task import AVERAGE
+from making.layout_network import MULTIPLE, LayoutNet
 from making.padding import fold_paddings
 from making.provenances import provenance_of
 from making.recipe_options import DETAIL, LAYOUT
@@ -18,7 +19,6 @@ from rilievo.io.files.limits import printable, reason
 from rilievo.training.conversion.onnx_file import append_metadata, write_traced
 from rilievo.training.distil.small_export import export_small, metadata_of
 from rilievo.training.losses.depth_losses import confidence_of
-from rilievo.training.networks.layout import MULTIPLE, LayoutNet
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.widths import SMALL
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from making.efficientnet_lite import EfficientNetLite2
 from making.lasting_run import train
 from making.lasting_task import AVERAGE, LastingTask, settle
 from making.layout_learner import cells_of
@@ -18,7 +19,6 @@ from making.recipe_stage import RecipeStage
 from rilievo.errors import OptionError
 from rilievo.training.distil.frames.frame_batches import Batch
 from rilievo.training.distil.frames.shard_pool import ShardPool
-from rilievo.training.networks.efficientnet_lite import EfficientNetLite2
 
 SMALL = LayoutConfig(
     steps=4,

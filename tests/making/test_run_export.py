@@ -11,8 +11,8 @@ from torch import nn
 
 from making.fused_graph import main
 from making.lasting_task import AVERAGE
+from making.layout_network import LayoutNet
 from making.run_export import OUTPUTS, DeployedLayout, export_layout
-from rilievo.training.networks.layout import LayoutNet
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.widths import SMALL
 

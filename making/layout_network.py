@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from rilievo.training.networks.efficientnet_lite import DEVIATION, MEAN, EfficientNetLite2
+from making.efficientnet_lite import DEVIATION, MEAN, EfficientNetLite2
 from rilievo.training.networks.frozen_norms import mixed
 from rilievo.training.networks.small import Context, Merge, SeparableConv
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from making.efficientnet_lite import EfficientNetLite2, load_published_lite
+from making.layout_network import LayoutNet, measure_levels
 from rilievo.errors import ModelError
-from rilievo.training.networks.efficientnet_lite import EfficientNetLite2, load_published_lite
-from rilievo.training.networks.layout import LayoutNet, measure_levels
 
 
 def settled(network: nn.Module) -> nn.Module:
