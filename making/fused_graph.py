@@ -147,7 +147,7 @@ def fuse(
     facts = {entry.key: entry.value for entry in layout.metadata_props}
     seen = {entry.key: entry.value for entry in detail.metadata_props}.get("rilievo.trained_on")
     if seen and seen != (own := facts.get("rilievo.trained_on", "")):
-        facts["rilievo.trained_on"] = f"layout: {own}; detail: {seen}"
+        facts["rilievo.trained_on"] = f"{own} (layout), and {seen} (detail)"
     facts |= {"rilievo.name": name, "rilievo.area": str(area), "rilievo.multiple": str(MULTIPLE)}
     facts.pop("rilievo.sha256", None)
     helper.set_model_props(model, facts)

@@ -7,8 +7,9 @@ Prints a table in Markdown. Depth is scaled by medians. Edges are where neighbou
 differ by more than 10 %; beside them is within 5 pixels. Invented is the share of predicted steps
 of 10 % that have no true one within 3 pixels, of all frames of a set. ``--shards`` adds rendered
 frames, such as those of ``python -m scenes --count 64 --seed 1099 --size 384 512 -o FOLDER``.
-``--photographs`` adds a table without truth: spikes are the pixels that a median over 15x15 pixels
-moves by more than 0.08 in log depth; of a list of paths below the data, or of ``skimage/NAME``.
+``--photographs`` adds a table without truth: spikes are the pixels outside the sky that a median
+over 15x15 pixels moves by more than 0.08 in log depth; of a list of paths below the data, or of
+``skimage/NAME``.
 """
 
 import argparse
@@ -31,8 +32,9 @@ from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.base import Model
+from rilievo.prediction import Prediction
 from rilievo.training.distil.frames.shards import read_shard
-from rilievo.types import Camera, DepthMap, Sample
+from rilievo.types import Camera, Sample
 
 SETS = ("nyu", "replica-47", "replica-156", "motorcycle", "tartanair", "icl")
 MOST_FRAMES = 32
@@ -116,10 +118,13 @@ def row(model: Model, frames: Sequence[Sample]) -> list[float]:
     ]
 
 
-def spikes(depth: DepthMap) -> float:
-    """Share of the pixels with depth that a median moves far."""
+def spikes(prediction: Prediction) -> float:
+    """Share of the pixels with depth that a median moves far, and that do not see the sky."""
+    depth, sky = prediction.depth, prediction.sky
     logs = np.log(np.where(depth.valid, depth.values, depth.values[depth.valid].max()))
     moved = np.abs(logs - median_filter(logs, MEDIAN)) > SPIKE
+    if sky is not None:
+        moved &= ~sky
     return float(moved[depth.valid].mean())
 
 
@@ -145,10 +150,13 @@ def _sets(data: Path, shards: Path | None) -> Iterator[tuple[str, Sequence[Sampl
         except RilievoError as error:
             print(f"{name} is left out: {error}")
             continue
-        known = [each for each in frames if each.depth is not None]
-        yield name, [each for each in known if np.mean(each.depth_valid) >= LEAST_KNOWN]
+        yield name, [each for each in frames if _share_known(each) >= LEAST_KNOWN]
     if shards is not None:
         yield "rendered", list(_rendered(shards))
+
+
+def _share_known(sample: Sample) -> float:
+    return 0.0 if sample.depth_valid is None else float(sample.depth_valid.mean())
 
 
 def _rendered(folder: Path) -> Iterator[Sample]:
@@ -186,7 +194,7 @@ def main() -> None:
         shares = {of: [] for of in models}
         for photo in photographs(arguments.photographs, data):
             for of, model in models.items():
-                shares[of].append(spikes(rilievo.predict(photo, model=model).depth))
+                shares[of].append(spikes(rilievo.predict(photo, model=model)))
         for of, each in shares.items():
             print(f"| {of} | {100 * np.mean(each):.3f} % | {len(each)} |")
 

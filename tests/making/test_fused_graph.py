@@ -212,7 +212,7 @@ def test_the_command_writes_a_file_that_says_what_both_learned_from(files, tmp_p
     out = tmp_path / "both.onnx"
     assert main([*files, str(out), "--area", "24576", "--name", "rilievo/two"]) == 0
     facts = {entry.key: entry.value for entry in onnx.load(str(out)).metadata_props}
-    assert facts["rilievo.trained_on"] == "layout: this; detail: that"
+    assert facts["rilievo.trained_on"] == "this (layout), and that (detail)"
     assert (facts["rilievo.area"], facts["rilievo.name"]) == ("24576", "rilievo/two")
     assert has_sum(out)
 

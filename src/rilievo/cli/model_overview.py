@@ -15,7 +15,7 @@ from rilievo.types import DepthKind
 
 _EMBEDDED: Mapping[str, str] = {
     BASE: "the default for photographs",
-    SMALL: "the default for videos, 2.6 times as fast",
+    SMALL: "the default for videos, five times as fast",
 }
 _DOWNLOADS: Mapping[str, str] = {
     "zipdepth": "the best for its size",

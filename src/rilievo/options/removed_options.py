@@ -5,4 +5,4 @@ from collections.abc import Mapping
 REMOVED: Mapping[str, str] = {
     "sharp": "is gone since 0.3.0: rilievo/base draws its own edges; leave it out",
 }
-"""What to do instead, after the option's name as a door spells it."""
+"""Answers, each to be read after the name of the option as a door spells it."""
