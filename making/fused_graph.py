@@ -296,6 +296,13 @@ def read_network(path: Path, recipe: str) -> onnx.ModelProto:
     return model
 
 
+def write_fused(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model with the sum of its file."""
+    with replacing(path) as part:
+        onnx.save(model, str(part))
+        append_sum(part)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fuse two networks into one file; 2 for wrong input."""
     parser = argparse.ArgumentParser(
@@ -311,10 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.area < MULTIPLE**2:
             raise OptionError(f"--area is {MULTIPLE**2} pixels or more, got {options.area}")
         networks = [read_network(getattr(options, name), name) for name in ("layout", "detail")]
-        model = fuse(*networks, area=options.area, name=options.name)
-        with replacing(options.out) as part:
-            onnx.save(model, str(part))
-            append_sum(part)
+        write_fused(fuse(*networks, area=options.area, name=options.name), options.out)
     except RilievoError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -1,28 +1,33 @@
 """Write the embedded models' files from the runs that trained them.
 
     python tools/write_default_models.py --small run/ --rendered run-rendered/ --base run-base/ \
-        --next run-further/
+        --detail run-detail/ --next run-further/
 
-Each run is optional; what is not named stays as it is. ``base.onnx`` and ``small.onnx``, their
-weights stored in 8 bits, go into the package, and ``small-rendered.onnx``, stored in 16, into
-``weights/``.
+What is not named stays as it is. ``small.onnx`` and ``base.onnx``, the graph of the runs of base
+and of detail, go into the package, their weights stored in 8 bits, and ``small-rendered.onnx``,
+stored in 16, into ``weights/``.
 """
 
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 from jaxtyping import Float32, Int8
 from onnx import helper, numpy_helper
 
+from making.fused_graph import AREA, fuse, write_fused
 from making.provenances import PROVENANCES
+from making.recipe_options import DETAIL
 from making.recipes import RECIPES
+from making.run_export import export_run
 from making.wider_start import read_average
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.files.atomic import replacing
+from rilievo.models.default.embedded_cards import BASE
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.conversion.compression import halve, set_metadata
@@ -61,6 +66,17 @@ def write_model(
     export_small(network, target, PROVENANCES[recipe])
     if store is not None:
         store(target)
+
+
+def write_base(layout: Path, detail: Path, target: Path) -> None:
+    """Write the graph of a run of ``base``, which gives the layout, and one of ``detail``."""
+    with TemporaryDirectory() as folder:
+        parts = [Path(folder) / f"{name}.onnx" for name in ("layout", "detail")]
+        write_model("base", layout, parts[0], store_in_8_bits)
+        export_run(detail, parts[1], recipe=DETAIL)
+        store_in_8_bits(parts[1])
+        one, other = (onnx.load(str(part)) for part in parts)
+        write_fused(fuse(one, other, area=AREA, name=BASE), target)
 
 
 def store_in_half(path: Path) -> None:
@@ -133,7 +149,7 @@ def _steps(
 def main() -> None:
     """Read the options, write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("small", "rendered", "base", "next"):
+    for name in ("small", "rendered", "base", "detail", "next"):
         parser.add_argument(f"--{name}", type=Path, metavar="RUN", help=f"the run of {name}")
     options = parser.parse_args()
     if options.small:
@@ -141,8 +157,10 @@ def main() -> None:
     if options.rendered:
         target = WEIGHTS / "small-rendered.onnx"
         write_model("small-rendered", options.rendered, target, store_in_half)
+    if bool(options.base) != bool(options.detail):
+        sys.exit("error: base is made of two runs: give both --base and --detail")
     if options.base:
-        write_model("base", options.base, PACKAGE / "base.onnx", store_in_8_bits)
+        write_base(options.base, options.detail, PACKAGE / "base.onnx")
     if options.next:
         write_model("base-further", options.next, WEIGHTS / "base-next.onnx", store_in_8_bits)
     if not (options.next or options.small or options.rendered or options.base):
