@@ -14,6 +14,7 @@ from rilievo.cli import main
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model, speeds
 from rilievo.models.processing.refined import refined
 from rilievo.options.refine import UNREFINED
+from rilievo.version import PROCESSING
 
 __all__ = ["catalogue"]
 
@@ -24,7 +25,7 @@ PIXELS = np.full((48, 64, 3), 90, np.uint8)
 def nothing_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path))
     monkeypatch.setattr(speeds, "_counted", {})
-    return tmp_path / "speeds.json"
+    return tmp_path / f"speeds-{PROCESSING}.json"
 
 
 def test_what_is_here_and_what_a_download_gives_and_all_on_demand(

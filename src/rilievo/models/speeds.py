@@ -14,6 +14,7 @@ from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.models.cache_folder import cache_directory
 from rilievo.models.card import ModelCard
 from rilievo.types import Photo, Setting
+from rilievo.version import PROCESSING
 
 Answer = TypeVar("Answer", covariant=True)
 
@@ -96,4 +97,4 @@ def _keep(model: TimedModel[Any], photos: Sequence[Photo], seconds: float) -> No
 
 
 def _place() -> Path:
-    return cache_directory() / "speeds.json"
+    return cache_directory() / f"speeds-{PROCESSING}.json"
