@@ -1,4 +1,4 @@
-"""Show the embedded models at work where they do well, and where they fail.
+"""Show the embedded models on what they were made for, and on what they were not.
 
     python tools/write_default_pictures.py [--models A B.onnx]
 
@@ -26,13 +26,13 @@ from rilievo.models.default.embedded_cards import embedded_cards
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 _WIDTH, _HEIGHT, _GAP, _TITLE = 150, 112, 6, 20
 
-DOES_WELL: Mapping[str, Callable[[], np.ndarray]] = {
+MADE_FOR: Mapping[str, Callable[[], np.ndarray]] = {
     "coffee": skimage.data.coffee,
     "motorcycle": lambda: skimage.data.stereo_motorcycle()[0],
     "camera": skimage.data.camera,
     "astronaut": skimage.data.astronaut,
 }
-FAILS: Mapping[str, Callable[[], np.ndarray]] = {
+NOT_MADE_FOR: Mapping[str, Callable[[], np.ndarray]] = {
     "chelsea": skimage.data.chelsea,
     "page": skimage.data.page,
     "coins": skimage.data.coins,
@@ -42,7 +42,7 @@ FAILS: Mapping[str, Callable[[], np.ndarray]] = {
 
 def sheet(model: Model) -> Image.Image:
     """Photograph, depth, normals and confidence of each, in two blocks."""
-    columns = [_block("does well", DOES_WELL, model), _block("fails", FAILS, model)]
+    columns = [_block("made for", MADE_FOR, model), _block("not made for", NOT_MADE_FOR, model)]
     whole = Image.new("RGB", (2 * columns[0].width + 3 * _GAP, columns[0].height), "white")
     for number, column in enumerate(columns):
         whole.paste(column, (number * (column.width + 3 * _GAP), 0))
