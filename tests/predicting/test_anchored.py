@@ -235,7 +235,8 @@ class Doubtful(Model):
         [answer] = self._embedded.infer([photo])
         assert answer.depth is not None
         order = -np.log(answer.depth)
-        noise = np.random.default_rng(5).normal(size=order.shape)
+        half = tuple(side // 2 for side in order.shape)
+        noise = np.kron(np.random.default_rng(5).normal(size=half), np.ones((2, 2)))
         own = (order - order.mean()) / order.std()
         return (5 + (1 - self.share) * own + self.share * noise).astype(np.float32)
 
