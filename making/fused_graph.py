@@ -188,9 +188,10 @@ def _pictures(graph: GraphWriter) -> str:
     size = graph.part(graph.add("Shape", "image"), 1, 3)
     sides = graph.add("Cast", size, to=TensorProto.FLOAT)
     area = graph.add("ReduceProd", sides, keepdims=1)
-    factor = graph.add("Sqrt", graph.add("Div", graph.constant([LAYOUT_AREA]), area))
     multiple = graph.constant([LAYOUT_MULTIPLE])
-    counts = graph.add("Round", graph.add("Div", graph.add("Mul", sides, factor), multiple))
+    # OpenVINO 2026 turns a constant over an area, below a root, upside down.
+    scaled = graph.add("Mul", sides, graph.constant([LAYOUT_AREA**0.5 / LAYOUT_MULTIPLE]))
+    counts = graph.add("Round", graph.add("Div", scaled, graph.add("Sqrt", area)))
     small = graph.add("Mul", graph.add("Max", counts, graph.constant([1])), multiple)
     # Means of 2x2 pixels: of twice the size, to which linear resizing shrinks by 2 at most.
     double = graph.add("Cast", graph.add("Add", small, small), to=TensorProto.INT64)

@@ -239,3 +239,16 @@ def test_faults_name_what_was_given_and_no_path_of_the_machine(
         load_model("empty")
     with pytest.raises(OptionError, match=r"^model 'rilievo/small' "):
         load_model("rilievo/small", engine="torch")
+
+
+def test_the_default_answers_alike_by_both_engines() -> None:
+    """OpenVINO once made another size of the layout network's picture."""
+    pytest.importorskip("openvino")
+    photo = skimage.data.coffee()
+    own, other = (
+        load_model(DEFAULT_MODEL, engine=engine).predict(photo)
+        for engine in ("onnxruntime", "openvino")
+    )
+    np.testing.assert_allclose(other.depth.values, own.depth.values, rtol=0.02)
+    np.testing.assert_allclose(other.normals, own.normals, atol=0.05)
+    np.testing.assert_allclose(other.confidence, own.confidence, atol=0.02)
