@@ -75,6 +75,7 @@ def test_each_file_says_what_the_table_says(embedded: Mapping[str, Model], name:
     assert isinstance(model, OnnxModel)
     card = MODELS[name]
     assert (model.facts.name, model.facts.licence) == (name, card.licence)
+    assert card.area == model.settings["area"]
     assert card.kind is model.facts.kind
     assert card.confidence
     assert model.facts.precision == ("fp16" if name == RENDERED else "int8 weights")

@@ -205,6 +205,7 @@ def _card(card: ModelCard) -> str:
         "confidence": "yes: 0 to 1, pixel by pixel" if card.confidence else "no",
         "sky": "yes: a mask; surfaces leave it out" if card.sky else "no",
         "camera": "yes: the focal length that it sees" if card.camera else "no",
+        **({} if card.area is None else {"sees": f"{card.area:,} pixels of a photograph"}),
         "resized": card.resizing.described,
         "licence": card.licence + _USES[card.commercial],
         **({"stated on": card.stated} if card.stated else {}),

@@ -38,6 +38,7 @@ class ModelCard:
         teacher: Model that labelled the training images, with its licence, which may not allow
             what the licence of these weights does; empty if none did, or it is not known.
         commercial: Whether the licence allows commercial use; None if unknown.
+        area: Pixels of a photograph that it sees; None if that is not a fixed number.
         megabytes: Size of the weights on disk; None if unknown.
         hash_known: Whether the SHA-256 of its files is known beforehand; otherwise the size and
             hash that the hub states at the first download are checked then, and remembered.
@@ -68,6 +69,7 @@ class ModelCard:
     research_data: bool = False
     teacher: str = ""
     commercial: bool | None = None
+    area: int | None = None
     megabytes: float | None = None
     hash_known: bool = True
     downloads: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
         _card(
             BASE,
             "embedded default for photographs: layout and detail, two networks in one graph",
+            area=196_608,
             megabytes=14.1,
             speed="medium: some eighty milliseconds",
             marks=True,
@@ -25,12 +26,14 @@ def embedded_cards() -> tuple[ModelCard, ...]:
         _card(
             SMALL,
             "embedded default for videos: MobileNetV2 encoder; five times as fast as base",
+            area=64_512,
             megabytes=3.0,
             speed="fast: ten milliseconds",
         ),
         _card(
             RENDERED,
             "as small, trained on rendered scenes alone",
+            area=49_152,
             megabytes=5.6,
             speed="fast: ten milliseconds",
             loader=SEPARATE,
@@ -43,6 +46,7 @@ def _card(
     name: str,
     summary: str,
     *,
+    area: int,
     megabytes: float,
     speed: str,
     marks: bool = False,
@@ -58,6 +62,7 @@ def _card(
         sky=marks,
         licence="Apache-2.0",
         commercial=True,
+        area=area,
         megabytes=megabytes,
         speed=speed,
         loader=loader,

@@ -63,7 +63,7 @@ def not_kept(count: int, keep: str) -> list[str]:
         return []
     return [
         f"answers of the network are kept for up to {MOST_PHOTOGRAPHS} photographs; for other "
-        "formats without it, give --keep-answers on (about 0.8 MB each)"
+        "formats without it, give --keep-answers on (0.8 to 2.7 MB each)"
     ]
 
 
