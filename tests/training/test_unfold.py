@@ -138,7 +138,7 @@ def layout_of(path: Path) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def test_the_layout_network_of_the_fused_file_in_8_bits_is_read() -> None:
-    """Its normalisations stand before convolutions."""
+    """Normalisations of ``base`` stand before convolutions."""
     path = embedded_file("rilievo/base")
     network = SmallNet(BASE)
     read_exported(network, path)
